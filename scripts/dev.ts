@@ -1,0 +1,321 @@
+/**
+ * The whole product on this machine: a Postgres of its own, api, worker and scheduler as the processes that production runs, and
+ * the simulator in place of WhatsApp (and of Claude, when there is no ANTHROPIC_API_KEY). `./scripts/dev` starts it.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+
+import { removePostgresData, startPostgres } from './lib/embedded-postgres.ts';
+import { startGuarded } from './lib/guarded-process.ts';
+import { lockHolder, releaseLock, takeLock } from './lib/lock.ts';
+import { portNear } from './lib/ports.ts';
+import { withProgress } from './lib/progress.ts';
+import { supervise } from './lib/supervise.ts';
+import { dataDirectory, projectRoot } from './lib/tools.ts';
+
+const HELP = `Usage: ./scripts/dev [--reset] [--port N] [--simulator-port N]
+
+Starts an embedded Postgres, applies the migrations, starts api, worker, scheduler and the simulator, and prints what to
+open. Ctrl-C stops everything. Data is kept in .data/dev.
+
+  --reset             first delete the data of earlier runs
+  --port N            the API's port (default 8000; the next free one when taken). Worker and scheduler take the ones after it
+  --simulator-port N  the simulator's port (default 4010, likewise)
+  --help              this text
+
+With ANTHROPIC_API_KEY in the environment the real Claude answers, else the simulator's persona. With REDIS_URL the queue
+lives in that Redis, else in Postgres. Other variables of .env.example reach the processes too, but for those that name a
+real WhatsApp or a real database.
+`;
+
+const DIRECTORY = path.join(dataDirectory, 'dev');
+const POSTGRES = path.join(DIRECTORY, 'postgres');
+const LOCK = path.join(DIRECTORY, 'pid');
+const ADDRESSES = path.join(DIRECTORY, 'addresses.json');
+const INSTANCE = 'julia-dev';
+/** the simulator's own default */
+const EVOLUTION_API_KEY = 'simulator-key';
+const READY_MS = 60_000;
+const MODES = ['api', 'worker', 'scheduler'] as const;
+
+type Name = 'postgres' | 'migrate' | 'simulator' | (typeof MODES)[number] | 'dev';
+type Ports = Record<'postgres' | 'simulator' | (typeof MODES)[number], number>;
+type Secrets = { webhook: string; jwt: string };
+type Addresses = { chat: string; docs: string; health: string };
+
+/** Why everything is to stop: a person wants it, or something is wrong. */
+class Stop extends Error {
+  readonly exitCode: number;
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      reset: { type: 'boolean' },
+      port: { type: 'string', default: '8000' },
+      'simulator-port': { type: 'string', default: '4010' },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const wished = { api: parsePort(values.port), simulator: parsePort(values['simulator-port']) };
+
+  await mkdir(DIRECTORY, { recursive: true });
+  if (!(await takeLock(LOCK))) return tellRunning();
+  const stop = stopOnSignals();
+  try {
+    if (values.reset) await reset();
+    await runAll(wished, stop);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Stop)) throw error;
+    if (error.message !== '') say('dev', error.message);
+    return error.exitCode;
+  } finally {
+    await releaseLock(LOCK);
+  }
+}
+
+/** Runs until `stop` is aborted, then throws its reason. Whatever was started by then is stopped first, the newest first. */
+async function runAll(wished: { api: number; simulator: number }, stop: AbortController): Promise<void> {
+  const started = performance.now();
+  const ports = await choosePorts(wished);
+  const secrets = await readSecrets();
+  await using stack = new AsyncDisposableStack();
+
+  const postgresLog: string[] = [];
+  const postgres = await withProgress(
+    'starting Postgres',
+    () => startPostgres({ dataDir: POSTGRES, port: ports.postgres, log: (line) => postgresLog.push(line) }),
+    (line) => say('postgres', line),
+  );
+  stack.defer(() => postgres.stop());
+  void postgres.exited().then(() => stop.abort(new Stop(`Postgres ended:\n${postgresLog.slice(-20).join('\n')}`, 1)));
+  const environment = environmentOf({ ports, secrets, databaseUrl: postgres.urlOf('postgres') });
+
+  await migrate(environment, stop.signal);
+
+  const simulator = ['scripts/simulator/main.ts', '--port', String(ports.simulator), '--instance', INSTANCE];
+  const webhook = ['--webhook', `http://127.0.0.1:${ports.api}/webhook/evolution`, '--secret', secrets.webhook];
+  await launch('simulator', [...simulator, ...webhook], environment, { stop, stack });
+  // The scheduler first and the API last, so that stopping, which goes the other way, closes the front door first.
+  for (const mode of [...MODES].reverse()) {
+    const port = mode === 'api' ? { PORT: String(ports.api) } : { OPS_PORT: String(ports[mode]) };
+    await launch(mode, ['src/main.ts'], { ...environment, RUN_MODE: mode, ...port }, { stop, stack });
+  }
+
+  await untilAnswers('simulator', `http://127.0.0.1:${ports.simulator}/sim/state`, stop.signal);
+  for (const mode of MODES) await untilAnswers(mode, `http://127.0.0.1:${ports[mode]}/ready`, stop.signal);
+
+  await tellAddresses(ports, Math.round((performance.now() - started) / 100) / 10);
+  await aborted(stop.signal);
+}
+
+/** The first signal stops in order, the second ends this process at once; the guards then take the others down. */
+function stopOnSignals(): AbortController {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(130);
+      say('dev', 'stopping (once more to stop at once) ...');
+      stop.abort(new Stop('', 0));
+    });
+  }
+  return stop;
+}
+
+async function tellRunning(): Promise<number> {
+  const pid = await lockHolder(LOCK);
+  const addresses = await readAddresses();
+  process.stderr.write(`./scripts/dev already runs in this directory (pid ${pid ?? 'unknown'}).\n`);
+  if (addresses !== null) process.stderr.write(`  chat page  ${addresses.chat}\n  API docs   ${addresses.docs}\n`);
+  process.stderr.write(`Stop it with Ctrl-C where it runs, or with: kill ${pid ?? ''}\n`);
+  return 1;
+}
+
+async function reset(): Promise<void> {
+  await removePostgresData(POSTGRES);
+  say('dev', 'deleted the data of earlier runs');
+}
+
+async function choosePorts(wished: { api: number; simulator: number }): Promise<Ports> {
+  const taken = new Set<number>();
+  async function choose(name: Name, port: number): Promise<number> {
+    const chosen = await portNear(port, taken);
+    taken.add(chosen);
+    if (chosen !== port && !taken.has(port)) say('dev', `port ${port} is taken: ${name} uses ${chosen}`);
+    return chosen;
+  }
+  const api = await choose('api', wished.api);
+  return {
+    api,
+    worker: await choose('worker', api + 1),
+    scheduler: await choose('scheduler', api + 2),
+    simulator: await choose('simulator', wished.simulator),
+    postgres: await choose('postgres', 54_329),
+  };
+}
+
+/** Random, made once: tokens and links stay valid over restarts. */
+async function readSecrets(): Promise<Secrets> {
+  const file = path.join(DIRECTORY, 'secrets.json');
+  try {
+    const found: Secrets = JSON.parse(await readFile(file, 'utf8'));
+    return found;
+  } catch {
+    const made: Secrets = { webhook: randomBytes(32).toString('hex'), jwt: randomBytes(32).toString('hex') };
+    await writeFile(file, JSON.stringify(made), { mode: 0o600 });
+    return made;
+  }
+}
+
+/**
+ * What the processes get. Ours wins over the caller's; and what names a real WhatsApp, a real database or production is left
+ * out, so that a shell that was set up for production cannot send to real people from here.
+ */
+function environmentOf({ ports, secrets, databaseUrl }: { ports: Ports; secrets: Secrets; databaseUrl: string }): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(SUPABASE_|DATABASE_URL|EVOLUTION_|META_|JWT_SECRET|APP_ENV$|RUN_MODE$|PORT$|OPS_PORT$)/.test(name),
+  );
+  const environment: NodeJS.ProcessEnv = {
+    ...Object.fromEntries(kept),
+    ENVIRONMENT: 'development',
+    BIND_HOST: '127.0.0.1',
+    DATABASE_URL: databaseUrl,
+    EVOLUTION_API_URL: `http://127.0.0.1:${ports.simulator}`,
+    EVOLUTION_API_KEY,
+    EVOLUTION_INSTANCE: INSTANCE,
+    EVOLUTION_WEBHOOK_SECRET: secrets.webhook,
+    JWT_SECRET_KEY: secrets.jwt,
+    OUTBOUND_ALLOWLIST: '*',
+    LOG_PRETTY: 'true',
+  };
+  if (realClaude()) return environment;
+  return { ...environment, ANTHROPIC_API_KEY: 'simulator', ANTHROPIC_BASE_URL: `http://127.0.0.1:${ports.simulator}/anthropic` };
+}
+
+function realClaude(): boolean {
+  return (process.env['ANTHROPIC_API_KEY'] ?? '') !== '' || (process.env['ANTHROPIC_API_KEY_FILE'] ?? '') !== '';
+}
+
+async function migrate(environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
+  const run = await startGuarded(process.execPath, ['src/migrate.ts'], {
+    stopSignal: 'TERM',
+    env: environment,
+    cwd: projectRoot,
+    log: (line) => say('migrate', line),
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => run.stop());
+  const code = await Promise.race([run.exited, aborted(signal)]);
+  if (code !== 0) throw new Stop('The migrations failed (see above). --reset starts with an empty database.', 1);
+}
+
+type Running = { stop: AbortController; stack: AsyncDisposableStack };
+
+async function launch(name: Name, args: readonly string[], env: NodeJS.ProcessEnv, { stop, stack }: Running): Promise<void> {
+  const program = await supervise({
+    args,
+    env,
+    cwd: projectRoot,
+    log: (line) => say(name, line),
+    onHopeless: (lastLines) => stop.abort(new Stop(`${name} does not start. Its last lines:\n${lastLines.join('\n')}`, 1)),
+  });
+  stack.defer(() => program.stop());
+}
+
+/** Resolves at the first 200. Throws a Stop after 60 s, with the last answer. */
+async function untilAnswers(name: Name, url: string, signal: AbortSignal): Promise<void> {
+  const end = performance.now() + READY_MS;
+  let last = 'no connection';
+  async function wait(): Promise<void> {
+    while (performance.now() < end) {
+      try {
+        const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) });
+        const body = await response.text();
+        if (response.ok) return;
+        last = `${response.status} ${body.slice(0, 500)}`;
+      } catch (error) {
+        last = String(error);
+      }
+      signal.throwIfAborted();
+      await delay(50);
+    }
+    throw new Stop(`${name} was not ready after ${READY_MS / 1000} s: ${url} said ${last}`, 1);
+  }
+  await withProgress(`waiting for ${name}`, wait, (line) => say('dev', line));
+}
+
+/** Never resolves; rejects with the reason once aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    // a Stop, always
+    const fail = () => reject(signal.reason as Stop);
+    if (signal.aborted) fail();
+    signal.addEventListener('abort', fail, { once: true });
+  });
+}
+
+async function tellAddresses(ports: Ports, seconds: number): Promise<void> {
+  const api = `http://127.0.0.1:${ports.api}`;
+  const addresses: Addresses = { chat: `http://127.0.0.1:${ports.simulator}/chat`, docs: `${api}/docs`, health: `${api}/health/deep` };
+  await writeFile(ADDRESSES, JSON.stringify(addresses));
+  const lines = [
+    `Ready in ${seconds} s. Ctrl-C stops everything.`,
+    '',
+    `Chat page   ${addresses.chat}   <- write here as a contact`,
+    `API docs    ${addresses.docs}`,
+    `Health      ${addresses.health}`,
+    `Database    127.0.0.1:${ports.postgres} (password in .data/dev/postgres/password)`,
+    `Claude      ${realClaude() ? 'the real one (ANTHROPIC_API_KEY is set)' : "the simulator's persona (set ANTHROPIC_API_KEY for the real one)"}`,
+  ];
+  const width = Math.max(...lines.map((line) => line.length));
+  const rule = '─'.repeat(width + 2);
+  process.stdout.write(`\n┌${rule}┐\n${lines.map((line) => `│ ${line.padEnd(width)} │\n`).join('')}└${rule}┘\n\n`);
+}
+
+async function readAddresses(): Promise<Addresses | null> {
+  try {
+    const found: Addresses = JSON.parse(await readFile(ADDRESSES, 'utf8'));
+    return found;
+  } catch {
+    // it is still starting
+    return null;
+  }
+}
+
+const COLORS: Record<Name, number> = { dev: 1, postgres: 35, migrate: 35, simulator: 36, api: 32, worker: 33, scheduler: 34 };
+
+function say(name: Name, text: string): void {
+  const prefix = name.padEnd(9);
+  const shown = process.stdout.isTTY ? `\u001B[${COLORS[name]}m${prefix}\u001B[0m` : prefix;
+  process.stdout.write(
+    text
+      .split('\n')
+      .map((line) => `${shown} | ${line}\n`)
+      .join(''),
+  );
+}
+
+function parsePort(value: string): number {
+  const port = Number(value);
+  if (Number.isInteger(port) && port > 0 && port < 65_530) return port;
+  throw new Stop(`${value} is no port`, 2);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.exitCode = 2;
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+}

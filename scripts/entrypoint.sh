@@ -1,0 +1,21 @@
+#!/bin/sh
+# The image's entry point: one mode, by RUN_MODE (checked by src/main.ts), or one of these commands:
+#   migrate [...]   admin COMMAND [...]   any other program
+# Start commands of the Python image that this one replaces are understood, so that a service keeps its settings.
+set -eu
+cd "$(dirname "$0")/.."
+
+case "$*" in
+  '') ;;
+  'python -m app.workers.fila_worker' | 'python -m app.workers fila') export RUN_MODE=worker ;;
+  'python -m app.workers.scheduler' | 'python -m app.workers scheduler') export RUN_MODE=scheduler ;;
+  'uvicorn app.main:app' | 'uvicorn app.main:app '*) export RUN_MODE=api ;;
+  migrate | 'migrate '* | admin | 'admin '*)
+    command=$1
+    shift
+    exec npm run --silent "$command" -- "$@"
+    ;;
+  *) exec "$@" ;;
+esac
+
+exec node src/main.ts

@@ -1,0 +1,58 @@
+// The simulator's one context: options, clock, world, wire log, faults and the event bus, handed to every module.
+
+import type { Agent } from 'node:http';
+import type { Clock, Random } from './clock.ts';
+import type { Faults } from './faults.ts';
+import type { Fault, SimulatorEvent, SimulatorOptions, Wire } from './types.ts';
+import type { World } from './world.ts';
+import type { WebhookLog } from './webhooks.ts';
+import type { ClaudeState } from './claude.ts';
+
+export type Core = {
+  options: SimulatorOptions;
+  /** The simulator's own address; known once the server listens. */
+  url: string;
+  clock: Clock;
+  /** Ids. Not the same in two runs unless a seed is given, so that a kept database sees no repeated message. */
+  random: Random;
+  /** Chance: the race of `send.message`, the jitter of retries. Always seeded. */
+  chance: Random;
+  world: World;
+  wire: Wire;
+  faults: Faults;
+  bus: Bus;
+  webhookLog: WebhookLog;
+  claude: ClaudeState;
+  agent: Agent;
+  /** Ends the sockets of requests that a `hang` fault holds. */
+  hung: Set<() => void>;
+};
+
+export type Bus = {
+  emit(event: SimulatorEvent): void;
+  /** Contract: the listener may not throw. Returns the way to end it. */
+  on(listener: (event: SimulatorEvent) => void): () => void;
+};
+
+export function createBus(): Bus {
+  const listeners = new Set<(event: SimulatorEvent) => void>();
+  return {
+    emit: (event) => {
+      for (const listener of listeners) listener(event);
+    },
+    on: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/** Long runs must not fill the memory: the oldest tenth goes when a list is full. */
+export function remember<T>(list: T[], entry: T, limit = 100_000): void {
+  list.push(entry);
+  if (list.length > limit) list.splice(0, Math.ceil(limit / 10));
+}
+
+export function faultsEvent(faults: Fault[]): SimulatorEvent {
+  return { type: 'faults', faults };
+}

@@ -1,0 +1,229 @@
+// Evolution's instance, webhook and settings routes, and its root.
+
+import type { Hono } from 'hono';
+import { setConnection } from './connection.ts';
+import type { Core } from './core.ts';
+import { check, EvolutionError, guard, guardGlobal, json, plainFault, readBody, type Env } from './evolution-http.ts';
+import type { Instance, Json, WebhookTarget } from './types.ts';
+import { emitWebhook } from './webhooks.ts';
+import { TINY_PNG } from './shapes.ts';
+import { WEBHOOK_EVENTS } from './world.ts';
+
+const SETTINGS = ['rejectCall', 'groupsIgnore', 'alwaysOnline', 'readMessages', 'readStatus', 'syncFullHistory'];
+const NO_EVENTS = "Cannot read properties of undefined (reading 'length')";
+
+export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
+  app.get('/', (c) => {
+    if ((c.req.header('accept') ?? '').includes('text/html')) return c.redirect('/chat');
+    return c.json({
+      status: 200,
+      message: 'Welcome to the Evolution API, it is working!',
+      version: '2.3.6',
+      clientName: 'simulator',
+      manager: `${core.url}/manager`,
+      documentation: 'https://doc.evolution-api.com',
+      whatsappWebVersion: '2.3000.1028450369',
+    });
+  });
+
+  app.post('/instance/create', async (c) => create(core, await readBody(c), () => guardGlobal(core, c)));
+
+  app.get('/instance/fetchInstances', (c) => {
+    const key = c.req.header('apikey');
+    const all = [...core.world.instances.values()];
+    const visible = key === core.options.apiKey ? all : all.filter((instance) => instance.token === key);
+    if (visible.length === 0 && key !== core.options.apiKey) throw new EvolutionError(401, 'Unauthorized');
+    const { instanceName, instanceId, number } = c.req.query();
+    const found = visible.filter(
+      (instance) =>
+        (instanceName === undefined || instance.name === instanceName) &&
+        (instanceId === undefined || instance.id === instanceId) &&
+        (number === undefined || instance.number === number),
+    );
+    if (instanceName !== undefined && found.length === 0) {
+      throw new EvolutionError(404, [`Instance "${instanceName}" not found`]);
+    }
+    return json(
+      200,
+      found.map((instance) => overview(core, instance)),
+    );
+  });
+
+  app.get('/instance/connectionState/:instance', async (c) => {
+    const instance = guard(core, c);
+    const fault = core.faults.take('state', { instance: instance.name });
+    const answer = await plainFault(core, c, fault);
+    if (answer) return answer;
+    // A `says` fault is the state that lies: open in words, dead on the wire.
+    const state = fault?.kind === 'says' ? fault['state'] : instance.state;
+    return json(200, { instance: { instanceName: instance.name, state } });
+  });
+
+  app.get('/instance/connect/:instance', (c) => {
+    const instance = guard(core, c);
+    if (instance.state === 'open') return json(200, { instance: { instanceName: instance.name, state: 'open' } });
+    if (!instance.loggedOut) {
+      setConnection(core, instance, 'connecting');
+      setConnection(core, instance, 'open');
+      return json(200, { count: 0 });
+    }
+    const code = `2@simulated,${core.clock.now()}`;
+    const qrcode = { pairingCode: null, code, base64: `data:image/png;base64,${TINY_PNG}` };
+    setConnection(core, instance, 'connecting');
+    emitWebhook(core, instance, 'qrcode.updated', { qrcode: { instance: instance.name, ...qrcode } });
+    return json(200, { ...qrcode, count: 1 });
+  });
+
+  app.post('/instance/restart/:instance', (c) => {
+    const instance = guard(core, c);
+    if (!instance.loggedOut) {
+      setConnection(core, instance, 'connecting');
+      setConnection(core, instance, 'open');
+    }
+    return json(200, { instance: { instanceName: instance.name, state: instance.state } });
+  });
+
+  app.delete('/instance/logout/:instance', (c) => {
+    const instance = guard(core, c);
+    if (instance.state === 'close') {
+      throw new EvolutionError(400, [`The "${instance.name}" instance is not connected`]);
+    }
+    setConnection(core, instance, 'close', 401);
+    return json(200, success('Instance logged out'));
+  });
+
+  app.delete('/instance/delete/:instance', (c) => {
+    const instance = guard(core, c);
+    if (instance.state !== 'close') setConnection(core, instance, 'close', 401);
+    const identity = { instanceName: instance.name, instanceId: instance.id };
+    emitWebhook(core, instance, 'instance.delete', identity);
+    emitWebhook(core, instance, 'remove.instance', null);
+    core.world.removeInstance(instance.name);
+    return json(200, success('Instance deleted'));
+  });
+
+  app.post('/webhook/set/:instance', async (c) => {
+    const body = await readBody(c);
+    const instance = guard(core, c);
+    check(body, { webhook: { type: 'object' } }, ['webhook']);
+    const wanted = body['webhook'] as Partial<WebhookTarget>;
+    checkEvents(wanted.events);
+    if (wanted.events === undefined) throw new EvolutionError(500, NO_EVENTS);
+    check(wanted as Json, { enabled: { type: 'boolean' }, url: { type: 'string' } }, ['enabled', 'url']);
+    const target = core.world.newWebhook({ ...wanted, url: wanted.url ?? '' }, instance.webhook);
+    instance.webhook = target.enabled ? target : { ...target, events: [] };
+    return json(201, webhookRow(instance, instance.webhook));
+  });
+
+  app.get('/webhook/find/:instance', (c) => {
+    const instance = guard(core, c);
+    return json(200, instance.webhook ? webhookRow(instance, instance.webhook) : null);
+  });
+
+  app.post('/settings/set/:instance', async (c) => {
+    const body = await readBody(c);
+    const instance = guard(core, c);
+    const rules = Object.fromEntries(SETTINGS.map((name) => [name, { type: 'boolean' as const }]));
+    check(body, rules, SETTINGS);
+    instance.settings = { ...instance.settings, ...body };
+    return json(201, { settings: { instanceName: instance.name, settings: body } });
+  });
+
+  app.get('/settings/find/:instance', (c) => json(200, guard(core, c).settings));
+}
+
+function create(core: Core, body: Json, guardKey: () => void): Response {
+  const name = String(body['instanceName'] ?? '');
+  // The name clash is found before the key is looked at.
+  if (core.world.instances.has(name)) throw new EvolutionError(403, [`This name "${name}" is already in use.`]);
+  guardKey();
+  if (body['integration'] !== 'WHATSAPP-BAILEYS') throw new EvolutionError(400, ['Invalid integration']);
+  const hook = body['webhook'] as (Partial<WebhookTarget> & { url?: string }) | undefined;
+  if (hook?.url !== undefined && hook.events === undefined) throw new EvolutionError(400, [NO_EVENTS]);
+  const instance = core.world.addInstance({
+    name,
+    ...(typeof body['token'] === 'string' ? { token: body['token'] } : {}),
+    ...(typeof body['number'] === 'string' ? { number: body['number'] } : {}),
+    connected: false,
+    settings: Object.fromEntries(Object.entries(body).filter(([key]) => SETTINGS.includes(key))),
+  });
+  if (hook?.url !== undefined) instance.webhook = core.world.newWebhook({ ...hook, url: hook.url }, null);
+  emitWebhook(core, instance, 'instance.create', { instanceName: name, instanceId: instance.id });
+  if (body['qrcode'] === true) {
+    setConnection(core, instance, 'connecting');
+    setConnection(core, instance, 'open');
+  }
+  return json(201, {
+    instance: {
+      instanceName: name,
+      instanceId: instance.id,
+      integration: instance.integration,
+      webhookWaBusiness: null,
+      accessTokenWaBusiness: '',
+      status: instance.state,
+    },
+    hash: instance.token,
+    webhook: hook
+      ? {
+          webhookUrl: hook.url,
+          webhookHeaders: hook.headers,
+          webhookByEvents: hook.byEvents,
+          webhookBase64: hook.base64,
+        }
+      : {},
+    websocket: {},
+    rabbitmq: {},
+    nats: {},
+    sqs: {},
+    settings: instance.settings,
+    ...(body['qrcode'] === true ? { qrcode: { count: 0 } } : {}),
+  });
+}
+
+function checkEvents(events: unknown): void {
+  if (!Array.isArray(events)) return;
+  const wrong = events.findIndex((event) => !WEBHOOK_EVENTS.includes(String(event)));
+  if (wrong === -1) return;
+  const message = `webhook.events[${wrong}] is not one of enum values: ${WEBHOOK_EVENTS.join(',')}`;
+  throw new EvolutionError(400, [[message]]);
+}
+
+function webhookRow(instance: Instance, target: WebhookTarget): Json {
+  const { byEvents, base64, createdAt, updatedAt, ...row } = target;
+  const stamps = { createdAt, updatedAt, instanceId: instance.id };
+  return { ...row, webhookByEvents: byEvents, webhookBase64: base64, ...stamps };
+}
+
+function overview(core: Core, instance: Instance): Json {
+  const stamps = { createdAt: instance.createdAt, updatedAt: instance.createdAt };
+  const chats = new Set(core.world.rows(instance.name).map((row) => row.key.remoteJid));
+  return {
+    id: instance.id,
+    name: instance.name,
+    connectionStatus: instance.state,
+    ownerJid: instance.connectedOnce ? `${instance.number}@s.whatsapp.net` : null,
+    profileName: instance.connectedOnce ? instance.profileName : null,
+    profilePicUrl: null,
+    integration: instance.integration,
+    number: instance.number,
+    businessId: null,
+    token: instance.token,
+    clientName: 'simulator',
+    disconnectionReasonCode: instance.disconnection?.code ?? null,
+    disconnectionObject: instance.disconnection?.object ?? null,
+    disconnectionAt: instance.disconnection?.at ?? null,
+    ...stamps,
+    Chatwoot: null,
+    Proxy: null,
+    Rabbitmq: null,
+    Nats: null,
+    Sqs: null,
+    Websocket: null,
+    Setting: { id: `setting-${instance.name}`, ...instance.settings, ...stamps, instanceId: instance.id },
+    _count: { Message: core.world.rows(instance.name).length, Contact: core.world.contacts.size, Chat: chats.size },
+  };
+}
+
+function success(message: string): Json {
+  return { status: 'SUCCESS', error: false, response: { message } };
+}

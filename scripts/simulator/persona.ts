@@ -1,0 +1,133 @@
+// A small rule-based attendant in Portuguese, for dev without a key: the same text always gets the same answer.
+// It calls a tool only when the request offers one of that name.
+
+import { blocksOf, type ApiMessage } from './claude-check.ts';
+import type { Json, ScriptTurn } from './types.ts';
+
+export type Reply = { text: string; tools: { name: string; input: Json }[] };
+
+type Rule = {
+  pattern: RegExp;
+  text: string;
+  /** The tool to call before the text goes out; null when the match does not call for one. */
+  tool?: (match: RegExpExecArray, text: string) => { name: string; input: Json } | null;
+  /** Ends the list: nothing else is answered beside it. */
+  alone?: boolean;
+};
+
+const RULES: Rule[] = [
+  {
+    pattern:
+      /n[ãa]o quero (mais )?(receber )?(mais )?mensage|pare de (me )?(mandar|enviar)|descadastr|^\s*(?:\[[^\]]*\]\s*)?(sair|stop|parar)\s*[.!]?\s*$/im,
+    text: 'Tudo bem, você não receberá mais mensagens nossas. Se mudar de ideia, é só escrever aqui.',
+    tool: () => ({ name: 'opt_out', input: {} }),
+    alone: true,
+  },
+  {
+    pattern:
+      /(falar|conversar)\s+com\s+(um[a]?\s+|o\s+|a\s+)?(atendente|humano|pessoa|gente)|atendimento humano|quero (um )?(atendente|humano)/i,
+    text: 'Claro! Vou chamar uma pessoa da equipe para continuar com você por aqui.',
+    tool: (_match, text) => ({
+      name: 'handoff_to_human',
+      input: { reason: 'o contato pediu para falar com uma pessoa', summary: text.slice(0, 300) },
+    }),
+    alone: true,
+  },
+  {
+    pattern: /\[[^\]]*(áudio|audio|voz)[^\]]*\]/i,
+    text: 'Ainda não consigo ouvir áudios por aqui. Pode me escrever em texto, por favor?',
+  },
+  {
+    pattern: /\[[^\]]*(imagem|foto|v[íi]deo|figurinha|documento|image|video|sticker|document)[^\]]*\]/i,
+    text: 'Não consigo ver arquivos por aqui. Pode me contar em texto o que ele mostra?',
+  },
+  {
+    pattern:
+      /(é|eh) (um |uma )?(rob[ôo]|bot|m[áa]quina|ia\b|intelig[êe]ncia artificial)|estou falando com (um |uma )?(rob|m[áa]quina|pessoa)|voc[êe] é (humano|de verdade|uma pessoa)/i,
+    text: 'Sou uma assistente virtual, um programa de computador. Se preferir, posso chamar uma pessoa da equipe.',
+  },
+  {
+    pattern: /\bmeu nome (é|e|eh)\s+([\p{L}]+(?:\s+\p{Lu}[\p{L}]+)*)/iu,
+    text: 'Prazer! Anotei o seu nome.',
+    tool: (match) => ({ name: 'remember', input: { fact: `O nome do contato é ${match[2] ?? ''}` } }),
+  },
+  {
+    pattern: /pre[çc]o|valor(es)?\b|quanto (custa|[ée]|fica|sai)|tabela|or[çc]amento/i,
+    text: 'A consulta custa R$ 150,00 e o retorno em até 30 dias não é cobrado.',
+  },
+  {
+    pattern: /hor[áa]rio|que horas|abre|fecha|funciona|atendem? (at[ée]|aos?|no)/i,
+    text: 'Atendemos de segunda a sexta, das 8h às 18h, e aos sábados, das 8h às 12h.',
+  },
+  {
+    pattern: /endere[çc]o|onde (fica|voc[êe]s|[ée])|localiza|como (chego|chegar)/i,
+    text: 'Ficamos na Rua das Flores, 100, Centro, São Paulo.',
+  },
+  {
+    pattern: /\bobrigad[oa]\b|valeu|agrade[çc]o/i,
+    text: 'Por nada! Se precisar de mais alguma coisa, é só chamar.',
+    tool: () => ({ name: 'react', input: { emoji: '🙏' } }),
+  },
+];
+
+/** A note such as a time may stand in brackets before the text. */
+const GREETING = /^\s*(?:\[[^\]]*\]\s*)?(oi+|ol[áa]|opa|e a[íi]|bom dia|boa tarde|boa noite|hey|al[ôo])\b/im;
+/** What the contact quotes and what the runtime adds is no question of the contact. */
+const NOT_SAID_NOW = /\[(em resposta a|sistema):[\s\S]*?\]\n?/gi;
+const UNKNOWN = 'Entendi. Pode me contar um pouco mais para eu ajudar melhor?';
+
+/** The answer to the newest user text; after tool results, the text that goes with them. */
+export function personaReply(body: Json): Reply {
+  const messages = body['messages'] as ApiMessage[];
+  const text = newestUserText(messages).replace(NOT_SAID_NOW, '');
+  const answered = answersTools(messages);
+  const texts: string[] = [];
+  const tools: Reply['tools'] = [];
+  for (const rule of RULES) {
+    const match = rule.pattern.exec(text);
+    if (!match) continue;
+    texts.push(rule.text);
+    const call = answered ? null : rule.tool?.(match, text);
+    if (call && offers(body, call.name)) tools.push(call);
+    if (rule.alone === true) return { text: rule.text, tools };
+  }
+  const greeting = GREETING.test(text) ? 'Olá! Tudo bem?' : '';
+  const rest = texts.length === 0 && greeting !== '' ? ['Como posso ajudar?'] : texts;
+  const parts = greeting === '' ? rest : [greeting, ...rest];
+  return { text: parts.length === 0 ? UNKNOWN : parts.join(' '), tools };
+}
+
+/** Everything the user has written since the last answer in words. Tool rounds in between do not count as answers. */
+export function newestUserText(messages: ApiMessage[]): string {
+  const texts: string[] = [];
+  for (const message of messages.toReversed()) {
+    const blocks = blocksOf(message);
+    if (message.role === 'assistant') {
+      if (blocks.some((block) => block.type === 'tool_use')) continue;
+      break;
+    }
+    const own = blocks.filter((block) => block.type === 'text').map((block) => String(block['text']));
+    texts.unshift(...own);
+  }
+  return texts.join('\n');
+}
+
+/** The first turn that fits the text; it is taken out of the list unless it repeats. Null: none fits. */
+export function takeTurn(turns: ScriptTurn[], text: string): ScriptTurn | null {
+  const low = text.toLowerCase();
+  const index = turns.findIndex((turn) => turn.match === undefined || low.includes(turn.match.toLowerCase()));
+  const turn = turns[index];
+  if (!turn) return null;
+  if (turn.repeat !== true) turns.splice(index, 1);
+  return turn;
+}
+
+function answersTools(messages: ApiMessage[]): boolean {
+  const last = messages.at(-1);
+  return last !== undefined && blocksOf(last).some((block) => block.type === 'tool_result');
+}
+
+function offers(body: Json, name: string): boolean {
+  const tools = (body['tools'] ?? []) as Json[];
+  return tools.some((tool) => tool['name'] === name);
+}

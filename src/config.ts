@@ -1,0 +1,373 @@
+/**
+ * Environment -> Config. The only reader of `process.env`. All problems come back at once; each names its variable and says what to do,
+ * and none shows a value (a RUN_MODE that is wrong and the path of a missing file are the exceptions that the manuals ask for).
+ */
+import { readFileSync } from 'node:fs';
+
+import { z } from 'zod';
+
+import { readVariables } from './config/environment.ts';
+import type { Environment, Report } from './config/environment.ts';
+import * as features from './config/features.ts';
+import type { Chatwoot, Claude, Evolution, Google, Meta, Slack, Voyage } from './config/features.ts';
+import { outbound } from './config/outbound.ts';
+import type { Outbound } from './config/outbound.ts';
+import { isLoopback } from './config/variable-types.ts';
+import type { LogLevel } from './config/variable-types.ts';
+import { NOT_USED, SECRET_VARIABLES } from './config/variables.ts';
+import type { VariableName, Variables } from './config/variables.ts';
+
+export const RUN_MODES = ['api', 'worker', 'scheduler'] as const;
+/** `admin` is a command on the command line: it comes from `loadConfig`'s options, never from RUN_MODE. */
+export type Mode = (typeof RUN_MODES)[number] | 'admin';
+
+/** Exact, the runbooks search for it. */
+export const RUN_MODE_MISSING = 'RUN_MODE environment variable is required!';
+/** Exact; the value follows after a space. */
+export const RUN_MODE_INVALID = 'ERROR: Invalid RUN_MODE:';
+
+const JWT_SECRET_MIN_BYTES = 32;
+const WEBHOOK_SECRET_MIN_CHARS = 16;
+const DEFAULT_API_PORT = 8000;
+const DEFAULT_WORKER_CONCURRENCY = 20;
+
+export type Breaker = {
+  /** Failures in a row that open it. */
+  readonly failures: number;
+  /** Wait before the first probe; doubles with each failed probe up to `maxResetSeconds`. */
+  readonly resetSeconds: number;
+  readonly maxResetSeconds: number;
+};
+
+export type Config = {
+  readonly mode: Mode;
+  readonly app: {
+    readonly name: string;
+    /** The `service` of log lines: the app's name as a slug, and the mode. */
+    readonly service: string;
+    readonly company: string;
+    /** Address at which people reach the API, for links; without a trailing slash. */
+    readonly baseUrl: string | null;
+    readonly environment: string;
+    readonly production: boolean;
+    readonly debug: boolean;
+    readonly timeZone: string;
+    readonly version: string;
+    readonly gitSha: string | null;
+    readonly buildTime: string | null;
+    readonly shutdownGraceMs: number;
+  };
+  readonly http: {
+    readonly host: string;
+    /** null: this process serves no HTTP (a worker or scheduler without PORT and OPS_PORT). */
+    readonly port: number | null;
+    readonly corsOrigins: readonly string[];
+    readonly maxWebhookBytes: number;
+  };
+  readonly log: {
+    readonly level: LogLevel;
+    readonly pretty: boolean;
+    /** Every configured secret, so that no log line can hold one. */
+    readonly secrets: readonly string[];
+  };
+  readonly auth: {
+    /** null: no token is accepted (never in production). */
+    readonly jwtSecret: string | null;
+    readonly jwtSecretPrevious: string | null;
+  };
+  readonly database:
+    | { readonly kind: 'postgres'; readonly url: string }
+    | { readonly kind: 'supabase'; readonly url: string; readonly serviceKey: string }
+    | { readonly kind: 'embedded' };
+  /** A Postgres address for migrations; null with supabase-js alone and with the embedded database. */
+  readonly migrationsUrl: string | null;
+  /** The project that the database must say it belongs to. */
+  readonly supabaseProjectRef: string | null;
+  readonly queue: { readonly kind: 'redis'; readonly url: string } | { readonly kind: 'postgres' };
+  readonly evolution: Evolution | null;
+  readonly webhook: {
+    /** null: webhooks are not authenticated (never in production). */
+    readonly secret: string | null;
+    readonly secretPrevious: string | null;
+  };
+  readonly outbound: Outbound;
+  readonly turn: {
+    readonly debounceMs: number;
+    readonly debounceMaxMs: number;
+    readonly humanDelay: boolean;
+    readonly maxMessageAgeMinutes: number;
+    readonly takeoverMinutes: number;
+  };
+  /** Turns that one worker runs at the same time. */
+  readonly workerConcurrency: number;
+  readonly breakers: { readonly evolution: Breaker; readonly claude: Breaker; readonly database: Breaker };
+  /** What the agent may begin by itself; all false in pilot mode. */
+  readonly autonomous: {
+    readonly pilotMode: boolean;
+    readonly discovery: boolean;
+    readonly offers: boolean;
+    readonly reactivation: boolean;
+    readonly feedback: boolean;
+  };
+  /** null: inbound is stored and handed to a person. */
+  readonly claude: Claude | null;
+  readonly voyage: Voyage | null;
+  readonly chatwoot: Chatwoot | null;
+  readonly slack: Slack | null;
+  readonly google: Google | null;
+  readonly meta: Meta | null;
+};
+
+export type LoadedConfig = { ok: true; config: Config; warnings: string[] } | { ok: false; problems: string[] };
+
+/** A copy of the process's environment. Nothing else in the product reads it. */
+export function readEnv(): Environment {
+  return { ...process.env };
+}
+
+/**
+ * Builds the deep-frozen configuration. Reads files named by the environment and package.json, changes nothing, never throws on bad input.
+ * With `options.mode` (command line tools) RUN_MODE is not read. A bad RUN_MODE is the first problem; the rules that depend on the mode
+ * are then left out.
+ */
+export function loadConfig(env: Environment, options: { mode?: Mode } = {}): LoadedConfig {
+  const mode = options.mode ?? modeOf(env['RUN_MODE']);
+  const { values: v, report, problems, warnings } = readVariables(env);
+  if (mode === null) problems.unshift(env['RUN_MODE'] ? `${RUN_MODE_INVALID} ${env['RUN_MODE']}` : RUN_MODE_MISSING);
+
+  const environment = environmentOf(v, report);
+  const production = environment === 'production';
+  const evolution = features.evolution(v, report);
+  const config: Config = {
+    mode: mode ?? 'admin',
+    app: app(v, mode ?? 'admin', environment, production, report),
+    http: http(v, mode, production, report),
+    log: { level: v.LOG_LEVEL, pretty: v.LOG_PRETTY, secrets: secretsOf(v) },
+    auth: auth(v, production, report),
+    database: database(v, production, report),
+    migrationsUrl: v.DATABASE_URL ?? v.SUPABASE_DB_URL ?? null,
+    supabaseProjectRef: v.SUPABASE_PROJECT_REF ?? null,
+    queue: v.REDIS_URL ? { kind: 'redis', url: v.REDIS_URL } : { kind: 'postgres' },
+    evolution,
+    webhook: webhook(v, production, report),
+    outbound: outbound(v, production, report),
+    turn: turn(v, report),
+    workerConcurrency: v.WORKER_CONCURRENCY ?? v.PIPELINE_MAX_CONCURRENT ?? DEFAULT_WORKER_CONCURRENCY,
+    breakers: {
+      evolution: breaker('EVOLUTION', v, report),
+      claude: breaker('CLAUDE', v, report),
+      database: breaker('DATABASE', v, report),
+    },
+    autonomous: autonomous(v, report),
+    claude: features.claude(v, report),
+    voyage: features.voyage(v),
+    chatwoot: features.chatwoot(v, report),
+    slack: features.slack(v, report),
+    google: features.google(v, report),
+    meta: features.meta(v, report),
+  };
+  checkEvolution(evolution, mode, production, report);
+  if (production) {
+    refuseSamples(v, report);
+    warnOfLoopback(v, report);
+  }
+  for (const [name, why] of namedEntries(NOT_USED)) if (report.isSet(name)) report.warn(`${name}: ${why}`);
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, config: deepFreeze(config), warnings };
+}
+
+function modeOf(raw: string | undefined): Mode | null {
+  return RUN_MODES.find((mode) => mode === raw) ?? null;
+}
+
+function environmentOf(v: Variables, report: Report): string {
+  if (v.ENVIRONMENT && v.APP_ENV && v.ENVIRONMENT !== v.APP_ENV) {
+    report.problem('ENVIRONMENT, APP_ENV: must say the same; set one of them, the other follows');
+  }
+  const environment = v.ENVIRONMENT ?? v.APP_ENV ?? 'development';
+  if (environment !== 'production' && /^(?:prod|prd|live)/.test(environment)) {
+    report.warn('ENVIRONMENT: is not exactly "production", so this is a test environment and OUTBOUND_ALLOWLIST is in force');
+  }
+  return environment;
+}
+
+function app(v: Variables, mode: Mode, environment: string, production: boolean, report: Report): Config['app'] {
+  if (v.DEBUG && production) report.problem('DEBUG: must be false in production; it shows internals to callers');
+  return {
+    name: v.APP_NAME,
+    service: `${slug(v.APP_NAME)}-${mode}`,
+    company: v.NOME_EMPRESA,
+    baseUrl: v.APP_BASE_URL ?? null,
+    environment,
+    production,
+    debug: v.DEBUG,
+    timeZone: v.TZ,
+    version: packageVersion(),
+    gitSha: v.GIT_SHA ?? v.RAILWAY_GIT_COMMIT_SHA ?? null,
+    buildTime: v.BUILD_TIME ?? null,
+    shutdownGraceMs: v.SHUTDOWN_GRACE_MS,
+  };
+}
+
+function slug(name: string): string {
+  const ascii = name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  return ascii.replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'whats-agents';
+}
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return z.object({ version: z.string() }).parse(manifest).version;
+}
+
+/** A worker and a scheduler serve the ops routes only when a port is asked for; OPS_PORT wins, so that modes may share one file. */
+function http(v: Variables, mode: Mode | null, production: boolean, report: Report): Config['http'] {
+  if (production && v.CORS_ORIGINS.includes('*')) report.problem('CORS_ORIGINS: must list origins in production, * is refused');
+  const port = mode === 'api' ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
+  return { host: v.BIND_HOST, port, corsOrigins: v.CORS_ORIGINS, maxWebhookBytes: v.MAX_WEBHOOK_MB * 1024 * 1024 };
+}
+
+/** Secrets in addresses (a database's password) count too: as they are and as they are once decoded. */
+function secretsOf(v: Variables): string[] {
+  const found = new Set<string>();
+  for (const name of SECRET_VARIABLES) {
+    const value = v[name];
+    if (value === undefined) continue;
+    found.add(value);
+    if (!URL.canParse(value)) continue;
+    const { password } = new URL(value);
+    if (password !== '') found.add(password).add(decoded(password));
+  }
+  return [...found];
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function auth(v: Variables, production: boolean, report: Report): Config['auth'] {
+  if (production) mustBeSet(['JWT_SECRET_KEY'], 'in production; make one with `openssl rand -hex 32`', report);
+  for (const name of ['JWT_SECRET_KEY', 'JWT_SECRET_KEY_PREVIOUS'] as const) {
+    const value = v[name];
+    if (production && value !== undefined && Buffer.byteLength(value) < JWT_SECRET_MIN_BYTES) {
+      report.problem(`${name}: must have at least ${JWT_SECRET_MIN_BYTES} bytes in production; make one with \`openssl rand -hex 32\``);
+    }
+  }
+  requireCurrent('JWT_SECRET_KEY', 'JWT_SECRET_KEY_PREVIOUS', production, report);
+  return { jwtSecret: v.JWT_SECRET_KEY ?? null, jwtSecretPrevious: v.JWT_SECRET_KEY_PREVIOUS ?? null };
+}
+
+function database(v: Variables, production: boolean, report: Report): Config['database'] {
+  report.together(['SUPABASE_URL', 'SUPABASE_SERVICE_KEY']);
+  if (v.DATABASE_URL) return { kind: 'postgres', url: v.DATABASE_URL };
+  if (v.SUPABASE_URL && v.SUPABASE_SERVICE_KEY) {
+    mustBeSet(['REDIS_URL'], 'when the database is reached through SUPABASE_URL alone; or set DATABASE_URL', report);
+    return { kind: 'supabase', url: v.SUPABASE_URL, serviceKey: v.SUPABASE_SERVICE_KEY };
+  }
+  const asked = (['DATABASE_URL', 'SUPABASE_URL', 'SUPABASE_SERVICE_KEY'] as const).some((name) => report.isSet(name));
+  if (production && !asked)
+    report.problem(
+      'DATABASE_URL: must be set in production, or SUPABASE_URL and SUPABASE_SERVICE_KEY; there is no embedded database there',
+    );
+  return { kind: 'embedded' };
+}
+
+function webhook(v: Variables, production: boolean, report: Report): Config['webhook'] {
+  if (production) mustBeSet(['EVOLUTION_WEBHOOK_SECRET'], 'in production; make one with `openssl rand -hex 32`', report);
+  for (const name of ['EVOLUTION_WEBHOOK_SECRET', 'EVOLUTION_WEBHOOK_SECRET_PREVIOUS'] as const) {
+    const value = v[name];
+    if (production && value !== undefined && value.length < WEBHOOK_SECRET_MIN_CHARS) {
+      report.problem(`${name}: must have at least ${WEBHOOK_SECRET_MIN_CHARS} characters in production`);
+    }
+  }
+  requireCurrent('EVOLUTION_WEBHOOK_SECRET', 'EVOLUTION_WEBHOOK_SECRET_PREVIOUS', production, report);
+  return { secret: v.EVOLUTION_WEBHOOK_SECRET ?? null, secretPrevious: v.EVOLUTION_WEBHOOK_SECRET_PREVIOUS ?? null };
+}
+
+function turn(v: Variables, report: Report): Config['turn'] {
+  if (v.DEBOUNCE_MAX_MS < v.DEBOUNCE_MS) report.problem('DEBOUNCE_MAX_MS: must not be less than DEBOUNCE_MS');
+  return {
+    debounceMs: v.DEBOUNCE_MS,
+    debounceMaxMs: v.DEBOUNCE_MAX_MS,
+    humanDelay: v.HUMAN_DELAY,
+    maxMessageAgeMinutes: v.MAX_MESSAGE_AGE_MINUTES,
+    takeoverMinutes: v.TAKEOVER_MINUTES,
+  };
+}
+
+function breaker(prefix: 'EVOLUTION' | 'CLAUDE' | 'DATABASE', v: Variables, report: Report): Breaker {
+  const resetSeconds = v[`${prefix}_BREAKER_RESET_SECONDS`];
+  const maxResetSeconds = v[`${prefix}_BREAKER_MAX_RESET_SECONDS`];
+  if (maxResetSeconds < resetSeconds) {
+    report.problem(`${prefix}_BREAKER_MAX_RESET_SECONDS: must not be less than ${prefix}_BREAKER_RESET_SECONDS`);
+  }
+  return { failures: v[`${prefix}_BREAKER_FAILURES`], resetSeconds, maxResetSeconds };
+}
+
+function autonomous(v: Variables, report: Report): Config['autonomous'] {
+  const asked = {
+    discovery: v.DISCOVERY_AUTOMATICO_ENABLED,
+    offers: v.OFERTA_AUTOMATICA_ENABLED,
+    reactivation: v.REATIVACAO_AUTOMATICA_ENABLED,
+    feedback: v.FEEDBACK_AUTOMATICO_ENABLED,
+  };
+  if (!v.PILOT_MODE) return { pilotMode: false, ...asked };
+  if (Object.values(asked).includes(true))
+    report.warn('PILOT_MODE: is true, so the *_AUTOMATICO_ENABLED and *_AUTOMATICA_ENABLED switches are off');
+  return { pilotMode: true, discovery: false, offers: false, reactivation: false, feedback: false };
+}
+
+function checkEvolution(evolution: Evolution | null, mode: Mode | null, production: boolean, report: Report): void {
+  if (evolution !== null || (mode !== 'api' && mode !== 'worker')) return;
+  const names = ['EVOLUTION_API_URL', 'EVOLUTION_API_KEY', 'EVOLUTION_INSTANCE'] as const;
+  if (names.some((name) => report.isSet(name))) return; // half a set, or a bad value: told already
+  if (production) mustBeSet(names, 'in production', report);
+  else report.warn('EVOLUTION_API_URL, EVOLUTION_API_KEY, EVOLUTION_INSTANCE: not set; nothing can be sent to WhatsApp');
+}
+
+/** The secrets of .env.example are long enough to pass every other rule, and public. */
+function refuseSamples(v: Variables, report: Report): void {
+  for (const name of SECRET_VARIABLES)
+    if (v[name]?.includes('change-me')) report.problem(`${name}: still has the sample value of .env.example`);
+}
+
+/** No default leads to this machine. An address that was set to do so may be meant, on one machine without containers, so it only warns. */
+function warnOfLoopback(v: Variables, report: Report): void {
+  const addresses = [
+    'DATABASE_URL',
+    'SUPABASE_URL',
+    'REDIS_URL',
+    'EVOLUTION_API_URL',
+    'ANTHROPIC_BASE_URL',
+    'CHATWOOT_URL',
+    'APP_BASE_URL',
+  ] as const;
+  for (const name of addresses) {
+    const address = v[name];
+    if (address !== undefined && isLoopback(address))
+      report.warn(`${name}: leads to this machine; in a container that is the container itself`);
+  }
+}
+
+function mustBeSet(names: readonly VariableName[], when: string, report: Report): void {
+  const missing = names.filter((name) => !report.isSet(name));
+  if (missing.length > 0) report.problem(`${missing.join(', ')}: must be set ${when}`);
+}
+
+/** In production a missing current secret is a problem already. */
+function requireCurrent(current: VariableName, previous: VariableName, production: boolean, report: Report): void {
+  if (!production && report.isSet(previous) && !report.isSet(current))
+    report.problem(`${current}: must be set too when ${previous} is set`);
+}
+
+function namedEntries(record: Partial<Record<VariableName, string>>): [VariableName, string][] {
+  // Object.entries widens the keys to string; the record's type says which they are.
+  return Object.entries(record) as [VariableName, string][];
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,150 @@
+/** The optional parts: each is fully there or `null`, and half a set of variables is a problem. */
+import { existsSync } from 'node:fs';
+
+import type { Report } from './environment.ts';
+import type { Variables } from './variables.ts';
+
+export type Evolution = {
+  /** Without a trailing slash. */
+  readonly url: string;
+  readonly apiKey: string;
+  /** The instance (number) used when a tenant names no other. */
+  readonly instance: string;
+};
+
+export type Claude = {
+  readonly apiKey: string;
+  /** null: the SDK's own address. */
+  readonly baseUrl: string | null;
+  readonly model: string;
+  /** For turns that a routing rule finds difficult. */
+  readonly complexModel: string;
+  readonly maxTokens: number;
+  readonly maxToolRounds: number;
+  readonly callTimeoutSeconds: number;
+  readonly turnTimeoutSeconds: number;
+};
+
+export type Chatwoot = { readonly url: string; readonly apiKey: string; readonly accountId: number; readonly inboxId: number };
+
+export type Slack = {
+  /** Where alerts go when there is no bot. */
+  readonly webhookUrl: string | null;
+  readonly channel: string;
+  /** Commands and mentions; null: alerts only. */
+  readonly bot: { readonly token: string; readonly signingSecret: string } | null;
+};
+
+export type Google = {
+  readonly credentialsPath: string;
+  readonly briefingsFolderId: string | null;
+  readonly templatesFolderId: string | null;
+};
+
+export type Voyage = { readonly apiKey: string; readonly model: string };
+
+export type Meta = {
+  readonly accessToken: string;
+  readonly phoneNumberId: string;
+  readonly wabaId: string;
+  readonly appSecret: string;
+  readonly verifyToken: string;
+  readonly graphApiVersion: string;
+  readonly marketingMessagesLite: boolean;
+  /** US dollars a message. */
+  readonly prices: { readonly marketingUsd: number; readonly utilityUsd: number };
+};
+
+/** Models that the older manuals name and that Anthropic no longer serves. */
+const RETIRED_MODELS = ['claude-3-5-haiku-20241022', 'claude-sonnet-4-20250514'];
+
+export function evolution(v: Variables, report: Report): Evolution | null {
+  report.together(['EVOLUTION_API_URL', 'EVOLUTION_API_KEY', 'EVOLUTION_INSTANCE']);
+  const { EVOLUTION_API_URL: url, EVOLUTION_API_KEY: apiKey, EVOLUTION_INSTANCE: instance } = v;
+  return url && apiKey && instance ? { url, apiKey, instance } : null;
+}
+
+export function claude(v: Variables, report: Report): Claude | null {
+  for (const name of ['LLM_MODEL', 'LLM_MODEL_COMPLEX'] as const) {
+    if (RETIRED_MODELS.includes(v[name]))
+      report.warn(`${name}: names a model that is retired; the provider will refuse it, name a current one`);
+  }
+  if (v.LLM_LOOP_TIMEOUT_SEGUNDOS < v.LLM_TIMEOUT_SEGUNDOS) {
+    report.problem('LLM_LOOP_TIMEOUT_SEGUNDOS: must not be shorter than LLM_TIMEOUT_SEGUNDOS; the whole turn holds at least one call');
+  }
+  if (!v.ANTHROPIC_API_KEY) {
+    if (!report.isSet('ANTHROPIC_API_KEY')) {
+      report.warn('ANTHROPIC_API_KEY: not set; the agent does not answer, inbound messages are stored and handed to a person');
+    }
+    return null;
+  }
+  return {
+    apiKey: v.ANTHROPIC_API_KEY,
+    baseUrl: v.ANTHROPIC_BASE_URL ?? null,
+    model: v.LLM_MODEL,
+    complexModel: v.LLM_MODEL_COMPLEX,
+    maxTokens: v.LLM_MAX_TOKENS,
+    maxToolRounds: v.LLM_MAX_TOOL_ITERATIONS,
+    callTimeoutSeconds: v.LLM_TIMEOUT_SEGUNDOS,
+    turnTimeoutSeconds: v.LLM_LOOP_TIMEOUT_SEGUNDOS,
+  };
+}
+
+export function chatwoot(v: Variables, report: Report): Chatwoot | null {
+  report.together(['CHATWOOT_URL', 'CHATWOOT_API_KEY', 'CHATWOOT_ACCOUNT_ID', 'CHATWOOT_INBOX_ID']);
+  const { CHATWOOT_URL: url, CHATWOOT_API_KEY: apiKey, CHATWOOT_ACCOUNT_ID: accountId, CHATWOOT_INBOX_ID: inboxId } = v;
+  return url && apiKey && accountId !== undefined && inboxId !== undefined ? { url, apiKey, accountId, inboxId } : null;
+}
+
+/** SLACK_CHANNEL has a default, so it alone is a setting without effect rather than half of a pair. */
+export function slack(v: Variables, report: Report): Slack | null {
+  report.together(['SLACK_BOT_TOKEN', 'SLACK_SIGNING_SECRET']);
+  const { SLACK_BOT_TOKEN: token, SLACK_SIGNING_SECRET: signingSecret, SLACK_WEBHOOK_URL: webhookUrl, SLACK_CHANNEL: channel } = v;
+  const bot = token && signingSecret ? { token, signingSecret } : null;
+  if (bot !== null || webhookUrl) return { webhookUrl: webhookUrl ?? null, channel, bot };
+  if (report.isSet('SLACK_CHANNEL') && !report.isSet('SLACK_WEBHOOK_URL') && !report.isSet('SLACK_BOT_TOKEN')) {
+    report.warn('SLACK_CHANNEL: has no effect without SLACK_WEBHOOK_URL or SLACK_BOT_TOKEN');
+  }
+  return null;
+}
+
+/** Credentials without a folder are no problem: many machines have that variable set for other programs. */
+export function google(v: Variables, report: Report): Google | null {
+  const path = v.GOOGLE_APPLICATION_CREDENTIALS;
+  const folders = (['GOOGLE_BRIEFINGS_FOLDER_ID', 'GOOGLE_TEMPLATES_FOLDER_ID'] as const).filter((name) => v[name] !== undefined);
+  if (folders.length === 0) return null;
+  if (path === undefined) {
+    report.problem(`GOOGLE_APPLICATION_CREDENTIALS: must be set too when ${folders.join(', ')} ${folders.length === 1 ? 'is' : 'are'} set`);
+    return null;
+  }
+  if (!existsSync(path)) {
+    report.problem(`GOOGLE_APPLICATION_CREDENTIALS: the file ${path} does not exist`);
+    return null;
+  }
+  return {
+    credentialsPath: path,
+    briefingsFolderId: v.GOOGLE_BRIEFINGS_FOLDER_ID ?? null,
+    templatesFolderId: v.GOOGLE_TEMPLATES_FOLDER_ID ?? null,
+  };
+}
+
+export function voyage(v: Variables): Voyage | null {
+  return v.VOYAGE_API_KEY ? { apiKey: v.VOYAGE_API_KEY, model: v.VOYAGE_MODEL } : null;
+}
+
+export function meta(v: Variables, report: Report): Meta | null {
+  report.together(['META_ACCESS_TOKEN', 'META_PHONE_NUMBER_ID', 'META_WABA_ID', 'META_APP_SECRET', 'META_WEBHOOK_VERIFY_TOKEN']);
+  const { META_ACCESS_TOKEN: accessToken, META_PHONE_NUMBER_ID: phoneNumberId, META_WABA_ID: wabaId } = v;
+  const { META_APP_SECRET: appSecret, META_WEBHOOK_VERIFY_TOKEN: verifyToken } = v;
+  if (!accessToken || !phoneNumberId || !wabaId || !appSecret || !verifyToken) return null;
+  return {
+    accessToken,
+    phoneNumberId,
+    wabaId,
+    appSecret,
+    verifyToken,
+    graphApiVersion: v.META_GRAPH_API_VERSION,
+    marketingMessagesLite: v.META_MM_LITE_ENABLED,
+    prices: { marketingUsd: v.META_PRICING_MARKETING_USD, utilityUsd: v.META_PRICING_UTILITY_USD },
+  };
+}

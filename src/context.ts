@@ -1,0 +1,171 @@
+/** Every long-lived thing of a process, built in order and disposed in reverse, also when the start fails half way. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createBackground } from './background.ts';
+import type { Background } from './background.ts';
+import { createBatcher } from './batch.ts';
+import type { Batcher } from './batch.ts';
+import { createBreakers } from './breakers.ts';
+import type { Breakers } from './breakers.ts';
+import type { Config } from './config.ts';
+import { defaultAgent } from './core/default-agent.ts';
+import { openPostgres, openSupabase } from './db/door.ts';
+import type { Door } from './db/door.ts';
+import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
+import { recordInbound } from './db/inbound.ts';
+import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
+import { endProcess, ensureSetup, recordTransition } from './db/operations.ts';
+import type { SendPolicy } from './db/sends.ts';
+import { createEvents } from './events.ts';
+import type { Events } from './events.ts';
+import { createLlm } from './llm.ts';
+import type { Llm } from './llm.ts';
+import type { Logger } from './log.ts';
+import { openQueues } from './queues.ts';
+import type { Queues, QueueStore } from './queues.ts';
+import { createEvolution } from './whatsapp/client.ts';
+import type { Evolution } from './whatsapp/client.ts';
+
+export type Context = {
+  config: Config;
+  log: Logger;
+  events: Events;
+  db: Door;
+  queues: Queues;
+  /** Concurrent webhooks share one SQL call. */
+  inbox: Batcher<WebhookRecord, { results: RecordedEvent[] }>;
+  /** null: EVOLUTION_* is not set; messages stay queued. */
+  whatsapp: Evolution | null;
+  /** null: no key; inbound is handed to a person. */
+  llm: Llm | null;
+  breakers: Breakers;
+  background: Background;
+  /** What claim_send checks; made of the configuration once. */
+  sendPolicy: SendPolicy;
+  process: { id: string; startedAt: Date };
+  /** 0..1; tests pass their own. */
+  random(): number;
+};
+
+export type OwnedContext = Context & AsyncDisposable;
+
+/** Parts that a test brings itself. */
+export type ContextOverrides = Partial<Pick<Context, 'db' | 'random'>> & { sendPolicy?: Partial<SendPolicy> };
+
+/** One lease of a send; renewed while the call runs, so a dead worker is noticed within it. Milliseconds. */
+const SEND_LEASE_MS = 30_000;
+/** Proactive messages to one contact in an hour. */
+const CONTACT_CAP_HOUR = 3;
+/** A takeover never lasts longer than this after its first message, however often the person types. Minutes. */
+export const TAKEOVER_CAP_MINUTES = 240;
+
+/**
+ * Opens everything. While the database or the queue is away it says so once a try and tries again with a growing wait, until `signal` aborts.
+ * `databaseUrl` is the address of an embedded database when the configuration names none.
+ */
+export async function openContext(config: Config, log: Logger, options: { databaseUrl?: string; signal?: AbortSignal; overrides?: ContextOverrides } = {}): Promise<OwnedContext> {
+  await using stack = new AsyncDisposableStack();
+  const signal = options.signal ?? new AbortController().signal;
+  const processId = `${config.mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
+  const events = createEvents(log, config.mode);
+  const background = createBackground(log);
+
+  const databaseUrl = config.database.kind === 'postgres' ? config.database.url : options.databaseUrl;
+  const db = options.overrides?.db ?? openDoor(config, databaseUrl, log);
+  stack.defer(() => db.close());
+  const { project_ref } = await untilThere('database', log, signal, () => ensureSetup(db, { instance: config.evolution?.instance ?? null, agent: defaultAgent }));
+  if (config.supabaseProjectRef !== null && project_ref !== null && project_ref !== config.supabaseProjectRef) {
+    throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing is started against it.');
+  }
+
+  const queues = await untilThere('queue', log, signal, () => openQueues(queueStore(config, databaseUrl), log));
+  stack.use(queues);
+  const breakers = createBreakers(config.breakers, (transition) => {
+    events.breakerChanged(transition);
+    background.run('record breaker transition', () => recordTransition(db, { ...transition, process: processId }));
+  });
+  stack.use(breakers);
+  // Disposed first: work that nobody waits for still needs the database and the queues.
+  stack.defer(() => endProcess(db, processId).catch(() => {}));
+  stack.defer(() => background.drain(5_000));
+
+  const policy = sendPolicy(config);
+  const context: Context = {
+    config,
+    log,
+    events,
+    db,
+    queues,
+    inbox: createInbox(db, config),
+    whatsapp: config.evolution === null ? null : createEvolution({ url: config.evolution.url, apiKey: config.evolution.apiKey }),
+    llm: config.claude === null ? null : createLlm({ apiKey: config.claude.apiKey, baseUrl: config.claude.baseUrl }),
+    breakers,
+    background,
+    sendPolicy: { ...policy, ...options.overrides?.sendPolicy },
+    process: { id: processId, startedAt: new Date() },
+    random: options.overrides?.random ?? Math.random,
+  };
+  const owned = stack.move();
+  return Object.assign(context, { [Symbol.asyncDispose]: () => owned.disposeAsync() });
+}
+
+function openDoor(config: Config, databaseUrl: string | undefined, log: Logger): Door {
+  if (config.database.kind === 'supabase') return openSupabase(config.database.url, config.database.serviceKey);
+  if (databaseUrl === undefined) throw new Error('no address of a database: set DATABASE_URL');
+  return openPostgres(databaseUrl, { onError: (error) => log.warning({ error }, 'Database connection lost') });
+}
+
+function queueStore(config: Config, databaseUrl: string | undefined): QueueStore {
+  if (config.queue.kind === 'redis') return config.queue;
+  if (databaseUrl === undefined) throw new Error('REDIS_URL: is required when the database is reached through SUPABASE_URL only');
+  return { kind: 'postgres', url: databaseUrl };
+}
+
+function createInbox(db: Door, config: Config): Context['inbox'] {
+  const options = { takeoverMinutes: config.turn.takeoverMinutes, takeoverCapMinutes: TAKEOVER_CAP_MINUTES };
+  return createBatcher(
+    async (webhooks: WebhookRecord[]) => {
+      try {
+        return await recordInbound(db, webhooks, options);
+      } catch (error) {
+        // Two batches that met the same new people in another order: Postgres ended one of them, nothing of it happened.
+        if (error instanceof DatabaseRefused && error.code === '40P01') return await recordInbound(db, webhooks, options);
+        throw error;
+      }
+    },
+    { maxItems: 50, maxConcurrent: 2, splits: (error) => !(error instanceof DatabaseAway) },
+  );
+}
+
+function sendPolicy(config: Config): SendPolicy {
+  const { outbound, app, autonomous } = config;
+  return {
+    allowlist: outbound.allowlist === 'everyone' ? null : [...outbound.allowlist],
+    capHour: outbound.maxPerHour,
+    capDay: outbound.maxPerDay,
+    replyCapHour: outbound.maxRepliesPerHour,
+    contactCapHour: CONTACT_CAP_HOUR,
+    paceMinSeconds: outbound.intervalSeconds.min,
+    paceMaxSeconds: outbound.intervalSeconds.max,
+    hours: { ...outbound.hours, tz: app.timeZone },
+    pilot: autonomous.pilotMode,
+    leaseMs: SEND_LEASE_MS,
+  };
+}
+
+/** Runs `open` until it succeeds, waiting 0.5 s, 1 s, 2 s ... up to 15 s between the tries. */
+async function untilThere<T>(what: string, log: Logger, signal: AbortSignal, open: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await open();
+    } catch (error) {
+      const schemaMissing = error instanceof DatabaseRefused && ['42883', 'PGRST202', '42P01'].includes(error.code);
+      if (error instanceof DatabaseRefused && !schemaMissing) throw error;
+      const waitMs = Math.min(15_000, 500 * 2 ** attempt);
+      const hint = schemaMissing ? 'the schema is missing or old: run `npm run migrate`' : error instanceof Error ? error.message : String(error);
+      log.warning({ what, attempt: attempt + 1, retry_ms: waitMs, hint }, `Waiting for the ${what}`);
+      await delay(waitMs, undefined, { signal });
+    }
+  }
+}

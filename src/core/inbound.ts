@@ -1,0 +1,59 @@
+/**
+ * What a webhook of the Evolution API means, in the product's own words. Pure and total: any JSON value has a meaning, at worst
+ * `ignored` with a reason. `whatsapp/payload.ts` makes these events, `record_inbound` in SQL stores them.
+ */
+
+/** The person on the other side of a direct chat. Digits only; `pn` is canonical (see core/phone.ts). At least one is set. */
+export type ChatAddress = { pn: string | null; lid: string | null };
+
+export type ContentType =
+  | 'text' | 'image' | 'video' | 'audio' | 'document' | 'sticker' | 'location' | 'contact' | 'poll' | 'button' | 'list' | 'order' | 'unsupported';
+
+export type MediaInfo = {
+  mimetype: string | null;
+  fileName: string | null;
+  /** Length of audio and video in seconds. */
+  seconds: number | null;
+  /** Size in bytes as the sender says. */
+  bytes: number | null;
+  /** A voice note rather than an audio file. */
+  voice: boolean;
+};
+
+export type MessageContent = {
+  type: ContentType;
+  /** What the model and the history show; never empty. Media is told as a bracketed Portuguese note, e.g. `[áudio de voz, 12 s]`, followed by the caption. */
+  text: string;
+  /** What the person typed (text, caption, chosen button), or null. */
+  typed: string | null;
+  media: MediaInfo | null;
+};
+
+type From = {
+  chat: ChatAddress;
+  /** The jid the message came from, as the provider wrote it: where an answer is sent. */
+  jid: string;
+  /** Written with our number: by us, by a person on the phone, or by another user of the API. */
+  fromMe: boolean;
+  /** It came as `send.message`: somebody called the API (most often us). */
+  viaApi: boolean;
+  pushName: string | null;
+  /** ISO time made of `messageTimestamp`; the time of arrival when the payload has none. */
+  sentAt: string;
+};
+
+export type InboundEvent = {
+  /** Name of the instance (the number) at Evolution. */
+  instance: string;
+  /** Evolution's uuid of the instance, when the payload has it. */
+  instanceId: string | null;
+} & (
+  | ({ kind: 'message'; providerId: string; content: MessageContent; quoted: { providerId: string; text: string | null } | null } & From)
+  | ({ kind: 'reaction'; providerId: string; targetId: string; /** null: removed */ emoji: string | null } & From)
+  | { kind: 'edit'; providerId: string; text: string }
+  | { kind: 'delete'; providerId: string }
+  | { kind: 'ack'; providerId: string; status: 'sent' | 'delivered' | 'read' | 'failed' }
+  | { kind: 'connection'; state: 'open' | 'connecting' | 'close' | 'refused'; reason: number | null; ownerPn: string | null }
+  | { kind: 'presence'; chat: ChatAddress; presence: 'composing' | 'recording' | 'paused' | 'available' | 'unavailable' }
+  | { kind: 'ignored'; reason: string }
+);

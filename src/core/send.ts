@@ -1,0 +1,40 @@
+/** Waits between tries, and how our own words are recognised in what Evolution knows. Pure. */
+import type { InboundEvent } from './inbound.ts';
+
+/** Tries of one message that surely did not leave; then it ends as failed and a person is told. */
+export const MAX_ATTEMPTS = 5;
+
+/** Milliseconds before the next try: 5 s, 15 s, 45 s ... at most 10 minutes, with a quarter of jitter. `attempts` counts from 1. */
+export function retryDelay(attempts: number, random: number): number {
+  const base = Math.min(600_000, 5_000 * 3 ** Math.max(0, attempts - 1));
+  return Math.round(base * (1 + random / 4));
+}
+
+/** A send may be at work in Evolution for some 90 s after the caller is gone, so the looks reach well beyond that. */
+const LOOKS_MS = [3_000, 10_000, 20_000, 40_000, 60_000, 120_000];
+export const MAX_LOOKS = LOOKS_MS.length;
+
+/** Milliseconds before look number `looks` (from 0) at an uncertain send. */
+export function lookDelay(looks: number): number {
+  return LOOKS_MS[Math.min(looks, LOOKS_MS.length - 1)] ?? 120_000;
+}
+
+/** Ids of own messages (or reactions) with the same words, written since `from`, oldest first: of equal parts the first is settled first. */
+export function matchEcho(send: { type: string; text: string }, found: InboundEvent[], from: Date): string[] {
+  return found
+    .filter((event) => event.kind === 'message' || event.kind === 'reaction')
+    .filter((event) => event.fromMe)
+    .filter((event) => (event.kind === 'reaction') === (send.type === 'reaction'))
+    .filter((event) => sameWords(wordsOf(event), send.text) && Date.parse(event.sentAt) >= from.getTime())
+    .toSorted((a, b) => Date.parse(a.sentAt) - Date.parse(b.sentAt))
+    .map((event) => event.providerId);
+}
+
+function wordsOf(event: Extract<InboundEvent, { kind: 'message' | 'reaction' }>): string {
+  return event.kind === 'reaction' ? (event.emoji ?? '') : event.content.text;
+}
+
+/** As same_words in SQL. */
+function sameWords(a: string, b: string): boolean {
+  return a.replaceAll(/\s+/g, ' ').trim() === b.replaceAll(/\s+/g, ' ').trim();
+}

@@ -1,0 +1,7 @@
+import { checkInstancesJob } from './check-instances.ts';
+import type { CronJob } from './job.ts';
+import { purgeOldJob } from './purge-old.ts';
+import { sweepSendsJob } from './sweep-sends.ts';
+import { sweepTurnsJob } from './sweep-turns.ts';
+
+export const JOBS: readonly CronJob[] = [sweepTurnsJob, sweepSendsJob, checkInstancesJob, purgeOldJob];

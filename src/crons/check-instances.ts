@@ -1,0 +1,24 @@
+import { listInstances, setInstanceState } from '../db/operations.ts';
+import { sweepSends } from '../db/sends.ts';
+import type { CronJob } from './job.ts';
+
+/** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. */
+export const checkInstancesJob: CronJob = {
+  name: 'check_instances',
+  cron: '* * * * *',
+  catchUp: 'skip',
+  async run(ctx) {
+    if (ctx.whatsapp === null) return 0;
+    const instances = await listInstances(ctx.db);
+    let back = false;
+    for (const { name } of instances) {
+      const answer = await ctx.whatsapp.connectionState(name);
+      // An Evolution that does not answer says nothing about the number.
+      if (answer.kind !== 'ok') continue;
+      const { wakeSends } = await setInstanceState(ctx.db, name, answer.state === 'not_loaded' ? 'close' : answer.state);
+      back ||= wakeSends;
+    }
+    if (back) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+    return instances.length;
+  },
+};

@@ -1,0 +1,17 @@
+import { sweepSends } from '../db/sends.ts';
+import type { CronJob } from './job.ts';
+
+const AT_ONCE = 500;
+
+/** Finds lanes with something due and nobody at work: lost jobs, leases that ran out, uncertain sends to look up. */
+export const sweepSendsJob: CronJob = {
+  name: 'sweep_sends',
+  cron: '* * * * *',
+  catchUp: 'once',
+  async run(ctx) {
+    const found = await sweepSends(ctx.db, AT_ONCE);
+    for (const conversation of found) await ctx.queues.wakeSend(conversation);
+    ctx.events.swept('sends', found.length);
+    return found.length;
+  },
+};

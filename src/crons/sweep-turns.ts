@@ -1,0 +1,19 @@
+import { sweepTurns } from '../db/turns.ts';
+import type { CronJob } from './job.ts';
+
+/** Beyond the longest debounce, so that a burst that is still being typed is not cut short. */
+const GRACE_MS = 10_000;
+const AT_ONCE = 500;
+
+/** Finds what is unanswered without a live turn: a queue that forgot, a worker that died, a pause that ended. */
+export const sweepTurnsJob: CronJob = {
+  name: 'sweep_turns',
+  cron: '* * * * *',
+  catchUp: 'once',
+  async run(ctx) {
+    const found = await sweepTurns(ctx.db, ctx.config.turn.debounceMaxMs + GRACE_MS, AT_ONCE);
+    for (const conversation of found) await ctx.queues.wakeTurn(conversation, 0);
+    ctx.events.swept('turns', found.length);
+    return found.length;
+  },
+};

@@ -1,0 +1,86 @@
+/**
+ * The one door to the database: `call` runs one SQL function of supabase/migrations and returns its JSON. Two ways through it,
+ * node-postgres and supabase-js, behave alike and are run by the same tests.
+ */
+import { createClient } from '@supabase/supabase-js';
+import pg from 'pg';
+import { DatabaseAway, DatabaseRefused } from './failures.ts';
+
+export type Door = {
+  /**
+   * Runs the SQL function `name` with named arguments and returns its result as JSON.
+   * Contract: may be called any number of times at once. Throws DatabaseAway when the database could not be reached or went away (whether
+   * the call took effect is then unknown: every function may be repeated), DatabaseRefused with the SQL state when it said no.
+   */
+  call(name: string, args: Record<string, unknown>): Promise<unknown>;
+  close(): Promise<void>;
+};
+
+/** Connection and statement limits, in milliseconds: a stuck database must become an error while somebody still waits for the answer. */
+const CONNECT_MS = 5_000;
+const STATEMENT_MS = 30_000;
+
+export function openPostgres(url: string, options: { poolSize?: number; onError?: (error: Error) => void } = {}): Door {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.poolSize ?? 10,
+    connectionTimeoutMillis: CONNECT_MS,
+    query_timeout: STATEMENT_MS,
+    keepAlive: true,
+    application_name: 'whats-agents',
+  });
+  // An idle connection that drops says so here; the pool makes a new one at the next call.
+  pool.on('error', (error) => options.onError?.(error));
+  return {
+    async call(name, args) {
+      const given = Object.entries(args).filter(([, value]) => value !== undefined);
+      const list = given.map(([key], index) => `${identifier(key)} => $${index + 1}`).join(', ');
+      try {
+        const { rows } = await pool.query({
+          // A name lets the connection keep the plan: the parse is done once.
+          name: `${name}(${given.map(([key]) => key).join(',')})`,
+          text: `select public.${identifier(name)}(${list}) as result`,
+          values: given.map(([, value]) => (typeof value === 'object' && value !== null ? JSON.stringify(value) : value)),
+        });
+        return rows[0]?.result as unknown;
+      } catch (error) {
+        throw failure(name, error);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+export function openSupabase(url: string, serviceKey: string): Door {
+  const client = createClient(url, serviceKey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+    global: { fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(STATEMENT_MS) }) },
+  });
+  return {
+    async call(name, args) {
+      const { data, error, status } = await client.rpc(name, args);
+      if (error) throw error.code && status < 500 ? new DatabaseRefused(name, error.code, error.message) : failure(name, error);
+      return data as unknown;
+    },
+    async close() {
+      await client.removeAllChannels();
+    },
+  };
+}
+
+function identifier(name: string): string {
+  if (!/^[a-z_]+$/.test(name)) throw new Error(`not the name of a SQL function or argument: ${name}`);
+  return name;
+}
+
+/** SQL states that say nothing about the call itself: connection trouble (08), shutdown and start-up (57P), too many connections (53). */
+const AWAY = /^(08|57P|53|25006)/;
+
+function failure(name: string, error: unknown): Error {
+  const code = (error as { code?: unknown } | null)?.code;
+  const message = (error as { message?: unknown } | null)?.message;
+  const text = typeof message === 'string' && message !== '' ? message : String(code ?? error);
+  // Five characters are a SQL state; anything else is the network (ECONNREFUSED, a timeout of the pool ...).
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !AWAY.test(code)) return new DatabaseRefused(name, code, text, { cause: error });
+  return new DatabaseAway(name, text, { cause: error });
+}

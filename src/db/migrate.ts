@@ -1,0 +1,133 @@
+/**
+ * Applies supabase/migrations to a Postgres, once each and in order, under a lock, with checksums. The same files are valid for
+ * `supabase db push`; there our ledger adopts what Supabase's own ledger lists as applied.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { runMigrations } from 'bullmq';
+import pg from 'pg';
+
+export type MigrationState = { name: string; state: 'applied' | 'pending' | 'edited' | 'unknown'; appliedAt: Date | null };
+
+const FOLDER = new URL('../../supabase/migrations/', import.meta.url);
+/** Any number: it only must be the same in every copy of this program. */
+const LOCK = 7_264_001;
+
+/**
+ * Brings a database up to date; returns the names that were applied. Safe to run from several machines at once: the second waits and finds
+ * nothing to do. Throws when an applied file was edited (naming it) or when the database is newer than this program; nothing is applied then.
+ * `queue`: also bring the tables of the job queue up to date (needed when REDIS_URL is unset).
+ */
+export async function migrate(url: string, options: { log?: (line: string) => void; queue?: boolean } = {}): Promise<string[]> {
+  const log = options.log ?? (() => {});
+  return await withClient(url, async (client) => {
+    await client.query('select pg_advisory_lock($1)', [LOCK]);
+    await ensureLedger(client);
+    const wanted = await readMigrations();
+    await adopt(client, wanted);
+    const states = await compare(client, wanted);
+    refuse(states);
+    const applied: string[] = [];
+    for (const { name } of states.filter((each) => each.state === 'pending')) {
+      const migration = wanted.find((each) => each.name === name);
+      if (!migration) continue;
+      log(`applying ${name}`);
+      await apply(client, migration);
+      applied.push(name);
+    }
+    if (options.queue ?? true) await runMigrations(client as unknown as Parameters<typeof runMigrations>[0]);
+    return applied;
+  });
+}
+
+/** What is applied and what is not. */
+export async function migrationStates(url: string): Promise<MigrationState[]> {
+  return await withClient(url, async (client) => {
+    await ensureLedger(client);
+    return await compare(client, await readMigrations());
+  });
+}
+
+/** The names of all migrations that this program needs, oldest first. */
+export async function migrationNames(): Promise<string[]> {
+  return (await readdir(FOLDER)).filter((name) => name.endsWith('.sql')).sort();
+}
+
+type Migration = { name: string; sql: string; checksum: string };
+
+async function readMigrations(): Promise<Migration[]> {
+  const names = await migrationNames();
+  return await Promise.all(
+    names.map(async (name) => {
+      const sql = (await readFile(new URL(name, FOLDER), 'utf8')).replaceAll('\r\n', '\n');
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    }),
+  );
+}
+
+async function ensureLedger(client: pg.Client): Promise<void> {
+  await client.query(`create table if not exists public.schema_migrations (
+    name text primary key, checksum text not null, applied_at timestamptz not null default now())`);
+  await client.query('alter table public.schema_migrations enable row level security');
+}
+
+/** What `supabase db push` has applied counts as applied here too. */
+async function adopt(client: pg.Client, wanted: Migration[]): Promise<void> {
+  const { rows: ledger } = await client.query<{ there: boolean }>("select to_regclass('supabase_migrations.schema_migrations') is not null as there");
+  if (!ledger[0]?.there) return;
+  const { rows } = await client.query<{ version: string }>('select version from supabase_migrations.schema_migrations');
+  const versions = new Set(rows.map((row) => row.version));
+  for (const { name, checksum } of wanted.filter((each) => versions.has(each.name.split('_')[0] ?? ''))) {
+    await client.query('insert into public.schema_migrations (name, checksum) values ($1, $2) on conflict do nothing', [name, checksum]);
+  }
+}
+
+async function compare(client: pg.Client, wanted: Migration[]): Promise<MigrationState[]> {
+  const { rows } = await client.query<{ name: string; checksum: string; applied_at: Date }>(
+    'select name, checksum, applied_at from public.schema_migrations order by name',
+  );
+  const done = new Map(rows.map((row) => [row.name, row]));
+  const known = wanted.map((migration): MigrationState => {
+    const row = done.get(migration.name);
+    done.delete(migration.name);
+    if (!row) return { name: migration.name, state: 'pending', appliedAt: null };
+    return { name: migration.name, state: row.checksum === migration.checksum ? 'applied' : 'edited', appliedAt: row.applied_at };
+  });
+  const unknown = [...done.values()].map((row): MigrationState => ({ name: row.name, state: 'unknown', appliedAt: row.applied_at }));
+  return [...known, ...unknown];
+}
+
+function refuse(states: MigrationState[]): void {
+  const edited = states.filter((each) => each.state === 'edited').map((each) => each.name);
+  if (edited.length > 0) {
+    throw new Error(`applied migrations were edited: ${edited.join(', ')}. Restore the files as they were (git checkout) and put the change into a new migration.`);
+  }
+  const unknown = states.filter((each) => each.state === 'unknown').map((each) => each.name);
+  if (unknown.length > 0) {
+    throw new Error(`the database has migrations that this version does not know: ${unknown.join(', ')}. Run the newer version of whats-agents.`);
+  }
+}
+
+async function apply(client: pg.Client, migration: Migration): Promise<void> {
+  try {
+    await client.query('begin');
+    await client.query(migration.sql);
+    await client.query('insert into public.schema_migrations (name, checksum) values ($1, $2)', [migration.name, migration.checksum]);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback');
+    const position = Number((error as { position?: string }).position);
+    const line = Number.isFinite(position) ? ` (line ${migration.sql.slice(0, position).split('\n').length})` : '';
+    throw new Error(`migration ${migration.name}${line}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, application_name: 'whats-agents migrate' });
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end(); // also frees the lock
+  }
+}

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import type { Door } from './door.ts';
+
+const time = z.coerce.date();
+
+/** SQL schema_version: number of the newest migration that the database has. */
+export async function schemaVersion(db: Door): Promise<string> {
+  return z.string().parse(await db.call('schema_version', {}));
+}
+
+/** SQL claim_job: takes one tick of a job; null when another scheduler has it. */
+export async function claimJob(db: Door, job: string, tick: Date, worker: string): Promise<number | null> {
+  const { claimed, id } = z.object({ claimed: z.boolean(), id: z.number().nullable() }).parse(await db.call('claim_job', { p_job: job, p_tick: tick.toISOString(), p_worker: worker }));
+  return claimed ? id : null;
+}
+
+/** SQL finish_job: how a run ended. */
+export async function finishJob(db: Door, id: number, end: { status: 'done' | 'failed'; count: number; error: string | null }): Promise<void> {
+  await db.call('finish_job', { p_id: id, p_status: end.status, p_count: end.count, p_error: end.error });
+}
+
+/** SQL last_ticks: the newest tick of each job. */
+export async function lastTicks(db: Door): Promise<Record<string, Date>> {
+  return z.record(z.string(), time).parse(await db.call('last_ticks', {}));
+}
+
+const jobRun = z.object({ job: z.string(), tick: time, status: z.string(), started_at: time, ended_at: time.nullable(), error: z.string().nullable() }).loose();
+
+/** SQL job_status: the newest run of each job. */
+export async function jobStatus(db: Door): Promise<z.infer<typeof jobRun>[]> {
+  return z.array(jobRun).parse(await db.call('job_status', {}));
+}
+
+export type ProcessReport = { id: string; mode: string; version: string; started_at: string; breakers: unknown[]; queues: Record<string, unknown> };
+
+/** SQL heartbeat: a process says that it lives. */
+export async function heartbeat(db: Door, report: ProcessReport): Promise<void> {
+  await db.call('heartbeat', { p_process: report });
+}
+
+/** SQL end_process: a process says goodbye. */
+export async function endProcess(db: Door, id: string): Promise<void> {
+  await db.call('end_process', { p_id: id });
+}
+
+export type BreakerTransition = { breaker: string; instance: string | null; process: string; state: 'closed' | 'open' | 'half_open'; reason: string | null };
+
+/** SQL record_transition: a breaker changed its state. */
+export async function recordTransition(db: Door, transition: BreakerTransition): Promise<void> {
+  await db.call('record_transition', { p_transition: transition });
+}
+
+export type DefaultAgent = { name: string; tone: string; instructions: string; promises: string };
+
+/** SQL ensure_setup: the number and the agent without which nothing runs. Idempotent. */
+export async function ensureSetup(db: Door, setup: { instance: string | null; agent: DefaultAgent }): Promise<{ project_ref: string | null }> {
+  return z.object({ project_ref: z.string().nullable() }).parse(await db.call('ensure_setup', { p_setup: setup }));
+}
+
+const breaker = z
+  .object({ name: z.string(), instance: z.string().nullable(), state: z.string(), failures: z.number(), opened_at: z.string().nullable(), next_probe_at: z.string().nullable(), recovery_ms: z.number() })
+  .loose();
+export type BreakerReport = z.infer<typeof breaker>;
+
+const snapshot = z.object({
+  now: time,
+  project_ref: z.string().nullable(),
+  processes: z.array(
+    z.object({ id: z.string(), mode: z.string(), version: z.string(), seen_seconds: z.number(), breakers: z.array(breaker), queues: z.record(z.string(), z.unknown()) }),
+  ),
+  instances: z.array(z.object({ name: z.string(), status: z.string(), status_at: time })),
+  unanswered: z.object({ count: z.number(), oldest_seconds: z.number().nullable() }),
+  outbound: z.object({ due: z.number(), uncertain: z.number(), sending: z.number() }),
+  paused: z.string().nullable(),
+});
+export type HealthSnapshot = z.infer<typeof snapshot>;
+
+/** SQL health_snapshot: the figures behind /health/*. */
+export async function healthSnapshot(db: Door): Promise<HealthSnapshot> {
+  return snapshot.parse(await db.call('health_snapshot', {}));
+}
+
+/** SQL set_instance_state: what a poll of the number's socket says. `wakeSends`: it came back. */
+export async function setInstanceState(db: Door, name: string, state: string): Promise<{ wakeSends: boolean }> {
+  const { wake_sends } = z.object({ wake_sends: z.boolean() }).parse(await db.call('set_instance_state', { p_name: name, p_state: state }));
+  return { wakeSends: wake_sends };
+}
+
+/** SQL list_instances: the numbers to poll. */
+export async function listInstances(db: Door): Promise<{ name: string; status: string }[]> {
+  return z.array(z.object({ name: z.string(), status: z.string() })).parse(await db.call('list_instances', {}));
+}
+
+/** SQL purge_old: retention; returns how many rows went. */
+export async function purgeOld(db: Door, limit: number): Promise<number> {
+  return z.object({ deleted: z.number() }).parse(await db.call('purge_old', { p_limit: limit })).deleted;
+}

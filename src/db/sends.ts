@@ -1,0 +1,147 @@
+import { z } from 'zod';
+import type { Door } from './door.ts';
+
+const time = z.coerce.date();
+
+/** What claim_send checks beside the rows themselves; see its header. */
+export type SendPolicy = {
+  /** Phones that may get messages (canonical digits); null: everyone. */
+  allowlist: string[] | null;
+  capHour: number;
+  capDay: number;
+  replyCapHour: number;
+  contactCapHour: number;
+  paceMinSeconds: number;
+  paceMaxSeconds: number;
+  hours: { start: string; end: string; tz: string } | null;
+  pilot: boolean;
+  leaseMs: number;
+};
+
+const toSend = z.object({
+  action: z.literal('send'),
+  message_id: z.number(),
+  claim: z.number(),
+  instance: z.string(),
+  jid: z.string(),
+  type: z.string(),
+  text: z.string(),
+  quoted_id: z.string().nullable(),
+  quoted_text: z.string().nullable(),
+  kind: z.string(),
+  attempts: z.number(),
+  conversation_id: z.number(),
+  contact_id: z.number(),
+  turn_id: z.number().nullable(),
+  part: z.number(),
+  correlation_id: z.string().nullable(),
+  created_at: time,
+  inbound_at: time.nullable(),
+});
+export type ClaimedSend = z.infer<typeof toSend>;
+
+const toLookUp = z.object({
+  action: z.literal('look'),
+  message_id: z.number(),
+  claim: z.number(),
+  instance: z.string(),
+  jid: z.string(),
+  type: z.string(),
+  text: z.string(),
+  claimed_at: time,
+  looks: z.number(),
+  correlation_id: z.string().nullable(),
+});
+export type UncertainSend = z.infer<typeof toLookUp>;
+
+const claim = z.discriminatedUnion('action', [
+  toSend,
+  toLookUp,
+  z.object({ action: z.literal('idle') }),
+  z.object({ action: z.literal('wait'), until: time.nullable(), reason: z.string(), message_id: z.number() }),
+  z.object({ action: z.literal('ended'), status: z.string(), reason: z.string(), message_id: z.number(), kind: z.string() }),
+  z.object({ action: z.literal('typing'), message_id: z.number(), ms: z.number(), until: time, instance: z.string(), jid: z.string() }),
+]);
+export type SendClaim = z.infer<typeof claim>;
+
+/** SQL claim_send: the next message of a conversation under every guardrail, or why not. `random` 0..1 spreads the pace. */
+export async function claimSend(db: Door, conversation: number, policy: SendPolicy, random: number): Promise<SendClaim> {
+  return claim.parse(await db.call('claim_send', { p_conversation: conversation, p_policy: { ...policy, random } }));
+}
+
+/** SQL renew_send: keeps the lease of a send that takes long. */
+export async function renewSend(db: Door, send: ClaimedSend, leaseMs: number): Promise<boolean> {
+  const { alive } = z.object({ alive: z.boolean() }).parse(await db.call('renew_send', { p_message: send.message_id, p_claim: send.claim, p_lease_ms: leaseMs }));
+  return alive;
+}
+
+export type SendRecord =
+  | { kind: 'sent'; provider_id: string }
+  | { kind: 'retry'; class: string; detail: string; delay_ms: number; counts: boolean }
+  | { kind: 'failed'; class: string; detail: string }
+  | { kind: 'uncertain'; class: string; detail: string; look_ms: number };
+
+const recorded = z.object({ outcome: z.enum(['recorded', 'stale']), status: z.string().nullable() });
+
+/** SQL record_send: what became of a claimed send; only the claim that sent may say so. */
+export async function recordSend(db: Door, send: { message_id: number; claim: number }, outcome: SendRecord): Promise<z.infer<typeof recorded>> {
+  return recorded.parse(await db.call('record_send', { p_message: send.message_id, p_claim: send.claim, p_outcome: outcome }));
+}
+
+const settled = z.object({ status: z.string(), reason: z.string().nullable() });
+
+/** SQL settle_send: what a look-up said of an uncertain send; null: not found this time. */
+export async function settleSend(db: Door, send: UncertainSend, providerId: string | null, maxLooks: number, nextMs: number): Promise<z.infer<typeof settled>> {
+  return settled.parse(
+    await db.call('settle_send', { p_message: send.message_id, p_claim: send.claim, p_provider_id: providerId, p_max_looks: maxLooks, p_next_ms: nextMs }),
+  );
+}
+
+/** SQL known_provider_ids: which of these ids at WhatsApp are rows of ours already. */
+export async function knownProviderIds(db: Door, instance: string, ids: string[]): Promise<Set<string>> {
+  return new Set(z.array(z.string()).parse(await db.call('known_provider_ids', { p_instance: instance, p_ids: ids })));
+}
+
+export type MessageRequest = {
+  tenant: string;
+  instance: string;
+  phone: string;
+  text: string;
+  kind: 'notification' | 'follow_up' | 'campaign' | 'manual';
+  send_after: string | null;
+  expires_at: string | null;
+  idempotency_key: string | null;
+  campaign_id: string | null;
+  typing_ms: number;
+  correlation_id: string;
+};
+
+const enqueued = z.object({ id: z.number(), status: z.string(), conversation_id: z.number(), repeated: z.boolean() });
+
+/** SQL enqueue_message. Errors: DatabaseRefused WA001 unknown instance, WA002 the idempotency key was used for another message. */
+export async function enqueueMessage(db: Door, request: MessageRequest): Promise<z.infer<typeof enqueued>> {
+  return enqueued.parse(await db.call('enqueue_message', { p_request: request }));
+}
+
+const messageStatus = z
+  .object({ id: z.number(), status: z.string(), reason: z.string().nullable(), goes_at: z.string().nullable(), provider_message_id: z.string().nullable() })
+  .loose();
+
+/** SQL message_status: a message as the API shows it, or null. */
+export async function findMessageStatus(db: Door, tenant: string, id: number): Promise<z.infer<typeof messageStatus> | null> {
+  return messageStatus.nullable().parse(await db.call('message_status', { p_tenant: tenant, p_message: id }));
+}
+
+const used = z.object({ used: z.number(), limit: z.number(), oldest: time.nullable() });
+const rates = z.record(z.string(), z.object({ hour: used, day: used, status: z.string(), next_proactive_at: time.nullable() }));
+export type RateStatus = z.infer<typeof rates>;
+
+/** SQL rate_status: what of the caps is used, by number. */
+export async function rateStatus(db: Door, tenant: string, policy: SendPolicy): Promise<RateStatus> {
+  return rates.parse(await db.call('rate_status', { p_tenant: tenant, p_policy: policy }));
+}
+
+/** SQL sweep_sends: conversations whose lane has something due. */
+export async function sweepSends(db: Door, limit: number): Promise<number[]> {
+  return z.array(z.number()).parse(await db.call('sweep_sends', { p_limit: limit }));
+}

@@ -1,0 +1,134 @@
+import { z } from 'zod';
+import type { Door } from './door.ts';
+
+const time = z.coerce.date();
+
+const pendingMessage = z.object({
+  id: z.number(),
+  type: z.string(),
+  text: z.string(),
+  typed: z.string().nullable(),
+  at: time,
+  quoted_text: z.string().nullable(),
+  created_at: time,
+});
+export type PendingMessage = z.infer<typeof pendingMessage>;
+
+const historyMessage = z.object({
+  id: z.number(),
+  direction: z.enum(['in', 'out']),
+  author: z.enum(['contact', 'agent', 'human', 'system']),
+  type: z.string(),
+  /** null: deleted by whoever wrote it */
+  text: z.string().nullable(),
+  at: time,
+  quoted_text: z.string().nullable(),
+  status: z.string(),
+});
+export type HistoryMessage = z.infer<typeof historyMessage>;
+
+const agent = z.object({
+  id: z.number(),
+  name: z.string(),
+  tone: z.string(),
+  instructions: z.string(),
+  promises: z.string(),
+  model: z.string().nullable(),
+  model_complex: z.string().nullable(),
+  tools: z.array(z.string()),
+});
+export type AgentSettings = z.infer<typeof agent>;
+
+const claimed = z.object({
+  state: z.literal('claimed'),
+  turn_id: z.number(),
+  fence: z.number(),
+  now: time,
+  conversation_id: z.number(),
+  tenant_id: z.string(),
+  holder: z.enum(['agent', 'human', 'takeover', 'manual']),
+  failed_in_row: z.number(),
+  superseded_in_row: z.number(),
+  pending: z.array(pendingMessage).min(1),
+  history: z.array(historyMessage),
+  jid: z.string(),
+  correlation_id: z.string().nullable(),
+  contact: z.object({ id: z.number(), name: z.string().nullable(), memory: z.array(z.object({ fact: z.string(), at: z.string() })) }),
+  agent: agent.nullable(),
+  instance: z.object({ id: z.number(), name: z.string() }),
+  opted_out: z.boolean(),
+});
+/** Everything that a turn knows, in one snapshot. */
+export type TurnClaim = z.infer<typeof claimed>;
+
+const claim = z.discriminatedUnion('state', [
+  claimed,
+  z.object({ state: z.literal('idle') }),
+  z.object({ state: z.literal('busy'), until: time }),
+  z.object({ state: z.literal('paused'), reason: z.string() }),
+]);
+
+/** SQL claim_turn: takes the one open turn of a conversation under a lease, or says why not. */
+export async function claimTurn(db: Door, conversation: number, worker: string, leaseMs: number): Promise<z.infer<typeof claim>> {
+  return claim.parse(await db.call('claim_turn', { p_conversation: conversation, p_worker: worker, p_lease_ms: leaseMs }));
+}
+
+const renewal = z.object({ alive: z.boolean(), newer: z.boolean(), stop: z.string().nullable() });
+export type TurnRenewal = z.infer<typeof renewal>;
+
+/** SQL renew_turn: keeps the lease; tells whether the contact wrote again and whether an answer would still be wanted. */
+export async function renewTurn(db: Door, claim: TurnClaim, leaseMs: number): Promise<TurnRenewal> {
+  return renewal.parse(await db.call('renew_turn', { p_turn: claim.turn_id, p_fence: claim.fence, p_lease_ms: leaseMs }));
+}
+
+/** What a tool decided; it becomes true with the answer, in the same transaction. */
+export type Effect =
+  | { type: 'handoff'; reason: string; summary: string | null; controls: boolean }
+  | { type: 'opt_out' }
+  | { type: 'remember'; fact: string }
+  | { type: 'react'; message_id: number; emoji: string };
+
+export type ToolCallRecord = { name: string; input: unknown; output: string; ok: boolean; ms: number };
+
+export type ModelCallRecord = {
+  model: string;
+  outcome: string;
+  ms: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  cost_usd: number;
+};
+
+export type Part = { text: string; typing_ms: number; kind: 'reply' | 'handoff' };
+
+export type TurnResult = {
+  kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted';
+  reason: string | null;
+  model?: string | null;
+  parts?: Part[];
+  effects?: Effect[];
+  tool_calls?: ToolCallRecord[];
+  model_calls?: ModelCallRecord[];
+  transcript?: unknown;
+};
+
+const completion = z.object({
+  outcome: z.enum(['lost', 'superseded', 'suppressed', 'committed', 'failed']),
+  reason: z.string().nullish(),
+  failed_in_row: z.number().nullish(),
+  first_pending_at: time.nullish(),
+  parts: z.number().nullish(),
+});
+export type TurnCompletion = z.infer<typeof completion>;
+
+/** SQL complete_turn: the only place where an answer becomes true; checks the fence. */
+export async function completeTurn(db: Door, claim: TurnClaim, result: TurnResult): Promise<TurnCompletion> {
+  return completion.parse(await db.call('complete_turn', { p_turn: claim.turn_id, p_fence: claim.fence, p_result: result }));
+}
+
+/** SQL sweep_turns: conversations with something unanswered for `olderMs` and no live turn. */
+export async function sweepTurns(db: Door, olderMs: number, limit: number): Promise<number[]> {
+  return z.array(z.number()).parse(await db.call('sweep_turns', { p_older_ms: olderMs, p_limit: limit }));
+}

@@ -1,0 +1,132 @@
+/**
+ * Business events: one function each = one log line and one metric. Labels have few values; a phone number or a text is never one.
+ * Contract: no function here throws.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Transition } from './breakers.ts';
+import type { RecordedEvent } from './db/inbound.ts';
+import type { ClaimedSend } from './db/sends.ts';
+import type { TurnClaim } from './db/turns.ts';
+import type { Logger } from './log.ts';
+
+export type Events = ReturnType<typeof createEvents>;
+
+/** Seconds; an answer takes from below one to some minutes. */
+const ANSWER_BUCKETS = [0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320];
+
+export function createEvents(log: Logger, mode: string) {
+  const registry = new Registry();
+  registry.setDefaultLabels({ mode });
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const received = new Counter({ name: 'julia_mensagens_recebidas_total', help: 'Inbound messages stored', registers });
+  const webhooks = new Counter({ name: 'julia_webhooks_total', help: 'Events of webhooks by outcome', labelNames: ['outcome'], registers });
+  const answered = new Histogram({ name: 'julia_tempo_resposta_segundos', help: 'First inbound of a burst stored until its answer left', buckets: ANSWER_BUCKETS, registers });
+  const turns = new Counter({ name: 'julia_turnos_total', help: 'Turns by how they ended', labelNames: ['outcome'], registers });
+  const sends = new Counter({ name: 'julia_envios_total', help: 'Sends by outcome and kind', labelNames: ['outcome', 'kind'], registers });
+  const tokens = new Counter({ name: 'julia_modelo_tokens_total', help: 'Tokens of the model', labelNames: ['type'], registers });
+  const cost = new Counter({ name: 'julia_modelo_custo_usd_total', help: 'Estimated money spent on the model, US dollars', registers });
+  const requests = new Histogram({ name: 'julia_http_segundos', help: 'HTTP requests served', labelNames: ['route', 'status'], buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 1, 5], registers });
+  const breakers = new Gauge({ name: 'julia_disjuntor_aberto', help: '1 while a circuit breaker is not closed', labelNames: ['breaker'], registers });
+  const jobs = new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['job', 'outcome'], registers });
+
+  return {
+    registry,
+
+    webhookRecorded(requestId: string, results: RecordedEvent[]): void {
+      for (const result of results) {
+        webhooks.inc({ outcome: result.outcome });
+        if (result.outcome === 'stored') received.inc();
+        if (result.outcome === 'ignored') continue;
+        const fields = { correlation_id: requestId, outcome: result.outcome, conversa_id: result.conversation_id, message_id: result.message_id };
+        if (result.outcome === 'takeover') log.info(fields, 'A person answers on the phone');
+        else log.info(fields, 'Webhook recorded');
+      }
+    },
+
+    webhookIgnored(reasons: string[]): void {
+      webhooks.inc({ outcome: 'ignored' }, reasons.length);
+      log.debug({ reasons }, 'Webhook ignored');
+    },
+
+    webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'unavailable', fields: Record<string, unknown>): void {
+      webhooks.inc({ outcome: reason });
+      log.warning({ reason, ...fields }, 'Webhook refused');
+    },
+
+    requestServed(route: string, status: number, seconds: number): void {
+      requests.observe({ route, status: String(status) }, seconds);
+    },
+
+    turnClaimed(claim: TurnClaim): void {
+      log.info({ queue: 'turn', ...turnIds(claim), messages: claim.pending.length }, 'Processing message...');
+    },
+
+    turnEnded(claim: TurnClaim, outcome: string, fields: { reason?: string | null; model?: string | null; parts?: number }): void {
+      turns.inc({ outcome });
+      log.info({ ...turnIds(claim), outcome, ...fields }, 'Turn ended');
+    },
+
+    modelUsed(usage: { input_tokens: number; output_tokens: number; cache_read_tokens: number; cache_write_tokens: number; cost_usd: number }): void {
+      tokens.inc({ type: 'input' }, usage.input_tokens);
+      tokens.inc({ type: 'output' }, usage.output_tokens);
+      tokens.inc({ type: 'cache_read' }, usage.cache_read_tokens);
+      tokens.inc({ type: 'cache_write' }, usage.cache_write_tokens);
+      cost.inc(usage.cost_usd);
+    },
+
+    sendClaimed(send: ClaimedSend): void {
+      log.info({ queue: 'send', ...sendIds(send), attempt: send.attempts }, 'Processing message...');
+    },
+
+    /** `firstOfAnswer`: this send ends the wait of the contact. */
+    messageSent(send: ClaimedSend, now: Date, firstOfAnswer: boolean): void {
+      sends.inc({ outcome: 'sent', kind: send.kind });
+      const latencyMs = send.inbound_at === null ? null : now.getTime() - send.inbound_at.getTime();
+      if (latencyMs !== null && firstOfAnswer) answered.observe(latencyMs / 1000);
+      log.info({ ...sendIds(send), latencia_ms: latencyMs, latency_ms: latencyMs }, 'Message sent');
+    },
+
+    sendFailed(send: { message_id: number; correlation_id: string | null }, outcome: 'retry' | 'failed' | 'uncertain' | 'unproven', fields: { class: string; detail?: string; kind?: string }): void {
+      sends.inc({ outcome, kind: fields.kind ?? 'unknown' });
+      const context = { message_id: send.message_id, correlation_id: send.correlation_id, outcome, ...fields };
+      if (outcome === 'retry') log.info(context, 'Message not sent, retrying');
+      else log.warning(context, outcome === 'failed' ? 'Message not sent' : 'Message may have been sent');
+    },
+
+    sendEnded(messageId: number, status: string, reason: string, kind: string): void {
+      sends.inc({ outcome: status, kind });
+      log.info({ message_id: messageId, outcome: status, reason }, 'Message not sent');
+    },
+
+    sendHeld(messageId: number, reason: string, until: Date | null): void {
+      log.info({ message_id: messageId, reason, goes_at: until?.toISOString() ?? null }, 'Message held');
+    },
+
+    breakerChanged(transition: Transition): void {
+      breakers.set({ breaker: transition.breaker }, transition.state === 'closed' ? 0 : 1);
+      const fields = { breaker: transition.breaker, instance: transition.instance, state: transition.state, reason: transition.reason };
+      if (transition.state === 'open') log.error(fields, 'Circuit breaker opened');
+      else log.info(fields, 'Circuit breaker changed');
+    },
+
+    jobEnded(job: string, outcome: 'done' | 'failed', fields: { ms: number; count: number; error: string | null }): void {
+      jobs.inc({ job, outcome });
+      if (outcome === 'done') log.info({ job, ...fields }, `Job executed: ${job}`);
+      else log.error({ job, ...fields }, `Job failed: ${fields.error}`);
+    },
+
+    swept(what: 'turns' | 'sends', count: number): void {
+      if (count > 0) log.warning({ what, count }, 'Found work that the queue had forgotten');
+    },
+  };
+}
+
+/** `medico_id` is what the first users call a contact; their dashboards read it. */
+function turnIds(claim: TurnClaim): Record<string, unknown> {
+  return { correlation_id: claim.correlation_id, conversa_id: claim.conversation_id, medico_id: claim.contact.id, contact_id: claim.contact.id, turn_id: claim.turn_id };
+}
+
+function sendIds(send: ClaimedSend): Record<string, unknown> {
+  return { correlation_id: send.correlation_id, conversa_id: send.conversation_id, medico_id: send.contact_id, contact_id: send.contact_id, turn_id: send.turn_id, message_id: send.message_id };
+}

@@ -1,0 +1,84 @@
+/** The HTTP edge that all modes share: request ids, errors, the server. */
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
+import { requestId } from 'hono/request-id';
+import type { RequestIdVariables } from 'hono/request-id';
+import type { AddressInfo } from 'node:net';
+import { DatabaseAway } from './db/failures.ts';
+import type { Logger } from './log.ts';
+import { opsRoutes } from './ops.ts';
+import type { Process } from './ops.ts';
+
+export type Env = { Variables: RequestIdVariables };
+export type ErrorCode = 'bad_request' | 'unauthorized' | 'forbidden' | 'not_found' | 'conflict' | 'too_large' | 'unavailable' | 'internal';
+export type ErrorBody = { error: { code: ErrorCode; message: string; request_id: string } };
+
+/** The app of a process: ops routes, `mount`ed routes of its mode, and one place where errors become answers. */
+export function createApp(process: Process, log: Logger, mount: (app: Hono<Env>) => void): Hono<Env> {
+  const app = new Hono<Env>();
+  app.use(requestId({ limitLength: 64 }));
+  app.use(async (c, next) => {
+    const started = performance.now();
+    await next();
+    // The pattern, not the path: a label must not hold ids or numbers.
+    process.context?.events.requestServed(c.req.routePath, c.res.status, (performance.now() - started) / 1000);
+  });
+  app.use(
+    bodyLimit({
+      maxSize: process.config.http.maxWebhookBytes,
+      onError: (c) => c.json(errorBody('too_large', `the body is larger than ${Math.round(process.config.http.maxWebhookBytes / 1_048_576)} MB (MAX_WEBHOOK_MB)`, c.get('requestId')), 413),
+    }),
+  );
+  app.route('/', opsRoutes(process) as unknown as Hono<Env>);
+  mount(app);
+  app.notFound((c) => c.json(errorBody('not_found', 'there is nothing at this address', c.get('requestId')), 404));
+  app.onError((error, c) => {
+    const id = c.get('requestId');
+    if (error instanceof HTTPException) return c.json(errorBody(codeOf(error.status), error.message, id), error.status);
+    if (error instanceof DatabaseAway) {
+      log.warning({ request_id: id, error }, 'Database away during a request');
+      return c.json(errorBody('unavailable', 'the database is away; try again', id), 503);
+    }
+    log.error({ request_id: id, error }, 'Request failed');
+    return c.json(errorBody('internal', 'something went wrong; the log has the details under this request_id', id), 500);
+  });
+  return app;
+}
+
+export function errorBody(code: ErrorCode, message: string, requestId: string): ErrorBody {
+  return { error: { code, message, request_id: requestId } };
+}
+
+function codeOf(status: number): ErrorCode {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  if (status === 404) return 'not_found';
+  if (status === 409) return 'conflict';
+  if (status === 413) return 'too_large';
+  if (status === 503) return 'unavailable';
+  return status < 500 ? 'bad_request' : 'internal';
+}
+
+export type Server = { port: number; close(): Promise<void> };
+
+/** Listens; rejects with words that name the variable when the port is taken. */
+export async function listen(app: Hono<Env>, host: string, port: number): Promise<Server> {
+  const { promise, resolve, reject } = Promise.withResolvers<Server>();
+  const server = serve({ fetch: app.fetch, hostname: host, port }, (info: AddressInfo) => {
+    resolve({
+      port: info.port,
+      close: () =>
+        new Promise((done) => {
+          server.close(() => done());
+          // Requests under way end; kept-alive connections without one are cut.
+          if ('closeIdleConnections' in server) server.closeIdleConnections();
+        }),
+    });
+  });
+  server.on('error', (error: NodeJS.ErrnoException) => {
+    reject(error.code === 'EADDRINUSE' ? new Error(`PORT: ${port} is taken by another program; set another PORT`) : error);
+  });
+  return await promise;
+}

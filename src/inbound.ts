@@ -1,0 +1,45 @@
+/** A webhook becomes rows, and then wakes whoever has work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
+import type { Context } from './context.ts';
+import { debounceDelay } from './core/turn.ts';
+import type { RecordedEvent } from './db/inbound.ts';
+import { sweepSends } from './db/sends.ts';
+import { parseWebhook, redact } from './whatsapp/payload.ts';
+import { objectAt, stringAt } from './core/json.ts';
+
+export type Webhook = {
+  /** Joins everything that comes of this webhook: the turn, the model's calls, the sends. */
+  requestId: string;
+  body: unknown;
+  /** `messages-upsert`, when Evolution posts by event. */
+  suffix: string | null;
+};
+
+/**
+ * Stores what a webhook says. Resolves when it is durable (or when there is nothing to keep); rejects with DatabaseAway when it is not, and then
+ * the webhook must not be acknowledged. Any number at once; a webhook that comes again changes nothing.
+ */
+export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
+  const events = parseWebhook(webhook.body, webhook.suffix, new Date());
+  // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
+  if (events.every((event) => event.kind === 'ignored' || event.kind === 'presence')) {
+    ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
+    return;
+  }
+  const { results } = await ctx.inbox.add({
+    requestId: webhook.requestId,
+    instance: events[0]?.instance ?? null,
+    event: stringAt(webhook.body, 'event') ?? webhook.suffix,
+    raw: redact(objectAt(webhook.body) ?? webhook.body),
+    events,
+  });
+  ctx.events.webhookRecorded(webhook.requestId, results);
+  // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
+  for (const result of results) ctx.background.run('wake after webhook', () => wake(ctx, result));
+}
+
+async function wake(ctx: Context, result: RecordedEvent): Promise<void> {
+  const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
+  if (conversation != null && result.wake) await ctx.queues.wakeTurn(conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
+  if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
+  if (result.wake_sends === true) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+}

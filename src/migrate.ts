@@ -1,0 +1,39 @@
+/** `npm run migrate`: applies supabase/migrations to DATABASE_URL (or SUPABASE_DB_URL). `-- --status` lists them. */
+import { loadConfig, readEnv } from './config.ts';
+import { migrate, migrationStates } from './db/migrate.ts';
+import { toError } from './errors.ts';
+
+const HELP = `npm run migrate             applies what is pending to DATABASE_URL (or SUPABASE_DB_URL)
+npm run migrate -- --status lists the migrations and whether they are applied`;
+
+async function main(args: string[]): Promise<number> {
+  if (args.includes('--help')) return say(HELP);
+  const unknown = args.filter((arg) => arg !== '--status');
+  if (unknown.length > 0) return complain(`unknown argument ${unknown.join(' ')}\n${HELP}`);
+  const loaded = loadConfig(readEnv(), { mode: 'admin' });
+  const url = loaded.ok ? loaded.config.migrationsUrl : null;
+  if (!loaded.ok) return complain(loaded.problems.join('\n'));
+  if (url === null) return complain('DATABASE_URL (or SUPABASE_DB_URL): must be set to the Postgres to migrate');
+  if (args.includes('--status')) {
+    for (const { name, state, appliedAt } of await migrationStates(url)) say(`${state.padEnd(8)} ${name}${appliedAt === null ? '' : `  ${appliedAt.toISOString()}`}`);
+    return 0;
+  }
+  const applied = await migrate(url, { log: say, queue: loaded.config.queue.kind === 'postgres' });
+  return say(applied.length === 0 ? 'the database is up to date' : `applied ${applied.length} migrations`);
+}
+
+function say(line: string): 0 {
+  process.stdout.write(`${line}\n`);
+  return 0;
+}
+
+function complain(line: string): 1 {
+  process.stderr.write(`${line}\n`);
+  return 1;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = complain(toError(error).message);
+}

@@ -1,0 +1,141 @@
+/**
+ * The next message of a conversation's lane: claim it under every rule, show "typing", send it, record what became of it.
+ *
+ * An outbound row:
+ *   queued      waits for its turn, its time, or a rule; says why and until when
+ *   sending     claimed; written before the HTTP call, so a crash leaves a trace
+ *   sent -> delivered -> read     by the HTTP answer, an echo, acks
+ *   uncertain   it may have left: looked up at Evolution, never sent again by itself
+ *   failed | blocked | expired | cancelled | deduped     ended, with the reason
+ * Two workers may call `sendNext` for one conversation at once; the claim lets one through.
+ */
+import type { Context } from './context.ts';
+import { retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho } from './core/send.ts';
+import { settleByConnectionState } from './core/send-outcome.ts';
+import type { SendOutcome } from './core/send-outcome.ts';
+import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './db/sends.ts';
+import type { ClaimedSend, SendRecord, UncertainSend } from './db/sends.ts';
+import type { Evolution } from './whatsapp/client.ts';
+import { parseFoundMessages } from './whatsapp/payload.ts';
+
+/** `next`: there may be more; `wait`: look again then; `idle`: nothing, or a pause whose end will wake the lane. */
+export type SendStep = { kind: 'next' } | { kind: 'wait'; delayMs: number } | { kind: 'idle' };
+
+/** How often a running send renews its lease, which is three times as long. */
+const RENEW_MS = 10_000;
+/** What a clock of Evolution's host may be off. */
+const CLOCK_SKEW_MS = 120_000;
+
+/** Takes one step in a lane. Throws DatabaseAway when the database is away: a send under way becomes uncertain when its lease runs out. */
+export async function sendNext(ctx: Context, conversation: number): Promise<SendStep> {
+  const { whatsapp } = ctx;
+  if (whatsapp === null) return { kind: 'idle' }; // EVOLUTION_* is not set: the start has said so, and the rows wait
+  const claim = await claimSend(ctx.db, conversation, ctx.sendPolicy, ctx.random());
+  switch (claim.action) {
+    case 'idle':
+      return { kind: 'idle' };
+    case 'wait':
+      if (claim.reason !== 'sending' && claim.reason !== 'uncertain' && claim.reason !== 'typing') ctx.events.sendHeld(claim.message_id, claim.reason, claim.until);
+      return claim.until === null ? { kind: 'idle' } : { kind: 'wait', delayMs: Math.max(0, claim.until.getTime() - Date.now()) };
+    case 'ended':
+      ctx.events.sendEnded(claim.message_id, claim.status, claim.reason, claim.kind);
+      return { kind: 'next' };
+    case 'typing':
+      // Not awaited: Evolution blocks for as long as it shows "typing". If it fails, the message still goes.
+      if (!ctx.breakers.evolution(claim.instance).isOpen()) {
+        ctx.background.run('show typing', () => whatsapp.sendPresence({ instance: claim.instance, number: claim.jid, presence: 'composing', delayMs: claim.ms }));
+      }
+      return { kind: 'wait', delayMs: claim.ms };
+    case 'look':
+      return lookUp(ctx, whatsapp, claim);
+    case 'send':
+      return send(ctx, whatsapp, claim);
+  }
+}
+
+async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Promise<SendStep> {
+  ctx.events.sendClaimed(claim);
+  const renewing = setInterval(() => ctx.background.run('renew send', () => renewSend(ctx.db, claim, ctx.sendPolicy.leaseMs)), RENEW_MS);
+  try {
+    const guarded = await ctx.breakers.evolution(claim.instance).run(() => call(whatsapp, claim), countedFailure);
+    const record: SendRecord = guarded.open
+      ? { kind: 'retry', class: 'breaker_open', detail: 'the circuit breaker of this number is open', delay_ms: guarded.retryInMs, counts: false }
+      : recordOf(guarded.value, claim, ctx.random());
+    return await conclude(ctx, claim, record);
+  } finally {
+    clearInterval(renewing);
+  }
+}
+
+async function call(whatsapp: Evolution, claim: ClaimedSend): Promise<SendOutcome> {
+  const outcome =
+    claim.type === 'reaction'
+      ? await whatsapp.sendReaction({ instance: claim.instance, key: { id: claim.quoted_id ?? '', remoteJid: claim.jid, fromMe: false }, emoji: claim.text })
+      : await whatsapp.sendText({ instance: claim.instance, number: claim.jid, text: claim.text });
+  if (outcome.kind !== 'ambiguous' || !outcome.needsConnectionState) return outcome;
+  const state = await whatsapp.connectionState(claim.instance);
+  return state.kind === 'ok' ? settleByConnectionState(outcome, state.state) : outcome;
+}
+
+/** What says something about the number or Evolution, not about one recipient. */
+function countedFailure(outcome: SendOutcome): string | null {
+  if (outcome.kind === 'sent') return null;
+  if (outcome.kind === 'not_sent' && (outcome.class === 'bad_request' || outcome.class === 'not_on_whatsapp')) return null;
+  return outcome.class;
+}
+
+function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): SendRecord {
+  switch (outcome.kind) {
+    case 'sent':
+      return { kind: 'sent', provider_id: outcome.providerId };
+    case 'ambiguous':
+      return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: lookDelay(0) };
+    case 'not_sent': {
+      const { class: failure, detail } = outcome;
+      // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be mending it.
+      const misconfigured = failure === 'unauthorized' || failure === 'unknown_instance';
+      if (!outcome.retryable && !misconfigured) return { kind: 'failed', class: failure, detail };
+      // A number that is away is no fault of the message: it waits without using its attempts up.
+      const counts = failure !== 'disconnected' && failure !== 'rate_limited';
+      if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail };
+      return { kind: 'retry', class: failure, detail, delay_ms: retryDelay(claim.attempts, random), counts };
+    }
+  }
+}
+
+async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): Promise<SendStep> {
+  await recordSend(ctx.db, claim, record);
+  switch (record.kind) {
+    case 'sent':
+      ctx.events.messageSent(claim, new Date(), claim.part <= 1);
+      return { kind: 'next' };
+    case 'failed':
+      ctx.events.sendFailed(claim, 'failed', { class: record.class, detail: record.detail, kind: claim.kind });
+      return { kind: 'next' };
+    case 'retry':
+      ctx.events.sendFailed(claim, 'retry', { class: record.class, detail: record.detail, kind: claim.kind });
+      return { kind: 'wait', delayMs: record.delay_ms };
+    case 'uncertain':
+      ctx.events.sendFailed(claim, 'uncertain', { class: record.class, detail: record.detail, kind: claim.kind });
+      return { kind: 'wait', delayMs: record.look_ms };
+  }
+}
+
+/** Asks Evolution whether an uncertain message is in the chat. Absence proves nothing, so it is asked a few times and then shown to a person. */
+async function lookUp(ctx: Context, whatsapp: Evolution, claim: UncertainSend): Promise<SendStep> {
+  const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
+  const found = await whatsapp.findMessages({ instance: claim.instance, remoteJid: claim.jid, fromMe: true, from, pageSize: 50 });
+  let providerId: string | null = null;
+  if (found.kind === 'ok') {
+    const own = parseFoundMessages(claim.instance, found.records, new Date());
+    const candidates = matchEcho(claim, own, from);
+    const taken = await knownProviderIds(ctx.db, claim.instance, candidates);
+    providerId = candidates.find((id) => !taken.has(id)) ?? null;
+  }
+  const nextMs = lookDelay(claim.looks + 1);
+  const { status, reason } = await settleSend(ctx.db, claim, providerId, MAX_LOOKS, nextMs);
+  if (status !== 'uncertain') return { kind: 'next' };
+  if (reason !== 'unproven') return { kind: 'wait', delayMs: nextMs };
+  ctx.events.sendFailed(claim, 'unproven', { class: 'unproven' });
+  return { kind: 'next' };
+}

@@ -1,0 +1,157 @@
+/**
+ * The queues only wake work up: a job carries the id of a conversation and nothing else. So a job that is lost, repeated, late or out of
+ * order does no harm; what a queue forgets, the sweeps find. BullMQ on Redis with REDIS_URL, on Postgres without.
+ *
+ * Per conversation there is at most one `now` job (the debounce: a new message replaces it while it waits, and is kept for later while it
+ * runs) and one `later` job (a wait that the step asked for). They have ids of their own so that neither pushes the other away; when both
+ * run at once, the claim in SQL lets one through.
+ */
+import { createPostgresBackend, Queue, Worker } from 'bullmq';
+import type { BackendFactory, Job } from 'bullmq';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { toError } from './errors.ts';
+import type { Logger } from './log.ts';
+
+export type QueueName = 'turn' | 'send';
+
+export type Queues = {
+  /** Wakes the turn of a conversation in `delayMs`; a wake-up that still waits is replaced. Rejects when the queue is away. */
+  wakeTurn(conversation: number, delayMs: number): Promise<void>;
+  wakeTurnLater(conversation: number, delayMs: number): Promise<void>;
+  /** Wakes the lane of a conversation. */
+  wakeSend(conversation: number): Promise<void>;
+  wakeSendLater(conversation: number, delayMs: number): Promise<void>;
+  /**
+   * Starts the worker of a queue. `handle` may throw: the job is repeated with a growing wait. It may be called for one conversation twice at once.
+   */
+  work(name: QueueName, concurrency: number, handle: (conversation: number) => Promise<void>): Promise<void>;
+  /** Waiting, delayed and active jobs. */
+  counts(): Promise<Record<QueueName, Record<string, number>>>;
+  /** Rejects when the queue's store is away. */
+  ping(): Promise<void>;
+  /** Workers take nothing new; waits for what they have, at most so long. */
+  stop(timeoutMs: number): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+export type QueueStore = { kind: 'redis'; url: string } | { kind: 'postgres'; url: string };
+
+/** A job that throws (the database is away) is repeated after 1, 2, 4 ... s, up to a minute; after that the sweep brings it back. */
+const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 6, backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 } } as const;
+
+/** Opens the queues; the store must answer. Rejects when it does not. */
+export async function openQueues(store: QueueStore, log: Logger): Promise<Queues> {
+  const link = store.kind === 'redis' ? redisLink(store.url, log) : postgresLink(store.url, log);
+  const turn = link.queue('turn');
+  const send = link.queue('send');
+  const workers: Worker[] = [];
+  const onError = throttled((error) => log.warning({ error }, 'Queue unavailable'));
+  turn.on('error', onError);
+  send.on('error', onError);
+
+  async function wake(queue: Queue, which: 'now' | 'later', conversation: number, delayMs: number): Promise<void> {
+    const id = `${which}-${conversation}`;
+    await queue.add(queue.name, { conversation }, { ...JOB_OPTIONS, delay: Math.max(0, Math.round(delayMs)), deduplication: { id, replace: true, keepLastIfActive: true } });
+  }
+
+  const queues: Queues = {
+    wakeTurn: (conversation, delayMs) => wake(turn, 'now', conversation, delayMs),
+    wakeTurnLater: (conversation, delayMs) => wake(turn, 'later', conversation, delayMs),
+    wakeSend: (conversation) => wake(send, 'now', conversation, 0),
+    wakeSendLater: (conversation, delayMs) => wake(send, 'later', conversation, delayMs),
+    async work(name, concurrency, handle) {
+      const worker = link.worker(name, async (job) => handle(job.data.conversation), concurrency);
+      worker.on('error', onError);
+      worker.on('failed', (job, error) => log.warning({ queue: name, conversa_id: job?.data?.conversation as unknown, attempt: job?.attemptsMade, error }, 'Job failed, it will be repeated'));
+      workers.push(worker);
+      await worker.waitUntilReady();
+    },
+    async counts() {
+      const [turns, sends] = await Promise.all([turn, send].map((queue) => queue.getJobCounts('wait', 'delayed', 'active', 'prioritized')));
+      return { turn: turns ?? {}, send: sends ?? {} };
+    },
+    ping: link.ping,
+    async stop(timeoutMs) {
+      const timeout = AbortSignal.timeout(timeoutMs);
+      const late = new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true }));
+      await Promise.race([Promise.all(workers.map((worker) => worker.close())), late]);
+    },
+    async [Symbol.asyncDispose]() {
+      // Forced: what is still active is given back by its lock running out, and the claims in SQL know nothing of jobs anyway.
+      await Promise.allSettled(workers.map((worker) => worker.close(true)));
+      await Promise.allSettled([turn.close(), send.close()]);
+      await link.close();
+    },
+  };
+  try {
+    await Promise.all([turn.waitUntilReady(), send.waitUntilReady()]);
+    return queues;
+  } catch (error) {
+    await queues[Symbol.asyncDispose]();
+    throw toError(error);
+  }
+}
+
+type ConversationJob = Job<{ conversation: number }>;
+type Link = {
+  queue(name: string): Queue;
+  worker(name: string, handle: (job: ConversationJob) => Promise<void>, concurrency: number): Worker;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** A job whose worker died is taken up again after this. */
+const WORKER_OPTIONS = { lockDuration: 30_000, stalledInterval: 15_000, maxStalledCount: 100 } as const;
+
+function redisLink(url: string, log: Logger): Link {
+  const onError = throttled((error: Error) => log.warning({ error }, 'Redis unavailable'));
+  // Producers fail at once when Redis is away (the sweep finds the work); workers wait for it for ever.
+  const producer = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, connectTimeout: 5_000, lazyConnect: true });
+  const consumer = new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 5_000, lazyConnect: true });
+  producer.on('error', onError);
+  consumer.on('error', onError);
+  const ready = producer.connect();
+  ready.catch(() => {});
+  return {
+    queue: (name) => new Queue(name, { connection: producer }),
+    worker: (name, handle, concurrency) => new Worker(name, handle as (job: Job) => Promise<void>, { connection: consumer, concurrency, ...WORKER_OPTIONS }),
+    async ping() {
+      await producer.ping();
+    },
+    async close() {
+      producer.disconnect();
+      consumer.disconnect();
+    },
+  };
+}
+
+function postgresLink(url: string, log: Logger): Link {
+  // A pool of our own: BullMQ loads `pg` by require when it makes one, which an ES module has not.
+  const pool = new pg.Pool({ connectionString: url, max: 8, options: '-c search_path=bullmq', connectionTimeoutMillis: 5_000, keepAlive: true, application_name: 'whats-agents queue' });
+  const onError = throttled((error: Error) => log.warning({ error }, 'Queue database unavailable'));
+  pool.on('error', onError);
+  const factory = createPostgresBackend as unknown as BackendFactory;
+  const connection = pool as unknown as { host: string }; // BullMQ types the connection of the Redis backend here
+  return {
+    queue: (name) => new Queue(name, { connection }, factory as never),
+    worker: (name, handle, concurrency) => new Worker(name, handle as (job: Job) => Promise<void>, { connection, concurrency, ...WORKER_OPTIONS }, factory as never),
+    async ping() {
+      await pool.query('select 1');
+    },
+    async close() {
+      await pool.end();
+    },
+  };
+}
+
+/** One line a minute and kind of trouble is enough: a store that is away says so at each try. */
+function throttled(report: (error: Error) => void): (error: Error) => void {
+  const last = new Map<string, number>();
+  return (error) => {
+    const now = performance.now();
+    if (now - (last.get(error.message) ?? -Infinity) < 60_000) return;
+    last.set(error.message, now);
+    report(error);
+  };
+}

@@ -1,0 +1,53 @@
+/** GET /health/rate, /health/circuit, /health/jobs, /health/queue, /healthz: what an operator asks first. */
+import type { Hono } from 'hono';
+import { insideHours } from '../core/hours.ts';
+import { healthSnapshot, jobStatus } from '../db/operations.ts';
+import { rateStatus } from '../db/sends.ts';
+import type { RateStatus } from '../db/sends.ts';
+import type { Env } from '../http.ts';
+import type { Process } from '../ops.ts';
+import { contextOf } from './context-of.ts';
+
+const HOUR_MS = 3_600_000;
+
+export function healthRoutes(app: Hono<Env>, process: Process): void {
+  for (const path of ['/health/rate', '/health/rate-limit']) {
+    app.get(path, async (c) => {
+      const ctx = contextOf(process);
+      const instances = await rateStatus(ctx.db, 'default', ctx.sendPolicy);
+      return c.json({
+        hour: total(instances, 'hour', HOUR_MS),
+        day: total(instances, 'day', 24 * HOUR_MS),
+        inside_hours: insideHours(ctx.config.outbound.hours, ctx.config.app.timeZone, new Date()),
+        instances,
+      });
+    });
+  }
+  for (const path of ['/health/circuit', '/health/circuits']) {
+    app.get(path, async (c) => {
+      const { processes } = await healthSnapshot(contextOf(process).db);
+      return c.json({ breakers: processes.flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id }))) });
+    });
+  }
+  app.get('/health/jobs', async (c) => c.json({ jobs: await jobStatus(contextOf(process).db) }));
+  app.get('/health/queue', async (c) => {
+    const ctx = contextOf(process);
+    const [snapshot, queues] = await Promise.all([healthSnapshot(ctx.db), ctx.queues.counts()]);
+    return c.json({ unanswered: snapshot.unanswered, outbound: snapshot.outbound, queues });
+  });
+}
+
+/** All numbers together; `resets_at`: when the oldest counted send leaves the window. */
+function total(instances: RateStatus, window: 'hour' | 'day', windowMs: number) {
+  const all = Object.values(instances).map((instance) => instance[window]);
+  const used = all.reduce((sum, each) => sum + each.used, 0);
+  const limit = all.reduce((sum, each) => sum + each.limit, 0);
+  const oldest = all.flatMap((each) => (each.oldest === null ? [] : [each.oldest.getTime()]));
+  return {
+    used,
+    limit,
+    remaining: Math.max(0, limit - used),
+    percent: limit === 0 ? 0 : Math.round((used / limit) * 1000) / 10,
+    resets_at: oldest.length === 0 ? null : new Date(Math.min(...oldest) + windowMs).toISOString(),
+  };
+}

@@ -1,0 +1,90 @@
+/** The life of a process: serve health at once, open the context, start the mode, stop in order on SIGTERM. */
+import { apiRoutes } from './api.ts';
+import type { Config } from './config.ts';
+import { openContext } from './context.ts';
+import type { Context } from './context.ts';
+import { openEmbedded } from './db/embedded.ts';
+import { heartbeat } from './db/operations.ts';
+import { toError } from './errors.ts';
+import { createApp, listen } from './http.ts';
+import { createLogger } from './log.ts';
+import type { Logger } from './log.ts';
+import type { Process } from './ops.ts';
+import { startScheduler } from './scheduler.ts';
+import { startWorker } from './worker.ts';
+import type { Running } from './worker.ts';
+
+/** So old may what /health/circuit shows be. Milliseconds. */
+const HEARTBEAT_MS = 5_000;
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit code. */
+export async function run(config: Config, warnings: string[]): Promise<number> {
+  const log = createLogger({ level: config.log.level, service: config.app.service, pretty: config.log.pretty, secrets: config.log.secrets });
+  for (const warning of warnings) log.warning({}, warning);
+  const stop = stopSignal(log);
+  const state: Process = { config, context: null, stopping: false };
+  try {
+    await using stack = new AsyncDisposableStack();
+    if (config.http.port !== null) {
+      const app = createApp(state, log, config.mode === 'api' ? (routes) => apiRoutes(routes, state) : () => {});
+      const server = await listen(app, config.http.host, config.http.port);
+      stack.defer(() => server.close());
+      log.info({ port: server.port }, 'Listening');
+    }
+    const databaseUrl = config.database.kind === 'embedded' ? stack.use(await openEmbedded(log)).url : undefined;
+    const ctx = stack.use(await openContext(config, log, { signal: stop, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
+    stack.defer(beat(ctx));
+    const running = await startMode(ctx);
+    state.context = ctx;
+    log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha }, `${config.mode} ready`);
+
+    await aborted(stop);
+    state.stopping = true;
+    log.info({ grace_ms: config.app.shutdownGraceMs }, 'Stopping');
+    await running.stop(config.app.shutdownGraceMs);
+    log.info({}, 'Stopped');
+    return 0;
+  } catch (error) {
+    if (stop.aborted) return 0;
+    log.critical({ error: toError(error) }, toError(error).message);
+    return 1;
+  }
+}
+
+async function startMode(ctx: Context): Promise<Running> {
+  switch (ctx.config.mode) {
+    case 'worker':
+      return startWorker(ctx);
+    case 'scheduler':
+      return startScheduler(ctx);
+    case 'api':
+    case 'admin':
+      return { stop: async () => {} }; // the server stops taking requests and ends those under way when it is closed
+  }
+}
+
+/** Says every few seconds that this process lives; returns what ends it. */
+function beat(ctx: Context): () => void {
+  const say = () =>
+    ctx.background.run('heartbeat', async () =>
+      heartbeat(ctx.db, { id: ctx.process.id, mode: ctx.config.mode, version: ctx.config.app.version, started_at: ctx.process.startedAt.toISOString(), breakers: ctx.breakers.reports(), queues: {} }),
+    );
+  say();
+  const timer = setInterval(say, HEARTBEAT_MS);
+  return () => clearInterval(timer);
+}
+
+function stopSignal(log: Logger): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
+  process.on('unhandledRejection', (reason) => log.critical({ error: toError(reason) }, 'Unhandled rejection'));
+  process.on('uncaughtException', (error) => {
+    log.critical({ error }, 'Uncaught exception');
+    process.exit(1);
+  });
+  return controller.signal;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
+}

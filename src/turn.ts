@@ -1,0 +1,179 @@
+/**
+ * One turn of a conversation: claim, decide, run the agent, commit. Start reading here.
+ * Two workers may call `runTurn` for one conversation at once; the claim lets one through.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { runAgent } from './agent.ts';
+import type { AgentOutcome } from './agent.ts';
+import type { Context } from './context.ts';
+import { splitAnswer, typingTimes } from './core/answer.ts';
+import { buildPrompt } from './core/prompt.ts';
+import { decideTurn, FALLBACK_TEXT, turnRetryDelay } from './core/turn.ts';
+import { DatabaseAway } from './db/failures.ts';
+import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
+import type { Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
+import { TOOLS } from './tools/all.ts';
+
+/** `again`: look at this conversation once more after this time. */
+export type TurnEnd = { kind: 'done' } | { kind: 'again'; delayMs: number };
+
+/** How long a worker may be silent before another takes its turn over. */
+const LEASE_MS = 90_000;
+/** How often the worker looks whether its answer is still wanted. A stale answer costs at most so much of the model's time. */
+const LOOK_MS = 700;
+
+/**
+ * Runs the turn that a conversation is waiting for, if any. `signal` aborts at shutdown: the turn is given back at once.
+ * Throws DatabaseAway when the database is away; nothing is lost then: the lease runs out and the messages are still unanswered.
+ */
+export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal): Promise<TurnEnd> {
+  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS);
+  switch (claim.state) {
+    case 'idle':
+    case 'paused': // the messages wait for the resume; the sweep finds them then
+      return { kind: 'done' };
+    case 'busy':
+      return { kind: 'again', delayMs: Math.max(1_000, claim.until.getTime() - Date.now()) };
+    case 'claimed':
+      break;
+  }
+  ctx.events.turnClaimed(claim);
+  const decision = decideTurn(claim, { maxMessageAgeMinutes: ctx.config.turn.maxMessageAgeMinutes, models: modelsOf(ctx) });
+  switch (decision.kind) {
+    case 'leave':
+      return finish(ctx, claim, { kind: 'handoff', reason: decision.reason });
+    case 'skip':
+      return finish(ctx, claim, { kind: 'skip', reason: decision.reason, effects: decision.tellPerson ? [needsPerson(decision.reason, false)] : [] });
+    case 'handoff':
+      // Without a model every conversation would be a person's for ever: it is listed, and the agent answers again once there is a key.
+      return finish(ctx, claim, { kind: 'handoff', reason: decision.reason, effects: [needsPerson(decision.reason, decision.reason === 'turn_failed')], parts: partsOf(ctx, claim, decision.text ?? '', 'handoff') });
+    case 'canned':
+      return finish(ctx, claim, { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, decision.text, 'reply') });
+    case 'run':
+      return conclude(ctx, claim, await answer(ctx, claim, decision.model, signal), signal);
+  }
+}
+
+function modelsOf(ctx: Context): { normal: string; complex: string } | null {
+  const { claude } = ctx.config;
+  return claude === null ? null : { normal: claude.model, complex: claude.complexModel };
+}
+
+/** Runs the agent while the lease is kept and the answer is wanted. */
+async function answer(ctx: Context, claim: TurnClaim, model: string, signal: AbortSignal): Promise<AgentOutcome> {
+  const { claude } = ctx.config;
+  if (ctx.llm === null || claude === null || claim.agent === null) throw new Error('decideTurn lets no turn run without a model and an agent');
+  const { agent } = claim;
+  const wanted = new AbortController();
+  const watching = watch(ctx, claim, wanted);
+  try {
+    return await runAgent({
+      llm: ctx.llm,
+      breaker: ctx.breakers.claude(),
+      limits: { maxTokens: claude.maxTokens, maxToolRounds: claude.maxToolRounds, callTimeoutMs: claude.callTimeoutSeconds * 1000, turnTimeoutMs: claude.turnTimeoutSeconds * 1000 },
+      model,
+      fallbackModel: claude.complexModel,
+      prompt: buildPrompt({
+        agent,
+        company: ctx.config.app.company,
+        contactName: claim.contact.name,
+        memory: claim.contact.memory.map((entry) => entry.fact),
+        history: claim.history,
+        pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
+        now: claim.now,
+        timeZone: ctx.config.app.timeZone,
+      }),
+      tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
+      situation: { pending: claim.pending },
+      signal: AbortSignal.any([signal, wanted.signal]),
+    });
+  } finally {
+    watching.stop();
+  }
+}
+
+/** Renews the lease and aborts `wanted` once the answer is not wanted any more: the contact wrote again, a person took over, a pause, a lost lease. */
+function watch(ctx: Context, claim: TurnClaim, wanted: AbortController): { stop(): void } {
+  const stopped = new AbortController();
+  void (async () => {
+    for (;;) {
+      try {
+        await delay(LOOK_MS, undefined, { signal: stopped.signal, ref: false });
+        const { alive, newer, stop } = await renewTurn(ctx.db, claim, LEASE_MS);
+        if (!alive || newer || stop !== null) return wanted.abort();
+      } catch (error) {
+        if (stopped.signal.aborted) return;
+        // The database is away for a moment: the lease is long enough, and the commit checks the fence anyway.
+        ctx.log.debug({ turn_id: claim.turn_id, error }, 'Could not renew the turn');
+      }
+    }
+  })();
+  return { stop: () => stopped.abort() };
+}
+
+async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): Promise<TurnEnd> {
+  for (const call of outcome.modelCalls) ctx.events.modelUsed(call);
+  const record = { model: outcome.model, model_calls: outcome.modelCalls, tool_calls: outcome.toolCalls, transcript: outcome.transcript };
+  switch (outcome.kind) {
+    case 'answer': {
+      const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');
+      const text = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
+      return finish(ctx, claim, { ...record, kind: 'answer', reason: null, effects: outcome.effects, parts: partsOf(ctx, claim, text, handsOver ? 'handoff' : 'reply') });
+    }
+    case 'aborted':
+      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? 'shutdown' : 'the answer was not wanted any more' });
+    case 'failed':
+      if (outcome.retryable) return finish(ctx, claim, { ...record, kind: 'failed', reason: outcome.reason });
+      return finish(ctx, claim, { ...record, kind: 'handoff', reason: outcome.reason, effects: [needsPerson(outcome.reason, true)], parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff') });
+  }
+}
+
+/** Commits, tells, and says what is to be done next. */
+async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promise<TurnEnd> {
+  const completion = await commit(ctx, claim, result);
+  ctx.events.turnEnded(claim, completion.outcome === 'committed' ? result.kind : completion.outcome, {
+    reason: completion.reason ?? result.reason,
+    model: result.model ?? null,
+    parts: completion.parts ?? 0,
+  });
+  switch (completion.outcome) {
+    case 'committed':
+      if ((completion.parts ?? 0) > 0) ctx.background.run('wake sends', () => ctx.queues.wakeSend(claim.conversation_id));
+      return { kind: 'done' };
+    case 'superseded':
+      // The webhook that brought the newer message has its wake-up waiting; after a pause, a takeover or a shutdown somebody must look again.
+      return result.kind === 'aborted' ? { kind: 'again', delayMs: ctx.config.turn.debounceMs } : { kind: 'done' };
+    case 'failed':
+      return { kind: 'again', delayMs: turnRetryDelay(completion.failed_in_row ?? 1, ctx.random()) };
+    case 'suppressed':
+    case 'lost': // another worker has it, or an earlier try of this very commit took effect
+      return { kind: 'done' };
+  }
+}
+
+/** Waits between the tries of a commit, in milliseconds: an answer that has been paid for survives a short absence of the database. */
+const COMMIT_RETRIES_MS = [100, 300, 1_000, 3_000, 8_000];
+
+async function commit(ctx: Context, claim: TurnClaim, result: TurnResult): Promise<TurnCompletion> {
+  for (const waitMs of COMMIT_RETRIES_MS) {
+    try {
+      return await completeTurn(ctx.db, claim, result);
+    } catch (error) {
+      if (!(error instanceof DatabaseAway)) throw error;
+      await delay(waitMs);
+    }
+  }
+  return await completeTurn(ctx.db, claim, result);
+}
+
+function needsPerson(reason: string, controls: boolean): Effect {
+  return { type: 'handoff', reason, summary: null, controls };
+}
+
+/** The answer as WhatsApp messages. What the contact has waited already counts against the first typing time. */
+function partsOf(ctx: Context, claim: TurnClaim, text: string, kind: Part['kind']): Part[] {
+  const parts = splitAnswer(text);
+  const newest = Math.max(...claim.pending.map((message) => message.created_at.getTime()));
+  const times = ctx.config.turn.humanDelay ? typingTimes(parts, Math.max(0, Date.now() - newest), ctx.random()) : [];
+  return parts.map((part, index) => ({ text: part, typing_ms: times[index] ?? 0, kind }));
+}

@@ -1,0 +1,284 @@
+/**
+ * The Evolution API over HTTP. Expected failures are values, never thrown: a send answers with a SendOutcome, everything else with
+ * `ok` or `failed`. Nothing is retried here: whether a repeat is safe is the caller's decision.
+ */
+
+import { z } from 'zod';
+import { stringAt } from '../core/json.ts';
+import { classifySend } from '../core/send-outcome.ts';
+import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from '../core/send-outcome.ts';
+
+export type Failure = { kind: 'failed'; retryable: boolean; class: NotSentClass; detail: string };
+export type CallOptions = { signal?: AbortSignal | undefined };
+export type MessageKey = { id: string; remoteJid: string; fromMe: boolean };
+export type Webhook = {
+  url: string;
+  enabled: boolean;
+  events: string[];
+  byEvents: boolean;
+  base64: boolean;
+  /** holds the secret in clear */ headers: Record<string, string>;
+};
+
+/** `records` are rows shaped like `messages.upsert`, newest first, as they came; `parseFoundMessages` in payload.ts reads them. */
+export type FoundMessages = { kind: 'ok'; total: number; pages: number; page: number; records: unknown[] };
+
+export type Evolution = {
+  /** One HTTP call, 90 s at most. Aborting or timing out does not stop the send at Evolution: the outcome is then ambiguous. */
+  sendText(
+    message: { instance: string; number: string; text: string; quoted?: Quoted | undefined },
+    options?: CallOptions,
+  ): Promise<SendOutcome>;
+  /** `emoji` empty removes the reaction. */
+  sendReaction(reaction: { instance: string; key: MessageKey; emoji: string }, options?: CallOptions): Promise<SendOutcome>;
+  /** Resolves only after `delayMs`, when Evolution has shown `paused`. */
+  sendPresence(
+    presence: { instance: string; number: string; presence: 'composing' | 'recording' | 'paused'; delayMs: number },
+    options?: CallOptions,
+  ): Promise<{ kind: 'ok' } | Failure>;
+  /** Conditions are AND-ed. One bound of the time window is completed with a far one, since Evolution ignores half a window. */
+  findMessages(query: FindQuery, options?: CallOptions): Promise<FoundMessages | Failure>;
+  connectionState(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; state: ConnectionState } | Failure>;
+  /** `@lid` chats are silently skipped by Evolution although it answers success. */
+  markRead(request: { instance: string; messages: readonly MessageKey[] }, options?: CallOptions): Promise<{ kind: 'ok' } | Failure>;
+  /** `events` are UPPER_SNAKE names; an empty list would mean all of them. */
+  setWebhook(
+    webhook: {
+      instance: string;
+      url: string;
+      events: readonly string[];
+      headers: Record<string, string>;
+      byEvents?: boolean;
+      base64?: boolean;
+    },
+    options?: CallOptions,
+  ): Promise<{ kind: 'ok' } | Failure>;
+  findWebhook(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; webhook: Webhook | null } | Failure>;
+};
+
+/** The full message spares Evolution a lookup, after which an unknown id would be silently unquoted. */
+export type Quoted = MessageKey & { text: string };
+
+export type FindQuery = {
+  instance: string;
+  remoteJid?: string | undefined;
+  id?: string | undefined;
+  /** Only `true` filters; Evolution ignores false. */
+  fromMe?: true | undefined;
+  from?: Date | undefined;
+  to?: Date | undefined;
+  page?: number | undefined;
+  pageSize?: number | undefined;
+};
+
+export type EvolutionOptions = {
+  /** Base address, a path included. */
+  url: string;
+  apiKey: string;
+  fetch?: typeof globalThis.fetch;
+  /** Milliseconds; defaults 90,000 and 15,000. A send may take a number check and key queries of 60 s each, rarely both (contract 4.2). */
+  timeouts?: { sendMs: number; otherMs: number };
+};
+
+export function createEvolution(options: EvolutionOptions): Evolution {
+  const timeouts = options.timeouts ?? { sendMs: 90_000, otherMs: 15_000 };
+  const base = options.url.replace(/\/+$/, '');
+
+  function call(
+    method: 'GET' | 'POST',
+    route: string,
+    instance: string,
+    body: unknown,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<SendAnswer> {
+    const request: RequestInit = {
+      method,
+      headers: { apikey: options.apiKey, accept: 'application/json', ...(method === 'POST' ? { 'content-type': 'application/json' } : {}) },
+      // A followed 307 would send twice, a followed 302 would turn the send into a GET.
+      redirect: 'manual',
+      ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
+    };
+    return answerOf(options.fetch ?? globalThis.fetch, `${base}/${route}/${encodeURIComponent(instance)}`, request, timeoutMs, signal);
+  }
+
+  return {
+    async sendText({ instance, number, text, quoted }, { signal } = {}) {
+      const body = { number, text, linkPreview: false, ...(quoted ? { quoted: quotedBody(quoted) } : {}) };
+      return classifySend(await call('POST', 'message/sendText', instance, body, timeouts.sendMs, signal));
+    },
+
+    async sendReaction({ instance, key, emoji }, { signal } = {}) {
+      return classifySend(await call('POST', 'message/sendReaction', instance, { key, reaction: emoji }, timeouts.sendMs, signal));
+    },
+
+    async sendPresence({ instance, number, presence, delayMs }, { signal } = {}) {
+      const delay = Math.max(0, Math.round(delayMs));
+      return done(await call('POST', 'chat/sendPresence', instance, { number, presence, delay }, timeouts.otherMs + delay, signal));
+    },
+
+    async findMessages(query, { signal } = {}) {
+      const answer = await call('POST', 'chat/findMessages', query.instance, findBody(query), timeouts.otherMs, signal);
+      return parsed(answer, foundSchema, ({ messages }) => ({
+        kind: 'ok',
+        total: messages.total,
+        pages: messages.pages,
+        page: messages.currentPage,
+        records: messages.records,
+      }));
+    },
+
+    async connectionState(instance, { signal } = {}) {
+      const answer = await call('GET', 'instance/connectionState', instance, null, timeouts.otherMs, signal);
+      return parsed(answer, stateSchema, (body) => ({ kind: 'ok', state: body.instance.state ?? 'not_loaded' }));
+    },
+
+    async markRead({ instance, messages }, { signal } = {}) {
+      const readMessages = messages.map(({ id, remoteJid, fromMe }) => ({ id, remoteJid, fromMe }));
+      return done(await call('POST', 'chat/markMessageAsRead', instance, { readMessages }, timeouts.otherMs, signal));
+    },
+
+    async setWebhook({ instance, url, events, headers, byEvents = false, base64 = false }, { signal } = {}) {
+      const body = { webhook: { enabled: true, url, events, headers, byEvents, base64 } };
+      return done(await call('POST', 'webhook/set', instance, body, timeouts.otherMs, signal));
+    },
+
+    async findWebhook(instance, { signal } = {}) {
+      const answer = await call('GET', 'webhook/find', instance, null, timeouts.otherMs, signal);
+      return parsed(answer, webhookSchema, (webhook) => ({ kind: 'ok', webhook }));
+    },
+  };
+}
+
+const foundSchema = z.object({
+  messages: z.object({
+    total: z.number().catch(0),
+    pages: z.number().catch(0),
+    currentPage: z.number().catch(1),
+    records: z.array(z.unknown()),
+  }),
+});
+
+const stateSchema = z.object({ instance: z.object({ state: z.enum(['open', 'connecting', 'close', 'refused']).nullish() }) });
+
+const webhookSchema = z
+  .object({
+    url: z.string(),
+    enabled: z.boolean().catch(false),
+    events: z.array(z.string()).catch([]),
+    webhookByEvents: z.boolean().catch(false),
+    webhookBase64: z.boolean().catch(false),
+    headers: z.record(z.string(), z.string()).catch({}),
+  })
+  .transform((row): Webhook => ({
+    url: row.url,
+    enabled: row.enabled,
+    events: row.events,
+    byEvents: row.webhookByEvents,
+    base64: row.webhookBase64,
+    headers: row.headers,
+  }))
+  .nullable();
+
+/** Never rejects. The timer covers the body too, and is the only reason for 'timeout' beside undici's own. */
+async function answerOf(
+  fetch: typeof globalThis.fetch,
+  url: string,
+  request: RequestInit,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<SendAnswer> {
+  if (signal?.aborted) return { networkError: 'aborted', requestWritten: false };
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), timeoutMs);
+  try {
+    const response = await fetch(url, { ...request, signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal });
+    return { status: response.status, body: jsonOrText(await response.text()) };
+  } catch (error) {
+    if (timeout.signal.aborted) return { networkError: 'timeout', requestWritten: true };
+    if (signal?.aborted) return { networkError: 'aborted', requestWritten: true };
+    return networkErrorOf(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Codes that only a connection that never stood can give: the request was surely not written. */
+const BEFORE_WRITE: ReadonlyMap<string, NetworkError> = new Map<string, NetworkError>([
+  ['ECONNREFUSED', 'refused'],
+  ['EADDRNOTAVAIL', 'refused'],
+  ['ERR_INVALID_URL', 'refused'],
+  ['ENOTFOUND', 'dns'],
+  ['EAI_AGAIN', 'dns'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'timeout'],
+]);
+
+/** Codes that a standing connection can give as well; before the write only when `connect` failed. */
+const WHILE_CONNECTING: ReadonlyMap<string, NetworkError> = new Map<string, NetworkError>([
+  ['EHOSTUNREACH', 'refused'],
+  ['ENETUNREACH', 'refused'],
+  ['ETIMEDOUT', 'timeout'],
+]);
+
+/** Certificates that are not trusted, and a server that speaks no TLS. Other TLS errors can come after the write. */
+const HANDSHAKE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|ERR_TLS_HANDSHAKE_TIMEOUT|ERR_SSL_WRONG_VERSION_NUMBER)/;
+
+/** fetch rejects with a TypeError whose `cause` has the code. What is not surely from before the write counts as written. */
+function networkErrorOf(error: unknown): SendAnswer {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const code = stringAt(cause, 'code') ?? '';
+  // An AggregateError has tried several addresses of one name and connected to none.
+  const connecting = cause instanceof AggregateError || stringAt(cause, 'syscall') === 'connect';
+  const before =
+    BEFORE_WRITE.get(code) ?? (connecting ? WHILE_CONNECTING.get(code) : undefined) ?? (HANDSHAKE.test(code) ? 'tls' : undefined);
+  if (before !== undefined) return { networkError: before, requestWritten: false };
+  const timedOut = code === 'ETIMEDOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
+  return { networkError: timedOut ? 'timeout' : 'reset', requestWritten: true };
+}
+
+function quotedBody({ id, remoteJid, fromMe, text }: Quoted): object {
+  return { key: { id, remoteJid, fromMe }, message: { conversation: text } };
+}
+
+function findBody({ remoteJid, id, fromMe, from, to, page = 1, pageSize = 50 }: FindQuery): object {
+  const key = { ...(remoteJid ? { remoteJid } : {}), ...(id ? { id } : {}), ...(fromMe ? { fromMe } : {}) };
+  const window =
+    from || to ? { messageTimestamp: { gte: (from ?? new Date(0)).toISOString(), lte: (to ?? new Date('2100-01-01')).toISOString() } } : {};
+  // `offset` is Evolution's name for the page size.
+  return { where: { ...(Object.keys(key).length > 0 ? { key } : {}), ...window }, page, offset: pageSize };
+}
+
+function done(answer: SendAnswer): { kind: 'ok' } | Failure {
+  return 'status' in answer && answer.status >= 200 && answer.status < 300 ? { kind: 'ok' } : failureOf(answer);
+}
+
+function parsed<Body, Value>(answer: SendAnswer, schema: z.ZodType<Body>, read: (body: Body) => Value): Value | Failure {
+  if (!('status' in answer) || answer.status < 200 || answer.status >= 300) return failureOf(answer);
+  const body = schema.safeParse(answer.body);
+  if (body.success) return read(body.data);
+  return { kind: 'failed', retryable: true, class: 'provider_error', detail: `HTTP ${answer.status} with an unexpected body` };
+}
+
+/** These calls change nothing that a repeat would double, so what is ambiguous for a send is simply retryable here. */
+function failureOf(answer: SendAnswer): Failure {
+  const outcome = classifySend(answer);
+  switch (outcome.kind) {
+    case 'not_sent':
+      return { kind: 'failed', retryable: outcome.retryable, class: outcome.class, detail: outcome.detail };
+    case 'ambiguous': {
+      const kind =
+        outcome.class === 'connection_closed' ? 'disconnected' : outcome.class === 'provider_error' ? 'provider_error' : 'unavailable';
+      return { kind: 'failed', retryable: true, class: kind, detail: outcome.detail };
+    }
+    case 'sent':
+      return { kind: 'failed', retryable: true, class: 'provider_error', detail: 'unexpected answer' };
+  }
+}

@@ -1,0 +1,369 @@
+-- The data model. Every table carries tenant_id; row level security is on everywhere and nothing is granted to anon or
+-- authenticated, so the only way in is the service role (or the owner of the database) and the functions of the next file.
+-- One set of migrations serves Supabase, a plain Postgres 15+ and the embedded one: roles that Supabase has are made when missing.
+
+do $$
+declare r text;
+begin
+  foreach r in array array['anon', 'authenticated', 'service_role'] loop
+    if not exists (select 1 from pg_roles where rolname = r) then
+      execute format('create role %I nologin noinherit', r);
+    end if;
+  end loop;
+exception when duplicate_object or unique_violation then
+  null; -- roles belong to the whole server: another database was migrated at the same moment
+end $$;
+
+create table tenants (
+  id          text primary key check (id ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  name        text not null,
+  settings    jsonb not null default '{}',
+  created_at  timestamptz not null default now()
+);
+insert into tenants (id, name) values ('default', 'default');
+
+-- An agent's words and models. A change is a new version; exactly one version of a slug is active.
+create table agents (
+  id             bigint generated always as identity primary key,
+  tenant_id      text not null default 'default' references tenants (id),
+  slug           text not null default 'default',
+  version        int not null default 1,
+  active         boolean not null default true,
+  name           text not null,
+  tone           text not null,
+  instructions   text not null,
+  promises       text not null,
+  model          text,          -- null: LLM_MODEL
+  model_complex  text,          -- null: LLM_MODEL_COMPLEX
+  tools          text[] not null default array['handoff_to_human', 'opt_out', 'remember', 'react'],
+  hours          jsonb,         -- null: HORARIO_INICIO..HORARIO_FIM
+  created_at     timestamptz not null default now(),
+  unique (tenant_id, slug, version)
+);
+create unique index agents_one_active on agents (tenant_id, slug) where active;
+
+-- A WhatsApp number at Evolution. Null caps and paces mean: as the environment says.
+create table instances (
+  id                 bigint generated always as identity primary key,
+  tenant_id          text not null default 'default' references tenants (id),
+  name               text not null unique,
+  provider_id        text unique,
+  phone              text,
+  agent_id           bigint references agents (id),
+  status             text not null default 'unknown' check (status in ('unknown', 'open', 'connecting', 'close', 'refused')),
+  status_reason      int,
+  status_at          timestamptz not null default now(),
+  phase              text not null default 'established',
+  cap_hour           int check (cap_hour >= 0),
+  cap_day            int check (cap_day >= 0),
+  reply_cap_hour     int check (reply_cap_hour >= 0),
+  pace_min_seconds   numeric check (pace_min_seconds >= 0),
+  pace_max_seconds   numeric check (pace_max_seconds >= pace_min_seconds),
+  next_proactive_at  timestamptz,
+  webhook_secret     text,
+  created_at         timestamptz not null default now(),
+  updated_at         timestamptz not null default now()
+);
+
+create table contacts (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  name         text,
+  memory       jsonb not null default '[]',   -- [{fact, at}], what the agent was asked to remember
+  merged_into  bigint references contacts (id),
+  created_at   timestamptz not null default now(),
+  updated_at   timestamptz not null default now()
+);
+
+-- One person's addresses. A phone number means the same person on each number of a tenant; a lid is only trusted where it was seen.
+create table contact_addresses (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  contact_id   bigint not null references contacts (id),
+  kind         text not null check (kind in ('pn', 'lid')),
+  address      text not null check (address ~ '^[0-9]{5,20}$'),
+  created_at   timestamptz not null default now()
+);
+create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';
+create unique index contact_addresses_lid on contact_addresses (instance_id, address) where kind = 'lid';
+create index contact_addresses_contact on contact_addresses (contact_id);
+
+create table conversations (
+  id                 bigint generated always as identity primary key,
+  tenant_id          text not null references tenants (id),
+  instance_id        bigint not null references instances (id),
+  contact_id         bigint not null references contacts (id),
+  jid                text not null,                 -- where answers go: the address that the contact wrote from last
+  controlled_by      text not null default 'agent' check (controlled_by in ('agent', 'human')),
+  escalation_reason  text,
+  mode               text not null default 'auto' check (mode in ('auto', 'assist', 'manual')),
+  takeover_since     timestamptz,                   -- a person types on the phone: the agent is quiet until takeover_until
+  takeover_until     timestamptz,
+  last_seq           bigint not null default 0,     -- ordinal of the newest message
+  inbound_seq        bigint not null default 0,     -- rises when there is something new to answer; a turn notes which value it saw
+  fence              bigint not null default 0,     -- rises with each claimed turn
+  superseded_in_row  int not null default 0,
+  failed_in_row      int not null default 0,
+  last_inbound_at    timestamptz,
+  merged_into        bigint references conversations (id),
+  created_at         timestamptz not null default now(),
+  updated_at         timestamptz not null default now(),
+  unique (instance_id, contact_id)
+);
+create index conversations_contact on conversations (contact_id);
+
+create table turns (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id),
+  agent_id         bigint references agents (id),
+  status           text not null default 'open' check (status in ('open', 'committed', 'superseded', 'suppressed', 'skipped', 'handed_over', 'failed', 'expired')),
+  reason           text,
+  fence            bigint not null,
+  lease_until      timestamptz not null,
+  worker           text not null,
+  inbound_seq      bigint not null,
+  model            text,
+  input_tokens     int not null default 0,
+  output_tokens    int not null default 0,
+  cache_read_tokens   int not null default 0,
+  cache_write_tokens  int not null default 0,
+  cost_usd         numeric(12, 6) not null default 0,
+  transcript       jsonb,
+  correlation_id   text,
+  started_at       timestamptz not null default now(),
+  ended_at         timestamptz
+);
+create unique index turns_one_open on turns (conversation_id) where status = 'open';
+create index turns_conversation on turns (conversation_id, id);
+
+create table messages (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  instance_id      bigint not null references instances (id),
+  conversation_id  bigint not null references conversations (id),
+  seq              bigint not null,
+  direction        text not null check (direction in ('in', 'out')),
+  author           text not null check (author in ('contact', 'agent', 'human', 'system')),
+  type             text not null default 'text',
+  status           text not null,
+  reason           text,                            -- why it was skipped, blocked, failed, cancelled, held
+  text             text not null,                   -- what the model sees and what is sent
+  typed            text,                            -- what the contact typed, in full
+  media            jsonb,
+  provider_id      text,                            -- key.id at WhatsApp
+  provider_at      timestamptz not null,            -- messageTimestamp; for our own the time of the send
+  quoted_id        text,
+  quoted_text      text,
+  edited_at        timestamptz,
+  deleted_at       timestamptz,
+  original_text    text,                            -- before the first edit
+  turn_id          bigint references turns (id),    -- in: the turn that took it; out: the turn that wrote it
+  correlation_id   text,
+  created_at       timestamptz not null default now(),
+  -- outbound only
+  kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'manual')),
+  priority         smallint,
+  part             smallint,
+  typing_ms        int not null default 0,          -- how long to show "typing" before it leaves
+  typing_until     timestamptz,
+  due_at           timestamptz,
+  goes_at          timestamptz,                     -- the promise made to whoever asks why it is held
+  expires_at       timestamptz,
+  attempts         int not null default 0,
+  claim            bigint not null default 0,       -- fence of the send: rises with each claim
+  lease_until      timestamptz,
+  claimed_at       timestamptz,
+  slot_at          timestamptz,                     -- takes a place in the caps; the latest moment at which it can have been on the wire
+  looks            int not null default 0,          -- times an uncertain send was looked up
+  delivered_at     timestamptz,
+  read_at          timestamptz,
+  error_class      text,
+  campaign_id      text,
+  idempotency_key  text,
+  constraint messages_state check (
+    case direction
+      when 'in' then status in ('received', 'answered', 'skipped', 'handed_over')
+      else status in ('queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain')
+    end),
+  constraint messages_out_kind check ((direction = 'out' and author <> 'human') = (kind is not null))
+);
+create unique index messages_provider on messages (instance_id, provider_id) where provider_id is not null;
+create unique index messages_idempotency on messages (tenant_id, idempotency_key) where idempotency_key is not null;
+create unique index messages_seq on messages (conversation_id, seq);
+create index messages_pending on messages (conversation_id, seq) where direction = 'in' and status = 'received';
+create index messages_pending_at on messages (created_at) where direction = 'in' and status = 'received';
+create index messages_lane on messages (conversation_id, priority, id) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
+create index messages_due on messages (due_at) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
+create index messages_slots on messages (instance_id, slot_at) where slot_at is not null;
+create index messages_turn on messages (turn_id) where turn_id is not null;
+
+-- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone after a day.
+create table early_updates (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  provider_id  text not null,
+  event        jsonb not null,
+  created_at   timestamptz not null default now()
+);
+create index early_updates_key on early_updates (instance_id, provider_id);
+create index early_updates_age on early_updates (created_at);
+
+create table tool_calls (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  turn_id          bigint not null references turns (id),
+  conversation_id  bigint not null references conversations (id),
+  name             text not null,
+  input            jsonb not null,
+  output           text not null,
+  ok               boolean not null,
+  ms               int not null,
+  created_at       timestamptz not null default now()
+);
+create index tool_calls_turn on tool_calls (turn_id);
+
+create table model_calls (
+  id                  bigint generated always as identity primary key,
+  tenant_id           text not null references tenants (id),
+  turn_id             bigint not null references turns (id),
+  model               text not null,
+  outcome             text not null,
+  ms                  int not null,
+  input_tokens        int not null default 0,
+  output_tokens       int not null default 0,
+  cache_read_tokens   int not null default 0,
+  cache_write_tokens  int not null default 0,
+  cost_usd            numeric(12, 6) not null default 0,
+  created_at          timestamptz not null default now()
+);
+create index model_calls_turn on model_calls (turn_id);
+
+-- What a person should look at. controls: the agent is quiet in that conversation until it is returned.
+create table handoffs (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id),
+  turn_id          bigint references turns (id),
+  reason           text not null,
+  summary          text,
+  controls         boolean not null,
+  status           text not null default 'open' check (status in ('open', 'notified', 'returned')),
+  created_at       timestamptz not null default now(),
+  notified_at      timestamptz,
+  returned_at      timestamptz
+);
+create unique index handoffs_one_open on handoffs (conversation_id, controls) where status <> 'returned';
+
+create table opt_outs (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  contact_id  bigint not null references contacts (id),
+  source      text not null,
+  created_at  timestamptz not null default now(),
+  revoked_at  timestamptz
+);
+create unique index opt_outs_one on opt_outs (contact_id) where revoked_at is null;
+
+-- The stop button, written by hand as the runbooks say: insert into julia_status (status, motivo, alterado_via) values (...).
+-- The newest row of a scope and target counts. Nothing but people and admin commands writes here.
+create table julia_status (
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null default 'default' references tenants (id),
+  status        text not null check (status in ('pausado', 'ativo')),
+  motivo        text,
+  alterado_via  text,
+  scope         text not null default 'all' check (scope in ('all', 'tenant', 'instance', 'campaign', 'conversation')),
+  target        text not null default '',   -- tenant id, instance name, campaign id or conversation id; '' for all
+  created_at    timestamptz not null default now()
+);
+create index julia_status_newest on julia_status (scope, target, id desc);
+
+create table job_runs (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  job         text not null,
+  tick        timestamptz not null,
+  status      text not null default 'running' check (status in ('running', 'done', 'failed', 'skipped')),
+  worker      text not null,
+  started_at  timestamptz not null default now(),
+  ended_at    timestamptz,
+  ms          int,
+  count       int,
+  error       text,
+  unique (job, tick)
+);
+create index job_runs_age on job_runs (started_at);
+
+create table process_status (
+  id          text primary key,             -- mode, host, pid and a random part
+  tenant_id   text not null default 'default' references tenants (id),
+  mode        text not null check (mode in ('api', 'worker', 'scheduler')),
+  version     text not null,
+  started_at  timestamptz not null,
+  seen_at     timestamptz not null,
+  breakers    jsonb not null default '[]',
+  queues      jsonb not null default '{}'
+);
+
+create table circuit_transitions (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  breaker     text not null,
+  instance    text,
+  process     text not null,
+  state       text not null check (state in ('closed', 'open', 'half_open')),
+  reason      text,
+  created_at  timestamptz not null default now()
+);
+
+create table audit_log (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  actor       text not null,
+  action      text not null,
+  subject     text,
+  details     jsonb not null default '{}',
+  created_at  timestamptz not null default now()
+);
+
+-- Raw webhooks with the secrets taken out, for replay; kept 7 days.
+create table webhook_events (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null default 'default' references tenants (id),
+  instance     text,
+  event        text,
+  body         jsonb not null,
+  results      jsonb,
+  request_id   text,
+  received_at  timestamptz not null default now()
+);
+create index webhook_events_age on webhook_events (received_at);
+
+-- What the installation says of itself: `project_ref` must equal SUPABASE_PROJECT_REF when both are set.
+create table installation (
+  key        text primary key,
+  tenant_id  text not null default 'default' references tenants (id),
+  value      text not null
+);
+
+create function touch_updated_at() returns trigger language plpgsql as $$
+begin
+  new.updated_at := now();
+  return new;
+end $$;
+create trigger touch before update on instances for each row execute function touch_updated_at();
+create trigger touch before update on contacts for each row execute function touch_updated_at();
+create trigger touch before update on conversations for each row execute function touch_updated_at();
+
+do $$
+declare t text;
+begin
+  for t in select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations' loop
+    execute format('alter table public.%I enable row level security', t);
+    execute format('revoke all on public.%I from anon, authenticated', t);
+    execute format('grant select, insert, update, delete on public.%I to service_role', t);
+  end loop;
+end $$;

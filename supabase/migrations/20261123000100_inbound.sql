@@ -1,0 +1,352 @@
+-- Inbound: contacts, conversations and everything that a webhook says.
+
+-- The clock. Production leaves p_now null and takes the database's; tests pass theirs, so days run in milliseconds.
+create function clock(p_now timestamptz) returns timestamptz language sql volatile as
+$$ select coalesce(p_now, clock_timestamp()) $$;
+
+-- One text as two programs may write it: spaces folded, ends trimmed. Used to recognise our own words in an echo.
+create function same_words(p_text text) returns text language sql immutable as
+$$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $$;
+
+-- ensure_instance: the row of a number, made when first heard of.
+-- Guarantee: exactly one row per name; a known provider_id (Evolution's uuid) wins over the name, so a renamed number stays the same.
+-- Concurrency: any number of callers.
+-- Result: the instance row.
+create function ensure_instance(p_name text, p_provider_id text) returns instances language plpgsql as $$
+declare v instances;
+begin
+  select * into v from instances where name = p_name;
+  if found then
+    if p_provider_id is not null and v.provider_id is distinct from p_provider_id then
+      -- deleted and made again under the same name at Evolution: the name is what people know
+      update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
+      update instances set provider_id = p_provider_id where id = v.id returning * into v;
+    end if;
+    return v;
+  end if;
+  update instances set name = p_name where provider_id = p_provider_id returning * into v;
+  if found then return v; end if;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing returning * into v;
+  if not found then select * into v from instances where name = p_name; end if;
+  return v;
+end $$;
+
+-- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
+-- Guarantee: the older one stays; addresses, conversations, messages and opt-outs of the newer one move to it; what moved is in audit_log.
+--   An open turn of a moved conversation ends as superseded, so its worker cannot commit.
+-- Concurrency: locks both contacts in id order. Result: the id that stays.
+create function merge_contacts(p_a bigint, p_b bigint) returns bigint language plpgsql as $$
+declare
+  v_keep bigint := least(p_a, p_b);
+  v_drop bigint := greatest(p_a, p_b);
+  v_from conversations;
+  v_into conversations;
+  v_shift bigint;
+begin
+  perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
+  for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
+    select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
+    if not found then
+      update conversations set contact_id = v_keep where id = v_from.id;
+      continue;
+    end if;
+    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
+    v_shift := v_into.last_seq;
+    update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
+      last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
+      takeover_since = coalesce(takeover_since, v_from.takeover_since), takeover_until = greatest(takeover_until, v_from.takeover_until),
+      controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end
+      where id = v_into.id;
+    update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
+    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    update conversations set merged_into = v_into.id where id = v_from.id;
+  end loop;
+  update contact_addresses set contact_id = v_keep where contact_id = v_drop;
+  update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
+    and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null);
+  update opt_outs set contact_id = v_keep where contact_id = v_drop;
+  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory from contacts d where k.id = v_keep and d.id = v_drop;
+  update contacts set merged_into = v_keep where id = v_drop;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    select tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop) from contacts where id = v_keep;
+  return v_keep;
+end $$;
+
+-- ensure_contact: the person behind an address pair, made or merged as needed.
+-- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one); p_name shown when new.
+-- Concurrency: any number of callers; the unique keys of contact_addresses decide a race. Result: contact id.
+create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text) returns bigint language plpgsql as $$
+declare
+  v_pn bigint;
+  v_lid bigint;
+  v_id bigint;
+  v_taken bigint;
+begin
+  loop
+    v_pn := null;
+    v_lid := null;
+    select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+    select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    if v_pn is not null and v_lid is not null and v_pn <> v_lid then
+      v_id := merge_contacts(v_pn, v_lid);
+    else
+      v_id := coalesce(v_pn, v_lid);
+    end if;
+    if v_id is null then
+      insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
+    elsif p_name is not null then
+      update contacts set name = p_name where id = v_id and name is null;
+    end if;
+    v_taken := v_id;
+    if p_pn is not null and v_pn is null then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
+      select contact_id into v_taken from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+    end if;
+    if p_lid is not null and v_lid is null and v_taken = v_id then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
+      select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    end if;
+    exit when v_taken = v_id;
+    -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
+    delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
+  end loop;
+  return v_id;
+end $$;
+
+-- ensure_conversation: the thread of a contact on a number, locked for the rest of the transaction.
+-- Arguments: p_jid where answers go; an existing row takes it over only when p_inbound (the contact wrote from it).
+-- Concurrency: callers queue on the row lock. Result: the conversation row.
+create function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean) returns conversations language plpgsql as $$
+declare v conversations;
+begin
+  insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+    on conflict (instance_id, contact_id) do nothing;
+  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for update;
+  if p_inbound and v.jid <> p_jid then
+    update conversations set jid = p_jid where id = v.id returning * into v;
+  end if;
+  return v;
+end $$;
+
+-- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are applied.
+-- Guarantee: idempotent; a status never moves back. When the echo came first and was taken for a person's words, that copy goes
+--   and the takeover that it started ends.
+-- Concurrency: the caller holds the conversation's lock.
+create function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz) returns void language plpgsql as $$
+declare v messages; v_copy messages; v_early early_updates;
+begin
+  select * into v from messages where id = p_message for update;
+  if v.provider_id is null and p_provider_id is not null then
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
+    if found and v_copy.author = 'human' then
+      delete from messages where id = v_copy.id;
+      update conversations set takeover_since = null, takeover_until = null
+        where id = v.conversation_id and takeover_since is not distinct from v_copy.created_at;
+    elsif found then
+      return; -- this id belongs to another of our rows: a wrong match, leave both
+    end if;
+    update messages set provider_id = p_provider_id where id = v.id;
+  end if;
+  if v.status in ('sending', 'uncertain') then
+    update messages set status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
+      provider_at = p_at, slot_at = greatest(slot_at, p_at) where id = v.id;
+  end if;
+  for v_early in delete from early_updates where instance_id = v.instance_id and provider_id = p_provider_id returning * loop
+    perform apply_update(v.instance_id, v_early.event, p_at);
+  end loop;
+end $$;
+
+-- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
+-- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing.
+-- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, wake}; outcome 'early' when the
+--   message is not known yet: the news is kept for a day and applied when it comes.
+create function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare
+  v messages;
+  v_conversation conversations;
+  v_kind text := p_event ->> 'kind';
+  v_new text := p_event ->> 'status';
+begin
+  select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+  if not found then
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
+      select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
+    return jsonb_build_object('outcome', 'early', 'wake', false);
+  end if;
+  select * into v_conversation from conversations where id = v.conversation_id for update;
+  select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
+  if v_kind = 'ack' then
+    if v.direction = 'out' and v.author <> 'human' then
+      if v_new = 'failed' then
+        update messages set status = 'failed', error_class = 'provider_refused', reason = 'provider_refused' where id = v.id and status in ('sent', 'sending', 'uncertain');
+      elsif v_new = 'sent' then
+        update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
+      elsif v_new = 'delivered' then
+        update messages set status = 'delivered', delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'sent');
+      elsif v_new = 'read' then
+        update messages set status = 'read', read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
+          where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
+      end if;
+    end if;
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', false);
+  end if;
+  if v_kind = 'edit' and v.deleted_at is null and v.text is distinct from p_event ->> 'text' then
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'text', edited_at = clock(p_now) where id = v.id;
+  elsif v_kind = 'delete' and v.deleted_at is null then
+    update messages set deleted_at = clock(p_now),
+      status = case when direction = 'in' and status = 'received' then 'skipped' else status end,
+      reason = case when direction = 'in' and status = 'received' then 'deleted_by_contact' else reason end where id = v.id;
+  else
+    return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', false);
+  end if;
+  -- a turn that is under way read the old text
+  if v.direction = 'in' and v.status = 'received' then
+    update conversations set inbound_seq = inbound_seq + 1 where id = v.conversation_id;
+  end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', v.direction = 'in' and v.status = 'received');
+end $$;
+
+-- record_message: one message or reaction of a direct chat, of the contact, of ourselves (an echo), or of a person on the phone.
+-- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. Words that we did not write pause the agent in this
+--   conversation for takeoverMinutes after they were typed, sliding, at most takeoverCapMinutes after the first.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, correlationId}.
+-- Concurrency: any number of callers; they queue on the conversation.
+-- Result: {outcome: stored | duplicate | echo | takeover | context, conversation_id, message_id, wake, first_pending_at, inbound_at}.
+create function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
+  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
+  v_contact bigint;
+  v_conversation conversations;
+  v_known messages;
+  v_id bigint;
+  v_first timestamptz;
+  v_early early_updates;
+  v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
+  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+begin
+  select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
+  if found then
+    select min(created_at) into v_first from messages where conversation_id = v_known.conversation_id and direction = 'in' and status = 'received';
+    if v_from_me and v_known.author in ('agent', 'system') then
+      perform 1 from conversations where id = v_known.conversation_id for update;
+      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'wake', false);
+    end if;
+    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+      'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
+  end if;
+
+  v_contact := ensure_contact(p_instance, p_event -> 'chat' ->> 'pn', p_event -> 'chat' ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+
+  if v_from_me then
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words
+    select * into v_known from messages
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain') and provider_id is null
+        and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
+        and claimed_at <= v_sent_at + interval '5 minutes'
+      order by id limit 1;
+    if found then
+      perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, media,
+      provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
+    values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
+      case when v_from_me then 'out' else 'in' end, case when v_from_me then 'human' else 'contact' end,
+      case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
+      case when v_from_me then 'sent' when v_is_reaction then 'skipped' else 'received' end,
+      case when not v_from_me and v_is_reaction then 'reaction' end,
+      v_text, p_event -> 'content' ->> 'typed', nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      p_event ->> 'providerId', v_sent_at,
+      coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
+      p_options ->> 'correlationId', v_now)
+    on conflict (instance_id, provider_id) where provider_id is not null do nothing
+    returning id into v_id;
+  if v_id is null then
+    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
+  end if;
+  update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
+
+  if v_is_reaction then
+    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+  end if;
+
+  if v_from_me then
+    if v_sent_at + v_takeover > v_now then
+      update conversations set
+        takeover_since = case when takeover_until > v_now then takeover_since else v_now end,
+        takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, (case when takeover_until > v_now then takeover_since else v_now end) + v_cap))
+        where id = v_conversation.id;
+    end if;
+    return jsonb_build_object('outcome', 'takeover', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+  end if;
+
+  update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
+  for v_early in delete from early_updates where instance_id = p_instance.id and provider_id = p_event ->> 'providerId' returning * loop
+    perform apply_update(p_instance.id, v_early.event, p_now);
+  end loop;
+  select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
+    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
+end $$;
+
+-- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing.
+-- Result: {outcome: 'connection', instance_id, changed}.
+create function record_connection(p_instance instances, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
+begin
+  update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
+    status_at = case when v_changed then clock(p_now) else status_at end
+    where id = p_instance.id;
+  return jsonb_build_object('outcome', 'connection', 'instance_id', p_instance.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_changed and p_event ->> 'state' = 'open');
+end $$;
+
+-- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
+-- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be acknowledged.
+-- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, events: InboundEvent[]}]; p_options see record_message.
+-- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock: Postgres ends one
+--   (40P01) and the caller repeats it.
+-- Result: [{webhook_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
+create function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_webhook jsonb;
+  v_event jsonb;
+  v_result jsonb;
+  v_results jsonb;
+  v_all jsonb := '[]';
+  v_instance instances;
+  v_id bigint;
+begin
+  for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
+    v_results := '[]';
+    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+      if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+      else
+        v_instance := ensure_instance(v_event ->> 'instance', v_event ->> 'instanceId');
+        v_result := case
+          when v_event ->> 'kind' in ('message', 'reaction') then
+            record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
+          when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
+          when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
+          else jsonb_build_object('outcome', 'ignored', 'reason', v_event ->> 'kind', 'wake', false)
+        end;
+      end if;
+      v_results := v_results || v_result;
+    end loop;
+    insert into webhook_events (instance, event, body, results, request_id, received_at)
+      values (v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
+      returning id into v_id;
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'results', v_results);
+  end loop;
+  return v_all;
+end $$;

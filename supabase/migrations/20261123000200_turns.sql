@@ -1,0 +1,252 @@
+-- Turns: who answers, on what, and what of it becomes true.
+
+-- pause_reason: the scope of the pause that holds a conversation now, or null. The newest row of each scope and target counts.
+create function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text) returns text language sql stable as $$
+  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance), ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
+  where s.target is not null
+    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target order by j.id desc limit 1) = 'pausado'
+  limit 1
+$$;
+
+-- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or 'manual'.
+create function conversation_holder(p conversations, p_now timestamptz) returns text language sql stable as $$
+  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover' when p.mode = 'manual' then 'manual' else 'agent' end
+$$;
+
+-- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
+-- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write of the turn.
+--   A turn whose lease ran out is ended as expired and counts as a failure.
+-- Arguments: p_worker who asks; p_lease_ms length of the lease; p_options {defaultAgent {name, tone, instructions, promises}}.
+-- Concurrency: callers queue on the conversation's lock; the second gets busy.
+-- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'claimed',
+--   turn_id, fence, now, holder, failed_in_row, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+create function claim_turn(p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  v_open turns;
+  v_instance instances;
+  v_agent agents;
+  v_turn bigint;
+  v_pending jsonb;
+  v_history jsonb;
+  v_correlation text;
+  v_paused text;
+  v_from bigint;
+begin
+  select * into v from conversations where id = p_conversation for update;
+  if not found then return jsonb_build_object('state', 'idle'); end if;
+  select * into v_open from turns where conversation_id = v.id and status = 'open';
+  if found then
+    if v_open.lease_until > v_now then
+      return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
+    end if;
+    update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
+    update conversations set failed_in_row = failed_in_row + 1 where id = v.id returning * into v;
+  end if;
+
+  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
+      'provider_id', m.provider_id, 'created_at', m.created_at) order by m.provider_at, m.seq), min(m.correlation_id)
+    into v_pending, v_correlation
+    from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
+  if v_pending is null then
+    return jsonb_build_object('state', 'idle');
+  end if;
+
+  select * into v_instance from instances where id = v.instance_id;
+  v_paused := pause_reason(v.tenant_id, v_instance.name, v.id, null);
+  if v_paused is not null then
+    return jsonb_build_object('state', 'paused', 'reason', v_paused);
+  end if;
+
+  select * into v_agent from agents where id = v_instance.agent_id;
+  if not found then
+    select * into v_agent from agents where tenant_id = v.tenant_id and slug = 'default' and active;
+  end if;
+  if not found then
+    select * into v_agent from agents where tenant_id = 'default' and slug = 'default' and active;
+  end if;
+
+  update conversations set fence = fence + 1 where id = v.id returning * into v;
+  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id, started_at)
+    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v.inbound_seq, v_correlation, v_now)
+    returning id into v_turn;
+  update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
+
+  -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
+  v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
+  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
+      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by m.provider_at, m.seq), '[]')
+    into v_history
+    from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
+      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'));
+
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
+    'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'superseded_in_row', v.superseded_in_row,
+    'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
+    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory) from contacts c where c.id = v.contact_id),
+    'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
+    'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
+    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
+end $$;
+
+-- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
+-- Concurrency: never waits for the conversation's lock. Result: {alive, newer, stop}: alive false = the lease is lost, nothing may be
+--   committed; newer = the contact wrote again; stop = the reason why the answer would be suppressed, or null.
+create function renew_turn(p_turn bigint, p_fence bigint, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
+begin
+  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+  if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
+  select * into v_conversation from conversations where id = v.conversation_id;
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq and v_conversation.superseded_in_row < 2,
+    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i where i.id = v_conversation.instance_id),
+      nullif(conversation_holder(v_conversation, v_now), 'agent')));
+end $$;
+
+-- open_handoff: a person is needed. One open handoff per conversation and kind; a second request adds nothing.
+-- p_controls true: the agent is quiet until the conversation is returned; false: only listed (an old message, an unproven send).
+create function open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamptz) returns void language plpgsql as $$
+begin
+  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, controls, created_at)
+    select tenant_id, id, p_turn, p_reason, p_summary, p_controls, clock(p_now) from conversations where id = p_conversation
+    on conflict do nothing;
+  if p_controls then
+    update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
+  end if;
+end $$;
+
+-- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing.
+create function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null) returns void language plpgsql as $$
+begin
+  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
+end $$;
+
+-- complete_turn: ends a turn; the only place where an answer becomes true.
+-- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer, effects of tools,
+--   statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and money are recorded in any case.
+-- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted', reason, model, parts [{text, typing_ms, kind}], effects
+--   [{type: 'handoff', reason, summary} | {type: 'opt_out'} | {type: 'remember', fact} | {type: 'react', message_id, emoji}],
+--   tool_calls [{name, input, output, ok, ms}], model_calls [{model, outcome, ms, input_tokens, output_tokens, cache_read_tokens,
+--   cache_write_tokens, cost_usd}], transcript}.
+-- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed', reason, failed_in_row,
+--   first_pending_at, parts}. superseded: the contact wrote again (at most twice in a row, then the answer goes); claim anew.
+create function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_turn turns;
+  v conversations;
+  v_kind text := p_result ->> 'kind';
+  v_holder text;
+  v_paused text;
+  v_stop text;
+  v_first timestamptz;
+  v_effect jsonb;
+  v_part jsonb;
+  v_count int := 0;
+  v_target messages;
+begin
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for update of c;
+  select * into v_turn from turns where id = p_turn for update;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd)
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.cost_usd
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
+      cache_read_tokens int, cache_write_tokens int, cost_usd numeric);
+  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = p_result -> 'transcript',
+      input_tokens = s.i, output_tokens = s.o, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c from model_calls where turn_id = p_turn) s
+    where t.id = p_turn;
+  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
+    select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
+    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
+  select min(created_at) into v_first from messages where conversation_id = v.id and direction = 'in' and status = 'received';
+
+  if v_kind = 'failed' then
+    update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+    update conversations set failed_in_row = failed_in_row + 1 where id = v.id returning * into v;
+    return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
+  end if;
+
+  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and v.superseded_in_row < 2) then
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'), ended_at = v_now where id = p_turn;
+    update conversations set superseded_in_row = superseded_in_row + 1 where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
+    return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
+  end if;
+
+  if v_kind = 'answer' then
+    v_holder := conversation_holder(v, v_now);
+    select pause_reason(v.tenant_id, i.name, v.id, null) into v_paused from instances i where i.id = v.instance_id;
+    v_stop := case
+      when v_paused is not null then 'paused'
+      when v_holder <> 'agent' then v_holder
+      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and o.created_at >= v_turn.started_at) then 'opted_out'
+    end;
+    if v_stop is not null then
+      update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
+      -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
+      update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
+        where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
+      return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
+    end if;
+  end if;
+
+  update messages set status = case v_kind when 'answer' then 'answered' when 'handoff' then 'handed_over' else 'skipped' end,
+      reason = case v_kind when 'answer' then null else p_result ->> 'reason' end
+    where turn_id = p_turn and direction = 'in' and status = 'received';
+  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over' else 'skipped' end,
+    reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+  update conversations set superseded_in_row = 0, failed_in_row = 0 where id = v.id;
+
+  for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
+    case v_effect ->> 'type'
+      when 'handoff' then
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now);
+      when 'opt_out' then
+        perform add_opt_out(v.contact_id, 'agent', v_now);
+      when 'remember' then
+        update contacts set memory = (
+            select jsonb_agg(f order by n) from (
+              select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at', v_now))) with ordinality as e (f, n)
+              order by n desc limit 50) newest)
+          where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
+      when 'react' then
+        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id and direction = 'in' and provider_id is not null;
+        if found then
+          v_count := v_count + 1;
+          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, quoted_id,
+              turn_id, correlation_id, kind, priority, part, due_at, created_at)
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', 'queued', v_effect ->> 'emoji', v_now, v_target.provider_id,
+              p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
+        end if;
+    end case;
+  end loop;
+
+  for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
+    v_count := v_count + 1;
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
+        turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', 'queued', v_part ->> 'text', v_now,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_count,
+        coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
+  end loop;
+  update conversations set last_seq = last_seq + v_count where id = v.id;
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count,
+    'first_pending_at', (select min(created_at) from messages where conversation_id = v.id and direction = 'in' and status = 'received'));
+end $$;
+
+-- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.
+-- Arguments: p_older_ms only what has waited so long (above the longest debounce); p_limit at most so many.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out.
+create function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+      and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    group by m.conversation_id order by min(m.created_at) limit p_limit) s
+$$;

@@ -1,0 +1,311 @@
+-- Sends: one lane per conversation, every rule checked in the transaction that takes the slot.
+
+-- free_at: when a cap has room for one more send, or null when it has room now.
+-- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on the wire, and rows
+--   that may still be on their way count as now.
+-- Concurrency: the caller holds the instance's lock. Arguments: p_proactive true counts what nobody asked for, false counts replies.
+create function free_at(p_instance bigint, p_proactive boolean, p_window interval, p_cap int, p_now timestamptz) returns timestamptz language sql stable as $$
+  select case when count(*) >= p_cap then
+      case when p_cap = 0 then p_now + p_window else (array_agg(at order by at desc))[p_cap] + p_window end
+    end
+  from (select case when status in ('sending', 'uncertain') and lease_until > p_now then greatest(slot_at, p_now) else slot_at end as at
+    from messages
+    where instance_id = p_instance and slot_at > p_now - p_window and (kind not in ('reply', 'handoff')) = p_proactive) slots
+$$;
+
+-- next_open: the next moment inside the hours for messages that nobody asked for. p_hours {start 'HH:MM', end 'HH:MM', tz}.
+create function next_open(p_hours jsonb, p_now timestamptz) returns timestamptz language sql stable as $$
+  select case
+    when p_hours is null or (local::time >= (p_hours ->> 'start')::time and local::time < (p_hours ->> 'end')::time) then p_now
+    when local::time < (p_hours ->> 'start')::time then (local::date + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
+    else (local::date + 1 + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
+  end
+  from (select p_now at time zone (p_hours ->> 'tz') as local) l
+$$;
+
+-- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
+create function end_send(p_message bigint, p_status text, p_reason text) returns void language sql as $$
+  update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null where id = p_message and status = 'queued'
+$$;
+
+-- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt.
+create function hold_send(p_message bigint, p_reason text, p_until timestamptz) returns jsonb language sql as $$
+  update messages set reason = p_reason, goes_at = p_until, due_at = p_until where id = p_message
+  returning jsonb_build_object('action', 'wait', 'until', p_until, 'reason', p_reason, 'message_id', p_message)
+$$;
+
+-- claim_send: takes the next message of a conversation's lane, or says why not.
+-- Guarantee: every guardrail holds at this moment, and the slot in the caps is taken in the same transaction, over any number of workers.
+--   A row is `sending` before the wire, so a crash leaves a trace; one whose lease ran out becomes `uncertain` and is never sent again by itself.
+-- Order of the rules, first failing one is recorded: allowlist, duplicate, expiry, opt-out, pause, takeover, reply proof, quiet hours,
+--   contact cap, hour cap, day cap, pace, health of the number.
+-- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour, paceMinSeconds, paceMaxSeconds,
+--   hours, pilot, leaseMs, random 0..1}.
+-- Concurrency: locks the conversation, then the instance: claims of one number queue for a moment.
+-- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason, message_id}
+--   | {action: 'typing', ms, ...} show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up
+--   | {action: 'send', message_id, claim, instance, jid, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
+create function claim_send(p_conversation bigint, p_policy jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  m messages;
+  v_instance instances;
+  v_reply boolean;
+  v_at timestamptz;
+  v_text text;
+  v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
+  v_pace numeric;
+begin
+  select * into v from conversations where id = p_conversation for update;
+  if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
+
+  -- one at a time: what is on its way, or may be, goes first
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain')
+    and (status = 'sending' or reason is distinct from 'unproven') order by id limit 1;
+  if found then
+    if m.status = 'sending' and m.lease_until > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
+    end if;
+    if m.status = 'sending' then
+      update messages set status = 'uncertain', reason = 'worker_lost', lease_until = null, due_at = v_now, slot_at = v_now where id = m.id returning * into m;
+    end if;
+    if m.due_at > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
+    end if;
+    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
+      'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id);
+  end if;
+
+  -- replies strictly in order; of the others the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff') order by priority, id limit 1;
+  v_reply := found;
+  if not found then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now order by priority, id limit 1;
+  end if;
+  if not found then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by due_at, id limit 1;
+    if not found then return jsonb_build_object('action', 'idle'); end if;
+  end if;
+  if m.due_at > v_now then
+    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'), 'message_id', m.id);
+  end if;
+
+  select * into v_instance from instances where id = v.instance_id for update;
+
+  if jsonb_typeof(p_policy -> 'allowlist') = 'array' and not exists (
+      select 1 from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address) then
+    perform end_send(m.id, 'blocked', 'allowlist');
+    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'allowlist', 'message_id', m.id, 'kind', m.kind);
+  end if;
+  if m.expires_at <= v_now then
+    perform end_send(m.id, 'expired', 'expired');
+    return jsonb_build_object('action', 'ended', 'status', 'expired', 'reason', 'expired', 'message_id', m.id, 'kind', m.kind);
+  end if;
+  -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
+  if exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at)) then
+    perform end_send(m.id, 'blocked', 'opt_out');
+    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'opt_out', 'message_id', m.id, 'kind', m.kind);
+  end if;
+  v_text := pause_reason(v.tenant_id, v_instance.name, v.id, m.campaign_id);
+  if v_text is not null then
+    update messages set reason = 'paused_' || v_text, goes_at = null where id = m.id;
+    return jsonb_build_object('action', 'wait', 'until', null, 'reason', 'paused_' || v_text, 'message_id', m.id);
+  end if;
+  v_text := conversation_holder(v, v_now);
+  -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
+  if m.author = 'agent' and (v_text = 'takeover' or (v_text <> 'agent' and m.kind <> 'handoff')) then
+    perform end_send(m.id, 'cancelled', v_text);
+    return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
+  end if;
+  if v_reply and m.turn_id is null then
+    perform end_send(m.id, 'blocked', 'reply_proof');
+    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
+  end if;
+
+  if v_reply then
+    v_at := free_at(v_instance.id, false, interval '1 hour', coalesce(v_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), v_now);
+    if v_at is not null then return hold_send(m.id, 'reply_cap_hour', v_at); end if;
+  else
+    if (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null then
+      perform end_send(m.id, 'blocked', 'pilot_mode');
+      return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'pilot_mode', 'message_id', m.id, 'kind', m.kind);
+    end if;
+    v_at := next_open(p_policy -> 'hours', v_now);
+    if v_at > v_now then return hold_send(m.id, 'quiet_hours', v_at); end if;
+    select min(slot_at) + interval '1 hour' into v_at from (select slot_at from messages where conversation_id = v.id and slot_at > v_now - interval '1 hour'
+      and kind not in ('reply', 'handoff') order by slot_at desc limit (p_policy ->> 'contactCapHour')::int) s having count(*) >= (p_policy ->> 'contactCapHour')::int;
+    if v_at is not null then return hold_send(m.id, 'contact_cap', v_at); end if;
+    v_at := free_at(v_instance.id, true, interval '1 hour', coalesce(v_instance.cap_hour, (p_policy ->> 'capHour')::int), v_now);
+    if v_at is not null then return hold_send(m.id, 'cap_hour', v_at); end if;
+    v_at := free_at(v_instance.id, true, interval '1 day', coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), v_now);
+    if v_at is not null then return hold_send(m.id, 'cap_day', v_at); end if;
+    if v_instance.next_proactive_at > v_now then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
+  end if;
+  -- the number is away: look again soon; the news of its return wakes the lanes
+  if v_instance.status in ('close', 'connecting', 'refused') then return hold_send(m.id, 'number_disconnected', v_now + interval '30 seconds'); end if;
+
+  if m.typing_ms > 0 and m.typing_until is null then
+    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      reason = 'typing' where id = m.id returning * into m;
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'jid', v.jid);
+  end if;
+
+  if not v_reply then
+    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
+  end if;
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
+    attempts = attempts + 1, lease_until = v_now + v_lease where id = m.id returning * into m;
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
+    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
+    'correlation_id', m.correlation_id, 'created_at', m.created_at,
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'));
+end $$;
+
+-- renew_send: keeps the lease of a send that takes long. Result: {alive}.
+create function renew_send(p_message bigint, p_claim bigint, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) where id = p_message and claim = p_claim and status = 'sending';
+  return jsonb_build_object('alive', found);
+end $$;
+
+-- record_send: what became of a claimed send.
+-- Guarantee: only the claim that sent may speak, once; a row that an echo has settled meanwhile keeps that state (its id is filled in).
+--   A send that surely did not leave gives its slot back.
+-- Arguments: p_outcome {kind: 'sent', provider_id} | {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)}
+--   | {kind: 'failed', class, detail} | {kind: 'uncertain', class, detail, look_ms}.
+-- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded' | 'stale', status}.
+create function record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for update;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
+  if v_kind = 'sent' then
+    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now);
+  elsif m.status not in ('sending', 'uncertain') then
+    return jsonb_build_object('outcome', 'stale', 'status', m.status);
+  elsif v_kind = 'uncertain' then
+    update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = v_now,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
+  elsif v_kind = 'retry' then
+    update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null,
+      attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
+      where id = m.id;
+  else
+    update messages set status = 'failed', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null where id = m.id;
+    -- the rest of an answer without its beginning would be nonsense
+    update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+    perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_outcome ->> 'class', false, v_now) from conversations where id = m.conversation_id and m.kind in ('reply', 'handoff');
+  end if;
+  select * into m from messages where id = p_message;
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status);
+end $$;
+
+-- settle_send: what a look-up at the provider said of an uncertain send.
+-- Guarantee: found settles it as sent; absence is no proof, so after p_max_looks it stays uncertain as 'unproven', is listed to a person,
+--   and the lane goes on; it is never sent again by itself.
+-- Arguments: p_provider_id the id found, or null; p_next_ms wait before the next look.
+-- Result: {status, reason}.
+create function settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks int, p_next_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_now timestamptz := clock(p_now); m messages;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for update;
+  select * into m from messages where id = p_message for update;
+  if m.status = 'uncertain' and m.claim = p_claim then
+    if p_provider_id is not null then
+      perform settle_sent(m.id, p_provider_id, v_now);
+    else
+      update messages set looks = looks + 1, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
+        reason = case when looks + 1 >= p_max_looks then 'unproven' else reason end where id = m.id returning * into m;
+      if m.reason = 'unproven' then
+        perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, v_now);
+      end if;
+    end if;
+    select * into m from messages where id = p_message;
+  end if;
+  return jsonb_build_object('status', m.status, 'reason', m.reason);
+end $$;
+
+-- known_provider_ids: which of these ids at WhatsApp already belong to a message of ours. Result: [id].
+create function known_provider_ids(p_instance text, p_ids jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
+  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids))
+$$;
+
+-- enqueue_message: a message that nobody asked for (or an operator's), to a phone number.
+-- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours; another text under it is an error.
+-- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at, idempotency_key, campaign_id, typing_ms, correlation_id}.
+-- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
+-- Concurrency: any. Result: {id, status, conversation_id, repeated}.
+create function enqueue_message(p_request jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_instance instances;
+  v conversations;
+  m messages;
+  v_key text := p_request ->> 'idempotency_key';
+  v_tenant text := coalesce(p_request ->> 'tenant', 'default');
+begin
+  if v_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
+    update messages set idempotency_key = null where tenant_id = v_tenant and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into m from messages where tenant_id = v_tenant and idempotency_key = v_key;
+    if found then
+      if m.text <> p_request ->> 'text' or m.kind <> p_request ->> 'kind' or not exists (
+          select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = m.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone') then
+        raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
+      end if;
+      return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', m.conversation_id, 'repeated', true);
+    end if;
+  end if;
+  select * into v_instance from instances where name = p_request ->> 'instance' and tenant_id = v_tenant;
+  if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
+  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, campaign_id, idempotency_key, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_request ->> 'text', v_now, p_request ->> 'correlation_id',
+      p_request ->> 'kind', case p_request ->> 'kind' when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
+      coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
+      p_request ->> 'campaign_id', v_key, v_now)
+    returning * into m;
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
+end $$;
+
+-- sweep_sends: conversations whose lane has something due: a job that was lost, a lease that ran out, an uncertain send to look up.
+-- Concurrency: read only. Result: [conversation id]. Paused ones are left out.
+create function sweep_sends(p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'out' and c.merged_into is null
+      and ((m.status = 'queued' and m.due_at <= clock(p_now))
+        or (m.status = 'sending' and m.lease_until <= clock(p_now))
+        or (m.status = 'uncertain' and m.due_at <= clock(p_now) and m.reason is distinct from 'unproven'))
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$$;
+
+-- message_status: one message as GET /api/messages/:id shows it, or null.
+create function message_status(p_tenant text, p_message bigint) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason, 'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end,
+    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id, 'instance', i.name, 'attempts', m.attempts,
+    'created_at', m.created_at, 'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+  from messages m join instances i on i.id = m.instance_id where m.id = p_message and m.tenant_id = p_tenant
+$$;
+
+-- rate_status: what of the caps is used, for all numbers of a tenant together and one by one. p_policy as in claim_send.
+create function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_object_agg(i.name, jsonb_build_object(
+    'hour', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff')),
+      'limit', coalesce(i.cap_hour, (p_policy ->> 'capHour')::int),
+      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff'))),
+    'day', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff')),
+      'limit', coalesce(i.cap_day, (p_policy ->> 'capDay')::int),
+      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff'))),
+    'status', i.status, 'next_proactive_at', i.next_proactive_at)), '{}')
+  from instances i where i.tenant_id = p_tenant
+$$;

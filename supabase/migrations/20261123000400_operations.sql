@@ -1,0 +1,122 @@
+-- Operations: jobs, heartbeats, retention, readiness.
+
+-- schema_version: the newest migration that this database has. Every migration replaces it with its own number; a program that needs a newer
+-- one is not ready.
+create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000400'::text) $$;
+
+-- claim_job: takes one tick of a job. Guarantee: one caller per (job, tick), over any number of schedulers. Result: {claimed, id}.
+create function claim_job(p_job text, p_tick timestamptz, p_worker text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_id bigint;
+begin
+  insert into job_runs (job, tick, worker, started_at) values (p_job, p_tick, p_worker, clock(p_now)) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('claimed', v_id is not null, 'id', v_id);
+end $$;
+
+-- finish_job: how a run ended. Only the run that is under way may be ended.
+create function finish_job(p_id bigint, p_status text, p_count int, p_error text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update job_runs set status = p_status, count = p_count, error = p_error, ended_at = clock(p_now),
+    ms = (extract(epoch from clock(p_now) - started_at) * 1000)::int where id = p_id and status = 'running';
+  return jsonb_build_object('recorded', found);
+end $$;
+
+-- last_ticks: the newest tick of each job, for the catch-up after an outage. Result: {job: tick}.
+create function last_ticks() returns jsonb language sql stable as $$
+  select coalesce(jsonb_object_agg(job, tick), '{}') from (select job, max(tick) as tick from job_runs group by job) t
+$$;
+
+-- heartbeat: a process says that it lives, and what its breakers and queues look like. Never touches julia_status.
+create function heartbeat(p_process jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
+    values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version', (p_process ->> 'started_at')::timestamptz, clock(p_now),
+      coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
+    on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
+  return '{}';
+end $$;
+
+-- end_process: a process says goodbye.
+create function end_process(p_id text) returns jsonb language plpgsql as $$
+begin
+  delete from process_status where id = p_id;
+  return '{}';
+end $$;
+
+-- record_transition: a breaker changed its state.
+create function record_transition(p_transition jsonb) returns jsonb language plpgsql as $$
+begin
+  insert into circuit_transitions (breaker, instance, process, state, reason)
+    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason');
+  return '{}';
+end $$;
+
+-- ensure_setup: what an installation needs to run: the number of EVOLUTION_INSTANCE and the default agent. Idempotent; an agent that somebody
+-- changed is left alone. p_setup {instance or null, agent {name, tone, instructions, promises}}. Result: {project_ref or null}.
+create function ensure_setup(p_setup jsonb) returns jsonb language plpgsql as $$
+begin
+  if p_setup ->> 'instance' is not null then
+    perform ensure_instance(p_setup ->> 'instance', null);
+  end if;
+  insert into agents (slug, name, tone, instructions, promises)
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
+    where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
+    on conflict do nothing;
+  return jsonb_build_object('project_ref', (select value from installation where key = 'project_ref'));
+end $$;
+
+-- health_snapshot: the figures behind /health/deep and /health/*, in one call. Read only.
+create function health_snapshot(p_now timestamptz default null) returns jsonb language sql stable as $$
+  select jsonb_build_object(
+    'now', clock(p_now),
+    'project_ref', (select value from installation where key = 'project_ref'),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'version', version, 'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'breakers', breakers, 'queues', queues)), '[]')
+      from process_status where seen_at > clock(p_now) - interval '1 hour'),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)), '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain'),
+      'sending', count(*) filter (where status = 'sending')) from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+    'paused', pause_reason('default', null, null, null))
+$$;
+
+-- job_status: the newest run of each job. Result: [{job, tick, status, started_at, ended_at, error}].
+create function job_status() returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(r) order by r.job), '[]') from (
+    select distinct on (job) job, tick, status, started_at, ended_at, ms, count, error from job_runs order by job, tick desc) r
+$$;
+
+-- set_instance_state: what a poll of connectionState says, through the same door as the webhook. Result as record_connection.
+create function set_instance_state(p_name text, p_state text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  return record_connection(ensure_instance(p_name, null), jsonb_build_object('state', p_state), p_now);
+end $$;
+
+-- list_instances: the numbers to poll. Result: [{name, status}].
+create function list_instances() returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status) order by id), '[]') from instances
+$$;
+
+-- purge_old: retention. Deletes at most p_limit rows of each kind: raw webhooks after 7 days, early updates after 1, job runs after 30,
+-- heartbeats of dead processes after 1. Safe to run twice at once. Result: {deleted}.
+create function purge_old(p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_total int := 0; v_n int; v_now timestamptz := clock(p_now);
+begin
+  delete from webhook_events where id in (select id from webhook_events where received_at < v_now - interval '7 days' order by received_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from job_runs where id in (select id from job_runs where started_at < v_now - interval '30 days' order by started_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  return jsonb_build_object('deleted', v_total);
+end $$;
+
+do $$
+declare f regprocedure;
+begin
+  for f in select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+      where n.nspname = 'public' and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e') loop
+    execute format('revoke all on function %s from public, anon, authenticated', f);
+    execute format('grant execute on function %s to service_role', f);
+  end loop;
+end $$;
