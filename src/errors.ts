@@ -14,9 +14,6 @@ export type Failure<Kind extends string = string> = {
   readonly cause?: Error;
 };
 
-/** The answer of an operation that can fail in ways its caller must handle. */
-export type Result<Value, Kind extends string = string> = { readonly ok: true; readonly value: Value } | Failure<Kind>;
-
 /** Makes a failure; `cause` is what was caught, of any type. */
 export function failure<Kind extends string>(kind: Kind, details: { retryable: boolean; message: string; cause?: unknown }): Failure<Kind> {
   const { retryable, message } = details;

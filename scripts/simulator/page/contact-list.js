@@ -2,7 +2,7 @@
 import { contactForm } from './contact-form.js';
 import { el, iconButton, svg } from './dom.js';
 import { avatar, phoneLabel, searchable, shortTime, summary } from './format.js';
-import { chatOf, lastMessage, setInstance, state, subscribe, ticksOf } from './store.js';
+import { chatOf, lastMessage, setInstance, state, subscribe, ticksOf, unreadOf } from './store.js';
 import { tickMark } from './ticks.js';
 
 /** Fills the pane; `onOpen(contactId)` is called when one is picked, `onFaults(button)` for the fault drawer. */
@@ -101,11 +101,12 @@ function row(contact) {
 }
 
 function drawItem(items, { contact, chat, last, preview }, onOpen) {
+  const unread = unreadOf(chat);
   const typing = chat.typing === null ? null : chat.typing.recording ? 'gravando áudio…' : 'digitando…';
   const ticks = last === null || last.fromMe || last.deleted ? null : ticksOf(last);
   const open = state.open === contact.id;
   const time = last === null ? '' : shortTime(last.at, Date.now());
-  const look = JSON.stringify([contact.name, contact.addressing, preview, typing, ticks, chat.unread.size, open, time]);
+  const look = JSON.stringify([contact.name, contact.addressing, preview, typing, ticks, unread, open, time]);
   const known = items.get(contact.id);
   if (known?.look === look) return known.node;
   const button = el(
@@ -114,21 +115,20 @@ function drawItem(items, { contact, chat, last, preview }, onOpen) {
       type: 'button',
       class: 'contact-item',
       testid: 'contact-item',
-      data: { contactId: contact.id, unread: chat.unread.size },
+      data: { contactId: contact.id, unread: unread },
       'aria-current': open ? 'true' : null,
       onclick: () => onOpen(contact.id),
     },
     avatar(contact.id, contact.name),
     el('span', { class: 'contact-name' }, contact.name, addressingTag(contact)),
-    el('span', { class: `contact-time ${chat.unread.size > 0 ? 'fresh' : ''}` }, time),
+    el('span', { class: `contact-time ${unread > 0 ? 'fresh' : ''}` }, time),
     el(
       'span',
       { class: 'contact-preview' },
       ticks === null ? null : tickMark(ticks),
       typing === null ? el('span', { class: 'clip' }, preview) : el('span', { class: 'clip typing', testid: 'contact-typing' }, typing),
     ),
-    chat.unread.size > 0 &&
-      el('span', { class: 'badge', testid: 'unread', 'aria-label': `${chat.unread.size} não lidas` }, String(chat.unread.size)),
+    unread > 0 && el('span', { class: 'badge', testid: 'unread', 'aria-label': `${unread} não lidas` }, String(unread)),
   );
   const node = known?.node ?? el('li');
   const focused = node.contains(document.activeElement);

@@ -4,7 +4,7 @@ import { mountChat } from './chat.js';
 import { mountContactList } from './contact-list.js';
 import { el } from './dom.js';
 import { mountFaultPanel } from './fault-panel.js';
-import { applyEvent, applySnapshot, setLink, setOpen, state, subscribe } from './store.js';
+import { applyEvent, applySnapshot, setLink, setOpen, state, subscribe, unreadOf } from './store.js';
 
 const faultPanel = mountFaultPanel(document.getElementById('fault-panel'));
 const onFaults = (button) => faultPanel.toggle(button);
@@ -57,7 +57,7 @@ function followAddress() {
 
 function drawTitle() {
   let unread = 0;
-  for (const item of state.chats.values()) unread += item.unread.size;
+  for (const item of state.chats.values()) unread += unreadOf(item);
   document.title = `${unread > 0 ? `(${unread}) ` : ''}Conversas · simulador`;
 }
 

@@ -129,6 +129,12 @@ export function setInstance(name) {
   emit({ type: 'snapshot' });
 }
 
+/** What the badge shows: nothing for the chat that the reader has before them, which is told as read in a moment. */
+export function unreadOf(chat) {
+  const seen = chat.contactId === state.open && chat.instance === state.instance && document.visibilityState === 'visible';
+  return seen ? 0 : chat.unread.size;
+}
+
 /** The reader saw the chat; true when there was something that the number was not told about yet. */
 export function markSeen(chat) {
   if (chat.unread.size === 0) return false;

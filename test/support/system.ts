@@ -1,0 +1,202 @@
+/**
+ * The whole product in one process for a test: a database of its own, the simulator, the api and any number of workers, all real. Waiting is on
+ * events (log lines of the product, events of the simulator), never on time.
+ */
+import { EventEmitter, once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { ensureRedisServer, startRedis } from '../../scripts/lib/redis.ts';
+import type { RedisServer } from '../../scripts/lib/redis.ts';
+import { startSimulator } from '../../scripts/simulator/index.ts';
+import type { Simulator } from '../../scripts/simulator/index.ts';
+import { apiRoutes } from '../../src/api.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { Config } from '../../src/config.ts';
+import { openContext } from '../../src/context.ts';
+import type { Context, ContextOverrides } from '../../src/context.ts';
+import { createApp, listen } from '../../src/http.ts';
+import { createLogger } from '../../src/log.ts';
+import type { Logger } from '../../src/log.ts';
+import type { Process } from '../../src/ops.ts';
+import { startWorker } from '../../src/worker.ts';
+import { testDatabase } from './database.ts';
+
+export const INSTANCE = 'julia-dev';
+export const WEBHOOK_SECRET = 'a-webhook-secret-of-tests';
+export const JWT_SECRET = '0123456789abcdef0123456789abcdef';
+
+export type LogLine = { timestamp: string; level: string; service: string; message: string; context: Record<string, unknown> };
+
+export type SystemOptions = {
+  queue?: 'postgres' | 'redis';
+  workers?: number;
+  /** Environment variables beside those of `testEnvironment`. */
+  env?: Record<string, string>;
+  simulator?: Parameters<typeof startSimulator>[0];
+  overrides?: ContextOverrides;
+};
+
+export type System = {
+  databaseUrl: string;
+  redis: RedisServer | null;
+  simulator: Simulator;
+  config: Config;
+  /** The api's context. */
+  ctx: Context;
+  /** Address of the api. */
+  url: string;
+  lines: LogLine[];
+  /** Rows of a statement. */
+  query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
+  /** Messages as `direction author status[(reason)]: text`, oldest first; what most tests compare. */
+  dump(): Promise<string[]>;
+  /** Resolves with the first truthy answer of `check`, asked now and after each event. */
+  until<T>(check: () => Promise<T> | T, what?: string): Promise<NonNullable<T>>;
+  /** Posts to the webhook with the right secret. */
+  webhook(body: unknown, options?: { suffix?: string; authorization?: string | null }): Promise<Response>;
+  /** One more context on the same database and queues, closed with the system. */
+  openContext(mode: 'api' | 'worker' | 'scheduler'): Promise<Context>;
+  addWorker(): Promise<{ stop(graceMs: number): Promise<void> }>;
+  close(): Promise<void>;
+};
+
+type TestHooks = { after(hook: () => Promise<void>): void };
+
+/** A wait that takes longer has failed. Generous: the machine is shared. Milliseconds. */
+const PATIENCE_MS = 30_000;
+
+export async function startSystem(t: TestHooks, options: SystemOptions = {}): Promise<System> {
+  const stack = new AsyncDisposableStack();
+  let closed: Promise<void> | null = null;
+  const close = (): Promise<void> => (closed ??= stack.disposeAsync());
+  t.after(close);
+
+  const database = await testDatabase();
+  stack.defer(() => database.close());
+  const redis = options.queue === 'redis' ? await openRedis() : null;
+  if (redis) stack.defer(() => redis.stop());
+  const simulator = await startSimulator({ instances: [INSTANCE], noise: false, ackMs: 5, ...options.simulator });
+  stack.defer(() => simulator.close());
+  const pool = new pg.Pool({ connectionString: database.url, max: 3 });
+  pool.on('error', () => {}); // the database is dropped under it at the end
+  stack.defer(() => pool.end());
+
+  const env = { ...testEnvironment({ databaseUrl: database.url, redisUrl: redis?.url ?? null, simulator }), ...options.env };
+  const changes = new EventEmitter().setMaxListeners(0);
+  stack.defer(simulator.on(() => changes.emit('change')));
+  const lines: LogLine[] = [];
+  const log = testLogger(lines, changes);
+
+  const open = async (mode: 'api' | 'worker' | 'scheduler'): Promise<Context> => {
+    const config = configOf({ ...env, RUN_MODE: mode });
+    const ctx = await openContext(config, log, { ...(options.overrides ? { overrides: options.overrides } : {}) });
+    stack.use(ctx);
+    return ctx;
+  };
+  const ctx = await open('api');
+  const state: Process = { config: ctx.config, context: ctx, stopping: false };
+  const server = await listen(createApp(state, log, (app) => apiRoutes(app, state)), '127.0.0.1', 0);
+  stack.defer(() => server.close());
+  const url = `http://127.0.0.1:${server.port}`;
+  simulator.setWebhook(`${url}/webhook/evolution`, WEBHOOK_SECRET);
+
+  const system: System = {
+    databaseUrl: database.url,
+    redis,
+    simulator,
+    config: ctx.config,
+    ctx,
+    url,
+    lines,
+    async query(sql, values = []) {
+      return (await pool.query(sql, values)).rows;
+    },
+    async dump() {
+      const rows = await system.query<{ line: string }>(
+        `select direction || ' ' || author || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line from messages order by conversation_id, seq`,
+      );
+      return rows.map((row) => row.line);
+    },
+    async until(check, what = 'the condition') {
+      const timeout = AbortSignal.timeout(PATIENCE_MS);
+      for (;;) {
+        const changed = once(changes, 'change', { signal: timeout }).catch(() => null);
+        const found = await check();
+        if (found) return found;
+        if ((await changed) === null) {
+          throw new Error(`${what} did not come true in ${PATIENCE_MS / 1000} s.\n${(await system.dump()).join('\n')}\n${lines.slice(-25).map((line) => JSON.stringify(line)).join('\n')}`);
+        }
+      }
+    },
+    webhook(body, { suffix, authorization = `Bearer ${WEBHOOK_SECRET}` } = {}) {
+      return fetch(`${url}/webhook/evolution${suffix === undefined ? '' : `/${suffix}`}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(authorization === null ? {} : { authorization }) },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      });
+    },
+    openContext: open,
+    async addWorker() {
+      const worker = await startWorker(await open('worker'));
+      stack.defer(() => worker.stop(2_000));
+      return worker;
+    },
+    close,
+  };
+  for (let index = 0; index < (options.workers ?? 1); index++) await system.addWorker();
+  return system;
+}
+
+export function testEnvironment(parts: { databaseUrl: string; redisUrl: string | null; simulator: Pick<Simulator, 'evolutionUrl' | 'anthropicUrl' | 'apiKey'> }): Record<string, string> {
+  return {
+    ENVIRONMENT: 'test',
+    DATABASE_URL: parts.databaseUrl,
+    ...(parts.redisUrl === null ? {} : { REDIS_URL: parts.redisUrl }),
+    EVOLUTION_API_URL: parts.simulator.evolutionUrl,
+    EVOLUTION_API_KEY: parts.simulator.apiKey,
+    EVOLUTION_INSTANCE: INSTANCE,
+    EVOLUTION_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    ANTHROPIC_API_KEY: 'sk-test',
+    ANTHROPIC_BASE_URL: parts.simulator.anthropicUrl,
+    OUTBOUND_ALLOWLIST: '*',
+    JWT_SECRET_KEY: JWT_SECRET,
+    DEBOUNCE_MS: '50',
+    DEBOUNCE_MAX_MS: '1000',
+    HUMAN_DELAY: 'false',
+    RATE_LIMIT_INTERVALO_MIN: '0',
+    RATE_LIMIT_INTERVALO_MAX: '0',
+    HORARIO_INICIO: '00:00',
+    HORARIO_FIM: '23:59',
+  };
+}
+
+export function configOf(env: Record<string, string>): Config {
+  const loaded = loadConfig(env);
+  if (!loaded.ok) throw new Error(loaded.problems.join('\n'));
+  return loaded.config;
+}
+
+/** Collects the lines at DEBUG and tells `changes` of each. */
+export function testLogger(lines: LogLine[], changes: EventEmitter): Logger {
+  return createLogger({
+    level: 'DEBUG',
+    service: 'test',
+    pretty: false,
+    destination: {
+      write(line) {
+        lines.push(JSON.parse(line) as LogLine);
+        // After the statement that logged has gone on: what a line tells is often written just after it.
+        setImmediate(() => changes.emit('change'));
+      },
+    },
+  });
+}
+
+async function openRedis(): Promise<RedisServer> {
+  await ensureRedisServer();
+  const dir = await mkdtemp(path.join(tmpdir(), 'whats-agents-redis-'));
+  const server = await startRedis({ dir });
+  return { ...server, stop: () => server.stop().then(() => rm(dir, { recursive: true, force: true })) };
+}
