@@ -26,11 +26,12 @@ export type AgentRun = {
   signal: AbortSignal;
 };
 
-export type AgentOutcome = { model: string; toolCalls: ToolCallRecord[]; modelCalls: ModelCallRecord[]; transcript: Anthropic.MessageParam[] } & (
-  | { kind: 'answer'; text: string; effects: Effect[] }
-  | { kind: 'aborted' }
-  | { kind: 'failed'; reason: string; retryable: boolean }
-);
+export type AgentOutcome = {
+  model: string;
+  toolCalls: ToolCallRecord[];
+  modelCalls: ModelCallRecord[];
+  transcript: Anthropic.MessageParam[];
+} & ({ kind: 'answer'; text: string; effects: Effect[] } | { kind: 'aborted' } | { kind: 'failed'; reason: string; retryable: boolean });
 
 /** Contract: never throws, ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
@@ -83,7 +84,7 @@ function initialMessages(prompt: Prompt): Anthropic.MessageParam[] {
 function cachedToTheEnd(messages: Anthropic.MessageParam[]): Anthropic.MessageParam[] {
   const last = messages.at(-1);
   if (last?.role !== 'user' || typeof last.content === 'string') return messages;
-  const content = last.content.map((block, index) => (index === last.content.length - 1 ? ({ ...block, ...CACHED } as Anthropic.ContentBlockParam) : block));
+  const content = last.content.map((block, index) => (index === last.content.length - 1 ? { ...block, ...CACHED } : block));
   return [...messages.slice(0, -1), { role: 'user', content }];
 }
 
@@ -102,7 +103,10 @@ async function callModel(
         {
           model: record.model,
           maxTokens: run.limits.maxTokens,
-          system: [{ type: 'text', text: run.prompt.system, ...CACHED }, { type: 'text', text: run.prompt.situation }],
+          system: [
+            { type: 'text', text: run.prompt.system, ...CACHED },
+            { type: 'text', text: run.prompt.situation },
+          ],
           tools: run.tools.map(toolParam),
           messages: cachedToTheEnd(withTools ? messages : withoutTools(messages)),
         },
@@ -110,7 +114,11 @@ async function callModel(
       ),
     (result) => (!result.ok && result.failure.counts ? result.failure.kind : null),
   );
-  if (guarded.open) return { ok: false, failure: { kind: 'breaker_open', retryable: true, counts: false, detail: `next probe in ${guarded.retryInMs} ms` } };
+  if (guarded.open)
+    return {
+      ok: false,
+      failure: { kind: 'breaker_open', retryable: true, counts: false, detail: `next probe in ${guarded.retryInMs} ms` },
+    };
   const result = guarded.value;
   record.modelCalls.push(callRecord(record.model, result, performance.now() - started));
   if (!result.ok && result.failure.kind === 'model_gone' && record.model !== run.fallbackModel) {
@@ -124,7 +132,10 @@ async function callModel(
 function withoutTools(messages: Anthropic.MessageParam[]): Anthropic.MessageParam[] {
   const last = messages.at(-1);
   if (last?.role !== 'user' || typeof last.content === 'string') return messages;
-  return [...messages.slice(0, -1), { ...last, content: [...last.content, { type: 'text', text: '[sistema: responda agora ao cliente, sem usar mais ferramentas]' }] }];
+  return [
+    ...messages.slice(0, -1),
+    { ...last, content: [...last.content, { type: 'text', text: '[sistema: responda agora ao cliente, sem usar mais ferramentas]' }] },
+  ];
 }
 
 function toolParam(tool: Tool): Anthropic.Tool {
@@ -132,10 +143,21 @@ function toolParam(tool: Tool): Anthropic.Tool {
   return { name: tool.name, description: tool.description, input_schema: schema as Anthropic.Tool.InputSchema };
 }
 
-function runTool(run: AgentRun, call: Anthropic.ToolUseBlock, records: ToolCallRecord[], effects: Effect[]): Anthropic.ToolResultBlockParam {
+function runTool(
+  run: AgentRun,
+  call: Anthropic.ToolUseBlock,
+  records: ToolCallRecord[],
+  effects: Effect[],
+): Anthropic.ToolResultBlockParam {
   const started = performance.now();
   const result = answerOf(run, call, effects);
-  records.push({ name: call.name, input: call.input ?? {}, output: result.output, ok: result.ok, ms: Math.round(performance.now() - started) });
+  records.push({
+    name: call.name,
+    input: call.input ?? {},
+    output: result.output,
+    ok: result.ok,
+    ms: Math.round(performance.now() - started),
+  });
   return { type: 'tool_result', tool_use_id: call.id, content: result.output, ...(result.ok ? {} : { is_error: true }) };
 }
 
@@ -150,7 +172,11 @@ function answerOf(run: AgentRun, call: Anthropic.ToolUseBlock, effects: Effect[]
   return { ok, output };
 }
 
-function callRecord(model: string, result: { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure }, ms: number): ModelCallRecord {
+function callRecord(
+  model: string,
+  result: { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure },
+  ms: number,
+): ModelCallRecord {
   const usage = result.ok ? result.reply.usage : { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
   return {
     model,

@@ -43,7 +43,10 @@ export type Breakers = {
 const WINDOW_MS = 60_000;
 
 /** `onTransition` is called on each change of state. Contract: it must not throw. */
-export function createBreakers(figures: { evolution: BreakerFigures; claude: BreakerFigures }, onTransition: (transition: Transition) => void): Breakers {
+export function createBreakers(
+  figures: { evolution: BreakerFigures; claude: BreakerFigures },
+  onTransition: (transition: Transition) => void,
+): Breakers {
   const all = new Map<string, ReturnType<typeof createBreaker>>();
   function breaker(name: 'evolution' | 'claude', instance: string | null): Breaker {
     const key = `${name}/${instance ?? ''}`;
@@ -72,19 +75,22 @@ class CountedFailure extends Error {
 }
 
 function createBreaker(name: string, instance: string | null, figures: BreakerFigures, onTransition: (transition: Transition) => void) {
-  const made = new CircuitBreaker(async (action: () => Promise<unknown>, failed: (value: unknown) => string | null) => {
-    const value = await action();
-    const reason = failed(value);
-    if (reason !== null) throw new CountedFailure(value, reason);
-    return value;
-  }, {
-    timeout: false, // each client has its own time limit, and aborts
-    resetTimeout: figures.resetSeconds * 1000,
-    rollingCountTimeout: WINDOW_MS,
-    rollingCountBuckets: 10,
-    volumeThreshold: figures.failures,
-    errorThresholdPercentage: 49,
-  });
+  const made = new CircuitBreaker(
+    async (action: () => Promise<unknown>, failed: (value: unknown) => string | null) => {
+      const value = await action();
+      const reason = failed(value);
+      if (reason !== null) throw new CountedFailure(value, reason);
+      return value;
+    },
+    {
+      timeout: false, // each client has its own time limit, and aborts
+      resetTimeout: figures.resetSeconds * 1000,
+      rollingCountTimeout: WINDOW_MS,
+      rollingCountBuckets: 10,
+      volumeThreshold: figures.failures,
+      errorThresholdPercentage: 49,
+    },
+  );
   // The types leave `options` out; opossum reads resetTimeout from it at each opening, so it may be changed.
   const circuit = made as typeof made & { options: { resetTimeout: number } };
   let openedAt: Date | null = null;

@@ -64,7 +64,11 @@ export const TAKEOVER_CAP_MINUTES = 240;
  * Opens everything. While the database or the queue is away it says so once a try and tries again with a growing wait, until `signal` aborts.
  * `databaseUrl` is the address of an embedded database when the configuration names none.
  */
-export async function openContext(config: Config, log: Logger, options: { databaseUrl?: string; signal?: AbortSignal; overrides?: ContextOverrides } = {}): Promise<OwnedContext> {
+export async function openContext(
+  config: Config,
+  log: Logger,
+  options: { databaseUrl?: string; signal?: AbortSignal; overrides?: ContextOverrides } = {},
+): Promise<OwnedContext> {
   await using stack = new AsyncDisposableStack();
   const signal = options.signal ?? new AbortController().signal;
   const processId = `${config.mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
@@ -74,7 +78,9 @@ export async function openContext(config: Config, log: Logger, options: { databa
   const databaseUrl = config.database.kind === 'postgres' ? config.database.url : options.databaseUrl;
   const db = options.overrides?.db ?? openDoor(config, databaseUrl, log);
   stack.defer(() => db.close());
-  const { project_ref } = await untilThere('database', log, signal, () => ensureSetup(db, { instance: config.evolution?.instance ?? null, agent: defaultAgent }));
+  const { project_ref } = await untilThere('database', log, signal, () =>
+    ensureSetup(db, { instance: config.evolution?.instance ?? null, agent: defaultAgent }),
+  );
   if (config.supabaseProjectRef !== null && project_ref !== null && project_ref !== config.supabaseProjectRef) {
     throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing is started against it.');
   }
@@ -163,7 +169,11 @@ async function untilThere<T>(what: string, log: Logger, signal: AbortSignal, ope
       const schemaMissing = error instanceof DatabaseRefused && ['42883', 'PGRST202', '42P01'].includes(error.code);
       if (error instanceof DatabaseRefused && !schemaMissing) throw error;
       const waitMs = Math.min(15_000, 500 * 2 ** attempt);
-      const hint = schemaMissing ? 'the schema is missing or old: run `npm run migrate`' : error instanceof Error ? error.message : String(error);
+      const hint = schemaMissing
+        ? 'the schema is missing or old: run `npm run migrate`'
+        : error instanceof Error
+          ? error.message
+          : String(error);
       log.warning({ what, attempt: attempt + 1, retry_ms: waitMs, hint }, `Waiting for the ${what}`);
       await delay(waitMs, undefined, { signal });
     }

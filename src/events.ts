@@ -21,13 +21,29 @@ export function createEvents(log: Logger, mode: string) {
   const registers = [registry];
   const received = new Counter({ name: 'julia_mensagens_recebidas_total', help: 'Inbound messages stored', registers });
   const webhooks = new Counter({ name: 'julia_webhooks_total', help: 'Events of webhooks by outcome', labelNames: ['outcome'], registers });
-  const answered = new Histogram({ name: 'julia_tempo_resposta_segundos', help: 'First inbound of a burst stored until its answer left', buckets: ANSWER_BUCKETS, registers });
+  const answered = new Histogram({
+    name: 'julia_tempo_resposta_segundos',
+    help: 'First inbound of a burst stored until its answer left',
+    buckets: ANSWER_BUCKETS,
+    registers,
+  });
   const turns = new Counter({ name: 'julia_turnos_total', help: 'Turns by how they ended', labelNames: ['outcome'], registers });
   const sends = new Counter({ name: 'julia_envios_total', help: 'Sends by outcome and kind', labelNames: ['outcome', 'kind'], registers });
   const tokens = new Counter({ name: 'julia_modelo_tokens_total', help: 'Tokens of the model', labelNames: ['type'], registers });
   const cost = new Counter({ name: 'julia_modelo_custo_usd_total', help: 'Estimated money spent on the model, US dollars', registers });
-  const requests = new Histogram({ name: 'julia_http_segundos', help: 'HTTP requests served', labelNames: ['route', 'status'], buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 1, 5], registers });
-  const breakers = new Gauge({ name: 'julia_disjuntor_aberto', help: '1 while a circuit breaker is not closed', labelNames: ['breaker'], registers });
+  const requests = new Histogram({
+    name: 'julia_http_segundos',
+    help: 'HTTP requests served',
+    labelNames: ['route', 'status'],
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  });
+  const breakers = new Gauge({
+    name: 'julia_disjuntor_aberto',
+    help: '1 while a circuit breaker is not closed',
+    labelNames: ['breaker'],
+    registers,
+  });
   const jobs = new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['job', 'outcome'], registers });
 
   return {
@@ -38,7 +54,12 @@ export function createEvents(log: Logger, mode: string) {
         webhooks.inc({ outcome: result.outcome });
         if (result.outcome === 'stored') received.inc();
         if (result.outcome === 'ignored') continue;
-        const fields = { correlation_id: requestId, outcome: result.outcome, conversa_id: result.conversation_id, message_id: result.message_id };
+        const fields = {
+          correlation_id: requestId,
+          outcome: result.outcome,
+          conversa_id: result.conversation_id,
+          message_id: result.message_id,
+        };
         if (result.outcome === 'takeover') log.info(fields, 'A person answers on the phone');
         else log.info(fields, 'Webhook recorded');
       }
@@ -67,7 +88,13 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ ...turnIds(claim), outcome, ...fields }, 'Turn ended');
     },
 
-    modelUsed(usage: { input_tokens: number; output_tokens: number; cache_read_tokens: number; cache_write_tokens: number; cost_usd: number }): void {
+    modelUsed(usage: {
+      input_tokens: number;
+      output_tokens: number;
+      cache_read_tokens: number;
+      cache_write_tokens: number;
+      cost_usd: number;
+    }): void {
       tokens.inc({ type: 'input' }, usage.input_tokens);
       tokens.inc({ type: 'output' }, usage.output_tokens);
       tokens.inc({ type: 'cache_read' }, usage.cache_read_tokens);
@@ -87,7 +114,11 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ ...sendIds(send), latencia_ms: latencyMs, latency_ms: latencyMs }, 'Message sent');
     },
 
-    sendFailed(send: { message_id: number; correlation_id: string | null }, outcome: 'retry' | 'failed' | 'uncertain' | 'unproven', fields: { class: string; detail?: string; kind?: string }): void {
+    sendFailed(
+      send: { message_id: number; correlation_id: string | null },
+      outcome: 'retry' | 'failed' | 'uncertain' | 'unproven',
+      fields: { class: string; detail?: string; kind?: string },
+    ): void {
       sends.inc({ outcome, kind: fields.kind ?? 'unknown' });
       const context = { message_id: send.message_id, correlation_id: send.correlation_id, outcome, ...fields };
       if (outcome === 'retry') log.info(context, 'Message not sent, retrying');
@@ -124,9 +155,22 @@ export function createEvents(log: Logger, mode: string) {
 
 /** `medico_id` is what the first users call a contact; their dashboards read it. */
 function turnIds(claim: TurnClaim): Record<string, unknown> {
-  return { correlation_id: claim.correlation_id, conversa_id: claim.conversation_id, medico_id: claim.contact.id, contact_id: claim.contact.id, turn_id: claim.turn_id };
+  return {
+    correlation_id: claim.correlation_id,
+    conversa_id: claim.conversation_id,
+    medico_id: claim.contact.id,
+    contact_id: claim.contact.id,
+    turn_id: claim.turn_id,
+  };
 }
 
 function sendIds(send: ClaimedSend): Record<string, unknown> {
-  return { correlation_id: send.correlation_id, conversa_id: send.conversation_id, medico_id: send.contact_id, contact_id: send.contact_id, turn_id: send.turn_id, message_id: send.message_id };
+  return {
+    correlation_id: send.correlation_id,
+    conversa_id: send.conversation_id,
+    medico_id: send.contact_id,
+    contact_id: send.contact_id,
+    turn_id: send.turn_id,
+    message_id: send.message_id,
+  };
 }

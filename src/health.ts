@@ -19,7 +19,9 @@ export function health(config: Config): { status: 'healthy'; service: string; ve
 }
 
 /** Ready: the database, the queue and the schema are there. */
-export async function readiness(ctx: Context | null): Promise<{ ready: boolean; checks: { db: CheckResult; redis: CheckResult; queue: CheckResult; migrations: CheckResult } }> {
+export async function readiness(
+  ctx: Context | null,
+): Promise<{ ready: boolean; checks: { db: CheckResult; redis: CheckResult; queue: CheckResult; migrations: CheckResult } }> {
   if (ctx === null) return { ready: false, checks: { db: 'down', redis: 'down', queue: 'down', migrations: 'down' } };
   const [schema, queue] = await Promise.all([within(schemaVersion(ctx.db)), within(ctx.queues.ping().then(() => true))]);
   const needed = (await migrationNames()).at(-1)?.split('_')[0] ?? '';
@@ -47,7 +49,8 @@ export type DeepHealth = {
 export async function deepHealth(config: Config, ctx: Context | null): Promise<DeepHealth> {
   const { app } = config;
   const [ready, snapshot] = await Promise.all([readiness(ctx), ctx === null ? null : within(healthSnapshot(ctx.db))]);
-  const wrongProject = config.supabaseProjectRef !== null && snapshot?.project_ref != null && snapshot.project_ref !== config.supabaseProjectRef;
+  const wrongProject =
+    config.supabaseProjectRef !== null && snapshot?.project_ref != null && snapshot.project_ref !== config.supabaseProjectRef;
   const down: string[] = [];
   if (ready.checks.db !== 'ok') down.push('the database does not answer');
   if (ready.checks.queue !== 'ok') down.push(config.queue.kind === 'redis' ? 'Redis does not answer' : 'the queue does not answer');
@@ -61,7 +64,12 @@ export async function deepHealth(config: Config, ctx: Context | null): Promise<D
     environment: app.environment,
     git_sha: app.gitSha,
     build_time: app.buildTime,
-    checks: { redis: ready.checks.redis, supabase: ready.checks.db, migrations: ready.checks.migrations, project: wrongProject ? 'wrong_project' : 'ok' },
+    checks: {
+      redis: ready.checks.redis,
+      supabase: ready.checks.db,
+      migrations: ready.checks.migrations,
+      project: wrongProject ? 'wrong_project' : 'ok',
+    },
     reasons,
   };
 }
@@ -73,9 +81,11 @@ function degradations(snapshot: HealthSnapshot): string[] {
   if (!alive.has('worker')) reasons.push('no worker is running: nothing is answered (start RUN_MODE=worker)');
   if (!alive.has('scheduler')) reasons.push('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
   if (snapshot.paused !== null) reasons.push('everything is paused (julia_status)');
-  for (const { name, status } of snapshot.instances) if (status === 'close' || status === 'refused') reasons.push(`the number ${name} is disconnected`);
+  for (const { name, status } of snapshot.instances)
+    if (status === 'close' || status === 'refused') reasons.push(`the number ${name} is disconnected`);
   const { oldest_seconds: oldest, count } = snapshot.unanswered;
-  if (snapshot.paused === null && oldest !== null && oldest > UNANSWERED_SECONDS) reasons.push(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`);
+  if (snapshot.paused === null && oldest !== null && oldest > UNANSWERED_SECONDS)
+    reasons.push(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`);
   if (snapshot.outbound.uncertain > 0) reasons.push(`${snapshot.outbound.uncertain} sends may or may not have left`);
   return reasons;
 }

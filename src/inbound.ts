@@ -39,7 +39,8 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
 
 async function wake(ctx: Context, result: RecordedEvent): Promise<void> {
   const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
-  if (conversation != null && result.wake) await ctx.queues.wakeTurn(conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
+  if (conversation != null && result.wake)
+    await ctx.queues.wakeTurn(conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
   if (result.wake_sends === true) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
 }

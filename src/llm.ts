@@ -23,11 +23,19 @@ export type ModelFailure = {
 
 export type Llm = {
   /** Contract: never throws; ends within `timeoutMs` or when the signal aborts. May be called any number of times at once. */
-  call(request: ModelRequest, options: { signal: AbortSignal; timeoutMs: number }): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure }>;
+  call(
+    request: ModelRequest,
+    options: { signal: AbortSignal; timeoutMs: number },
+  ): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure }>;
 };
 
 export function createLlm(options: { apiKey: string; baseUrl: string | null }): Llm {
-  const client = new Anthropic({ apiKey: options.apiKey, maxRetries: 0, logLevel: 'off', ...(options.baseUrl === null ? {} : { baseURL: options.baseUrl }) });
+  const client = new Anthropic({
+    apiKey: options.apiKey,
+    maxRetries: 0,
+    logLevel: 'off',
+    ...(options.baseUrl === null ? {} : { baseURL: options.baseUrl }),
+  });
   return {
     async call(request, { signal, timeoutMs }) {
       try {
@@ -41,7 +49,16 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
           cacheRead: message.usage.cache_read_input_tokens ?? 0,
           cacheWrite: message.usage.cache_creation_input_tokens ?? 0,
         };
-        return { ok: true, reply: { content: message.content, stopReason: message.stop_reason, model: message.model, usage, costUsd: costUsd(message.model, usage) } };
+        return {
+          ok: true,
+          reply: {
+            content: message.content,
+            stopReason: message.stop_reason,
+            model: message.model,
+            usage,
+            costUsd: costUsd(message.model, usage),
+          },
+        };
       } catch (error) {
         return { ok: false, failure: failureOf(error) };
       }

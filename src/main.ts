@@ -5,7 +5,10 @@ import { createLogger } from './log.ts';
 const loaded = loadConfig(readEnv());
 if (!loaded.ok) {
   // Nothing else is loaded for this: it answers at once, and opens no connection.
-  createLogger({ level: 'INFO', service: 'whats-agents', pretty: false }).critical({ problems: loaded.problems }, loaded.problems.join('\n'));
+  createLogger({ level: 'INFO', service: 'whats-agents', pretty: false }).critical(
+    { problems: loaded.problems },
+    loaded.problems.join('\n'),
+  );
   process.exitCode = 1;
 } else {
   const { run } = await import('./run.ts');

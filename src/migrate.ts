@@ -15,7 +15,8 @@ async function main(args: string[]): Promise<number> {
   if (!loaded.ok) return complain(loaded.problems.join('\n'));
   if (url === null) return complain('DATABASE_URL (or SUPABASE_DB_URL): must be set to the Postgres to migrate');
   if (args.includes('--status')) {
-    for (const { name, state, appliedAt } of await migrationStates(url)) say(`${state.padEnd(8)} ${name}${appliedAt === null ? '' : `  ${appliedAt.toISOString()}`}`);
+    for (const { name, state, appliedAt } of await migrationStates(url))
+      say(`${state.padEnd(8)} ${name}${appliedAt === null ? '' : `  ${appliedAt.toISOString()}`}`);
     return 0;
   }
   const applied = await migrate(url, { log: say, queue: loaded.config.queue.kind === 'postgres' });

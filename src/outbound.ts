@@ -35,7 +35,8 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
     case 'idle':
       return { kind: 'idle' };
     case 'wait':
-      if (claim.reason !== 'sending' && claim.reason !== 'uncertain' && claim.reason !== 'typing') ctx.events.sendHeld(claim.message_id, claim.reason, claim.until);
+      if (claim.reason !== 'sending' && claim.reason !== 'uncertain' && claim.reason !== 'typing')
+        ctx.events.sendHeld(claim.message_id, claim.reason, claim.until);
       return claim.until === null ? { kind: 'idle' } : { kind: 'wait', delayMs: Math.max(0, claim.until.getTime() - Date.now()) };
     case 'ended':
       ctx.events.sendEnded(claim.message_id, claim.status, claim.reason, claim.kind);
@@ -43,7 +44,9 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
     case 'typing':
       // Not awaited: Evolution blocks for as long as it shows "typing". If it fails, the message still goes.
       if (!ctx.breakers.evolution(claim.instance).isOpen()) {
-        ctx.background.run('show typing', () => whatsapp.sendPresence({ instance: claim.instance, number: claim.jid, presence: 'composing', delayMs: claim.ms }));
+        ctx.background.run('show typing', () =>
+          whatsapp.sendPresence({ instance: claim.instance, number: claim.jid, presence: 'composing', delayMs: claim.ms }),
+        );
       }
       return { kind: 'wait', delayMs: claim.ms };
     case 'look':
@@ -59,7 +62,13 @@ async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Prom
   try {
     const guarded = await ctx.breakers.evolution(claim.instance).run(() => call(whatsapp, claim), countedFailure);
     const record: SendRecord = guarded.open
-      ? { kind: 'retry', class: 'breaker_open', detail: 'the circuit breaker of this number is open', delay_ms: guarded.retryInMs, counts: false }
+      ? {
+          kind: 'retry',
+          class: 'breaker_open',
+          detail: 'the circuit breaker of this number is open',
+          delay_ms: guarded.retryInMs,
+          counts: false,
+        }
       : recordOf(guarded.value, claim, ctx.random());
     return await conclude(ctx, claim, record);
   } finally {
@@ -70,7 +79,11 @@ async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Prom
 async function call(whatsapp: Evolution, claim: ClaimedSend): Promise<SendOutcome> {
   const outcome =
     claim.type === 'reaction'
-      ? await whatsapp.sendReaction({ instance: claim.instance, key: { id: claim.quoted_id ?? '', remoteJid: claim.jid, fromMe: false }, emoji: claim.text })
+      ? await whatsapp.sendReaction({
+          instance: claim.instance,
+          key: { id: claim.quoted_id ?? '', remoteJid: claim.jid, fromMe: false },
+          emoji: claim.text,
+        })
       : await whatsapp.sendText({ instance: claim.instance, number: claim.jid, text: claim.text });
   if (outcome.kind !== 'ambiguous' || !outcome.needsConnectionState) return outcome;
   const state = await whatsapp.connectionState(claim.instance);

@@ -38,7 +38,12 @@ export type Queues = {
 export type QueueStore = { kind: 'redis'; url: string } | { kind: 'postgres'; url: string };
 
 /** A job that throws (the database is away) is repeated after 1, 2, 4 ... s, up to a minute; after that the sweep brings it back. */
-const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 6, backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 } } as const;
+const JOB_OPTIONS = {
+  removeOnComplete: true,
+  removeOnFail: true,
+  attempts: 6,
+  backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+} as const;
 
 /** Opens the queues; the store must answer. Rejects when it does not. */
 export async function openQueues(store: QueueStore, log: Logger): Promise<Queues> {
@@ -52,7 +57,11 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
 
   async function wake(queue: Queue, which: 'now' | 'later', conversation: number, delayMs: number): Promise<void> {
     const id = `${which}-${conversation}`;
-    await queue.add(queue.name, { conversation }, { ...JOB_OPTIONS, delay: Math.max(0, Math.round(delayMs)), deduplication: { id, replace: true, keepLastIfActive: true } });
+    await queue.add(
+      queue.name,
+      { conversation },
+      { ...JOB_OPTIONS, delay: Math.max(0, Math.round(delayMs)), deduplication: { id, replace: true, keepLastIfActive: true } },
+    );
   }
 
   const queues: Queues = {
@@ -63,7 +72,12 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     async work(name, concurrency, handle) {
       const worker = link.worker(name, async (job) => handle(job.data.conversation), concurrency);
       worker.on('error', onError);
-      worker.on('failed', (job, error) => log.warning({ queue: name, conversa_id: job?.data?.conversation as unknown, attempt: job?.attemptsMade, error }, 'Job failed, it will be repeated'));
+      worker.on('failed', (job, error) =>
+        log.warning(
+          { queue: name, conversa_id: job?.data?.conversation as unknown, attempt: job?.attemptsMade, error },
+          'Job failed, it will be repeated',
+        ),
+      );
       workers.push(worker);
       await worker.waitUntilReady();
     },
@@ -71,7 +85,7 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
       const [turns, sends] = await Promise.all([turn, send].map((queue) => queue.getJobCounts('wait', 'delayed', 'active', 'prioritized')));
       return { turn: turns ?? {}, send: sends ?? {} };
     },
-    ping: link.ping,
+    ping: () => link.ping(),
     async stop(timeoutMs) {
       const timeout = AbortSignal.timeout(timeoutMs);
       const late = new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true }));
@@ -115,7 +129,8 @@ function redisLink(url: string, log: Logger): Link {
   ready.catch(() => {});
   return {
     queue: (name) => new Queue(name, { connection: producer }),
-    worker: (name, handle, concurrency) => new Worker(name, handle as (job: Job) => Promise<void>, { connection: consumer, concurrency, ...WORKER_OPTIONS }),
+    worker: (name, handle, concurrency) =>
+      new Worker(name, handle as (job: Job) => Promise<void>, { connection: consumer, concurrency, ...WORKER_OPTIONS }),
     async ping() {
       await producer.ping();
     },
@@ -128,14 +143,22 @@ function redisLink(url: string, log: Logger): Link {
 
 function postgresLink(url: string, log: Logger): Link {
   // A pool of our own: BullMQ loads `pg` by require when it makes one, which an ES module has not.
-  const pool = new pg.Pool({ connectionString: url, max: 8, options: '-c search_path=bullmq', connectionTimeoutMillis: 5_000, keepAlive: true, application_name: 'whats-agents queue' });
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 8,
+    options: '-c search_path=bullmq',
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    application_name: 'whats-agents queue',
+  });
   const onError = throttled((error: Error) => log.warning({ error }, 'Queue database unavailable'));
   pool.on('error', onError);
   const factory = createPostgresBackend as unknown as BackendFactory;
   const connection = pool as unknown as { host: string }; // BullMQ types the connection of the Redis backend here
   return {
     queue: (name) => new Queue(name, { connection }, factory as never),
-    worker: (name, handle, concurrency) => new Worker(name, handle as (job: Job) => Promise<void>, { connection, concurrency, ...WORKER_OPTIONS }, factory as never),
+    worker: (name, handle, concurrency) =>
+      new Worker(name, handle as (job: Job) => Promise<void>, { connection, concurrency, ...WORKER_OPTIONS }, factory as never),
     async ping() {
       await pool.query('select 1');
     },

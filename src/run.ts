@@ -19,7 +19,12 @@ const HEARTBEAT_MS = 5_000;
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function run(config: Config, warnings: string[]): Promise<number> {
-  const log = createLogger({ level: config.log.level, service: config.app.service, pretty: config.log.pretty, secrets: config.log.secrets });
+  const log = createLogger({
+    level: config.log.level,
+    service: config.app.service,
+    pretty: config.log.pretty,
+    secrets: config.log.secrets,
+  });
   for (const warning of warnings) log.warning({}, warning);
   const stop = stopSignal(log);
   const state: Process = { config, context: null, stopping: false };
@@ -67,7 +72,14 @@ async function startMode(ctx: Context): Promise<Running> {
 function beat(ctx: Context): () => void {
   const say = () =>
     ctx.background.run('heartbeat', async () =>
-      heartbeat(ctx.db, { id: ctx.process.id, mode: ctx.config.mode, version: ctx.config.app.version, started_at: ctx.process.startedAt.toISOString(), breakers: ctx.breakers.reports(), queues: {} }),
+      heartbeat(ctx.db, {
+        id: ctx.process.id,
+        mode: ctx.config.mode,
+        version: ctx.config.app.version,
+        started_at: ctx.process.startedAt.toISOString(),
+        breakers: ctx.breakers.reports(),
+        queues: {},
+      }),
     );
   say();
   const timer = setInterval(say, HEARTBEAT_MS);

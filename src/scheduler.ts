@@ -21,7 +21,11 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
   };
   const tasks = jobs.map((job) => ({
     job,
-    task: createTask(job.cron, ({ date }) => start(job, floorToMinute(date)), { timezone: ctx.config.app.timeZone, name: job.name, suppressMissedWarning: true }),
+    task: createTask(job.cron, ({ date }) => start(job, floorToMinute(date)), {
+      timezone: ctx.config.app.timeZone,
+      name: job.name,
+      suppressMissedWarning: true,
+    }),
   }));
 
   const last = await lastTicks(ctx.db);

@@ -43,10 +43,19 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'leave':
       return finish(ctx, claim, { kind: 'handoff', reason: decision.reason });
     case 'skip':
-      return finish(ctx, claim, { kind: 'skip', reason: decision.reason, effects: decision.tellPerson ? [needsPerson(decision.reason, false)] : [] });
+      return finish(ctx, claim, {
+        kind: 'skip',
+        reason: decision.reason,
+        effects: decision.tellPerson ? [needsPerson(decision.reason, false)] : [],
+      });
     case 'handoff':
       // Without a model every conversation would be a person's for ever: it is listed, and the agent answers again once there is a key.
-      return finish(ctx, claim, { kind: 'handoff', reason: decision.reason, effects: [needsPerson(decision.reason, decision.reason === 'turn_failed')], parts: partsOf(ctx, claim, decision.text ?? '', 'handoff') });
+      return finish(ctx, claim, {
+        kind: 'handoff',
+        reason: decision.reason,
+        effects: [needsPerson(decision.reason, decision.reason === 'turn_failed')],
+        parts: partsOf(ctx, claim, decision.text ?? '', 'handoff'),
+      });
     case 'canned':
       return finish(ctx, claim, { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, decision.text, 'reply') });
     case 'run':
@@ -62,7 +71,8 @@ function modelsOf(ctx: Context): { normal: string; complex: string } | null {
 /** Runs the agent while the lease is kept and the answer is wanted. */
 async function answer(ctx: Context, claim: TurnClaim, model: string, signal: AbortSignal): Promise<AgentOutcome> {
   const { claude } = ctx.config;
-  if (ctx.llm === null || claude === null || claim.agent === null) throw new Error('decideTurn lets no turn run without a model and an agent');
+  if (ctx.llm === null || claude === null || claim.agent === null)
+    throw new Error('decideTurn lets no turn run without a model and an agent');
   const { agent } = claim;
   const wanted = new AbortController();
   const watching = watch(ctx, claim, wanted);
@@ -70,7 +80,12 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
     return await runAgent({
       llm: ctx.llm,
       breaker: ctx.breakers.claude(),
-      limits: { maxTokens: claude.maxTokens, maxToolRounds: claude.maxToolRounds, callTimeoutMs: claude.callTimeoutSeconds * 1000, turnTimeoutMs: claude.turnTimeoutSeconds * 1000 },
+      limits: {
+        maxTokens: claude.maxTokens,
+        maxToolRounds: claude.maxToolRounds,
+        callTimeoutMs: claude.callTimeoutSeconds * 1000,
+        turnTimeoutMs: claude.turnTimeoutSeconds * 1000,
+      },
       model,
       fallbackModel: claude.complexModel,
       prompt: buildPrompt({
@@ -118,13 +133,25 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
     case 'answer': {
       const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');
       const text = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
-      return finish(ctx, claim, { ...record, kind: 'answer', reason: null, effects: outcome.effects, parts: partsOf(ctx, claim, text, handsOver ? 'handoff' : 'reply') });
+      return finish(ctx, claim, {
+        ...record,
+        kind: 'answer',
+        reason: null,
+        effects: outcome.effects,
+        parts: partsOf(ctx, claim, text, handsOver ? 'handoff' : 'reply'),
+      });
     }
     case 'aborted':
       return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? 'shutdown' : 'the answer was not wanted any more' });
     case 'failed':
       if (outcome.retryable) return finish(ctx, claim, { ...record, kind: 'failed', reason: outcome.reason });
-      return finish(ctx, claim, { ...record, kind: 'handoff', reason: outcome.reason, effects: [needsPerson(outcome.reason, true)], parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff') });
+      return finish(ctx, claim, {
+        ...record,
+        kind: 'handoff',
+        reason: outcome.reason,
+        effects: [needsPerson(outcome.reason, true)],
+        parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff'),
+      });
   }
 }
 

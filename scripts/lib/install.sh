@@ -33,27 +33,34 @@ packages_current() {
   ' 2>/dev/null
 }
 
-install_packages() {
-  packages_current && return
-  mkdir -p .data
-  printf 'installing npm packages ...\n' >&2
-  local started=$SECONDS
-  npm ci --no-audit --no-fund --loglevel=error >.data/npm-ci.log 2>&1 &
-  local npm_pid=$!
-  local next=10
+# Runs npm quietly, with a line each 10 s.
+npm_with_progress() {
+  npm "$@" --no-audit --no-fund --loglevel=error >>.data/npm.log 2>&1 &
+  local npm_pid=$! next=$((SECONDS + 10))
   while kill -0 "$npm_pid" 2>/dev/null; do
     sleep 0.2
-    if [ $((SECONDS - started)) -ge "$next" ]; then
-      printf 'installing npm packages ... %d s\n' "$next" >&2
+    if [ "$SECONDS" -ge "$next" ]; then
+      printf 'installing npm packages ... %d s\n' "$((SECONDS - install_started))" >&2
       next=$((next + 10))
     fi
   done
-  if ! wait "$npm_pid"; then
-    tail -n 30 .data/npm-ci.log >&2
-    fail 'npm ci failed; its last lines are above.'
+  wait "$npm_pid"
+}
+
+install_packages() {
+  packages_current && return
+  mkdir -p .data
+  : >.data/npm.log
+  install_started=$SECONDS
+  printf 'installing npm packages ...\n' >&2
+  # `npm ci` refuses a lock file when the registry lacks packages for systems other than this one (mirrors do);
+  # `npm install` takes the same versions and does not mind. --no-save leaves the lock file as it is.
+  if ! npm_with_progress ci && ! npm_with_progress install --no-save; then
+    tail -n 30 .data/npm.log >&2
+    fail 'Installing the npm packages failed; the last lines are above.'
   fi
-  packages_current || fail "npm ci ran, but Node 24 did not arrive in node_modules/.bin (see .data/npm-ci.log). Were install scripts forbidden (ignore-scripts)?"
-  printf 'installing npm packages: done in %d s\n' "$((SECONDS - started))" >&2
+  packages_current || fail 'npm ran, but what it installed is not what the lock file says (see .data/npm.log). Were install scripts forbidden (ignore-scripts)?'
+  printf 'installing npm packages: done in %d s\n' "$((SECONDS - install_started))" >&2
 }
 
 install_packages

@@ -1,6 +1,6 @@
 // What the real Messages API refuses: the same checks, statuses and texts, as far as a client can run into them.
 
-import type { Json } from './types.ts';
+import { textField, type Json } from './types.ts';
 
 export type Block = { type: string; [field: string]: unknown };
 export type ApiMessage = { role: string; content: string | Block[] };
@@ -38,8 +38,9 @@ export function checkRequest(body: Json): void {
   checkMessages(messages as ApiMessage[]);
   checkTools(body['tools'], body['tool_choice']);
   checkBreakpoints(body);
-  if (String(body['model']).startsWith('claude-gone')) {
-    throw new ClaudeError(404, 'not_found_error', `model: ${String(body['model'])}`);
+  const model = textField(body['model']);
+  if (model.startsWith('claude-gone')) {
+    throw new ClaudeError(404, 'not_found_error', `model: ${model}`);
   }
 }
 
@@ -77,7 +78,7 @@ function checkMessages(messages: ApiMessage[]): void {
 function checkBlocks(message: ApiMessage, index: number): void {
   for (const block of blocksOf(message)) {
     if (typeof block.type !== 'string') refuse(`messages.${index}.content.0.type: Field required`);
-    if (block.type === 'text' && String(block['text'] ?? '').trim() === '' && typeof message.content !== 'string') {
+    if (block.type === 'text' && textField(block['text']).trim() === '' && typeof message.content !== 'string') {
       refuse('messages: text content blocks must contain non-whitespace text');
     }
     if (block.type === 'tool_result' && message.role === 'assistant') {
@@ -127,7 +128,7 @@ function checkTools(tools: unknown, choice: unknown): void {
   if (!Array.isArray(tools)) refuse('tools: Input should be a valid list');
   const names = new Set<string>();
   for (const [index, tool] of (tools as Json[]).entries()) {
-    const name = String(tool['name'] ?? '');
+    const name = textField(tool['name']);
     if (!TOOL_NAME.test(name)) {
       refuse(`tools.${index}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`);
     }

@@ -9,7 +9,7 @@ import { remember, type Core } from './core.ts';
 import { dropSocket, hang, json, type Env, type Http } from './evolution-http.ts';
 import { faultNumber } from './faults.ts';
 import { newestUserText, personaReply, takeTurn } from './persona.ts';
-import type { ClaudeMode, Fault, Json, ScriptTurn } from './types.ts';
+import { textField, type ClaudeMode, type Fault, type Json, type ScriptTurn } from './types.ts';
 
 const KEPT_REQUESTS = 5_000;
 const ERROR_TYPES: Record<number, string> = {
@@ -50,7 +50,7 @@ export function addClaudeRoutes(core: Core, app: Hono<Env>): void {
         throw new ClaudeError(401, 'authentication_error', 'x-api-key header is required');
       }
       entry.request = parse(text);
-      entry.model = String(entry.request['model'] ?? '');
+      entry.model = textField(entry.request['model']);
       return await answer(core, c, entry.request, finish);
     } catch (error) {
       if (!(error instanceof ClaudeError)) throw error;

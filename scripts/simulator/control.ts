@@ -144,7 +144,7 @@ export function addControlRoutes(core: Core, app: Hono<Env>): void {
     const { turns } = await read(c, scriptBody);
     setScript(
       core,
-      turns.map((turn) => withoutUndefined(turn) as ScriptTurn),
+      turns.map((turn) => withoutUndefined<ScriptTurn>(turn as ScriptTurn)),
     );
     return c.json({ mode: core.claude.mode, turns: turns.length });
   });

@@ -5,7 +5,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import type { Core } from './core.ts';
 import { faultNumber } from './faults.ts';
-import type { Fault, Instance, Json } from './types.ts';
+import { textField, type Fault, type Instance, type Json } from './types.ts';
 
 export type Env = { Bindings: HttpBindings };
 export type Http = Context<Env>;
@@ -85,7 +85,7 @@ export function check(body: Json, rules: Record<string, Rule>, required: string[
     const value = body[name];
     if (value === undefined) continue;
     if (!hasType(value, rule.type)) errors.push(rule.text ?? `${name} is not of a type(s) ${rule.type}`);
-    else if (rule.values && !rule.values.includes(String(value)))
+    else if (rule.values && !rule.values.includes(textField(value)))
       errors.push(rule.text ?? `${name} is not one of enum values: ${rule.values.join(',')}`);
     else if (Array.isArray(value) && value.length === 0 && rule.type === 'array') errors.push(`${name} does not meet minimum length of 1`);
   }

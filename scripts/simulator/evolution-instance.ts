@@ -4,7 +4,7 @@ import type { Hono } from 'hono';
 import { setConnection } from './connection.ts';
 import type { Core } from './core.ts';
 import { check, EvolutionError, guard, guardGlobal, json, plainFault, readBody, type Env } from './evolution-http.ts';
-import type { Instance, Json, WebhookTarget } from './types.ts';
+import { textField, type Instance, type Json, type WebhookTarget } from './types.ts';
 import { emitWebhook } from './webhooks.ts';
 import { TINY_PNG } from './shapes.ts';
 import { WEBHOOK_EVENTS } from './world.ts';
@@ -109,7 +109,7 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     const wanted = body['webhook'] as Partial<WebhookTarget>;
     checkEvents(wanted.events);
     if (wanted.events === undefined) throw new EvolutionError(500, NO_EVENTS);
-    check(wanted as Json, { enabled: { type: 'boolean' }, url: { type: 'string' } }, ['enabled', 'url']);
+    check(wanted, { enabled: { type: 'boolean' }, url: { type: 'string' } }, ['enabled', 'url']);
     const target = core.world.newWebhook({ ...wanted, url: wanted.url ?? '' }, instance.webhook);
     instance.webhook = target.enabled ? target : { ...target, events: [] };
     return json(201, webhookRow(instance, instance.webhook));
@@ -133,7 +133,7 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
 }
 
 function create(core: Core, body: Json, guardKey: () => void): Response {
-  const name = String(body['instanceName'] ?? '');
+  const name = textField(body['instanceName']);
   // The name clash is found before the key is looked at.
   if (core.world.instances.has(name)) throw new EvolutionError(403, [`This name "${name}" is already in use.`]);
   guardKey();

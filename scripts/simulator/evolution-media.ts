@@ -6,7 +6,7 @@ import type { Core } from './core.ts';
 import { check, EvolutionError, guard, json, readBody, type Env } from './evolution-http.ts';
 import { contextFor, send, SEND_RULES, type SendInput } from './evolution-send.ts';
 import { defaultMimetype, mediaContent, pageMedia, type MediaInput } from './shapes.ts';
-import type { Json, MediaKind, Row } from './types.ts';
+import { textField, type Json, type MediaKind, type Row } from './types.ts';
 
 const MEDIA_TYPES = ['image', 'document', 'video', 'audio'];
 const BY_EXTENSION: Record<string, string> = {
@@ -26,7 +26,7 @@ export function addMediaRoutes(core: Core, app: Hono<Env>): void {
     const instance = guard(core, c);
     check(body, { ...SEND_RULES, mediatype: { type: 'string', values: MEDIA_TYPES } }, ['number', 'mediatype']);
     const kind = String(body['mediatype']) as MediaKind;
-    const media = String(body['media'] ?? '');
+    const media = textField(body['media']);
     if (!isUrl(media) && !isBase64(media)) throw new EvolutionError(400, ['Owned media must be a url or base64']);
     if (kind === 'document' && isBase64(media) && body['fileName'] === undefined) {
       throw new EvolutionError(400, ['For base64 the file name must be informed.']);
@@ -110,7 +110,7 @@ function unwrap(message: Json): { type: string; content: Json } | null {
   for (const [type, content] of Object.entries(message)) {
     if (typeof content !== 'object' || content === null) continue;
     if (WRAPPERS.includes(type)) return unwrap((content as { message: Json }).message);
-    if ('mediaKey' in content) return { type, content: content as Json };
+    if ('mediaKey' in content) return { type, content };
   }
   return null;
 }

@@ -3,6 +3,11 @@
 
 export type Json = Record<string, unknown>;
 
+/** A field of a foreign body as text; anything but a string is empty. */
+export function textField(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
 export type ConnectionState = 'open' | 'connecting' | 'close';
 /** How WhatsApp addresses a contact: by number, by @lid with the number beside it, or by @lid alone. */
 export type Addressing = 'pn' | 'lid' | 'lid-hidden';

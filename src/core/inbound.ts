@@ -7,7 +7,19 @@
 export type ChatAddress = { pn: string | null; lid: string | null };
 
 export type ContentType =
-  | 'text' | 'image' | 'video' | 'audio' | 'document' | 'sticker' | 'location' | 'contact' | 'poll' | 'button' | 'list' | 'order' | 'unsupported';
+  | 'text'
+  | 'image'
+  | 'video'
+  | 'audio'
+  | 'document'
+  | 'sticker'
+  | 'location'
+  | 'contact'
+  | 'poll'
+  | 'button'
+  | 'list'
+  | 'order'
+  | 'unsupported';
 
 export type MediaInfo = {
   mimetype: string | null;

@@ -12,6 +12,11 @@ const UNKNOWN = { input: 5, output: 25 };
 
 export function costUsd(model: string, usage: Usage): number {
   const price = FAMILIES.find(([family]) => family.test(model))?.[1] ?? UNKNOWN;
-  const dollars = (usage.input * price.input + usage.cacheWrite * price.input * 1.25 + usage.cacheRead * price.input * 0.1 + usage.output * price.output) / 1e6;
+  const dollars =
+    (usage.input * price.input +
+      usage.cacheWrite * price.input * 1.25 +
+      usage.cacheRead * price.input * 0.1 +
+      usage.output * price.output) /
+    1e6;
   return Math.round(dollars * 1e6) / 1e6;
 }

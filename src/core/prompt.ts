@@ -72,7 +72,14 @@ ${agent.promises}
 
 function situationText(input: { contactName: string | null; memory: string[]; now: Date; timeZone: string }): string {
   // To the hour: a minute would change the prompt, and with it the cache, at each turn.
-  const when = new Intl.DateTimeFormat('pt-BR', { timeZone: input.timeZone, weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit' }).format(input.now);
+  const when = new Intl.DateTimeFormat('pt-BR', {
+    timeZone: input.timeZone,
+    weekday: 'long',
+    day: 'numeric',
+    month: 'long',
+    year: 'numeric',
+    hour: '2-digit',
+  }).format(input.now);
   const known = input.memory.length === 0 ? 'Nada anotado ainda.' : input.memory.map((fact) => `- ${fact}`).join('\n');
   return `Agora: ${when}h.\nNome no WhatsApp: ${input.contactName ?? 'desconhecido'}.\nO que já se sabe do cliente:\n${known}`;
 }

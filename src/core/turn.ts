@@ -49,12 +49,17 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
   if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
   if (turn.failed_in_row >= MAX_FAILED_TURNS) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
-  if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS)) return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
-  return { kind: 'run', model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal) };
+  if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
+    return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
+  return {
+    kind: 'run',
+    model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),
+  };
 }
 
 export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
-const TOO_LONG_TEXT = 'Recebi sua mensagem, mas ela é longa demais para eu ler inteira por aqui. Pode me mandar um resumo com o mais importante?';
+const TOO_LONG_TEXT =
+  'Recebi sua mensagem, mas ela é longa demais para eu ler inteira por aqui. Pode me mandar um resumo com o mais importante?';
 
 /** Objections, anger and haggling deserve the better model; so does a long talk. */
 const DIFFICULT =
@@ -62,7 +67,10 @@ const DIFFICULT =
 const LONG_TALK_MESSAGES = 10;
 
 function needsComplexModel(turn: TurnSnapshot): boolean {
-  return turn.pending.some((message) => DIFFICULT.test(message.text)) || turn.history.filter((message) => message.direction === 'in').length > LONG_TALK_MESSAGES;
+  return (
+    turn.pending.some((message) => DIFFICULT.test(message.text)) ||
+    turn.history.filter((message) => message.direction === 'in').length > LONG_TALK_MESSAGES
+  );
 }
 
 export type DebounceSettings = { debounceMs: number; debounceMaxMs: number };

@@ -81,6 +81,7 @@ function failure(name: string, error: unknown): Error {
   const message = (error as { message?: unknown } | null)?.message;
   const text = typeof message === 'string' && message !== '' ? message : String(code ?? error);
   // Five characters are a SQL state; anything else is the network (ECONNREFUSED, a timeout of the pool ...).
-  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !AWAY.test(code)) return new DatabaseRefused(name, code, text, { cause: error });
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !AWAY.test(code))
+    return new DatabaseRefused(name, code, text, { cause: error });
   return new DatabaseAway(name, text, { cause: error });
 }

@@ -29,6 +29,10 @@ const answer = z.array(z.object({ webhook_id: z.number(), results: z.array(recor
 export type TakeoverOptions = { takeoverMinutes: number; takeoverCapMinutes: number };
 
 /** SQL record_inbound: stores a batch of webhooks, all or nothing; repeating it changes nothing. Results in the order given. */
-export async function recordInbound(db: Door, webhooks: WebhookRecord[], options: TakeoverOptions): Promise<{ webhook_id: number; results: RecordedEvent[] }[]> {
+export async function recordInbound(
+  db: Door,
+  webhooks: WebhookRecord[],
+  options: TakeoverOptions,
+): Promise<{ webhook_id: number; results: RecordedEvent[] }[]> {
   return answer.parse(await db.call('record_inbound', { p_webhooks: webhooks, p_options: options }));
 }

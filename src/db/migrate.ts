@@ -35,7 +35,7 @@ export async function migrate(url: string, options: { log?: (line: string) => vo
       await apply(client, migration);
       applied.push(name);
     }
-    if (options.queue ?? true) await runMigrations(client as unknown as Parameters<typeof runMigrations>[0]);
+    if (options.queue ?? true) await runMigrations(client);
     return applied;
   });
 }
@@ -73,7 +73,9 @@ async function ensureLedger(client: pg.Client): Promise<void> {
 
 /** What `supabase db push` has applied counts as applied here too. */
 async function adopt(client: pg.Client, wanted: Migration[]): Promise<void> {
-  const { rows: ledger } = await client.query<{ there: boolean }>("select to_regclass('supabase_migrations.schema_migrations') is not null as there");
+  const { rows: ledger } = await client.query<{ there: boolean }>(
+    "select to_regclass('supabase_migrations.schema_migrations') is not null as there",
+  );
   if (!ledger[0]?.there) return;
   const { rows } = await client.query<{ version: string }>('select version from supabase_migrations.schema_migrations');
   const versions = new Set(rows.map((row) => row.version));
@@ -100,11 +102,15 @@ async function compare(client: pg.Client, wanted: Migration[]): Promise<Migratio
 function refuse(states: MigrationState[]): void {
   const edited = states.filter((each) => each.state === 'edited').map((each) => each.name);
   if (edited.length > 0) {
-    throw new Error(`applied migrations were edited: ${edited.join(', ')}. Restore the files as they were (git checkout) and put the change into a new migration.`);
+    throw new Error(
+      `applied migrations were edited: ${edited.join(', ')}. Restore the files as they were (git checkout) and put the change into a new migration.`,
+    );
   }
   const unknown = states.filter((each) => each.state === 'unknown').map((each) => each.name);
   if (unknown.length > 0) {
-    throw new Error(`the database has migrations that this version does not know: ${unknown.join(', ')}. Run the newer version of whats-agents.`);
+    throw new Error(
+      `the database has migrations that this version does not know: ${unknown.join(', ')}. Run the newer version of whats-agents.`,
+    );
   }
 }
 

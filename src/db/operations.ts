@@ -10,12 +10,18 @@ export async function schemaVersion(db: Door): Promise<string> {
 
 /** SQL claim_job: takes one tick of a job; null when another scheduler has it. */
 export async function claimJob(db: Door, job: string, tick: Date, worker: string): Promise<number | null> {
-  const { claimed, id } = z.object({ claimed: z.boolean(), id: z.number().nullable() }).parse(await db.call('claim_job', { p_job: job, p_tick: tick.toISOString(), p_worker: worker }));
+  const { claimed, id } = z
+    .object({ claimed: z.boolean(), id: z.number().nullable() })
+    .parse(await db.call('claim_job', { p_job: job, p_tick: tick.toISOString(), p_worker: worker }));
   return claimed ? id : null;
 }
 
 /** SQL finish_job: how a run ended. */
-export async function finishJob(db: Door, id: number, end: { status: 'done' | 'failed'; count: number; error: string | null }): Promise<void> {
+export async function finishJob(
+  db: Door,
+  id: number,
+  end: { status: 'done' | 'failed'; count: number; error: string | null },
+): Promise<void> {
   await db.call('finish_job', { p_id: id, p_status: end.status, p_count: end.count, p_error: end.error });
 }
 
@@ -24,14 +30,23 @@ export async function lastTicks(db: Door): Promise<Record<string, Date>> {
   return z.record(z.string(), time).parse(await db.call('last_ticks', {}));
 }
 
-const jobRun = z.object({ job: z.string(), tick: time, status: z.string(), started_at: time, ended_at: time.nullable(), error: z.string().nullable() }).loose();
+const jobRun = z
+  .object({ job: z.string(), tick: time, status: z.string(), started_at: time, ended_at: time.nullable(), error: z.string().nullable() })
+  .loose();
 
 /** SQL job_status: the newest run of each job. */
 export async function jobStatus(db: Door): Promise<z.infer<typeof jobRun>[]> {
   return z.array(jobRun).parse(await db.call('job_status', {}));
 }
 
-export type ProcessReport = { id: string; mode: string; version: string; started_at: string; breakers: unknown[]; queues: Record<string, unknown> };
+export type ProcessReport = {
+  id: string;
+  mode: string;
+  version: string;
+  started_at: string;
+  breakers: unknown[];
+  queues: Record<string, unknown>;
+};
 
 /** SQL heartbeat: a process says that it lives. */
 export async function heartbeat(db: Door, report: ProcessReport): Promise<void> {
@@ -43,7 +58,13 @@ export async function endProcess(db: Door, id: string): Promise<void> {
   await db.call('end_process', { p_id: id });
 }
 
-export type BreakerTransition = { breaker: string; instance: string | null; process: string; state: 'closed' | 'open' | 'half_open'; reason: string | null };
+export type BreakerTransition = {
+  breaker: string;
+  instance: string | null;
+  process: string;
+  state: 'closed' | 'open' | 'half_open';
+  reason: string | null;
+};
 
 /** SQL record_transition: a breaker changed its state. */
 export async function recordTransition(db: Door, transition: BreakerTransition): Promise<void> {
@@ -53,12 +74,23 @@ export async function recordTransition(db: Door, transition: BreakerTransition):
 export type DefaultAgent = { name: string; tone: string; instructions: string; promises: string };
 
 /** SQL ensure_setup: the number and the agent without which nothing runs. Idempotent. */
-export async function ensureSetup(db: Door, setup: { instance: string | null; agent: DefaultAgent }): Promise<{ project_ref: string | null }> {
+export async function ensureSetup(
+  db: Door,
+  setup: { instance: string | null; agent: DefaultAgent },
+): Promise<{ project_ref: string | null }> {
   return z.object({ project_ref: z.string().nullable() }).parse(await db.call('ensure_setup', { p_setup: setup }));
 }
 
 const breaker = z
-  .object({ name: z.string(), instance: z.string().nullable(), state: z.string(), failures: z.number(), opened_at: z.string().nullable(), next_probe_at: z.string().nullable(), recovery_ms: z.number() })
+  .object({
+    name: z.string(),
+    instance: z.string().nullable(),
+    state: z.string(),
+    failures: z.number(),
+    opened_at: z.string().nullable(),
+    next_probe_at: z.string().nullable(),
+    recovery_ms: z.number(),
+  })
   .loose();
 export type BreakerReport = z.infer<typeof breaker>;
 
@@ -66,7 +98,14 @@ const snapshot = z.object({
   now: time,
   project_ref: z.string().nullable(),
   processes: z.array(
-    z.object({ id: z.string(), mode: z.string(), version: z.string(), seen_seconds: z.number(), breakers: z.array(breaker), queues: z.record(z.string(), z.unknown()) }),
+    z.object({
+      id: z.string(),
+      mode: z.string(),
+      version: z.string(),
+      seen_seconds: z.number(),
+      breakers: z.array(breaker),
+      queues: z.record(z.string(), z.unknown()),
+    }),
   ),
   instances: z.array(z.object({ name: z.string(), status: z.string(), status_at: time })),
   unanswered: z.object({ count: z.number(), oldest_seconds: z.number().nullable() }),

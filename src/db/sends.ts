@@ -71,7 +71,9 @@ export async function claimSend(db: Door, conversation: number, policy: SendPoli
 
 /** SQL renew_send: keeps the lease of a send that takes long. */
 export async function renewSend(db: Door, send: ClaimedSend, leaseMs: number): Promise<boolean> {
-  const { alive } = z.object({ alive: z.boolean() }).parse(await db.call('renew_send', { p_message: send.message_id, p_claim: send.claim, p_lease_ms: leaseMs }));
+  const { alive } = z
+    .object({ alive: z.boolean() })
+    .parse(await db.call('renew_send', { p_message: send.message_id, p_claim: send.claim, p_lease_ms: leaseMs }));
   return alive;
 }
 
@@ -84,16 +86,32 @@ export type SendRecord =
 const recorded = z.object({ outcome: z.enum(['recorded', 'stale']), status: z.string().nullable() });
 
 /** SQL record_send: what became of a claimed send; only the claim that sent may say so. */
-export async function recordSend(db: Door, send: { message_id: number; claim: number }, outcome: SendRecord): Promise<z.infer<typeof recorded>> {
+export async function recordSend(
+  db: Door,
+  send: { message_id: number; claim: number },
+  outcome: SendRecord,
+): Promise<z.infer<typeof recorded>> {
   return recorded.parse(await db.call('record_send', { p_message: send.message_id, p_claim: send.claim, p_outcome: outcome }));
 }
 
 const settled = z.object({ status: z.string(), reason: z.string().nullable() });
 
 /** SQL settle_send: what a look-up said of an uncertain send; null: not found this time. */
-export async function settleSend(db: Door, send: UncertainSend, providerId: string | null, maxLooks: number, nextMs: number): Promise<z.infer<typeof settled>> {
+export async function settleSend(
+  db: Door,
+  send: UncertainSend,
+  providerId: string | null,
+  maxLooks: number,
+  nextMs: number,
+): Promise<z.infer<typeof settled>> {
   return settled.parse(
-    await db.call('settle_send', { p_message: send.message_id, p_claim: send.claim, p_provider_id: providerId, p_max_looks: maxLooks, p_next_ms: nextMs }),
+    await db.call('settle_send', {
+      p_message: send.message_id,
+      p_claim: send.claim,
+      p_provider_id: providerId,
+      p_max_looks: maxLooks,
+      p_next_ms: nextMs,
+    }),
   );
 }
 
@@ -124,7 +142,13 @@ export async function enqueueMessage(db: Door, request: MessageRequest): Promise
 }
 
 const messageStatus = z
-  .object({ id: z.number(), status: z.string(), reason: z.string().nullable(), goes_at: z.string().nullable(), provider_message_id: z.string().nullable() })
+  .object({
+    id: z.number(),
+    status: z.string(),
+    reason: z.string().nullable(),
+    goes_at: z.string().nullable(),
+    provider_message_id: z.string().nullable(),
+  })
   .loose();
 
 /** SQL message_status: a message as the API shows it, or null. */

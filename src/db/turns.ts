@@ -12,7 +12,6 @@ const pendingMessage = z.object({
   quoted_text: z.string().nullable(),
   created_at: time,
 });
-export type PendingMessage = z.infer<typeof pendingMessage>;
 
 const historyMessage = z.object({
   id: z.number(),
@@ -25,7 +24,6 @@ const historyMessage = z.object({
   quoted_text: z.string().nullable(),
   status: z.string(),
 });
-export type HistoryMessage = z.infer<typeof historyMessage>;
 
 const agent = z.object({
   id: z.number(),
@@ -37,7 +35,6 @@ const agent = z.object({
   model_complex: z.string().nullable(),
   tools: z.array(z.string()),
 });
-export type AgentSettings = z.infer<typeof agent>;
 
 const claimed = z.object({
   state: z.literal('claimed'),

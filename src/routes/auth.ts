@@ -11,11 +11,14 @@ export type CallerEnv = { Variables: Env['Variables'] & { caller: Caller } };
 
 /** `Authorization: Bearer` with a HS256 token (claims sub, role, tenant, exp); the previous key is accepted during a rotation. Without JWT_SECRET_KEY nobody may. */
 export function requireCaller({ auth }: Config): MiddlewareHandler<CallerEnv> {
-  const keys = [auth.jwtSecret, auth.jwtSecretPrevious].filter((secret) => secret !== null).map((secret) => new TextEncoder().encode(secret));
+  const keys = [auth.jwtSecret, auth.jwtSecretPrevious]
+    .filter((secret) => secret !== null)
+    .map((secret) => new TextEncoder().encode(secret));
   return async (c, next) => {
     const token = /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
     const caller = token === undefined ? null : await verify(token, keys);
-    if (caller === null) throw new HTTPException(401, { message: 'a valid token is needed: Authorization: Bearer <token signed with JWT_SECRET_KEY>' });
+    if (caller === null)
+      throw new HTTPException(401, { message: 'a valid token is needed: Authorization: Bearer <token signed with JWT_SECRET_KEY>' });
     c.set('caller', caller);
     await next();
   };

@@ -16,7 +16,9 @@ export function evolutionRoutes(app: Hono<Env>, process: Process): void {
     const { context } = process;
     if (!(await allowed(c.req.header('authorization')))) {
       context?.events.webhookRefused('unauthorized', { correlation_id: id });
-      throw new HTTPException(401, { message: 'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET as jwt_key or as a Bearer header of the webhook' });
+      throw new HTTPException(401, {
+        message: 'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET as jwt_key or as a Bearer header of the webhook',
+      });
     }
     const body = parseJson(await c.req.text());
     if (body === undefined) {

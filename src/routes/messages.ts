@@ -17,7 +17,11 @@ const MAX_TEXT = 4_000;
 
 const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time with a zone, like 2026-12-01T09:00:00-03:00' });
 const request = z.strictObject({
-  to: z.string().transform((raw, check) => canonicalPhone(raw) ?? (check.addIssue('must be a phone number with area code, like +55 11 91234-5678'), z.NEVER)),
+  to: z
+    .string()
+    .transform(
+      (raw, check) => canonicalPhone(raw) ?? (check.addIssue('must be a phone number with area code, like +55 11 91234-5678'), z.NEVER),
+    ),
   text: z.string().trim().min(1, 'must not be empty').max(MAX_TEXT, `must have at most ${MAX_TEXT} characters`),
   kind: z.enum(['notification', 'follow_up', 'campaign', 'manual']).default('notification'),
   instance: z.string().min(1).optional(),
@@ -36,7 +40,8 @@ export function messageRoutes(app: Hono<Env>, process: Process): void {
     if (!parsed.success) throw new HTTPException(400, { message: z.prettifyError(parsed.error) });
     const { to, text, kind, instance, campaign_id, send_after, expires_at } = parsed.data;
     const from = instance ?? ctx.config.evolution?.instance;
-    if (from === undefined) throw new HTTPException(400, { message: 'instance: no number is configured; name one or set EVOLUTION_INSTANCE' });
+    if (from === undefined)
+      throw new HTTPException(400, { message: 'instance: no number is configured; name one or set EVOLUTION_INSTANCE' });
     try {
       const { id, status, conversation_id } = await enqueueMessage(ctx.db, {
         tenant: c.get('caller').tenant,
@@ -54,8 +59,10 @@ export function messageRoutes(app: Hono<Env>, process: Process): void {
       ctx.background.run('wake send', () => ctx.queues.wakeSend(conversation_id));
       return c.json({ id, status }, 202);
     } catch (error) {
-      if (error instanceof DatabaseRefused && error.code === 'WA001') throw new HTTPException(400, { message: `instance: there is no number ${from}` });
-      if (error instanceof DatabaseRefused && error.code === 'WA002') throw new HTTPException(409, { message: 'Idempotency-Key: was used for another message within 24 hours' });
+      if (error instanceof DatabaseRefused && error.code === 'WA001')
+        throw new HTTPException(400, { message: `instance: there is no number ${from}` });
+      if (error instanceof DatabaseRefused && error.code === 'WA002')
+        throw new HTTPException(409, { message: 'Idempotency-Key: was used for another message within 24 hours' });
       throw error;
     }
   });

@@ -10,6 +10,10 @@ export const handoffToHuman = defineTool({
     summary: z.string().max(1_000).optional().describe('O que o cliente quer e o que já foi dito'),
   }),
   execute({ reason, summary }) {
-    return { ok: true, output: 'Uma pessoa da equipe vai assumir assim que você responder.', effect: { type: 'handoff', reason, summary: summary ?? null, controls: true } };
+    return {
+      ok: true,
+      output: 'Uma pessoa da equipe vai assumir assim que você responder.',
+      effect: { type: 'handoff', reason, summary: summary ?? null, controls: true },
+    };
   },
 });

@@ -22,5 +22,5 @@ export type Tool<Input extends z.ZodType = z.ZodType> = {
 
 /** Keeps the link between a tool's schema and its `execute`, which a list of tools of different inputs would lose. */
 export function defineTool<Input extends z.ZodType>(tool: Tool<Input>): Tool {
-  return tool as unknown as Tool; // the runtime parses the input with this very schema before it calls execute
+  return tool; // the runtime parses the input with this very schema before it calls execute
 }

@@ -232,7 +232,7 @@ test('ten requests at once are all on the wire log', async () => {
     claude.map(({ status }) => status),
     Array(10).fill(200),
   );
-  assert.deepEqual(claude.map(({ request }) => (request as unknown as Body).messages[0]?.content).toSorted(), texts);
+  assert.deepEqual(new Set(claude.map(({ request }) => (request as unknown as Body).messages[0]?.content)), new Set(texts));
 });
 
 test('proxy passes the request on with its own key and records the answer', async () => {

@@ -43,22 +43,22 @@ describe('answers equal the recorded ones', () => {
     ...['number as JSON number', 'v1 style textMessage', 'delay as string', 'delay float', 'empty mentioned', 'invalid JSON'].map(
       (name) => `sendText ${name}`,
     ),
-    ...['unknown route', 'GET sendText', 'sendMedia base64 doc without fileName', 'sendMedia data-uri', 'sendMedia bad mediatype'],
+    'unknown route',
+    'GET sendText',
+    'sendMedia base64 doc without fileName',
+    'sendMedia data-uri',
+    'sendMedia bad mediatype',
     'sendMedia loopback url',
-    ...[
-      'webhook/set (no events)',
-      'webhook/set (flat body, v1 style)',
-      'webhook/set (bad event)',
-      'settings/set bad',
-      'settings/set ok',
-      'settings/find',
-    ],
-    ...[
-      'instance/create without key',
-      'instance/create with instance key',
-      'instance/create no integration',
-      'instance/create bad integration',
-    ],
+    'webhook/set (no events)',
+    'webhook/set (flat body, v1 style)',
+    'webhook/set (bad event)',
+    'settings/set bad',
+    'settings/set ok',
+    'settings/find',
+    'instance/create without key',
+    'instance/create with instance key',
+    'instance/create no integration',
+    'instance/create bad integration',
     'fetchInstances by name unknown',
   ];
   for (const label of open) {
@@ -262,7 +262,7 @@ describe('webhooks have the recorded shapes', () => {
     const [echo] = await setting.received('send.message', 1);
     assert.deepEqual([echo, updates[0]].map(shape), recordedOf('baileys-send/sendText ok').map(shape));
     assert.deepEqual(shape(updates[1]), shape(recordedOf('baileys-send/READ ack')[0]));
-    assert.deepEqual(updates.map(({ data }) => (data as Json)['status']).toSorted(), ['DELIVERY_ACK', 'READ']);
+    assert.deepEqual(new Set(updates.map((body) => fields(body)['status'])), new Set(['DELIVERY_ACK', 'READ']));
 
     setting.simulator.fault({ target: 'send', kind: 'error-ack' });
     await setting.post('/message/sendText/wa1', { number: MARIA, text: 'recusada depois' });

@@ -97,7 +97,11 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   };
   const ctx = await open('api');
   const state: Process = { config: ctx.config, context: ctx, stopping: false };
-  const server = await listen(createApp(state, log, (app) => apiRoutes(app, state)), '127.0.0.1', 0);
+  const server = await listen(
+    createApp(state, log, (app) => apiRoutes(app, state)),
+    '127.0.0.1',
+    0,
+  );
   stack.defer(() => server.close());
   const url = `http://127.0.0.1:${server.port}`;
   simulator.setWebhook(`${url}/webhook/evolution`, WEBHOOK_SECRET);
@@ -126,7 +130,12 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
         const found = await check();
         if (found) return found;
         if ((await changed) === null) {
-          throw new Error(`${what} did not come true in ${PATIENCE_MS / 1000} s.\n${(await system.dump()).join('\n')}\n${lines.slice(-25).map((line) => JSON.stringify(line)).join('\n')}`);
+          throw new Error(
+            `${what} did not come true in ${PATIENCE_MS / 1000} s.\n${(await system.dump()).join('\n')}\n${lines
+              .slice(-25)
+              .map((line) => JSON.stringify(line))
+              .join('\n')}`,
+          );
         }
       }
     },
@@ -149,7 +158,11 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   return system;
 }
 
-export function testEnvironment(parts: { databaseUrl: string; redisUrl: string | null; simulator: Pick<Simulator, 'evolutionUrl' | 'anthropicUrl' | 'apiKey'> }): Record<string, string> {
+export function testEnvironment(parts: {
+  databaseUrl: string;
+  redisUrl: string | null;
+  simulator: Pick<Simulator, 'evolutionUrl' | 'anthropicUrl' | 'apiKey'>;
+}): Record<string, string> {
   return {
     ENVIRONMENT: 'test',
     DATABASE_URL: parts.databaseUrl,
