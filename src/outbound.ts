@@ -14,7 +14,7 @@ import { retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho } from './cor
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
 import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './db/sends.ts';
-import type { ClaimedSend, SendRecord, UncertainSend } from './db/sends.ts';
+import type { ClaimedSend, SendClaim, SendRecord, UncertainSend } from './db/sends.ts';
 import type { Evolution } from './whatsapp/client.ts';
 import { parseFoundMessages } from './whatsapp/payload.ts';
 
@@ -42,18 +42,20 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
       ctx.events.sendEnded(claim.message_id, claim.status, claim.reason, claim.kind);
       return { kind: 'next' };
     case 'typing':
-      // Not awaited: Evolution blocks for as long as it shows "typing". If it fails, the message still goes.
-      if (!ctx.breakers.evolution(claim.instance).isOpen()) {
-        ctx.background.run('show typing', () =>
-          whatsapp.sendPresence({ instance: claim.instance, number: claim.jid, presence: 'composing', delayMs: claim.ms }),
-        );
-      }
+      if (!ctx.breakers.evolution(claim.instance).isOpen()) ctx.background.run('read and type', () => readAndType(whatsapp, claim));
       return { kind: 'wait', delayMs: claim.ms };
     case 'look':
       return lookUp(ctx, whatsapp, claim);
     case 'send':
       return send(ctx, whatsapp, claim);
   }
+}
+
+/** What a person does before answering: blue ticks, then "typing". Not awaited by the lane, since Evolution blocks meanwhile; if it fails, the message still goes. */
+async function readAndType(whatsapp: Evolution, claim: Extract<SendClaim, { action: 'typing' }>): Promise<void> {
+  const { instance, jid, read_jid: remoteJid, read_ids: ids } = claim;
+  if (ids.length > 0) await whatsapp.markRead({ instance, messages: ids.map((id) => ({ id, remoteJid, fromMe: false })) });
+  await whatsapp.sendPresence({ instance, number: jid, presence: 'composing', delayMs: claim.ms });
 }
 
 async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Promise<SendStep> {

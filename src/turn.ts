@@ -17,8 +17,8 @@ import { TOOLS } from './tools/all.ts';
 /** `again`: look at this conversation once more after this time. */
 export type TurnEnd = { kind: 'done' } | { kind: 'again'; delayMs: number };
 
-/** How long a worker may be silent before another takes its turn over. */
-const LEASE_MS = 90_000;
+/** How long a worker may be silent before another takes its turn over. Renewed with each look, so the length only matters after a death. */
+const LEASE_MS = 30_000;
 /** How often the worker looks whether its answer is still wanted. A stale answer costs at most so much of the model's time. */
 const LOOK_MS = 700;
 

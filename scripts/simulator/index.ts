@@ -272,7 +272,6 @@ function summary(core: Core, timeoutMs: number): string {
 async function close(core: Core, server: Server, waiting: Set<() => void>): Promise<void> {
   core.clock.close();
   for (const giveUp of waiting) giveUp();
-  for (const end of core.hung) end();
   core.agent.destroy();
   await new Promise<void>((resolve) => {
     server.close(() => resolve());

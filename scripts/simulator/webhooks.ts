@@ -78,7 +78,7 @@ export function emitWebhook(
     event,
     messageId,
     url,
-    headers: {},
+    headers: requestHeaders(core, target),
     body: JSON.stringify(envelope(core, instance, target, event, payload)),
     epoch: core.webhookLog.epoch,
     first: Promise.resolve(null),

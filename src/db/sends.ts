@@ -60,7 +60,16 @@ const claim = z.discriminatedUnion('action', [
   z.object({ action: z.literal('idle') }),
   z.object({ action: z.literal('wait'), until: time.nullable(), reason: z.string(), message_id: z.number() }),
   z.object({ action: z.literal('ended'), status: z.string(), reason: z.string(), message_id: z.number(), kind: z.string() }),
-  z.object({ action: z.literal('typing'), message_id: z.number(), ms: z.number(), until: time, instance: z.string(), jid: z.string() }),
+  z.object({
+    action: z.literal('typing'),
+    message_id: z.number(),
+    ms: z.number(),
+    until: time,
+    instance: z.string(),
+    jid: z.string(),
+    read_jid: z.string(),
+    read_ids: z.array(z.string()),
+  }),
 ]);
 export type SendClaim = z.infer<typeof claim>;
 

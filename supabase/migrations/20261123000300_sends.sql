@@ -43,7 +43,7 @@ $$;
 --   hours, pilot, leaseMs, random 0..1}.
 -- Concurrency: locks the conversation, then the instance: claims of one number queue for a moment.
 -- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason, message_id}
---   | {action: 'typing', ms, ...} show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up
+--   | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up
 --   | {action: 'send', message_id, claim, instance, jid, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
 create function claim_send(p_conversation bigint, p_policy jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
@@ -148,7 +148,10 @@ begin
   if m.typing_ms > 0 and m.typing_until is null then
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'jid', v.jid);
+    -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'jid', v.jid,
+      'read_jid', coalesce((select a.address || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and v.jid like '%@lid' limit 1), v.jid),
+      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
   if not v_reply then

@@ -26,13 +26,16 @@ describe('delivery', () => {
 
   for (const status of [400, 401, 403, 404, 422]) {
     test(`${status} ends an event for good`, async () => {
-      setting.receiver.answer = ({ body }) => (body.event === 'messages.upsert' ? status : 200);
-      const { id } = setting.simulator.inbound({ contactId: setting.maria, text: 'perdida' });
-      await attempts(id, 1);
-      setting.receiver.answer = () => 200;
-      const second = setting.simulator.inbound({ contactId: setting.maria, text: 'outra' });
-      await attempts(second.id, 1);
-      assert.equal(setting.simulator.wire().webhooks.filter(({ messageId }) => messageId === id).length, 1);
+      setting.receiver.answer = ({ body, text }) => {
+        if (body.event !== 'messages.upsert') return 200;
+        return text.includes('perdida') ? status : 500;
+      };
+      const lost = setting.simulator.inbound({ contactId: setting.maria, text: 'perdida' });
+      await attempts(lost.id, 1);
+      // A later event that has been tried three times: the first would have been tried again before.
+      const later = setting.simulator.inbound({ contactId: setting.maria, text: 'outra' });
+      await attempts(later.id, 3);
+      assert.equal(setting.simulator.wire().webhooks.filter(({ messageId }) => messageId === lost.id).length, 1);
     });
   }
 
@@ -189,6 +192,15 @@ describe('sends', () => {
       assert.equal((await setting.post('/message/sendText/wa1', { number: MARIA, text: 'alvo' })).status, 201, 'it hit once');
     });
   }
+
+  test('a reset lets go of hung requests and of what was planned', async () => {
+    setting.simulator.fault({ target: 'send', kind: 'hang', sent: true });
+    const hung = setting.post('/message/sendText/wa1', { number: MARIA, text: 'presa' });
+    await setting.simulator.waitFor((wire) => wire.sends.some(({ outcome }) => outcome === 'unconfirmed'));
+    setting.simulator.reset();
+    await assert.rejects(hung);
+    assert.deepEqual([setting.simulator.sends(), setting.simulator.messages()], [[], []]);
+  });
 
   test('no-ack: nothing is ever confirmed', async () => {
     setting.simulator.fault({ target: 'send', kind: 'no-ack' });
