@@ -70,6 +70,16 @@ export function createEvents(log: Logger, mode: string) {
       log.debug({ reasons }, 'Webhook ignored');
     },
 
+    webhookKept(requestId: string): void {
+      webhooks.inc({ outcome: 'kept' });
+      log.warning({ correlation_id: requestId }, 'Database away: webhook kept in the queue');
+    },
+
+    reconciled(instance: string, missing: number): void {
+      webhooks.inc({ outcome: 'reconciled' }, missing);
+      if (missing > 0) log.warning({ instance, count: missing }, 'Found messages whose webhook never came');
+    },
+
     webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'unavailable', fields: Record<string, unknown>): void {
       webhooks.inc({ outcome: reason });
       log.warning({ reason, ...fields }, 'Webhook refused');

@@ -28,15 +28,12 @@ export function createApp(process: Process, log: Logger, mount: (app: Hono<Env>)
   app.use(
     bodyLimit({
       maxSize: process.config.http.maxWebhookBytes,
-      onError: (c) =>
-        c.json(
-          errorBody(
-            'too_large',
-            `the body is larger than ${Math.round(process.config.http.maxWebhookBytes / 1_048_576)} MB (MAX_WEBHOOK_MB)`,
-            c.get('requestId'),
-          ),
-          413,
-        ),
+      onError: (c) => {
+        const id = c.get('requestId');
+        if (c.req.path.startsWith('/webhook/')) process.context?.events.webhookRefused('too_large', { correlation_id: id });
+        const limit = Math.round(process.config.http.maxWebhookBytes / 1_048_576);
+        return c.json(errorBody('too_large', `the body is larger than ${limit} MB (MAX_WEBHOOK_MB)`, id), 413);
+      },
     }),
   );
   app.route('/', opsRoutes(process) as unknown as Hono<Env>);

@@ -1,10 +1,11 @@
 /** A webhook becomes rows, and then wakes whoever has work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
 import type { Context } from './context.ts';
 import { debounceDelay } from './core/turn.ts';
-import type { RecordedEvent } from './db/inbound.ts';
+import { DatabaseAway } from './db/failures.ts';
+import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
 import { sweepSends } from './db/sends.ts';
 import { parseWebhook, redact } from './whatsapp/payload.ts';
-import { objectAt, stringAt } from './core/json.ts';
+import { stringAt } from './core/json.ts';
 
 export type Webhook = {
   /** Joins everything that comes of this webhook: the turn, the model's calls, the sends. */
@@ -15,8 +16,8 @@ export type Webhook = {
 };
 
 /**
- * Stores what a webhook says. Resolves when it is durable (or when there is nothing to keep); rejects with DatabaseAway when it is not, and then
- * the webhook must not be acknowledged. Any number at once; a webhook that comes again changes nothing.
+ * Stores what a webhook says. Resolves when it is durable (or when there is nothing to keep): in the database, or in the queue `inbound` while the
+ * database is away and the queue is Redis. Rejects with DatabaseAway when it is not, and then the webhook must not be acknowledged. Any number at once; a webhook that comes again changes nothing.
  */
 export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   const events = parseWebhook(webhook.body, webhook.suffix, new Date());
@@ -25,22 +26,42 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
     ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
     return;
   }
-  const { results } = await ctx.inbox.add({
+  const record = {
     requestId: webhook.requestId,
     instance: events[0]?.instance ?? null,
     event: stringAt(webhook.body, 'event') ?? webhook.suffix,
-    raw: redact(objectAt(webhook.body) ?? webhook.body),
+    raw: redact(webhook.body),
     events,
-  });
-  ctx.events.webhookRecorded(webhook.requestId, results);
-  // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
-  for (const result of results) ctx.background.run('wake after webhook', () => wake(ctx, result));
+  };
+  try {
+    await store(ctx, record);
+  } catch (error) {
+    if (!(error instanceof DatabaseAway) || !ctx.queues.survivesDatabase) throw error;
+    // The worker stores it when the database is back; when the queue is away too, this rejects and Evolution comes again.
+    await ctx.queues.keepWebhook(record).catch((cause: unknown) => {
+      throw new DatabaseAway('keep webhook', 'the queue is away too', { cause });
+    });
+    ctx.events.webhookKept(webhook.requestId);
+  }
 }
 
-async function wake(ctx: Context, result: RecordedEvent): Promise<void> {
+/** Records a webhook and wakes who has work. Rejects with DatabaseAway when the database is away; may be repeated. */
+export async function store(ctx: Context, record: WebhookRecord): Promise<void> {
+  const { results } = await ctx.inbox.add(record);
+  ctx.events.webhookRecorded(record.requestId, results);
+  // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
+  for (const [index, result] of results.entries())
+    ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));
+}
+
+async function wake(ctx: Context, result: RecordedEvent, instance: string | null): Promise<void> {
   const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
   if (conversation != null && result.wake)
     await ctx.queues.wakeTurn(conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
-  if (result.wake_sends === true) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+  if (result.wake_sends === true) {
+    for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+    // While the number was away Evolution may have dropped what came in.
+    if (instance !== null) await ctx.queues.wakeReconcile(instance);
+  }
 }

@@ -38,10 +38,12 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
   });
   return {
     async call(request, { signal, timeoutMs }) {
+      // The client's own limit ends with the headers; an answer that stops half way must end too.
+      const late = AbortSignal.timeout(timeoutMs);
       try {
         const message = await client.messages.create(
           { model: request.model, max_tokens: request.maxTokens, system: request.system, tools: request.tools, messages: request.messages },
-          { signal, timeout: timeoutMs },
+          { signal: AbortSignal.any([signal, late]), timeout: timeoutMs },
         );
         const usage: Usage = {
           input: message.usage.input_tokens,
@@ -60,6 +62,11 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
           },
         };
       } catch (error) {
+        if (late.aborted && !signal.aborted)
+          return {
+            ok: false,
+            failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${Math.round(timeoutMs)} ms` },
+          };
         return { ok: false, failure: failureOf(error) };
       }
     },

@@ -10,10 +10,14 @@ import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { BackendFactory, Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import type { WebhookRecord } from './db/inbound.ts';
 import { toError } from './errors.ts';
 import type { Logger } from './log.ts';
 
 export type QueueName = 'turn' | 'send';
+
+/** The one job with content: a webhook that came while the database was away. Or the wish to compare a number with its provider. */
+export type InboundJob = { webhook: WebhookRecord } | { reconcile: string };
 
 export type Queues = {
   /** Wakes the turn of a conversation in `delayMs`; a wake-up that still waits is replaced. Rejects when the queue is away. */
@@ -22,6 +26,14 @@ export type Queues = {
   /** Wakes the lane of a conversation. */
   wakeSend(conversation: number): Promise<void>;
   wakeSendLater(conversation: number, delayMs: number): Promise<void>;
+  /** The queue does not live in the database: it can keep what the database cannot take. */
+  survivesDatabase: boolean;
+  /** Keeps a webhook until a worker has stored it. Rejects when the queue is away. */
+  keepWebhook(record: WebhookRecord): Promise<void>;
+  /** Asks a worker to compare a number's messages with its provider's; one wish at a time for a number. */
+  wakeReconcile(instance: string): Promise<void>;
+  /** As `work`, for the queue `inbound`; one job at a time. A job that throws is repeated for as long as it takes. */
+  workInbound(handle: (job: InboundJob) => Promise<void>): Promise<void>;
   /**
    * Starts the worker of a queue. `handle` may throw: the job is repeated with a growing wait. It may be called for one conversation twice at once.
    */
@@ -45,15 +57,19 @@ const JOB_OPTIONS = {
   backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
 } as const;
 
+/** The database may be away for long; 5 s are a fair time to look again. */
+const INBOUND_OPTIONS = { removeOnComplete: true, attempts: 1_000_000, backoff: { type: 'fixed', delay: 5_000 } } as const;
+
 /** Opens the queues; the store must answer. Rejects when it does not. */
 export async function openQueues(store: QueueStore, log: Logger): Promise<Queues> {
   const link = store.kind === 'redis' ? redisLink(store.url, log) : postgresLink(store.url, log);
   const turn = link.queue('turn');
   const send = link.queue('send');
+  const inbound = link.queue('inbound');
+  const all = [turn, send, inbound];
   const workers: Worker[] = [];
   const onError = throttled((error) => log.warning({ error }, 'Queue unavailable'));
-  turn.on('error', onError);
-  send.on('error', onError);
+  for (const queue of all) queue.on('error', onError);
 
   async function wake(queue: Queue, which: 'now' | 'later', conversation: number, delayMs: number): Promise<void> {
     const id = `${which}-${conversation}`;
@@ -69,8 +85,25 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     wakeTurnLater: (conversation, delayMs) => wake(turn, 'later', conversation, delayMs),
     wakeSend: (conversation) => wake(send, 'now', conversation, 0),
     wakeSendLater: (conversation, delayMs) => wake(send, 'later', conversation, delayMs),
+    survivesDatabase: store.kind === 'redis',
+    async keepWebhook(record) {
+      await inbound.add('webhook', { webhook: record }, { ...INBOUND_OPTIONS, jobId: record.requestId });
+    },
+    async wakeReconcile(instance) {
+      await inbound.add(
+        'reconcile',
+        { reconcile: instance },
+        { ...JOB_OPTIONS, deduplication: { id: `reconcile-${Buffer.from(instance).toString('hex')}` } },
+      );
+    },
+    async workInbound(handle) {
+      const worker = link.worker('inbound', async (job: Job<InboundJob>) => handle(job.data), 1);
+      worker.on('error', onError);
+      workers.push(worker);
+      await worker.waitUntilReady();
+    },
     async work(name, concurrency, handle) {
-      const worker = link.worker(name, async (job) => handle(job.data.conversation), concurrency);
+      const worker = link.worker(name, async (job: Job<{ conversation: number }>) => handle(job.data.conversation), concurrency);
       worker.on('error', onError);
       worker.on('failed', (job, error) =>
         log.warning(
@@ -94,12 +127,12 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     async [Symbol.asyncDispose]() {
       // Forced: what is still active is given back by its lock running out, and the claims in SQL know nothing of jobs anyway.
       await Promise.allSettled(workers.map((worker) => worker.close(true)));
-      await Promise.allSettled([turn.close(), send.close()]);
+      await Promise.allSettled(all.map((queue) => queue.close()));
       await link.close();
     },
   };
   try {
-    await Promise.all([turn.waitUntilReady(), send.waitUntilReady()]);
+    await Promise.all(all.map((queue) => queue.waitUntilReady()));
     return queues;
   } catch (error) {
     await queues[Symbol.asyncDispose]();
@@ -107,10 +140,9 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
   }
 }
 
-type ConversationJob = Job<{ conversation: number }>;
 type Link = {
   queue(name: string): Queue;
-  worker(name: string, handle: (job: ConversationJob) => Promise<void>, concurrency: number): Worker;
+  worker(name: string, handle: (job: Job) => Promise<void>, concurrency: number): Worker;
   ping(): Promise<void>;
   close(): Promise<void>;
 };
@@ -129,8 +161,7 @@ function redisLink(url: string, log: Logger): Link {
   ready.catch(() => {});
   return {
     queue: (name) => new Queue(name, { connection: producer }),
-    worker: (name, handle, concurrency) =>
-      new Worker(name, handle as (job: Job) => Promise<void>, { connection: consumer, concurrency, ...WORKER_OPTIONS }),
+    worker: (name, handle, concurrency) => new Worker(name, handle, { connection: consumer, concurrency, ...WORKER_OPTIONS }),
     async ping() {
       await producer.ping();
     },
@@ -157,8 +188,7 @@ function postgresLink(url: string, log: Logger): Link {
   const connection = pool as unknown as { host: string }; // BullMQ types the connection of the Redis backend here
   return {
     queue: (name) => new Queue(name, { connection }, factory as never),
-    worker: (name, handle, concurrency) =>
-      new Worker(name, handle as (job: Job) => Promise<void>, { connection, concurrency, ...WORKER_OPTIONS }, factory as never),
+    worker: (name, handle, concurrency) => new Worker(name, handle, { connection, concurrency, ...WORKER_OPTIONS }, factory as never),
     async ping() {
       await pool.query('select 1');
     },

@@ -8,8 +8,8 @@ import type { AgentOutcome } from './agent.ts';
 import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
 import { buildPrompt } from './core/prompt.ts';
-import { decideTurn, FALLBACK_TEXT, turnRetryDelay } from './core/turn.ts';
-import { DatabaseAway } from './db/failures.ts';
+import { debounceDelay, decideTurn, FALLBACK_TEXT, turnRetryDelay } from './core/turn.ts';
+import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
 import type { Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
 import { TOOLS } from './tools/all.ts';
@@ -21,6 +21,8 @@ export type TurnEnd = { kind: 'done' } | { kind: 'again'; delayMs: number };
 const LEASE_MS = 30_000;
 /** How often the worker looks whether its answer is still wanted. A stale answer costs at most so much of the model's time. */
 const LOOK_MS = 700;
+/** How soon a conversation that another worker is answering is looked at again. */
+const BUSY_LOOK_MS = 3_000;
 
 /**
  * Runs the turn that a conversation is waiting for, if any. `signal` aborts at shutdown: the turn is given back at once.
@@ -33,7 +35,8 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'paused': // the messages wait for the resume; the sweep finds them then
       return { kind: 'done' };
     case 'busy':
-      return { kind: 'again', delayMs: Math.max(1_000, claim.until.getTime() - Date.now()) };
+      // Not only when the lease runs out: a message that came too late for this turn waits for its end.
+      return { kind: 'again', delayMs: BUSY_LOOK_MS };
     case 'claimed':
       break;
   }
@@ -87,7 +90,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
         turnTimeoutMs: claude.turnTimeoutSeconds * 1000,
       },
       model,
-      fallbackModel: claude.complexModel,
+      fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
       prompt: buildPrompt({
         agent,
         company: ctx.config.app.company,
@@ -126,6 +129,9 @@ function watch(ctx: Context, claim: TurnClaim, wanted: AbortController): { stop(
   return { stop: () => stopped.abort() };
 }
 
+/** Such a turn does not count as superseded by the contact; complete_turn knows the word. */
+const SHUTDOWN = 'shutdown';
+
 async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): Promise<TurnEnd> {
   for (const call of outcome.modelCalls) ctx.events.modelUsed(call);
   const record = { model: outcome.model, model_calls: outcome.modelCalls, tool_calls: outcome.toolCalls, transcript: outcome.transcript };
@@ -142,7 +148,7 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
       });
     }
     case 'aborted':
-      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? 'shutdown' : 'the answer was not wanted any more' });
+      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'the answer was not wanted any more' });
     case 'failed':
       if (outcome.retryable) return finish(ctx, claim, { ...record, kind: 'failed', reason: outcome.reason });
       return finish(ctx, claim, {
@@ -165,17 +171,34 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
   });
   switch (completion.outcome) {
     case 'committed':
-      if ((completion.parts ?? 0) > 0) ctx.background.run('wake sends', () => ctx.queues.wakeSend(claim.conversation_id));
-      return { kind: 'done' };
+      if ((completion.parts ?? 0) > 0) wakeSends(ctx, claim);
+      // It came during this turn and did not supersede it; its own wake-up may have found this turn in its way.
+      return lookAgain(completion, (first) => debounceDelay(first, new Date(), ctx.config.turn));
     case 'superseded':
-      // The webhook that brought the newer message has its wake-up waiting; after a pause, a takeover or a shutdown somebody must look again.
-      return result.kind === 'aborted' ? { kind: 'again', delayMs: ctx.config.turn.debounceMs } : { kind: 'done' };
+      // The webhook that brought the newer message has its wake-up waiting. After a pause, a takeover or a lost wake-up somebody must look again,
+      // but not before every debounce is over, or a burst that still goes on would be cut; after a shutdown at once.
+      return lookAgain(completion, (first) =>
+        result.reason === SHUTDOWN ? 0 : Math.max(0, first.getTime() + ctx.config.turn.debounceMaxMs - Date.now()),
+      );
     case 'failed':
       return { kind: 'again', delayMs: turnRetryDelay(completion.failed_in_row ?? 1, ctx.random()) };
     case 'suppressed':
-    case 'lost': // another worker has it, or an earlier try of this very commit took effect
+      return { kind: 'done' };
+    case 'lost':
+      // Another worker has it, or an earlier try of this very commit took effect and nobody has woken its sends yet.
+      wakeSends(ctx, claim);
       return { kind: 'done' };
   }
+}
+
+function wakeSends(ctx: Context, claim: TurnClaim): void {
+  ctx.background.run('wake sends', () => ctx.queues.wakeSend(claim.conversation_id));
+}
+
+/** `delayMs` gets the time since which something has been unanswered. */
+function lookAgain(completion: TurnCompletion, delayMs: (firstPendingAt: Date) => number): TurnEnd {
+  const first = completion.first_pending_at;
+  return first == null ? { kind: 'done' } : { kind: 'again', delayMs: delayMs(first) };
 }
 
 /** Waits between the tries of a commit, in milliseconds: an answer that has been paid for survives a short absence of the database. */
@@ -186,7 +209,8 @@ async function commit(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
     try {
       return await completeTurn(ctx.db, claim, result);
     } catch (error) {
-      if (!(error instanceof DatabaseAway)) throw error;
+      // 40P01: this commit and the merge of two contacts waited for each other, and Postgres ended this one; nothing of it happened.
+      if (!(error instanceof DatabaseAway) && !(error instanceof DatabaseRefused && error.code === '40P01')) throw error;
       await delay(waitMs);
     }
   }

@@ -1,5 +1,7 @@
 /** RUN_MODE=worker: runs turns and sends. Wiring only; the work is in turn.ts and outbound.ts. */
 import type { Context } from './context.ts';
+import { reconcile } from './crons/reconcile-inbox.ts';
+import { store } from './inbound.ts';
 import { sendNext } from './outbound.ts';
 import { runTurn } from './turn.ts';
 
@@ -19,6 +21,10 @@ export async function startWorker(ctx: Context): Promise<Running> {
     let step = await sendNext(ctx, conversation);
     while (step.kind === 'next') step = await sendNext(ctx, conversation);
     if (step.kind === 'wait') await ctx.queues.wakeSendLater(conversation, step.delayMs);
+  });
+  await ctx.queues.workInbound(async (job) => {
+    if ('webhook' in job) await store(ctx, job.webhook);
+    else await reconcile(ctx, job.reconcile);
   });
   ctx.log.always({ concurrency: ctx.config.workerConcurrency, queue: ctx.config.queue.kind }, 'Worker started');
   return {

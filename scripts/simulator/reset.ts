@@ -6,7 +6,7 @@ import { clearWebhookLog } from './webhooks.ts';
 /** Forgets messages, wire, faults, script, prompt cache, planned acks and retries. Webhooks and instances stay. */
 export function resetCore(core: Core, keep: string[]): void {
   core.clock.clear();
-  
+  for (const end of core.hung) end();
   core.faults.clear();
   core.world.clear(keep.includes('contacts'));
   for (const list of Object.values(core.wire)) list.length = 0;

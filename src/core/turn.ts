@@ -63,7 +63,7 @@ const TOO_LONG_TEXT =
 
 /** Objections, anger and haggling deserve the better model; so does a long talk. */
 const DIFFICULT =
-  /\b(caro|desconto|negocia\w*|cancelar|reembolso|reclama\w*|procon|advogado|absurdo|p[eé]ssim\w*|horr[ií]vel|decepciona\w*|nunca mais|engana\w*|golpe|concorr\w+|n[ãa]o (funciona|concordo|aceito))(?![\p{L}])/iu;
+  /(?<!\p{L})(car[oa]s?|descontos?|negocia\p{L}*|cancel(ar|a|e|ei|amento)|reembols\p{L}*|reclama\p{L}*|procon|advogad[oa]|absurd[oa]|p[eé]ssim\p{L}*|horr[ií]vel|decepcion\p{L}*|nunca mais|engana\p{L}*|golpe|concorr\p{L}+|n[ãa]o (funciona|concordo|aceito))(?!\p{L})/iu;
 const LONG_TALK_MESSAGES = 10;
 
 function needsComplexModel(turn: TurnSnapshot): boolean {
@@ -84,8 +84,12 @@ export function debounceDelay(firstPendingAt: Date, now: Date, settings: Debounc
   return Math.max(0, Math.min(settings.debounceMs, cap));
 }
 
-/** Milliseconds before a failed turn is tried again: 2 s, 8 s, 32 s, with up to a quarter of jitter. All tries fit into 120 s. */
+/**
+ * Milliseconds before a failed turn is tried again: 2 s, 8 s, with up to a quarter of jitter, so that three calls that each hang for 30 s fit into
+ * 120 s. After the last failure a person is called at once.
+ */
 export function turnRetryDelay(failedInRow: number, random: number): number {
-  const base = 2_000 * 4 ** Math.min(3, Math.max(0, failedInRow - 1));
+  if (failedInRow >= MAX_FAILED_TURNS) return 0;
+  const base = 2_000 * 4 ** Math.max(0, failedInRow - 1);
   return Math.round(base * (1 + random / 4));
 }

@@ -2,6 +2,7 @@
  * The one door to the database: `call` runs one SQL function of supabase/migrations and returns its JSON. Two ways through it,
  * node-postgres and supabase-js, behave alike and are run by the same tests.
  */
+import { createHash } from 'node:crypto';
 import { createClient } from '@supabase/supabase-js';
 import pg from 'pg';
 import { DatabaseAway, DatabaseRefused } from './failures.ts';
@@ -38,7 +39,7 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
       try {
         const { rows } = await pool.query({
           // A name lets the connection keep the plan: the parse is done once.
-          name: `${name}(${given.map(([key]) => key).join(',')})`,
+          name: statementName(name, given.map(([key]) => key)),
           text: `select public.${identifier(name)}(${list}) as result`,
           values: given.map(([, value]) => (typeof value === 'object' && value !== null ? JSON.stringify(value) : value)),
         });
@@ -59,13 +60,23 @@ export function openSupabase(url: string, serviceKey: string): Door {
   return {
     async call(name, args) {
       const { data, error, status } = await client.rpc(name, args);
-      if (error) throw error.code && status < 500 ? new DatabaseRefused(name, error.code, error.message) : failure(name, error);
-      return data as unknown;
+      if (!error) return data as unknown;
+      // PostgREST's own codes (PGRST202: no such function), and a gateway that refuses the key without any code.
+      if (/^PGRST/.test(error.code) && status < 500) throw new DatabaseRefused(name, error.code, error.message);
+      if (status === 401 && !error.code) throw new DatabaseRefused(name, '401', error.message);
+      throw failure(name, error);
     },
     async close() {
       await client.removeAllChannels();
     },
   };
+}
+
+/** Postgres cuts the names of prepared statements at 63 bytes, so two long ones could be taken for each other (and pg complains on the console). */
+function statementName(name: string, args: string[]): string {
+  const full = `${name}(${args.join(',')})`;
+  if (full.length <= 63) return full;
+  return `${name.slice(0, 40)}:${createHash('sha256').update(full).digest('hex').slice(0, 16)}`;
 }
 
 function identifier(name: string): string {

@@ -11,7 +11,8 @@ import { webhookAuth } from './webhook-auth.ts';
 /** Answers 200 only when the event is durable; 503 lets Evolution come again; 400 and 401 make it drop the event for good. */
 export function evolutionRoutes(app: Hono<Env>, process: Process): void {
   const allowed = webhookAuth(secretsOf(process.config));
-  app.post('/webhook/evolution/:suffix?', async (c) => {
+  // Evolution glues the suffix on: an address that was given with a slash at its end gets `//messages-upsert`, and a 404 would drop the event.
+  app.on('POST', ['/webhook/evolution', '/webhook/evolution/*'], async (c) => {
     const id = c.get('requestId');
     const { context } = process;
     if (!(await allowed(c.req.header('authorization')))) {
@@ -27,7 +28,7 @@ export function evolutionRoutes(app: Hono<Env>, process: Process): void {
     }
     if (context === null) throw new HTTPException(503, { message: 'starting; try again' });
     try {
-      await receive(context, { requestId: id, body, suffix: c.req.param('suffix') ?? null });
+      await receive(context, { requestId: id, body, suffix: suffixOf(c.req.path) });
     } catch (error) {
       if (!(error instanceof DatabaseAway)) throw error;
       context.events.webhookRefused('unavailable', { correlation_id: id, error });
@@ -35,6 +36,10 @@ export function evolutionRoutes(app: Hono<Env>, process: Process): void {
     }
     return c.json({ status: 'ok' });
   });
+}
+
+function suffixOf(path: string): string | null {
+  return /^\/webhook\/evolution\/+([^/]+)\/*$/.exec(path)?.[1] ?? null;
 }
 
 function secretsOf({ webhook }: Config): string[] {

@@ -82,7 +82,7 @@ create table contact_addresses (
   instance_id  bigint not null references instances (id),
   contact_id   bigint not null references contacts (id),
   kind         text not null check (kind in ('pn', 'lid')),
-  address      text not null check (address ~ '^[0-9]{5,20}$'),
+  address      text not null check (address ~ '^[0-9]{1,20}$'),
   created_at   timestamptz not null default now()
 );
 create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';

@@ -26,8 +26,9 @@ begin
   end if;
   update instances set name = p_name where provider_id = p_provider_id returning * into v;
   if found then return v; end if;
-  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing returning * into v;
-  if not found then select * into v from instances where name = p_name; end if;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict do nothing returning * into v;
+  -- somebody else wrote this name or this id meanwhile: look again
+  if not found then return ensure_instance(p_name, p_provider_id); end if;
   return v;
 end $$;
 
@@ -56,7 +57,9 @@ begin
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
       takeover_since = coalesce(takeover_since, v_from.takeover_since), takeover_until = greatest(takeover_until, v_from.takeover_until),
-      controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end
+      controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
+      escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
+      mode = case when mode = 'auto' then v_from.mode else mode end
       where id = v_into.id;
     update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
       and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
@@ -76,7 +79,8 @@ end $$;
 
 -- ensure_contact: the person behind an address pair, made or merged as needed.
 -- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one); p_name shown when new.
--- Concurrency: any number of callers; the unique keys of contact_addresses decide a race. Result: contact id.
+-- Concurrency: any number of callers; the unique keys of contact_addresses decide a race. Result: contact id, which no other transaction
+--   merges away before this one ends.
 create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text) returns bigint language plpgsql as $$
 declare
   v_pn bigint;
@@ -108,7 +112,9 @@ begin
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
       select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
     end if;
-    exit when v_taken = v_id;
+    -- a merge that is under way takes this contact away: wait for it, and look again
+    perform 1 from contacts where id = v_id and merged_into is null for key share;
+    exit when found and v_taken = v_id;
     -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
     delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
   end loop;
@@ -130,20 +136,29 @@ begin
   return v;
 end $$;
 
+-- lock_provider_id: until the end of the transaction, nobody else stores a message of this id, or news about it that came too early. Without
+-- it the news of one transaction and the message of another would miss each other, as neither sees what is not committed.
+create function lock_provider_id(p_instance_id bigint, p_provider_id text) returns void language sql as
+$$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $$;
+
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are applied.
 -- Guarantee: idempotent; a status never moves back. When the echo came first and was taken for a person's words, that copy goes
---   and the takeover that it started ends.
+--   and the takeover that it started ends, unless a person has typed since.
+-- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we heard of it: by then it
+--   was on the wire, so the slot in the caps counts from there.
 -- Concurrency: the caller holds the conversation's lock.
-create function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz) returns void language plpgsql as $$
-declare v messages; v_copy messages; v_early early_updates;
+create function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz, p_now timestamptz) returns void language plpgsql as $$
+declare v messages; v_copy messages;
 begin
   select * into v from messages where id = p_message for update;
+  perform lock_provider_id(v.instance_id, p_provider_id);
   if v.provider_id is null and p_provider_id is not null then
     select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
     if found and v_copy.author = 'human' then
       delete from messages where id = v_copy.id;
-      update conversations set takeover_since = null, takeover_until = null
-        where id = v.conversation_id and takeover_since is not distinct from v_copy.created_at;
+      update conversations c set takeover_since = null, takeover_until = null
+        where c.id = v_copy.conversation_id and c.takeover_since = v_copy.created_at
+          and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= v_copy.created_at);
     elsif found then
       return; -- this id belongs to another of our rows: a wrong match, leave both
     end if;
@@ -151,11 +166,9 @@ begin
   end if;
   if v.status in ('sending', 'uncertain') then
     update messages set status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
-      provider_at = p_at, slot_at = greatest(slot_at, p_at) where id = v.id;
+      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
   end if;
-  for v_early in delete from early_updates where instance_id = v.instance_id and provider_id = p_provider_id returning * loop
-    perform apply_update(v.instance_id, v_early.event, p_at);
-  end loop;
+  perform apply_early(v.instance_id, p_provider_id, p_at);
 end $$;
 
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
@@ -170,6 +183,10 @@ declare
   v_new text := p_event ->> 'status';
 begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+  if not found then
+    perform lock_provider_id(p_instance_id, p_event ->> 'providerId');
+    select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+  end if;
   if not found then
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
       select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
@@ -208,6 +225,18 @@ begin
   return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', v.direction = 'in' and v.status = 'received');
 end $$;
 
+-- apply_early: the news about a message that came before it, in the order in which they came. The caller holds lock_provider_id.
+create function apply_early(p_instance_id bigint, p_provider_id text, p_now timestamptz) returns void language plpgsql as $$
+declare v_event jsonb;
+begin
+  for v_event in
+    with gone as (delete from early_updates where instance_id = p_instance_id and provider_id = p_provider_id returning id, event)
+    select event from gone order by id
+  loop
+    perform apply_update(p_instance_id, v_event, p_now);
+  end loop;
+end $$;
+
 -- record_message: one message or reaction of a direct chat, of the contact, of ourselves (an echo), or of a person on the phone.
 -- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. Words that we did not write pause the agent in this
 --   conversation for takeoverMinutes after they were typed, sliding, at most takeoverCapMinutes after the first.
@@ -226,7 +255,6 @@ declare
   v_known messages;
   v_id bigint;
   v_first timestamptz;
-  v_early early_updates;
   v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
   v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
 begin
@@ -235,7 +263,7 @@ begin
     select min(created_at) into v_first from messages where conversation_id = v_known.conversation_id and direction = 'in' and status = 'received';
     if v_from_me and v_known.author in ('agent', 'system') then
       perform 1 from conversations where id = v_known.conversation_id for update;
-      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at);
+      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'wake', false);
     end if;
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
@@ -253,11 +281,12 @@ begin
         and claimed_at <= v_sent_at + interval '5 minutes'
       order by id limit 1;
     if found then
-      perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at);
+      perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'wake', false, 'wake_send', true);
     end if;
   end if;
 
+  perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
@@ -287,13 +316,12 @@ begin
         takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, (case when takeover_until > v_now then takeover_since else v_now end) + v_cap))
         where id = v_conversation.id;
     end if;
+    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
     return jsonb_build_object('outcome', 'takeover', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
   update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
-  for v_early in delete from early_updates where instance_id = p_instance.id and provider_id = p_event ->> 'providerId' returning * loop
-    perform apply_update(p_instance.id, v_early.event, p_now);
-  end loop;
+  perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
   return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
     'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));

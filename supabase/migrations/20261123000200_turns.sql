@@ -151,8 +151,9 @@ begin
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd)
     select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.cost_usd
     from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
-      cache_read_tokens int, cache_write_tokens int, cost_usd numeric);
-  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = p_result -> 'transcript',
+      cache_read_tokens int, cache_write_tokens int, cost_usd numeric)
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
+  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
       input_tokens = s.i, output_tokens = s.o, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c
     from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(cache_read_tokens), 0) r,
       coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c from model_calls where turn_id = p_turn) s

@@ -2,13 +2,13 @@
 
 -- free_at: when a cap has room for one more send, or null when it has room now.
 -- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on the wire, and rows
---   that may still be on their way count as now.
+--   that may still be on their way (sending, also after the lease; uncertain, while it is looked up) count as now.
 -- Concurrency: the caller holds the instance's lock. Arguments: p_proactive true counts what nobody asked for, false counts replies.
 create function free_at(p_instance bigint, p_proactive boolean, p_window interval, p_cap int, p_now timestamptz) returns timestamptz language sql stable as $$
   select case when count(*) >= p_cap then
       case when p_cap = 0 then p_now + p_window else (array_agg(at order by at desc))[p_cap] + p_window end
     end
-  from (select case when status in ('sending', 'uncertain') and lease_until > p_now then greatest(slot_at, p_now) else slot_at end as at
+  from (select case when status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven') then greatest(slot_at, p_now) else slot_at end as at
     from messages
     where instance_id = p_instance and slot_at > p_now - p_window and (kind not in ('reply', 'handoff')) = p_proactive) slots
 $$;
@@ -28,10 +28,10 @@ create function end_send(p_message bigint, p_status text, p_reason text) returns
   update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null where id = p_message and status = 'queued'
 $$;
 
--- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt.
+-- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt. A deadline before that is looked at when it comes.
 create function hold_send(p_message bigint, p_reason text, p_until timestamptz) returns jsonb language sql as $$
-  update messages set reason = p_reason, goes_at = p_until, due_at = p_until where id = p_message
-  returning jsonb_build_object('action', 'wait', 'until', p_until, 'reason', p_reason, 'message_id', p_message)
+  update messages set reason = p_reason, goes_at = p_until, due_at = least(p_until, expires_at) where id = p_message
+  returning jsonb_build_object('action', 'wait', 'until', due_at, 'reason', p_reason, 'message_id', p_message)
 $$;
 
 -- claim_send: takes the next message of a conversation's lane, or says why not.
@@ -73,6 +73,8 @@ begin
     if m.due_at > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
+    -- nobody else looks meanwhile, so that each look counts once; longer than the call may take
+    update messages set due_at = v_now + interval '20 seconds' where id = m.id;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
       'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id);
   end if;
@@ -118,6 +120,8 @@ begin
     perform end_send(m.id, 'cancelled', v_text);
     return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
   end if;
+  -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
+  if v_text = 'takeover' and not v_reply and m.kind <> 'manual' then return hold_send(m.id, 'takeover', v.takeover_until); end if;
   if v_reply and m.turn_id is null then
     perform end_send(m.id, 'blocked', 'reply_proof');
     return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
@@ -187,7 +191,10 @@ begin
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
   if v_kind = 'sent' then
-    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now);
+    -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives it back
+    update messages set provider_id = null, status = 'uncertain', reason = 'unproven', delivered_at = null, read_at = null
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system');
+    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
   elsif m.status not in ('sending', 'uncertain') then
     return jsonb_build_object('outcome', 'stale', 'status', m.status);
   elsif v_kind = 'uncertain' then
@@ -200,9 +207,11 @@ begin
       where id = m.id;
   else
     update messages set status = 'failed', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null where id = m.id;
-    -- the rest of an answer without its beginning would be nonsense
-    update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
-    perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_outcome ->> 'class', false, v_now) from conversations where id = m.conversation_id and m.kind in ('reply', 'handoff');
+    -- the rest of an answer without its beginning would be nonsense; without its reaction it is whole
+    if m.type <> 'reaction' then
+      update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+      perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_outcome ->> 'class', false, v_now) from conversations where id = m.conversation_id and m.kind in ('reply', 'handoff');
+    end if;
   end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status);
@@ -220,9 +229,9 @@ begin
   select * into m from messages where id = p_message for update;
   if m.status = 'uncertain' and m.claim = p_claim then
     if p_provider_id is not null then
-      perform settle_sent(m.id, p_provider_id, v_now);
+      perform settle_sent(m.id, p_provider_id, v_now, v_now);
     else
-      update messages set looks = looks + 1, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
+      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
         reason = case when looks + 1 >= p_max_looks then 'unproven' else reason end where id = m.id returning * into m;
       if m.reason = 'unproven' then
         perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, v_now);

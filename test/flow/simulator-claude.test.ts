@@ -198,7 +198,7 @@ describe('faults', () => {
     });
   }
 
-  test('hang ends when the client leaves', async () => {
+  test('hang ends when the client leaves', { timeout: 10_000 }, async () => {
     simulator.fault({ target: 'claude', kind: 'hang' });
     const leaving = new AbortController();
     const request = client.messages.create({ model: MODEL, max_tokens: 10, messages: [user('oi')] }, { signal: leaving.signal });

@@ -95,7 +95,7 @@ test('files of messages are served to the page, and nothing outside its folder',
   assert.equal(outside.status, 404);
 });
 
-test('close ends hung requests, event streams, planned retries and waits', async () => {
+test('close ends hung requests, event streams, planned retries and waits', { timeout: 10_000 }, async () => {
   const simulator = await startSimulator({ webhook: { url: 'http://127.0.0.1:1/nobody' } });
   const contact = simulator.addContact({ name: 'Ana' });
   simulator.inbound({ contactId: contact.id, text: 'Oi' });

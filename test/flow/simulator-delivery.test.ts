@@ -193,7 +193,7 @@ describe('sends', () => {
     });
   }
 
-  test('a reset lets go of hung requests and of what was planned', async () => {
+  test('a reset lets go of hung requests and of what was planned', { timeout: 10_000 }, async () => {
     setting.simulator.fault({ target: 'send', kind: 'hang', sent: true });
     const hung = setting.post('/message/sendText/wa1', { number: MARIA, text: 'presa' });
     await setting.simulator.waitFor((wire) => wire.sends.some(({ outcome }) => outcome === 'unconfirmed'));

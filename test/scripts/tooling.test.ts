@@ -16,6 +16,7 @@ import { lockHolder, releaseLock, takeLock } from '../../scripts/lib/lock.ts';
 import { freePort, portNear, portTaken } from '../../scripts/lib/ports.ts';
 import { startRedis } from '../../scripts/lib/redis.ts';
 import { projectRoot } from '../../scripts/lib/tools.ts';
+import { emptyDatabase, testDatabase } from '../support/database.ts';
 
 const run = promisify(execFile);
 
@@ -105,6 +106,21 @@ test('postgres: a stale postmaster.pid with the number of a foreign process is n
   const second = await startPostgres({ dataDir, durable: false });
   cleanup.defer(() => second.stop());
   assert.deepEqual(await query(second.url, 'select 1 as one'), [{ one: 1 }]);
+});
+
+test('database: each test gets a migrated one of its own, or an empty one, and it is gone afterwards', async () => {
+  const tables = `select count(*)::int as n from pg_tables where schemaname = 'public'`;
+  const [first, second, empty] = await Promise.all([testDatabase(), testDatabase(), emptyDatabase()]);
+  assert.notEqual(first.url, second.url);
+  await query(first.url, 'create table only_here ()');
+  const migrated = ((await query(second.url, tables)) as { n: number }[])[0]?.n ?? 0;
+  assert.ok(migrated > 0);
+  assert.deepEqual(await query(first.url, tables), [{ n: migrated + 1 }]);
+  assert.deepEqual(await query(empty.url, tables), [{ n: 0 }]);
+
+  await Promise.all([first.close(), second.close(), empty.close()]);
+  await first.close();
+  await assert.rejects(query(first.url, 'select 1'), /does not exist/);
 });
 
 test('redis: answers, flushes, restarts empty or with its data, and refuses a taken port', async () => {

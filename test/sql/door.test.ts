@@ -1,0 +1,349 @@
+/** The two doors behave alike: one suite over node-postgres and over supabase-js with a PostgREST look-alike, and the same calls compared. */
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import type { TestContext } from 'node:test';
+import pg from 'pg';
+import type { InboundEvent } from '../../src/core/inbound.ts';
+import { defaultAgent } from '../../src/core/default-agent.ts';
+import { openPostgres, openSupabase } from '../../src/db/door.ts';
+import type { Door } from '../../src/db/door.ts';
+import { DatabaseAway, DatabaseRefused } from '../../src/db/failures.ts';
+import { recordInbound } from '../../src/db/inbound.ts';
+import * as operations from '../../src/db/operations.ts';
+import * as sends from '../../src/db/sends.ts';
+import * as turns from '../../src/db/turns.ts';
+import { testDatabase } from '../support/database.ts';
+import { startRestBridge } from '../support/rest-bridge.ts';
+import type { RestBridge } from '../support/rest-bridge.ts';
+
+type Opened = { door: Door; url: string; bridge: RestBridge | null };
+type Hooks = Pick<TestContext, 'after'>;
+
+const KINDS = ['postgres', 'supabase'] as const;
+const POLICY: sends.SendPolicy = {
+  allowlist: null,
+  capHour: 20,
+  capDay: 100,
+  replyCapHour: 1000,
+  contactCapHour: 3,
+  paceMinSeconds: 0,
+  paceMaxSeconds: 0,
+  hours: null,
+  pilot: false,
+  leaseMs: 30_000,
+};
+
+async function open(t: Hooks, kind: (typeof KINDS)[number]): Promise<Opened> {
+  const { url } = await testDatabase(t);
+  const bridge = kind === 'supabase' ? await startRestBridge(t, url) : null;
+  const door = bridge === null ? openPostgres(url) : openSupabase(bridge.url, bridge.serviceKey);
+  t.after(() => door.close());
+  return { door, url, bridge };
+}
+
+/** Names of the SQL functions that src/db calls, with the names of the arguments that stand beside them. */
+async function callsInSource(): Promise<Map<string, string[]>> {
+  const folder = new URL('../../src/db/', import.meta.url);
+  const calls = new Map<string, string[]>();
+  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.ts'))) {
+    const source = await readFile(new URL(file, folder), 'utf8');
+    for (const [, name = '', args = ''] of source.matchAll(/\.call\(\s*'(\w+)',\s*(\{[^;]*?\})\s*,?\s*\)/g)) {
+      calls.set(name, [...args.matchAll(/\b(p_\w+)\b/g)].map(([, arg = '']) => arg));
+    }
+  }
+  return calls;
+}
+
+for (const kind of KINDS) {
+  describe(`D1 the door through ${kind}`, () => {
+    const hooks: (() => Promise<void>)[] = [];
+    const printed: unknown[][] = [];
+    const realError = console.error;
+    let opened: Opened;
+    let db: Door;
+    const called = new Set<string>();
+
+    before(async () => {
+      // A library that complains on the console breaks the JSON log.
+      console.error = (...words: unknown[]) => void printed.push(words);
+      opened = await open({ after: (hook) => void hooks.unshift(hook as () => Promise<void>) }, kind);
+      db = {
+        call: (name, args) => {
+          called.add(name);
+          return opened.door.call(name, args);
+        },
+        close: () => opened.door.close(),
+      };
+    });
+    after(async () => {
+      console.error = realError;
+      for (const hook of hooks) await hook();
+    });
+
+    test('setup, a message in, a turn, its answer out: dates, numbers, nulls and nested JSON survive', async () => {
+      assert.deepEqual(await operations.ensureSetup(db, { instance: 'julia-dev', agent: defaultAgent }), { project_ref: null });
+      const sentAt = new Date(Date.now() - 5_000);
+      const words = 'Olá "João"\n\\ 😀 é 100% $1 \'{}\' -- null';
+      const [recorded] = await recordInbound(
+        db,
+        [{ requestId: 'req-1', instance: 'julia-dev', event: 'messages.upsert', raw: { deep: [1, null, { a: 'ç' }] }, events: [message('A1', words, sentAt)] }],
+        { takeoverMinutes: 30, takeoverCapMinutes: 240 },
+      );
+      const result = recorded?.results[0];
+      assert.equal(result?.outcome, 'stored');
+      assert.ok(result.first_pending_at instanceof Date && result.inbound_at instanceof Date);
+      const conversation = result.conversation_id ?? 0;
+
+      assert.deepEqual(await turns.sweepTurns(db, 0, 10), [conversation]);
+      assert.deepEqual(await turns.sweepTurns(db, 3_600_000, 10), []);
+      const claim = await turns.claimTurn(db, conversation, 'test', 90_000);
+      assert.equal(claim.state, 'claimed');
+      if (claim.state !== 'claimed') return;
+      assert.equal(claim.pending[0]?.text, words);
+      assert.equal(claim.pending[0].at.getTime(), sentAt.getTime(), 'milliseconds are kept');
+      assert.equal(claim.pending[0].quoted_text, null);
+      assert.equal(claim.correlation_id, 'req-1');
+      assert.deepEqual((await turns.claimTurn(db, conversation, 'other', 90_000)).state, 'busy');
+      assert.deepEqual(await turns.renewTurn(db, claim, 90_000), { alive: true, newer: false, stop: null });
+      const transcript = [{ role: 'assistant', content: [{ type: 'text', text: words }] }];
+      const completion = await turns.completeTurn(db, claim, {
+        kind: 'answer',
+        reason: null,
+        model: 'm',
+        parts: [{ text: words, typing_ms: 0, kind: 'reply' }],
+        effects: [{ type: 'remember', fact: words }],
+        tool_calls: [{ name: 'remember', input: { fact: words, none: null }, output: 'ok', ok: true, ms: 3 }],
+        model_calls: [{ model: 'm', outcome: 'ok', ms: 7, input_tokens: 10, output_tokens: 2, cache_read_tokens: 0, cache_write_tokens: 0, cost_usd: 0.000123 }],
+        transcript,
+      });
+      assert.deepEqual([completion.outcome, completion.parts], ['committed', 1]);
+      assert.equal((await turns.completeTurn(db, claim, { kind: 'answer', reason: null })).outcome, 'lost');
+
+      assert.deepEqual(await sends.sweepSends(db, 10), [conversation]);
+      const send = await sends.claimSend(db, conversation, POLICY, 0.5);
+      assert.equal(send.action, 'send');
+      if (send.action !== 'send') return;
+      assert.equal(send.text, words);
+      assert.equal(send.quoted_id, null);
+      assert.equal(send.inbound_at?.getTime(), claim.pending[0].created_at.getTime());
+      assert.equal(await sends.renewSend(db, send, 30_000), true);
+      assert.equal(await sends.renewSend(db, { ...send, claim: send.claim + 1 }, 30_000), false);
+      assert.equal((await sends.recordSend(db, { message_id: send.message_id, claim: 99 }, { kind: 'sent', provider_id: 'B0' })).outcome, 'stale');
+      assert.deepEqual(await sends.recordSend(db, send, { kind: 'uncertain', class: 'timeout', detail: 'x', look_ms: 0 }), { outcome: 'recorded', status: 'uncertain' });
+      const look = await sends.claimSend(db, conversation, POLICY, 0.5);
+      assert.equal(look.action, 'look');
+      if (look.action !== 'look') return;
+      assert.deepEqual(await sends.settleSend(db, look, null, 6, 0), { status: 'uncertain', reason: 'timeout' });
+      assert.deepEqual(await sends.settleSend(db, look, 'B1', 6, 0), { status: 'sent', reason: null });
+      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1']), new Set(['A1', 'B1']));
+      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', []), new Set());
+
+      const [row] = await rows<{ transcript: unknown; cost: string; memory: unknown; raw: unknown; input: unknown }>(
+        opened.url,
+        `select t.transcript, t.cost_usd as cost, c.memory -> 0 -> 'fact' as memory, (select input from tool_calls) as input,
+           (select body from webhook_events) as raw from turns t, contacts c`,
+      );
+      assert.deepEqual(row, { transcript, cost: '0.000123', memory: words, input: { fact: words, none: null }, raw: { deep: [1, null, { a: 'ç' }] } });
+    });
+
+    test('a proactive message, its state and the caps', async () => {
+      const request: sends.MessageRequest = {
+        tenant: 'default',
+        instance: 'julia-dev',
+        phone: '5511987654321',
+        text: 'oi',
+        kind: 'notification',
+        send_after: '2031-01-02T03:04:05.678Z',
+        expires_at: null,
+        idempotency_key: 'key-1',
+        campaign_id: null,
+        typing_ms: 0,
+        correlation_id: 'req-2',
+      };
+      const first = await sends.enqueueMessage(db, request);
+      assert.deepEqual([first.status, first.repeated], ['queued', false]);
+      assert.deepEqual(await sends.enqueueMessage(db, request), { ...first, repeated: true });
+      const status = await sends.findMessageStatus(db, 'default', first.id);
+      assert.equal(new Date(status?.goes_at ?? 0).toISOString(), '2031-01-02T03:04:05.678Z');
+      assert.equal(await sends.findMessageStatus(db, 'default', 999_999), null);
+      assert.equal(await sends.findMessageStatus(db, 'other', first.id), null, 'of another tenant');
+      const rate = await sends.rateStatus(db, 'default', POLICY);
+      assert.deepEqual(rate['julia-dev']?.hour, { used: 0, limit: 20, oldest: null });
+      assert.deepEqual(await sends.rateStatus(db, 'nobody', POLICY), {});
+
+      await refused(sends.enqueueMessage(db, { ...request, text: 'anders' }), 'WA002');
+      await refused(sends.enqueueMessage(db, { ...request, instance: 'nobody', idempotency_key: null }), 'WA001');
+    });
+
+    test('jobs, heartbeats, numbers, figures, retention', async () => {
+      assert.match(await operations.schemaVersion(db), /^\d{14}$/);
+      const tick = new Date('2026-11-23T08:00:00.000Z');
+      const id = await operations.claimJob(db, 'a_job', tick, 'test');
+      assert.ok(id !== null);
+      assert.equal(await operations.claimJob(db, 'a_job', tick, 'other'), null);
+      await operations.finishJob(db, id, { status: 'failed', count: 2, error: 'às vezes' });
+      assert.deepEqual(await operations.lastTicks(db), { a_job: tick });
+      const [run] = await operations.jobStatus(db);
+      assert.deepEqual([run?.job, run?.tick, run?.status, run?.error, run?.['count']], ['a_job', tick, 'failed', 'às vezes', 2]);
+
+      const report = { id: 'worker-1', mode: 'worker', version: '1', started_at: tick.toISOString(), breakers: [], queues: { turn: { wait: 1 } } };
+      await operations.heartbeat(db, report);
+      await operations.recordTransition(db, { breaker: 'evolution', instance: null, process: 'worker-1', state: 'open', reason: null });
+      assert.deepEqual((await operations.healthSnapshot(db)).processes.map(({ id: name, queues }) => [name, queues]), [['worker-1', report.queues]]);
+      await operations.endProcess(db, 'worker-1');
+      const snapshot = await operations.healthSnapshot(db);
+      assert.deepEqual([snapshot.processes, snapshot.paused, snapshot.unanswered], [[], null, { count: 0, oldest_seconds: null }]);
+
+      assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
+      assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
+      assert.deepEqual(await operations.listInstances(db), [{ name: 'julia-dev', status: 'open' }]);
+      assert.equal(await operations.purgeOld(db, 10), 0);
+    });
+
+    test('arguments: undefined is left out, null is null, a Date is a time, numbers and booleans keep their kind', async () => {
+      await execute(
+        opened.url,
+        `create function door_echo(p_text text default 'left out', p_number numeric default 1, p_flag boolean default null, p_at timestamptz default null,
+           p_json jsonb default null) returns jsonb language sql as $$ select jsonb_build_object('text', p_text, 'number', p_number, 'flag', p_flag,
+           'at', p_at at time zone 'UTC', 'json', p_json) $$;
+         create function door_nothing(p_json jsonb) returns jsonb language sql as $$ select null::jsonb $$;
+         grant execute on function door_echo, door_nothing to service_role`,
+      );
+      const at = new Date('2026-11-23T08:00:00.123Z');
+      assert.deepEqual(await opened.door.call('door_echo', { p_text: undefined, p_number: 1.5, p_flag: false, p_at: at, p_json: undefined }), {
+        text: 'left out',
+        number: 1.5,
+        flag: false,
+        at: '2026-11-23T08:00:00.123',
+        json: null,
+      });
+      assert.deepEqual(await opened.door.call('door_echo', { p_text: null, p_number: -7, p_json: { a: [undefined, null, 1], b: undefined, at } }), {
+        text: null,
+        number: -7,
+        flag: null,
+        at: null,
+        json: { a: [null, null, 1], at: at.toISOString() },
+      });
+      // An array is JSON too, not a Postgres array.
+      assert.deepEqual(await opened.door.call('door_echo', { p_json: ['a', 'b'] }), { text: 'left out', number: 1, flag: null, at: null, json: ['a', 'b'] });
+      assert.equal(await opened.door.call('door_nothing', { p_json: {} }), null);
+    });
+
+    test('what the database refuses has its code, and nothing of it happened', async () => {
+      await execute(
+        opened.url,
+        `create function door_raise(p_code text) returns jsonb language plpgsql as $$ begin
+           insert into installation (key, value) values ('half', 'done');
+           raise exception 'no: %', p_code using errcode = p_code; end $$;
+         grant execute on function door_raise to service_role`,
+      );
+      // ours, a deadlock, a lost race, a constraint, a missing right, a statement that took too long
+      for (const code of ['WA001', 'WA002', '40P01', '40001', '23505', '42501', '57014', 'P0001']) {
+        await refused(opened.door.call('door_raise', { p_code: code }), code);
+      }
+      // the database is going away or is full: whether it happened is unknown
+      for (const code of ['57P01', '57P03', '53300', '08006', '25006']) await away(opened.door.call('door_raise', { p_code: code }));
+      assert.deepEqual(await rows(opened.url, 'select * from installation'), []);
+      await refused(opened.door.call('no_such_function', {}), kind === 'postgres' ? '42883' : 'PGRST202');
+      await refused(opened.door.call('schema_version', { p_unknown: 1 }), kind === 'postgres' ? '42883' : 'PGRST202');
+    });
+
+    test('every function of src/db went through this suite', async () => {
+      assert.deepEqual(
+        [...(await callsInSource()).keys()].filter((name) => !called.has(name)),
+        [],
+        'call it in this file too: both doors must be able to',
+      );
+      assert.deepEqual(printed, []);
+    });
+  });
+}
+
+test('D1 the database goes away and comes back: DatabaseAway, then it works again, by itself', async (t) => {
+  for (const kind of KINDS) {
+    const { door, url, bridge } = await open(t, kind);
+    await door.call('schema_version', {});
+    await execute(url, `create function door_die() returns jsonb language sql as $$ select to_jsonb(pg_terminate_backend(pg_backend_pid())) $$;
+      grant execute on function door_die, pg_terminate_backend to service_role`);
+    await away(door.call('door_die', {}));
+    assert.equal(typeof (await door.call('schema_version', {})), 'string', kind);
+    await bridge?.cutDatabase(true);
+    if (bridge) await away(door.call('schema_version', {}));
+    await bridge?.cutDatabase(false);
+    assert.equal(typeof (await door.call('schema_version', {})), 'string', kind);
+    await bridge?.close();
+    if (bridge) await away(door.call('schema_version', {}));
+  }
+  await away(openPostgres('postgres://nobody:x@127.0.0.1:1/none').call('schema_version', {}));
+});
+
+test('D1 a wrong key of Supabase is a refusal, not an absence that is waited out', async (t) => {
+  const { bridge } = await open(t, 'supabase');
+  assert.ok(bridge);
+  await refused(openSupabase(bridge.url, 'not-a-key').call('schema_version', {}), '401');
+  await refused(openSupabase(bridge.url, bridge.anonKey).call('schema_version', {}), '42501');
+});
+
+test('D1 each call in src/db fits a function of the schema', async (t) => {
+  const { url } = await testDatabase(t);
+  const found = await rows<{ name: string; names: string[] | null; required: number }>(
+    url,
+    `select proname as name, proargnames as names, pronargs - pronargdefaults as required from pg_proc where pronamespace = 'public'::regnamespace`,
+  );
+  const calls = await callsInSource();
+  assert.ok(calls.size >= 20);
+  for (const [name, given] of calls) {
+    const fits = found.some(
+      (each) => each.name === name && given.every((arg) => each.names?.includes(arg)) && (each.names ?? []).slice(0, each.required).every((arg) => given.includes(arg)),
+    );
+    assert.ok(fits, `${name}(${given.join(', ')})`);
+  }
+});
+
+function message(providerId: string, text: string, sentAt: Date): InboundEvent {
+  return {
+    instance: 'julia-dev',
+    instanceId: null,
+    kind: 'message',
+    providerId,
+    content: { type: 'text', text, typed: text, media: null },
+    quoted: null,
+    chat: { pn: '5511912345678', lid: null },
+    jid: '5511912345678@s.whatsapp.net',
+    fromMe: false,
+    viaApi: false,
+    pushName: 'Maria',
+    sentAt: sentAt.toISOString(),
+  };
+}
+
+async function refused(call: Promise<unknown>, code: string): Promise<void> {
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof DatabaseRefused, `${code}: ${String(error)}`);
+    assert.equal(error.code, code);
+    return true;
+  });
+}
+
+async function away(call: Promise<unknown>): Promise<void> {
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof DatabaseAway, String(error));
+    assert.ok(!/\n\s+at /.test(error.message), 'no stack in the message');
+    return true;
+  });
+}
+
+async function rows<T extends Record<string, unknown>>(url: string, sql: string): Promise<T[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<T>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function execute(url: string, sql: string): Promise<void> {
+  await rows(url, sql);
+}

@@ -1,0 +1,125 @@
+/** Webhook bodies and InboundEvents for tests of inbound. Numbers are fakes. */
+import pg from 'pg';
+import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
+import type { RecordedEvent } from '../../src/db/inbound.ts';
+import { testDatabase } from './database.ts';
+
+export const INSTANCE = 'julia-dev';
+export const TAKEOVER = { takeoverMinutes: 30, takeoverCapMinutes: 240 };
+/** Where tests that pass their own clock begin. */
+export const NOON = new Date('2026-11-22T12:00:00.000Z');
+
+export function minutesAfter(minutes: number, start: Date = NOON): Date {
+  return new Date(start.getTime() + minutes * 60_000);
+}
+
+export type Said = {
+  id: string;
+  text?: string;
+  pn?: string | null;
+  lid?: string | null;
+  at?: Date;
+  fromMe?: boolean;
+  viaApi?: boolean;
+  instance?: string;
+  name?: string | null;
+};
+
+/** A text of a contact, or with fromMe of ourselves. */
+export function said(input: Said): InboundEvent {
+  const { pn = '5511912345678', lid = null, text = input.id } = input;
+  const chat: ChatAddress = { pn, lid };
+  return {
+    instance: input.instance ?? INSTANCE,
+    instanceId: null,
+    kind: 'message',
+    providerId: input.id,
+    content: { type: 'text', text, typed: text, media: null },
+    quoted: null,
+    chat,
+    jid: lid === null ? `${pn}@s.whatsapp.net` : `${lid}@lid`,
+    fromMe: input.fromMe ?? false,
+    viaApi: input.viaApi ?? false,
+    pushName: input.name ?? null,
+    sentAt: (input.at ?? NOON).toISOString(),
+  };
+}
+
+export function ack(id: string, status: 'sent' | 'delivered' | 'read' | 'failed'): InboundEvent {
+  return { instance: INSTANCE, instanceId: null, kind: 'ack', providerId: id, status };
+}
+
+export function edit(id: string, text: string): InboundEvent {
+  return { instance: INSTANCE, instanceId: null, kind: 'edit', providerId: id, text };
+}
+
+export function remove(id: string): InboundEvent {
+  return { instance: INSTANCE, instanceId: null, kind: 'delete', providerId: id };
+}
+
+export type Rows = Record<string, unknown>[];
+
+export type Sql = {
+  /** Rows of a statement, on any free connection. */
+  rows(text: string, values?: unknown[]): Promise<Rows>;
+  /** One connection for itself: for transactions that stay open. */
+  client(): Promise<pg.Client>;
+  /** record_inbound, one webhook per event; deadlocks are repeated as the api does. */
+  record(events: InboundEvent[], now?: Date, options?: typeof TAKEOVER): Promise<RecordedEvent[]>;
+  /** Messages as `conversation direction author status[(reason)]: text` in the order of their seq. */
+  dump(): Promise<string[]>;
+};
+
+type TestHooks = { after(hook: () => Promise<void>): void };
+
+/** A database of its own with connections for races. */
+export async function openSql(t: TestHooks): Promise<Sql> {
+  const database = await testDatabase();
+  const pool = new pg.Pool({ connectionString: database.url, max: 24 });
+  pool.on('error', () => {});
+  const clients: pg.Client[] = [];
+  t.after(async () => {
+    await Promise.all(clients.map((client) => client.end()));
+    await pool.end();
+    await database.close();
+  });
+  const rows = async (text: string, values: unknown[] = []): Promise<Rows> => (await pool.query<Record<string, unknown>>(text, values)).rows;
+  return {
+    rows,
+    async client() {
+      const client = new pg.Client({ connectionString: database.url });
+      client.on('error', () => {});
+      await client.connect();
+      clients.push(client);
+      return client;
+    },
+    async record(events, now, options = TAKEOVER) {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return resultsOf(await rows(RECORD, recordArguments(events, now, options)));
+        } catch (error) {
+          if ((error as { code?: string }).code !== '40P01' || attempt > 20) throw error; // pg's errors carry the SQL state
+        }
+      }
+    },
+    async dump() {
+      const found = await rows(
+        `select conversation_id || ' ' || direction || ' ' || author || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line
+         from messages order by conversation_id, seq`,
+      );
+      return found.map((row) => String(row['line']));
+    },
+  };
+}
+
+export const RECORD = 'select record_inbound($1, $2, $3) as result';
+
+export function recordArguments(events: InboundEvent[], now?: Date, options: typeof TAKEOVER = TAKEOVER): unknown[] {
+  const webhooks = events.map((event) => ({ requestId: 'r', instance: event.instance, event: 'test', raw: {}, events: [event] }));
+  return [JSON.stringify(webhooks), JSON.stringify(options), now ?? null];
+}
+
+function resultsOf(rows: Rows): RecordedEvent[] {
+  // what record_inbound promises
+  return (rows[0]?.['result'] as { results: RecordedEvent[] }[]).flatMap(({ results }) => results);
+}
