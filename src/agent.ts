@@ -5,6 +5,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import type { Breaker } from './breakers.ts';
+import { wholeSentences } from './core/answer.ts';
 import type { Prompt } from './core/prompt.ts';
 import type { Effect, ModelCallRecord, ToolCallRecord } from './db/turns.ts';
 import type { Llm, ModelFailure, ModelReply } from './llm.ts';
@@ -36,7 +37,6 @@ export type AgentOutcome = {
 /** Contract: never throws, ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const deadline = performance.now() + run.limits.turnTimeoutMs;
-  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(run.limits.turnTimeoutMs)]);
   const messages = initialMessages(run.prompt);
   const known = messages.length;
   const record = { model: run.model, toolCalls: [] as ToolCallRecord[], modelCalls: [] as ModelCallRecord[] };
@@ -44,17 +44,20 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const said: string[] = [];
   const outcome = <T extends object>(end: T) => ({ ...record, transcript: messages.slice(known), ...end });
 
-  // The last round has no tools left to call, so it must end in words.
+  // The last round must end in words: what it still calls is not run.
   for (let round = 0; round <= run.limits.maxToolRounds; round++) {
-    const reply = await callModel(run, record, messages, round < run.limits.maxToolRounds, signal, deadline);
+    const reply = await callModel(run, record, messages, round < run.limits.maxToolRounds, deadline);
     if (!reply.ok) {
       if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
       return outcome({ kind: 'failed' as const, reason: `model_${reply.failure.kind}`, retryable: reply.failure.retryable });
     }
     messages.push({ role: 'assistant', content: reply.reply.content });
-    for (const block of reply.reply.content) if (block.type === 'text' && block.text.trim() !== '') said.push(block.text.trim());
+    for (const block of reply.reply.content) {
+      const words = block.type === 'text' ? block.text.trim() : '';
+      if (words !== '') said.push(reply.reply.stopReason === 'max_tokens' ? wholeSentences(words) : words);
+    }
     const calls = reply.reply.content.filter((block) => block.type === 'tool_use');
-    if (calls.length === 0 || reply.reply.stopReason !== 'tool_use') break;
+    if (calls.length === 0 || reply.reply.stopReason !== 'tool_use' || round === run.limits.maxToolRounds) break;
     messages.push({ role: 'user', content: calls.map((call) => runTool(run, call, record.toolCalls, effects)) });
   }
 
@@ -93,7 +96,6 @@ async function callModel(
   record: { model: string; modelCalls: ModelCallRecord[] },
   messages: Anthropic.MessageParam[],
   withTools: boolean,
-  signal: AbortSignal,
   deadline: number,
 ): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure }> {
   const started = performance.now();
@@ -110,7 +112,7 @@ async function callModel(
           tools: run.tools.map(toolParam),
           messages: cachedToTheEnd(withTools ? messages : withoutTools(messages)),
         },
-        { signal, timeoutMs: Math.max(1, Math.min(run.limits.callTimeoutMs, deadline - performance.now())) },
+        { signal: run.signal, timeoutMs: Math.max(1, Math.min(run.limits.callTimeoutMs, deadline - performance.now())) },
       ),
     (result) => (!result.ok && result.failure.counts ? result.failure.kind : null),
   );
@@ -123,7 +125,7 @@ async function callModel(
   record.modelCalls.push(callRecord(record.model, result, performance.now() - started));
   if (!result.ok && result.failure.kind === 'model_gone' && record.model !== run.fallbackModel) {
     record.model = run.fallbackModel;
-    return callModel(run, record, messages, withTools, signal, deadline);
+    return callModel(run, record, messages, withTools, deadline);
   }
   return result;
 }

@@ -1,7 +1,7 @@
 /**
  * Circuit breakers around everything that can be away: one per number at Evolution, one around the model. On opossum.
  *
- *   closed      calls go through; enough failures within a minute (at least half of the calls) open it
+ *   closed      calls go through; enough failures within a minute (and at least half of the calls that ended) open it
  *   open        nothing goes out; after the reset time it is half open, and the reset time doubles with each failed probe up to its cap
  *   half_open   exactly one call goes out: its success closes, its failure opens again
  *
@@ -85,10 +85,9 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
     {
       timeout: false, // each client has its own time limit, and aborts
       resetTimeout: figures.resetSeconds * 1000,
-      rollingCountTimeout: WINDOW_MS,
-      rollingCountBuckets: 10,
-      volumeThreshold: figures.failures,
-      errorThresholdPercentage: 49,
+      // When to open is decided below: opossum's share of failed calls would open after 3 failures among 6 calls, whatever the figure says,
+      // and counts failures from before a recovery. The half-open call is opossum's.
+      volumeThreshold: Number.MAX_SAFE_INTEGER,
     },
   );
   // The types leave `options` out; opossum reads resetTimeout from it at each opening, so it may be changed.
@@ -96,8 +95,18 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
   let openedAt: Date | null = null;
   let probing = false;
   let reason: string | null = null;
+  /** Calls that ended within the window and since it closed, oldest first. */
+  let ended: { at: number; failed: boolean }[] = [];
+  const recent = (): typeof ended => ended.filter((call) => call.at > Date.now() - WINDOW_MS);
+  const failures = (): number => recent().filter((call) => call.failed).length;
+  const note = (failed: boolean): void => {
+    ended = [...recent(), { at: Date.now(), failed }];
+  };
+  circuit.on('success', () => note(false));
   circuit.on('failure', (error: unknown) => {
     reason = error instanceof Error ? error.message : String(error);
+    note(true);
+    if (circuit.closed && failures() >= figures.failures && failures() * 2 >= ended.length) circuit.open();
     // Runs before opossum starts the next wait, so the wait is already the longer one.
     if (probing) circuit.options.resetTimeout = Math.min(figures.maxResetSeconds * 1000, resetMs() * 2);
   });
@@ -108,6 +117,7 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
   circuit.on('halfOpen', () => onTransition({ breaker: name, instance, state: 'half_open', reason }));
   circuit.on('close', () => {
     openedAt = null;
+    ended = [];
     circuit.options.resetTimeout = figures.resetSeconds * 1000;
     onTransition({ breaker: name, instance, state: 'closed', reason: null });
   });
@@ -137,7 +147,7 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
       name,
       instance,
       state: state(),
-      failures: circuit.stats.failures,
+      failures: failures(),
       opened_at: openedAt?.toISOString() ?? null,
       next_probe_at: openedAt === null ? null : new Date(openedAt.getTime() + resetMs()).toISOString(),
       recovery_ms: resetMs(),

@@ -126,6 +126,7 @@ function prettyFormat(): ((line: string) => string) | null {
       timestampKey: 'timestamp',
       levelKey: 'level',
       ignore: 'service',
+      singleLine: true,
       customLevels: { DEBUG: 20, INFO: 30, WARNING: 40, ERROR: 50, CRITICAL: 60 },
       customColors: { DEBUG: 'blue', INFO: 'green', WARNING: 'yellow', ERROR: 'red', CRITICAL: 'bgRed' },
       useOnlyCustomProps: true,

@@ -10,6 +10,8 @@
  * Two workers may call `sendNext` for one conversation at once; the claim lets one through.
  */
 import type { Context } from './context.ts';
+import type { InboundEvent } from './core/inbound.ts';
+import { jidVariants } from './core/phone.ts';
 import { retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho } from './core/send.ts';
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
@@ -136,17 +138,23 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): P
   }
 }
 
-/** Asks Evolution whether an uncertain message is in the chat. Absence proves nothing, so it is asked a few times and then shown to a person. */
+/**
+ * Asks Evolution whether an uncertain message is in the chat. Absence proves nothing, so it is asked a few times and then shown to a person.
+ * An Evolution that does not answer has not been asked: that look does not count.
+ */
 async function lookUp(ctx: Context, whatsapp: Evolution, claim: UncertainSend): Promise<SendStep> {
+  const breaker = ctx.breakers.evolution(claim.instance);
+  if (breaker.isOpen()) return { kind: 'wait', delayMs: Math.max(lookDelay(claim.looks), breaker.retryInMs()) };
   const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
-  const found = await whatsapp.findMessages({ instance: claim.instance, remoteJid: claim.jid, fromMe: true, from, pageSize: 50 });
-  let providerId: string | null = null;
-  if (found.kind === 'ok') {
-    const own = parseFoundMessages(claim.instance, found.records, new Date());
-    const candidates = matchEcho(claim, own, from);
-    const taken = await knownProviderIds(ctx.db, claim.instance, candidates);
-    providerId = candidates.find((id) => !taken.has(id)) ?? null;
+  const own: InboundEvent[] = [];
+  for (const remoteJid of jidVariants(claim.jid)) {
+    const found = await whatsapp.findMessages({ instance: claim.instance, remoteJid, fromMe: true, from, pageSize: 50 });
+    if (found.kind !== 'ok') return { kind: 'wait', delayMs: lookDelay(claim.looks) };
+    own.push(...parseFoundMessages(claim.instance, found.records, new Date()));
   }
+  const candidates = matchEcho(claim, own, from);
+  const taken = await knownProviderIds(ctx.db, claim.instance, candidates);
+  const providerId = candidates.find((id) => !taken.has(id)) ?? null;
   const nextMs = lookDelay(claim.looks + 1);
   const { status, reason } = await settleSend(ctx.db, claim, providerId, MAX_LOOKS, nextMs);
   if (status !== 'uncertain') return { kind: 'next' };

@@ -59,6 +59,7 @@ export function addEvolutionRoutes(core: Core, app: Hono<Env>): void {
     if (instance.state !== 'open') {
       throw new EvolutionError(500, ['Read messages fail', 'Error: Connection Closed']);
     }
+    markRead(core, instance.name, body['readMessages']);
     return json(201, { message: 'Read messages', read: 'success' });
   });
 
@@ -183,4 +184,15 @@ function lookUp(core: Core, number: string): Json {
   if (!isPhoneJid(jid)) return { jid, exists: true, number };
   const verified = contact ? createJid(contact.phone) : jid;
   return { jid: verified, exists: isOnWhatsapp(digitsOf(verified)), number, ...name };
+}
+
+/** Blue ticks for the contact. Like the real one it says success for @lid chats and unknown ids, and does nothing there. */
+function markRead(core: Core, instance: string, keys: unknown): void {
+  for (const key of Array.isArray(keys) ? (keys as { id?: unknown; remoteJid?: unknown }[]) : []) {
+    if (typeof key?.id !== 'string' || !String(key.remoteJid).endsWith('@s.whatsapp.net')) continue;
+    const message = core.world.message(key.id, instance);
+    if (!message || message.fromMe || message.status === 'READ') continue;
+    message.status = 'READ';
+    core.bus.emit({ type: 'message-update', id: message.id, status: 'READ' });
+  }
 }

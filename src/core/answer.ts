@@ -19,27 +19,61 @@ export function splitAnswer(text: string, limit: number = PART_CHARS): string[] 
   return parts;
 }
 
-/** A sentence end that is not "R$ 1." or "Dr.": punctuation, perhaps a closing mark, then white space. */
-const SENTENCE_END = /(?<![\s.][A-Za-zÀ-ú]{1,3})(?<!\d)[.!?…]+["'”’)\]]*\s|[!?…]+["'”’)\]]*\s|\d\.\s(?=\p{Lu})/gu;
+/**
+ * Drops the unfinished sentence at the end of a text that was cut off by a limit of tokens; when there is no whole sentence the cut is shown.
+ */
+export function wholeSentences(text: string): string {
+  const end = sentenceEnds(`${text} `).at(-1);
+  return end === undefined ? `${text.trimEnd()}…` : text.slice(0, end);
+}
+
+/** A dot after one of these (or after a single letter) ends no sentence: "Dr. Silva", "p. ex.", "J. Souza". */
+const ABBREVIATION =
+  /(?<![\p{L}\p{N}])(?:\p{L}|d(?:r|ra|rs|ras)|s(?:r|ra|rs|ras|rta|rtas|to|ta)|profa?|av|al|pça|rod|ed|apto?|bl|cj|nº|no|n|tel|cel|ramal|ex|obs|pág|ref|ltda|cia|jr|eng|adv|exmo|exma|art|min|máx|aprox)$/iu;
+/** The number of a list's item, at the beginning of its line. */
+const ITEM_NUMBER = /(?:^|\n)[ \t]*\d{1,3}$/u;
+/** Punctuation, perhaps a closing mark, then white space; a lower-case letter behind it means that the sentence goes on. */
+const SENTENCE_END = /(?:[!?…][.!?…]*|\.{2,}|(?<dot>\.))["'”’)\]*_]*(?=\s)(?!\s+\p{Ll})/gu;
+
+/** The indices just behind the sentences of a text. */
+function sentenceEnds(text: string): number[] {
+  return [...text.matchAll(SENTENCE_END)].flatMap((match) => {
+    const before = text.slice(Math.max(0, match.index - 12), match.index);
+    return match.groups?.['dot'] !== undefined && (ABBREVIATION.test(before) || ITEM_NUMBER.test(before)) ? [] : [match.index + match[0].length];
+  });
+}
+
+/** White space behind which the words belong to what stands before it: a currency, an abbreviation, a list's number or mark. */
+const BOUND = /(?:R\$|US\$|€|(?<![\p{L}\p{N}])(?:\p{L}\.|(?:d(?:r|ra)|s(?:r|ra|rta)|profa?|av|nº)\.?)|(?:^|\n)[ \t]*(?:\d{1,3}[.)]|[-•*]))$/iu;
 
 function cutBefore(text: string, limit: number): number {
   const head = text.slice(0, limit + 1);
   // Not before a third of the room is used: a part of two words looks odd.
   const least = Math.floor(limit / 3);
   const paragraph = head.lastIndexOf('\n\n');
-  if (paragraph >= least) return paragraph;
-  let sentence = -1;
-  for (const match of head.matchAll(SENTENCE_END)) sentence = match.index + match[0].length;
-  if (sentence >= least) return sentence;
+  if (paragraph >= least && paragraph > 0) return paragraph;
+  // Some more than the room, so that the word behind the last sentence is seen.
+  const sentence = sentenceEnds(text.slice(0, limit + 50)).findLast((end) => end <= limit) ?? 0;
+  if (sentence >= least && sentence > 0) return sentence;
   const line = head.lastIndexOf('\n');
-  if (line >= least) return line;
-  const space = head.lastIndexOf(' ');
-  if (space > 0) return space;
-  // Never in the middle of a surrogate pair: half an emoji is no character.
-  return /[\uD800-\uDBFF]/.test(text[limit - 1] ?? '') ? limit - 1 : limit;
+  if (line >= least && line > 0) return line;
+  const spaces = [...head.matchAll(/\s+/gu)].map((match) => match.index).filter((index) => index > 0);
+  const space = spaces.findLast((index) => !BOUND.test(head.slice(Math.max(0, index - 12), index))) ?? spaces.at(-1);
+  return space ?? wordCut(text, limit);
 }
 
-/** Milliseconds a person needs for a part: reading aside, some 12 characters a second, within bounds that keep a chat alive. */
+/** Somewhere in a word that fills the room: between two characters as a person sees them, or at least never inside a surrogate pair. */
+function wordCut(text: string, limit: number): number {
+  let end = 0;
+  for (const { index, segment } of new Intl.Segmenter('pt', { granularity: 'grapheme' }).segment(text.slice(0, limit + 50))) {
+    if (index + segment.length > limit) break;
+    end = index + segment.length;
+  }
+  if (end > 0) return end;
+  return text.slice(0, limit).isWellFormed() ? limit : Math.max(2, limit - 1);
+}
+
+/** Milliseconds for a part: some 25 characters a second, faster than a person, within bounds that keep a chat alive; then varied by an eighth either way. */
 const TYPING = { msPerChar: 40, leastMs: 900, mostMs: 8_000, jitter: 0.25 };
 
 /**

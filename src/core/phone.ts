@@ -22,6 +22,14 @@ export function canonicalPhone(raw: string): string | null {
   return withNinthDigit(number);
 }
 
+/** The addresses under which WhatsApp may keep the chat of this one: a Brazilian mobile is registered with or without its ninth digit. */
+export function jidVariants(jid: string): string[] {
+  const mobile = /^(55[1-9]{2})(9?)([6-9]\d{7})@s\.whatsapp\.net$/.exec(jid);
+  if (!mobile) return [jid];
+  const [, area = '', ninth = '', rest = ''] = mobile;
+  return [jid, `${area}${ninth === '' ? '9' : ''}${rest}@s.whatsapp.net`];
+}
+
 /** The last 4 digits, for logs and alerts; everything else is hidden. */
 export function maskPhone(phone: string): string {
   const user = phone.split('@')[0] ?? '';

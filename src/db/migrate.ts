@@ -40,11 +40,12 @@ export async function migrate(url: string, options: { log?: (line: string) => vo
   });
 }
 
-/** What is applied and what is not. */
+/** What is applied and what is not. Changes nothing. */
 export async function migrationStates(url: string): Promise<MigrationState[]> {
   return await withClient(url, async (client) => {
-    await ensureLedger(client);
-    return await compare(client, await readMigrations());
+    const pushed = await pushedVersions(client);
+    const states = await compare(client, await readMigrations());
+    return states.map((each) => (each.state === 'pending' && pushed.has(versionOf(each.name)) ? { ...each, state: 'applied' } : each));
   });
 }
 
@@ -69,25 +70,42 @@ async function ensureLedger(client: pg.Client): Promise<void> {
   await client.query(`create table if not exists public.schema_migrations (
     name text primary key, checksum text not null, applied_at timestamptz not null default now())`);
   await client.query('alter table public.schema_migrations enable row level security');
+  // Supabase grants every new table of `public` to the roles of its public API.
+  await client.query(`do $$ declare r text; begin
+    for r in select rolname from pg_roles where rolname in ('anon', 'authenticated') loop execute format('revoke all on public.schema_migrations from %I', r); end loop;
+  end $$`);
 }
 
 /** What `supabase db push` has applied counts as applied here too. */
 async function adopt(client: pg.Client, wanted: Migration[]): Promise<void> {
-  const { rows: ledger } = await client.query<{ there: boolean }>(
-    "select to_regclass('supabase_migrations.schema_migrations') is not null as there",
-  );
-  if (!ledger[0]?.there) return;
-  const { rows } = await client.query<{ version: string }>('select version from supabase_migrations.schema_migrations');
-  const versions = new Set(rows.map((row) => row.version));
-  for (const { name, checksum } of wanted.filter((each) => versions.has(each.name.split('_')[0] ?? ''))) {
+  const pushed = await pushedVersions(client);
+  for (const { name, checksum } of wanted.filter((each) => pushed.has(versionOf(each.name)))) {
     await client.query('insert into public.schema_migrations (name, checksum) values ($1, $2) on conflict do nothing', [name, checksum]);
   }
 }
 
+/** The ledger of `supabase db push`; empty where there is none. */
+async function pushedVersions(client: pg.Client): Promise<Set<string>> {
+  if (!(await exists(client, 'supabase_migrations.schema_migrations'))) return new Set();
+  const { rows } = await client.query<{ version: string }>('select version from supabase_migrations.schema_migrations');
+  return new Set(rows.map((row) => row.version));
+}
+
+async function exists(client: pg.Client, table: string): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [table]);
+  return rows[0]?.there ?? false;
+}
+
+function versionOf(name: string): string {
+  return name.split('_')[0] ?? '';
+}
+
+type LedgerRow = { name: string; checksum: string; applied_at: Date };
+
 async function compare(client: pg.Client, wanted: Migration[]): Promise<MigrationState[]> {
-  const { rows } = await client.query<{ name: string; checksum: string; applied_at: Date }>(
-    'select name, checksum, applied_at from public.schema_migrations order by name',
-  );
+  const rows = (await exists(client, 'public.schema_migrations'))
+    ? (await client.query<LedgerRow>('select name, checksum, applied_at from public.schema_migrations order by name')).rows
+    : [];
   const done = new Map(rows.map((row) => [row.name, row]));
   const known = wanted.map((migration): MigrationState => {
     const row = done.get(migration.name);

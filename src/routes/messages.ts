@@ -15,6 +15,8 @@ import { contextOf } from './context-of.ts';
 /** WhatsApp cuts beyond some 65,000 characters; nobody reads a message that long. */
 const MAX_TEXT = 4_000;
 
+/** What Postgres cannot hold in a text, and nobody means to send: NUL, and half an emoji. */
+const words = z.string().refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'must not hold NUL or half a character');
 const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time with a zone, like 2026-12-01T09:00:00-03:00' });
 const request = z.strictObject({
   to: z
@@ -22,13 +24,16 @@ const request = z.strictObject({
     .transform(
       (raw, check) => canonicalPhone(raw) ?? (check.addIssue('must be a phone number with area code, like +55 11 91234-5678'), z.NEVER),
     ),
-  text: z.string().trim().min(1, 'must not be empty').max(MAX_TEXT, `must have at most ${MAX_TEXT} characters`),
+  text: words.trim().min(1, 'must not be empty').max(MAX_TEXT, `must have at most ${MAX_TEXT} characters`),
   kind: z.enum(['notification', 'follow_up', 'campaign', 'manual']).default('notification'),
-  instance: z.string().min(1).optional(),
-  campaign_id: z.string().min(1).max(100).optional(),
+  instance: words.min(1).max(200).optional(),
+  campaign_id: words.min(1).max(100).optional(),
   send_after: time.optional(),
   expires_at: time.optional(),
 });
+
+/** An empty header would make one message of all that have it. */
+const idempotencyKey = z.string().trim().min(1, 'must not be empty').max(200, 'must have at most 200 characters').optional();
 
 export function messageRoutes(app: Hono<Env>, process: Process): void {
   const api = new Hono<CallerEnv>();
@@ -38,6 +43,8 @@ export function messageRoutes(app: Hono<Env>, process: Process): void {
     const ctx = contextOf(process);
     const parsed = request.safeParse(await c.req.json<unknown>().catch(() => undefined));
     if (!parsed.success) throw new HTTPException(400, { message: z.prettifyError(parsed.error) });
+    const key = idempotencyKey.safeParse(c.req.header('idempotency-key'));
+    if (!key.success) throw new HTTPException(400, { message: `Idempotency-Key: ${z.prettifyError(key.error)}` });
     const { to, text, kind, instance, campaign_id, send_after, expires_at } = parsed.data;
     const from = instance ?? ctx.config.evolution?.instance;
     if (from === undefined)
@@ -51,7 +58,7 @@ export function messageRoutes(app: Hono<Env>, process: Process): void {
         kind,
         send_after: send_after ?? null,
         expires_at: expires_at ?? null,
-        idempotency_key: c.req.header('idempotency-key') ?? null,
+        idempotency_key: key.data ?? null,
         campaign_id: campaign_id ?? null,
         typing_ms: ctx.config.turn.humanDelay ? (typingTimes([text], 0, ctx.random())[0] ?? 0) : 0,
         correlation_id: c.get('requestId'),

@@ -7,7 +7,7 @@ declare r text;
 begin
   foreach r in array array['anon', 'authenticated', 'service_role'] loop
     if not exists (select 1 from pg_roles where rolname = r) then
-      execute format('create role %I nologin noinherit', r);
+      execute format('create role %I nologin noinherit %s', r, case r when 'service_role' then 'bypassrls' else '' end);
     end if;
   end loop;
 exception when duplicate_object or unique_violation then

@@ -274,12 +274,12 @@ begin
   v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
 
   if v_from_me then
-    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given up come last
     select * into v_known from messages
       where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain') and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
-      order by id limit 1;
+      order by reason is not distinct from 'unproven', id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'wake', false, 'wake_send', true);
@@ -317,7 +317,7 @@ begin
         where id = v_conversation.id;
     end if;
     perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
-    return jsonb_build_object('outcome', 'takeover', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+    return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
   update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
@@ -327,7 +327,8 @@ begin
     'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
 end $$;
 
--- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing.
+-- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing; when the number is back, what
+--   waited for it is due at once.
 -- Result: {outcome: 'connection', instance_id, changed}.
 create function record_connection(p_instance instances, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
@@ -335,6 +336,10 @@ begin
   update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
     status_at = case when v_changed then clock(p_now) else status_at end
     where id = p_instance.id;
+  if v_changed and p_event ->> 'state' = 'open' then
+    update messages set due_at = clock(p_now) where instance_id = p_instance.id and direction = 'out' and status = 'queued'
+      and reason in ('number_disconnected', 'disconnected') and due_at > clock(p_now);
+  end if;
   return jsonb_build_object('outcome', 'connection', 'instance_id', p_instance.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_changed and p_event ->> 'state' = 'open');
 end $$;
 

@@ -73,10 +73,11 @@ begin
     returning id into v_turn;
   update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
 
+  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of arrival counts.
   -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
   v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by m.provider_at, m.seq), '[]')
+      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'));

@@ -62,19 +62,12 @@ for (const kind of KINDS) {
     const realError = console.error;
     let opened: Opened;
     let db: Door;
-    const called = new Set<string>();
 
     before(async () => {
       // A library that complains on the console breaks the JSON log.
       console.error = (...words: unknown[]) => void printed.push(words);
       opened = await open({ after: (hook) => void hooks.unshift(hook as () => Promise<void>) }, kind);
-      db = {
-        call: (name, args) => {
-          called.add(name);
-          return opened.door.call(name, args);
-        },
-        close: () => opened.door.close(),
-      };
+      db = opened.door;
     });
     after(async () => {
       console.error = realError;
@@ -107,7 +100,7 @@ for (const kind of KINDS) {
       assert.deepEqual((await turns.claimTurn(db, conversation, 'other', 90_000)).state, 'busy');
       assert.deepEqual(await turns.renewTurn(db, claim, 90_000), { alive: true, newer: false, stop: null });
       const transcript = [{ role: 'assistant', content: [{ type: 'text', text: words }] }];
-      const completion = await turns.completeTurn(db, claim, {
+      const commit: turns.TurnResult = {
         kind: 'answer',
         reason: null,
         model: 'm',
@@ -116,9 +109,12 @@ for (const kind of KINDS) {
         tool_calls: [{ name: 'remember', input: { fact: words, none: null }, output: 'ok', ok: true, ms: 3 }],
         model_calls: [{ model: 'm', outcome: 'ok', ms: 7, input_tokens: 10, output_tokens: 2, cache_read_tokens: 0, cache_write_tokens: 0, cost_usd: 0.000123 }],
         transcript,
-      });
+      };
+      const completion = await turns.completeTurn(db, claim, commit);
       assert.deepEqual([completion.outcome, completion.parts], ['committed', 1]);
-      assert.equal((await turns.completeTurn(db, claim, { kind: 'answer', reason: null })).outcome, 'lost');
+      // The answer of a commit may get lost on its way back; then it is repeated, and nothing counts twice.
+      assert.equal((await turns.completeTurn(db, claim, commit)).outcome, 'lost');
+      assert.equal((await turns.completeTurn(db, claim, { kind: 'aborted', reason: null })).outcome, 'lost');
 
       assert.deepEqual(await sends.sweepSends(db, 10), [conversation]);
       const send = await sends.claimSend(db, conversation, POLICY, 0.5);
@@ -249,14 +245,7 @@ for (const kind of KINDS) {
       await refused(opened.door.call('schema_version', { p_unknown: 1 }), kind === 'postgres' ? '42883' : 'PGRST202');
     });
 
-    test('every function of src/db went through this suite', async () => {
-      assert.deepEqual(
-        [...(await callsInSource()).keys()].filter((name) => !called.has(name)),
-        [],
-        'call it in this file too: both doors must be able to',
-      );
-      assert.deepEqual(printed, []);
-    });
+    test('no library wrote on the console', () => assert.deepEqual(printed, []));
   });
 }
 
@@ -264,8 +253,7 @@ test('D1 the database goes away and comes back: DatabaseAway, then it works agai
   for (const kind of KINDS) {
     const { door, url, bridge } = await open(t, kind);
     await door.call('schema_version', {});
-    await execute(url, `create function door_die() returns jsonb language sql as $$ select to_jsonb(pg_terminate_backend(pg_backend_pid())) $$;
-      grant execute on function door_die, pg_terminate_backend to service_role`);
+    await execute(url, `create function door_die() returns jsonb language sql security definer as $$ select to_jsonb(pg_terminate_backend(pg_backend_pid())) $$`);
     await away(door.call('door_die', {}));
     assert.equal(typeof (await door.call('schema_version', {})), 'string', kind);
     await bridge?.cutDatabase(true);
@@ -283,6 +271,24 @@ test('D1 a wrong key of Supabase is a refusal, not an absence that is waited out
   assert.ok(bridge);
   await refused(openSupabase(bridge.url, 'not-a-key').call('schema_version', {}), '401');
   await refused(openSupabase(bridge.url, bridge.anonKey).call('schema_version', {}), '42501');
+});
+
+test('D1 each function of src/db answers through both doors alike, to nulls too', async (t) => {
+  const outcomes = [];
+  for (const kind of KINDS) {
+    const { door } = await open(t, kind);
+    const told: Record<string, string> = {};
+    for (const [name, args] of await callsInSource()) {
+      told[name] = await door.call(name, Object.fromEntries(args.map((arg) => [arg, null]))).then(kindOfValue, (error: unknown) => {
+        assert.ok(error instanceof DatabaseRefused, `${name}: ${String(error)}`);
+        return error.code;
+      });
+    }
+    outcomes.push(told);
+  }
+  assert.deepEqual(outcomes[1], outcomes[0]);
+  const unreachable = Object.entries(outcomes[0] ?? {}).filter(([, outcome]) => ['42883', '42501'].includes(outcome));
+  assert.deepEqual(unreachable, []);
 });
 
 test('D1 each call in src/db fits a function of the schema', async (t) => {
@@ -316,6 +322,11 @@ function message(providerId: string, text: string, sentAt: Date): InboundEvent {
     pushName: 'Maria',
     sentAt: sentAt.toISOString(),
   };
+}
+
+function kindOfValue(value: unknown): string {
+  if (Array.isArray(value)) return `array of ${value.length}`;
+  return value === null ? 'null' : typeof value === 'object' ? `{${Object.keys(value).toSorted().join()}}` : typeof value;
 }
 
 async function refused(call: Promise<unknown>, code: string): Promise<void> {

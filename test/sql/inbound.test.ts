@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ack, edit, INSTANCE, minutesAfter, NOON, openSql, RECORD, recordArguments, remove, said } from '../support/inbound.ts';
+import { ack, edit, minutesAfter, openSql, RECORD, recordArguments, recordSend, remove, said, sending, waitsForLock } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
 
 for (const callers of [2, 20]) {
@@ -68,7 +68,7 @@ test('I16 acks: forward only, in any order, any number of times', async (t) => {
   ] as const) {
     const id = news.join('-');
     const message = await sending(sql, { text: id });
-    await record(sql, message, { kind: 'sent', provider_id: id });
+    await recordSend(sql, message, { kind: 'sent', provider_id: id });
     await sql.record(news.map((status) => ack(id, status)));
     assert.equal(await statusOf(sql, message), end, id);
   }
@@ -77,7 +77,7 @@ test('I16 acks: forward only, in any order, any number of times', async (t) => {
 test('I16 acks: 20 callers with all kinds at once leave the furthest', async (t) => {
   const sql = await openSql(t);
   const message = await sending(sql);
-  await record(sql, message, { kind: 'sent', provider_id: 'OUT1' });
+  await recordSend(sql, message, { kind: 'sent', provider_id: 'OUT1' });
   const kinds = ['sent', 'delivered', 'read', 'delivered'] as const;
   await Promise.all(Array.from({ length: 20 }, (_, index) => sql.record([ack('OUT1', kinds[index % 4] ?? 'sent')])));
   assert.equal(await statusOf(sql, message), 'read');
@@ -88,7 +88,7 @@ test('I16 acks: acks, edits and deletions that come before their message wait fo
   const early = await sql.record([ack('OUT1', 'delivered'), ack('OUT1', 'read'), edit('IN1', 'first'), edit('IN1', 'second'), remove('IN2'), edit('HUMAN', 'as edited')]);
   assert.deepEqual(early.map((result) => result.outcome), ['early', 'early', 'early', 'early', 'early', 'early']);
   const message = await sending(sql, { text: 'ours' });
-  await record(sql, message, { kind: 'sent', provider_id: 'OUT1' });
+  await recordSend(sql, message, { kind: 'sent', provider_id: 'OUT1' });
   assert.equal(await statusOf(sql, message), 'read');
   await sql.record([said({ id: 'IN1', text: 'as typed', pn: '5511900000001' })]);
   const [deleted] = await sql.record([said({ id: 'IN2', text: 'regretted', pn: '5511900000002' })]);
@@ -153,23 +153,6 @@ test('I18 neighbours: a batch is all or nothing, so a bad webhook leaves no half
   assert.deepEqual(await counts(sql), { contacts: 0, conversations: 0, messages: 0, instances: 0 });
 });
 
-/** A reply in the lane, claimed and on its way. */
-export async function sending(sql: Sql, options: { text?: string; now?: Date } = {}): Promise<number> {
-  const now = options.now ?? NOON;
-  await sql.rows('select ensure_instance($1, null)', [INSTANCE]);
-  const request = { tenant: 'default', instance: INSTANCE, phone: '5511912345678', text: options.text ?? 'Olá!', kind: 'manual' };
-  const [row] = await sql.rows('select enqueue_message($1, $2) as result', [JSON.stringify(request), now]);
-  const { id, conversation_id } = row?.['result'] as { id: number; conversation_id: number }; // enqueue_message's result
-  const policy = { allowlist: null, capHour: 1000, capDay: 1000, replyCapHour: 1000, contactCapHour: 1000, paceMinSeconds: 0, paceMaxSeconds: 0, hours: null, pilot: false, leaseMs: 30_000, random: 0 };
-  const [claim] = await sql.rows('select claim_send($1, $2, $3) as result', [conversation_id, JSON.stringify(policy), now]);
-  assert.equal((claim?.['result'] as { action: string }).action, 'send');
-  return id;
-}
-
-async function record(sql: Sql, message: number, outcome: object): Promise<void> {
-  await sql.rows('select record_send($1, 1, $2, $3)', [message, JSON.stringify(outcome), NOON]);
-}
-
 async function statusOf(sql: Sql, message: number): Promise<unknown> {
   return (await sql.rows('select status from messages where id = $1', [message]))[0]?.['status'];
 }
@@ -192,15 +175,4 @@ async function counts(sql: Sql): Promise<Record<string, unknown>> {
       (select count(*)::int from messages) as messages, (select count(*)::int from instances) as instances`,
   );
   return row ?? {};
-}
-
-/** Resolves once a statement that names `what` waits for a lock; fails at once when `work` ends instead of waiting. */
-export async function waitsForLock(sql: Sql, what: string, work: Promise<unknown>): Promise<void> {
-  let over = false;
-  void work.finally(() => (over = true)).catch(() => {});
-  for (;;) {
-    const waiting = await sql.rows(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '%'`, [what]);
-    if (waiting.length > 0) return;
-    assert.equal(over, false, 'it ended without waiting for the other transaction');
-  }
 }

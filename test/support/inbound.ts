@@ -1,4 +1,5 @@
 /** Webhook bodies and InboundEvents for tests of inbound. Numbers are fakes. */
+import assert from 'node:assert/strict';
 import pg from 'pg';
 import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
 import type { RecordedEvent } from '../../src/db/inbound.ts';
@@ -122,4 +123,33 @@ export function recordArguments(events: InboundEvent[], now?: Date, options: typ
 function resultsOf(rows: Rows): RecordedEvent[] {
   // what record_inbound promises
   return (rows[0]?.['result'] as { results: RecordedEvent[] }[]).flatMap(({ results }) => results);
+}
+
+/** A reply in the lane, claimed and on its way. */
+export async function sending(sql: Sql, options: { text?: string; now?: Date; phone?: string } = {}): Promise<number> {
+  const now = options.now ?? NOON;
+  await sql.rows('select ensure_instance($1, null)', [INSTANCE]);
+  const request = { tenant: 'default', instance: INSTANCE, phone: options.phone ?? '5511912345678', text: options.text ?? 'Olá!', kind: 'manual' };
+  const [row] = await sql.rows('select enqueue_message($1, $2) as result', [JSON.stringify(request), now]);
+  const { id, conversation_id } = row?.['result'] as { id: number; conversation_id: number }; // enqueue_message's result
+  const policy = { allowlist: null, capHour: 1000, capDay: 1000, replyCapHour: 1000, contactCapHour: 1000, paceMinSeconds: 0, paceMaxSeconds: 0, hours: null, pilot: false, leaseMs: 30_000, random: 0 };
+  const [claim] = await sql.rows('select claim_send($1, $2, $3) as result', [conversation_id, JSON.stringify(policy), now]);
+  assert.equal((claim?.['result'] as { action: string }).action, 'send');
+  return id;
+}
+
+/** What became of the first claim of a send. */
+export async function recordSend(sql: Sql, message: number, outcome: object, now: Date = NOON): Promise<void> {
+  await sql.rows('select record_send($1, 1, $2, $3)', [message, JSON.stringify(outcome), now]);
+}
+
+/** Resolves once a statement that names `what` waits for a lock; fails at once when `work` ends instead of waiting. */
+export async function waitsForLock(sql: Sql, what: string, work: Promise<unknown>): Promise<void> {
+  let over = false;
+  void work.finally(() => (over = true)).catch(() => {});
+  for (;;) {
+    const waiting = await sql.rows(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '%'`, [what]);
+    if (waiting.length > 0) return;
+    assert.equal(over, false, 'it ended without waiting for the other transaction');
+  }
 }

@@ -64,6 +64,8 @@ export async function startRestBridge(t: TestHooks, databaseUrl: string): Promis
 function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 5 });
   pool.on('error', () => {});
+  // A connection may break while it is in use and nobody waits for an answer.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 
@@ -115,8 +117,6 @@ async function call(pool: pg.Pool, role: string, name: string, args: Record<stri
   } catch (error) {
     return json(503, { ...problem('PGRST000', 'Could not connect with the database due to an incorrect db-uri or due to the PostgreSQL service not running'), details: (error as Error).message });
   }
-  // What breaks the connection while nobody waits for an answer.
-  client.on('error', () => {});
   let broken: Error | undefined;
   try {
     const routine = await findRoutine(client, name, Object.keys(args));
@@ -163,12 +163,13 @@ async function findRoutine(client: pg.PoolClient, name: string, given: string[])
   return { sql: `select to_json(public.${id(name)}(${passed}))::text as result from ${from}`, void: found.void };
 }
 
+// prettier-ignore
 /** The first prefix that fits; source: docs.postgrest.org, "Status Codes" of the errors page. */
 const STATUSES: [prefix: string, status: number][] = [
   ['08', 503], ['09', 500], ['0L', 403], ['0P', 403], ['23503', 409], ['23505', 409], ['25006', 405], ['25', 500], ['28', 403], ['2D', 500],
   ['38', 500], ['39', 500], ['3B', 500], ['40', 500], ['53400', 500], ['53', 503], ['54', 500], ['55', 500], ['57P01', 503], ['57', 500],
   ['58', 500], ['F0', 500], ['HV', 500], ['P0001', 400], ['P0', 500], ['XX', 500], ['42883', 404], ['42P01', 404], ['42P17', 500],
-]; // prettier-ignore
+];
 
 function statusOf(code: string, role: string): number {
   if (code === '42501') return role === 'anon' ? 401 : 403;

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { debounceDelay, decideTurn, FALLBACK_TEXT, MAX_FAILED_TURNS, MAX_MESSAGE_CHARS, turnRetryDelay } from '../../src/core/turn.ts';
+import type { TurnDecision, TurnSettings, TurnSnapshot } from '../../src/core/turn.ts';
+
+const NOW = new Date('2026-03-02T12:00:00Z');
+const SETTINGS: TurnSettings = { maxMessageAgeMinutes: 120, models: { normal: 'normal', complex: 'complex' } };
+const AGENT = { model: null, model_complex: null };
+
+function message(text: string, minutesAgo = 0): TurnSnapshot['pending'][number] {
+  return { type: 'text', text, at: new Date(NOW.getTime() - minutesAgo * 60_000) };
+}
+function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
+  return { now: NOW, holder: 'agent', failed_in_row: 0, pending: [message('oi')], history: [], agent: AGENT, ...change };
+}
+const run = (model: string): TurnDecision => ({ kind: 'run', model });
+const inbound = (count: number) => Array.from({ length: count }, () => ({ direction: 'in' as const }));
+const outbound = (count: number) => Array.from({ length: count }, () => ({ direction: 'out' as const }));
+const book = 'x'.repeat(MAX_MESSAGE_CHARS + 1);
+
+const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnDecision, settings?: Partial<TurnSettings>][] = [
+  ['plain', {}, run('normal')],
+  ['a person has it', { holder: 'human' }, { kind: 'leave', reason: 'human' }],
+  ['a person types', { holder: 'takeover' }, { kind: 'leave', reason: 'takeover' }],
+  ['manual mode', { holder: 'manual' }, { kind: 'leave', reason: 'manual' }],
+  ['a person has it, whatever else', { holder: 'human', agent: null, failed_in_row: 9, pending: [message(book, 999)] }, { kind: 'leave', reason: 'human' }, { models: null }],
+  ['old', { pending: [message('oi', 121)] }, { kind: 'skip', reason: 'too_old', tellPerson: true }],
+  ['exactly at the age', { pending: [message('oi', 120)] }, run('normal')],
+  ['an old and a new one', { pending: [message('oi', 500), message('e aí?', 1)] }, run('normal')],
+  ['newest is not last', { pending: [message('e aí?', 1), message('oi', 500)] }, run('normal')],
+  ['old, and no model', { pending: [message('oi', 121)] }, { kind: 'skip', reason: 'too_old', tellPerson: true }, { models: null }],
+  ['of the future', { pending: [message('oi', -5)] }, run('normal')],
+  ['no agent', { agent: null }, { kind: 'handoff', reason: 'no_agent', text: null }],
+  ['no model', {}, { kind: 'handoff', reason: 'no_model', text: null }, { models: null }],
+  ['no model, failed before', { failed_in_row: 3 }, { kind: 'handoff', reason: 'no_model', text: null }, { models: null }],
+  ['failed twice', { failed_in_row: 2 }, run('normal')],
+  ['failed three times', { failed_in_row: 3 }, { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT }],
+  ['failed more often', { failed_in_row: 7 }, { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT }],
+  ['a book and a question', { pending: [message(book), message('entendeu?')] }, run('normal')],
+  ['just no book', { pending: [message(book.slice(1))] }, run('normal')],
+  ['the model of the agent', { agent: { model: 'mine', model_complex: 'mine-too' } }, run('mine')],
+  ['the complex model of the agent', { agent: { model: 'mine', model_complex: 'mine-too' }, pending: [message('está caro')] }, run('mine-too')],
+  ['a long talk', { history: inbound(11) }, run('complex')],
+  ['not yet a long talk', { history: [...inbound(10), ...outbound(10)] }, run('normal')],
+];
+for (const [name, snapshot, expected, settings] of DECISIONS) {
+  test(`I14 decideTurn: ${name}`, () => assert.deepEqual(decideTurn(turn(snapshot), { ...SETTINGS, ...settings }), expected));
+}
+
+test('I11 decideTurn: only books -> a summary is asked for, without the model', () => {
+  const decision = decideTurn(turn({ pending: [message(book), message(book)] }), SETTINGS);
+  assert.equal(decision.kind, 'canned');
+  assert.match(decision.kind === 'canned' ? decision.text : '', /resumo/);
+});
+
+const DIFFICULT = [
+  'Está muito caro', 'que coisa CARA', 'tem desconto?', 'vamos fazer uma negociação', 'dá pra negociar', 'quero cancelar', 'cancelamento', 'quero reembolso', 'vou ao Procon',
+  'meu advogado', 'isso é um absurdo', 'péssimo atendimento', 'pessima', 'horrível', 'estou decepcionado', 'que decepção, fui decepcionada', 'nunca mais', 'fui enganado', 'golpe!',
+  'a concorrência é melhor', 'o concorrente faz', 'não funciona', 'nao concordo', 'quero fazer uma reclamação', 'vou reclamar',
+];
+const EASY = ['oi', 'tem carona?', 'quero comprar um carro', 'qual o horário?', 'meu caroço', 'escaro', 'não sei', 'golpear é feio', 'funciona aos sábados?', 'a Carolina está?', 'obrigada!'];
+for (const text of DIFFICULT) test(`L3 decideTurn: the complex model reads "${text}"`, () => assert.deepEqual(decideTurn(turn({ pending: [message('oi'), message(text)] }), SETTINGS), run('complex')));
+for (const text of EASY) test(`L3 decideTurn: the normal model reads "${text}"`, () => assert.deepEqual(decideTurn(turn({ pending: [message(text)] }), SETTINGS), run('normal')));
+
+test('I3 debounceDelay: after the newest message, capped after the first', () => {
+  const settings = { debounceMs: 3_000, debounceMaxMs: 15_000 };
+  const after = (ms: number) => debounceDelay(NOW, new Date(NOW.getTime() + ms), settings);
+  assert.deepEqual([0, 5_000, 12_000, 13_000, 15_000, 99_000].map(after), [3_000, 3_000, 3_000, 2_000, 0, 0]);
+});
+
+test('I3 debounceDelay: never negative, never beyond either limit, whatever the clocks say', () => {
+  const any = fc.record({ debounceMs: fc.nat(60_000), debounceMaxMs: fc.nat(120_000) });
+  fc.assert(
+    fc.property(fc.integer({ min: -1e9, max: 1e9 }), any, (ms, settings) => {
+      const delay = debounceDelay(NOW, new Date(NOW.getTime() + ms), settings);
+      assert.ok(delay >= 0 && delay <= settings.debounceMs);
+      assert.ok(ms < 0 || ms + delay <= Math.max(ms, settings.debounceMaxMs));
+    }),
+  );
+});
+
+test('I14 turnRetryDelay: three calls of 30 s and the waits between them fit into 120 s; after the last a person is called at once', () => {
+  assert.deepEqual([1, 2, 3, 4, 9].map((failed) => turnRetryDelay(failed, 0)), [2_000, 8_000, 0, 0, 0]);
+  assert.deepEqual([1, 2, 3].map((failed) => turnRetryDelay(failed, 1)), [2_500, 10_000, 0]);
+  let total = MAX_FAILED_TURNS * 30_000;
+  for (let failed = 1; failed <= MAX_FAILED_TURNS; failed++) total += turnRetryDelay(failed, 1);
+  assert.ok(total <= 120_000, String(total));
+});

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { ensureChromium } from '../../scripts/lib/chromium.ts';
+import { startSystem } from '../support/system.ts';
+
+const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+test('L1 in the chat page a person writes a burst as a contact and reads one answer, on a desktop and on a phone', async (t) => {
+  const executablePath = await ensureChromium();
+  const system = await startSystem(t, { env: { DEBOUNCE_MS: '1500', DEBOUNCE_MAX_MS: '15000', HUMAN_DELAY: 'true' } });
+  const browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+  t.after(() => browser.close());
+
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.goto(`${system.simulator.url}/chat`);
+  await page.getByTestId('contact-add').click();
+  await page.getByTestId('contact-name').fill('João Lima');
+  await page.getByTestId('contact-phone').fill('11 91234-5678');
+  await page.getByTestId('contact-save').click();
+  for (const text of ['Oi!', 'Tudo bem?', 'Qual o horário de vocês?']) {
+    await page.getByTestId('composer').fill(text);
+    await page.getByTestId('send').click();
+    await page.getByTestId('bubble-out').filter({ hasText: text }).waitFor();
+  }
+  await page.getByTestId('typing').first().waitFor();
+  await page.getByTestId('bubble-in').first().waitFor();
+  // Blue: the runtime marked what it answers as read.
+  await page.locator('[data-testid="bubble-out"][data-ticks="read"]').nth(2).waitFor();
+  assert.equal(await page.getByTestId('bubble-in').count(), 1);
+  assert.match((await page.getByTestId('bubble-in').textContent()) ?? '', /horário|segunda a sexta/i);
+
+  const phone = await browser.newPage({ viewport: { width: 390, height: 844 } });
+  phone.on('pageerror', (error) => errors.push(error.message));
+  await phone.goto(`${system.simulator.url}/chat`);
+  await phone.getByTestId('contact-item').filter({ hasText: 'João Lima' }).click();
+  await phone.getByTestId('bubble-in').first().waitFor();
+  assert.equal(await phone.evaluate('document.documentElement.scrollWidth <= window.innerWidth'), true, 'no sideways scrolling');
+  assert.deepEqual(errors, []);
+});

@@ -1,0 +1,123 @@
+/**
+ * Every recorded webhook, posted in order to the running product with the right times in it. The table says what each line becomes; what
+ * the payloads mean field by field is in test/fixtures/payload-expectations.ts.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { replayOutcomes, seenWithoutTakeover } from '../fixtures/replay-outcomes.ts';
+import { startSystem } from '../support/system.ts';
+import type { System } from '../support/system.ts';
+
+type Recorded = { path: string; body: { event: string; data: unknown } };
+
+test('I9 kinds: each recorded line becomes what the table says, on three channels, through the whole product', async (t) => {
+  const { system, outcomes } = await replay(t, readRecorded(0));
+  assert.deepEqual(outcomes, tabled(replayOutcomes));
+  assert.deepEqual(
+    await system.query(`select name, provider_id is not null as known from instances where name <> 'julia-dev' order by name`),
+    ['evo1', 'meta1', 'wa1'].map((name) => ({ name, known: true })),
+  );
+  assert.deepEqual(
+    await system.query('select kind, address from contact_addresses order by kind, address'),
+    [
+      { kind: 'lid', address: '123456789012345' },
+      { kind: 'pn', address: '5511900009999' },
+      { kind: 'pn', address: '5511977776666' },
+      { kind: 'pn', address: '5511988887777' },
+    ],
+    'who wrote by number and by lid is one person',
+  );
+  assert.deepEqual(await system.query('select count(*)::int as n from contacts where merged_into is null'), [{ n: 3 }]);
+});
+
+test('I6 takeover: replayed an hour late, what people typed then pauses nothing, and the model sees every line of the contacts', async (t) => {
+  const { outcomes } = await replay(t, readRecorded(60));
+  const late = replayOutcomes.map(([line, outcome]): [number, string] => {
+    if (outcome === 'takeover') return [line, 'context'];
+    return [line, outcome === 'handed_over: takeover' ? `answered: ${JSON.stringify(seenWithoutTakeover.get(line))}` : outcome];
+  });
+  assert.deepEqual(outcomes, tabled(late));
+});
+
+test('H12 secrets: of the recorded lines no key, token, qr code or base64 is stored', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const recorded = readRecorded(0);
+  const webhooks = [...recorded.map(({ body }) => body), recorded.map(({ body }) => body)];
+  for (const body of webhooks) assert.equal((await system.webhook(body)).status, 200);
+  const stored = (await system.query<{ body: string }>('select body::text as body from webhook_events')).map((row) => row.body).join('\n');
+  const secrets = new Set(recorded.flatMap(({ body }) => secretsOf(body)));
+  assert.ok(secrets.size >= 5, `${secrets.size} different secrets are in the recording`);
+  for (const secret of secrets) assert.ok(!stored.includes(secret), `stored: ${secret.slice(0, 30)}`);
+  assert.ok(stored.includes('"apikey": "[removed]"'));
+  const [batch] = await system.query<{ n: number }>(`select max(jsonb_array_length(body))::int as n from webhook_events where jsonb_typeof(body) = 'array'`);
+  assert.equal(batch?.n, recorded.length, 'a batch is stored whole, so that it can be replayed');
+});
+
+/** Posts all lines, each when the one before has come to rest, and waits until every answer is on the wire. */
+async function replay(t: TestContext, recorded: Recorded[]): Promise<{ system: System; outcomes: string[] }> {
+  const system = await startSystem(t, {
+    env: { DEBOUNCE_MS: '0', MAX_MESSAGE_AGE_MINUTES: '180', MAX_RESPOSTAS_POR_HORA: '1000' },
+    simulator: { instances: ['wa1', 'evo1', 'meta1'], ackMs: null },
+  });
+  // What the product sends is told by nobody: each webhook of this test is a recorded one.
+  system.simulator.setWebhook(null);
+  system.simulator.script([{ text: 'Certo!', repeat: true }]);
+  const outcomes: string[] = [];
+  for (const [index, line] of recorded.entries()) outcomes.push(`${index + 1} ${await outcomeOf(system, line)}`);
+  const answered = outcomes.filter((line) => line.includes(' answered: ')).length;
+  const sent = async () => (await system.query<{ n: number }>(`select count(*)::int as n from messages where author = 'agent' and status = 'sent'`))[0]?.n;
+  await system.until(async () => (await sent()) === answered, 'every answer on the wire');
+  return { system, outcomes };
+}
+
+function tabled(table: readonly (readonly [line: number, outcome: string])[]): string[] {
+  return table.map(([line, outcome]) => `${line} ${outcome}`);
+}
+
+/** Posts a line and waits until it has come to rest. */
+async function outcomeOf(system: System, { path, body }: Recorded): Promise<string> {
+  const [, second] = path.split('/').slice(1);
+  const suffix = second?.includes('-') === true ? second : undefined;
+  const calls = system.simulator.wire().claude.length;
+  const before = system.lines.length;
+  const response = await system.webhook(body, suffix === undefined ? {} : { suffix });
+  assert.equal(response.status, 200, path);
+
+  const ignored = system.lines.slice(before).find((line) => line.message === 'Webhook ignored');
+  if (ignored) return `ignored: ${String(ignored.context['reasons'])}`;
+  const [stored] = await system.query<{ results: { outcome: string; message_id: number | null; changed?: boolean }[] }>('select results from webhook_events order by id desc limit 1');
+  const result = stored?.results[0];
+  assert.ok(result, 'stored with its outcome');
+  if (result.outcome !== 'stored') return result.outcome;
+  const message = await system.until(async () => {
+    const [row] = await system.query<{ status: string; reason: string | null }>('select status, reason from messages where id = $1', [result.message_id]);
+    return row?.status === 'received' ? null : row;
+  }, `an outcome of ${JSON.stringify(body)}`);
+  if (message.status !== 'answered') return `${message.status}: ${message.reason}`;
+  assert.equal(system.simulator.wire().claude.length, calls + 1, 'one call of the model');
+  return `answered: ${JSON.stringify(newestText(system))}`;
+}
+
+/** The last text of the last request: what the model saw of this line. */
+function newestText(system: System): unknown {
+  const request = system.simulator.wire().claude.at(-1)?.request as { messages: { role: string; content: { text: string }[] }[] }; // as buildPrompt lays it out
+  return request.messages.at(-1)?.content.at(-1)?.text;
+}
+
+/** The recording, moved in time so that its last message is of `minutesAgo`: an older one would not be answered. */
+function readRecorded(minutesAgo: number): Recorded[] {
+  const text = readFileSync(new URL('../fixtures/evolution-payloads.jsonl', import.meta.url), 'utf8');
+  const lines = text.trim().split('\n').map((line) => JSON.parse(line) as Recorded); // the fixture is ours
+  const stamps = [...text.matchAll(/"messageTimestamp":(\d+)/g)].map((match) => Number(match[1]));
+  const shift = Math.floor(Date.now() / 1000) - minutesAgo * 60 - Math.max(...stamps);
+  return lines.map((line) => JSON.parse(JSON.stringify(line, (key, value: unknown) => (key === 'messageTimestamp' ? Number(value) + shift : value))) as Recorded);
+}
+
+function secretsOf(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) =>
+    typeof child === 'string' && (key === 'apikey' || key === 'base64' || (key === 'code' && child.startsWith('2@'))) ? [child] : secretsOf(child),
+  );
+}
