@@ -20,8 +20,8 @@ COPY scripts/entrypoint.sh ./scripts/entrypoint.sh
 COPY src ./src
 
 # Last, because they differ at each build and would empty the cache of everything after them.
-ARG GIT_SHA=unknown
-ARG BUILD_TIME=unknown
+ARG GIT_SHA=
+ARG BUILD_TIME=
 # With PORT set every mode serves /health, so the check below holds for all three.
 ENV GIT_SHA=$GIT_SHA \
     BUILD_TIME=$BUILD_TIME \

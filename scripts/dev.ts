@@ -44,7 +44,7 @@ const MODES = ['api', 'worker', 'scheduler'] as const;
 type Name = 'postgres' | 'migrate' | 'simulator' | (typeof MODES)[number] | 'dev';
 type Ports = Record<'postgres' | 'simulator' | (typeof MODES)[number], number>;
 type Secrets = { webhook: string; jwt: string };
-type Addresses = { chat: string; docs: string; health: string };
+type Addresses = { chat: string; health: string };
 
 /** Why everything is to stop: a person wants it, or something is wrong. */
 class Stop extends Error {
@@ -138,7 +138,7 @@ async function tellRunning(): Promise<number> {
   const pid = await lockHolder(LOCK);
   const addresses = await readAddresses();
   process.stderr.write(`./scripts/dev already runs in this directory (pid ${pid ?? 'unknown'}).\n`);
-  if (addresses !== null) process.stderr.write(`  chat page  ${addresses.chat}\n  API docs   ${addresses.docs}\n`);
+  if (addresses !== null) process.stderr.write(`  chat page  ${addresses.chat}\n  health     ${addresses.health}\n`);
   process.stderr.write(`Stop it with Ctrl-C where it runs, or with: kill ${pid ?? ''}\n`);
   return 1;
 }
@@ -268,13 +268,12 @@ function aborted(signal: AbortSignal): Promise<never> {
 
 async function tellAddresses(ports: Ports, seconds: number): Promise<void> {
   const api = `http://127.0.0.1:${ports.api}`;
-  const addresses: Addresses = { chat: `http://127.0.0.1:${ports.simulator}/chat`, docs: `${api}/docs`, health: `${api}/health/deep` };
+  const addresses: Addresses = { chat: `http://127.0.0.1:${ports.simulator}/chat`, health: `${api}/health/deep` };
   await writeFile(ADDRESSES, JSON.stringify(addresses));
   const lines = [
     `Ready in ${seconds} s. Ctrl-C stops everything.`,
     '',
     `Chat page   ${addresses.chat}   <- write here as a contact`,
-    `API docs    ${addresses.docs}`,
     `Health      ${addresses.health}`,
     `Database    127.0.0.1:${ports.postgres} (password in .data/dev/postgres/password)`,
     `Claude      ${realClaude() ? 'the real one (ANTHROPIC_API_KEY is set)' : "the simulator's persona (set ANTHROPIC_API_KEY for the real one)"}`,

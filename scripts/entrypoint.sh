@@ -1,7 +1,8 @@
 #!/bin/sh
 # The image's entry point: one mode, by RUN_MODE (checked by src/main.ts), or one of these commands:
 #   migrate [...]   admin COMMAND [...]   any other program
-# Start commands of the Python image that this one replaces are understood, so that a service keeps its settings.
+# Start commands of the Python image that this one replaces are understood where they are the container's command (docker compose); on
+# Railway a start command replaces this file, so leave it empty there.
 set -eu
 cd "$(dirname "$0")/.."
 

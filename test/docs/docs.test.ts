@@ -1,0 +1,263 @@
+/** The manuals say nothing that is not so: what they name is looked up in the product, what they tell to run is run. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { projectRoot } from '../../scripts/lib/tools.ts';
+import { apiRoutes } from '../../src/api.ts';
+import { knownVariables } from '../../src/config/environment.ts';
+import { variables } from '../../src/config/variables.ts';
+import { createApp } from '../../src/http.ts';
+import { createLogger } from '../../src/log.ts';
+import type { Process } from '../../src/ops.ts';
+import { dev, JWT_KEY } from '../support/config.ts';
+import { testDatabase } from '../support/database.ts';
+
+const MANUALS = ['README.md', 'README.pt-BR.md', 'docs/runbook.md', 'docs/runbook.pt-BR.md'] as const;
+const PAGES = [...MANUALS, 'ARCHITECTURE.md', 'STYLE.md', 'CHANGELOG.md', 'docs/evolution.md'] as const;
+const TRANSLATIONS = [
+  ['README.md', 'README.pt-BR.md'],
+  ['docs/runbook.md', 'docs/runbook.pt-BR.md'],
+] as const;
+
+/** Names in capitals that belong to Evolution or to the compose file, not to our configuration. */
+const FOREIGN = new Set([
+  'MESSAGES_UPSERT',
+  'MESSAGES_UPDATE',
+  'MESSAGES_EDITED',
+  'MESSAGES_DELETE',
+  'SEND_MESSAGE',
+  'CONNECTION_UPDATE',
+  'STATUS_INSTANCE',
+  'LOGOUT_INSTANCE',
+  'DATABASE_SAVE_DATA_NEW_MESSAGE',
+  'API_PORTS',
+]);
+
+/** Defaults that config.ts adds to those of config/variables.ts. */
+const LATER_DEFAULTS: Record<string, string> = { PORT: '8000', ENVIRONMENT: 'development', WORKER_CONCURRENCY: '20' };
+
+for (const file of [...MANUALS, '.env.example']) {
+  test(`D9 variables: ${file} names only variables that the configuration knows`, () => {
+    const known = new Set(knownVariables);
+    const named = new Set(read(file).match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g));
+    assert.ok(named.size > 5);
+    assert.deepEqual(
+      [...named].filter((name) => !known.has(name) && !FOREIGN.has(name)),
+      [],
+    );
+  });
+}
+
+test('D9 variables: every variable is in the README, and the defaults of its tables are those of the configuration', () => {
+  const readme = read('README.md');
+  const whole = ['VOYAGE_', 'CHATWOOT_', 'SLACK_', 'GOOGLE_', 'META_', 'DATABASE_BREAKER_']; // told as groups
+  const obsolete = /^(JULIA_API_URL|JWT_SECRET|WHATSAPP_|PLATFORM_ADMIN_TOKEN|OUTBOUND_TPS_|RAILWAY_)/; // .env.example says what became of them
+  for (const name of Object.keys(variables.shape)) {
+    if (whole.some((prefix) => name.startsWith(prefix)) || (obsolete.test(name) && !name.startsWith('JWT_SECRET_'))) continue;
+    assert.ok(readme.includes(`\`${name}\``), `${name} is not in the README`);
+  }
+  const set = Object.entries({ ...variables.parse({}), ...LATER_DEFAULTS });
+  // An empty list is told as "no default".
+  const defaults = Object.fromEntries(set.filter((entry): entry is [string, string | number | boolean] => typeof entry[1] !== 'object'));
+  for (const file of ['README.md', 'README.pt-BR.md']) {
+    const rows = [...read(file).matchAll(/^\| `([A-Z][A-Z0-9_]*)` \| (?:`([^`]*)`|(—)) \|/gm)];
+    assert.ok(rows.length > 40, `${file}: ${rows.length} rows`);
+    for (const [, name = '', value] of rows) {
+      const expected = defaults[name];
+      assert.equal(value, expected === undefined ? undefined : String(expected), `${file}: ${name}`);
+    }
+  }
+});
+
+for (const file of ['docs/runbook.md', 'docs/runbook.pt-BR.md']) {
+  test(`D9 SQL: every statement of ${file} runs on a migrated database and finds what it is about`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const database = await testDatabase();
+    stack.defer(() => database.close());
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    stack.defer(() => client.end());
+    await client.query(SEED);
+    const blocks = codeBlocks(file).filter((block) => block.language === 'sql');
+    assert.ok(blocks.length > 15);
+    for (const { code } of blocks) {
+      await client.query('begin');
+      const results = [await client.query(code).catch((error: unknown) => assert.fail(`${code}\n${String(error)}`))].flat();
+      for (const result of results) assert.notEqual(result.rowCount, 0, `touches no row: ${code}`);
+      if (/julia_status[^]*'pausado'/.test(code)) {
+        const { rows } = await client.query(`select pause_reason('default', 'julia-prod', 7, 'natal-2026') as reason`);
+        assert.notEqual(rows[0].reason, null, `pauses nothing: ${code}`);
+      }
+      await client.query('rollback');
+    }
+  });
+}
+
+test('D9 endpoints: every address that the manuals name is served', async () => {
+  const app = testApp();
+  for (const file of MANUALS) {
+    const found = endpointsOf(read(file));
+    assert.ok(found.size >= 5, `${file}: ${[...found].join(' ')}`);
+    for (const endpoint of found) {
+      const [method = '', address = ''] = endpoint.split(' ');
+      const response = await app.request(address.replace(/:id|\{id\}/g, '1'), { method });
+      assert.notEqual(response.status, 404, `${file}: ${endpoint}`);
+    }
+  }
+});
+
+test('D9 tokens: the command of the runbook makes a token that the api accepts', async () => {
+  const script = codeBlocks('docs/runbook.md').find((block) => block.code.includes('SignJWT'));
+  assert.ok(script);
+  const env = { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, JWT_SECRET_KEY: JWT_KEY };
+  const { stdout } = await promisify(execFile)('bash', ['-c', script.code], { cwd: projectRoot, env });
+  const app = testApp();
+  const answer = (token: string) => app.request('/api/messages/42', { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await answer(stdout.trim())).status, 503, 'past the door: without a context it is still starting');
+  assert.equal((await answer(`${stdout.trim()}x`)).status, 401);
+});
+
+test('D9 log lines, reasons: every code word in the tables of symptoms is a word of the product', () => {
+  const product = ['src', 'supabase/migrations'].flatMap(filesBelow).map(read).join('\n');
+  for (const file of MANUALS) {
+    const words = symptomsOf(read(file));
+    assert.ok(words.length > 8, `${file}: ${words.length}`);
+    for (const word of words) {
+      // Some are put together of two parts.
+      const parts = /^(paused_|model_|max_attempts_|Waiting for the )(.+)$/.exec(word)?.slice(1) ?? [word];
+      for (const part of parts) assert.ok(product.includes(part), `${file}: ${word}`);
+    }
+  }
+});
+
+for (const file of PAGES) {
+  test(`D9 links: every relative link of ${file} leads to a file, and to a heading of it`, () => {
+    for (const [, target = ''] of prose(file).matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^(https?|mailto):/.test(target)) continue;
+      const [name = '', anchor] = target.split('#');
+      const found = name === '' ? file : path.join(path.dirname(file), name);
+      assert.ok(existsSync(path.join(projectRoot, found)), `${file}: ${target}`);
+      if (anchor !== undefined) assert.ok(headings(found).map(slug).includes(anchor), `${file}: ${target}`);
+    }
+  });
+}
+
+test('D9 links: every section of the contract that the code names is there', () => {
+  const sections = new Set(headings('docs/evolution.md').map((heading) => /^#+ ([\d.]*\d)/.exec(heading)?.[1]));
+  const named = ['src', 'test'].flatMap(filesBelow).flatMap((file) => {
+    const found = file.endsWith('.ts') ? [...read(file).matchAll(/\bcontract (\d(?:\.\d)?(?:(?:, | and )\d(?:\.\d)?)*)/g)] : [];
+    return found.flatMap(([, list = '']) => list.split(/, | and /).map((section) => [file, section] as const));
+  });
+  assert.ok(named.length > 5);
+  for (const [file, section] of named) assert.ok(sections.has(section), `${file}: contract ${section}`);
+});
+
+for (const [english, portuguese] of TRANSLATIONS) {
+  test(`D9 translation: ${portuguese} has the headings, the code and the tables of ${english}`, () => {
+    const levels = (file: string) => headings(file).map((heading) => /^#+/.exec(heading)?.[0]);
+    assert.deepEqual(levels(portuguese), levels(english));
+    assert.deepEqual(codeBlocks(portuguese), codeBlocks(english));
+    const rows = (file: string) => prose(file).match(/^\|/gm)?.length;
+    assert.equal(rows(portuguese), rows(english));
+  });
+}
+
+test('D9 scripts: every npm script, script and file that the pages name exists', () => {
+  const { scripts }: { scripts: Record<string, string> } = JSON.parse(read('package.json'));
+  for (const file of PAGES) {
+    const text = read(file);
+    for (const [, name = ''] of text.matchAll(/npm run (?:--\S+ )*([\w:-]+)/g)) assert.ok(scripts[name], `${file}: npm run ${name}`);
+    for (const [name] of text.matchAll(/\bnpm (?:start|test)\b/g)) assert.ok(scripts[name.slice(4)], `${file}: ${name}`);
+    for (const [, name = ''] of text.matchAll(/(?<![\w/])((?:\.\/)?(?:scripts|src|test|supabase|\.github)\/[\w./-]*\w)/g)) {
+      assert.ok(existsSync(path.join(projectRoot, name)), `${file}: ${name}`);
+    }
+  }
+});
+
+/** One of everything that the statements are about, under the ids that the runbook uses. */
+const SEED = `
+  alter table contacts alter column id restart with 3;
+  alter table conversations alter column id restart with 7;
+  alter table messages alter column id restart with 41;
+  select ensure_instance('julia-prod', null);
+  select enqueue_message('{"instance": "julia-prod", "phone": "5511912345678", "text": "oi", "kind": "notification"}');
+  select enqueue_message('{"instance": "julia-prod", "phone": "5511912345678", "text": "oi", "kind": "notification"}');
+  select enqueue_message('{"instance": "julia-prod", "phone": "5511912345678", "text": "oi", "kind": "manual"}');
+  update messages set kind = 'reply' where id = 41;
+  update messages set status = 'uncertain', reason = 'unproven' where id = 42;
+  update conversations set takeover_since = now(), takeover_until = now() + interval '30 minutes';
+  select open_handoff(7, null, 'send_unproven', null, false, now());
+  select add_opt_out(3, 'agent');
+  select record_transition('{"breaker": "evolution", "instance": "julia-prod", "process": "worker-1", "state": "open"}');
+  insert into julia_status (status, scope, target) values ('ativo', 'campaign', 'pascoa');
+`;
+
+function testApp() {
+  const state: Process = { config: dev({ JWT_SECRET_KEY: JWT_KEY }), context: null, stopping: false };
+  const log = createLogger({ level: 'CRITICAL', service: 'test', pretty: false, destination: { write: () => {} } });
+  return createApp(state, log, (app) => apiRoutes(app, state));
+}
+
+function endpointsOf(text: string): Set<string> {
+  const found = new Set<string>();
+  for (const [, method, address] of text.matchAll(/\b(GET|POST|PUT|PATCH|DELETE) (\/[^\s`"'|),]+)/g)) found.add(`${method} ${address}`);
+  for (const [, rest = '', address] of text.matchAll(/\bcurl\b([^\n]*)"\$APP_BASE_URL(\/[^"]*)"/g)) {
+    found.add(`${/-X (\w+)/.exec(rest)?.[1] ?? 'GET'} ${address}`);
+  }
+  // A path alone, such as in "look at /health/circuit"; /api/messages answers to POST.
+  for (const [, address = ''] of text.matchAll(/`(\/(?:health|ready|metrics|api|docs|openapi|admin|webhook)[^\s`]*)`/g)) {
+    found.add(`${address === '/api/messages' ? 'POST' : 'GET'} ${address}`);
+  }
+  return found;
+}
+
+/** The code words in the first cells of tables whose head is one of these. */
+function symptomsOf(text: string): string[] {
+  const heads = /^\| (log line|what you see|reason|linha do log|o que se vê|motivo) \|/;
+  const words: string[] = [];
+  let inside = false;
+  for (const line of text.split('\n')) {
+    if (heads.test(line)) inside = true;
+    else if (!line.startsWith('|')) inside = false;
+    const cell = inside ? (line.split(' | ')[0] ?? '') : '';
+    for (const [, word = ''] of cell.matchAll(/`([^`]+)`/g)) words.push(word);
+  }
+  return words.filter((word) => !word.startsWith('/'));
+}
+
+type CodeBlock = { language: string; code: string };
+
+function codeBlocks(file: string): CodeBlock[] {
+  return [...read(file).matchAll(/^( *)```(\w+)\n([^]*?)^\1```$/gm)].map(([, indent = '', language = '', code = '']) => ({
+    language,
+    code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  }));
+}
+
+/** Without code blocks. */
+function prose(file: string): string {
+  return read(file).replaceAll(/^( *)```\w*\n[^]*?^\1```$/gm, '');
+}
+
+function headings(file: string): string[] {
+  return prose(file).match(/^#+ .*$/gm) ?? [];
+}
+
+/** As GitHub makes anchors. */
+function slug(heading: string): string {
+  const text = heading.replace(/^#+ /, '').toLowerCase();
+  return text.replaceAll(/[^\p{L}\p{N}\s-]/gu, '').replaceAll(' ', '-');
+}
+
+function filesBelow(folder: string): string[] {
+  const entries = readdirSync(path.join(projectRoot, folder), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => path.relative(projectRoot, path.join(entry.parentPath, entry.name)));
+}
+
+function read(file: string): string {
+  return readFileSync(path.join(projectRoot, file), 'utf8');
+}
