@@ -2,6 +2,7 @@
 import type { Hono } from 'hono';
 import type { Env } from './http.ts';
 import type { Process } from './ops.ts';
+import { adminRoutes } from './routes/admin.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
 import { healthRoutes } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
@@ -10,4 +11,5 @@ export function apiRoutes(app: Hono<Env>, process: Process): void {
   healthRoutes(app, process);
   evolutionRoutes(app, process);
   messageRoutes(app, process);
+  adminRoutes(app, process);
 }

@@ -96,6 +96,8 @@ export type Config = {
     readonly debounceMaxMs: number;
     readonly humanDelay: boolean;
     readonly maxMessageAgeMinutes: number;
+    /** Parts of an answer that have not left are withdrawn when the contact writes again. */
+    readonly withdrawParts: boolean;
     readonly takeoverMinutes: number;
   };
   /** Turns that one worker runs at the same time. */
@@ -293,6 +295,7 @@ function turn(v: Variables, report: Report): Config['turn'] {
     debounceMaxMs: v.DEBOUNCE_MAX_MS,
     humanDelay: v.HUMAN_DELAY,
     maxMessageAgeMinutes: v.MAX_MESSAGE_AGE_MINUTES,
+    withdrawParts: v.WITHDRAW_UNSENT_PARTS,
     takeoverMinutes: v.TAKEOVER_MINUTES,
   };
 }

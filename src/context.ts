@@ -15,7 +15,7 @@ import type { Door } from './db/door.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { recordInbound } from './db/inbound.ts';
 import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
-import { endProcess, ensureSetup, recordTransition } from './db/operations.ts';
+import { endProcess, ensureSetup, healthSnapshot, recordTransition } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
@@ -116,6 +116,61 @@ export async function openContext(
   return Object.assign(context, { [Symbol.asyncDispose]: () => owned.disposeAsync() });
 }
 
+/** What an admin command on the command line works with; see openAdminContext. */
+type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'sendPolicy'> & {
+  queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile'>;
+};
+
+/** A queue that does not answer for so long is away. Milliseconds. */
+const ADMIN_QUEUE_MS = 5_000;
+
+/**
+ * Opens what an admin command needs: the database at its first call, the queue when something is to be woken, so that a pause works while Redis is
+ * away. Waits for nothing: what does not answer is an error (DatabaseAway, DatabaseRefused) of the call.
+ */
+export async function openAdminContext(config: Config, log: Logger): Promise<AdminParts & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const databaseUrl = config.database.kind === 'postgres' ? config.database.url : undefined;
+  const db = openDoor(config, databaseUrl, log);
+  stack.defer(() => db.close());
+  if (config.supabaseProjectRef !== null) {
+    const { project_ref } = await healthSnapshot(db);
+    if (project_ref !== null && project_ref !== config.supabaseProjectRef)
+      throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing was done.');
+  }
+  let opening: Promise<Queues> | null = null;
+  const queues = (): Promise<Queues> => (opening ??= openQueues(queueStore(config, databaseUrl), log));
+  stack.defer(async () => (await opening?.catch(() => null))?.[Symbol.asyncDispose]());
+  const background = createBackground(log);
+  stack.defer(() => background.drain(5_000));
+  const parts: AdminParts = {
+    config,
+    log,
+    events: createEvents(log, config.mode),
+    db,
+    inbox: createInbox(db, config),
+    background,
+    sendPolicy: sendPolicy(config),
+    queues: {
+      wakeTurn: async (conversation, delayMs) => within(ADMIN_QUEUE_MS, async () => (await queues()).wakeTurn(conversation, delayMs)),
+      wakeSend: async (conversation) => within(ADMIN_QUEUE_MS, async () => (await queues()).wakeSend(conversation)),
+      wakeReconcile: async (instance) => within(ADMIN_QUEUE_MS, async () => (await queues()).wakeReconcile(instance)),
+    },
+  };
+  const owned = stack.move();
+  return Object.assign(parts, { [Symbol.asyncDispose]: () => owned.disposeAsync() });
+}
+
+async function within<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+  try {
+    return await Promise.race([work(), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function openDoor(config: Config, databaseUrl: string | undefined, log: Logger): Door {
   if (config.database.kind === 'supabase') return openSupabase(config.database.url, config.database.serviceKey);
   if (databaseUrl === undefined) throw new Error('no address of a database: set DATABASE_URL');
@@ -129,7 +184,11 @@ function queueStore(config: Config, databaseUrl: string | undefined): QueueStore
 }
 
 function createInbox(db: Door, config: Config): Context['inbox'] {
-  const options = { takeoverMinutes: config.turn.takeoverMinutes, takeoverCapMinutes: TAKEOVER_CAP_MINUTES };
+  const options = {
+    takeoverMinutes: config.turn.takeoverMinutes,
+    takeoverCapMinutes: TAKEOVER_CAP_MINUTES,
+    withdrawParts: config.turn.withdrawParts,
+  };
   return createBatcher(
     async (webhooks: WebhookRecord[]) => {
       try {

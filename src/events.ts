@@ -6,7 +6,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { Transition } from './breakers.ts';
 import type { RecordedEvent } from './db/inbound.ts';
 import type { ClaimedSend } from './db/sends.ts';
-import type { TurnClaim } from './db/turns.ts';
+import type { ModelCallRecord, TurnClaim } from './db/turns.ts';
 import type { Logger } from './log.ts';
 
 export type Events = ReturnType<typeof createEvents>;
@@ -55,7 +55,9 @@ export function createEvents(log: Logger, mode: string) {
         if (result.outcome === 'stored') received.inc();
         if (result.outcome === 'ignored') continue;
         const fields = {
-          correlation_id: requestId,
+          request_id: requestId,
+          // News of a message (an ack, an echo) belong to what that message came of.
+          correlation_id: result.correlation_id ?? requestId,
           outcome: result.outcome,
           conversa_id: result.conversation_id,
           message_id: result.message_id,
@@ -89,6 +91,10 @@ export function createEvents(log: Logger, mode: string) {
       requests.observe({ route, status: String(status) }, seconds);
     },
 
+    turnWoken(conversation: number, delayMs: number): void {
+      log.debug({ conversa_id: conversation, delay_ms: delayMs }, 'Turn woken');
+    },
+
     turnClaimed(claim: TurnClaim): void {
       log.info({ queue: 'turn', ...turnIds(claim), messages: claim.pending.length }, 'Processing message...');
     },
@@ -98,18 +104,13 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ ...turnIds(claim), outcome, ...fields }, 'Turn ended');
     },
 
-    modelUsed(usage: {
-      input_tokens: number;
-      output_tokens: number;
-      cache_read_tokens: number;
-      cache_write_tokens: number;
-      cost_usd: number;
-    }): void {
-      tokens.inc({ type: 'input' }, usage.input_tokens);
-      tokens.inc({ type: 'output' }, usage.output_tokens);
-      tokens.inc({ type: 'cache_read' }, usage.cache_read_tokens);
-      tokens.inc({ type: 'cache_write' }, usage.cache_write_tokens);
-      cost.inc(usage.cost_usd);
+    modelUsed(claim: TurnClaim, call: ModelCallRecord): void {
+      tokens.inc({ type: 'input' }, call.input_tokens);
+      tokens.inc({ type: 'output' }, call.output_tokens);
+      tokens.inc({ type: 'cache_read' }, call.cache_read_tokens);
+      tokens.inc({ type: 'cache_write' }, call.cache_write_tokens);
+      cost.inc(call.cost_usd);
+      log.info({ ...turnIds(claim), ...call }, 'Model called');
     },
 
     sendClaimed(send: ClaimedSend): void {
@@ -125,12 +126,13 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     sendFailed(
-      send: { message_id: number; correlation_id: string | null },
+      send: { message_id: number; correlation_id: string | null; text: string },
       outcome: 'retry' | 'failed' | 'uncertain' | 'unproven',
       fields: { class: string; detail?: string; kind?: string },
     ): void {
       sends.inc({ outcome, kind: fields.kind ?? 'unknown' });
-      const context = { message_id: send.message_id, correlation_id: send.correlation_id, outcome, ...fields };
+      const detail = fields.detail === undefined ? undefined : withoutWords(fields.detail, send.text);
+      const context = { message_id: send.message_id, correlation_id: send.correlation_id, outcome, ...fields, detail };
       if (outcome === 'retry') log.info(context, 'Message not sent, retrying');
       else log.warning(context, outcome === 'failed' ? 'Message not sent' : 'Message may have been sent');
     },
@@ -161,6 +163,13 @@ export function createEvents(log: Logger, mode: string) {
       if (count > 0) log.warning({ what, count }, 'Found work that the queue had forgotten');
     },
   };
+}
+
+/** What Evolution says may quote what it was given: words of the message, of four letters and more, are taken out. */
+function withoutWords(detail: string, text: string): string {
+  let told = detail;
+  for (const word of new Set(text.match(/[\p{L}\p{N}]{4,}/gu))) told = told.replaceAll(word, '…');
+  return told;
 }
 
 /** `medico_id` is what the first users call a contact; their dashboards read it. */

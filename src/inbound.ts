@@ -1,7 +1,9 @@
 /** A webhook becomes rows, and then wakes whoever has work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
 import type { Context } from './context.ts';
-import { debounceDelay } from './core/turn.ts';
+import type { InboundEvent } from './core/inbound.ts';
+import { debounceDelay, presenceDelay } from './core/turn.ts';
 import { DatabaseAway } from './db/failures.ts';
+import { pendingSince } from './db/inbound.ts';
 import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
 import { sweepSends } from './db/sends.ts';
 import { parseWebhook, redact } from './whatsapp/payload.ts';
@@ -24,6 +26,7 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
   if (events.every((event) => event.kind === 'ignored' || event.kind === 'presence')) {
     ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
+    for (const event of events) if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event));
     return;
   }
   const record = {
@@ -45,23 +48,41 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   }
 }
 
-/** Records a webhook and wakes who has work. Rejects with DatabaseAway when the database is away; may be repeated. */
-export async function store(ctx: Context, record: WebhookRecord): Promise<void> {
+/** Somebody who is typing is not answered in the middle of it: the turn waits for the rest, up to the cap of the debounce. */
+async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 'presence' }>): Promise<void> {
+  const pending = await pendingSince(ctx.db, event.instance, event.chat);
+  if (pending === null) return;
+  await wakeTurn(ctx, pending.conversation_id, presenceDelay(event.presence, pending.first_pending_at, pending.now, ctx.config.turn));
+}
+
+/** What storing needs of the context: the command line opens no more than this. */
+export type StoreContext = Pick<Context, 'config' | 'events' | 'db' | 'inbox' | 'background'> & {
+  queues: Pick<Context['queues'], 'wakeTurn' | 'wakeSend' | 'wakeReconcile'>;
+};
+
+/** Records a webhook and wakes who has work; returns what became of each event. Rejects with DatabaseAway when the database is away; may be repeated. */
+export async function store(ctx: StoreContext, record: WebhookRecord): Promise<RecordedEvent[]> {
   const { results } = await ctx.inbox.add(record);
   ctx.events.webhookRecorded(record.requestId, results);
   // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
   for (const [index, result] of results.entries())
     ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));
+  return results;
 }
 
-async function wake(ctx: Context, result: RecordedEvent, instance: string | null): Promise<void> {
+async function wake(ctx: StoreContext, result: RecordedEvent, instance: string | null): Promise<void> {
   const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
   if (conversation != null && result.wake)
-    await ctx.queues.wakeTurn(conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
+    await wakeTurn(ctx, conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
   if (result.wake_sends === true) {
     for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
     // While the number was away Evolution may have dropped what came in.
     if (instance !== null) await ctx.queues.wakeReconcile(instance);
   }
+}
+
+async function wakeTurn(ctx: StoreContext, conversation: number, delayMs: number): Promise<void> {
+  await ctx.queues.wakeTurn(conversation, delayMs);
+  ctx.events.turnWoken(conversation, delayMs);
 }

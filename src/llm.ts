@@ -39,11 +39,12 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
   return {
     async call(request, { signal, timeoutMs }) {
       // The client's own limit ends with the headers; an answer that stops half way must end too.
-      const late = AbortSignal.timeout(timeoutMs);
+      const limitMs = Math.ceil(timeoutMs); // both refuse fractions
+      const late = AbortSignal.timeout(limitMs);
       try {
         const message = await client.messages.create(
           { model: request.model, max_tokens: request.maxTokens, system: request.system, tools: request.tools, messages: request.messages },
-          { signal: AbortSignal.any([signal, late]), timeout: timeoutMs },
+          { signal: AbortSignal.any([signal, late]), timeout: limitMs },
         );
         const usage: Usage = {
           input: message.usage.input_tokens,
@@ -65,7 +66,7 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
         if (late.aborted && !signal.aborted)
           return {
             ok: false,
-            failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${Math.round(timeoutMs)} ms` },
+            failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${limitMs} ms` },
           };
         return { ok: false, failure: failureOf(error) };
       }

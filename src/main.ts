@@ -12,5 +12,7 @@ if (!loaded.ok) {
   process.exitCode = 1;
 } else {
   const { run } = await import('./run.ts');
-  process.exitCode = await run(loaded.config, loaded.warnings);
+  const code = await run(loaded.config, loaded.warnings);
+  // Whatever outlived its grace (a send that Evolution does not answer takes 90 s) must not keep the process; its lease tells the next one.
+  process.exit(code);
 }

@@ -5,18 +5,18 @@
  *   queued      waits for its turn, its time, or a rule; says why and until when
  *   sending     claimed; written before the HTTP call, so a crash leaves a trace
  *   sent -> delivered -> read     by the HTTP answer, an echo, acks
- *   uncertain   it may have left: looked up at Evolution, never sent again by itself
+ *   uncertain   it may have left: looked up at Evolution; back to `queued` only when it is proven that it did not leave
  *   failed | blocked | expired | cancelled | deduped     ended, with the reason
  * Two workers may call `sendNext` for one conversation at once; the claim lets one through.
  */
 import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
 import { jidVariants } from './core/phone.ts';
-import { retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho } from './core/send.ts';
+import { absenceProves, retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho } from './core/send.ts';
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
 import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './db/sends.ts';
-import type { ClaimedSend, SendClaim, SendRecord, UncertainSend } from './db/sends.ts';
+import type { ClaimedSend, Look, SendClaim, SendRecord, UncertainSend } from './db/sends.ts';
 import type { Evolution } from './whatsapp/client.ts';
 import { parseFoundMessages } from './whatsapp/payload.ts';
 
@@ -139,7 +139,7 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): P
 }
 
 /**
- * Asks Evolution whether an uncertain message is in the chat. Absence proves nothing, so it is asked a few times and then shown to a person.
+ * Asks Evolution whether an uncertain message is in the chat. Absence rarely proves anything, so it is asked a few times and then shown to a person.
  * An Evolution that does not answer has not been asked: that look does not count.
  */
 async function lookUp(ctx: Context, whatsapp: Evolution, claim: UncertainSend): Promise<SendStep> {
@@ -154,11 +154,22 @@ async function lookUp(ctx: Context, whatsapp: Evolution, claim: UncertainSend): 
   }
   const candidates = matchEcho(claim, own, from);
   const taken = await knownProviderIds(ctx.db, claim.instance, candidates);
-  const providerId = candidates.find((id) => !taken.has(id)) ?? null;
+  const providerId = candidates.find((id) => !taken.has(id));
+  const look: Look =
+    providerId === undefined
+      ? { kind: 'absent', proof: absenceProves(claim, await isStored(whatsapp, claim)) }
+      : { kind: 'found', providerId };
   const nextMs = lookDelay(claim.looks + 1);
-  const { status, reason } = await settleSend(ctx.db, claim, providerId, MAX_LOOKS, nextMs);
+  const { status, reason } = await settleSend(ctx.db, claim, look, MAX_LOOKS, nextMs);
   if (status !== 'uncertain') return { kind: 'next' };
   if (reason !== 'unproven') return { kind: 'wait', delayMs: nextMs };
   ctx.events.sendFailed(claim, 'unproven', { class: 'unproven' });
   return { kind: 'next' };
+}
+
+/** Whether Evolution keeps the messages of this chat: without that (DATABASE_SAVE_DATA_NEW_MESSAGE off, a database of its own that is new) nothing would be found. */
+async function isStored(whatsapp: Evolution, { instance, witness }: UncertainSend): Promise<boolean> {
+  if (witness === null) return false;
+  const found = await whatsapp.findMessages({ instance, id: witness, pageSize: 1 });
+  return found.kind === 'ok' && found.records.length > 0;
 }

@@ -51,12 +51,19 @@ export async function runTick(ctx: Context, job: CronJob, tick: Date): Promise<v
   const id = await claimJob(ctx.db, job.name, tick, ctx.process.id);
   if (id === null) return;
   const started = performance.now();
-  const end = await job.run(ctx).then(
-    (count) => ({ status: 'done' as const, count, error: null }),
-    (error: unknown) => ({ status: 'failed' as const, count: 0, error: toError(error).message }),
-  );
+  const end = await runJob(ctx, job);
   ctx.events.jobEnded(job.name, end.status, { ms: Math.round(performance.now() - started), count: end.count, error: end.error });
   await finishJob(ctx.db, id, end);
+}
+
+type JobEnd = { status: 'done' | 'failed'; count: number; error: string | null };
+
+async function runJob(ctx: Context, job: CronJob): Promise<JobEnd> {
+  try {
+    return { status: 'done', count: await job.run(ctx), error: null };
+  } catch (error) {
+    return { status: 'failed', count: 0, error: toError(error).message };
+  }
 }
 
 /** What the job's catch-up rule asks for at a start: of the ticks since the last one that ran, none, the newest, or all. Exported for its test. */

@@ -8,7 +8,7 @@ import type { AgentOutcome } from './agent.ts';
 import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
 import { buildPrompt } from './core/prompt.ts';
-import { debounceDelay, decideTurn, FALLBACK_TEXT, turnRetryDelay } from './core/turn.ts';
+import { debounceDelay, decideTurn, FALLBACK_TEXT, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
 import type { Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
@@ -87,7 +87,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
         maxTokens: claude.maxTokens,
         maxToolRounds: claude.maxToolRounds,
         callTimeoutMs: claude.callTimeoutSeconds * 1000,
-        turnTimeoutMs: claude.turnTimeoutSeconds * 1000,
+        turnTimeoutMs: turnTimeLimit(claim, claude.turnTimeoutSeconds * 1000),
       },
       model,
       fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
@@ -133,7 +133,7 @@ function watch(ctx: Context, claim: TurnClaim, wanted: AbortController): { stop(
 const SHUTDOWN = 'shutdown';
 
 async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): Promise<TurnEnd> {
-  for (const call of outcome.modelCalls) ctx.events.modelUsed(call);
+  for (const call of outcome.modelCalls) ctx.events.modelUsed(claim, call);
   const record = { model: outcome.model, model_calls: outcome.modelCalls, tool_calls: outcome.toolCalls, transcript: outcome.transcript };
   switch (outcome.kind) {
     case 'answer': {

@@ -8,7 +8,7 @@ import { streamMessage } from './claude-stream.ts';
 import { remember, type Core } from './core.ts';
 import { dropSocket, hang, json, type Env, type Http } from './evolution-http.ts';
 import { faultNumber } from './faults.ts';
-import { newestUserText, personaReply, takeTurn } from './persona.ts';
+import { answersTools, newestUserText, personaReply, takeTurn } from './persona.ts';
 import { textField, type ClaudeMode, type Fault, type Json, type ScriptTurn } from './types.ts';
 
 const KEPT_REQUESTS = 5_000;
@@ -63,8 +63,10 @@ export function addClaudeRoutes(core: Core, app: Hono<Env>): void {
 
 async function answer(core: Core, c: Http, request: Json, finish: (status: number | null, response: unknown) => void): Promise<Response> {
   checkRequest(request);
-  const userText = newestUserText(request['messages'] as ApiMessage[]);
+  const messages = request['messages'] as ApiMessage[];
+  const userText = newestUserText(messages);
   const fault = core.faults.take('claude', { text: userText });
+  await fault?.until;
   if (fault?.kind === 'hang' || fault?.kind === 'drop') {
     finish(null, null);
     return fault.kind === 'hang' ? await hang(core, c) : dropSocket(c);
@@ -72,7 +74,7 @@ async function answer(core: Core, c: Http, request: Json, finish: (status: numbe
   if (fault?.kind === 'slow') await core.clock.sleep(faultNumber(fault, 'ms', 1_000));
   if (fault?.kind === 'status') return fail(core, faultNumber(fault, 'status', 500), fault, finish);
   if (core.claude.mode === 'proxy') return await proxy(core, c, request, finish);
-  const turn = core.claude.mode === 'script' ? takeTurn(core.claude.turns, userText) : null;
+  const turn = core.claude.mode === 'script' ? takeTurn(core.claude.turns, userText, answersTools(messages)) : null;
   if (turn?.delayMs !== undefined) await core.clock.sleep(turn.delayMs);
   if (turn?.status !== undefined && turn.status >= 400) return fail(core, turn.status, null, finish);
   const message = buildMessage(core, request, turn, fault);

@@ -77,6 +77,7 @@ async function run(core: Core, c: Http, instance: Instance, input: SendInput, en
   const jid = checkNumber(core, instance, input.number);
   entry.jid = jid;
   const fault = core.faults.take('send', { instance: instance.name, text: input.text });
+  await fault?.until;
   const sendsFirst = fault?.kind === 'hang' || fault?.kind === 'drop' || fault?.kind === 'timed-out';
   const leaves = !sendsFirst || fault['sent'] !== false;
   if (!sendsFirst) {

@@ -113,16 +113,21 @@ export function newestUserText(messages: ApiMessage[]): string {
 }
 
 /** The first turn that fits the text; it is taken out of the list unless it repeats. Null: none fits. */
-export function takeTurn(turns: ScriptTurn[], text: string): ScriptTurn | null {
+export function takeTurn(turns: ScriptTurn[], text: string, afterTools: boolean): ScriptTurn | null {
   const low = text.toLowerCase();
-  const index = turns.findIndex((turn) => turn.match === undefined || low.includes(turn.match.toLowerCase()));
+  const index = turns.findIndex(
+    (turn) =>
+      (turn.match === undefined || low.includes(turn.match.toLowerCase())) &&
+      (turn.afterTools === undefined || turn.afterTools === afterTools),
+  );
   const turn = turns[index];
   if (!turn) return null;
   if (turn.repeat !== true) turns.splice(index, 1);
   return turn;
 }
 
-function answersTools(messages: ApiMessage[]): boolean {
+/** The request brings the results of tools. */
+export function answersTools(messages: ApiMessage[]): boolean {
   const last = messages.at(-1);
   return last !== undefined && blocksOf(last).some((block) => block.type === 'tool_result');
 }

@@ -108,6 +108,8 @@ export type FaultInput = {
   /** How many matching calls it hits; null hits all until it is removed. Default 1. */
   times?: number | null;
   match?: { text?: string; instance?: string; event?: string };
+  /** Only in this process, for `send` and `claude`: the call is held until then, and then hit. Must not reject. */
+  until?: Promise<void>;
   [argument: string]: unknown;
 };
 export type Fault = FaultInput & { id: string; times: number | null };
@@ -195,6 +197,8 @@ export type ScriptTurn = {
   /** An HTTP error instead of an answer. */
   status?: number;
   stop_reason?: string;
+  /** True: only for a request that brings the results of tools; false: only for one that does not. */
+  afterTools?: boolean;
   /** Not used up when taken: for loads that want the same answer every time. */
   repeat?: boolean;
 };

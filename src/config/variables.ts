@@ -89,6 +89,7 @@ export const variables = z.object({
   DEBOUNCE_MAX_MS: integer(0, 600_000).default(15_000),
   HUMAN_DELAY: bool().default(true),
   MAX_MESSAGE_AGE_MINUTES: integer(1, 43_200).default(120),
+  WITHDRAW_UNSENT_PARTS: bool().default(true),
   TAKEOVER_MINUTES: integer(1, 10_080).default(30),
   WORKER_CONCURRENCY: integer(1, 1000).optional(),
   PIPELINE_MAX_CONCURRENT: integer(1, 1000).optional(),

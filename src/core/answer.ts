@@ -39,12 +39,15 @@ const SENTENCE_END = /(?:[!?…][.!?…]*|\.{2,}|(?<dot>\.))["'”’)\]*_]*(?=\
 function sentenceEnds(text: string): number[] {
   return [...text.matchAll(SENTENCE_END)].flatMap((match) => {
     const before = text.slice(Math.max(0, match.index - 12), match.index);
-    return match.groups?.['dot'] !== undefined && (ABBREVIATION.test(before) || ITEM_NUMBER.test(before)) ? [] : [match.index + match[0].length];
+    return match.groups?.['dot'] !== undefined && (ABBREVIATION.test(before) || ITEM_NUMBER.test(before))
+      ? []
+      : [match.index + match[0].length];
   });
 }
 
 /** White space behind which the words belong to what stands before it: a currency, an abbreviation, a list's number or mark. */
-const BOUND = /(?:R\$|US\$|€|(?<![\p{L}\p{N}])(?:\p{L}\.|(?:d(?:r|ra)|s(?:r|ra|rta)|profa?|av|nº)\.?)|(?:^|\n)[ \t]*(?:\d{1,3}[.)]|[-•*]))$/iu;
+const BOUND =
+  /(?:R\$|US\$|€|(?<![\p{L}\p{N}])(?:\p{L}\.|(?:d(?:r|ra)|s(?:r|ra|rta)|profa?|av|nº)\.?)|(?:^|\n)[ \t]*(?:\d{1,3}[.)]|[-•*]))$/iu;
 
 function cutBefore(text: string, limit: number): number {
   const head = text.slice(0, limit + 1);

@@ -19,6 +19,18 @@ export function lookDelay(looks: number): number {
   return LOOKS_MS[Math.min(looks, LOOKS_MS.length - 1)] ?? 120_000;
 }
 
+/** Within this time after the claim a request that a dead worker wrote may still be at work in Evolution. Milliseconds. */
+const AT_WORK_MS = 100_000;
+
+/**
+ * Whether not finding a message proves that it never left. Only when its worker died without hearing anything: an answer that was an error may mean that
+ * Evolution sent the message and then failed to store it (contract 4.2). And only when Evolution is known to store this chat (`witness`: another message of
+ * it was found there) and has had the time to finish.
+ */
+export function absenceProves(look: { reason: string | null; claimed_at: Date; now: Date }, witness: boolean): boolean {
+  return look.reason === 'worker_lost' && witness && look.now.getTime() - look.claimed_at.getTime() >= AT_WORK_MS;
+}
+
 /** Ids of own messages (or reactions) with the same words, written since `from`, oldest first: of equal parts the first is settled first. */
 export function matchEcho(send: { type: string; text: string }, found: InboundEvent[], from: Date): string[] {
   return found

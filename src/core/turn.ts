@@ -13,6 +13,8 @@ export type TurnSnapshot = {
   now: Date;
   holder: 'agent' | 'human' | 'takeover' | 'manual';
   failed_in_row: number;
+  /** Since when turns have been failing, null when the last one did not. */
+  failing_since: Date | null;
   pending: { type: string; text: string; at: Date }[];
   history: { direction: 'in' | 'out' }[];
   agent: { model: string | null; model_complex: string | null } | null;
@@ -48,13 +50,27 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   if (turn.now.getTime() - newest > settings.maxMessageAgeMinutes * 60_000) return { kind: 'skip', reason: 'too_old', tellPerson: true };
   if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
   if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
-  if (turn.failed_in_row >= MAX_FAILED_TURNS) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
+  if (keepsFailing(turn)) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
   if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
     return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
   return {
     kind: 'run',
     model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),
   };
+}
+
+/** Somebody who waits gets an answer, the fallback text or a person within two minutes. */
+const FAILING_MS = 60_000;
+
+function keepsFailing({ failed_in_row: failed, failing_since: since, now }: TurnSnapshot): boolean {
+  return failed >= MAX_FAILED_TURNS || (since !== null && now.getTime() - since.getTime() >= FAILING_MS);
+}
+
+/** Milliseconds that a turn may take: less after a failure, so that the fallback text still leaves within two minutes of the first try. */
+export function turnTimeLimit(turn: Pick<TurnSnapshot, 'failing_since' | 'now'>, limitMs: number): number {
+  if (turn.failing_since === null) return limitMs;
+  const leftMs = turn.failing_since.getTime() + 1.75 * FAILING_MS - turn.now.getTime();
+  return Math.max(5_000, Math.min(limitMs, leftMs));
 }
 
 export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
@@ -82,6 +98,12 @@ export type DebounceSettings = { debounceMs: number; debounceMaxMs: number };
 export function debounceDelay(firstPendingAt: Date, now: Date, settings: DebounceSettings): number {
   const cap = firstPendingAt.getTime() + settings.debounceMaxMs - now.getTime();
   return Math.max(0, Math.min(settings.debounceMs, cap));
+}
+
+/** As `debounceDelay`, told that the contact is typing or recording (wait for the rest, up to the cap) or has stopped (the burst may be over). */
+export function presenceDelay(presence: string, firstPendingAt: Date, now: Date, settings: DebounceSettings): number {
+  if (presence !== 'composing' && presence !== 'recording') return debounceDelay(firstPendingAt, now, settings);
+  return Math.max(0, firstPendingAt.getTime() + settings.debounceMaxMs - now.getTime());
 }
 
 /**

@@ -32,14 +32,17 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
   });
   // An idle connection that drops says so here; the pool makes a new one at the next call.
   pool.on('error', (error) => options.onError?.(error));
-  return {
+  return overDeadlocks({
     async call(name, args) {
       const given = Object.entries(args).filter(([, value]) => value !== undefined);
       const list = given.map(([key], index) => `${identifier(key)} => $${index + 1}`).join(', ');
       try {
         const { rows } = await pool.query({
           // A name lets the connection keep the plan: the parse is done once.
-          name: statementName(name, given.map(([key]) => key)),
+          name: statementName(
+            name,
+            given.map(([key]) => key),
+          ),
           text: `select public.${identifier(name)}(${list}) as result`,
           values: given.map(([, value]) => (typeof value === 'object' && value !== null ? JSON.stringify(value) : value)),
         });
@@ -49,7 +52,7 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
       }
     },
     close: () => pool.end(),
-  };
+  });
 }
 
 export function openSupabase(url: string, serviceKey: string): Door {
@@ -57,17 +60,37 @@ export function openSupabase(url: string, serviceKey: string): Door {
     auth: { persistSession: false, autoRefreshToken: false },
     global: { fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(STATEMENT_MS) }) },
   });
-  return {
+  return overDeadlocks({
     async call(name, args) {
       const { data, error, status } = await client.rpc(name, args);
       if (!error) return data as unknown;
       // PostgREST's own codes (PGRST202: no such function), and a gateway that refuses the key without any code.
-      if (/^PGRST/.test(error.code) && status < 500) throw new DatabaseRefused(name, error.code, error.message);
-      if (status === 401 && !error.code) throw new DatabaseRefused(name, '401', error.message);
+      const { code } = error as { code?: string };
+      if (code?.startsWith('PGRST') && status < 500) throw new DatabaseRefused(name, code, error.message);
+      if (status === 401 && !code) throw new DatabaseRefused(name, '401', error.message);
       throw failure(name, error);
     },
     async close() {
       await client.removeAllChannels();
+    },
+  });
+}
+
+const DEADLOCK = '40P01';
+const DEADLOCK_TRIES = 4;
+
+/** Two calls waited for each other and Postgres ended one: nothing of it happened, so it is made again. What became of a send must not get lost here. */
+function overDeadlocks(door: Door): Door {
+  return {
+    ...door,
+    async call(name, args) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await door.call(name, args);
+        } catch (error) {
+          if (!(error instanceof DatabaseRefused) || error.code !== DEADLOCK || attempt === DEADLOCK_TRIES) throw error;
+        }
+      }
     },
   };
 }

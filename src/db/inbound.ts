@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { InboundEvent } from '../core/inbound.ts';
+import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import type { Door } from './door.ts';
 
 /** One webhook as it is stored: its raw body without secrets, and what it means. */
@@ -13,6 +13,8 @@ const recorded = z.object({
   conversation_id: z.number().nullish(),
   message_id: z.number().nullish(),
   instance_id: z.number().nullish(),
+  /** Of the message that the news is about; null: the event has none but its own request. */
+  correlation_id: z.string().nullish(),
   /** There is something to answer. */
   wake: z.boolean(),
   /** A send was settled: the lane may go on. */
@@ -26,13 +28,24 @@ export type RecordedEvent = z.infer<typeof recorded>;
 
 const answer = z.array(z.object({ webhook_id: z.number(), results: z.array(recorded) }));
 
-export type TakeoverOptions = { takeoverMinutes: number; takeoverCapMinutes: number };
+export type InboundOptions = {
+  takeoverMinutes: number;
+  takeoverCapMinutes: number;
+  /** Unsent parts of an answer are withdrawn when the contact writes. */ withdrawParts: boolean;
+};
 
 /** SQL record_inbound: stores a batch of webhooks, all or nothing; repeating it changes nothing. Results in the order given. */
 export async function recordInbound(
   db: Door,
   webhooks: WebhookRecord[],
-  options: TakeoverOptions,
+  options: InboundOptions,
 ): Promise<{ webhook_id: number; results: RecordedEvent[] }[]> {
   return answer.parse(await db.call('record_inbound', { p_webhooks: webhooks, p_options: options }));
+}
+
+const pending = z.object({ conversation_id: z.number(), first_pending_at: time, now: time });
+
+/** SQL pending_since: what somebody who is typing waits to have answered; null when there is nothing. */
+export async function pendingSince(db: Door, instance: string, chat: ChatAddress): Promise<z.infer<typeof pending> | null> {
+  return pending.nullable().parse(await db.call('pending_since', { p_instance: instance, p_pn: chat.pn, p_lid: chat.lid }));
 }

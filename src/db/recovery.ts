@@ -12,31 +12,58 @@ const deadLetter = z.object({
   kind: z.string(),
   attempts: z.number(),
   created_at: time,
+  claimed_at: time.nullable(),
   text: z.string(),
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
 
-/** SQL dead_letters: outbound messages that failed, or of which nobody knows whether they left; the newest first. */
-export async function listDeadLetters(db: Door, tenant: string, limit: number): Promise<DeadLetter[]> {
-  return z.array(deadLetter).parse(await db.call('dead_letters', { p_tenant: tenant, p_limit: limit }));
+/** SQL dead_letters: outbound messages that failed, or of which nobody knows whether they left; the newest first. `only`: this one, if it is one. */
+export async function listDeadLetters(db: Door, tenant: string, limit: number, only: number | null = null): Promise<DeadLetter[]> {
+  return z.array(deadLetter).parse(await db.call('dead_letters', { p_tenant: tenant, p_limit: limit, p_message: only }));
 }
 
-/** SQL retry_dead_letter: back to its lane, once; null when it is no dead letter. Returns the conversation to wake. */
-export async function retryDeadLetter(db: Door, tenant: string, id: number, actor: string): Promise<number | null> {
-  const answer = z.object({ outcome: z.enum(['queued', 'not_dead']), conversation_id: z.number().nullish() });
-  return answer.parse(await db.call('retry_dead_letter', { p_tenant: tenant, p_message: id, p_actor: actor })).conversation_id ?? null;
+const notDead = z.object({ outcome: z.literal('not_dead'), status: z.string(), reason: z.string().nullable() });
+const unknown = z.object({ outcome: z.literal('unknown') });
+
+const retried = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('queued'), conversation_id: z.number(), parts: z.number(), paused: z.string().nullable() }),
+  z.object({ outcome: z.literal('reason_needed') }),
+  notDead,
+  unknown,
+]);
+export type RetriedDeadLetter = z.infer<typeof retried>;
+
+/** SQL retry_dead_letter: back to its lane, once. One that may have left already needs a reason. */
+export async function retryDeadLetter(
+  db: Door,
+  tenant: string,
+  id: number,
+  actor: string,
+  reason: string | null,
+): Promise<RetriedDeadLetter> {
+  return retried.parse(await db.call('retry_dead_letter', { p_tenant: tenant, p_message: id, p_actor: actor, p_reason: reason }));
 }
 
-/** SQL discard_dead_letter: it shall not be sent; false when it is no dead letter. */
-export async function discardDeadLetter(db: Door, tenant: string, id: number, actor: string, reason: string): Promise<boolean> {
-  const answer = z.object({ outcome: z.enum(['discarded', 'not_dead']) });
-  return (
-    answer.parse(await db.call('discard_dead_letter', { p_tenant: tenant, p_message: id, p_actor: actor, p_reason: reason })).outcome ===
-    'discarded'
-  );
+const discarded = z.discriminatedUnion('outcome', [z.object({ outcome: z.literal('discarded') }), notDead, unknown]);
+
+/** SQL discard_dead_letter: it shall not be sent. */
+export async function discardDeadLetter(
+  db: Door,
+  tenant: string,
+  id: number,
+  actor: string,
+  reason: string | null,
+): Promise<z.infer<typeof discarded>> {
+  return discarded.parse(await db.call('discard_dead_letter', { p_tenant: tenant, p_message: id, p_actor: actor, p_reason: reason }));
 }
 
-const storedWebhook = z.object({ id: z.number(), event: z.string().nullable(), body: z.unknown(), received_at: time });
+const storedWebhook = z.object({
+  id: z.number(),
+  instance: z.string().nullable(),
+  event: z.string().nullable(),
+  body: z.unknown(),
+  received_at: time,
+});
 export type StoredWebhook = z.infer<typeof storedWebhook>;
 
 /** SQL stored_webhook: a raw webhook (kept 7 days) for a replay, or null. */
@@ -44,19 +71,151 @@ export async function findStoredWebhook(db: Door, tenant: string, id: number): P
   return storedWebhook.nullable().parse(await db.call('stored_webhook', { p_tenant: tenant, p_id: id }));
 }
 
+const reopened = z.discriminatedUnion('outcome', [
+  z.object({
+    outcome: z.literal('reopened'),
+    message_id: z.number(),
+    conversation_id: z.number(),
+    was: z.string(),
+    provider_at: time,
+    holder: z.string(),
+    paused: z.string().nullable(),
+  }),
+  z.object({ outcome: z.literal('waiting'), message_id: z.number(), conversation_id: z.number() }),
+  z.object({ outcome: z.literal('not_possible') }),
+]);
+export type ReopenedInbound = z.infer<typeof reopened>;
+
+/** SQL reopen_inbound: an inbound message that has had its outcome is to be answered again. */
+export async function reopenInbound(
+  db: Door,
+  tenant: string,
+  message: { instance: string; providerId: string },
+  actor: string,
+  reason: string,
+): Promise<ReopenedInbound> {
+  return reopened.parse(
+    await db.call('reopen_inbound', {
+      p_tenant: tenant,
+      p_instance: message.instance,
+      p_provider_id: message.providerId,
+      p_actor: actor,
+      p_reason: reason,
+    }),
+  );
+}
+
+const tokens = { input_tokens: z.number(), output_tokens: z.number(), cost_usd: z.number() };
+const entry = z.discriminatedUnion('what', [
+  z
+    .object({
+      what: z.literal('message'),
+      id: z.number(),
+      at: time,
+      direction: z.enum(['in', 'out']),
+      author: z.enum(['contact', 'agent', 'human', 'system']),
+      type: z.string(),
+      status: z.string(),
+      reason: z.string().nullable(),
+      text: z.string(),
+      turn_id: z.number().nullable(),
+      provider_message_id: z.string().nullable(),
+      provider_at: time,
+      attempts: z.number(),
+      goes_at: time.nullable(),
+      claimed_at: time.nullable(),
+      delivered_at: time.nullable(),
+      read_at: time.nullable(),
+      edited_at: time.nullable(),
+      deleted_at: time.nullable(),
+    })
+    .loose(),
+  z
+    .object({
+      what: z.literal('turn'),
+      id: z.number(),
+      at: time,
+      status: z.string(),
+      reason: z.string().nullable(),
+      model: z.string().nullable(),
+      cache_read_tokens: z.number(),
+      ...tokens,
+      ended_at: time.nullable(),
+    })
+    .loose(),
+  z
+    .object({
+      what: z.literal('model_call'),
+      id: z.number(),
+      at: time,
+      turn_id: z.number(),
+      model: z.string(),
+      outcome: z.string(),
+      ms: z.number(),
+      ...tokens,
+    })
+    .loose(),
+  z
+    .object({
+      what: z.literal('tool_call'),
+      id: z.number(),
+      at: time,
+      turn_id: z.number(),
+      name: z.string(),
+      input: z.unknown(),
+      output: z.string(),
+      ok: z.boolean(),
+      ms: z.number(),
+    })
+    .loose(),
+  z
+    .object({
+      what: z.literal('handoff'),
+      id: z.number(),
+      at: time,
+      turn_id: z.number().nullable(),
+      reason: z.string(),
+      summary: z.string().nullable(),
+      controls: z.boolean(),
+      status: z.string(),
+    })
+    .loose(),
+  z.object({ what: z.literal('opt_out'), id: z.number(), at: time, source: z.string(), revoked_at: time.nullable() }).loose(),
+  /** Only around one message: what Evolution told of it, and what became of that. */
+  z.object({ what: z.literal('webhook'), id: z.number(), at: time, event: z.string().nullable(), outcome: z.string() }).loose(),
+]);
+
 const timeline = z.object({
   conversation: z
-    .object({ id: z.number(), instance: z.string(), controlled_by: z.string(), paused: z.string().nullable(), opted_out: z.boolean() })
+    .object({
+      id: z.number(),
+      instance: z.string(),
+      controlled_by: z.string(),
+      escalation_reason: z.string().nullable(),
+      takeover_until: time.nullable(),
+      paused: z.string().nullable(),
+      merged_into: z.number().nullable(),
+      opted_out: z.boolean(),
+    })
     .loose(),
-  entries: z.array(
-    z.object({ at: time, what: z.enum(['message', 'turn', 'model_call', 'tool_call', 'handoff', 'opt_out']), id: z.number() }).loose(),
-  ),
+  entries: z.array(entry),
 });
 export type Timeline = z.infer<typeof timeline>;
 
-/** SQL timeline: everything that happened in a conversation, oldest first (the newest `limit` entries); null when there is none. */
-export async function readTimeline(db: Door, tenant: string, conversation: number, limit: number): Promise<Timeline | null> {
-  return timeline.nullable().parse(await db.call('timeline', { p_tenant: tenant, p_conversation: conversation, p_limit: limit }));
+/**
+ * SQL timeline: what happened in a conversation, oldest first: the newest `limit` entries or, around a message, the first ones from it on. Null when
+ * there is no such conversation.
+ */
+export async function readTimeline(
+  db: Door,
+  tenant: string,
+  conversation: number,
+  limit: number,
+  message: number | null = null,
+): Promise<Timeline | null> {
+  return timeline
+    .nullable()
+    .parse(await db.call('timeline', { p_tenant: tenant, p_conversation: conversation, p_limit: limit, p_message: message }));
 }
 
 const place = z.object({ message_id: z.number(), conversation_id: z.number() });

@@ -51,6 +51,11 @@ const toLookUp = z.object({
   claimed_at: time,
   looks: z.number(),
   correlation_id: z.string().nullable(),
+  /** Why nobody knows whether it left. */
+  reason: z.string().nullable(),
+  now: time,
+  /** Another message of this chat that Evolution must know, when there is one. */
+  witness: z.string().nullable(),
 });
 export type UncertainSend = z.infer<typeof toLookUp>;
 
@@ -105,11 +110,14 @@ export async function recordSend(
 
 const settled = z.object({ status: z.string(), reason: z.string().nullable() });
 
-/** SQL settle_send: what a look-up said of an uncertain send; null: not found this time. */
+/** What a look-up said: the id found, or that it is not there, which may prove that it never left. */
+export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean };
+
+/** SQL settle_send: settles an uncertain send as far as a look-up allows. */
 export async function settleSend(
   db: Door,
   send: UncertainSend,
-  providerId: string | null,
+  look: Look,
   maxLooks: number,
   nextMs: number,
 ): Promise<z.infer<typeof settled>> {
@@ -117,7 +125,8 @@ export async function settleSend(
     await db.call('settle_send', {
       p_message: send.message_id,
       p_claim: send.claim,
-      p_provider_id: providerId,
+      p_provider_id: look.kind === 'found' ? look.providerId : null,
+      p_not_sent: look.kind === 'absent' && look.proof,
       p_max_looks: maxLooks,
       p_next_ms: nextMs,
     }),

@@ -45,6 +45,7 @@ const claimed = z.object({
   tenant_id: z.string(),
   holder: z.enum(['agent', 'human', 'takeover', 'manual']),
   failed_in_row: z.number(),
+  failing_since: time.nullable(),
   superseded_in_row: z.number(),
   pending: z.array(pendingMessage).min(1),
   history: z.array(historyMessage),

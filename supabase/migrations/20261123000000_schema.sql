@@ -7,7 +7,11 @@ declare r text;
 begin
   foreach r in array array['anon', 'authenticated', 'service_role'] loop
     if not exists (select 1 from pg_roles where rolname = r) then
-      execute format('create role %I nologin noinherit %s', r, case r when 'service_role' then 'bypassrls' else '' end);
+      execute format('create role %I nologin noinherit', r);
+      -- as at Supabase; only a superuser may give this away, and only PostgREST in front of this database would need it
+      if r = 'service_role' and (select rolsuper from pg_roles where rolname = current_user) then
+        execute 'alter role service_role bypassrls';
+      end if;
     end if;
   end loop;
 exception when duplicate_object or unique_violation then
@@ -105,6 +109,7 @@ create table conversations (
   fence              bigint not null default 0,     -- rises with each claimed turn
   superseded_in_row  int not null default 0,
   failed_in_row      int not null default 0,
+  failing_since      timestamptz,                   -- start of the first turn of such a row
   last_inbound_at    timestamptz,
   merged_into        bigint references conversations (id),
   created_at         timestamptz not null default now(),
@@ -197,6 +202,7 @@ create index messages_pending_at on messages (created_at) where direction = 'in'
 create index messages_lane on messages (conversation_id, priority, id) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
 create index messages_due on messages (due_at) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
 create index messages_slots on messages (instance_id, slot_at) where slot_at is not null;
+create index messages_under_way on messages (instance_id) where status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven');
 create index messages_turn on messages (turn_id) where turn_id is not null;
 
 -- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone after a day.
@@ -349,6 +355,7 @@ create table installation (
   value      text not null
 );
 
+-- touch_updated_at: the trigger of updated_at columns.
 create function touch_updated_at() returns trigger language plpgsql as $$
 begin
   new.updated_at := now();
@@ -366,4 +373,5 @@ begin
     execute format('revoke all on public.%I from anon, authenticated', t);
     execute format('grant select, insert, update, delete on public.%I to service_role', t);
   end loop;
+  revoke all on all sequences in schema public from anon, authenticated;
 end $$;

@@ -129,7 +129,7 @@ declare v conversations;
 begin
   insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
     on conflict (instance_id, contact_id) do nothing;
-  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for update;
+  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
   if p_inbound and v.jid <> p_jid then
     update conversations set jid = p_jid where id = v.id returning * into v;
   end if;
@@ -162,18 +162,21 @@ begin
     elsif found then
       return; -- this id belongs to another of our rows: a wrong match, leave both
     end if;
-    update messages set provider_id = p_provider_id where id = v.id;
   end if;
+  -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
   if v.status in ('sending', 'uncertain') then
-    update messages set status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
+    update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
+    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
+  elsif v.provider_id is null and p_provider_id is not null then
+    update messages set provider_id = p_provider_id where id = v.id;
   end if;
   perform apply_early(v.instance_id, p_provider_id, p_at);
 end $$;
 
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
 -- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing.
--- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, wake}; outcome 'early' when the
+-- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
 --   message is not known yet: the news is kept for a day and applied when it comes.
 create function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
@@ -192,7 +195,7 @@ begin
       select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
     return jsonb_build_object('outcome', 'early', 'wake', false);
   end if;
-  select * into v_conversation from conversations where id = v.conversation_id for update;
+  select * into v_conversation from conversations where id = v.conversation_id for no key update;
   select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
   if v_kind = 'ack' then
     if v.direction = 'out' and v.author <> 'human' then
@@ -207,7 +210,7 @@ begin
           where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
       end if;
     end if;
-    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', false);
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
   if v_kind = 'edit' and v.deleted_at is null and v.text is distinct from p_event ->> 'text' then
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'text', edited_at = clock(p_now) where id = v.id;
@@ -216,13 +219,13 @@ begin
       status = case when direction = 'in' and status = 'received' then 'skipped' else status end,
       reason = case when direction = 'in' and status = 'received' then 'deleted_by_contact' else reason end where id = v.id;
   else
-    return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', false);
+    return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
   -- a turn that is under way read the old text
   if v.direction = 'in' and v.status = 'received' then
     update conversations set inbound_seq = inbound_seq + 1 where id = v.conversation_id;
   end if;
-  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'wake', v.direction = 'in' and v.status = 'received');
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', v.direction = 'in' and v.status = 'received');
 end $$;
 
 -- apply_early: the news about a message that came before it, in the order in which they came. The caller holds lock_provider_id.
@@ -237,10 +240,29 @@ begin
   end loop;
 end $$;
 
+-- withdraw_parts: the contact writes while an answer is on its way: what has not left is not said, and the next turn knows it.
+-- Guarantee: at most twice in a row, so that somebody who never stops writing is answered too. When nothing of the answer has left, its messages are
+--   unanswered again.
+-- Concurrency: the caller holds the conversation's lock.
+create function withdraw_parts(p_conversation bigint) returns void language plpgsql as $$
+declare v_turns bigint[];
+begin
+  if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  with gone as (
+    update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent' and type = 'text' returning turn_id)
+  select array_agg(distinct turn_id) into v_turns from gone;
+  if v_turns is null then return; end if;
+  update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;
+  update messages i set status = 'received', reason = null
+    where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
+      and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status not in ('cancelled', 'queued'));
+end $$;
+
 -- record_message: one message or reaction of a direct chat, of the contact, of ourselves (an echo), or of a person on the phone.
 -- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. Words that we did not write pause the agent in this
 --   conversation for takeoverMinutes after they were typed, sliding, at most takeoverCapMinutes after the first.
--- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, correlationId}.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, withdrawParts, correlationId}.
 -- Concurrency: any number of callers; they queue on the conversation.
 -- Result: {outcome: stored | duplicate | echo | takeover | context, conversation_id, message_id, wake, first_pending_at, inbound_at}.
 create function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
@@ -262,9 +284,9 @@ begin
   if found then
     select min(created_at) into v_first from messages where conversation_id = v_known.conversation_id and direction = 'in' and status = 'received';
     if v_from_me and v_known.author in ('agent', 'system') then
-      perform 1 from conversations where id = v_known.conversation_id for update;
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'wake', false);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
     end if;
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
@@ -282,7 +304,7 @@ begin
       order by reason is not distinct from 'unproven', id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'wake', false, 'wake_send', true);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
   end if;
 
@@ -321,6 +343,7 @@ begin
   end if;
 
   update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
+  if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
   perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
   return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
@@ -361,6 +384,7 @@ declare
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
+    v_instance := null;
     for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
       if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
@@ -376,10 +400,22 @@ begin
       end if;
       v_results := v_results || v_result;
     end loop;
-    insert into webhook_events (instance, event, body, results, request_id, received_at)
-      values (v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
+    insert into webhook_events (tenant_id, instance, event, body, results, request_id, received_at)
+      values (coalesce(v_instance.tenant_id, 'default'), v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
       returning id into v_id;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'results', v_results);
   end loop;
   return v_all;
 end $$;
+
+-- pending_since: whether somebody who is typing has something unanswered, so that the turn can wait for the rest. Read only.
+-- Result: {conversation_id, first_pending_at, now} or null.
+create function pending_since(p_instance text, p_pn text, p_lid text, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'now', clock(p_now))
+  from instances i
+    join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
+    join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
+    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+  where i.name = p_instance and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
+  group by c.id limit 1
+$$;

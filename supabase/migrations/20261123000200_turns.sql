@@ -19,7 +19,7 @@ $$;
 -- Arguments: p_worker who asks; p_lease_ms length of the lease; p_options {defaultAgent {name, tone, instructions, promises}}.
 -- Concurrency: callers queue on the conversation's lock; the second gets busy.
 -- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'claimed',
---   turn_id, fence, now, holder, failed_in_row, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+--   turn_id, fence, now, holder, failed_in_row, failing_since, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
 create function claim_turn(p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -34,7 +34,7 @@ declare
   v_paused text;
   v_from bigint;
 begin
-  select * into v from conversations where id = p_conversation for update;
+  select * into v from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
   select * into v_open from turns where conversation_id = v.id and status = 'open';
   if found then
@@ -42,7 +42,7 @@ begin
       return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
     end if;
     update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
-    update conversations set failed_in_row = failed_in_row + 1 where id = v.id returning * into v;
+    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
@@ -83,7 +83,7 @@ begin
       and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
-    'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'superseded_in_row', v.superseded_in_row,
+    'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory) from contacts c where c.id = v.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
@@ -147,7 +147,7 @@ declare
   v_count int := 0;
   v_target messages;
 begin
-  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for update of c;
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd)
     select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.cost_usd
@@ -169,7 +169,7 @@ begin
 
   if v_kind = 'failed' then
     update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-    update conversations set failed_in_row = failed_in_row + 1 where id = v.id returning * into v;
+    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at) where id = v.id returning * into v;
     return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
   end if;
 
@@ -201,7 +201,9 @@ begin
     where turn_id = p_turn and direction = 'in' and status = 'received';
   update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over' else 'skipped' end,
     reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-  update conversations set superseded_in_row = 0, failed_in_row = 0 where id = v.id;
+  -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
+  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
+    failed_in_row = 0, failing_since = null where id = v.id;
 
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'

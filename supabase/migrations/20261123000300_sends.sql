@@ -8,9 +8,14 @@ create function free_at(p_instance bigint, p_proactive boolean, p_window interva
   select case when count(*) >= p_cap then
       case when p_cap = 0 then p_now + p_window else (array_agg(at order by at desc))[p_cap] + p_window end
     end
-  from (select case when status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven') then greatest(slot_at, p_now) else slot_at end as at
-    from messages
-    where instance_id = p_instance and slot_at > p_now - p_window and (kind not in ('reply', 'handoff')) = p_proactive) slots
+  from (
+    select p_now as at from messages
+      where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and (kind not in ('reply', 'handoff')) = p_proactive
+    union all
+    select slot_at from messages
+      where instance_id = p_instance and slot_at > p_now - p_window and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and (kind not in ('reply', 'handoff')) = p_proactive) slots
 $$;
 
 -- next_open: the next moment inside the hours for messages that nobody asked for. p_hours {start 'HH:MM', end 'HH:MM', tz}.
@@ -57,7 +62,7 @@ declare
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
-  select * into v from conversations where id = p_conversation for update;
+  select * into v from conversations where id = p_conversation for no key update;
   if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
@@ -67,16 +72,16 @@ begin
     if m.status = 'sending' and m.lease_until > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
     end if;
-    if m.status = 'sending' then
-      update messages set status = 'uncertain', reason = 'worker_lost', lease_until = null, due_at = v_now, slot_at = v_now where id = m.id returning * into m;
-    end if;
-    if m.due_at > v_now then
+    if m.status = 'uncertain' and m.due_at > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
     -- nobody else looks meanwhile, so that each look counts once; longer than the call may take
-    update messages set due_at = v_now + interval '20 seconds' where id = m.id;
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
+      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
-      'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id);
+      'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
+      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
+        order by w.seq desc limit 1));
   end if;
 
   -- replies strictly in order; of the others the first that is due
@@ -93,7 +98,8 @@ begin
     return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'), 'message_id', m.id);
   end if;
 
-  select * into v_instance from instances where id = v.instance_id for update;
+  -- no key update: whoever only adds a message of this number need not wait
+  select * into v_instance from instances where id = v.instance_id for no key update;
 
   if jsonb_typeof(p_policy -> 'allowlist') = 'array' and not exists (
       select 1 from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address) then
@@ -187,7 +193,7 @@ end $$;
 create function record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
 begin
-  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for update;
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
   if v_kind = 'sent' then
@@ -218,18 +224,21 @@ begin
 end $$;
 
 -- settle_send: what a look-up at the provider said of an uncertain send.
--- Guarantee: found settles it as sent; absence is no proof, so after p_max_looks it stays uncertain as 'unproven', is listed to a person,
---   and the lane goes on; it is never sent again by itself.
--- Arguments: p_provider_id the id found, or null; p_next_ms wait before the next look.
+-- Guarantee: found settles it as sent; proven absent gives it back to its lane; anything else leaves it uncertain, and after p_max_looks it is
+--   'unproven': listed to a person, never sent again by itself, and the lane goes on.
+-- Arguments: p_provider_id the id found, or null; p_not_sent the absence is a proof (see absenceProves in core/send.ts); p_next_ms wait before the next look.
 -- Result: {status, reason}.
-create function settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks int, p_next_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+create function settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks int, p_next_ms int, p_not_sent boolean default false,
+    p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_now timestamptz := clock(p_now); m messages;
 begin
-  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for update;
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
   select * into m from messages where id = p_message for update;
   if m.status = 'uncertain' and m.claim = p_claim then
     if p_provider_id is not null then
       perform settle_sent(m.id, p_provider_id, v_now, v_now);
+    elsif p_not_sent then
+      update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
     else
       update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
         reason = case when looks + 1 >= p_max_looks then 'unproven' else reason end where id = m.id returning * into m;

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { debounceDelay, decideTurn, FALLBACK_TEXT, MAX_FAILED_TURNS, MAX_MESSAGE_CHARS, turnRetryDelay } from '../../src/core/turn.ts';
+import {
+  FALLBACK_TEXT,
+  MAX_FAILED_TURNS,
+  MAX_MESSAGE_CHARS,
+  debounceDelay,
+  decideTurn,
+  presenceDelay,
+  turnRetryDelay,
+  turnTimeLimit,
+} from '../../src/core/turn.ts';
 import type { TurnDecision, TurnSettings, TurnSnapshot } from '../../src/core/turn.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
@@ -12,7 +21,16 @@ function message(text: string, minutesAgo = 0): TurnSnapshot['pending'][number] 
   return { type: 'text', text, at: new Date(NOW.getTime() - minutesAgo * 60_000) };
 }
 function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
-  return { now: NOW, holder: 'agent', failed_in_row: 0, pending: [message('oi')], history: [], agent: AGENT, ...change };
+  return {
+    now: NOW,
+    holder: 'agent',
+    failed_in_row: 0,
+    failing_since: null,
+    pending: [message('oi')],
+    history: [],
+    agent: AGENT,
+    ...change,
+  };
 }
 const run = (model: string): TurnDecision => ({ kind: 'run', model });
 const inbound = (count: number) => Array.from({ length: count }, () => ({ direction: 'in' as const }));
@@ -24,7 +42,12 @@ const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnD
   ['a person has it', { holder: 'human' }, { kind: 'leave', reason: 'human' }],
   ['a person types', { holder: 'takeover' }, { kind: 'leave', reason: 'takeover' }],
   ['manual mode', { holder: 'manual' }, { kind: 'leave', reason: 'manual' }],
-  ['a person has it, whatever else', { holder: 'human', agent: null, failed_in_row: 9, pending: [message(book, 999)] }, { kind: 'leave', reason: 'human' }, { models: null }],
+  [
+    'a person has it, whatever else',
+    { holder: 'human', agent: null, failed_in_row: 9, pending: [message(book, 999)] },
+    { kind: 'leave', reason: 'human' },
+    { models: null },
+  ],
   ['old', { pending: [message('oi', 121)] }, { kind: 'skip', reason: 'too_old', tellPerson: true }],
   ['exactly at the age', { pending: [message('oi', 120)] }, run('normal')],
   ['an old and a new one', { pending: [message('oi', 500), message('e aí?', 1)] }, run('normal')],
@@ -40,7 +63,11 @@ const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnD
   ['a book and a question', { pending: [message(book), message('entendeu?')] }, run('normal')],
   ['just no book', { pending: [message(book.slice(1))] }, run('normal')],
   ['the model of the agent', { agent: { model: 'mine', model_complex: 'mine-too' } }, run('mine')],
-  ['the complex model of the agent', { agent: { model: 'mine', model_complex: 'mine-too' }, pending: [message('está caro')] }, run('mine-too')],
+  [
+    'the complex model of the agent',
+    { agent: { model: 'mine', model_complex: 'mine-too' }, pending: [message('está caro')] },
+    run('mine-too'),
+  ],
   ['a long talk', { history: inbound(11) }, run('complex')],
   ['not yet a long talk', { history: [...inbound(10), ...outbound(10)] }, run('normal')],
 ];
@@ -55,13 +82,51 @@ test('I11 decideTurn: only books -> a summary is asked for, without the model', 
 });
 
 const DIFFICULT = [
-  'Está muito caro', 'que coisa CARA', 'tem desconto?', 'vamos fazer uma negociação', 'dá pra negociar', 'quero cancelar', 'cancelamento', 'quero reembolso', 'vou ao Procon',
-  'meu advogado', 'isso é um absurdo', 'péssimo atendimento', 'pessima', 'horrível', 'estou decepcionado', 'que decepção, fui decepcionada', 'nunca mais', 'fui enganado', 'golpe!',
-  'a concorrência é melhor', 'o concorrente faz', 'não funciona', 'nao concordo', 'quero fazer uma reclamação', 'vou reclamar',
+  'Está muito caro',
+  'que coisa CARA',
+  'tem desconto?',
+  'vamos fazer uma negociação',
+  'dá pra negociar',
+  'quero cancelar',
+  'cancelamento',
+  'quero reembolso',
+  'vou ao Procon',
+  'meu advogado',
+  'isso é um absurdo',
+  'péssimo atendimento',
+  'pessima',
+  'horrível',
+  'estou decepcionado',
+  'que decepção, fui decepcionada',
+  'nunca mais',
+  'fui enganado',
+  'golpe!',
+  'a concorrência é melhor',
+  'o concorrente faz',
+  'não funciona',
+  'nao concordo',
+  'quero fazer uma reclamação',
+  'vou reclamar',
 ];
-const EASY = ['oi', 'tem carona?', 'quero comprar um carro', 'qual o horário?', 'meu caroço', 'escaro', 'não sei', 'golpear é feio', 'funciona aos sábados?', 'a Carolina está?', 'obrigada!'];
-for (const text of DIFFICULT) test(`L3 decideTurn: the complex model reads "${text}"`, () => assert.deepEqual(decideTurn(turn({ pending: [message('oi'), message(text)] }), SETTINGS), run('complex')));
-for (const text of EASY) test(`L3 decideTurn: the normal model reads "${text}"`, () => assert.deepEqual(decideTurn(turn({ pending: [message(text)] }), SETTINGS), run('normal')));
+const EASY = [
+  'oi',
+  'tem carona?',
+  'quero comprar um carro',
+  'qual o horário?',
+  'meu caroço',
+  'escaro',
+  'não sei',
+  'golpear é feio',
+  'funciona aos sábados?',
+  'a Carolina está?',
+  'obrigada!',
+];
+for (const text of DIFFICULT)
+  test(`L3 decideTurn: the complex model reads "${text}"`, () =>
+    assert.deepEqual(decideTurn(turn({ pending: [message('oi'), message(text)] }), SETTINGS), run('complex')));
+for (const text of EASY)
+  test(`L3 decideTurn: the normal model reads "${text}"`, () =>
+    assert.deepEqual(decideTurn(turn({ pending: [message(text)] }), SETTINGS), run('normal')));
 
 test('I3 debounceDelay: after the newest message, capped after the first', () => {
   const settings = { debounceMs: 3_000, debounceMaxMs: 15_000 };
@@ -81,9 +146,36 @@ test('I3 debounceDelay: never negative, never beyond either limit, whatever the 
 });
 
 test('I14 turnRetryDelay: three calls of 30 s and the waits between them fit into 120 s; after the last a person is called at once', () => {
-  assert.deepEqual([1, 2, 3, 4, 9].map((failed) => turnRetryDelay(failed, 0)), [2_000, 8_000, 0, 0, 0]);
-  assert.deepEqual([1, 2, 3].map((failed) => turnRetryDelay(failed, 1)), [2_500, 10_000, 0]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 9].map((failed) => turnRetryDelay(failed, 0)),
+    [2_000, 8_000, 0, 0, 0],
+  );
+  assert.deepEqual(
+    [1, 2, 3].map((failed) => turnRetryDelay(failed, 1)),
+    [2_500, 10_000, 0],
+  );
   let total = MAX_FAILED_TURNS * 30_000;
   for (let failed = 1; failed <= MAX_FAILED_TURNS; failed++) total += turnRetryDelay(failed, 1);
   assert.ok(total <= 120_000, String(total));
+});
+
+test('I14 decideTurn: turns that fail for a minute go to a person, however few they were', () => {
+  const since = (seconds: number) => ({ failed_in_row: 1, failing_since: new Date(NOW.getTime() - seconds * 1000) });
+  assert.deepEqual(decideTurn(turn(since(59)), SETTINGS), run('normal'));
+  assert.deepEqual(decideTurn(turn(since(60)), SETTINGS), { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT });
+});
+
+test('I14 turnTimeLimit: the second try ends early enough for the fallback text within two minutes of the first', () => {
+  assert.equal(turnTimeLimit({ now: NOW, failing_since: null }, 60_000), 60_000);
+  assert.equal(turnTimeLimit({ now: NOW, failing_since: new Date(NOW.getTime() - 62_000) }, 60_000), 43_000);
+  assert.equal(turnTimeLimit({ now: NOW, failing_since: new Date(NOW.getTime() - 500_000) }, 60_000), 5_000);
+});
+
+test('X3 presenceDelay: typing and recording wait until the cap, anything else as after a message', () => {
+  const settings = { debounceMs: 3_000, debounceMaxMs: 15_000 };
+  const first = new Date(NOW.getTime() - 4_000);
+  assert.equal(presenceDelay('composing', first, NOW, settings), 11_000);
+  assert.equal(presenceDelay('recording', first, NOW, settings), 11_000);
+  assert.equal(presenceDelay('paused', first, NOW, settings), 3_000);
+  assert.equal(presenceDelay('composing', new Date(NOW.getTime() - 60_000), NOW, settings), 0);
 });

@@ -11,10 +11,15 @@ test('I8 lid: two contacts with conversations, an open turn, opt-outs and a take
   const sql = await openSql(t);
   await sql.record([said({ id: 'P1', pn: PN, text: 'by number', at: minutesAfter(0) })], minutesAfter(0));
   await sql.record([said({ id: 'L1', pn: null, lid: LID, text: 'by lid', at: minutesAfter(1), name: 'Maria' })], minutesAfter(1));
-  await sql.record([said({ id: 'L2', pn: null, lid: LID, text: 'typed by a colleague', at: minutesAfter(2), fromMe: true })], minutesAfter(2));
+  await sql.record(
+    [said({ id: 'L2', pn: null, lid: LID, text: 'typed by a colleague', at: minutesAfter(2), fromMe: true })],
+    minutesAfter(2),
+  );
   const [kept, dropped] = await sql.rows('select id, contact_id from conversations order by id');
   await sql.rows(`select add_opt_out(id, 'test') from contacts`);
-  await sql.rows(`update conversations set mode = 'manual', controlled_by = 'human', escalation_reason = 'asked for it' where id = $1`, [dropped?.['id']]);
+  await sql.rows(`update conversations set mode = 'manual', controlled_by = 'human', escalation_reason = 'asked for it' where id = $1`, [
+    dropped?.['id'],
+  ]);
   await sql.rows(`select open_handoff(id, null, 'asked for it', null, true, $1) from conversations`, [NOON]);
   const turn = await claim(sql, dropped?.['id']);
   assert.equal(turn.state, 'claimed');
@@ -22,16 +27,30 @@ test('I8 lid: two contacts with conversations, an open turn, opt-outs and a take
   const [result] = await sql.record([said({ id: 'B1', pn: PN, lid: LID, text: 'by both', at: minutesAfter(3) })], minutesAfter(3));
   assert.deepEqual([result?.outcome, result?.conversation_id, result?.wake], ['stored', Number(kept?.['id']), true]);
   assert.deepEqual(await sql.dump(), [
-    `${kept?.['id']} in contact received: by number`,
-    `${kept?.['id']} in contact received: by lid`,
-    `${kept?.['id']} out human sent: typed by a colleague`,
-    `${kept?.['id']} in contact received: by both`,
+    `${String(kept?.['id'])} in contact received: by number`,
+    `${String(kept?.['id'])} in contact received: by lid`,
+    `${String(kept?.['id'])} out human sent: typed by a colleague`,
+    `${String(kept?.['id'])} in contact received: by both`,
   ]);
-  assert.deepEqual(await sql.rows('select controlled_by, mode, escalation_reason, takeover_until, jid, last_seq::int from conversations where id = $1', [kept?.['id']]), [
-    { controlled_by: 'human', mode: 'manual', escalation_reason: 'asked for it', takeover_until: minutesAfter(32), jid: `${LID}@lid`, last_seq: 4 },
-  ]);
+  assert.deepEqual(
+    await sql.rows('select controlled_by, mode, escalation_reason, takeover_until, jid, last_seq::int from conversations where id = $1', [
+      kept?.['id'],
+    ]),
+    [
+      {
+        controlled_by: 'human',
+        mode: 'manual',
+        escalation_reason: 'asked for it',
+        takeover_until: minutesAfter(32),
+        jid: `${LID}@lid`,
+        last_seq: 4,
+      },
+    ],
+  );
   assert.deepEqual(await sql.rows('select count(*)::int as n from opt_outs where revoked_at is null'), [{ n: 1 }]);
-  assert.deepEqual(await sql.rows(`select conversation_id, count(*)::int as n from handoffs where status <> 'returned' group by 1`), [{ conversation_id: kept?.['id'], n: 1 }]);
+  assert.deepEqual(await sql.rows(`select conversation_id, count(*)::int as n from handoffs where status <> 'returned' group by 1`), [
+    { conversation_id: kept?.['id'], n: 1 },
+  ]);
   assert.deepEqual(await sql.rows(`select name from contacts where merged_into is null`), [{ name: 'Maria' }]);
   assert.deepEqual(await sql.rows(`select action, subject, details from audit_log`), [
     { action: 'contact.merge', subject: String(kept?.['contact_id']), details: { merged: Number(dropped?.['contact_id']) } },
@@ -47,7 +66,10 @@ test('I8 lid: a conversation that nobody else has on that number moves whole; re
   await sql.record([said({ id: 'P1', pn: PN, instance: 'other' }), said({ id: 'L1', pn: null, lid: LID })]);
   const both = (id: string) => said({ id, pn: PN, lid: LID });
   await Promise.all([sql.record([both('B1')]), sql.record([both('B2')]), sql.record([both('B3')])]);
-  assert.deepEqual(await sql.rows('select count(*)::int as n, count(distinct contact_id)::int as people from conversations where merged_into is null'), [{ n: 2, people: 1 }]);
+  assert.deepEqual(
+    await sql.rows('select count(*)::int as n, count(distinct contact_id)::int as people from conversations where merged_into is null'),
+    [{ n: 2, people: 1 }],
+  );
   assert.deepEqual(await sql.rows(`select count(*)::int as n from audit_log`), [{ n: 1 }]);
 });
 
@@ -68,7 +90,10 @@ for (const moved of [true, false]) {
     await merger.query('commit');
     const [result] = await arriving;
     assert.equal(result?.outcome, 'stored');
-    const [place] = await sql.rows('select c.merged_into, k.merged_into as contact_gone from conversations c join contacts k on k.id = c.contact_id where c.id = $1', [result?.conversation_id]);
+    const [place] = await sql.rows(
+      'select c.merged_into, k.merged_into as contact_gone from conversations c join contacts k on k.id = c.contact_id where c.id = $1',
+      [result?.conversation_id],
+    );
     assert.deepEqual(place, { merged_into: null, contact_gone: null });
   });
 }
@@ -78,11 +103,20 @@ test('I6 own echo: after the HTTP answer, before it, and twice, it is our one me
   const after = await sending(sql, { text: 'depois' });
   await recordSend(sql, after, { kind: 'sent', provider_id: 'OUT1' });
   const echo = (id: string, text: string) => said({ id, text, fromMe: true, viaApi: true });
-  assert.deepEqual((await sql.record([echo('OUT1', 'depois'), echo('OUT1', 'depois')], NOON)).map((result) => result.outcome), ['echo', 'echo']);
+  assert.deepEqual(
+    (await sql.record([echo('OUT1', 'depois'), echo('OUT1', 'depois')], NOON)).map((result) => result.outcome),
+    ['echo', 'echo'],
+  );
   const before = await sending(sql, { text: 'Olá,  tudo\n bem? ' });
   const first = await sql.record([echo('OUT2', 'Olá, tudo bem?')], NOON);
-  assert.deepEqual(first.map((result) => [result.outcome, result.wake_send]), [['echo', true]], 'it differs in spaces only');
-  assert.deepEqual(await sql.rows('select status, provider_id from messages where id = $1', [before]), [{ status: 'sent', provider_id: 'OUT2' }]);
+  assert.deepEqual(
+    first.map((result) => [result.outcome, result.wake_send]),
+    [['echo', true]],
+    'it differs in spaces only',
+  );
+  assert.deepEqual(await sql.rows('select status, provider_id from messages where id = $1', [before]), [
+    { status: 'sent', provider_id: 'OUT2' },
+  ]);
   await recordSend(sql, before, { kind: 'sent', provider_id: 'OUT2' });
   const unsure = await sending(sql, { text: 'talvez' });
   await recordSend(sql, unsure, { kind: 'uncertain', class: 'timeout', detail: '', look_ms: 5000 });
@@ -106,19 +140,33 @@ test('I6 own echo: 20 copies at once of an echo that overtakes its HTTP answer s
 test('I6 own echo: the same words to somebody else, or words that we did not write, are a person', async (t) => {
   const sql = await openSql(t);
   await sending(sql, { text: 'Oi' });
-  const results = await sql.record([said({ id: 'X', text: 'Oi', pn: '5511900000009', fromMe: true, viaApi: true }), said({ id: 'Y', text: 'Oi!', fromMe: true, viaApi: true })], NOON);
-  assert.deepEqual(results.map((result) => result.outcome), ['takeover', 'takeover']);
+  const results = await sql.record(
+    [
+      said({ id: 'X', text: 'Oi', pn: '5511900000009', fromMe: true, viaApi: true }),
+      said({ id: 'Y', text: 'Oi!', fromMe: true, viaApi: true }),
+    ],
+    NOON,
+  );
+  assert.deepEqual(
+    results.map((result) => result.outcome),
+    ['takeover', 'takeover'],
+  );
 });
 
 test("I6 own echo: one that was taken for a person's words is healed by the HTTP answer, with its takeover, also when it came in the lid's chat", async (t) => {
   const sql = await openSql(t);
-  for (const chat of [{ pn: PN, lid: null }, { pn: null, lid: LID }]) {
+  for (const chat of [
+    { pn: PN, lid: null },
+    { pn: null, lid: LID },
+  ]) {
     const id = `OUT-${chat.lid ?? chat.pn}`;
     const message = await sending(sql, { text: 'as we wrote it' });
     const [wrong] = await sql.record([said({ id, text: 'as WhatsApp changed it', fromMe: true, viaApi: true, ...chat })], NOON);
     assert.equal(wrong?.outcome, 'takeover');
     await recordSend(sql, message, { kind: 'sent', provider_id: id });
-    assert.deepEqual(await sql.rows('select author, status from messages where provider_id = $1', [id]), [{ author: 'system', status: 'sent' }]);
+    assert.deepEqual(await sql.rows('select author, status from messages where provider_id = $1', [id]), [
+      { author: 'system', status: 'sent' },
+    ]);
     assert.deepEqual(await sql.rows('select 1 from conversations where takeover_until is not null'), []);
   }
 });
@@ -159,12 +207,18 @@ test('I6 typing on the phone: while it lasts nothing is answered, then the agent
   assert.equal((await claim(sql, row?.['id'], minutesAfter(2))).holder, 'takeover');
   const later = await claim(sql, row?.['id'], minutesAfter(31 + 90));
   assert.equal(later.holder, 'agent');
-  assert.deepEqual(later.history?.map((message) => [message.author, message.text]), [['human', 'deixa comigo']]);
+  assert.deepEqual(
+    later.history?.map((message) => [message.author, message.text]),
+    [['human', 'deixa comigo']],
+  );
 });
 
 test('I6 typing on the phone: what was typed long ago and is replayed after a reconnect, or a reaction, starts no takeover', async (t) => {
   const sql = await openSql(t);
-  const reaction = { ...said({ id: 'R', fromMe: true }), kind: 'reaction' as const, targetId: 'A', emoji: '👍' };
+  const typed = said({ id: 'R', fromMe: true });
+  assert.ok(typed.kind === 'message');
+  const { content: _, quoted: __, ...from } = typed;
+  const reaction = { ...from, kind: 'reaction' as const, targetId: 'A', emoji: '👍' };
   const [old, emoji] = await sql.record([said({ id: 'OLD', fromMe: true, at: minutesAfter(-31) }), reaction], NOON);
   assert.deepEqual([old?.outcome, emoji?.outcome], ['context', 'context']);
   assert.deepEqual(await takeover(sql), { since: null, until: null });
@@ -174,7 +228,14 @@ test('I6 typing on the phone: what was typed long ago and is replayed after a re
   assert.deepEqual(await takeover(sql), { since: NOON, until: minutesAfter(31) }, 'a clock that runs ahead counts as now');
 });
 
-type Claim = { state: string; holder?: string; turn_id?: number; fence?: number; pending?: { text: string }[]; history?: { author: string; text: string }[] };
+type Claim = {
+  state: string;
+  holder?: string;
+  turn_id?: number;
+  fence?: number;
+  pending?: { text: string }[];
+  history?: { author: string; text: string }[];
+};
 
 async function claim(sql: Sql, conversation: unknown, now: Date = minutesAfter(4)): Promise<Claim> {
   const [row] = await sql.rows(`select claim_turn($1, 'w', 90000, $2) as result`, [conversation, now]);
@@ -182,7 +243,11 @@ async function claim(sql: Sql, conversation: unknown, now: Date = minutesAfter(4
 }
 
 async function complete(sql: Sql, turn: Claim): Promise<unknown> {
-  const [row] = await sql.rows('select complete_turn($1, $2, $3) as result', [turn.turn_id, turn.fence, JSON.stringify({ kind: 'answer', parts: [{ text: 'late' }] })]);
+  const [row] = await sql.rows('select complete_turn($1, $2, $3) as result', [
+    turn.turn_id,
+    turn.fence,
+    JSON.stringify({ kind: 'answer', parts: [{ text: 'late' }] }),
+  ]);
   return row?.['result'];
 }
 

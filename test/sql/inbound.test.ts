@@ -1,6 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ack, edit, minutesAfter, openSql, RECORD, recordArguments, recordSend, remove, said, sending, waitsForLock } from '../support/inbound.ts';
+import {
+  ack,
+  edit,
+  INSTANCE,
+  minutesAfter,
+  openSql,
+  RECORD,
+  recordArguments,
+  recordSend,
+  remove,
+  said,
+  sending,
+  waitsForLock,
+} from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
 
 for (const callers of [2, 20]) {
@@ -19,9 +32,15 @@ for (const callers of [2, 20]) {
     const sql = await openSql(t);
     const lid = '123456789012345';
     const pn = '5511912345678';
-    const faces = [{ pn, lid: null }, { pn: null, lid }, { pn, lid }];
-    const events = Array.from({ length: Math.max(3, callers) }, (_, index) => said({ id: `M${index}`, ...(faces[index % 3] ?? {}) }));
-    await Promise.all(Array.from({ length: callers }, (_, caller) => sql.record(events.filter((_event, index) => index % callers === caller))));
+    const faces = [
+      { pn, lid: null },
+      { pn: null, lid },
+      { pn, lid },
+    ];
+    const events = Array.from({ length: Math.max(3, callers) }, (_, index) => said({ id: `M${index}`, ...faces[index % 3] }));
+    await Promise.all(
+      Array.from({ length: callers }, (_, caller) => sql.record(events.filter((_event, index) => index % callers === caller))),
+    );
     const living = await sql.rows('select id from contacts where merged_into is null');
     assert.equal(living.length, 1);
     const threads = await sql.rows(
@@ -36,7 +55,10 @@ for (const callers of [2, 20]) {
 
   test(`I8 lid: ${callers} callers bring a number that nobody knows yet: one instance, none fails`, async (t) => {
     const sql = await openSql(t);
-    const events = Array.from({ length: callers }, (_, index) => ({ ...said({ id: `M${index}`, instance: 'new-number' }), instanceId: 'uuid-1' }));
+    const events = Array.from({ length: callers }, (_, index) => ({
+      ...said({ id: `M${index}`, instance: 'new-number' }),
+      instanceId: 'uuid-1',
+    }));
     await Promise.all(events.map((event) => sql.record([event])));
     assert.deepEqual(await sql.rows('select name, provider_id from instances'), [{ name: 'new-number', provider_id: 'uuid-1' }]);
     assert.equal((await counts(sql))['messages'], callers);
@@ -46,14 +68,20 @@ for (const callers of [2, 20]) {
 test('H11 durable: record_inbound keeps the shortest and the longest lid that a jid can hold', async (t) => {
   const sql = await openSql(t);
   const results = await sql.record([said({ id: 'A', pn: null, lid: '1' }), said({ id: 'B', pn: null, lid: '9'.repeat(20) })]);
-  assert.deepEqual(results.map((result) => result.outcome), ['stored', 'stored']);
+  assert.deepEqual(
+    results.map((result) => result.outcome),
+    ['stored', 'stored'],
+  );
 });
 
 test('I5 order: the model gets a conversation in the order of the provider, however it arrived', async (t) => {
   const sql = await openSql(t);
   for (const minute of [3, 1, 2, 0]) await sql.record([said({ id: `M${minute}`, at: minutesAfter(minute) })], minutesAfter(5));
   const claim = await claimTurn(sql, minutesAfter(6));
-  assert.deepEqual(claim.pending?.map((message) => message.text), ['M0', 'M1', 'M2', 'M3']);
+  assert.deepEqual(
+    claim.pending?.map((message) => message.text),
+    ['M0', 'M1', 'M2', 'M3'],
+  );
 });
 
 test('I16 acks: forward only, in any order, any number of times', async (t) => {
@@ -85,8 +113,18 @@ test('I16 acks: 20 callers with all kinds at once leave the furthest', async (t)
 
 test('I16 acks: acks, edits and deletions that come before their message wait for it', async (t) => {
   const sql = await openSql(t);
-  const early = await sql.record([ack('OUT1', 'delivered'), ack('OUT1', 'read'), edit('IN1', 'first'), edit('IN1', 'second'), remove('IN2'), edit('HUMAN', 'as edited')]);
-  assert.deepEqual(early.map((result) => result.outcome), ['early', 'early', 'early', 'early', 'early', 'early']);
+  const early = await sql.record([
+    ack('OUT1', 'delivered'),
+    ack('OUT1', 'read'),
+    edit('IN1', 'first'),
+    edit('IN1', 'second'),
+    remove('IN2'),
+    edit('HUMAN', 'as edited'),
+  ]);
+  assert.deepEqual(
+    early.map((result) => result.outcome),
+    ['early', 'early', 'early', 'early', 'early', 'early'],
+  );
   const message = await sending(sql, { text: 'ours' });
   await recordSend(sql, message, { kind: 'sent', provider_id: 'OUT1' });
   assert.equal(await statusOf(sql, message), 'read');
@@ -95,7 +133,9 @@ test('I16 acks: acks, edits and deletions that come before their message wait fo
   assert.equal(deleted?.wake, false, 'nothing is left to answer');
   await sql.record([said({ id: 'HUMAN', text: 'as typed', pn: '5511900000003', fromMe: true })]);
   assert.deepEqual(
-    (await sql.rows(`select text, original_text, status, reason from messages where provider_id <> 'OUT1' order by id`)).map((row) => Object.values(row).join(' | ')),
+    (await sql.rows(`select text, original_text, status, reason from messages where provider_id <> 'OUT1' order by id`)).map((row) =>
+      Object.values(row).join(' | '),
+    ),
     ['second | as typed | received | ', 'regretted |  | skipped | deleted_by_contact', 'as edited | as typed | sent | '],
   );
   assert.deepEqual(await sql.rows('select * from early_updates'), []);
@@ -116,6 +156,8 @@ test('I16 acks: an ack that arrives while the answer of the same send is being w
 
 test('I9 kinds: an edit that arrives while its message is being stored is not lost between the two', async (t) => {
   const sql = await openSql(t);
+  // Known before: else the edit would wait for the number, not for the message.
+  await sql.rows('select ensure_instance($1, null)', [INSTANCE]);
   const writer = await sql.client();
   await writer.query('begin');
   await writer.query(RECORD, recordArguments([said({ id: 'IN1', text: 'as typed' })]));
@@ -134,16 +176,32 @@ test('I9 kinds: an edit and a deletion of an unanswered message make a turn unde
   assert.deepEqual([edited?.outcome, edited?.wake], ['edit', true]);
   assert.equal((await complete(sql, first)).outcome, 'superseded');
   const second = await claimTurn(sql);
-  assert.deepEqual(second.pending?.map((message) => message.text), ['a, better', 'b']);
+  assert.deepEqual(
+    second.pending?.map((message) => message.text),
+    ['a, better', 'b'],
+  );
   await sql.record([remove('IN2')]);
   assert.equal((await complete(sql, second)).outcome, 'superseded');
   const third = await claimTurn(sql);
-  assert.deepEqual(third.pending?.map((message) => message.text), ['a, better']);
+  assert.deepEqual(
+    third.pending?.map((message) => message.text),
+    ['a, better'],
+  );
   assert.equal((await complete(sql, third)).outcome, 'committed');
   const late = await sql.record([edit('IN1', 'too late'), remove('IN1'), remove('IN1')]);
-  assert.deepEqual(late.map((result) => [result.outcome, result.wake]), [['edit', false], ['delete', false], ['delete', false]]);
+  assert.deepEqual(
+    late.map((result) => [result.outcome, result.wake]),
+    [
+      ['edit', false],
+      ['delete', false],
+      ['delete', false],
+    ],
+  );
   assert.equal((await claimTurn(sql)).state, 'idle');
-  assert.deepEqual((await sql.dump()).map((line) => line.replace(/^\d+ /, '')), ['in contact answered: too late', 'in contact skipped(deleted_by_contact): b']);
+  assert.deepEqual(
+    (await sql.dump()).map((line) => line.replace(/^\d+ /, '')),
+    ['in contact answered: too late', 'in contact skipped(deleted_by_contact): b'],
+  );
 });
 
 test('I18 neighbours: a batch is all or nothing, so a bad webhook leaves no half', async (t) => {
@@ -165,7 +223,11 @@ async function claimTurn(sql: Sql, now: Date = new Date()): Promise<Claim> {
 }
 
 async function complete(sql: Sql, claim: Claim): Promise<{ outcome: string }> {
-  const [row] = await sql.rows('select complete_turn($1, $2, $3) as result', [claim.turn_id, claim.fence, JSON.stringify({ kind: 'answer', parts: [] })]);
+  const [row] = await sql.rows('select complete_turn($1, $2, $3) as result', [
+    claim.turn_id,
+    claim.fence,
+    JSON.stringify({ kind: 'answer', parts: [] }),
+  ]);
   return row?.['result'] as { outcome: string };
 }
 

@@ -84,7 +84,8 @@ export async function openSql(t: TestHooks): Promise<Sql> {
     await pool.end();
     await database.close();
   });
-  const rows = async (text: string, values: unknown[] = []): Promise<Rows> => (await pool.query<Record<string, unknown>>(text, values)).rows;
+  const rows = async (text: string, values: unknown[] = []): Promise<Rows> =>
+    (await pool.query<Record<string, unknown>>(text, values)).rows;
   return {
     rows,
     async client() {
@@ -121,20 +122,48 @@ export function recordArguments(events: InboundEvent[], now?: Date, options: typ
 }
 
 function resultsOf(rows: Rows): RecordedEvent[] {
-  // what record_inbound promises
-  return (rows[0]?.['result'] as { results: RecordedEvent[] }[]).flatMap(({ results }) => results);
+  return (resultOf(rows) as { results: RecordedEvent[] }[]).flatMap(({ results }) => results);
+}
+
+/** The `result` of the one row; its shape is what the SQL function's header promises. */
+function resultOf(rows: Rows): unknown {
+  const [row] = rows;
+  if (row === undefined) throw new Error('no row');
+  return row['result'];
 }
 
 /** A reply in the lane, claimed and on its way. */
 export async function sending(sql: Sql, options: { text?: string; now?: Date; phone?: string } = {}): Promise<number> {
   const now = options.now ?? NOON;
   await sql.rows('select ensure_instance($1, null)', [INSTANCE]);
-  const request = { tenant: 'default', instance: INSTANCE, phone: options.phone ?? '5511912345678', text: options.text ?? 'Olá!', kind: 'manual' };
-  const [row] = await sql.rows('select enqueue_message($1, $2) as result', [JSON.stringify(request), now]);
-  const { id, conversation_id } = row?.['result'] as { id: number; conversation_id: number }; // enqueue_message's result
-  const policy = { allowlist: null, capHour: 1000, capDay: 1000, replyCapHour: 1000, contactCapHour: 1000, paceMinSeconds: 0, paceMaxSeconds: 0, hours: null, pilot: false, leaseMs: 30_000, random: 0 };
-  const [claim] = await sql.rows('select claim_send($1, $2, $3) as result', [conversation_id, JSON.stringify(policy), now]);
-  assert.equal((claim?.['result'] as { action: string }).action, 'send');
+  const request = {
+    tenant: 'default',
+    instance: INSTANCE,
+    phone: options.phone ?? '5511912345678',
+    text: options.text ?? 'Olá!',
+    kind: 'manual',
+  };
+  const { id, conversation_id } = resultOf(await sql.rows('select enqueue_message($1, $2) as result', [JSON.stringify(request), now])) as {
+    id: number;
+    conversation_id: number;
+  };
+  const policy = {
+    allowlist: null,
+    capHour: 1000,
+    capDay: 1000,
+    replyCapHour: 1000,
+    contactCapHour: 1000,
+    paceMinSeconds: 0,
+    paceMaxSeconds: 0,
+    hours: null,
+    pilot: false,
+    leaseMs: 30_000,
+    random: 0,
+  };
+  const claim = resultOf(await sql.rows('select claim_send($1, $2, $3) as result', [conversation_id, JSON.stringify(policy), now])) as {
+    action: string;
+  };
+  assert.equal(claim.action, 'send');
   return id;
 }
 
@@ -148,7 +177,10 @@ export async function waitsForLock(sql: Sql, what: string, work: Promise<unknown
   let over = false;
   void work.finally(() => (over = true)).catch(() => {});
   for (;;) {
-    const waiting = await sql.rows(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '%'`, [what]);
+    const waiting = await sql.rows(
+      `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%' || $1 || '%'`,
+      [what],
+    );
     if (waiting.length > 0) return;
     assert.equal(over, false, 'it ended without waiting for the other transaction');
   }

@@ -82,7 +82,8 @@ function keyOf(role: string): Promise<string> {
 async function answer(request: IncomingMessage, pool: pg.Pool, called: Set<string>, keys: string[]): Promise<Answer> {
   const body = await text(request);
   const { apikey } = request.headers;
-  if (apikey === undefined) return json(401, { message: 'No API key found in request', hint: 'No `apikey` request header or url param was found.' });
+  if (apikey === undefined)
+    return json(401, { message: 'No API key found in request', hint: 'No `apikey` request header or url param was found.' });
   if (typeof apikey !== 'string' || !keys.includes(apikey)) {
     return json(401, { message: 'Invalid API key', hint: 'Double check your Supabase `anon` or `service_role` API key.' });
   }
@@ -115,7 +116,10 @@ async function call(pool: pg.Pool, role: string, name: string, args: Record<stri
   try {
     client = await pool.connect();
   } catch (error) {
-    return json(503, { ...problem('PGRST000', 'Could not connect with the database due to an incorrect db-uri or due to the PostgreSQL service not running'), details: (error as Error).message });
+    return json(503, {
+      ...problem('PGRST000', 'Could not connect with the database due to an incorrect db-uri or due to the PostgreSQL service not running'),
+      details: (error as Error).message,
+    });
   }
   let broken: Error | undefined;
   try {

@@ -36,6 +36,8 @@ export type SystemOptions = {
   env?: Record<string, string>;
   simulator?: Parameters<typeof startSimulator>[0];
   overrides?: ContextOverrides;
+  /** A migrated database of the test's own, on a server that it may stop. */
+  databaseUrl?: string;
 };
 
 export type System = {
@@ -73,7 +75,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   const close = (): Promise<void> => (closed ??= stack.disposeAsync());
   t.after(close);
 
-  const database = await testDatabase();
+  const database = options.databaseUrl === undefined ? await testDatabase() : { url: options.databaseUrl, close: async () => {} };
   stack.defer(() => database.close());
   const redis = options.queue === 'redis' ? await openRedis() : null;
   if (redis) stack.defer(() => redis.stop());

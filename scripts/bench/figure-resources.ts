@@ -1,0 +1,97 @@
+/** How soon each mode is ready, and how much memory it holds after a load. */
+import { answerLoad } from './answers.ts';
+import { residentMegabytes } from './programs.ts';
+import type { Mode, Program } from './programs.ts';
+import type { Row } from './report.ts';
+import type { Stand } from './stand.ts';
+import { median } from './statistics.ts';
+
+const MODES: readonly Mode[] = ['api', 'worker', 'scheduler'];
+const START_BAR_SECONDS = 1.5;
+const MEMORY_BAR_MB = 150;
+
+/** The floor here is f1's start: the runtime, a web server and one connection to the database. */
+export async function measureStart(stand: Stand): Promise<Row[]> {
+  const databaseUrl = await stand.database();
+  const floorUrl = await stand.database();
+  const onRedis = stand.options.queues.includes('redis');
+  const seconds: Record<Mode | 'floor', number[]> = { api: [], worker: [], scheduler: [], floor: [] };
+  for (let round = 1; round <= stand.options.size.rounds; round++) {
+    seconds.floor.push(await timed(stand.floorAccept(floorUrl)));
+    for (const mode of MODES) seconds[mode].push(await timed(stand.product(mode, databaseUrl, onRedis)));
+    stand.say(
+      `start ${round}/${stand.options.size.rounds}: ${MODES.map((mode) => `${mode} ${seconds[mode].at(-1)?.toFixed(2)} s`).join(', ')}`,
+    );
+  }
+  return MODES.map((mode) =>
+    valueRow('start', `start of ${mode} to its first 200 on /ready`, 's', seconds[mode], seconds.floor, START_BAR_SECONDS, 0),
+  );
+}
+
+async function timed(starting: Promise<Program>): Promise<number> {
+  const program = await starting;
+  await program.stop(5_000);
+  return program.readyMs / 1000;
+}
+
+export async function measureMemory(stand: Stand): Promise<Row[]> {
+  const { size, queues } = stand.options;
+  const databaseUrl = await stand.database();
+  const onRedis = queues.includes('redis');
+  const floor = await stand.floorAccept(await stand.database());
+  const programs = new Map<Mode, Program>();
+  for (const mode of MODES) programs.set(mode, await stand.product(mode, databaseUrl, onRedis));
+  const api = programs.get('api');
+  let answered = 0;
+  let failed = 0;
+  while (api !== undefined && answered < size.memoryMessages && failed === 0) {
+    const load = await answerLoad(stand.simulator, api.port, 40, 1_000);
+    answered += load.answered;
+    failed += load.failed;
+    stand.say(`memory: ${answered}/${size.memoryMessages} answered`);
+  }
+  const floorMb = [await residentMegabytes(floor)];
+  const rows: Row[] = [];
+  for (const [mode, program] of programs) {
+    const megabytes = [await residentMegabytes(program)];
+    rows.push(
+      valueRow(
+        'memory',
+        `resident memory of ${mode} after ${answered} answers`,
+        'MB',
+        megabytes,
+        floorMb,
+        MEMORY_BAR_MB,
+        mode === 'api' ? failed : 0,
+      ),
+    );
+  }
+  for (const program of [floor, ...programs.values()]) await program.stop(5_000);
+  return rows;
+}
+
+function valueRow(
+  figure: 'start' | 'memory',
+  name: string,
+  unit: string,
+  product: number[],
+  floor: number[],
+  bar: number,
+  failed: number,
+): Row {
+  const floorName = figure === 'start' ? 'f1' : 'f1, idle';
+  const ratio = median(product) / median(floor);
+  return {
+    figure,
+    name,
+    unit,
+    product: median(product),
+    floor: median(floor),
+    floorName,
+    compared: 'value',
+    ratio,
+    bar: { atMost: bar },
+    failed,
+    samples: { product, floor },
+  };
+}

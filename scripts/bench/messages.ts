@@ -1,0 +1,28 @@
+/** The webhooks that the load posts: a text message as Evolution 2.3 sends it, each with an id of its own. Numbers are fakes. */
+import { randomBytes } from 'node:crypto';
+
+export const INSTANCE = 'julia-bench';
+export const WEBHOOK_SECRET = 'a-webhook-secret-of-the-bench';
+export const WEBHOOK_PATH = '/webhook/evolution';
+export const WEBHOOK_HEADERS = { authorization: `Bearer ${WEBHOOK_SECRET}` };
+
+/** Digits of a contact; each `group` (0..99) has 10,000 of its own. They end in 1: numbers that end in 0404 do not exist in the simulator. */
+export function phoneOf(group: number, index: number): string {
+  return `551198${String(group).padStart(2, '0')}${String(index).padStart(4, '0')}1`;
+}
+
+/** How Evolution writes it, so that what is sent can be traced back to who wrote. */
+export function jidOf(phone: string): string {
+  return `${phone}@s.whatsapp.net`;
+}
+
+const RUN = randomBytes(6).toString('hex').toUpperCase();
+let counter = 0;
+
+/** The body of a messages.upsert, as text. */
+export function webhookBody(phone: string): string {
+  counter += 1;
+  const id = `3A${RUN}${counter.toString(16).toUpperCase().padStart(8, '0')}`;
+  const seconds = Math.floor(Date.now() / 1000);
+  return `{"event":"messages.upsert","instance":"${INSTANCE}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"Oi, tudo bem? Queria saber se voces abrem no sabado e quanto custa a consulta (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"83d9ad48-6ec9-4dcf-9e84-979135270e78","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
+}

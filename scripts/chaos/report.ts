@@ -1,0 +1,73 @@
+/** The table, as text while it grows and as Markdown in docs/chaos.md. */
+import { FAULTS, POINTS, type Backend } from './cells.ts';
+import type { CellResult } from './run-batch.ts';
+
+/** A cell that the fault struck beside its point proves nothing. */
+export function isClean(result: CellResult): boolean {
+  return result.lost === 0 && result.doubled === 0 && result.reordered === 0 && result.reached * 2 >= result.conversations;
+}
+
+export const HEADER = `${'cell'.padEnd(46)}    n  lost doubled reordered person  last answer`;
+
+export function line(result: CellResult): string {
+  const number = (value: number, width: number): string => String(value).padStart(width);
+  const seconds = result.lastAnswerSeconds === null ? '-' : `${result.lastAnswerSeconds.toFixed(1)} s`;
+  const figures = `${number(result.conversations, 3)} ${number(result.lost, 5)} ${number(result.doubled, 7)} ${number(result.reordered, 9)} ${number(result.person, 6)}`;
+  const outcomes = Object.entries(result.outcomes).map(([what, times]) => `${times} x ${what}`);
+  const remarks = [...outcomes, ...result.notes].join('; ');
+  return `${result.name.padEnd(46)}  ${figures}  ${seconds.padStart(11)}${remarks === '' ? '' : `  (${remarks})`}`;
+}
+
+export function totals(results: readonly CellResult[]): string {
+  const sum = (pick: (result: CellResult) => number): number => results.reduce((total, result) => total + pick(result), 0);
+  return (
+    `${results.length} cells, ${sum((each) => each.inbound)} messages: ${sum((each) => each.lost)} lost, ${sum((each) => each.doubled)} doubled, ` +
+    `${sum((each) => each.reordered)} reordered, ${sum((each) => each.person)} conversations with a person`
+  );
+}
+
+const BACKENDS: Record<Backend, string> = { redis: 'Queue in Redis', postgres: 'Queue in Postgres' };
+
+/** One table for each backend: rows are faults, columns are points. */
+export function markdown(results: readonly CellResult[], seed: number): string {
+  const n = Math.max(...results.map((result) => result.conversations));
+  const sections = (['redis', 'postgres'] as const)
+    .filter((backend) => results.some((result) => result.cell.backend === backend))
+    .map((backend) => section(backend, results));
+  return `# What survives
+
+\`npm run chaos -- --write-docs\` wrote this page (seed ${seed}, ${n} conversations a cell). Real processes, a real Postgres, a real Redis; Evolution and the
+model are the simulator, which holds all conversations of a cell at the point before the fault strikes.
+
+A cell reads **lost / doubled / reordered**, then the seconds from the fault to the last answer; *p* counts the conversations that were shown to a person.
+
+- lost: a contact's message that is neither answered on the wire nor has a recorded outcome with a person or a named reason
+- doubled: a text that a contact got twice
+- reordered: parts or answers that a contact got in another order than they were written
+
+${totals(results)}.
+
+${sections.join('\n')}
+\`sigkill\` and \`sigterm\` hit api, worker and scheduler together. \`queue-restarted\` comes back empty; \`queue-flushed\` empties BullMQ's tables when the queue lives in
+Postgres, where a restart of the queue is a restart of Postgres. \`evolution-hang\`: requests of 20 s are never answered and never leave (inside a send: they do leave), so
+nothing proves what became of them: nothing is sent again, and a person is told. \`evolution-no-answer\`: the message leaves and the connection is cut.
+`;
+}
+
+function section(backend: Backend, results: readonly CellResult[]): string {
+  const rows = FAULTS.map((fault) => {
+    const cells = POINTS.map((point) => {
+      const found = results.find(({ cell }) => cell.backend === backend && cell.point === point && cell.fault === fault);
+      return found ? short(found) : '';
+    });
+    return cells.every((cell) => cell === '') ? '' : `| ${fault} | ${cells.join(' | ')} |\n`;
+  });
+  const points = POINTS.map((point) => point.replace('-', ' '));
+  return `## ${BACKENDS[backend]}\n\n| fault | ${points.join(' | ')} |\n| --- |${POINTS.map(() => ' --- |').join('')}\n${rows.join('')}`;
+}
+
+function short(result: CellResult): string {
+  const person = result.person > 0 ? `, ${result.person} p` : '';
+  const seconds = result.lastAnswerSeconds === null ? '' : `, ${Math.round(result.lastAnswerSeconds)} s`;
+  return `${result.lost} / ${result.doubled} / ${result.reordered}${person}${seconds}`;
+}

@@ -1,0 +1,127 @@
+/** Runs one batch: start everything, bring each cell to its point, strike, wait until nothing is under way, count. */
+import { appendFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Postgres } from '../lib/embedded-postgres.ts';
+import { cellName, strikesOneNumber, type Batch, type Cell } from './cells.ts';
+import { instanceOf, openConversations, scriptOf, type Conversation } from './conversations.ts';
+import { heldSend, strike } from './faults.ts';
+import { judge, lastAnswerAt, unsettled, type Verdict } from './judge.ts';
+import { bringToPoint } from './points.ts';
+import { startStack, type Stack } from './stack.ts';
+
+export type CellResult = Verdict & {
+  cell: Cell;
+  name: string;
+  conversations: number;
+  /** How many of them stood at the point when the fault struck. */
+  reached: number;
+  /** From the fault to the last answer; null when there was none. */
+  lastAnswerSeconds: number | null;
+  /** What the processes said that nobody should have to say, and what did not end in time. */
+  notes: string[];
+};
+
+export type BatchOptions = {
+  n: number;
+  seed: number;
+  directory: string;
+  postgres: Postgres;
+  signal: AbortSignal;
+  /** How long after the fault a second answer is waited for, at least. Milliseconds. */
+  watchMs: number;
+  /** Told as soon as a cell is judged. Must not throw. */
+  onResult(result: CellResult): void;
+};
+
+/** An uncertain send is looked up for 253 s, after the 90 s of the call: then a person has it. */
+const SETTLE_MS = { usual: 200_000, hang: 400_000 };
+/** Between the starts of the cells of one batch: each brings all of its contacts at once. */
+const STAGGER_MS = 1_500;
+/** A double that is on its way when everything has settled gets this time to show. */
+const QUIET_MS = 4_000;
+
+export async function runBatch(batch: Batch, options: BatchOptions): Promise<void> {
+  const { cells } = batch;
+  const stack = await startStack({
+    backend: batch.backend,
+    instances: cells.map(instanceOf),
+    directory: options.directory,
+    postgres: batch.fault === 'postgres-restarted' ? null : options.postgres,
+    seed: options.seed,
+  });
+  try {
+    const people = new Map(cells.map((cell) => [cell, openConversations(stack.simulator, cell, options.n)]));
+    stack.simulator.script(scriptOf(cells, people));
+    const results = await Promise.all(
+      cells.map(async (cell, index) => {
+        await delay(index * STAGGER_MS, undefined, { signal: options.signal });
+        const result = await runCell(stack, cell, people.get(cell) ?? [], options);
+        options.onResult(result);
+        return result;
+      }),
+    );
+    if (results.some((result) => result.wrong.length > 0 || result.notes.length > 0))
+      await keepEvidence(
+        stack,
+        options.directory,
+        results.flatMap((result) => [`# ${result.name}`, ...result.wrong, ...result.notes]),
+      );
+  } finally {
+    await stack.close();
+  }
+}
+
+async function runCell(stack: Stack, cell: Cell, conversations: Conversation[], options: BatchOptions): Promise<CellResult> {
+  const instance = instanceOf(cell);
+  const held = await bringToPoint(stack.simulator, cell, conversations, (index) => heldSend(cell.fault, index));
+  options.signal.throwIfAborted();
+  const struckAt = Date.now();
+  await strike(stack, cell, conversations, held);
+  held.release();
+  const open = await settle(stack, cell, conversations, options);
+  await delay(Math.max(QUIET_MS, struckAt + options.watchMs - Date.now()), undefined, { signal: options.signal });
+  const verdict = await judge(stack, instance, conversations);
+  const last = lastAnswerAt(stack, cell);
+  return {
+    cell,
+    name: cellName(cell),
+    conversations: conversations.length,
+    reached: held.reached,
+    ...verdict,
+    lastAnswerSeconds: last === null ? null : Math.max(0, Math.round((last - struckAt) / 100) / 10),
+    notes: [
+      ...(held.reached < conversations.length ? [`only ${held.reached} of ${conversations.length} reached the point`] : []),
+      ...(open > 0 ? [`${open} rows were still under way at the end`] : []),
+      ...(strikesOneNumber(cell.fault) ? [] : stack.troubles),
+    ],
+  };
+}
+
+/** Waits until every row has its end; returns how many have none when the time is over. */
+async function settle(stack: Stack, cell: Cell, conversations: Conversation[], { signal }: BatchOptions): Promise<number> {
+  const end = Date.now() + (cell.fault === 'evolution-hang' ? SETTLE_MS.hang : SETTLE_MS.usual);
+  const expected = conversations.flatMap(({ inbound }) => inbound);
+  let open = expected.length;
+  while (Date.now() < end) {
+    // The database itself may be away.
+    open = await unsettled(stack, instanceOf(cell), expected).catch(() => open);
+    if (open === 0) return 0;
+    await delay(500, undefined, { signal });
+  }
+  return open;
+}
+
+/** What was wrong, the rows and the wire, beside the logs of the processes. */
+export async function keepEvidence(stack: Stack, directory: string, wrong: readonly string[]): Promise<void> {
+  const rows = await stack.query(
+    `select m.conversation_id as c, m.id, i.name as instance, m.direction, m.status, m.reason, m.claim, m.attempts, m.looks, m.turn_id, m.created_at, m.claimed_at, m.due_at,
+       left(m.text, 60) as text from messages m join instances i on i.id = m.instance_id order by m.conversation_id, m.id`,
+  );
+  const turns = await stack.query(
+    'select id, conversation_id as c, status, reason, worker, started_at, ended_at from turns order by conversation_id, id',
+  );
+  const wire = stack.simulator.sends().map((send) => ({ ...send, at: new Date(send.at), text: send.text.slice(0, 60) }));
+  const text = [...wrong, ...[rows, turns, wire].flatMap((list) => ['', ...list.map((each) => JSON.stringify(each))])];
+  await appendFile(path.join(directory, 'evidence.txt'), `${text.join('\n')}\n`);
+}

@@ -1,0 +1,31 @@
+/** The admin commands: one table for the command line (src/cli.ts) and for HTTP (src/routes/admin.ts). */
+import { z } from 'zod';
+import type { Actor, AdminCommand, AdminContext, Outcome, Refusal } from './admin/command.ts';
+import { refused } from './admin/command.ts';
+import { deadLetterCommands } from './admin/dead-letters.ts';
+import { handoffCommands } from './admin/handoffs.ts';
+import { pauseCommands } from './admin/pauses.ts';
+import { replayCommands } from './admin/replay.ts';
+import { statusCommands } from './admin/status.ts';
+import { whyCommands } from './admin/why.ts';
+
+export const COMMANDS: readonly AdminCommand[] = [
+  ...statusCommands,
+  ...whyCommands,
+  ...pauseCommands,
+  ...deadLetterCommands,
+  ...handoffCommands,
+  ...replayCommands,
+];
+
+/** Runs a command with arguments as they came from outside. Throws only what the database throws. */
+export async function runCommand(command: AdminCommand, ctx: AdminContext, given: unknown, actor: Actor): Promise<Outcome<unknown>> {
+  const checked = checkArguments(command, given);
+  return checked.ok ? command.run(ctx, checked.args, actor) : checked;
+}
+
+/** The arguments as the command takes them, or why not; needs no context. */
+export function checkArguments(command: AdminCommand, given: unknown): { ok: true; args: Record<string, unknown> } | Refusal {
+  const parsed = z.strictObject(command.args.shape).safeParse(given);
+  return parsed.success ? { ok: true, args: parsed.data } : refused('bad_request', z.prettifyError(parsed.error));
+}

@@ -1,0 +1,89 @@
+/** What an admin command is. The command line and HTTP serve the same table of them (src/admin.ts). */
+import { z } from 'zod';
+import type { Context } from '../context.ts';
+import { failure } from '../errors.ts';
+import type { Failure } from '../errors.ts';
+import type { StoreContext } from '../inbound.ts';
+
+/** What commands need of the context: database and queue, nothing that talks to WhatsApp or to the model. */
+export type AdminContext = StoreContext & Pick<Context, 'log' | 'sendPolicy'>;
+
+/** Who asks: `cli:USER` or `api:SUB`. Written into the audit. */
+export type Actor = { id: string; tenant: string };
+
+/** An admin may do what an operator may. */
+export type Role = 'operator' | 'admin';
+
+export type Refusal = Failure<'not_found' | 'conflict' | 'forbidden' | 'bad_request'>;
+export type Outcome<Result> = { ok: true; result: Result } | Refusal;
+
+/** Writes a moment in the zone of the installation. */
+export type FormatTime = (at: Date) => string;
+
+export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknown> = {
+  /** One or two words; the path under /admin/ with a slash between them. */
+  name: string;
+  /** One line for the list. */
+  summary: string;
+  /** What it does exactly, for whoever has to decide whether to run it. */
+  details: string;
+  args: Args;
+  /** Arguments that stand without their name on the command line, in this order. */
+  positional: string[];
+  /** Arguments that are yes or no: `--force`. */
+  flags: string[];
+  /** Changes nothing: served by GET too. */
+  readOnly: boolean;
+  role: Role;
+  /** Contract: throws only what the database throws. What was done is durable when it resolves. */
+  run(ctx: AdminContext, args: z.infer<Args>, actor: Actor): Promise<Outcome<Result>>;
+  /** The result for a person. */
+  text(result: Result, format: FormatTime): string;
+};
+
+/** Keeps the link between a command's arguments, `run` and `text`, which a list of different commands would lose. */
+export function defineCommand<Args extends z.ZodObject, Result>(
+  command: Omit<AdminCommand<Args, Result>, 'flags' | 'positional'> & { flags?: string[]; positional?: string[] },
+): AdminCommand {
+  // whoever runs a command parses its arguments with this very schema, and gives `text` what `run` returned
+  return { flags: [], positional: [], ...command };
+}
+
+export function refused(kind: Refusal['kind'], message: string): Refusal {
+  return failure(kind, { retryable: false, message });
+}
+
+/** Numbers come as words on the command line and in addresses. */
+const numberArg = z.union(
+  [
+    z.number(),
+    z
+      .string()
+      .regex(/^\d{1,15}$/)
+      .transform(Number),
+  ],
+  'must be a number',
+);
+export const idArg = numberArg.pipe(z.number().int().positive().max(Number.MAX_SAFE_INTEGER));
+export const limitArg = numberArg.pipe(z.number().int().min(1).max(1_000));
+export const flagArg = z.union([z.boolean(), z.stringbool()], 'must be true or false').default(false);
+/** What Postgres cannot hold, and nobody means to say: NUL, and half an emoji. */
+export const wordsArg = z
+  .string()
+  .trim()
+  .min(1, 'must not be empty')
+  .max(500, 'must have at most 500 characters')
+  .refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'must not hold NUL or half a character');
+
+/** Wakes a lane after a change; false when the queue is away: the sweep of the scheduler finds it then. */
+export async function woken(ctx: AdminContext, wake: () => Promise<void>): Promise<boolean> {
+  try {
+    await wake();
+    return true;
+  } catch (error) {
+    ctx.log.warning({ error }, 'Could not wake the queue after an admin command');
+    return false;
+  }
+}
+
+export const NOT_WOKEN = 'The queue does not answer; the scheduler finds the work within a minute.';

@@ -1,0 +1,135 @@
+/** replay: a stored webhook goes through the inbound path again. */
+import { z } from 'zod';
+import { at, stringAt } from '../core/json.ts';
+import type { InboundEvent } from '../core/inbound.ts';
+import { because } from '../core/reasons.ts';
+import { recordAudit } from '../db/control.ts';
+import type { RecordedEvent } from '../db/inbound.ts';
+import { findStoredWebhook, reopenInbound } from '../db/recovery.ts';
+import type { ReopenedInbound, StoredWebhook } from '../db/recovery.ts';
+import { store } from '../inbound.ts';
+import { parseWebhook } from '../whatsapp/payload.ts';
+import { defineCommand, flagArg, idArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
+import type { Actor, AdminContext } from './command.ts';
+
+type Reopened = Extract<ReopenedInbound, { outcome: 'reopened' }> & { too_old: boolean };
+type Replayed = {
+  webhook_id: number;
+  results: { kind: string; outcome: string; message_id: number | null; conversation_id: number | null }[];
+  reopened: Reopened[];
+  woken: boolean;
+};
+
+const replay = defineCommand({
+  name: 'replay',
+  summary: 'feeds a stored webhook through the inbound path again',
+  details:
+    'ID is the id of a stored webhook (why MESSAGE shows them; kept 7 days). A message that is stored already stays as it is, so a replay may be repeated. News about ' +
+    'the state of a number and edits are left out: they may have been overtaken since.\n' +
+    '--force: a message of the contact in it is unanswered again and THE AGENT ANSWERS IT ONCE MORE; what was sent stays sent, so the contact gets a second answer. ' +
+    'It needs --reason, and both are audited.',
+  args: z.object({
+    id: idArg.describe('id of the stored webhook'),
+    force: flagArg.describe('have it answered again'),
+    reason: wordsArg.optional().describe('why; needed with force'),
+  }),
+  positional: ['id'],
+  flags: ['force'],
+  readOnly: false,
+  role: 'admin',
+  async run(ctx, { id, force, reason }, actor) {
+    if (force && reason === undefined)
+      return refused('bad_request', 'force: the contact is answered a second time; say why: reason (--reason TEXT)');
+    const webhook = await findStoredWebhook(ctx.db, actor.tenant, id);
+    if (webhook === null) return refused('not_found', `there is no stored webhook ${id}; they are kept for 7 days`);
+    const events = eventsOf(webhook);
+    if (events.length === 0)
+      return refused(
+        'conflict',
+        `webhook ${id} (${webhook.event ?? 'without a name'}) holds nothing that can be replayed; nothing was changed`,
+      );
+    const record = {
+      requestId: `replay-${id}-${crypto.randomUUID()}`,
+      instance: webhook.instance,
+      event: webhook.event,
+      raw: webhook.body,
+      events,
+    };
+    const results = await store(ctx, record);
+    const reopened = force && reason !== undefined ? await reopen(ctx, events, actor, reason) : [];
+    await recordAudit(ctx.db, {
+      tenant: actor.tenant,
+      actor: actor.id,
+      action: 'replay',
+      subject: String(id),
+      details: { force, reason: reason ?? null, outcomes: results.map((each) => each.outcome) },
+    });
+    const awake = await woken(ctx, async () => {
+      for (const { conversation_id: conversation } of reopened) await ctx.queues.wakeTurn(conversation, 0);
+    });
+    return { ok: true, result: { webhook_id: id, results: told(events, results), reopened, woken: awake } satisfies Replayed };
+  },
+  text({ webhook_id: id, results, reopened, woken }) {
+    const lines = [
+      `Webhook ${id} is replayed.`,
+      ...results.map(
+        ({ kind, outcome, message_id }) => `  ${kind}${message_id === null ? '' : ` ${message_id}`}: ${OUTCOMES[outcome] ?? outcome}`,
+      ),
+      ...reopened.map(reopenedLine),
+    ];
+    if (!woken) lines.push(NOT_WOKEN);
+    return lines.join('\n');
+  },
+});
+
+export const replayCommands = [replay];
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  stored: 'stored now, and will be answered',
+  duplicate: 'was stored already, nothing changed',
+  echo: 'is our own message, nothing changed',
+  takeover: 'words of a person on the phone, stored now',
+  context: 'stored now for the history',
+  early: 'is about a message that is not known',
+};
+
+/** `reconcile` rows hold ids only; a socket's state and an edit may have been overtaken since. */
+function eventsOf(webhook: StoredWebhook): InboundEvent[] {
+  if (stringAt(webhook.body, 'event') === 'reconcile' && at(webhook.body, 'data') === undefined) return [];
+  return parseWebhook(webhook.body, webhook.event, webhook.received_at).filter(
+    ({ kind }) => kind === 'message' || kind === 'reaction' || kind === 'ack' || kind === 'delete',
+  );
+}
+
+async function reopen(ctx: AdminContext, events: InboundEvent[], actor: Actor, reason: string): Promise<Reopened[]> {
+  const reopened: Reopened[] = [];
+  for (const event of events) {
+    if (event.kind !== 'message' || event.fromMe) continue;
+    const answer = await reopenInbound(ctx.db, actor.tenant, { instance: event.instance, providerId: event.providerId }, actor.id, reason);
+    if (answer.outcome !== 'reopened') continue;
+    const ageMinutes = (Date.now() - answer.provider_at.getTime()) / 60_000;
+    reopened.push({ ...answer, too_old: ageMinutes > ctx.config.turn.maxMessageAgeMinutes });
+  }
+  return reopened;
+}
+
+function told(events: InboundEvent[], results: RecordedEvent[]): Replayed['results'] {
+  return results.map((result, index) => ({
+    kind: events[index]?.kind ?? 'event',
+    outcome: result.outcome,
+    message_id: result.message_id ?? null,
+    conversation_id: result.conversation_id ?? null,
+  }));
+}
+
+function reopenedLine({ message_id: id, was, holder, paused, too_old: tooOld }: Reopened): string {
+  const but =
+    paused !== null
+      ? `, but it waits because ${because(`paused_${paused}`)}`
+      : holder !== 'agent'
+        ? `, but the agent will leave it because ${because(holder)}`
+        : tooOld
+          ? ', but it is older than MAX_MESSAGE_AGE_MINUTES, so it is listed to a person instead'
+          : ', and the agent answers it again';
+  return `  message ${id} was ${was} and is unanswered again${but}`;
+}

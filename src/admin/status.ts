@@ -1,0 +1,63 @@
+/** status, rate: what an operator asks first. */
+import { z } from 'zod';
+import { insideHours } from '../core/hours.ts';
+import { adminStatus } from '../db/control.ts';
+import { rateStatus } from '../db/sends.ts';
+import { defineCommand, refused } from './command.ts';
+import { pauseLine } from './pauses.ts';
+
+/** A process that said nothing for so long is not there. Seconds. */
+const SILENT_SECONDS = 60;
+
+const status = defineCommand({
+  name: 'status',
+  summary: 'what is paused, connected, unanswered, waiting to leave, or with people',
+  details: 'Of one tenant; the processes are those of the whole installation.',
+  args: z.object({}),
+  readOnly: true,
+  role: 'operator',
+  async run(ctx, _args, { tenant }) {
+    const found = await adminStatus(ctx.db, tenant);
+    return found === null ? refused('not_found', `there is no tenant ${tenant}`) : { ok: true, result: found };
+  },
+  text(found, format) {
+    const { unanswered, outbound } = found;
+    const alive = found.processes.filter((each) => each.seen_seconds < SILENT_SECONDS);
+    const missing = ['api', 'worker', 'scheduler'].filter((mode) => !alive.some((each) => each.mode === mode));
+    const waits = unanswered.oldest_seconds === null ? '' : `, the oldest for ${Math.round(unanswered.oldest_seconds)} s`;
+    return [
+      ...(found.pauses.length === 0 ? ['Nothing is paused.'] : ['PAUSED:', ...found.pauses.map((each) => `  ${pauseLine(each, format)}`)]),
+      `Processes: ${alive.map((each) => `${each.mode} ${each.version} (${each.id})`).join(', ') || 'none'}${missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`}`,
+      `Numbers: ${found.instances.map((each) => `${each.name} ${each.status} since ${format(each.status_at)}`).join(', ') || 'none'}`,
+      `Unanswered: ${unanswered.count}${waits}`,
+      `To leave: ${outbound.due} due, ${outbound.later} later, ${outbound.sending} leaving, ${outbound.uncertain} being looked up, ${found.dead_letters} dead letters`,
+      `With people: ${found.with_people} conversations`,
+    ].join('\n');
+  },
+});
+
+const rate = defineCommand({
+  name: 'rate',
+  summary: 'how much of the caps each number has used',
+  details: 'Proactive messages in the last 60 minutes and 24 hours. Replies have a cap of their own and are not counted here.',
+  args: z.object({}),
+  readOnly: true,
+  role: 'operator',
+  async run(ctx, _args, { tenant }) {
+    const instances = await rateStatus(ctx.db, tenant, ctx.sendPolicy);
+    const { hours } = ctx.config.outbound;
+    return { ok: true, result: { inside_hours: insideHours(hours, ctx.config.app.timeZone, new Date()), hours, instances } };
+  },
+  text({ inside_hours: inside, hours, instances }, format) {
+    const lines = Object.entries(instances).map(([name, { hour, day, status, next_proactive_at: next }]) => {
+      const pace = next === null ? '' : `; next proactive message from ${format(next)}`;
+      return `${name} (${status}): ${hour.used} of ${hour.limit} in 60 minutes, ${day.used} of ${day.limit} in 24 hours${pace}`;
+    });
+    return [
+      `${inside ? 'Inside' : 'Outside'} the hours ${hours.start} to ${hours.end}.`,
+      ...(lines.length === 0 ? ['There is no number.'] : lines),
+    ].join('\n');
+  },
+});
+
+export const statusCommands = [status, rate];

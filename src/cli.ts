@@ -1,0 +1,164 @@
+/** `npm run admin -- COMMAND`: the admin commands for a person at a terminal. Exit code 0 done, 1 refused or not found, 2 wrong usage. */
+import { userInfo } from 'node:os';
+import { parseArgs } from 'node:util';
+import { checkArguments, COMMANDS, runCommand } from './admin.ts';
+import type { AdminCommand } from './admin/command.ts';
+import { timeFormat } from './admin/why.ts';
+import { loadConfig, readEnv } from './config.ts';
+import { adminStatus } from './db/control.ts';
+import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
+import { toError } from './errors.ts';
+import { createLogger } from './log.ts';
+
+const DONE = 0;
+const REFUSED = 1;
+const WRONG_USAGE = 2;
+
+async function main(words: string[]): Promise<number> {
+  if (words[0] === '--help' || words[0] === '-h' || words[0] === 'help') return say(overview());
+  if (words.length === 0) return complain(overview(), WRONG_USAGE);
+  const found = commandOf(words);
+  if (found === null) return complain(unknownCommand(words), WRONG_USAGE);
+  const { command, rest } = found;
+  let given: Given;
+  try {
+    given = parse(command, rest);
+  } catch (error) {
+    return complain(`${toError(error).message}\n\n${help(command)}`, WRONG_USAGE);
+  }
+  if (given.help) return say(help(command));
+  const checked = checkArguments(command, given.args);
+  return checked.ok ? execute(command, given) : complain(`${checked.message}\n\n${help(command)}`, WRONG_USAGE);
+}
+
+type Given = { args: Record<string, unknown>; json: boolean; help: boolean; tenant: string };
+
+/** Throws with words for the person when an option is unknown or a value is missing. */
+function parse(command: AdminCommand, words: string[]): Given {
+  const named = Object.keys(command.args.shape).map(
+    (name) => [name, { type: command.flags.includes(name) ? 'boolean' : 'string' }] as const,
+  );
+  const { values, positionals } = parseArgs({
+    args: words,
+    allowPositionals: true,
+    options: {
+      ...Object.fromEntries(named),
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+      tenant: { type: 'string', default: 'default' },
+    },
+  });
+  if (positionals.length > command.positional.length)
+    throw new Error(`too many arguments: ${positionals.slice(command.positional.length).join(' ')} (words with spaces belong in quotes)`);
+  const { json, help, tenant, ...args } = values as Given & Record<string, unknown>;
+  return {
+    json,
+    help,
+    tenant,
+    args: { ...args, ...Object.fromEntries(positionals.map((word, index) => [command.positional[index], word])) },
+  };
+}
+
+async function execute(command: AdminCommand, { args, json, tenant }: Given): Promise<number> {
+  const env = readEnv();
+  const loaded = loadConfig(env, { mode: 'admin' });
+  if (!loaded.ok) return complain(loaded.problems.join('\n'), REFUSED);
+  const { config } = loaded;
+  if (config.database.kind === 'embedded')
+    return complain(
+      "DATABASE_URL: must be set to the installation's database (./scripts/dev shows its own); or SUPABASE_URL and REDIS_URL",
+      REFUSED,
+    );
+  const log = createLogger({
+    level: 'ERROR',
+    service: config.app.service,
+    pretty: false,
+    secrets: config.log.secrets,
+    destination: process.stderr,
+  });
+  try {
+    // Not loaded for help and mistakes: what it brings takes longer than all the rest.
+    const { openAdminContext } = await import('./context.ts');
+    await using ctx = await openAdminContext(config, log);
+    if (tenant !== 'default' && (await adminStatus(ctx.db, tenant)) === null) return complain(`there is no tenant ${tenant}`, REFUSED);
+    const outcome = await runCommand(command, ctx, args, { id: `cli:${env['USER'] ?? userInfo().username}`, tenant });
+    if (outcome.ok)
+      return say(json ? JSON.stringify(outcome.result, null, 2) : command.text(outcome.result, timeFormat(config.app.timeZone)));
+    return complain(
+      json ? JSON.stringify({ error: { code: outcome.kind, message: outcome.message } }) : outcome.message,
+      outcome.kind === 'bad_request' ? WRONG_USAGE : REFUSED,
+    );
+  } catch (error) {
+    return complain(trouble(toError(error), config.database.kind === 'supabase' ? 'SUPABASE_URL' : 'DATABASE_URL'), REFUSED);
+  }
+}
+
+/** What a person can do about it. */
+function trouble(error: Error, variable: string): string {
+  if (error instanceof DatabaseAway)
+    return `${variable}: the database does not answer (${error.message}); is it running, and is the address right?`;
+  if (error instanceof DatabaseRefused) {
+    if (['42883', '42P01', 'PGRST202'].includes(error.code)) return 'the schema of the database is missing or old: run `npm run migrate`';
+    return `${variable}: ${error.message}`;
+  }
+  return error.message;
+}
+
+function commandOf(words: string[]): { command: AdminCommand; rest: string[] } | null {
+  for (const length of [2, 1]) {
+    const command = COMMANDS.find((each) => each.name === words.slice(0, length).join(' '));
+    if (command !== undefined) return { command, rest: words.slice(length) };
+  }
+  return null;
+}
+
+function unknownCommand(words: string[]): string {
+  const first = words[0] ?? '';
+  const near = COMMANDS.filter((each) => each.name.startsWith(`${first} `)).map((each) => each.name);
+  const meant = near.length === 0 ? 'npm run admin -- --help lists them' : `did you mean ${near.join(', ')}?`;
+  return `there is no command ${words.slice(0, near.length === 0 ? 1 : 2).join(' ')}: ${meant}`;
+}
+
+function overview(): string {
+  const width = Math.max(...COMMANDS.map((each) => each.name.length));
+  return [
+    'npm run admin -- COMMAND [arguments] [--json] [--tenant T]',
+    '',
+    ...COMMANDS.map((each) => `  ${each.name.padEnd(width)}  ${each.summary}`),
+    '',
+    'COMMAND --help tells more. Needs DATABASE_URL (or SUPABASE_URL, SUPABASE_SERVICE_KEY and REDIS_URL) of the installation.',
+  ].join('\n');
+}
+
+function help(command: AdminCommand): string {
+  const positional = command.positional.map((name) => `[${name.toUpperCase()}]`);
+  const args = Object.entries(command.args.shape).map(([name, type]) => {
+    const value = command.flags.includes(name) ? '' : ' VALUE';
+    return `  ${`--${name}${value}`.padEnd(18)} ${(type as { description?: string }).description ?? ''}`;
+  });
+  return [
+    `npm run admin -- ${[command.name, ...positional].join(' ')}`,
+    '',
+    `${command.summary}.`,
+    command.details,
+    '',
+    ...args,
+    `  ${'--json'.padEnd(18)} the result as JSON`,
+    `  ${'--tenant VALUE'.padEnd(18)} another tenant than default`,
+    '',
+    `Over HTTP: ${command.readOnly ? 'GET' : 'POST'} /admin/${command.name.replaceAll(' ', '/')} with a token of the role ${command.role}.`,
+  ].join('\n');
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return DONE;
+}
+
+function complain(text: string, code: number): number {
+  process.stderr.write(`${text}\n`);
+  return code;
+}
+
+// A Redis that is away keeps its connection trying: the command is over when its answer is written.
+process.exit(await main(process.argv.slice(2)));

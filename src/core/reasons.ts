@@ -1,0 +1,114 @@
+/**
+ * Every reason that the product writes down, as words for a person. Each sentence follows "because". A test compares this list with what SQL and
+ * TypeScript can write.
+ */
+
+/** Stopped by hand: by an admin command, or by a row in julia_status. */
+const PAUSES: Readonly<Record<string, string>> = {
+  all: 'everything is paused by hand (npm run admin -- resume)',
+  tenant: 'this tenant is paused by hand (npm run admin -- resume tenant NAME)',
+  instance: 'this number is paused by hand (npm run admin -- resume instance NAME)',
+  campaign: 'its campaign is paused by hand (npm run admin -- resume campaign NAME)',
+  conversation: 'this conversation is paused by hand (npm run admin -- resume conversation ID)',
+};
+
+/** Exported for the test that looks for dead ones. */
+export const REASONS: Readonly<Record<string, string>> = {
+  // who answers
+  human: 'a person has this conversation (npm run admin -- handoff return ID gives it back to the agent)',
+  takeover: 'a person is typing in this chat on the phone, and the agent keeps quiet meanwhile',
+  manual: 'this conversation is in manual mode: only people answer here',
+  paused: 'it was paused by hand while the answer was being written',
+  opted_out: 'the contact opted out while the answer was being written',
+
+  // what becomes of an inbound message and its turn
+  too_old: 'it was older than MAX_MESSAGE_AGE_MINUTES when its turn came, so it is listed to a person instead',
+  too_long: 'the message was too long to read, so the contact was asked for a summary',
+  reaction: 'a reaction needs no answer; the agent sees it in the history',
+  deleted_by_contact: 'the contact deleted it before it was answered',
+  no_model: 'there is no key for the model (ANTHROPIC_API_KEY), so a person is called',
+  no_agent: 'no agent is active for this number, so a person is called',
+  turn_failed: 'three attempts to answer failed, so a person is called',
+  shutdown: 'the worker was stopped and gave the turn back',
+  'lease ran out': 'the worker that was answering died or hung, so another one takes over',
+  'contact merged': 'the contact turned out to be somebody known already, and the two were made one',
+  'the contact wrote again': 'the contact wrote again meanwhile, so both are answered together',
+  'the answer was not wanted any more': 'the contact wrote again, a person took over, or a pause began while the model was working',
+  send_failed: 'a message of the agent could not be sent (npm run admin -- dlq list)',
+  send_unproven: 'nobody knows whether a message of the agent left (npm run admin -- dlq list)',
+
+  // the model
+  model_aborted: 'the call of the model was broken off',
+  model_timeout: 'the model did not answer in time',
+  model_unreachable: 'the model could not be reached',
+  model_overloaded: 'the model was overloaded or had a failure of its own',
+  model_rate_limited: 'the model refused because of its rate limit',
+  model_unauthorized: 'the model refused the key (ANTHROPIC_API_KEY)',
+  model_model_gone: 'the provider does not know the configured model (LLM_MODEL)',
+  model_refused: 'the model refused the request as invalid',
+  model_breaker_open: 'the circuit breaker around the model is open after repeated failures',
+  model_empty_answer: 'the model answered without any words',
+
+  // rules before a send
+  allowlist: 'this is no production environment and the phone is not in OUTBOUND_ALLOWLIST',
+  expired: 'its deadline (expires_at) passed before it could leave',
+  opt_out: 'the contact asked for no more messages',
+  reply_proof: 'it claims to be a reply, but no message of the contact is behind it',
+  pilot_mode: 'in pilot mode nobody is written to who has not written first (PILOT_MODE)',
+  quiet_hours: 'it is outside the hours for messages that nobody asked for (HORARIO_INICIO, HORARIO_FIM)',
+  contact_cap: 'this contact got the most messages that one contact may get in an hour',
+  cap_hour: 'the number used its cap of proactive messages for 60 minutes (MAX_MSGS_POR_HORA)',
+  cap_day: 'the number used its cap of proactive messages for 24 hours (MAX_MSGS_POR_DIA)',
+  reply_cap_hour: 'the number used its cap of replies for 60 minutes (MAX_RESPOSTAS_POR_HORA)',
+  pace: 'proactive messages of a number keep a distance (RATE_LIMIT_INTERVALO_MIN, RATE_LIMIT_INTERVALO_MAX)',
+  number_disconnected: 'the number is disconnected from WhatsApp; it leaves when the number is back',
+  scheduled: 'it is to leave later (send_after)',
+  typing: 'the contact is shown "typing" first',
+  sending: 'it is being sent at this moment',
+  uncertain: 'it may have left, and Evolution is being asked',
+  breaker_open: 'the circuit breaker of this number is open after repeated failures of Evolution',
+
+  // after a send
+  worker_lost: 'the worker died while sending, so Evolution is asked whether it left',
+  unproven: 'Evolution neither confirmed nor showed it: look into the chat on the phone before you send it again',
+  provider_refused: 'WhatsApp reported an error after the send',
+  earlier_part_failed: 'an earlier part of the same answer failed',
+  contact_wrote: 'the contact wrote again before it left, and the next answer takes that into account',
+  proven_not_sent: 'Evolution showed that it did not leave, so it is sent again',
+  retried_by_hand: 'a person put it back into its lane',
+  discarded_by_hand: 'a person decided that it shall not be sent',
+  operator: 'a person changed it by hand',
+  restored: 'it was withdrawn by hand after a restore of a backup',
+
+  // what Evolution answered
+  bad_request: 'Evolution refused the request as invalid',
+  not_on_whatsapp: 'the phone number is not on WhatsApp',
+  unauthorized: 'Evolution refused the key (EVOLUTION_API_KEY)',
+  unknown_instance: 'Evolution does not know this number (EVOLUTION_INSTANCE)',
+  disconnected: 'the number is disconnected from WhatsApp',
+  rate_limited: 'Evolution or WhatsApp asked for a slower pace',
+  restricted: 'WhatsApp restricted this number',
+  unavailable: 'Evolution could not be reached',
+  provider_error: 'Evolution answered with an error of its own',
+  timeout: 'Evolution did not answer in time, so it may have left',
+  reset: 'the connection to Evolution broke during the send, so it may have left',
+  aborted: 'the send was broken off, so it may have left',
+  proxy: 'something between us and Evolution answered with an error, so it may have left',
+  connection_closed: 'the connection of the number closed during the send, so it may have left',
+};
+
+/** The sentence of a reason; null when it is none of the product's (a tool's or a person's own words). */
+export function knownReason(reason: string): string | null {
+  if (reason.startsWith('paused_')) return PAUSES[reason.slice('paused_'.length)] ?? null;
+  if (reason.startsWith('max_attempts_')) {
+    const failure = REASONS[reason.slice('max_attempts_'.length)];
+    return failure === undefined ? null : `every attempt failed, the last one because ${failure}`;
+  }
+  return REASONS[reason] ?? null;
+}
+
+/** Words that follow "because"; what is not the product's own is quoted. */
+export function because(reason: string | null): string {
+  if (reason === null || reason === '') return 'no reason was recorded';
+  return knownReason(reason) ?? `"${reason}"`;
+}

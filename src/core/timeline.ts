@@ -1,0 +1,355 @@
+/** Why a message was (not) answered, in words that need no source code. Pure: the timeline and the clock come in, sentences go out. */
+import { because } from './reasons.ts';
+
+export type MessageEntry = {
+  what: 'message';
+  id: number;
+  at: Date;
+  direction: 'in' | 'out';
+  author: 'contact' | 'agent' | 'human' | 'system';
+  type: string;
+  status: string;
+  reason: string | null;
+  text: string;
+  turn_id: number | null;
+  provider_at: Date;
+  attempts: number;
+  goes_at: Date | null;
+  claimed_at: Date | null;
+  delivered_at: Date | null;
+  read_at: Date | null;
+  edited_at: Date | null;
+  deleted_at: Date | null;
+};
+type Tokens = { input_tokens: number; output_tokens: number; cost_usd: number };
+export type TurnEntry = {
+  what: 'turn';
+  id: number;
+  at: Date;
+  status: string;
+  reason: string | null;
+  model: string | null;
+  ended_at: Date | null;
+} & Tokens & {
+    cache_read_tokens: number;
+  };
+type ModelCallEntry = { what: 'model_call'; id: number; at: Date; turn_id: number; model: string; outcome: string; ms: number } & Tokens;
+type ToolCallEntry = {
+  what: 'tool_call';
+  id: number;
+  at: Date;
+  turn_id: number;
+  name: string;
+  input: unknown;
+  output: string;
+  ok: boolean;
+  ms: number;
+};
+type HandoffEntry = {
+  what: 'handoff';
+  id: number;
+  at: Date;
+  turn_id: number | null;
+  reason: string;
+  summary: string | null;
+  controls: boolean;
+  status: string;
+};
+type OptOutEntry = { what: 'opt_out'; id: number; at: Date; source: string; revoked_at: Date | null };
+type WebhookEntry = { what: 'webhook'; id: number; at: Date; event: string | null; outcome: string };
+export type TimelineEntry = MessageEntry | TurnEntry | ModelCallEntry | ToolCallEntry | HandoffEntry | OptOutEntry | WebhookEntry;
+
+export type ConversationState = {
+  id: number;
+  instance: string;
+  controlled_by: string;
+  escalation_reason: string | null;
+  takeover_until: Date | null;
+  /** scope of the pause that holds it, or null */
+  paused: string | null;
+  opted_out: boolean;
+};
+
+/** `entry` as it was recorded, `says` what happened, `why` the reason or the figures, or null. */
+export type ExplainedEntry<Entry> = { entry: Entry; says: string; why: string | null };
+export type Explanation<Entry> = { entries: ExplainedEntry<Entry>[]; conclusion: string };
+
+/**
+ * Explains a conversation, or one message of it when `focus` is its id: what does not concern that message is left out then.
+ * `format` writes a moment for the reader.
+ */
+export function explain<Entry extends TimelineEntry>(
+  conversation: ConversationState,
+  entries: Entry[],
+  focus: number | null,
+  now: Date,
+  format: (at: Date) => string,
+): Explanation<Entry> {
+  const message =
+    focus === null
+      ? (messagesOf(entries).findLast((each) => each.direction === 'in') ?? messagesOf(entries).at(-1))
+      : messagesOf(entries).find((each) => each.id === focus);
+  const shown = focus === null || message === undefined ? entries : entries.filter(concerns(message, entries));
+  return {
+    entries: shown.map((entry) => ({ entry, ...describe(entry, entries, format) })),
+    conclusion: message === undefined ? 'nothing has happened in this conversation' : conclude(message, conversation, entries, now, format),
+  };
+}
+
+function messagesOf(entries: readonly TimelineEntry[]): MessageEntry[] {
+  return entries.filter((entry) => entry.what === 'message');
+}
+
+/** What has to do with a message: the turns that took it, all that they did, who wrote in between, and the webhooks that told of it. */
+function concerns(message: MessageEntry, entries: readonly TimelineEntry[]): (entry: TimelineEntry) => boolean {
+  const turns = turnsOf(message, entries);
+  const ids = new Set(turns.map((turn) => turn.id));
+  const end = turns.at(-1)?.ended_at ?? (message.status === 'received' ? null : message.at);
+  const during = (at: Date) => at >= message.at && (end === null || at <= end);
+  return (entry) => {
+    switch (entry.what) {
+      case 'message':
+        return (
+          entry.id === message.id || (entry.turn_id !== null && ids.has(entry.turn_id)) || (entry.author === 'human' && during(entry.at))
+        );
+      case 'turn':
+        return ids.has(entry.id);
+      case 'model_call':
+      case 'tool_call':
+        return ids.has(entry.turn_id);
+      case 'handoff':
+        return entry.turn_id !== null && ids.has(entry.turn_id);
+      case 'opt_out':
+        return during(entry.at);
+      case 'webhook':
+        return true;
+    }
+  };
+}
+
+/** The turns that had this message before them, oldest first; an outbound one was written by one turn, or none. */
+function turnsOf(message: MessageEntry, entries: readonly TimelineEntry[]): TurnEntry[] {
+  const { turn_id: last } = message;
+  if (last === null) return [];
+  const turns = entries.filter((entry) => entry.what === 'turn');
+  return turns.filter((turn) => turn.id === last || (message.direction === 'in' && turn.id < last && turn.at >= message.at));
+}
+
+function describe(
+  entry: TimelineEntry,
+  entries: readonly TimelineEntry[],
+  format: (at: Date) => string,
+): { says: string; why: string | null } {
+  switch (entry.what) {
+    case 'message':
+      return { says: `message ${entry.id} ${AUTHORS[entry.author]}: ${quote(entry.text)}`, why: messageState(entry, entries, format) };
+    case 'turn':
+      return { says: `turn ${entry.id} ${TURNS[entry.status] ?? entry.status}`, why: turnFigures(entry) };
+    case 'model_call':
+      return {
+        says: `the model ${entry.model} worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}`,
+        why: figures(entry),
+      };
+    case 'tool_call':
+      return {
+        says: `tool ${entry.name} ${entry.ok ? 'was used' : 'refused'}`,
+        why: `${quote(JSON.stringify(entry.input))} -> ${quote(entry.output)}`,
+      };
+    case 'handoff':
+      return {
+        says: `a person was ${entry.controls ? 'called' : 'told'}${entry.status === 'returned' ? ', and is done' : ''}`,
+        why: `because ${because(entry.reason)}${entry.summary === null ? '' : `: ${quote(entry.summary)}`}`,
+      };
+    case 'opt_out':
+      return {
+        says: `the contact opted out (${entry.source})`,
+        why: entry.revoked_at === null ? null : `taken back ${format(entry.revoked_at)}`,
+      };
+    case 'webhook':
+      return { says: `webhook ${entry.id} (${entry.event ?? 'without a name'}): ${WEBHOOKS[entry.outcome] ?? entry.outcome}`, why: null };
+  }
+}
+
+const AUTHORS: Readonly<Record<MessageEntry['author'], string>> = {
+  contact: 'from the contact',
+  agent: 'of the agent',
+  human: 'of a person on the phone',
+  system: 'that was ordered through the API',
+};
+
+const TURNS: Readonly<Record<string, string>> = {
+  open: 'is at work',
+  committed: 'answered',
+  superseded: 'gave up',
+  suppressed: 'wrote an answer that was not sent',
+  skipped: 'decided not to answer',
+  handed_over: 'left it to a person',
+  failed: 'failed and is tried again',
+  expired: 'ended without a word',
+};
+
+const MODEL_ENDS: Readonly<Record<string, string>> = {
+  end_turn: 'answered',
+  tool_use: 'asked for a tool',
+  max_tokens: 'was cut at its limit of tokens',
+  ok: 'answered',
+  aborted: 'was broken off, since its answer was not wanted any more',
+};
+
+const WEBHOOKS: Readonly<Record<string, string>> = {
+  stored: 'stored the message',
+  duplicate: 'a repeat, dropped',
+  echo: 'told us that our own message is on its way',
+  takeover: 'stored words of a person on the phone, and the agent keeps quiet',
+  context: 'stored for the history',
+  ack: 'told us how far it got',
+  edit: 'changed its text',
+  delete: 'deleted it',
+};
+
+function messageState(message: MessageEntry, entries: readonly TimelineEntry[], format: (at: Date) => string): string {
+  const extra = [
+    message.edited_at === null ? null : `edited ${format(message.edited_at)}`,
+    message.deleted_at === null ? null : `deleted ${format(message.deleted_at)}`,
+  ].filter((each) => each !== null);
+  return [stateOf(message, entries, format), ...extra].join('; ');
+}
+
+function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], format: (at: Date) => string): string {
+  switch (message.status) {
+    case 'received':
+      return 'stored, not answered yet';
+    case 'answered': {
+      const others = messagesOf(entries).filter(
+        (each) => each.direction === 'in' && each.turn_id === message.turn_id && each.id !== message.id,
+      );
+      const together = others.length === 0 ? '' : `, together with message ${others.map((each) => each.id).join(', ')}`;
+      return `stored, and answered by turn ${message.turn_id ?? '?'}${together}`;
+    }
+    case 'skipped':
+      return `stored, not answered because ${because(message.reason)}`;
+    case 'handed_over':
+      return `stored, left to a person because ${because(message.reason)}`;
+    case 'queued':
+      return message.reason === null ? 'waits for its turn' : held(message, format);
+    case 'sending':
+      return `leaving since ${format(message.claimed_at ?? message.at)}`;
+    case 'sent':
+      return message.author === 'human'
+        ? 'sent'
+        : `sent ${format(sentAt(message))}${attempts(message)}, not confirmed by the contact's phone yet`;
+    case 'delivered':
+    case 'read': {
+      const delivered = message.delivered_at === null ? '' : `, delivered ${format(message.delivered_at)}`;
+      const read = message.read_at === null ? '' : `, read ${format(message.read_at)}`;
+      return `sent ${format(sentAt(message))}${attempts(message)}${delivered}${read}`;
+    }
+    case 'uncertain':
+      return `may have left: ${because(message.reason)}`;
+    default:
+      return `${message.status} because ${because(message.reason)}`;
+  }
+}
+
+function held(message: MessageEntry, format: (at: Date) => string): string {
+  const goes = message.goes_at === null || message.reason?.startsWith('paused_') === true ? '' : `, goes ${format(message.goes_at)}`;
+  return `held because ${because(message.reason)}${goes}`;
+}
+
+function attempts(message: MessageEntry): string {
+  return message.attempts > 1 ? ` at attempt ${message.attempts}` : '';
+}
+
+/** The provider tells whole seconds, so our own clock counts where it is later. */
+function sentAt(message: MessageEntry): Date {
+  const claimed = message.claimed_at ?? message.at;
+  return claimed > message.provider_at ? claimed : message.provider_at;
+}
+
+function turnFigures(turn: TurnEntry): string {
+  const why = turn.reason === null ? [] : [`because ${because(turn.reason)}`];
+  const took = turn.ended_at === null ? [] : [`took ${seconds(turn.ended_at.getTime() - turn.at.getTime())}`];
+  return [...why, ...took, ...(turn.model === null ? [] : [figures(turn)])].join('; ');
+}
+
+function figures(used: Tokens & { cache_read_tokens?: number }): string {
+  const cached = used.cache_read_tokens === undefined || used.cache_read_tokens === 0 ? '' : ` and ${used.cache_read_tokens} cached`;
+  return `${used.input_tokens}${cached} tokens in, ${used.output_tokens} out, US$ ${used.cost_usd.toFixed(4)}`;
+}
+
+const SENT: ReadonlySet<string> = new Set(['sent', 'delivered', 'read']);
+
+function conclude(
+  message: MessageEntry,
+  conversation: ConversationState,
+  entries: readonly TimelineEntry[],
+  now: Date,
+  format: (at: Date) => string,
+): string {
+  if (message.direction === 'out') return concludeOutbound(message, conversation, now, format);
+  switch (message.status) {
+    case 'received':
+      return concludeWaiting(message, conversation, entries, now);
+    case 'answered': {
+      const parts = messagesOf(entries).filter((each) => each.direction === 'out' && each.turn_id === message.turn_id);
+      const first = parts[0];
+      if (first === undefined) return `settled by turn ${message.turn_id ?? '?'} without a message to the contact`;
+      const stuck = parts.find((part) => !SENT.has(part.status));
+      if (stuck !== undefined) return `an answer is written: message ${stuck.id} is ${concludeOutbound(stuck, conversation, now, format)}`;
+      return `answered in ${seconds(sentAt(first).getTime() - message.at.getTime())}`;
+    }
+    case 'handed_over':
+      return `not answered by the agent because ${because(message.reason)}; a person has it (npm run admin -- handoff list)`;
+    default:
+      return `not answered because ${because(message.reason)}`;
+  }
+}
+
+function concludeWaiting(message: MessageEntry, conversation: ConversationState, entries: readonly TimelineEntry[], now: Date): string {
+  const since = seconds(now.getTime() - message.at.getTime());
+  const turn = turnsOf(message, entries).at(-1);
+  if (conversation.paused !== null) return `not answered yet, after ${since}, because ${because(`paused_${conversation.paused}`)}`;
+  if (turn?.status === 'open') return `being answered: turn ${turn.id} is at work for ${seconds(now.getTime() - turn.at.getTime())}`;
+  if (turn !== undefined) return `not answered yet, after ${since}, because ${because(turn.reason)}; the next attempt comes by itself`;
+  return `not answered yet, after ${since}: it waits for the contact to finish, or for a worker (npm run admin -- status)`;
+}
+
+function concludeOutbound(message: MessageEntry, conversation: ConversationState, now: Date, format: (at: Date) => string): string {
+  switch (message.status) {
+    case 'queued': {
+      const pause = conversation.paused === null ? message.reason : `paused_${conversation.paused}`;
+      const reason = pause ?? (message.goes_at !== null && message.goes_at > now ? 'scheduled' : null);
+      return reason === null ? 'waiting for its turn' : held({ ...message, reason }, format);
+    }
+    case 'sending':
+      return 'leaving now';
+    case 'sent':
+    case 'delivered':
+    case 'read':
+      if (message.author === 'human') return 'written by a person on the phone';
+      return `sent in ${seconds(sentAt(message).getTime() - message.at.getTime())}, ${message.status === 'sent' ? 'not delivered yet' : message.status}`;
+    case 'uncertain':
+      return message.reason === 'unproven'
+        ? `in doubt: ${because(message.reason)} (npm run admin -- dlq show ${message.id})`
+        : `in doubt for a moment: ${because(message.reason)}`;
+    case 'failed':
+      return `not sent because ${because(message.reason)} (npm run admin -- dlq retry ${message.id} tries it again)`;
+    default:
+      return `not sent because ${because(message.reason)}`;
+  }
+}
+
+/** `0.4 s`, `12 s`, `7 min`, `3 h`. */
+function seconds(ms: number): string {
+  const all = Math.max(0, ms) / 1000;
+  if (all < 10) return `${Math.round(all * 10) / 10} s`;
+  if (all < 120) return `${Math.round(all)} s`;
+  if (all < 7_200) return `${Math.round(all / 60)} min`;
+  return `${Math.round(all / 3_600)} h`;
+}
+
+/** The first line of a text, at most 120 characters, in quotes. */
+function quote(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  return `"${line.length > 120 ? `${line.slice(0, 119).toWellFormed()}…` : line}"`;
+}

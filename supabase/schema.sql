@@ -1,0 +1,2003 @@
+-- Made by `npm run schema` from supabase/migrations. Do not edit: write a migration.
+
+set check_function_bodies = off;
+
+create table public.agents (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  slug text default 'default'::text not null,
+  version integer default 1 not null,
+  active boolean default true not null,
+  name text not null,
+  tone text not null,
+  instructions text not null,
+  promises text not null,
+  model text,
+  model_complex text,
+  tools text[] default ARRAY['handoff_to_human'::text, 'opt_out'::text, 'remember'::text, 'react'::text] not null,
+  hours jsonb,
+  created_at timestamp with time zone default now() not null,
+  constraint agents_pkey PRIMARY KEY (id),
+  constraint agents_tenant_id_slug_version_key UNIQUE (tenant_id, slug, version)
+);
+alter table public.agents enable row level security;
+CREATE UNIQUE INDEX agents_one_active ON public.agents USING btree (tenant_id, slug) WHERE active;
+grant delete, insert, select, update on public.agents to service_role;
+
+create table public.audit_log (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  actor text not null,
+  action text not null,
+  subject text,
+  details jsonb default '{}'::jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint audit_log_pkey PRIMARY KEY (id)
+);
+alter table public.audit_log enable row level security;
+grant delete, insert, select, update on public.audit_log to service_role;
+
+create table public.circuit_transitions (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  breaker text not null,
+  instance text,
+  process text not null,
+  state text not null,
+  reason text,
+  created_at timestamp with time zone default now() not null,
+  constraint circuit_transitions_pkey PRIMARY KEY (id),
+  constraint circuit_transitions_state_check CHECK ((state = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text])))
+);
+alter table public.circuit_transitions enable row level security;
+grant delete, insert, select, update on public.circuit_transitions to service_role;
+
+create table public.contact_addresses (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  instance_id bigint not null,
+  contact_id bigint not null,
+  kind text not null,
+  address text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint contact_addresses_pkey PRIMARY KEY (id),
+  constraint contact_addresses_address_check CHECK ((address ~ '^[0-9]{1,20}$'::text)),
+  constraint contact_addresses_kind_check CHECK ((kind = ANY (ARRAY['pn'::text, 'lid'::text])))
+);
+alter table public.contact_addresses enable row level security;
+CREATE INDEX contact_addresses_contact ON public.contact_addresses USING btree (contact_id);
+CREATE UNIQUE INDEX contact_addresses_lid ON public.contact_addresses USING btree (instance_id, address) WHERE (kind = 'lid'::text);
+CREATE UNIQUE INDEX contact_addresses_pn ON public.contact_addresses USING btree (tenant_id, address) WHERE (kind = 'pn'::text);
+grant delete, insert, select, update on public.contact_addresses to service_role;
+
+create table public.contacts (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  name text,
+  memory jsonb default '[]'::jsonb not null,
+  merged_into bigint,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint contacts_pkey PRIMARY KEY (id)
+);
+alter table public.contacts enable row level security;
+grant delete, insert, select, update on public.contacts to service_role;
+
+create table public.conversations (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  instance_id bigint not null,
+  contact_id bigint not null,
+  jid text not null,
+  controlled_by text default 'agent'::text not null,
+  escalation_reason text,
+  mode text default 'auto'::text not null,
+  takeover_since timestamp with time zone,
+  takeover_until timestamp with time zone,
+  last_seq bigint default 0 not null,
+  inbound_seq bigint default 0 not null,
+  fence bigint default 0 not null,
+  superseded_in_row integer default 0 not null,
+  failed_in_row integer default 0 not null,
+  failing_since timestamp with time zone,
+  last_inbound_at timestamp with time zone,
+  merged_into bigint,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint conversations_pkey PRIMARY KEY (id),
+  constraint conversations_instance_id_contact_id_key UNIQUE (instance_id, contact_id),
+  constraint conversations_controlled_by_check CHECK ((controlled_by = ANY (ARRAY['agent'::text, 'human'::text]))),
+  constraint conversations_mode_check CHECK ((mode = ANY (ARRAY['auto'::text, 'assist'::text, 'manual'::text])))
+);
+alter table public.conversations enable row level security;
+CREATE INDEX conversations_contact ON public.conversations USING btree (contact_id);
+grant delete, insert, select, update on public.conversations to service_role;
+
+create table public.early_updates (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  instance_id bigint not null,
+  provider_id text not null,
+  event jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint early_updates_pkey PRIMARY KEY (id)
+);
+alter table public.early_updates enable row level security;
+CREATE INDEX early_updates_age ON public.early_updates USING btree (created_at);
+CREATE INDEX early_updates_key ON public.early_updates USING btree (instance_id, provider_id);
+grant delete, insert, select, update on public.early_updates to service_role;
+
+create table public.handoffs (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  turn_id bigint,
+  reason text not null,
+  summary text,
+  controls boolean not null,
+  status text default 'open'::text not null,
+  created_at timestamp with time zone default now() not null,
+  notified_at timestamp with time zone,
+  returned_at timestamp with time zone,
+  constraint handoffs_pkey PRIMARY KEY (id),
+  constraint handoffs_status_check CHECK ((status = ANY (ARRAY['open'::text, 'notified'::text, 'returned'::text])))
+);
+alter table public.handoffs enable row level security;
+CREATE UNIQUE INDEX handoffs_one_open ON public.handoffs USING btree (conversation_id, controls) WHERE (status <> 'returned'::text);
+grant delete, insert, select, update on public.handoffs to service_role;
+
+create table public.installation (
+  key text not null,
+  tenant_id text default 'default'::text not null,
+  value text not null,
+  constraint installation_pkey PRIMARY KEY (key)
+);
+alter table public.installation enable row level security;
+grant delete, insert, select, update on public.installation to service_role;
+
+create table public.instances (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  name text not null,
+  provider_id text,
+  phone text,
+  agent_id bigint,
+  status text default 'unknown'::text not null,
+  status_reason integer,
+  status_at timestamp with time zone default now() not null,
+  phase text default 'established'::text not null,
+  cap_hour integer,
+  cap_day integer,
+  reply_cap_hour integer,
+  pace_min_seconds numeric,
+  pace_max_seconds numeric,
+  next_proactive_at timestamp with time zone,
+  webhook_secret text,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  reconciled_at timestamp with time zone,
+  constraint instances_pkey PRIMARY KEY (id),
+  constraint instances_name_key UNIQUE (name),
+  constraint instances_provider_id_key UNIQUE (provider_id),
+  constraint instances_cap_day_check CHECK ((cap_day >= 0)),
+  constraint instances_cap_hour_check CHECK ((cap_hour >= 0)),
+  constraint instances_check CHECK ((pace_max_seconds >= pace_min_seconds)),
+  constraint instances_pace_min_seconds_check CHECK ((pace_min_seconds >= (0)::numeric)),
+  constraint instances_reply_cap_hour_check CHECK ((reply_cap_hour >= 0)),
+  constraint instances_status_check CHECK ((status = ANY (ARRAY['unknown'::text, 'open'::text, 'connecting'::text, 'close'::text, 'refused'::text])))
+);
+alter table public.instances enable row level security;
+grant delete, insert, select, update on public.instances to service_role;
+
+create table public.job_runs (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  job text not null,
+  tick timestamp with time zone not null,
+  status text default 'running'::text not null,
+  worker text not null,
+  started_at timestamp with time zone default now() not null,
+  ended_at timestamp with time zone,
+  ms integer,
+  count integer,
+  error text,
+  constraint job_runs_pkey PRIMARY KEY (id),
+  constraint job_runs_job_tick_key UNIQUE (job, tick),
+  constraint job_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text, 'skipped'::text])))
+);
+alter table public.job_runs enable row level security;
+CREATE INDEX job_runs_age ON public.job_runs USING btree (started_at);
+grant delete, insert, select, update on public.job_runs to service_role;
+
+create table public.julia_status (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  status text not null,
+  motivo text,
+  alterado_via text,
+  scope text default 'all'::text not null,
+  target text default ''::text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint julia_status_pkey PRIMARY KEY (id),
+  constraint julia_status_scope_check CHECK ((scope = ANY (ARRAY['all'::text, 'tenant'::text, 'instance'::text, 'campaign'::text, 'conversation'::text]))),
+  constraint julia_status_status_check CHECK ((status = ANY (ARRAY['pausado'::text, 'ativo'::text])))
+);
+alter table public.julia_status enable row level security;
+CREATE INDEX julia_status_newest ON public.julia_status USING btree (scope, target, id DESC);
+grant delete, insert, select, update on public.julia_status to service_role;
+
+create table public.messages (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  instance_id bigint not null,
+  conversation_id bigint not null,
+  seq bigint not null,
+  direction text not null,
+  author text not null,
+  type text default 'text'::text not null,
+  status text not null,
+  reason text,
+  text text not null,
+  typed text,
+  media jsonb,
+  provider_id text,
+  provider_at timestamp with time zone not null,
+  quoted_id text,
+  quoted_text text,
+  edited_at timestamp with time zone,
+  deleted_at timestamp with time zone,
+  original_text text,
+  turn_id bigint,
+  correlation_id text,
+  created_at timestamp with time zone default now() not null,
+  kind text,
+  priority smallint,
+  part smallint,
+  typing_ms integer default 0 not null,
+  typing_until timestamp with time zone,
+  due_at timestamp with time zone,
+  goes_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  attempts integer default 0 not null,
+  claim bigint default 0 not null,
+  lease_until timestamp with time zone,
+  claimed_at timestamp with time zone,
+  slot_at timestamp with time zone,
+  looks integer default 0 not null,
+  delivered_at timestamp with time zone,
+  read_at timestamp with time zone,
+  error_class text,
+  campaign_id text,
+  idempotency_key text,
+  constraint messages_pkey PRIMARY KEY (id),
+  constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text]))),
+  constraint messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text]))),
+  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'manual'::text]))),
+  constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> 'human'::text)) = (kind IS NOT NULL))),
+  constraint messages_state CHECK (
+CASE direction
+    WHEN 'in'::text THEN (status = ANY (ARRAY['received'::text, 'answered'::text, 'skipped'::text, 'handed_over'::text]))
+    ELSE (status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'blocked'::text, 'deduped'::text, 'expired'::text, 'cancelled'::text, 'uncertain'::text]))
+END)
+);
+alter table public.messages enable row level security;
+CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND ((status = 'failed'::text) OR ((status = 'uncertain'::text) AND (reason = 'unproven'::text))));
+CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
+CREATE INDEX messages_lane ON public.messages USING btree (conversation_id, priority, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
+CREATE INDEX messages_pending ON public.messages USING btree (conversation_id, seq) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
+CREATE INDEX messages_pending_at ON public.messages USING btree (created_at) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
+CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at) WHERE (slot_at IS NOT NULL);
+CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
+CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE ((status = 'sending'::text) OR ((status = 'uncertain'::text) AND (reason IS DISTINCT FROM 'unproven'::text)));
+CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id) WHERE (provider_id IS NOT NULL);
+CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
+grant delete, insert, select, update on public.messages to service_role;
+
+create table public.model_calls (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  turn_id bigint not null,
+  model text not null,
+  outcome text not null,
+  ms integer not null,
+  input_tokens integer default 0 not null,
+  output_tokens integer default 0 not null,
+  cache_read_tokens integer default 0 not null,
+  cache_write_tokens integer default 0 not null,
+  cost_usd numeric(12,6) default 0 not null,
+  created_at timestamp with time zone default now() not null,
+  constraint model_calls_pkey PRIMARY KEY (id)
+);
+alter table public.model_calls enable row level security;
+CREATE INDEX model_calls_turn ON public.model_calls USING btree (turn_id);
+grant delete, insert, select, update on public.model_calls to service_role;
+
+create table public.opt_outs (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  contact_id bigint not null,
+  source text not null,
+  created_at timestamp with time zone default now() not null,
+  revoked_at timestamp with time zone,
+  constraint opt_outs_pkey PRIMARY KEY (id)
+);
+alter table public.opt_outs enable row level security;
+CREATE UNIQUE INDEX opt_outs_one ON public.opt_outs USING btree (contact_id) WHERE (revoked_at IS NULL);
+grant delete, insert, select, update on public.opt_outs to service_role;
+
+create table public.process_status (
+  id text not null,
+  tenant_id text default 'default'::text not null,
+  mode text not null,
+  version text not null,
+  started_at timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  breakers jsonb default '[]'::jsonb not null,
+  queues jsonb default '{}'::jsonb not null,
+  constraint process_status_pkey PRIMARY KEY (id),
+  constraint process_status_mode_check CHECK ((mode = ANY (ARRAY['api'::text, 'worker'::text, 'scheduler'::text])))
+);
+alter table public.process_status enable row level security;
+grant delete, insert, select, update on public.process_status to service_role;
+
+create table public.schema_migrations (
+  name text not null,
+  checksum text not null,
+  applied_at timestamp with time zone default now() not null,
+  constraint schema_migrations_pkey PRIMARY KEY (name)
+);
+alter table public.schema_migrations enable row level security;
+
+create table public.tenants (
+  id text not null,
+  name text not null,
+  settings jsonb default '{}'::jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint tenants_pkey PRIMARY KEY (id),
+  constraint tenants_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text))
+);
+alter table public.tenants enable row level security;
+grant delete, insert, select, update on public.tenants to service_role;
+
+create table public.tool_calls (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  turn_id bigint not null,
+  conversation_id bigint not null,
+  name text not null,
+  input jsonb not null,
+  output text not null,
+  ok boolean not null,
+  ms integer not null,
+  created_at timestamp with time zone default now() not null,
+  constraint tool_calls_pkey PRIMARY KEY (id)
+);
+alter table public.tool_calls enable row level security;
+CREATE INDEX tool_calls_turn ON public.tool_calls USING btree (turn_id);
+grant delete, insert, select, update on public.tool_calls to service_role;
+
+create table public.turns (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  agent_id bigint,
+  status text default 'open'::text not null,
+  reason text,
+  fence bigint not null,
+  lease_until timestamp with time zone not null,
+  worker text not null,
+  inbound_seq bigint not null,
+  model text,
+  input_tokens integer default 0 not null,
+  output_tokens integer default 0 not null,
+  cache_read_tokens integer default 0 not null,
+  cache_write_tokens integer default 0 not null,
+  cost_usd numeric(12,6) default 0 not null,
+  transcript jsonb,
+  correlation_id text,
+  started_at timestamp with time zone default now() not null,
+  ended_at timestamp with time zone,
+  constraint turns_pkey PRIMARY KEY (id),
+  constraint turns_status_check CHECK ((status = ANY (ARRAY['open'::text, 'committed'::text, 'superseded'::text, 'suppressed'::text, 'skipped'::text, 'handed_over'::text, 'failed'::text, 'expired'::text])))
+);
+alter table public.turns enable row level security;
+CREATE INDEX turns_conversation ON public.turns USING btree (conversation_id, id);
+CREATE UNIQUE INDEX turns_one_open ON public.turns USING btree (conversation_id) WHERE (status = 'open'::text);
+grant delete, insert, select, update on public.turns to service_role;
+
+create table public.webhook_events (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  instance text,
+  event text,
+  body jsonb not null,
+  results jsonb,
+  request_id text,
+  received_at timestamp with time zone default now() not null,
+  constraint webhook_events_pkey PRIMARY KEY (id)
+);
+alter table public.webhook_events enable row level security;
+CREATE INDEX webhook_events_age ON public.webhook_events USING btree (received_at);
+grant delete, insert, select, update on public.webhook_events to service_role;
+
+alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.audit_log add constraint audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.circuit_transitions add constraint circuit_transitions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.contact_addresses add constraint contact_addresses_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
+alter table public.contact_addresses add constraint contact_addresses_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.contact_addresses add constraint contact_addresses_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.contacts add constraint contacts_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.contacts(id);
+alter table public.contacts add constraint contacts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.conversations add constraint conversations_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
+alter table public.conversations add constraint conversations_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.conversations add constraint conversations_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.conversations(id);
+alter table public.conversations add constraint conversations_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.early_updates add constraint early_updates_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
+alter table public.installation add constraint installation_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.instances add constraint instances_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id);
+alter table public.instances add constraint instances_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.job_runs add constraint job_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.julia_status add constraint julia_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.messages add constraint messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.messages add constraint messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.messages add constraint messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.messages add constraint messages_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
+alter table public.model_calls add constraint model_calls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.model_calls add constraint model_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
+alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
+alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.tool_calls add constraint tool_calls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.tool_calls add constraint tool_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
+alter table public.turns add constraint turns_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id);
+alter table public.turns add constraint turns_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.turns add constraint turns_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.webhook_events add constraint webhook_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+
+CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
+end $function$;
+revoke all on function public.add_opt_out(bigint,text,timestamp with time zone) from public;
+grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.admin_status(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object(
+    'now', clock(p_now), 'pauses', pauses(p_tenant),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'mode', p.mode, 'version', p.version, 'seen_seconds', extract(epoch from clock(p_now) - p.seen_at)) order by p.mode, p.id), '[]')
+      from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
+      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
+        'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain' and m.reason is distinct from 'unproven'))
+      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
+    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out' and (m.status = 'failed' or (m.status = 'uncertain' and m.reason = 'unproven'))),
+    'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
+  from tenants t where t.id = p_tenant
+$function$;
+revoke all on function public.admin_status(text,timestamp with time zone) from public;
+grant execute on function public.admin_status(text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.apply_early(p_instance_id bigint, p_provider_id text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare v_event jsonb;
+begin
+  for v_event in
+    with gone as (delete from early_updates where instance_id = p_instance_id and provider_id = p_provider_id returning id, event)
+    select event from gone order by id
+  loop
+    perform apply_update(p_instance_id, v_event, p_now);
+  end loop;
+end $function$;
+revoke all on function public.apply_early(bigint,text,timestamp with time zone) from public;
+grant execute on function public.apply_early(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.apply_update(p_instance_id bigint, p_event jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v messages;
+  v_conversation conversations;
+  v_kind text := p_event ->> 'kind';
+  v_new text := p_event ->> 'status';
+begin
+  select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+  if not found then
+    perform lock_provider_id(p_instance_id, p_event ->> 'providerId');
+    select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+  end if;
+  if not found then
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
+      select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
+    return jsonb_build_object('outcome', 'early', 'wake', false);
+  end if;
+  select * into v_conversation from conversations where id = v.conversation_id for no key update;
+  select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
+  if v_kind = 'ack' then
+    if v.direction = 'out' and v.author <> 'human' then
+      if v_new = 'failed' then
+        update messages set status = 'failed', error_class = 'provider_refused', reason = 'provider_refused' where id = v.id and status in ('sent', 'sending', 'uncertain');
+      elsif v_new = 'sent' then
+        update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
+      elsif v_new = 'delivered' then
+        update messages set status = 'delivered', delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'sent');
+      elsif v_new = 'read' then
+        update messages set status = 'read', read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
+          where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
+      end if;
+    end if;
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  end if;
+  if v_kind = 'edit' and v.deleted_at is null and v.text is distinct from p_event ->> 'text' then
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'text', edited_at = clock(p_now) where id = v.id;
+  elsif v_kind = 'delete' and v.deleted_at is null then
+    update messages set deleted_at = clock(p_now),
+      status = case when direction = 'in' and status = 'received' then 'skipped' else status end,
+      reason = case when direction = 'in' and status = 'received' then 'deleted_by_contact' else reason end where id = v.id;
+  else
+    return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  end if;
+  -- a turn that is under way read the old text
+  if v.direction = 'in' and v.status = 'received' then
+    update conversations set inbound_seq = inbound_seq + 1 where id = v.conversation_id;
+  end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', v.direction = 'in' and v.status = 'received');
+end $function$;
+revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_id bigint;
+begin
+  insert into job_runs (job, tick, worker, started_at) values (p_job, p_tick, p_worker, clock(p_now)) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('claimed', v_id is not null, 'id', v_id);
+end $function$;
+revoke all on function public.claim_job(text,timestamp with time zone,text,timestamp with time zone) from public;
+grant execute on function public.claim_job(text,timestamp with time zone,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.claim_send(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  m messages;
+  v_instance instances;
+  v_reply boolean;
+  v_at timestamptz;
+  v_text text;
+  v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
+  v_pace numeric;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
+
+  -- one at a time: what is on its way, or may be, goes first
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain')
+    and (status = 'sending' or reason is distinct from 'unproven') order by id limit 1;
+  if found then
+    if m.status = 'sending' and m.lease_until > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
+    end if;
+    if m.status = 'uncertain' and m.due_at > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
+    end if;
+    -- nobody else looks meanwhile, so that each look counts once; longer than the call may take
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
+      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
+    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
+      'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
+      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
+        order by w.seq desc limit 1));
+  end if;
+
+  -- replies strictly in order; of the others the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff') order by priority, id limit 1;
+  v_reply := found;
+  if not found then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now order by priority, id limit 1;
+  end if;
+  if not found then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by due_at, id limit 1;
+    if not found then return jsonb_build_object('action', 'idle'); end if;
+  end if;
+  if m.due_at > v_now then
+    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'), 'message_id', m.id);
+  end if;
+
+  -- no key update: whoever only adds a message of this number need not wait
+  select * into v_instance from instances where id = v.instance_id for no key update;
+
+  if jsonb_typeof(p_policy -> 'allowlist') = 'array' and not exists (
+      select 1 from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address) then
+    perform end_send(m.id, 'blocked', 'allowlist');
+    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'allowlist', 'message_id', m.id, 'kind', m.kind);
+  end if;
+  if m.expires_at <= v_now then
+    perform end_send(m.id, 'expired', 'expired');
+    return jsonb_build_object('action', 'ended', 'status', 'expired', 'reason', 'expired', 'message_id', m.id, 'kind', m.kind);
+  end if;
+  -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
+  if exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at)) then
+    perform end_send(m.id, 'blocked', 'opt_out');
+    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'opt_out', 'message_id', m.id, 'kind', m.kind);
+  end if;
+  v_text := pause_reason(v.tenant_id, v_instance.name, v.id, m.campaign_id);
+  if v_text is not null then
+    update messages set reason = 'paused_' || v_text, goes_at = null where id = m.id;
+    return jsonb_build_object('action', 'wait', 'until', null, 'reason', 'paused_' || v_text, 'message_id', m.id);
+  end if;
+  v_text := conversation_holder(v, v_now);
+  -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
+  if m.author = 'agent' and (v_text = 'takeover' or (v_text <> 'agent' and m.kind <> 'handoff')) then
+    perform end_send(m.id, 'cancelled', v_text);
+    return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
+  end if;
+  -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
+  if v_text = 'takeover' and not v_reply and m.kind <> 'manual' then return hold_send(m.id, 'takeover', v.takeover_until); end if;
+  if v_reply and m.turn_id is null then
+    perform end_send(m.id, 'blocked', 'reply_proof');
+    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
+  end if;
+
+  if v_reply then
+    v_at := free_at(v_instance.id, false, interval '1 hour', coalesce(v_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), v_now);
+    if v_at is not null then return hold_send(m.id, 'reply_cap_hour', v_at); end if;
+  else
+    if (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null then
+      perform end_send(m.id, 'blocked', 'pilot_mode');
+      return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'pilot_mode', 'message_id', m.id, 'kind', m.kind);
+    end if;
+    v_at := next_open(p_policy -> 'hours', v_now);
+    if v_at > v_now then return hold_send(m.id, 'quiet_hours', v_at); end if;
+    select min(slot_at) + interval '1 hour' into v_at from (select slot_at from messages where conversation_id = v.id and slot_at > v_now - interval '1 hour'
+      and kind not in ('reply', 'handoff') order by slot_at desc limit (p_policy ->> 'contactCapHour')::int) s having count(*) >= (p_policy ->> 'contactCapHour')::int;
+    if v_at is not null then return hold_send(m.id, 'contact_cap', v_at); end if;
+    v_at := free_at(v_instance.id, true, interval '1 hour', coalesce(v_instance.cap_hour, (p_policy ->> 'capHour')::int), v_now);
+    if v_at is not null then return hold_send(m.id, 'cap_hour', v_at); end if;
+    v_at := free_at(v_instance.id, true, interval '1 day', coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), v_now);
+    if v_at is not null then return hold_send(m.id, 'cap_day', v_at); end if;
+    if v_instance.next_proactive_at > v_now then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
+  end if;
+  -- the number is away: look again soon; the news of its return wakes the lanes
+  if v_instance.status in ('close', 'connecting', 'refused') then return hold_send(m.id, 'number_disconnected', v_now + interval '30 seconds'); end if;
+
+  if m.typing_ms > 0 and m.typing_until is null then
+    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      reason = 'typing' where id = m.id returning * into m;
+    -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'jid', v.jid,
+      'read_jid', coalesce((select a.address || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and v.jid like '%@lid' limit 1), v.jid),
+      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
+  end if;
+
+  if not v_reply then
+    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
+  end if;
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
+    attempts = attempts + 1, lease_until = v_now + v_lease where id = m.id returning * into m;
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
+    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
+    'correlation_id', m.correlation_id, 'created_at', m.created_at,
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'));
+end $function$;
+revoke all on function public.claim_send(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.claim_turn(p_conversation bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  v_open turns;
+  v_instance instances;
+  v_agent agents;
+  v_turn bigint;
+  v_pending jsonb;
+  v_history jsonb;
+  v_correlation text;
+  v_paused text;
+  v_from bigint;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found then return jsonb_build_object('state', 'idle'); end if;
+  select * into v_open from turns where conversation_id = v.id and status = 'open';
+  if found then
+    if v_open.lease_until > v_now then
+      return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
+    end if;
+    update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
+    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
+  end if;
+
+  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
+      'provider_id', m.provider_id, 'created_at', m.created_at) order by m.provider_at, m.seq), min(m.correlation_id)
+    into v_pending, v_correlation
+    from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
+  if v_pending is null then
+    return jsonb_build_object('state', 'idle');
+  end if;
+
+  select * into v_instance from instances where id = v.instance_id;
+  v_paused := pause_reason(v.tenant_id, v_instance.name, v.id, null);
+  if v_paused is not null then
+    return jsonb_build_object('state', 'paused', 'reason', v_paused);
+  end if;
+
+  select * into v_agent from agents where id = v_instance.agent_id;
+  if not found then
+    select * into v_agent from agents where tenant_id = v.tenant_id and slug = 'default' and active;
+  end if;
+  if not found then
+    select * into v_agent from agents where tenant_id = 'default' and slug = 'default' and active;
+  end if;
+
+  update conversations set fence = fence + 1 where id = v.id returning * into v;
+  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id, started_at)
+    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v.inbound_seq, v_correlation, v_now)
+    returning id into v_turn;
+  update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
+
+  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of arrival counts.
+  -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
+  v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
+  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
+      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
+    into v_history
+    from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
+      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'));
+
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
+    'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
+    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory) from contacts c where c.id = v.contact_id),
+    'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
+    'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
+    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
+end $function$;
+revoke all on function public.claim_turn(bigint,text,integer,timestamp with time zone) from public;
+grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+AS $function$ select coalesce(p_now, clock_timestamp()) $function$;
+revoke all on function public.clock(timestamp with time zone) from public;
+grant execute on function public.clock(timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_turn turns;
+  v conversations;
+  v_kind text := p_result ->> 'kind';
+  v_holder text;
+  v_paused text;
+  v_stop text;
+  v_first timestamptz;
+  v_effect jsonb;
+  v_part jsonb;
+  v_count int := 0;
+  v_target messages;
+begin
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
+  select * into v_turn from turns where id = p_turn for update;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd)
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.cost_usd
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
+      cache_read_tokens int, cache_write_tokens int, cost_usd numeric)
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
+  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
+      input_tokens = s.i, output_tokens = s.o, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c from model_calls where turn_id = p_turn) s
+    where t.id = p_turn;
+  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
+    select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
+    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
+  select min(created_at) into v_first from messages where conversation_id = v.id and direction = 'in' and status = 'received';
+
+  if v_kind = 'failed' then
+    update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at) where id = v.id returning * into v;
+    return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
+  end if;
+
+  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and v.superseded_in_row < 2) then
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'), ended_at = v_now where id = p_turn;
+    update conversations set superseded_in_row = superseded_in_row + 1 where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
+    return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
+  end if;
+
+  if v_kind = 'answer' then
+    v_holder := conversation_holder(v, v_now);
+    select pause_reason(v.tenant_id, i.name, v.id, null) into v_paused from instances i where i.id = v.instance_id;
+    v_stop := case
+      when v_paused is not null then 'paused'
+      when v_holder <> 'agent' then v_holder
+      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and o.created_at >= v_turn.started_at) then 'opted_out'
+    end;
+    if v_stop is not null then
+      update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
+      -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
+      update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
+        where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
+      return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
+    end if;
+  end if;
+
+  update messages set status = case v_kind when 'answer' then 'answered' when 'handoff' then 'handed_over' else 'skipped' end,
+      reason = case v_kind when 'answer' then null else p_result ->> 'reason' end
+    where turn_id = p_turn and direction = 'in' and status = 'received';
+  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over' else 'skipped' end,
+    reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+  -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
+  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
+    failed_in_row = 0, failing_since = null where id = v.id;
+
+  for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
+    case v_effect ->> 'type'
+      when 'handoff' then
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now);
+      when 'opt_out' then
+        perform add_opt_out(v.contact_id, 'agent', v_now);
+      when 'remember' then
+        update contacts set memory = (
+            select jsonb_agg(f order by n) from (
+              select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at', v_now))) with ordinality as e (f, n)
+              order by n desc limit 50) newest)
+          where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
+      when 'react' then
+        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id and direction = 'in' and provider_id is not null;
+        if found then
+          v_count := v_count + 1;
+          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, quoted_id,
+              turn_id, correlation_id, kind, priority, part, due_at, created_at)
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', 'queued', v_effect ->> 'emoji', v_now, v_target.provider_id,
+              p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
+        end if;
+    end case;
+  end loop;
+
+  for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
+    v_count := v_count + 1;
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
+        turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', 'queued', v_part ->> 'text', v_now,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_count,
+        coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
+  end loop;
+  update conversations set last_seq = last_seq + v_count where id = v.id;
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count,
+    'first_pending_at', (select min(created_at) from messages where conversation_id = v.id and direction = 'in' and status = 'received'));
+end $function$;
+revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.conversation_holder(p public.conversations, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover' when p.mode = 'manual' then 'manual' else 'agent' end
+$function$;
+revoke all on function public.conversation_holder(public.conversations,timestamp with time zone) from public;
+grant execute on function public.conversation_holder(public.conversations,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.conversation_of(p_tenant text, p_key text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object('message_id', m.id, 'conversation_id', m.conversation_id) from messages m
+  where m.tenant_id = p_tenant and (m.provider_id = p_key or m.id = case when p_key ~ '^[0-9]{1,15}$' then p_key::bigint end)
+  order by (m.provider_id = p_key) desc nulls last limit 1
+$function$;
+revoke all on function public.conversation_of(text,text) from public;
+grant execute on function public.conversation_of(text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p_message bigint DEFAULT NULL::bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
+    select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts, m.created_at, m.claimed_at, m.text
+    from messages m join instances i on i.id = m.instance_id
+    where m.tenant_id = p_tenant and m.direction = 'out' and (m.status = 'failed' or (m.status = 'uncertain' and m.reason = 'unproven'))
+      and m.id = coalesce(p_message, m.id)
+    order by m.id desc limit p_limit) d
+$function$;
+revoke all on function public.dead_letters(text,integer,bigint) from public;
+grant execute on function public.dead_letters(text,integer,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update messages set status = 'cancelled', reason = 'discarded_by_hand', lease_until = null
+    where id = p_message and tenant_id = p_tenant and direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven'));
+  if not found then
+    return coalesce((select jsonb_build_object('outcome', 'not_dead', 'status', status, 'reason', reason) from messages
+      where id = p_message and tenant_id = p_tenant and direction = 'out'), '{"outcome": "unknown"}');
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'dlq.discard', p_message::text, jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'discarded');
+end $function$;
+revoke all on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.end_process(p_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  delete from process_status where id = p_id;
+  return '{}';
+end $function$;
+revoke all on function public.end_process(text) from public;
+grant execute on function public.end_process(text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.end_send(p_message bigint, p_status text, p_reason text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null where id = p_message and status = 'queued'
+$function$;
+revoke all on function public.end_send(bigint,text,text) from public;
+grant execute on function public.end_send(bigint,text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.enqueue_message(p_request jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_instance instances;
+  v conversations;
+  m messages;
+  v_key text := p_request ->> 'idempotency_key';
+  v_tenant text := coalesce(p_request ->> 'tenant', 'default');
+begin
+  if v_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
+    update messages set idempotency_key = null where tenant_id = v_tenant and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into m from messages where tenant_id = v_tenant and idempotency_key = v_key;
+    if found then
+      if m.text <> p_request ->> 'text' or m.kind <> p_request ->> 'kind' or not exists (
+          select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = m.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone') then
+        raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
+      end if;
+      return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', m.conversation_id, 'repeated', true);
+    end if;
+  end if;
+  select * into v_instance from instances where name = p_request ->> 'instance' and tenant_id = v_tenant;
+  if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
+  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, campaign_id, idempotency_key, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_request ->> 'text', v_now, p_request ->> 'correlation_id',
+      p_request ->> 'kind', case p_request ->> 'kind' when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
+      coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
+      p_request ->> 'campaign_id', v_key, v_now)
+    returning * into m;
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
+end $function$;
+revoke all on function public.enqueue_message(jsonb,timestamp with time zone) from public;
+grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_pn bigint;
+  v_lid bigint;
+  v_id bigint;
+  v_taken bigint;
+begin
+  loop
+    v_pn := null;
+    v_lid := null;
+    select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+    select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    if v_pn is not null and v_lid is not null and v_pn <> v_lid then
+      v_id := merge_contacts(v_pn, v_lid);
+    else
+      v_id := coalesce(v_pn, v_lid);
+    end if;
+    if v_id is null then
+      insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
+    elsif p_name is not null then
+      update contacts set name = p_name where id = v_id and name is null;
+    end if;
+    v_taken := v_id;
+    if p_pn is not null and v_pn is null then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
+      select contact_id into v_taken from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+    end if;
+    if p_lid is not null and v_lid is null and v_taken = v_id then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
+      select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    end if;
+    -- a merge that is under way takes this contact away: wait for it, and look again
+    perform 1 from contacts where id = v_id and merged_into is null for key share;
+    exit when found and v_taken = v_id;
+    -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
+    delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
+  end loop;
+  return v_id;
+end $function$;
+revoke all on function public.ensure_contact(public.instances,text,text,text) from public;
+grant execute on function public.ensure_contact(public.instances,text,text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instances, p_contact bigint, p_jid text, p_inbound boolean)
+ RETURNS public.conversations
+ LANGUAGE plpgsql
+AS $function$
+declare v conversations;
+begin
+  insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+    on conflict (instance_id, contact_id) do nothing;
+  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  if p_inbound and v.jid <> p_jid then
+    update conversations set jid = p_jid where id = v.id returning * into v;
+  end if;
+  return v;
+end $function$;
+revoke all on function public.ensure_conversation(public.instances,bigint,text,boolean) from public;
+grant execute on function public.ensure_conversation(public.instances,bigint,text,boolean) to service_role;
+
+CREATE OR REPLACE FUNCTION public.ensure_instance(p_name text, p_provider_id text)
+ RETURNS public.instances
+ LANGUAGE plpgsql
+AS $function$
+declare v instances;
+begin
+  select * into v from instances where name = p_name;
+  if found then
+    if p_provider_id is not null and v.provider_id is distinct from p_provider_id then
+      -- deleted and made again under the same name at Evolution: the name is what people know
+      update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
+      update instances set provider_id = p_provider_id where id = v.id returning * into v;
+    end if;
+    return v;
+  end if;
+  update instances set name = p_name where provider_id = p_provider_id returning * into v;
+  if found then return v; end if;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict do nothing returning * into v;
+  -- somebody else wrote this name or this id meanwhile: look again
+  if not found then return ensure_instance(p_name, p_provider_id); end if;
+  return v;
+end $function$;
+revoke all on function public.ensure_instance(text,text) from public;
+grant execute on function public.ensure_instance(text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.ensure_setup(p_setup jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if p_setup ->> 'instance' is not null then
+    perform ensure_instance(p_setup ->> 'instance', null);
+  end if;
+  insert into agents (slug, name, tone, instructions, promises)
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
+    where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
+    on conflict do nothing;
+  return jsonb_build_object('project_ref', (select value from installation where key = 'project_ref'));
+end $function$;
+revoke all on function public.ensure_setup(jsonb) from public;
+grant execute on function public.ensure_setup(jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.finish_job(p_id bigint, p_status text, p_count integer, p_error text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update job_runs set status = p_status, count = p_count, error = p_error, ended_at = clock(p_now),
+    ms = (extract(epoch from clock(p_now) - started_at) * 1000)::int where id = p_id and status = 'running';
+  return jsonb_build_object('recorded', found);
+end $function$;
+revoke all on function public.finish_job(bigint,text,integer,text,timestamp with time zone) from public;
+grant execute on function public.finish_job(bigint,text,integer,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_proactive boolean, p_window interval, p_cap integer, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when count(*) >= p_cap then
+      case when p_cap = 0 then p_now + p_window else (array_agg(at order by at desc))[p_cap] + p_window end
+    end
+  from (
+    select p_now as at from messages
+      where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and (kind not in ('reply', 'handoff')) = p_proactive
+    union all
+    select slot_at from messages
+      where instance_id = p_instance and slot_at > p_now - p_window and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and (kind not in ('reply', 'handoff')) = p_proactive) slots
+$function$;
+revoke all on function public.free_at(bigint,boolean,interval,integer,timestamp with time zone) from public;
+grant execute on function public.free_at(bigint,boolean,interval,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.health_snapshot(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object(
+    'now', clock(p_now),
+    'project_ref', (select value from installation where key = 'project_ref'),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'version', version, 'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'breakers', breakers, 'queues', queues)), '[]')
+      from process_status where seen_at > clock(p_now) - interval '1 hour'),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)), '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain'),
+      'sending', count(*) filter (where status = 'sending')) from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+    'paused', pause_reason('default', null, null, null))
+$function$;
+revoke all on function public.health_snapshot(timestamp with time zone) from public;
+grant execute on function public.health_snapshot(timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.heartbeat(p_process jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
+    values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version', (p_process ->> 'started_at')::timestamptz, clock(p_now),
+      coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
+    on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
+  return '{}';
+end $function$;
+revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
+grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+AS $function$
+  update messages set reason = p_reason, goes_at = p_until, due_at = least(p_until, expires_at) where id = p_message
+  returning jsonb_build_object('action', 'wait', 'until', due_at, 'reason', p_reason, 'message_id', p_message)
+$function$;
+revoke all on function public.hold_send(bigint,text,timestamp with time zone) from public;
+grant execute on function public.hold_send(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.job_status()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(r) order by r.job), '[]') from (
+    select distinct on (job) job, tick, status, started_at, ended_at, ms, count, error from job_runs order by job, tick desc) r
+$function$;
+revoke all on function public.job_status() from public;
+grant execute on function public.job_status() to service_role;
+
+CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
+  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids))
+$function$;
+revoke all on function public.known_provider_ids(text,jsonb) from public;
+grant execute on function public.known_provider_ids(text,jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.last_ticks()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_object_agg(job, tick), '{}') from (select job, max(tick) as tick from job_runs group by job) t
+$function$;
+revoke all on function public.last_ticks() from public;
+grant execute on function public.last_ticks() to service_role;
+
+CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(l) - 'since' order by l.since nulls first, l.conversation_id), '[]') from (
+    select c.id as conversation_id, i.name as instance, k.name as contact, c.controlled_by, c.mode, c.escalation_reason,
+      case when c.takeover_until > clock(p_now) then c.takeover_until end as takeover_until, c.last_inbound_at,
+      (select m.text from messages m where m.conversation_id = c.id and m.direction = 'in' order by m.seq desc limit 1) as last_text,
+      (select min(h.created_at) from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as since,
+      (select coalesce(jsonb_agg(jsonb_build_object('id', h.id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status, 'created_at', h.created_at) order by h.id), '[]')
+        from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
+    from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where c.tenant_id = p_tenant and c.merged_into is null and (c.controlled_by = 'human' or c.takeover_until > clock(p_now)
+      or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
+    order by since nulls first, c.id limit p_limit) l
+$function$;
+revoke all on function public.list_handoffs(text,integer,timestamp with time zone) from public;
+grant execute on function public.list_handoffs(text,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.list_instances()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status) order by id), '[]') from instances
+$function$;
+revoke all on function public.list_instances() from public;
+grant execute on function public.list_instances() to service_role;
+
+CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provider_id text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $function$;
+revoke all on function public.lock_provider_id(bigint,text) from public;
+grant execute on function public.lock_provider_id(bigint,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.merge_contacts(p_a bigint, p_b bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_keep bigint := least(p_a, p_b);
+  v_drop bigint := greatest(p_a, p_b);
+  v_from conversations;
+  v_into conversations;
+  v_shift bigint;
+begin
+  perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
+  for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
+    select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
+    if not found then
+      update conversations set contact_id = v_keep where id = v_from.id;
+      continue;
+    end if;
+    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
+    v_shift := v_into.last_seq;
+    update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
+      last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
+      takeover_since = coalesce(takeover_since, v_from.takeover_since), takeover_until = greatest(takeover_until, v_from.takeover_until),
+      controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
+      escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
+      mode = case when mode = 'auto' then v_from.mode else mode end
+      where id = v_into.id;
+    update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
+    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    update conversations set merged_into = v_into.id where id = v_from.id;
+  end loop;
+  update contact_addresses set contact_id = v_keep where contact_id = v_drop;
+  update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
+    and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null);
+  update opt_outs set contact_id = v_keep where contact_id = v_drop;
+  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory from contacts d where k.id = v_keep and d.id = v_drop;
+  update contacts set merged_into = v_keep where id = v_drop;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    select tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop) from contacts where id = v_keep;
+  return v_keep;
+end $function$;
+revoke all on function public.merge_contacts(bigint,bigint) from public;
+grant execute on function public.merge_contacts(bigint,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.message_status(p_tenant text, p_message bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason, 'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end,
+    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id, 'instance', i.name, 'attempts', m.attempts,
+    'created_at', m.created_at, 'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+  from messages m join instances i on i.id = m.instance_id where m.id = p_message and m.tenant_id = p_tenant
+$function$;
+revoke all on function public.message_status(text,bigint) from public;
+grant execute on function public.message_status(text,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case
+    when p_hours is null or (local::time >= (p_hours ->> 'start')::time and local::time < (p_hours ->> 'end')::time) then p_now
+    when local::time < (p_hours ->> 'start')::time then (local::date + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
+    else (local::date + 1 + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
+  end
+  from (select p_now at time zone (p_hours ->> 'tz') as local) l
+$function$;
+revoke all on function public.next_open(jsonb,timestamp with time zone) from public;
+grant execute on function public.next_open(jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, controls, created_at)
+    select tenant_id, id, p_turn, p_reason, p_summary, p_controls, clock(p_now) from conversations where id = p_conversation
+    on conflict do nothing;
+  if p_controls then
+    update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
+  end if;
+end $function$;
+revoke all on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone) from public;
+grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance), ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
+  where s.target is not null
+    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target order by j.id desc limit 1) = 'pausado'
+  limit 1
+$function$;
+revoke all on function public.pause_reason(text,text,bigint,text) from public;
+grant execute on function public.pause_reason(text,text,bigint,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.pauses(p_tenant text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via', s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
+  from (select distinct on (scope, target) * from julia_status order by scope, target, id desc) s
+  where s.status = 'pausado' and case s.scope
+    when 'all' then true
+    when 'tenant' then s.target = p_tenant
+    when 'instance' then exists (select 1 from instances i where i.name = s.target and i.tenant_id = p_tenant)
+    when 'conversation' then exists (select 1 from conversations c where c.id::text = s.target and c.tenant_id = p_tenant)
+    else s.tenant_id = p_tenant end
+$function$;
+revoke all on function public.pauses(text) from public;
+grant execute on function public.pauses(text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_lid text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'now', clock(p_now))
+  from instances i
+    join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
+    join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
+    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+  where i.name = p_instance and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
+  group by c.id limit 1
+$function$;
+revoke all on function public.pending_since(text,text,text,timestamp with time zone) from public;
+grant execute on function public.pending_since(text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.purge_old(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_total int := 0; v_n int; v_now timestamptz := clock(p_now);
+begin
+  delete from webhook_events where id in (select id from webhook_events where received_at < v_now - interval '7 days' order by received_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from job_runs where id in (select id from job_runs where started_at < v_now - interval '30 days' order by started_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  return jsonb_build_object('deleted', v_total);
+end $function$;
+revoke all on function public.purge_old(integer,timestamp with time zone) from public;
+grant execute on function public.purge_old(integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.rate_status(p_tenant text, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_object_agg(i.name, jsonb_build_object(
+    'hour', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff')),
+      'limit', coalesce(i.cap_hour, (p_policy ->> 'capHour')::int),
+      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff'))),
+    'day', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff')),
+      'limit', coalesce(i.cap_day, (p_policy ->> 'capDay')::int),
+      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff'))),
+    'status', i.status, 'next_proactive_at', i.next_proactive_at)), '{}')
+  from instances i where i.tenant_id = p_tenant
+$function$;
+revoke all on function public.rate_status(text,jsonb,timestamp with time zone) from public;
+grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.reconcile_from(p_instance text, p_overlap_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object('from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at, clock(p_now) - interval '2 days'))
+  from instances where name = p_instance
+$function$;
+revoke all on function public.reconcile_from(text,integer,timestamp with time zone) from public;
+grant execute on function public.reconcile_from(text,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.reconciled(p_instance text, p_until timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance;
+  return '{}';
+end $function$;
+revoke all on function public.reconciled(text,timestamp with time zone) from public;
+grant execute on function public.reconciled(text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.record_audit(p_tenant text, p_actor text, p_action text, p_subject text, p_details jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, p_action, p_subject, p_details);
+  return '{}';
+end $function$;
+revoke all on function public.record_audit(text,text,text,text,jsonb) from public;
+grant execute on function public.record_audit(text,text,text,text,jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.record_connection(p_instance public.instances, p_event jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
+begin
+  update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
+    status_at = case when v_changed then clock(p_now) else status_at end
+    where id = p_instance.id;
+  if v_changed and p_event ->> 'state' = 'open' then
+    update messages set due_at = clock(p_now) where instance_id = p_instance.id and direction = 'out' and status = 'queued'
+      and reason in ('number_disconnected', 'disconnected') and due_at > clock(p_now);
+  end if;
+  return jsonb_build_object('outcome', 'connection', 'instance_id', p_instance.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_changed and p_event ->> 'state' = 'open');
+end $function$;
+revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_webhook jsonb;
+  v_event jsonb;
+  v_result jsonb;
+  v_results jsonb;
+  v_all jsonb := '[]';
+  v_instance instances;
+  v_id bigint;
+begin
+  for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
+    v_results := '[]';
+    v_instance := null;
+    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+      if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+      else
+        v_instance := ensure_instance(v_event ->> 'instance', v_event ->> 'instanceId');
+        v_result := case
+          when v_event ->> 'kind' in ('message', 'reaction') then
+            record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
+          when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
+          when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
+          else jsonb_build_object('outcome', 'ignored', 'reason', v_event ->> 'kind', 'wake', false)
+        end;
+      end if;
+      v_results := v_results || v_result;
+    end loop;
+    insert into webhook_events (tenant_id, instance, event, body, results, request_id, received_at)
+      values (coalesce(v_instance.tenant_id, 'default'), v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
+      returning id into v_id;
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'results', v_results);
+  end loop;
+  return v_all;
+end $function$;
+revoke all on function public.record_inbound(jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.record_message(p_instance public.instances, p_event jsonb, p_options jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
+  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
+  v_contact bigint;
+  v_conversation conversations;
+  v_known messages;
+  v_id bigint;
+  v_first timestamptz;
+  v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
+  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+begin
+  select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
+  if found then
+    select min(created_at) into v_first from messages where conversation_id = v_known.conversation_id and direction = 'in' and status = 'received';
+    if v_from_me and v_known.author in ('agent', 'system') then
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
+    end if;
+    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+      'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
+  end if;
+
+  v_contact := ensure_contact(p_instance, p_event -> 'chat' ->> 'pn', p_event -> 'chat' ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+
+  if v_from_me then
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given up come last
+    select * into v_known from messages
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain') and provider_id is null
+        and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
+        and claimed_at <= v_sent_at + interval '5 minutes'
+      order by reason is not distinct from 'unproven', id limit 1;
+    if found then
+      perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
+  perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, media,
+      provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
+    values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
+      case when v_from_me then 'out' else 'in' end, case when v_from_me then 'human' else 'contact' end,
+      case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
+      case when v_from_me then 'sent' when v_is_reaction then 'skipped' else 'received' end,
+      case when not v_from_me and v_is_reaction then 'reaction' end,
+      v_text, p_event -> 'content' ->> 'typed', nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      p_event ->> 'providerId', v_sent_at,
+      coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
+      p_options ->> 'correlationId', v_now)
+    on conflict (instance_id, provider_id) where provider_id is not null do nothing
+    returning id into v_id;
+  if v_id is null then
+    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
+  end if;
+  update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
+
+  if v_is_reaction then
+    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+  end if;
+
+  if v_from_me then
+    if v_sent_at + v_takeover > v_now then
+      update conversations set
+        takeover_since = case when takeover_until > v_now then takeover_since else v_now end,
+        takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, (case when takeover_until > v_now then takeover_since else v_now end) + v_cap))
+        where id = v_conversation.id;
+    end if;
+    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+    return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+  end if;
+
+  update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
+  if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
+  perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+  select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
+    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
+end $function$;
+revoke all on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
+  if v_kind = 'sent' then
+    -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives it back
+    update messages set provider_id = null, status = 'uncertain', reason = 'unproven', delivered_at = null, read_at = null
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system');
+    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
+  elsif m.status not in ('sending', 'uncertain') then
+    return jsonb_build_object('outcome', 'stale', 'status', m.status);
+  elsif v_kind = 'uncertain' then
+    update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = v_now,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
+  elsif v_kind = 'retry' then
+    update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null,
+      attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
+      where id = m.id;
+  else
+    update messages set status = 'failed', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null where id = m.id;
+    -- the rest of an answer without its beginning would be nonsense; without its reaction it is whole
+    if m.type <> 'reaction' then
+      update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+      perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_outcome ->> 'class', false, v_now) from conversations where id = m.conversation_id and m.kind in ('reply', 'handoff');
+    end if;
+  end if;
+  select * into m from messages where id = p_message;
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status);
+end $function$;
+revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into circuit_transitions (breaker, instance, process, state, reason)
+    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason');
+  return '{}';
+end $function$;
+revoke all on function public.record_transition(jsonb) from public;
+grant execute on function public.record_transition(jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) where id = p_message and claim = p_claim and status = 'sending';
+  return jsonb_build_object('alive', found);
+end $function$;
+revoke all on function public.renew_send(bigint,bigint,integer,timestamp with time zone) from public;
+grant execute on function public.renew_send(bigint,bigint,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.renew_turn(p_turn bigint, p_fence bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
+begin
+  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+  if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
+  select * into v_conversation from conversations where id = v.conversation_id;
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq and v_conversation.superseded_in_row < 2,
+    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i where i.id = v_conversation.instance_id),
+      nullif(conversation_holder(v_conversation, v_now), 'agent')));
+end $function$;
+revoke all on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) from public;
+grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v conversations; m messages; v_now timestamptz := clock(p_now);
+begin
+  select c.* into v from conversations c join messages x on x.conversation_id = c.id join instances i on i.id = x.instance_id
+    where i.name = p_instance and x.provider_id = p_provider_id and x.tenant_id = p_tenant for update of c;
+  select x.* into m from messages x where x.conversation_id = v.id and x.provider_id = p_provider_id for update;
+  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null then return jsonb_build_object('outcome', 'not_possible'); end if;
+  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id', v.id); end if;
+  update messages set status = 'received', reason = null, turn_id = null where id = m.id;
+  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status, 'because', m.reason), v_now);
+  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status, 'provider_at', m.provider_at,
+    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
+end $function$;
+revoke all on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.retry_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v messages; v_now timestamptz := clock(p_now); v_parts int;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message and tenant_id = p_tenant) for update;
+  select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not (v.status = 'failed' or (v.status = 'uncertain' and v.reason = 'unproven')) then
+    return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
+  end if;
+  if v.status = 'uncertain' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
+  update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0, provider_id = null, lease_until = null, slot_at = null,
+    typing_until = null, due_at = v_now, goes_at = null where id = v.id;
+  update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
+    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed' and id > v.id;
+  get diagnostics v_parts = row_count;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'dlq.retry', p_message::text,
+    jsonb_build_object('reason', p_reason, 'was', v.status, 'because', v.reason, 'later_parts', v_parts), v_now);
+  return jsonb_build_object('outcome', 'queued', 'conversation_id', v.conversation_id, 'parts', v_parts,
+    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i where i.id = v.instance_id));
+end $function$;
+revoke all on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.return_handoff(p_tenant text, p_conversation bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v conversations; v_n int; v_now timestamptz := clock(p_now);
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update handoffs set status = 'returned', returned_at = v_now where conversation_id = v.id and status <> 'returned';
+  get diagnostics v_n = row_count;
+  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false) then return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode); end if;
+  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null, takeover_until = null where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'handoff.return', v.id::text,
+    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', v.escalation_reason, 'handoffs', v_n), v_now);
+  return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
+    'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
+end $function$;
+revoke all on function public.return_handoff(text,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.return_handoff(text,bigint,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.same_words(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $function$;
+revoke all on function public.same_words(text) from public;
+grant execute on function public.same_words(text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.schema_version()
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select to_jsonb('20261123000500'::text) $function$;
+revoke all on function public.schema_version() from public;
+grant execute on function public.schema_version() to service_role;
+
+CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  return record_connection(ensure_instance(p_name, null), jsonb_build_object('state', p_state), p_now);
+end $function$;
+revoke all on function public.set_instance_state(text,text,timestamp with time zone) from public;
+grant execute on function public.set_instance_state(text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.set_pause(p_tenant text, p_actor text, p_status text, p_scope text, p_target text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_was text; v_known boolean;
+begin
+  if p_tenant <> 'default' and (p_scope = 'all' or (p_scope = 'tenant' and p_target <> p_tenant)) then return jsonb_build_object('outcome', 'not_yours'); end if;
+  v_known := case p_scope
+      when 'all' then p_target = ''
+      when 'tenant' then exists (select 1 from tenants t where t.id = p_target)
+      when 'instance' then exists (select 1 from instances i where i.name = p_target and i.tenant_id = p_tenant)
+      when 'conversation' then exists (select 1 from conversations c where c.id::text = p_target and c.tenant_id = p_tenant)
+      else p_target <> '' end;
+  if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
+  select status into v_was from julia_status where scope = p_scope and target = p_target order by id desc limit 1;
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at) values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case p_status when 'pausado' then 'pause' else 'resume' end,
+    case p_scope when 'all' then 'all' else p_scope || ':' || p_target end, jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', coalesce(v_was, 'ativo'), 'still', pauses(p_tenant));
+end $function$;
+revoke all on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks integer, p_next_ms integer, p_not_sent boolean DEFAULT false, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_now timestamptz := clock(p_now); m messages;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
+  select * into m from messages where id = p_message for update;
+  if m.status = 'uncertain' and m.claim = p_claim then
+    if p_provider_id is not null then
+      perform settle_sent(m.id, p_provider_id, v_now, v_now);
+    elsif p_not_sent then
+      update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
+    else
+      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
+        reason = case when looks + 1 >= p_max_looks then 'unproven' else reason end where id = m.id returning * into m;
+      if m.reason = 'unproven' then
+        perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, v_now);
+      end if;
+    end if;
+    select * into m from messages where id = p_message;
+  end if;
+  return jsonb_build_object('status', m.status, 'reason', m.reason);
+end $function$;
+revoke all on function public.settle_send(bigint,bigint,text,integer,integer,boolean,timestamp with time zone) from public;
+grant execute on function public.settle_send(bigint,bigint,text,integer,integer,boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.settle_sent(p_message bigint, p_provider_id text, p_at timestamp with time zone, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare v messages; v_copy messages;
+begin
+  select * into v from messages where id = p_message for update;
+  perform lock_provider_id(v.instance_id, p_provider_id);
+  if v.provider_id is null and p_provider_id is not null then
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
+    if found and v_copy.author = 'human' then
+      delete from messages where id = v_copy.id;
+      update conversations c set takeover_since = null, takeover_until = null
+        where c.id = v_copy.conversation_id and c.takeover_since = v_copy.created_at
+          and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= v_copy.created_at);
+    elsif found then
+      return; -- this id belongs to another of our rows: a wrong match, leave both
+    end if;
+  end if;
+  -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
+  if v.status in ('sending', 'uncertain') then
+    update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
+      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
+    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
+  elsif v.provider_id is null and p_provider_id is not null then
+    update messages set provider_id = p_provider_id where id = v.id;
+  end if;
+  perform apply_early(v.instance_id, p_provider_id, p_at);
+end $function$;
+revoke all on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.stored_webhook(p_tenant text, p_id bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select to_jsonb(w) from webhook_events w where w.id = p_id and w.tenant_id = p_tenant
+$function$;
+revoke all on function public.stored_webhook(text,bigint) from public;
+grant execute on function public.stored_webhook(text,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'out' and c.merged_into is null
+      and ((m.status = 'queued' and m.due_at <= clock(p_now))
+        or (m.status = 'sending' and m.lease_until <= clock(p_now))
+        or (m.status = 'uncertain' and m.due_at <= clock(p_now) and m.reason is distinct from 'unproven'))
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$function$;
+revoke all on function public.sweep_sends(integer,timestamp with time zone) from public;
+grant execute on function public.sweep_sends(integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.sweep_turns(p_older_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+      and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    group by m.conversation_id order by min(m.created_at) limit p_limit) s
+$function$;
+revoke all on function public.sweep_turns(integer,integer,timestamp with time zone) from public;
+grant execute on function public.sweep_turns(integer,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with start as (
+    select min(x.created_at) as at, min(x.created_at) filter (where x.id = p_message) as own
+    from messages m join messages x on x.id = m.id or (m.direction = 'out' and x.turn_id = m.turn_id) where m.id = p_message)
+  select jsonb_build_object(
+    'conversation', jsonb_build_object('id', c.id, 'contact_id', c.contact_id, 'instance', i.name, 'controlled_by', c.controlled_by, 'escalation_reason', c.escalation_reason,
+      'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into', c.merged_into,
+      'opted_out', exists (select 1 from opt_outs o where o.contact_id = c.contact_id and o.revoked_at is null)),
+    'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
+      select * from (
+        select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id, jsonb_build_object('at', m.created_at, 'what', 'message', 'id', m.id,
+            'direction', m.direction, 'author', m.author, 'type', m.type, 'status', m.status, 'reason', m.reason, 'text', m.text, 'turn_id', m.turn_id,
+            'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part, 'attempts', m.attempts,
+            'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end, 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
+            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
+          from messages m where m.conversation_id = c.id
+        union all
+        select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status', t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
+            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'cache_read_tokens', t.cache_read_tokens, 'cost_usd', t.cost_usd, 'ended_at', t.ended_at,
+            'correlation_id', t.correlation_id)
+          from turns t where t.conversation_id = c.id
+        union all
+        select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id, 'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
+            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'cost_usd', k.cost_usd)
+          from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
+        union all
+        select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id', k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
+          from tool_calls k where k.conversation_id = c.id
+        union all
+        select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id', h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status)
+          from handoffs h where h.conversation_id = c.id
+        union all
+        select o.created_at, 6, o.id, jsonb_build_object('at', o.created_at, 'what', 'opt_out', 'id', o.id, 'source', o.source, 'revoked_at', o.revoked_at)
+          from opt_outs o where o.contact_id = c.contact_id
+        union all
+        -- the one that brought the message, repeats, acks
+        select w.received_at, 1, w.id, jsonb_build_object('at', w.received_at, 'what', 'webhook', 'id', w.id, 'event', w.event, 'outcome', r ->> 'outcome', 'message_id', p_message)
+          from start, webhook_events w cross join jsonb_array_elements(w.results) r
+          where w.received_at between start.own - interval '1 minute' and start.own + interval '30 minutes' and r ->> 'message_id' = p_message::text
+      ) entries where p_message is null or at >= (select start.at - interval '1 second' from start)
+      order by case when p_message is null then at end desc, case when p_message is not null then at end, rank desc, id desc limit p_limit) e))
+  from conversations c join instances i on i.id = c.instance_id where c.id = p_conversation and c.tenant_id = p_tenant
+$function$;
+revoke all on function public.timeline(text,bigint,integer,bigint) from public;
+grant execute on function public.timeline(text,bigint,integer,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.touch_updated_at()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  new.updated_at := now();
+  return new;
+end $function$;
+revoke all on function public.touch_updated_at() from public;
+grant execute on function public.touch_updated_at() to service_role;
+
+CREATE OR REPLACE FUNCTION public.withdraw_parts(p_conversation bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare v_turns bigint[];
+begin
+  if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  with gone as (
+    update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent' and type = 'text' returning turn_id)
+  select array_agg(distinct turn_id) into v_turns from gone;
+  if v_turns is null then return; end if;
+  update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;
+  update messages i set status = 'received', reason = null
+    where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
+      and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status not in ('cancelled', 'queued'));
+end $function$;
+revoke all on function public.withdraw_parts(bigint) from public;
+grant execute on function public.withdraw_parts(bigint) to service_role;
+
+CREATE TRIGGER touch BEFORE UPDATE ON public.contacts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER touch BEFORE UPDATE ON public.conversations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
+CREATE TRIGGER touch BEFORE UPDATE ON public.instances FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();

@@ -1,0 +1,345 @@
+/** The agent's loop against the simulator's Messages API, and against a server of a few lines where the wire itself matters. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, beforeEach, test } from 'node:test';
+import { startSimulator } from '../../scripts/simulator/index.ts';
+import type { Simulator } from '../../scripts/simulator/index.ts';
+import { runAgent } from '../../src/agent.ts';
+import type { AgentOutcome, AgentRun } from '../../src/agent.ts';
+import type { Breaker } from '../../src/breakers.ts';
+import { createBreakers } from '../../src/breakers.ts';
+import { buildPrompt } from '../../src/core/prompt.ts';
+import type { PromptMessage } from '../../src/core/prompt.ts';
+import { createLlm } from '../../src/llm.ts';
+import { TOOLS } from '../../src/tools/all.ts';
+
+const FIGURES = { failures: 1_000, resetSeconds: 60, maxResetSeconds: 60 };
+let simulator: Simulator;
+let breaker: Breaker;
+before(async () => {
+  simulator = await startSimulator();
+});
+after(() => simulator.close());
+beforeEach((t) => {
+  simulator.reset();
+  const breakers = createBreakers({ evolution: FIGURES, claude: FIGURES }, () => {});
+  (t as unknown as { after(hook: () => void): void }).after(() => breakers[Symbol.dispose]());
+  breaker = breakers.claude();
+});
+
+const message = (text: string, direction: 'in' | 'out' = 'in'): PromptMessage => ({
+  id: 1,
+  direction,
+  author: direction === 'in' ? 'contact' : 'agent',
+  type: 'text',
+  text,
+  at: new Date(0),
+  quoted_text: null,
+});
+
+function promptOf(pending: string, history: PromptMessage[] = []): AgentRun['prompt'] {
+  const agent = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.' };
+  return buildPrompt({
+    agent,
+    company: 'Sol',
+    contactName: null,
+    memory: [],
+    history,
+    pending: [message(pending)],
+    now: new Date(0),
+    timeZone: 'UTC',
+  });
+}
+function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']> = {}): Promise<AgentOutcome> {
+  return runAgent({
+    llm: createLlm({ apiKey: 'sk-test', baseUrl: simulator.anthropicUrl }),
+    breaker,
+    limits: { maxTokens: 300, maxToolRounds: 3, callTimeoutMs: 5_000, turnTimeoutMs: 10_000, ...limits },
+    model: 'claude-haiku-5-5',
+    fallbackModel: 'claude-sonnet-5-5',
+    prompt: promptOf('oi'),
+    tools: [...TOOLS],
+    situation: { pending: [{ id: 5, type: 'text' }] },
+    signal: new AbortController().signal,
+    ...change,
+  });
+}
+function answered(outcome: AgentOutcome): Extract<AgentOutcome, { kind: 'answer' }> {
+  assert.equal(outcome.kind, 'answer', JSON.stringify(outcome));
+  return outcome;
+}
+function failed(outcome: AgentOutcome): { reason: string; retryable: boolean; outcomes: string[] } {
+  assert.equal(outcome.kind, 'failed', JSON.stringify(outcome));
+  const { reason, retryable, modelCalls } = outcome;
+  return { reason, retryable, outcomes: modelCalls.map((call) => call.outcome) };
+}
+const fact = (text: string) => ({ name: 'remember', input: { fact: text } });
+const requests = () => simulator.wire().claude.map((call) => JSON.stringify(call.request));
+
+test('L1 a tool runs, the model hears of it, and words said beside it are said too', async () => {
+  simulator.script([{ text: 'Um momento.', tools: [fact('prefere manhãs')] }, { text: 'Anotado!' }]);
+  const outcome = answered(await run());
+  assert.equal(outcome.text, 'Um momento.\n\nAnotado!');
+  assert.deepEqual(outcome.effects, [{ type: 'remember', fact: 'prefere manhãs' }]);
+  assert.deepEqual(
+    outcome.toolCalls.map(({ name, ok, output }) => [name, ok, output]),
+    [['remember', true, 'Anotado.']],
+  );
+  assert.deepEqual(
+    outcome.modelCalls.map((call) => call.outcome),
+    ['tool_use', 'end_turn'],
+  );
+  assert.ok(outcome.modelCalls.every((call) => call.output_tokens > 0 && call.cost_usd > 0));
+  assert.equal(outcome.transcript.length, 3);
+});
+
+test('L1 at most 3 tool rounds: the fourth call must end in words, and what it still wants is not run', async () => {
+  simulator.script([1, 2, 3, 4, 5].map((n) => ({ text: n === 4 ? 'Chega.' : '', tools: [fact(`fato ${n}`)] })));
+  const outcome = answered(await run());
+  assert.equal(simulator.wire().claude.length, 4);
+  assert.equal(outcome.text, 'Chega.');
+  assert.deepEqual(
+    outcome.effects.map((effect) => effect.type === 'remember' && effect.fact),
+    ['fato 1', 'fato 2', 'fato 3'],
+  );
+  assert.match(requests()[3] ?? '', /sem usar mais ferramentas/);
+  assert.doesNotMatch(requests()[2] ?? '', /sem usar mais ferramentas/);
+});
+
+test('L1 tools for ever and never a word is a failure, not silence', async () => {
+  simulator.script([{ tools: [fact('x')], repeat: true }]);
+  assert.deepEqual(failed(await run()), {
+    reason: 'model_empty_answer',
+    retryable: true,
+    outcomes: ['tool_use', 'tool_use', 'tool_use', 'tool_use'],
+  });
+});
+
+test('L1 an invalid input and an unknown tool are told to the model and have no effect', async () => {
+  simulator.script([
+    {
+      tools: [
+        { name: 'handoff_to_human', input: { summary: 3 } },
+        { name: 'transfer_money', input: { to: 'me' } },
+        { name: 'react', input: { emoji: 'abc' } },
+      ],
+    },
+    { text: 'Certo.' },
+  ]);
+  const outcome = answered(await run());
+  assert.deepEqual(outcome.effects, []);
+  assert.deepEqual(
+    outcome.toolCalls.map((call) => [call.name, call.ok]),
+    [
+      ['handoff_to_human', false],
+      ['transfer_money', false],
+      ['react', false],
+    ],
+  );
+  assert.match(outcome.toolCalls[0]?.output ?? '', /Entrada inválida/);
+  assert.match(outcome.toolCalls[1]?.output ?? '', /não existe/);
+  assert.match(requests()[1] ?? '', /"is_error":true/);
+});
+
+test('L1 a tool that this agent does not have is refused even though it exists', async () => {
+  simulator.script([{ tools: [{ name: 'opt_out', input: {} }] }, { text: 'Certo.' }]);
+  const outcome = answered(await run({ tools: TOOLS.filter((tool) => tool.name !== 'opt_out') }));
+  assert.deepEqual(outcome.effects, []);
+  assert.equal(outcome.toolCalls[0]?.ok, false);
+});
+
+test('L1 asked for twice in a turn, an effect happens once', async () => {
+  simulator.script([
+    { tools: [fact('a'), fact('a'), { name: 'opt_out', input: {} }] },
+    { tools: [{ name: 'opt_out', input: {} }, fact(' a ')] },
+    { text: 'Pronto.' },
+  ]);
+  assert.deepEqual(answered(await run()).effects, [{ type: 'remember', fact: 'a' }, { type: 'opt_out' }]);
+});
+
+test('L1 a reaction alone is an answer; the same words twice are said once', async () => {
+  simulator.script([{ tools: [{ name: 'react', input: { emoji: '👍' } }] }, { text: '' }]);
+  assert.deepEqual(answered(await run()).effects, [{ type: 'react', message_id: 5, emoji: '👍' }]);
+  simulator.script([{ text: 'Vou ver.', tools: [fact('b')] }, { text: 'Vou ver.' }]);
+  assert.equal(answered(await run()).text, 'Vou ver.');
+});
+
+test('L4 cache: three breakpoints, and the second turn reads what the first has written', async () => {
+  simulator.script([{ text: 'Olá!', repeat: true }]);
+  const first = answered(await run({ prompt: promptOf('oi') }));
+  const second = answered(await run({ prompt: promptOf('qual o preço?', [message('oi'), message('Olá!', 'out')]) }));
+  for (const request of requests()) assert.ok(request.split('"cache_control"').length - 1 <= 4);
+  assert.equal((requests()[1] ?? '').split('"cache_control"').length - 1, 3);
+  assert.equal(first.modelCalls[0]?.cache_read_tokens, 0);
+  const read = second.modelCalls[0]?.cache_read_tokens ?? 0;
+  assert.ok(read >= (first.modelCalls[0]?.cache_write_tokens ?? Infinity), `${read} of ${first.modelCalls[0]?.cache_write_tokens}`);
+});
+
+const FAULTS: [name: string, fault: Record<string, unknown>, reason: string][] = [
+  ['429', { kind: 'status', status: 429 }, 'model_rate_limited'],
+  ['500', { kind: 'status', status: 500 }, 'model_overloaded'],
+  ['529', { kind: 'status', status: 529 }, 'model_overloaded'],
+  ['a dropped connection', { kind: 'drop' }, 'model_unreachable'],
+  ['an answer that is no JSON', { kind: 'invalid-json' }, 'model_unreachable'],
+  ['an answer without words', { kind: 'no-text' }, 'model_empty_answer'],
+];
+for (const [name, fault, reason] of FAULTS) {
+  test(`I14 model failure: ${name} is one call, and may be tried again`, async () => {
+    simulator.fault({ target: 'claude', ...fault } as Parameters<Simulator['fault']>[0]);
+    const outcome = failed(await run());
+    assert.deepEqual([outcome.reason, outcome.retryable, outcome.outcomes.length], [reason, true, 1]);
+    assert.equal(simulator.wire().claude.length, 1); // the client repeats nothing by itself: the turn decides
+  });
+}
+
+test('I14 model failure: a failure in the second round keeps what the first has cost', async () => {
+  simulator.script([{ tools: [fact('x')] }, { status: 500 }]);
+  const outcome = await run();
+  assert.deepEqual(failed(outcome), { reason: 'model_overloaded', retryable: true, outcomes: ['tool_use', 'overloaded'] });
+  assert.ok((outcome.modelCalls[0]?.cost_usd ?? 0) > 0);
+});
+
+test('I14 a wrong key and a refused request are not worth another try', async () => {
+  assert.deepEqual(failed(await run({ limits: { maxTokens: 0, maxToolRounds: 3, callTimeoutMs: 5_000, turnTimeoutMs: 5_000 } })), {
+    reason: 'model_refused',
+    retryable: false,
+    outcomes: ['refused'],
+  });
+});
+
+test('an answer cut off by the limit of tokens ends with its last whole sentence', async () => {
+  simulator.fault({ target: 'claude', kind: 'truncated' });
+  simulator.script([{ text: 'Temos vaga na sexta. Também temos na segunda e na terça de manhã.' }]);
+  const outcome = answered(await run());
+  assert.equal(outcome.text, 'Temos vaga na sexta.');
+  assert.equal(outcome.modelCalls[0]?.outcome, 'max_tokens');
+});
+
+test('L1 a model that is gone: the fallback model answers, and is the one on record', async () => {
+  simulator.script([{ text: 'Olá!' }]);
+  const outcome = answered(await run({ model: 'claude-gone-1' }));
+  assert.equal(outcome.model, 'claude-sonnet-5-5');
+  assert.deepEqual(
+    outcome.modelCalls.map((call) => [call.model, call.outcome]),
+    [
+      ['claude-gone-1', 'model_gone'],
+      ['claude-sonnet-5-5', 'end_turn'],
+    ],
+  );
+  assert.deepEqual(failed(await run({ model: 'claude-gone-1', fallbackModel: 'claude-gone-2' })), {
+    reason: 'model_model_gone',
+    retryable: false,
+    outcomes: ['model_gone', 'model_gone'],
+  });
+});
+
+test('I14 an open breaker costs no call', async () => {
+  const outcome = failed(await run({ breaker: { ...breaker, run: async () => ({ open: true, retryInMs: 5_000 }) } }));
+  assert.deepEqual(outcome, { reason: 'model_breaker_open', retryable: true, outcomes: [] });
+  assert.equal(simulator.wire().claude.length, 0);
+});
+
+/** A server that answers as `handle` says; resolves with its address. */
+async function server(
+  t: { after(hook: () => unknown): void },
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<string> {
+  const made = createServer((request, response) => {
+    request.resume();
+    handle(request, response);
+  });
+  made.listen(0, '127.0.0.1');
+  await once(made, 'listening');
+  t.after(() => {
+    made.closeAllConnections();
+    made.close();
+  });
+  return `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
+}
+
+test('X3 an abort ends the request at the wire, before it is paid for', async (t) => {
+  const aborting = new AbortController();
+  const closed = Promise.withResolvers<boolean>();
+  const url = await server(t, (_request, response) => {
+    response.once('close', () => closed.resolve(response.writableFinished));
+    aborting.abort();
+  });
+  const outcome = await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }), signal: aborting.signal });
+  assert.equal(outcome.kind, 'aborted');
+  assert.equal(await closed.promise, false);
+  assert.deepEqual(
+    outcome.modelCalls.map((call) => [call.outcome, call.cost_usd]),
+    [['aborted', 0]],
+  );
+});
+
+test('X3 an abort between two rounds keeps what the first has cost and starts nothing more', async () => {
+  const aborting = new AbortController();
+  simulator.script([{ tools: [fact('x')] }, { text: 'tarde demais' }]);
+  const llm = createLlm({ apiKey: 'k', baseUrl: simulator.anthropicUrl });
+  const outcome = await run({
+    signal: aborting.signal,
+    llm: {
+      async call(request, options) {
+        const result = await llm.call(request, options);
+        aborting.abort();
+        return result;
+      },
+    },
+  });
+  assert.equal(outcome.kind, 'aborted');
+  assert.deepEqual(
+    outcome.modelCalls.map((call) => [call.outcome, call.cost_usd > 0]),
+    [
+      ['tool_use', true],
+      ['aborted', false],
+    ],
+  );
+  assert.equal(simulator.wire().claude.length, 1);
+});
+
+test('L1 a call that takes too long is a timeout', async (t) => {
+  const url = await server(t, () => {});
+  assert.deepEqual(failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 100 })), {
+    reason: 'model_timeout',
+    retryable: true,
+    outcomes: ['timeout'],
+  });
+});
+
+test('L1 an answer that stops half way is a timeout too', async (t) => {
+  const url = await server(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('{"id":"msg_1",');
+  });
+  assert.deepEqual(failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 100 })), {
+    reason: 'model_timeout',
+    retryable: true,
+    outcomes: ['timeout'],
+  });
+});
+
+test('L1 the turn has one limit for all its calls', async (t) => {
+  let calls = 0;
+  const url = await server(t, (_request, response) => {
+    if (++calls > 1) return;
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify({
+        id: 'msg_1',
+        type: 'message',
+        role: 'assistant',
+        model: 'claude-haiku-5-5',
+        content: [{ type: 'tool_use', id: 'toolu_1', name: 'opt_out', input: {} }],
+        stop_reason: 'tool_use',
+        stop_sequence: null,
+        usage: { input_tokens: 10, output_tokens: 5 },
+      }),
+    );
+  });
+  const outcome = failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 60_000, turnTimeoutMs: 300 }));
+  assert.deepEqual(outcome, { reason: 'model_timeout', retryable: true, outcomes: ['tool_use', 'timeout'] });
+});

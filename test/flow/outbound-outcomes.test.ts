@@ -1,0 +1,363 @@
+/** Every answer that Evolution can give to a send, and what becomes of the message: contract 4.2, on the wire of the simulator. */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { freePort } from '../../scripts/lib/ports.ts';
+import type { FaultInput } from '../../scripts/simulator/types.ts';
+import type { Context } from '../../src/context.ts';
+import { sendNext } from '../../src/outbound.ts';
+import { createEvolution } from '../../src/whatsapp/client.ts';
+import { clocked, drainLane, queueReplies, sendRow, states } from '../support/sends.ts';
+import type { Clock } from '../support/sends.ts';
+import { startSystem } from '../support/system.ts';
+import type { System } from '../support/system.ts';
+
+let system: System;
+let ctx: Context;
+const clock: Clock = { now: null };
+
+before(async () => {
+  // The breaker has tests of its own.
+  system = await startSystem({ after: () => {} }, { workers: 0, env: { EVOLUTION_BREAKER_FAILURES: '1000' } });
+  const { evolutionUrl: url, apiKey } = system.simulator;
+  ctx = {
+    ...clocked(await system.openContext('worker'), clock),
+    whatsapp: createEvolution({ url, apiKey, timeouts: { sendMs: 250, otherMs: 3_000 } }),
+  };
+});
+after(() => system.close());
+beforeEach(() => {
+  clock.now = null;
+  system.simulator.clearFaults();
+});
+
+let phones = 0;
+const newPhone = () => `55119${41_000_000 + ++phones}`;
+
+/** Messages with these words that really left. */
+const left = (text: string) => system.simulator.sends({ text, sent: true }).length;
+const calls = (text: string) => system.simulator.sends({ text }).length;
+
+type Case = {
+  title: string;
+  faults: FaultInput[];
+  /** After the call, before anybody looks. */
+  first: string;
+  attempts: number;
+  /** When all waits are over. */
+  finally: string;
+  /** Whether it is on the wire in the end, and how often Evolution was asked to send it. */
+  left: number;
+  calls: number;
+  handoff?: string;
+};
+
+const send = (kind: string, extra: object = {}): FaultInput => ({ target: 'send', kind, ...extra });
+const noEcho: FaultInput = { target: 'webhook', kind: 'drop', match: { event: 'send.message' } };
+const body = (status: number, message: unknown) => ({ status, body: { status, error: 'x', response: { message } } });
+const UNPROVEN = 'uncertain(unproven)';
+
+const CASES: Case[] = [
+  { title: 'no answer, it left, the echo came', faults: [send('hang')], first: 'sent', attempts: 1, finally: 'sent', left: 1, calls: 1 },
+  {
+    title: 'no answer, it left, the echo was lost: found by looking',
+    faults: [send('hang'), noEcho],
+    first: 'uncertain(timeout)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 1,
+  },
+  {
+    title: 'no answer, it left without a trace',
+    faults: [send('hang', { visible: false })],
+    first: 'uncertain(timeout)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 1,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: 'no answer, it did not leave',
+    faults: [send('hang', { sent: false })],
+    first: 'uncertain(timeout)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 0,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: 'connection reset, it left, the echo was lost',
+    faults: [send('drop'), noEcho],
+    first: 'uncertain(reset)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 1,
+  },
+  {
+    title: 'connection reset, it did not leave',
+    faults: [send('drop', { sent: false })],
+    first: 'uncertain(reset)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 0,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: '400 Timed Out, it left, the echo was lost',
+    faults: [send('timed-out'), noEcho],
+    first: 'uncertain(timeout)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 1,
+  },
+  {
+    title: '400 Timed Out, it did not leave',
+    faults: [send('timed-out', { sent: false })],
+    first: 'uncertain(timeout)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 0,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: '400 Connection Closed while open, it did not leave',
+    faults: [send('refuse-before')],
+    first: 'uncertain(connection_closed)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 0,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: '400 Connection Closed while open, after it left',
+    faults: [send('refuse-after'), noEcho],
+    first: 'uncertain(connection_closed)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 1,
+  },
+  {
+    title: '400 Connection Closed and the state is not open: surely not sent',
+    faults: [send('refuse-before'), { target: 'state', kind: 'says', state: 'close' }],
+    first: 'queued(disconnected)',
+    attempts: 0,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '500 Connection Closed',
+    faults: [send('status', body(500, 'Connection Closed'))],
+    first: 'queued(disconnected)',
+    attempts: 0,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '500 of the number check',
+    faults: [send('status', body(500, "Cannot read properties of undefined (reading 'onWhatsApp')"))],
+    first: 'queued(disconnected)',
+    attempts: 0,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '502 of a proxy',
+    faults: [send('status', { status: 502, body: 'Bad Gateway' })],
+    first: 'uncertain(proxy)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 0,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: '503',
+    faults: [send('status', { status: 503, body: 'no upstream' })],
+    first: 'queued(unavailable)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  { title: '401', faults: [send('unauthorized')], first: 'queued(unauthorized)', attempts: 1, finally: 'sent', left: 1, calls: 2 },
+  {
+    title: '404 of the instance',
+    faults: [send('status', body(404, ['The "julia-dev" instance does not exist']))],
+    first: 'queued(unknown_instance)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '404 of the route',
+    faults: [send('status', body(404, ['Cannot POST /message/sendText']))],
+    first: 'failed(bad_request)',
+    attempts: 1,
+    finally: 'failed(bad_request)',
+    left: 0,
+    calls: 1,
+    handoff: 'send_failed',
+  },
+  {
+    title: '429 uses no attempt',
+    faults: [send('rate-limited')],
+    first: 'queued(rate_limited)',
+    attempts: 0,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '400 of the schema',
+    faults: [send('status', body(400, [['instance requires property "text"']]))],
+    first: 'failed(bad_request)',
+    attempts: 1,
+    finally: 'failed(bad_request)',
+    left: 0,
+    calls: 1,
+    handoff: 'send_failed',
+  },
+  {
+    title: '403',
+    faults: [send('status', body(403, ['Forbidden']))],
+    first: 'failed(restricted)',
+    attempts: 1,
+    finally: 'failed(restricted)',
+    left: 0,
+    calls: 1,
+    handoff: 'send_failed',
+  },
+  {
+    title: '201 with an error object of Meta: refused',
+    faults: [send('status', { status: 201, body: { message: '(#131026) undeliverable', type: 'OAuthException', code: 131026 } })],
+    first: 'failed(not_on_whatsapp)',
+    attempts: 1,
+    finally: 'failed(not_on_whatsapp)',
+    left: 0,
+    calls: 1,
+    handoff: 'send_failed',
+  },
+  {
+    title: '201 with an error object of Meta: its own failure',
+    faults: [send('status', { status: 201, body: { message: 'Something went wrong', code: 131000 } })],
+    first: 'uncertain(provider_error)',
+    attempts: 1,
+    finally: UNPROVEN,
+    left: 0,
+    calls: 1,
+    handoff: 'send_unproven',
+  },
+  {
+    title: 'the echo is there before the answer',
+    faults: [send('echo-first')],
+    first: 'sent',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 1,
+  },
+  { title: 'the answer comes, the echo never', faults: [send('no-echo')], first: 'sent', attempts: 1, finally: 'sent', left: 1, calls: 1 },
+];
+
+for (const [index, each] of CASES.entries()) {
+  test(`O2 outcome: ${each.title}`, async () => {
+    const text = `caso ${index}.`;
+    const { conversation, ids } = await queueReplies(system, newPhone(), [text]);
+    for (const fault of each.faults) system.simulator.fault(fault);
+    await sendNext(ctx, conversation);
+    assert.deepEqual((await states(system, ids)).map(acked), [each.first]);
+    assert.equal((await sendRow(system, ids[0] ?? 0)).attempts, each.attempts);
+    await drainLane(ctx, clock, system, conversation);
+    assert.deepEqual((await states(system, ids)).map(acked), [each.finally]);
+    assert.deepEqual({ left: left(text), calls: calls(text) }, { left: each.left, calls: each.calls });
+    const handoffs = await system.query(`select reason, controls from handoffs where conversation_id = $1`, [conversation]);
+    assert.deepEqual(handoffs, each.handoff === undefined ? [] : [{ reason: each.handoff, controls: false }]);
+    // Much later, with the simulator well: nothing of it goes out again.
+    clock.now = new Date((clock.now?.getTime() ?? Date.now()) + 86_400_000);
+    await drainLane(ctx, clock, system, conversation);
+    assert.equal(left(text), each.left);
+  });
+}
+
+/** An ack may have come meanwhile. */
+const acked = (state: string) => (state === 'delivered' ? 'sent' : state);
+
+test('O2 outcome: a number that is not on WhatsApp', async () => {
+  const { conversation, ids } = await queueReplies(system, '5511941230404', ['ninguém', 'nem isto']);
+  await drainLane(ctx, clock, system, conversation);
+  assert.deepEqual(await states(system, ids), ['failed(not_on_whatsapp)', 'cancelled(earlier_part_failed)']);
+  assert.equal(calls('nem isto'), 0);
+});
+
+test('O2 outcome: nothing listens at the address', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['sem endereço']);
+  const nowhere = { ...ctx, whatsapp: createEvolution({ url: `http://127.0.0.1:${await freePort()}`, apiKey: 'k' }) };
+  await sendNext(nowhere, conversation);
+  assert.deepEqual(await states(system, ids), ['queued(unavailable)']);
+  await drainLane(ctx, clock, system, conversation);
+  assert.equal(left('sem endereço'), 1);
+});
+
+test('O3 retry: what counts ends after five attempts, and a person is told', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['chave errada']);
+  system.simulator.fault(send('unauthorized', { times: null }));
+  await drainLane(ctx, clock, system, conversation);
+  assert.deepEqual(await states(system, ids), ['failed(max_attempts_unauthorized)']);
+  assert.equal(calls('chave errada'), 5);
+  assert.deepEqual(await system.query(`select reason from handoffs where conversation_id = $1`, [conversation]), [
+    { reason: 'send_failed' },
+  ]);
+});
+
+test('O2 look-up: an Evolution that does not answer has not been asked; once it answers, the message is found', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['apagão']);
+  for (const fault of [send('hang'), noEcho, { target: 'find', kind: 'status', status: 500, times: 12 } as const])
+    system.simulator.fault(fault);
+  await drainLane(ctx, clock, system, conversation);
+  assert.deepEqual((await states(system, ids)).map(acked), ['sent']);
+  assert.equal(left('apagão'), 1);
+});
+
+test('O2 look-up: WhatsApp keeps a number outside São Paulo without its ninth digit', async () => {
+  system.simulator.addContact({ name: 'Bia', phone: '5531988776655' });
+  const { conversation, ids } = await queueReplies(system, '5531988776655', ['trem bão']);
+  for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
+  await drainLane(ctx, clock, system, conversation);
+  assert.equal(system.simulator.sends({ text: 'trem bão' })[0]?.jid, '553188776655@s.whatsapp.net');
+  assert.deepEqual((await states(system, ids)).map(acked), ['sent']);
+});
+
+test('O2 look-up: words that somebody typed on the phone are not taken for ours', async () => {
+  const phone = newPhone();
+  const contact = system.simulator.addContact({ name: 'Ana', phone });
+  const { conversation, ids } = await queueReplies(system, phone, ['Ok']);
+  system.simulator.owner({ contactId: contact.id, text: 'Ok' });
+  await system.until(
+    async () => (await system.query(`select 1 from messages where conversation_id = $1 and author = 'human'`, [conversation])).length === 1,
+  );
+  await system.query(`update conversations set takeover_until = null, takeover_since = null where id = $1`, [conversation]);
+  system.simulator.fault(send('hang', { sent: false }));
+  await drainLane(ctx, clock, system, conversation);
+  assert.deepEqual(await states(system, ids), [UNPROVEN]);
+});
+
+test('O2 look-up: two workers that look at once count one look', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['dois olhos']);
+  system.simulator.fault(send('hang', { sent: false }));
+  await sendNext(ctx, conversation);
+  clock.now = new Date(Date.now() + 4_000);
+  await Promise.all([sendNext(ctx, conversation), sendNext(ctx, conversation)]);
+  assert.equal((await sendRow(system, ids[0] ?? 0)).looks, 1);
+});

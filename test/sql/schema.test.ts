@@ -1,0 +1,141 @@
+/** The schema as a whole: what every table and function must have, and that supabase/schema.sql says what the migrations do. */
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import pg from 'pg';
+import { dumpSchema, SCHEMA_FILE } from '../../scripts/dump-schema.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { emptyDatabase } from '../support/database.ts';
+
+const OURS = `p.pronamespace = 'public'::regnamespace and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')`;
+
+test('D1 schema.sql is what the migrations lead to', async (t) => {
+  const { url } = await emptyDatabase(t);
+  await migrate(url, { queue: false });
+  const dumped = await dumpSchema(url);
+  assert.equal(dumped, await dumpSchema(url), 'the same twice');
+  // Not assert.equal: a diff of a thousand lines helps nobody.
+  const stored = (await readFile(SCHEMA_FILE, 'utf8')).split('\n');
+  const differs = dumped.split('\n').findIndex((line, index) => line !== stored[index]);
+  assert.ok(
+    differs === -1 && stored.length === dumped.split('\n').length,
+    `supabase/schema.sql is not what supabase/migrations lead to, from line ${differs + 1} on; run \`npm run schema\` and read the diff`,
+  );
+});
+
+test('D1 schema.sql is complete: a database made of it has the same schema', async (t) => {
+  const made = await emptyDatabase(t);
+  const dumped = await readFile(SCHEMA_FILE, 'utf8');
+  const client = await connect(t, made.url);
+  await client.query(dumped);
+  assert.equal(await dumpSchema(made.url), dumped);
+});
+
+test('D1 T1 each table has tenant_id and row level security, and nobody but the service role has rights, as Supabase grants by default', async (t) => {
+  const { client } = await supabaseLike(t);
+  const { rows: tables } = await client.query<{ name: string; rls: boolean; tenant: boolean }>(
+    `select c.oid::regclass::text as name, c.relrowsecurity as rls,
+       exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and (a.attnotnull or c.relname = 'tenants')) as tenant
+     from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by 1`,
+  );
+  assert.ok(tables.length > 15);
+  assert.deepEqual(
+    tables.filter((table) => !table.rls).map(({ name }) => name),
+    [],
+  );
+  // A tenant is its own row; the ledger of migrations is of the installation.
+  assert.deepEqual(
+    tables.filter((table) => !table.tenant).map(({ name }) => name),
+    ['schema_migrations', 'tenants'],
+  );
+  const { rows: granted } = await client.query(
+    `select c.relname, coalesce(r.rolname, 'public') as grantee, string_agg(a.privilege_type, ',') as rights
+     from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee
+     where c.relnamespace = 'public'::regnamespace and (a.grantee = 0 or r.rolname in ('anon', 'authenticated')) group by 1, 2`,
+  );
+  assert.deepEqual(granted, []);
+});
+
+test('D1 T1 anon and authenticated can read nothing, write nothing and call nothing', async (t) => {
+  const { client } = await supabaseLike(t);
+  const { rows: tables } = await client.query<{ name: string }>(
+    `select quote_ident(tablename) as name from pg_tables where schemaname = 'public'`,
+  );
+  const { rows: functions } = await client.query<{ signature: string; call: string }>(
+    `select p.oid::regprocedure::text as signature,
+       format('select public.%I(%s)', p.proname, (select string_agg('null::' || format_type(u.type, null), ', ' order by u.n) from unnest(p.proargtypes) with ordinality as u (type, n))) as call
+     from pg_proc p where ${OURS} and p.prorettype <> 'trigger'::regtype`,
+  );
+  assert.ok(functions.length > 40);
+  for (const role of ['anon', 'authenticated']) {
+    for (const { name } of tables) {
+      assert.equal(await refusal(client, role, `select * from public.${name}`), '42501', `${role} reads ${name}`);
+      assert.equal(await refusal(client, role, `delete from public.${name}`), '42501', `${role} deletes ${name}`);
+    }
+    for (const { signature, call } of functions) assert.equal(await refusal(client, role, call), '42501', `${role} calls ${signature}`);
+  }
+  const { rows: open } = await client.query(
+    `select p.oid::regprocedure::text as name from pg_proc p where ${OURS} and (p.proacl is null or exists (select from aclexplode(p.proacl) a where a.grantee = 0))`,
+  );
+  assert.deepEqual(open, [], 'functions that everybody may call');
+  const { rows: closed } = await client.query(
+    `select p.oid::regprocedure::text as name from pg_proc p where ${OURS} and not has_function_privilege('service_role', p.oid, 'execute')`,
+  );
+  assert.deepEqual(closed, [], 'functions that the runtime may not call');
+});
+
+test('D1 the contract of each function stands above it', async () => {
+  const folder = new URL('../../supabase/migrations/', import.meta.url);
+  const bare: string[] = [];
+  let seen = 0;
+  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.sql'))) {
+    const lines = (await readFile(new URL(file, folder), 'utf8')).split('\n');
+    for (const [index, line] of lines.entries()) {
+      const name = /^create (?:or replace )?function (?:public\.)?(\w+)/.exec(line)?.[1];
+      if (name === undefined) continue;
+      seen++;
+      // A new version of a function may refer to the contract of the first one.
+      if (!lines[index - 1]?.startsWith('-- ') && !line.startsWith('create or replace')) bare.push(`${file}: ${name}`);
+    }
+  }
+  assert.ok(seen > 40);
+  assert.deepEqual(bare, []);
+});
+
+/** A migrated database in which `public` had the default rights of a Supabase project. */
+async function supabaseLike(t: TestContext): Promise<{ client: pg.Client }> {
+  const { url } = await emptyDatabase(t);
+  const client = await connect(t, url);
+  // The roles belong to the server and are there as soon as any database was migrated.
+  const another = await emptyDatabase(t);
+  await migrate(another.url, { queue: false });
+  await client.query(`
+    grant usage on schema public to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on sequences to anon, authenticated, service_role`);
+  await migrate(url, { queue: false });
+  return { client };
+}
+
+async function connect(t: TestContext, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {}); // the database is dropped under it
+  await client.connect();
+  t.after(() => client.end());
+  return client;
+}
+
+/** The SQL state with which a statement of this role is refused; null when it is not. Nothing stays of it. */
+async function refusal(client: pg.Client, role: string, sql: string): Promise<string | null> {
+  await client.query(`begin; set local role ${role}`);
+  try {
+    await client.query(sql);
+    return null;
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  } finally {
+    await client.query('rollback');
+  }
+}
