@@ -23,6 +23,8 @@ import { parseFoundMessages } from './whatsapp/payload.ts';
 /** `next`: there may be more; `wait`: look again then; `idle`: nothing, or a pause whose end will wake the lane. */
 export type SendStep = { kind: 'next' } | { kind: 'wait'; delayMs: number } | { kind: 'idle' };
 
+/** The database's clock and this machine's may differ: a wait that looks over already must not become a loop. */
+const LEAST_WAIT_MS = 250;
 /** How often a running send renews its lease, which is three times as long. */
 const RENEW_MS = 10_000;
 /** What a clock of Evolution's host may be off. */
@@ -39,7 +41,9 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
     case 'wait':
       if (claim.reason !== 'sending' && claim.reason !== 'uncertain' && claim.reason !== 'typing')
         ctx.events.sendHeld(claim.message_id, claim.reason, claim.until);
-      return claim.until === null ? { kind: 'idle' } : { kind: 'wait', delayMs: Math.max(0, claim.until.getTime() - Date.now()) };
+      return claim.until === null
+        ? { kind: 'idle' }
+        : { kind: 'wait', delayMs: Math.max(LEAST_WAIT_MS, claim.until.getTime() - Date.now()) };
     case 'ended':
       ctx.events.sendEnded(claim.message_id, claim.status, claim.reason, claim.kind);
       return { kind: 'next' };
@@ -94,12 +98,14 @@ async function call(whatsapp: Evolution, claim: ClaimedSend): Promise<SendOutcom
   return state.kind === 'ok' ? settleByConnectionState(outcome, state.state) : outcome;
 }
 
-/** What says something about the number or Evolution, not about one recipient. */
+/** What says something about the number or Evolution, not about one recipient. A number that is away is held by its state, and must go on at once when it is back. */
 function countedFailure(outcome: SendOutcome): string | null {
   if (outcome.kind === 'sent') return null;
-  if (outcome.kind === 'not_sent' && (outcome.class === 'bad_request' || outcome.class === 'not_on_whatsapp')) return null;
+  if (outcome.kind === 'not_sent' && NOT_COUNTED.has(outcome.class)) return null;
   return outcome.class;
 }
+
+const NOT_COUNTED = new Set<string>(['bad_request', 'not_on_whatsapp', 'disconnected']);
 
 function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): SendRecord {
   switch (outcome.kind) {
@@ -121,11 +127,11 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
 }
 
 async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): Promise<SendStep> {
-  await recordSend(ctx.db, claim, record);
+  const { more } = await recordSend(ctx.db, claim, record);
   switch (record.kind) {
     case 'sent':
       ctx.events.messageSent(claim, new Date(), claim.part <= 1);
-      return { kind: 'next' };
+      return more === false ? { kind: 'idle' } : { kind: 'next' };
     case 'failed':
       ctx.events.sendFailed(claim, 'failed', { class: record.class, detail: record.detail, kind: claim.kind });
       return { kind: 'next' };

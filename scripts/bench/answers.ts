@@ -50,7 +50,7 @@ export async function probe(desk: Desk, connection: Connection, phone: string): 
 async function ask(desk: Desk, connection: Connection, phone: string): Promise<number | null> {
   const answer = desk.answerTo(phone);
   const status = await connection.post(webhookBody(phone));
-  if (status !== 200) { console.error('DEBUG status', status); return null; }
+  if (status !== 200) return null;
   return answer;
 }
 

@@ -45,7 +45,7 @@ export async function measureHistory(stand: Stand): Promise<Row[]> {
     for (const [at, system] of systems.entries()) {
       const line = lines[at];
       const took = line === undefined ? null : await probe(desk, line, phone);
-      if (took === null) { system.failed += 1; if (system.failed<3) stand.say('DEBUG fail '+at+' '+phone); }
+      if (took === null) system.failed += 1;
       else if (index >= 0) system.times.push(took);
     }
     if (index > 0 && index % 50 === 0) stand.say(`history ${index}/${size.probes}`);

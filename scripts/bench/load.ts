@@ -17,7 +17,6 @@ export type Connection = {
 };
 
 export async function openConnection(port: number, path: string, headers: Readonly<Record<string, string>>): Promise<Connection> {
-  const socket = await connected(port);
   const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/json\r\n${Object.entries(headers)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')}`;
@@ -28,21 +27,28 @@ export async function openConnection(port: number, path: string, headers: Readon
     settle = null;
     received = '';
   };
-  socket.setNoDelay(true);
-  socket.setTimeout(PATIENCE_MS, () => socket.destroy());
-  socket.on('data', (chunk) => {
-    received += chunk.toString('latin1');
-    if (isComplete(received)) answer(Number(received.slice(9, 12)));
-  });
-  socket.on('error', () => {}); // `close` follows
-  socket.on('close', () => answer(0));
+  async function open(): Promise<Socket> {
+    const made = await connected(port);
+    made.setNoDelay(true);
+    made.on('data', (chunk) => {
+      received += chunk.toString('latin1');
+      if (isComplete(received)) answer(Number(received.slice(9, 12)));
+    });
+    made.on('error', () => {}); // `close` follows
+    made.on('close', () => made === socket && answer(0));
+    return made;
+  }
+  let socket = await open();
   return {
-    post(body) {
-      return new Promise((resolve) => {
-        if (socket.destroyed) return resolve(0);
-        settle = resolve;
-        socket.write(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-      });
+    async post(body) {
+      // servers end a connection that has been idle for some seconds, as HTTP lets them
+      if (socket.destroyed || socket.readableEnded) socket = await open();
+      const sent = new Promise<number>((resolve) => (settle = resolve));
+      const late = setTimeout(() => socket.destroy(), PATIENCE_MS);
+      socket.write(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+      const status = await sent;
+      clearTimeout(late);
+      return status;
     },
     close: () => socket.destroy(),
   };

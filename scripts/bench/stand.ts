@@ -117,7 +117,8 @@ async function buildTemplate(postgres: Postgres, name: string, fill: (url: strin
   if (rows.some(({ datname }) => datname === name)) return;
   // of other migrations: it only takes room
   const kind = name.slice(0, name.lastIndexOf('_'));
-  for (const { datname } of rows) if (!datname.startsWith(kind)) await admin(postgres, (client) => client.query(`drop database ${datname} with (force)`));
+  for (const { datname } of rows)
+    if (!datname.startsWith(kind)) await admin(postgres, (client) => client.query(`drop database ${datname} with (force)`));
   await admin(postgres, (client) => client.query(`create database ${name}_half template ${TEMPLATE}`));
   await fill(postgres.urlOf(`${name}_half`));
   await admin(postgres, (client) => client.query(`alter database ${name}_half rename to ${name}`));

@@ -53,14 +53,13 @@ export async function runBatch(batch: Batch, options: BatchOptions): Promise<voi
   try {
     const people = new Map(cells.map((cell) => [cell, openConversations(stack.simulator, cell, options.n)]));
     stack.simulator.script(scriptOf(cells, people));
-    const results = await Promise.all(
-      cells.map(async (cell, index) => {
-        await delay(index * STAGGER_MS, undefined, { signal: options.signal });
-        const result = await runCell(stack, cell, people.get(cell) ?? [], options);
-        options.onResult(result);
-        return result;
-      }),
-    );
+    const run = async (cell: Cell, index: number): Promise<CellResult> => {
+      await delay(index * STAGGER_MS, undefined, { signal: options.signal });
+      const result = await runCell(stack, cell, people.get(cell) ?? [], options);
+      if (!options.signal.aborted) options.onResult(result);
+      return result;
+    };
+    const results = await Promise.race([Promise.all(cells.map(run)), aborted(options.signal)]);
     if (results.some((result) => result.wrong.length > 0 || result.notes.length > 0))
       await keepEvidence(
         stack,
@@ -70,6 +69,14 @@ export async function runBatch(batch: Batch, options: BatchOptions): Promise<voi
   } finally {
     await stack.close();
   }
+}
+
+/** Never resolves; rejects once the run is stopped, so that nothing is waited for any more. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const stopped = (): Error => new Error('stopped');
+  return new Promise((_, reject) =>
+    signal.aborted ? reject(stopped()) : signal.addEventListener('abort', () => reject(stopped()), { once: true }),
+  );
 }
 
 async function runCell(stack: Stack, cell: Cell, conversations: Conversation[], options: BatchOptions): Promise<CellResult> {

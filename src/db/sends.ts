@@ -97,7 +97,7 @@ export type SendRecord =
   | { kind: 'failed'; class: string; detail: string }
   | { kind: 'uncertain'; class: string; detail: string; look_ms: number };
 
-const recorded = z.object({ outcome: z.enum(['recorded', 'stale']), status: z.string().nullable() });
+const recorded = z.object({ outcome: z.enum(['recorded', 'stale']), status: z.string().nullable(), more: z.boolean().nullish() });
 
 /** SQL record_send: what became of a claimed send; only the claim that sent may say so. */
 export async function recordSend(

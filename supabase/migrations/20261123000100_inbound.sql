@@ -127,9 +127,12 @@ end $$;
 create function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean) returns conversations language plpgsql as $$
 declare v conversations;
 begin
-  insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
-    on conflict (instance_id, contact_id) do nothing;
   select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  if not found then
+    insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+      on conflict (instance_id, contact_id) do nothing;
+    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  end if;
   if p_inbound and v.jid <> p_jid then
     update conversations set jid = p_jid where id = v.id returning * into v;
   end if;
@@ -325,7 +328,10 @@ begin
   if v_id is null then
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
-  update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
+  update conversations set last_seq = last_seq + 1,
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction then 0 else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
+    where id = v_conversation.id;
 
   if v_is_reaction then
     return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
@@ -342,7 +348,6 @@ begin
     return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
-  update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
   if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
   perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';

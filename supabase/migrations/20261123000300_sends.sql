@@ -62,6 +62,10 @@ declare
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
+  -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile brings its own wake-up
+  if not exists (select from messages where conversation_id = p_conversation and direction = 'out' and status in ('queued', 'sending', 'uncertain')) then
+    return jsonb_build_object('action', 'idle');
+  end if;
   select * into v from conversations where id = p_conversation for no key update;
   if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
@@ -127,7 +131,10 @@ begin
     return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
   end if;
   -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-  if v_text = 'takeover' and not v_reply and m.kind <> 'manual' then return hold_send(m.id, 'takeover', v.takeover_until); end if;
+  -- a campaign does not interrupt a person either; nobody knows when a handed-over conversation is returned
+  if v_text <> 'agent' and not v_reply and m.kind <> 'manual' then
+    return hold_send(m.id, v_text, case v_text when 'takeover' then v.takeover_until else v_now + interval '10 minutes' end);
+  end if;
   if v_reply and m.turn_id is null then
     perform end_send(m.id, 'blocked', 'reply_proof');
     return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
@@ -189,7 +196,8 @@ end $$;
 --   A send that surely did not leave gives its slot back.
 -- Arguments: p_outcome {kind: 'sent', provider_id} | {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)}
 --   | {kind: 'failed', class, detail} | {kind: 'uncertain', class, detail, look_ms}.
--- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded' | 'stale', status}.
+-- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded', status, more} | {outcome: 'stale', status}; more: the
+--   lane holds further messages.
 create function record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
 begin
@@ -220,7 +228,8 @@ begin
     end if;
   end if;
   select * into m from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', m.status);
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id
+    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
 end $$;
 
 -- settle_send: what a look-up at the provider said of an uncertain send.

@@ -10,13 +10,13 @@ import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
 type Hooks = Parameters<typeof startProgram>[0];
-type Ran = { code: number | NodeJS.Signals; out: string; err: string; json<T>(): T };
+type Ran = { code: number | NodeJS.Signals; out: string; err: string; json(): unknown };
 
 async function run(t: Hooks, env: Record<string, string>, ...args: string[]): Promise<Ran> {
   const program = startProgram(t, 'src/cli.ts', { args, env });
   const code = await program.ended;
   const out = program.stdout.join('\n');
-  return { code, out, err: program.stderr.join('\n'), json: <T>() => JSON.parse(out) as T };
+  return { code, out, err: program.stderr.join('\n'), json: () => JSON.parse(out) as unknown };
 }
 
 describe('A11 the commands on a system at work', () => {
@@ -58,7 +58,7 @@ describe('A11 the commands on a system at work', () => {
     assert.match(why.out, /message \d+ of the agent: "Custa dez reais."\n\s+sent .*, delivered /);
     assert.match(why.out, /\n\nConclusion: answered in [\d.]+ s$/);
     assert.match(status.out, new RegExp(`^Nothing is paused\\.\\n[\\s\\S]*Numbers: ${INSTANCE} \\w+ since[\\s\\S]*Unanswered: 0`));
-    assert.equal(rate.json<{ instances: Record<string, { hour: { used: number } }> }>().instances[INSTANCE]?.hour.used, 0);
+    assert.equal((rate.json() as { instances: Record<string, { hour: { used: number } }> }).instances[INSTANCE]?.hour.used, 0);
   });
 
   test('A11 A1 pause stops the answer, why says so, resume answers what waited', async () => {
@@ -121,7 +121,7 @@ describe('A11 the commands on a system at work', () => {
     assert.equal((await admin('dlq', 'discard', String(second?.id), '--reason', 'não precisa')).code, 0);
     const all = await admin('dlq', 'retry', '--all', '--json');
     assert.deepEqual(
-      all.json<{ retried: { id: number }[] }>().retried.map((each) => each.id),
+      (all.json() as { retried: { id: number }[] }).retried.map((each) => each.id),
       [third?.id],
     );
     await system.until(async () => (await system.dump()).includes('out system delivered: três'), 'the last one');

@@ -119,7 +119,7 @@ test('O4 O15 the dead letter over HTTP: listed with words, retried once, discard
   const system = await startSystem(t);
   const fault = system.simulator.fault({ target: 'send', kind: 'status', times: null, status: 422 });
   const ask = (text: string) => call(system, 'POST', '/api/messages', 'admin', { to: '5511912345678', text });
-  const [first, second] = [await ask('um'), await ask('dois')].map((answer) => Number(answer.body.id));
+  const [first, second] = [await ask('um'), await ask('dois')].map((answer) => answer.body.id);
   await system.until(async () => (await system.dump()).filter((line) => line.includes('failed')).length === 2, 'both to fail');
   system.simulator.clearFaults(fault.id);
 

@@ -20,6 +20,7 @@ import { INSTANCE } from '../support/system.ts';
 
 const PHONE = '5511912345678';
 const ACTOR = 'cli:ana';
+const OPTIONS = { ...TAKEOVER, withdrawParts: true };
 
 /** A message of this kind whose send failed for good. */
 async function failed(base: SendsDatabase): Promise<{ id: number; conversation: number }> {
@@ -206,7 +207,7 @@ test('A7 a return ends control, takeover and open handoffs together; a second on
 test('I19 O15 a reopened message is unanswered once more, and a turn under way must look again', async (t) => {
   const base = await sendsDatabase(t);
   const webhook = { requestId: 'r', instance: INSTANCE, event: 'test', raw: {}, events: [said({ id: 'A1', at: new Date() })] };
-  const [stored] = await recordInbound(base.db, [webhook], TAKEOVER);
+  const [stored] = await recordInbound(base.db, [webhook], OPTIONS);
   const key = { instance: INSTANCE, providerId: 'A1' };
   assert.equal((await reopenInbound(base.db, 'default', key, ACTOR, 'r')).outcome, 'waiting', 'unanswered as it is');
   await base.query(`update messages set status = 'skipped', reason = 'too_old'`);
@@ -229,7 +230,7 @@ test('I19 T1 a stored webhook belongs to the tenant of its number', async (t) =>
   const [stored] = await recordInbound(
     base.db,
     [{ requestId: 'r', instance: 'numero-dela', event: 'test', raw: { a: 1 }, events }],
-    TAKEOVER,
+    OPTIONS,
   );
   assert.deepEqual((await findStoredWebhook(base.db, 'outra', stored?.webhook_id ?? 0))?.body, { a: 1 });
   assert.equal(await findStoredWebhook(base.db, 'default', stored?.webhook_id ?? 0), null);
@@ -240,7 +241,7 @@ test('X11 the timeline around a message starts with it, shows its webhooks, and 
   const record = (id: string, at: Date) =>
     base.db.call('record_inbound', {
       p_webhooks: [{ requestId: id, instance: INSTANCE, event: 'messages.upsert', raw: {}, events: [said({ id, at })] }],
-      p_options: TAKEOVER,
+      p_options: OPTIONS,
       p_now: at.toISOString(),
     });
   for (let minute = 0; minute < 10; minute++) await record(`M${minute}`, minutesAfter(minute));
