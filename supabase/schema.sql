@@ -590,6 +590,10 @@ declare
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
+  -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile brings its own wake-up
+  if not exists (select from messages where conversation_id = p_conversation and direction = 'out' and status in ('queued', 'sending', 'uncertain')) then
+    return jsonb_build_object('action', 'idle');
+  end if;
   select * into v from conversations where id = p_conversation for no key update;
   if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
@@ -655,7 +659,10 @@ begin
     return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
   end if;
   -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-  if v_text = 'takeover' and not v_reply and m.kind <> 'manual' then return hold_send(m.id, 'takeover', v.takeover_until); end if;
+  -- a campaign does not interrupt a person either; nobody knows when a handed-over conversation is returned
+  if v_text <> 'agent' and not v_reply and m.kind <> 'manual' then
+    return hold_send(m.id, v_text, case v_text when 'takeover' then v.takeover_until else v_now + interval '10 minutes' end);
+  end if;
   if v_reply and m.turn_id is null then
     perform end_send(m.id, 'blocked', 'reply_proof');
     return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
@@ -1071,9 +1078,12 @@ CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instance
 AS $function$
 declare v conversations;
 begin
-  insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
-    on conflict (instance_id, contact_id) do nothing;
   select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  if not found then
+    insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+      on conflict (instance_id, contact_id) do nothing;
+    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  end if;
   if p_inbound and v.jid <> p_jid then
     update conversations set jid = p_jid where id = v.id returning * into v;
   end if;
@@ -1595,7 +1605,10 @@ begin
   if v_id is null then
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
-  update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
+  update conversations set last_seq = last_seq + 1,
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction then 0 else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
+    where id = v_conversation.id;
 
   if v_is_reaction then
     return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
@@ -1612,7 +1625,6 @@ begin
     return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
-  update conversations set inbound_seq = inbound_seq + 1, last_inbound_at = greatest(last_inbound_at, v_sent_at) where id = v_conversation.id;
   if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
   perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
@@ -1655,7 +1667,8 @@ begin
     end if;
   end if;
   select * into m from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', m.status);
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id
+    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
 end $function$;
 revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to service_role;

@@ -4,7 +4,15 @@ import { chromium } from 'playwright-core';
 import { ensureChromium } from '../../scripts/lib/chromium.ts';
 import { startSystem } from '../support/system.ts';
 
-const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 
 test('L1 in the chat page a person writes a burst as a contact and reads one answer, on a desktop and on a phone', async (t) => {
   const executablePath = await ensureChromium();

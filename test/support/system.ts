@@ -93,7 +93,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
 
   const open = async (mode: 'api' | 'worker' | 'scheduler'): Promise<Context> => {
     const config = configOf({ ...env, RUN_MODE: mode });
-    const ctx = await openContext(config, log, { ...(options.overrides ? { overrides: options.overrides } : {}) });
+    const ctx = await openContext(config, log, options.overrides ? { overrides: options.overrides } : {});
     stack.use(ctx);
     return ctx;
   };
