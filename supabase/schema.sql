@@ -2000,7 +2000,7 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent' and type = 'text' returning turn_id)
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent' returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;

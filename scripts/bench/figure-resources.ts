@@ -39,12 +39,13 @@ export async function measureMemory(stand: Stand): Promise<Row[]> {
   const databaseUrl = await stand.database();
   const onRedis = queues.includes('redis');
   const floor = await stand.floorAccept(await stand.database());
-  const programs = new Map<Mode, Program>();
-  for (const mode of MODES) programs.set(mode, await stand.product(mode, databaseUrl, onRedis));
-  const api = programs.get('api');
+  const api = await stand.product('api', databaseUrl, onRedis);
+  const worker = await stand.product('worker', databaseUrl, onRedis);
+  const scheduler = await stand.product('scheduler', databaseUrl, onRedis);
+  const programs = Object.entries({ api, worker, scheduler });
   let answered = 0;
   let failed = 0;
-  while (api !== undefined && answered < size.memoryMessages && failed === 0) {
+  while (answered < size.memoryMessages && failed === 0) {
     const load = await answerLoad(stand.simulator, api.port, 40, 1_000);
     answered += load.answered;
     failed += load.failed;
@@ -66,7 +67,7 @@ export async function measureMemory(stand: Stand): Promise<Row[]> {
       ),
     );
   }
-  for (const program of [floor, ...programs.values()]) await program.stop(5_000);
+  for (const program of [floor, scheduler, worker, api]) await program.stop(5_000);
   return rows;
 }
 

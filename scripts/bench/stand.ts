@@ -37,21 +37,22 @@ export type Stand = AsyncDisposable & {
   say(line: string): void;
 };
 
-const DIRECTORY = path.join(dataDirectory, 'bench');
 /** For floor and product alike; fsync is on. Larger than the default so that the large database is read from memory, as on a server. */
 const SETTINGS = { shared_buffers: '512MB', max_wal_size: '4GB', checkpoint_timeout: '30min' };
 
 export async function openStand(options: Options, say: (line: string) => void): Promise<Stand> {
   await using stack = new AsyncDisposableStack();
-  const logs = path.join(DIRECTORY, 'logs');
+  // a quick run, as the tests do it, may run beside a full one
+  const directory = path.join(dataDirectory, options.quick ? 'bench-quick' : 'bench');
+  const logs = path.join(directory, 'logs');
   await rm(logs, { recursive: true, force: true });
   await mkdir(logs, { recursive: true });
   const { postgres, redis, floorRedis, simulator } = await withProgress('starting Postgres, Redis and the simulator', async () => {
-    const started = await startPostgres({ dataDir: path.join(DIRECTORY, 'postgres'), settings: SETTINGS });
+    const started = await startPostgres({ dataDir: path.join(directory, 'postgres'), settings: SETTINGS });
     stack.defer(() => started.stop());
     await dropOldDatabases(started);
-    const redis = await redisAt('redis', stack);
-    const floorRedis = await redisAt('redis-floor', stack);
+    const redis = await redisAt(path.join(directory, 'redis'), stack);
+    const floorRedis = await redisAt(path.join(directory, 'redis-floor'), stack);
     const simulator = await startBenchSimulator();
     stack.defer(() => simulator.stop());
     return { postgres: started, redis, floorRedis, simulator };
@@ -95,8 +96,8 @@ export async function openStand(options: Options, say: (line: string) => void): 
   };
 }
 
-async function redisAt(name: string, stack: AsyncDisposableStack): Promise<RedisServer> {
-  const server = await startRedis({ dir: path.join(DIRECTORY, name) });
+async function redisAt(dir: string, stack: AsyncDisposableStack): Promise<RedisServer> {
+  const server = await startRedis({ dir });
   stack.defer(() => server.stop());
   return server;
 }

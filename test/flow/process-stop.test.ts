@@ -23,7 +23,7 @@ function left(site: Site): string[] {
 
 async function rows(site: Site): Promise<string[]> {
   const found = await site.query<{ line: string }>(
-    `select direction || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line from messages order by id`,
+    `select direction || ' ' || author || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line from messages order by id`,
   );
   return found.map(({ line }) => line);
 }
@@ -43,7 +43,7 @@ test('P8 SIGTERM during a send: it is finished and recorded, nothing new is begu
   assert.equal(await worker.ended, 0);
   assert.deepEqual(worker.stderr, []);
   assert.deepEqual(left(site), ['A resposta.']);
-  assert.match((await rows(site))[1] ?? '', /^out (sent|delivered): A resposta\.$/);
+  assert.match((await rows(site))[1] ?? '', /^out agent (sent|delivered): A resposta\.$/);
   assert.equal(worker.lines().at(-1)?.message, 'Stopped');
   await site.until(
     async () => (await site.query('select 1 from messages where provider_id = $1', [second.id])).length === 1,
@@ -52,7 +52,10 @@ test('P8 SIGTERM during a send: it is finished and recorded, nothing new is begu
 
   await site.startReady('worker');
   await site.until(() => left(site).length === 2, 'the second answer');
-  await site.until(async () => (await rows(site)).every((line) => /^(in answered|out delivered)/.test(line)), 'all is settled');
+  await site.until(
+    async () => (await rows(site)).every((line) => /^(in contact answered|out agent delivered)/.test(line)),
+    'all is settled',
+  );
 });
 
 test('P8 SIGTERM while Evolution does not answer: the process ends in its grace time, and the message is neither lost nor sent again', async (t) => {
@@ -68,12 +71,15 @@ test('P8 SIGTERM while Evolution does not answer: the process ends in its grace 
   worker.signal('SIGTERM');
   // Much longer than the grace, much shorter than the time limit of the call (90 s): the harness's patience is 30 s.
   assert.equal(await worker.ended, 0);
-  assert.match((await rows(site))[1] ?? '', /^out (sending|uncertain|sent|delivered)/);
+  assert.match((await rows(site))[1] ?? '', /^out agent (sending|uncertain|sent|delivered)/);
   // As if its lease had run out: the next worker asks Evolution whether it left.
   await site.query(`update messages set lease_until = now(), due_at = now() where direction = 'out'`);
   await site.startReady('worker');
   await site.startReady('scheduler');
-  await site.until(async () => (await rows(site)).some((line) => /^out (sent|delivered)/.test(line)), 'the message is found at Evolution');
+  await site.until(
+    async () => (await rows(site)).some((line) => /^out agent (sent|delivered)/.test(line)),
+    'the message is found at Evolution',
+  );
   assert.deepEqual(left(site), ['A resposta.']);
 });
 
