@@ -36,7 +36,7 @@ export function createApp(process: Process, log: Logger, mount: (app: Hono<Env>)
       return c.json(errorBody('too_large', `the body is larger than ${megabytes} MB (MAX_WEBHOOK_MB)`, id), 413);
     },
   });
-  // hono's check makes a whole web Request first, which costs more than all else that is done to a webhook here; a length that is told is enough.
+  // hono's check reads `body`, for which the server builds a whole web Request; where a length is told, the length is enough.
   app.use(async (c, next) => {
     const length = c.req.header('content-length');
     const told =

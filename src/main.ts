@@ -1,7 +1,10 @@
 /** env -> config -> context -> the mode; runs until SIGTERM. */
+import { enableCompileCache } from 'node:module';
 import { loadConfig, readEnv } from './config.ts';
 import { createLogger } from './log.ts';
 
+// Halves the time and the memory of a start, from the second one on; without a writable place nothing happens.
+enableCompileCache();
 const loaded = loadConfig(readEnv());
 if (!loaded.ok) {
   // Nothing else is loaded for this: it answers at once, and opens no connection.

@@ -17,8 +17,8 @@ import type { Running } from './worker.ts';
 /** So old may what /health/circuit shows be. Milliseconds. */
 const HEARTBEAT_MS = 5_000;
 
-/** After the grace time what still hangs (a call of a database that does not answer) is cut off so much later. */
-const CUT_OFF_MS = 3_000;
+/** The end of the grace time is kept for closing; what still hangs then (a call of a database that does not answer) is cut off. */
+const CLOSING_MS = 3_000;
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function run(config: Config, warnings: string[]): Promise<number> {
@@ -50,8 +50,8 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     state.stopping = true;
     log.info({ grace_ms: config.app.shutdownGraceMs }, 'Stopping');
     // Whoever asked for the end kills us soon anyway, and all that matters is in the database by now.
-    setTimeout(() => process.exit(0), config.app.shutdownGraceMs + CUT_OFF_MS).unref();
-    await running.stop(config.app.shutdownGraceMs);
+    setTimeout(() => process.exit(0), config.app.shutdownGraceMs).unref();
+    await running.stop(Math.max(0, config.app.shutdownGraceMs - CLOSING_MS));
     log.info({}, 'Stopped');
     return 0;
   } catch (error) {

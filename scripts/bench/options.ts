@@ -39,7 +39,7 @@ const QUICK: Size = {
   answeredMs: 1_500,
   probes: 15,
   storedMessages: 5_000,
-  memoryMessages: 100,
+  memoryMessages: 30,
   limitMs: 5 * 60_000,
 };
 

@@ -88,10 +88,9 @@ function outcomeOf(rows: readonly Row[], wire: readonly WireSend[], handed: Read
   const missing = parts.find((part) => !wire.some((send) => send.text === part.text));
   if (parts.length > 0 && missing === undefined) return 'answered';
   if (missing === undefined) return 'lost: answered with nothing';
-  const told =
-    missing.reason !== null &&
-    !isOpen(missing) &&
-    (handed.has(row.conversation_id) || ['blocked', 'expired', 'deduped'].includes(missing.status));
+  // Withdrawn because the contact wrote again: the answer to that takes it up, and has to be whole itself.
+  const named = missing.reason === 'contact_wrote' || ['blocked', 'expired', 'deduped'].includes(missing.status);
+  const told = !isOpen(missing) && (named || (missing.reason !== null && handed.has(row.conversation_id)));
   return `${told ? 'not sent' : 'lost'}: ${missing.status} ${missing.reason ?? ''}`;
 }
 

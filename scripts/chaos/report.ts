@@ -39,7 +39,8 @@ export function markdown(results: readonly CellResult[], seed: number): string {
 \`npm run chaos -- --write-docs\` wrote this page (seed ${seed}, ${n} conversations a cell). Real processes, a real Postgres, a real Redis; Evolution and the
 model are the simulator, which holds all conversations of a cell at the point before the fault strikes.
 
-A cell reads **lost / doubled / reordered**, then the seconds from the fault to the last answer; *p* counts the conversations that were shown to a person.
+A cell reads **lost / doubled / reordered**, then the seconds from the fault to the last answer; *p* counts the conversations that were shown to a person,
+and *of* says how many stood at the point where not all of them did.
 
 - lost: a contact's message that is neither answered on the wire nor has a recorded outcome with a person or a named reason
 - doubled: a text that a contact got twice
@@ -51,6 +52,7 @@ ${sections.join('\n')}
 \`sigkill\` and \`sigterm\` hit api, worker and scheduler together. \`queue-restarted\` comes back empty; \`queue-flushed\` empties BullMQ's tables when the queue lives in
 Postgres, where a restart of the queue is a restart of Postgres. \`evolution-hang\`: requests of 20 s are never answered and never leave (inside a send: they do leave), so
 nothing proves what became of them: nothing is sent again, and a person is told. \`evolution-no-answer\`: the message leaves and the connection is cut.
+\`webhook-reordered\` between parts: the contact writes again, so the second part is withdrawn by rule (reason \`contact_wrote\`), which counts as a named reason.
 `;
 }
 
@@ -69,5 +71,6 @@ function section(backend: Backend, results: readonly CellResult[]): string {
 function short(result: CellResult): string {
   const person = result.person > 0 ? `, ${result.person} p` : '';
   const seconds = result.lastAnswerSeconds === null ? '' : `, ${Math.round(result.lastAnswerSeconds)} s`;
-  return `${result.lost} / ${result.doubled} / ${result.reordered}${person}${seconds}`;
+  const reached = result.reached < result.conversations ? `, ${result.reached} of ${result.conversations}` : '';
+  return `${result.lost} / ${result.doubled} / ${result.reordered}${person}${seconds}${reached}`;
 }

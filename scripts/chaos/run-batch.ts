@@ -36,8 +36,6 @@ export type BatchOptions = {
 
 /** An uncertain send is looked up for 253 s, after the 90 s of the call: then a person has it. */
 const SETTLE_MS = { usual: 200_000, hang: 400_000 };
-/** Between the starts of the cells of one batch: each brings all of its contacts at once. */
-const STAGGER_MS = 1_500;
 /** A double that is on its way when everything has settled gets this time to show. */
 const QUIET_MS = 4_000;
 
@@ -53,13 +51,14 @@ export async function runBatch(batch: Batch, options: BatchOptions): Promise<voi
   try {
     const people = new Map(cells.map((cell) => [cell, openConversations(stack.simulator, cell, options.n)]));
     stack.simulator.script(scriptOf(cells, people));
-    const run = async (cell: Cell, index: number): Promise<CellResult> => {
-      await delay(index * STAGGER_MS, undefined, { signal: options.signal });
-      const result = await runCell(stack, cell, people.get(cell) ?? [], options);
+    // Each cell brings all of its contacts at once; the next one does when they stand at their point.
+    const inTurn = oneByOne();
+    const run = async (cell: Cell): Promise<CellResult> => {
+      const result = await runCell(stack, cell, people.get(cell) ?? [], options, inTurn);
       if (!options.signal.aborted) options.onResult(result);
       return result;
     };
-    const results = await Promise.race([Promise.all(cells.map(run)), aborted(options.signal)]);
+    const results = await Promise.race([Promise.all(inOrder(cells).map(run)), aborted(options.signal)]);
     if (results.some((result) => result.wrong.length > 0 || result.notes.length > 0))
       await keepEvidence(
         stack,
@@ -79,9 +78,32 @@ function aborted(signal: AbortSignal): Promise<never> {
   );
 }
 
-async function runCell(stack: Stack, cell: Cell, conversations: Conversation[], options: BatchOptions): Promise<CellResult> {
+/** Typing ends by itself, so those who must be caught at it come first, with the machine for themselves. */
+function inOrder(cells: readonly Cell[]): Cell[] {
+  return cells.toSorted((a, b) => Number(b.point === 'before-send') - Number(a.point === 'before-send'));
+}
+
+type InTurn = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** Runs what it is given one after the other. */
+function oneByOne(): InTurn {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const next = last.then(work);
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+async function runCell(
+  stack: Stack,
+  cell: Cell,
+  conversations: Conversation[],
+  options: BatchOptions,
+  inTurn: InTurn,
+): Promise<CellResult> {
   const instance = instanceOf(cell);
-  const held = await bringToPoint(stack.simulator, cell, conversations, (index) => heldSend(cell.fault, index));
+  const held = await inTurn(() => bringToPoint(stack.simulator, cell, conversations, (index) => heldSend(cell.fault, index)));
   options.signal.throwIfAborted();
   const struckAt = Date.now();
   await strike(stack, cell, conversations, held);

@@ -221,6 +221,7 @@ test('I3 debounce: figures of the turn and their defaults', () => {
     debounceMaxMs: 15_000,
     humanDelay: true,
     maxMessageAgeMinutes: 120,
+    withdrawParts: true,
     takeoverMinutes: 30,
   });
   devProblem({ DEBOUNCE_MS: '15001' }, 'DEBOUNCE_MAX_MS');

@@ -121,6 +121,7 @@ for (const kind of DOORS) {
       assert.deepEqual(await sends.recordSend(db, send, { kind: 'uncertain', class: 'timeout', detail: 'x', look_ms: 0 }), {
         outcome: 'recorded',
         status: 'uncertain',
+        more: true,
       });
       const look = await sends.claimSend(db, conversation, POLICY, 0.5);
       assert.equal(look.action, 'look');

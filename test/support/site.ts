@@ -104,7 +104,7 @@ export async function startSite(
         const changed = once(changes, 'change', { signal: timeout }).catch(() => null);
         const found = await check();
         if (found) return found;
-        if ((await changed) === null) {
+        if ((await changed) === null && !(await check())) {
           const rows = await site.query(`select direction, status, reason, attempts, text from messages order by id desc limit 20`);
           throw new Error(
             `${what} did not come true in ${PATIENCE_MS / 1000} s.\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n${site.processes
