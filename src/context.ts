@@ -19,7 +19,6 @@ import { endProcess, ensureSetup, healthSnapshot, recordTransition } from './db/
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
-import { createLlm } from './llm.ts';
 import type { Llm } from './llm.ts';
 import type { Logger } from './log.ts';
 import { openQueues } from './queues.ts';
@@ -37,7 +36,7 @@ export type Context = {
   inbox: Batcher<WebhookRecord, { results: RecordedEvent[] }>;
   /** null: EVOLUTION_* is not set; messages stay queued. */
   whatsapp: Evolution | null;
-  /** null: no key; inbound is handed to a person. */
+  /** null: no key (inbound is handed to a person), or not a worker. */
   llm: Llm | null;
   breakers: Breakers;
   background: Background;
@@ -105,7 +104,7 @@ export async function openContext(
     queues,
     inbox: createInbox(db, config),
     whatsapp: config.evolution === null ? null : createEvolution({ url: config.evolution.url, apiKey: config.evolution.apiKey }),
-    llm: config.claude === null ? null : createLlm({ apiKey: config.claude.apiKey, baseUrl: config.claude.baseUrl }),
+    llm: await openLlm(config),
     breakers,
     background,
     sendPolicy: { ...policy, ...options.overrides?.sendPolicy },
@@ -169,6 +168,13 @@ async function within<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Only a worker talks with the model: the others save its client's 25 MB. */
+async function openLlm({ mode, claude }: Config): Promise<Llm | null> {
+  if (mode !== 'worker' || claude === null) return null;
+  const { createLlm } = await import('./llm.ts');
+  return createLlm({ apiKey: claude.apiKey, baseUrl: claude.baseUrl });
 }
 
 function openDoor(config: Config, databaseUrl: string | undefined, log: Logger): Door {

@@ -1,17 +1,13 @@
 /** The life of a process: serve health at once, open the context, start the mode, stop in order on SIGTERM. */
-import { apiRoutes } from './api.ts';
 import type { Config } from './config.ts';
 import { openContext } from './context.ts';
 import type { Context } from './context.ts';
-import { openEmbedded } from './db/embedded.ts';
 import { heartbeat } from './db/operations.ts';
 import { toError } from './errors.ts';
 import { createApp, listen } from './http.ts';
 import { createLogger } from './log.ts';
 import type { Logger } from './log.ts';
 import type { Process } from './ops.ts';
-import { startScheduler } from './scheduler.ts';
-import { startWorker } from './worker.ts';
 import type { Running } from './worker.ts';
 
 /** So old may what /health/circuit shows be. Milliseconds. */
@@ -34,12 +30,14 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
   try {
     await using stack = new AsyncDisposableStack();
     if (config.http.port !== null) {
-      const app = createApp(state, log, config.mode === 'api' ? (routes) => apiRoutes(routes, state) : () => {});
+      const { apiRoutes } = config.mode === 'api' ? await import('./api.ts') : { apiRoutes: () => {} };
+      const app = createApp(state, log, (routes) => apiRoutes(routes, state));
       const server = await listen(app, config.http.host, config.http.port);
       stack.defer(() => server.close());
       log.info({ port: server.port }, 'Listening');
     }
-    const databaseUrl = config.database.kind === 'embedded' ? stack.use(await openEmbedded(log)).url : undefined;
+    const databaseUrl =
+      config.database.kind === 'embedded' ? stack.use(await (await import('./db/embedded.ts')).openEmbedded(log)).url : undefined;
     const ctx = stack.use(await openContext(config, log, { signal: stop, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
     stack.defer(beat(ctx));
     const running = await startMode(ctx);
@@ -61,12 +59,13 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
   }
 }
 
+/** Each mode loads its own parts only: memory is what a small machine has least of. */
 async function startMode(ctx: Context): Promise<Running> {
   switch (ctx.config.mode) {
     case 'worker':
-      return startWorker(ctx);
+      return (await import('./worker.ts')).startWorker(ctx);
     case 'scheduler':
-      return startScheduler(ctx);
+      return (await import('./scheduler.ts')).startScheduler(ctx);
     case 'api':
     case 'admin':
       return { stop: async () => {} }; // the server stops taking requests and ends those under way when it is closed

@@ -87,10 +87,10 @@ const EXAMPLES: Readonly<Record<Exclude<PauseScope, 'all'>, string>> = {
   conversation: 'conversation 7',
 };
 
-/** The sweeps would find it within a minute. */
+/** The sweeps would find it within a minute. A burst that is just being written gets its debounce. */
 async function wakeWaiting(ctx: AdminContext): Promise<void> {
   for (const conversation of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(conversation);
-  for (const conversation of await sweepTurns(ctx.db, ctx.config.turn.debounceMs, AT_ONCE)) await ctx.queues.wakeTurn(conversation, 0);
+  for (const conversation of await sweepTurns(ctx.db, 0, AT_ONCE)) await ctx.queues.wakeTurn(conversation, ctx.config.turn.debounceMs);
 }
 
 function nameOf({ scope, target }: { scope: PauseScope; target: string }): string {

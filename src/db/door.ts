@@ -3,7 +3,6 @@
  * node-postgres and supabase-js, behave alike and are run by the same tests.
  */
 import { createHash } from 'node:crypto';
-import { createClient } from '@supabase/supabase-js';
 import pg from 'pg';
 import { DatabaseAway, DatabaseRefused } from './failures.ts';
 
@@ -56,13 +55,17 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
 }
 
 export function openSupabase(url: string, serviceKey: string): Door {
-  const client = createClient(url, serviceKey, {
-    auth: { persistSession: false, autoRefreshToken: false },
-    global: { fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(STATEMENT_MS) }) },
-  });
+  // Loaded here: whoever uses Postgres directly need not carry it in memory.
+  const loading = import('@supabase/supabase-js').then(({ createClient }) =>
+    createClient(url, serviceKey, {
+      auth: { persistSession: false, autoRefreshToken: false },
+      global: { fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(STATEMENT_MS) }) },
+    }),
+  );
+  loading.catch(() => {}); // told at the first call
   return overDeadlocks({
     async call(name, args) {
-      const { data, error, status } = await client.rpc(name, args);
+      const { data, error, status } = await (await loading).rpc(name, args);
       if (!error) return data as unknown;
       // PostgREST's own codes (PGRST202: no such function), and a gateway that refuses the key without any code.
       const { code } = error as { code?: string };
@@ -71,7 +74,7 @@ export function openSupabase(url: string, serviceKey: string): Door {
       throw failure(name, error);
     },
     async close() {
-      await client.removeAllChannels();
+      await (await loading).removeAllChannels();
     },
   });
 }
