@@ -114,7 +114,7 @@ async function callModel(
         },
         { signal: run.signal, timeoutMs: Math.max(1, Math.min(run.limits.callTimeoutMs, deadline - performance.now())) },
       ),
-    (result) => (!result.ok && result.failure.counts ? result.failure.kind : null),
+    verdictOf,
   );
   if (guarded.open)
     return {
@@ -128,6 +128,13 @@ async function callModel(
     return callModel(run, record, messages, withTools, deadline);
   }
   return result;
+}
+
+/** What a call says of the provider; one that we aborted says nothing. */
+function verdictOf(result: { ok: true } | { ok: false; failure: ModelFailure }): string | null | undefined {
+  if (result.ok) return null;
+  if (result.failure.kind === 'aborted') return undefined;
+  return result.failure.counts ? result.failure.kind : null;
 }
 
 /** The transcript may hold tool calls, so the tools stay listed; these words end the round trip. */

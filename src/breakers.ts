@@ -19,10 +19,11 @@ export type Guarded<T> = { open: false; value: T } | { open: true; retryInMs: nu
 
 export type Breaker = {
   /**
-   * Runs `action` unless open. `failed` says which values count as failures of the other side, with the reason.
+   * Runs `action` unless open. `failed` says which values count as failures of the other side, with the reason; undefined: the value says nothing (a call
+   * that we aborted), so nothing is counted, and a probe that ends so leaves the question open.
    * Contract: `action` must not throw; it is started at most once.
    */
-  run<T>(action: () => Promise<T>, failed: (value: T) => string | null): Promise<Guarded<T>>;
+  run<T>(action: () => Promise<T>, failed: (value: T) => string | null | undefined): Promise<Guarded<T>>;
   /** True when a call would not go out now. */
   isOpen(): boolean;
   /** Milliseconds until the next probe may go out; 0 when calls go through. */
@@ -66,6 +67,15 @@ export function createBreakers(
   };
 }
 
+/** Passes opossum as a failure, so that a probe does not close the circuit, and is not counted. */
+class NoVerdict extends Error {
+  readonly value: unknown;
+  constructor(value: unknown) {
+    super('no verdict');
+    this.value = value;
+  }
+}
+
 class CountedFailure extends Error {
   readonly value: unknown;
   constructor(value: unknown, reason: string) {
@@ -76,10 +86,11 @@ class CountedFailure extends Error {
 
 function createBreaker(name: string, instance: string | null, figures: BreakerFigures, onTransition: (transition: Transition) => void) {
   const made = new CircuitBreaker(
-    async (action: () => Promise<unknown>, failed: (value: unknown) => string | null) => {
+    async (action: () => Promise<unknown>, failed: (value: unknown) => string | null | undefined) => {
       const value = await action();
-      const reason = failed(value);
-      if (reason !== null) throw new CountedFailure(value, reason);
+      const verdict = failed(value);
+      if (verdict === undefined) throw new NoVerdict(value);
+      if (verdict !== null) throw new CountedFailure(value, verdict);
       return value;
     },
     {
@@ -104,6 +115,7 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
   };
   circuit.on('success', () => note(false));
   circuit.on('failure', (error: unknown) => {
+    if (error instanceof NoVerdict) return;
     reason = error instanceof Error ? error.message : String(error);
     note(true);
     if (circuit.closed && failures() >= figures.failures && failures() * 2 >= ended.length) circuit.open();
@@ -128,14 +140,14 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
   /** Enough for a probe to end, when one is under way. */
   const PROBE_WAIT_MS = 5_000;
   return {
-    async run<T>(action: () => Promise<T>, failed: (value: T) => string | null): Promise<Guarded<T>> {
+    async run<T>(action: () => Promise<T>, failed: (value: T) => string | null | undefined): Promise<Guarded<T>> {
       if (isOpen()) return { open: true, retryInMs: Math.max(retryInMs(), PROBE_WAIT_MS) };
       const isProbe = circuit.halfOpen;
       if (isProbe) probing = true;
       try {
-        return { open: false, value: (await circuit.fire(action, failed as (value: unknown) => string | null)) as T };
+        return { open: false, value: (await circuit.fire(action, failed as (value: unknown) => string | null | undefined)) as T };
       } catch (error) {
-        if (error instanceof CountedFailure) return { open: false, value: error.value as T };
+        if (error instanceof CountedFailure || error instanceof NoVerdict) return { open: false, value: error.value as T };
         throw error; // a programming error of the action
       } finally {
         if (isProbe) probing = false;

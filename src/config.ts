@@ -32,7 +32,7 @@ const DEFAULT_API_PORT = 8000;
 const DEFAULT_WORKER_CONCURRENCY = 20;
 
 export type Breaker = {
-  /** Failures in a row that open it. */
+  /** Failures within a minute, at least half of the calls, that open it. */
   readonly failures: number;
   /** Wait before the first probe; doubles with each failed probe up to `maxResetSeconds`. */
   readonly resetSeconds: number;

@@ -41,7 +41,7 @@ export function createEvents(log: Logger, mode: string) {
   const breakers = new Gauge({
     name: 'julia_disjuntor_aberto',
     help: '1 while a circuit breaker is not closed',
-    labelNames: ['breaker'],
+    labelNames: ['breaker', 'instance'],
     registers,
   });
   const jobs = new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['job', 'outcome'], registers });
@@ -147,7 +147,7 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     breakerChanged(transition: Transition): void {
-      breakers.set({ breaker: transition.breaker }, transition.state === 'closed' ? 0 : 1);
+      breakers.set({ breaker: transition.breaker, instance: transition.instance ?? '' }, transition.state === 'closed' ? 0 : 1);
       const fields = { breaker: transition.breaker, instance: transition.instance, state: transition.state, reason: transition.reason };
       if (transition.state === 'open') log.error(fields, 'Circuit breaker opened');
       else log.info(fields, 'Circuit breaker changed');

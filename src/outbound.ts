@@ -12,9 +12,10 @@
 import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
 import { jidVariants } from './core/phone.ts';
-import { absenceProves, retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho } from './core/send.ts';
+import { absenceProves, retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho, waitDelay } from './core/send.ts';
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
+import { persist } from './db/persist.ts';
 import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './db/sends.ts';
 import type { ClaimedSend, Look, SendClaim, SendRecord, UncertainSend } from './db/sends.ts';
 import type { Evolution } from './whatsapp/client.ts';
@@ -34,6 +35,7 @@ const CLOCK_SKEW_MS = 120_000;
 export async function sendNext(ctx: Context, conversation: number): Promise<SendStep> {
   const { whatsapp } = ctx;
   if (whatsapp === null) return { kind: 'idle' }; // EVOLUTION_* is not set: the start has said so, and the rows wait
+  const started = performance.now();
   const claim = await claimSend(ctx.db, conversation, ctx.sendPolicy, ctx.random());
   switch (claim.action) {
     case 'idle':
@@ -51,8 +53,10 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
       if (!ctx.breakers.evolution(claim.instance).isOpen()) ctx.background.run('read and type', () => readAndType(whatsapp, claim));
       return { kind: 'wait', delayMs: claim.ms };
     case 'look':
-      return lookUp(ctx, whatsapp, claim);
+      return lookUp(ctx, whatsapp, conversation, claim);
     case 'send':
+      // A machine that slept between the claim and here has lost its lease: the row is being looked up by another worker, or is sent by now.
+      if (performance.now() - started >= ctx.sendPolicy.leaseMs) return { kind: 'next' };
       return send(ctx, whatsapp, claim);
   }
 }
@@ -121,13 +125,20 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
       // A number that is away is no fault of the message: it waits without using its attempts up.
       const counts = failure !== 'disconnected' && failure !== 'rate_limited';
       if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail };
-      return { kind: 'retry', class: failure, detail, delay_ms: retryDelay(claim.attempts, random), counts };
+      const waitedMs = Date.now() - claim.created_at.getTime();
+      return {
+        kind: 'retry',
+        class: failure,
+        detail,
+        delay_ms: counts ? retryDelay(claim.attempts, random) : waitDelay(waitedMs, random),
+        counts,
+      };
     }
   }
 }
 
 async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): Promise<SendStep> {
-  const { more } = await recordSend(ctx.db, claim, record);
+  const { more } = await persist(() => recordSend(ctx.db, claim, record));
   switch (record.kind) {
     case 'sent':
       ctx.events.messageSent(claim, new Date(), claim.part <= 1);
@@ -148,22 +159,23 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): P
  * Asks Evolution whether an uncertain message is in the chat. Absence rarely proves anything, so it is asked a few times and then shown to a person.
  * An Evolution that does not answer has not been asked: that look does not count.
  */
-async function lookUp(ctx: Context, whatsapp: Evolution, claim: UncertainSend): Promise<SendStep> {
+async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<SendStep> {
   const breaker = ctx.breakers.evolution(claim.instance);
   if (breaker.isOpen()) return { kind: 'wait', delayMs: Math.max(lookDelay(claim.looks), breaker.retryInMs()) };
   const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
+  const jids = new Set(claim.jids.flatMap(jidVariants));
   const own: InboundEvent[] = [];
-  for (const remoteJid of jidVariants(claim.jid)) {
+  for (const remoteJid of jids) {
     const found = await whatsapp.findMessages({ instance: claim.instance, remoteJid, fromMe: true, from, pageSize: 50 });
     if (found.kind !== 'ok') return { kind: 'wait', delayMs: lookDelay(claim.looks) };
     own.push(...parseFoundMessages(claim.instance, found.records, new Date()));
   }
   const candidates = matchEcho(claim, own, from);
-  const taken = await knownProviderIds(ctx.db, claim.instance, candidates);
+  const taken = await knownProviderIds(ctx.db, claim.instance, candidates, conversation);
   const providerId = candidates.find((id) => !taken.has(id));
   const look: Look =
     providerId === undefined
-      ? { kind: 'absent', proof: absenceProves(claim, await isStored(whatsapp, claim)) }
+      ? { kind: 'absent', proof: absenceProves(claim, await isStored(whatsapp, claim, jids)) }
       : { kind: 'found', providerId };
   const nextMs = lookDelay(claim.looks + 1);
   const { status, reason } = await settleSend(ctx.db, claim, look, MAX_LOOKS, nextMs);
@@ -173,9 +185,15 @@ async function lookUp(ctx: Context, whatsapp: Evolution, claim: UncertainSend): 
   return { kind: 'next' };
 }
 
-/** Whether Evolution keeps the messages of this chat: without that (DATABASE_SAVE_DATA_NEW_MESSAGE off, a database of its own that is new) nothing would be found. */
-async function isStored(whatsapp: Evolution, { instance, witness }: UncertainSend): Promise<boolean> {
+/**
+ * Whether Evolution keeps the messages of this chat under the addresses that were searched: without that (DATABASE_SAVE_DATA_NEW_MESSAGE off, a new
+ * database, an address that we do not know) nothing would be found.
+ */
+async function isStored(whatsapp: Evolution, { instance, witness }: UncertainSend, jids: Set<string>): Promise<boolean> {
   if (witness === null) return false;
   const found = await whatsapp.findMessages({ instance, id: witness, pageSize: 1 });
-  return found.kind === 'ok' && found.records.length > 0;
+  return (
+    found.kind === 'ok' &&
+    parseFoundMessages(instance, found.records, new Date()).some((event) => event.kind === 'message' && jids.has(event.jid))
+  );
 }

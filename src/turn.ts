@@ -9,7 +9,7 @@ import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
 import { buildPrompt } from './core/prompt.ts';
 import { debounceDelay, decideTurn, FALLBACK_TEXT, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
-import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
+import { persist } from './db/persist.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
 import type { Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
 import { TOOLS } from './tools/all.ts';
@@ -163,7 +163,7 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
 
 /** Commits, tells, and says what is to be done next. */
 async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promise<TurnEnd> {
-  const completion = await commit(ctx, claim, result);
+  const completion = await persist(() => completeTurn(ctx.db, claim, result));
   ctx.events.turnEnded(claim, completion.outcome === 'committed' ? result.kind : completion.outcome, {
     reason: completion.reason ?? result.reason,
     model: result.model ?? null,
@@ -199,22 +199,6 @@ function wakeSends(ctx: Context, claim: TurnClaim): void {
 function lookAgain(completion: TurnCompletion, delayMs: (firstPendingAt: Date) => number): TurnEnd {
   const first = completion.first_pending_at;
   return first == null ? { kind: 'done' } : { kind: 'again', delayMs: delayMs(first) };
-}
-
-/** Waits between the tries of a commit, in milliseconds: an answer that has been paid for survives a short absence of the database. */
-const COMMIT_RETRIES_MS = [100, 300, 1_000, 3_000, 8_000];
-
-async function commit(ctx: Context, claim: TurnClaim, result: TurnResult): Promise<TurnCompletion> {
-  for (const waitMs of COMMIT_RETRIES_MS) {
-    try {
-      return await completeTurn(ctx.db, claim, result);
-    } catch (error) {
-      // 40P01: this commit and the merge of two contacts waited for each other, and Postgres ended this one; nothing of it happened.
-      if (!(error instanceof DatabaseAway) && !(error instanceof DatabaseRefused && error.code === '40P01')) throw error;
-      await delay(waitMs);
-    }
-  }
-  return await completeTurn(ctx.db, claim, result);
 }
 
 function needsPerson(reason: string, controls: boolean): Effect {

@@ -533,7 +533,7 @@ begin
   if v_kind = 'ack' then
     if v.direction = 'out' and v.author <> 'human' then
       if v_new = 'failed' then
-        update messages set status = 'failed', error_class = 'provider_refused', reason = 'provider_refused' where id = v.id and status in ('sent', 'sending', 'uncertain');
+        if v.status in ('sent', 'sending', 'uncertain') then perform fail_send(v.id, 'provider_refused', p_now); end if;
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
@@ -562,6 +562,16 @@ begin
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.campaign_paused(p_campaign text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j where j.scope = 'campaign' and j.target = p_campaign order by j.id desc limit 1), false)
+$function$;
+revoke all on function public.campaign_paused(text) from public;
+grant execute on function public.campaign_paused(text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -607,11 +617,13 @@ begin
     if m.status = 'uncertain' and m.due_at > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
-    -- nobody else looks meanwhile, so that each look counts once; longer than the call may take
-    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
+    -- nobody else looks meanwhile, so that each look counts once; longer than its calls (15 s each, a few addresses) may take
+    update messages set due_at = v_now + interval '2 minutes', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
       reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
-      'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
+      'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
+        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
+      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
       'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
         order by w.seq desc limit 1));
   end if;
@@ -620,10 +632,11 @@ begin
   select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff') order by priority, id limit 1;
   v_reply := found;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now order by priority, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
+      and not campaign_paused(campaign_id) order by priority, id limit 1;
   end if;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by due_at, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(campaign_id), due_at, id limit 1;
     if not found then return jsonb_build_object('action', 'idle'); end if;
   end if;
   if m.due_at > v_now then
@@ -685,11 +698,17 @@ begin
     if v_at is not null then return hold_send(m.id, 'cap_hour', v_at); end if;
     v_at := free_at(v_instance.id, true, interval '1 day', coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), v_now);
     if v_at is not null then return hold_send(m.id, 'cap_day', v_at); end if;
-    if v_instance.next_proactive_at > v_now then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
+    -- who was shown typing has had its place in the pace
+    if v_instance.next_proactive_at > v_now and m.typing_until is null then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
   end if;
   -- the number is away: look again soon; the news of its return wakes the lanes
   if v_instance.status in ('close', 'connecting', 'refused') then return hold_send(m.id, 'number_disconnected', v_now + interval '30 seconds'); end if;
 
+  if not v_reply and m.typing_until is null then
+    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
+  end if;
   if m.typing_ms > 0 and m.typing_until is null then
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
@@ -699,11 +718,6 @@ begin
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  if not v_reply then
-    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
-    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
-    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
-  end if;
   update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
     attempts = attempts + 1, lease_until = v_now + v_lease where id = m.id returning * into m;
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
@@ -777,7 +791,7 @@ begin
       'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
-      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'));
+      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
     'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
@@ -813,6 +827,7 @@ declare
   v_effect jsonb;
   v_part jsonb;
   v_count int := 0;
+  v_text_part int := 0;
   v_target messages;
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
@@ -899,10 +914,11 @@ begin
 
   for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
     v_count := v_count + 1;
+    v_text_part := v_text_part + 1;
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
         turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
       values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', 'queued', v_part ->> 'text', v_now,
-        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_count,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_text_part,
         coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;
@@ -1134,6 +1150,20 @@ end $function$;
 revoke all on function public.ensure_setup(jsonb) from public;
 grant execute on function public.ensure_setup(jsonb) to service_role;
 
+CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare m messages;
+begin
+  update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null where id = p_message returning * into m;
+  if m.type = 'reaction' then return; end if;
+  update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class, false, p_now); end if;
+end $function$;
+revoke all on function public.fail_send(bigint,text,timestamp with time zone) from public;
+grant execute on function public.fail_send(bigint,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.finish_job(p_id bigint, p_status text, p_count integer, p_error text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1220,16 +1250,16 @@ $function$;
 revoke all on function public.job_status() from public;
 grant execute on function public.job_status() to service_role;
 
-CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb)
+CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
 AS $function$
   select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
-  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids))
+  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
 $function$;
-revoke all on function public.known_provider_ids(text,jsonb) from public;
-grant execute on function public.known_provider_ids(text,jsonb) to service_role;
+revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
+grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
 
 CREATE OR REPLACE FUNCTION public.last_ticks()
  RETURNS jsonb
@@ -1309,6 +1339,10 @@ begin
     update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
       and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
     update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    -- who paused the one has paused the person
+    insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
+      select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado';
     update conversations set merged_into = v_into.id where id = v_from.id;
   end loop;
   update contact_addresses set contact_id = v_keep where contact_id = v_drop;
@@ -1424,6 +1458,8 @@ begin
   delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
   get diagnostics v_n = row_count; v_total := v_total + v_n;
   delete from job_runs where id in (select id from job_runs where started_at < v_now - interval '30 days' order by started_at limit p_limit);
+  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_now - interval '30 days' order by id limit p_limit);
   get diagnostics v_n = row_count; v_total := v_total + v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_total := v_total + v_n;
@@ -1659,12 +1695,8 @@ begin
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
   else
-    update messages set status = 'failed', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null where id = m.id;
-    -- the rest of an answer without its beginning would be nonsense; without its reaction it is whole
-    if m.type <> 'reaction' then
-      update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
-      perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_outcome ->> 'class', false, v_now) from conversations where id = m.conversation_id and m.kind in ('reply', 'handoff');
-    end if;
+    update messages set slot_at = null where id = m.id;
+    perform fail_send(m.id, p_outcome ->> 'class', v_now);
   end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id

@@ -10,6 +10,11 @@ export function retryDelay(attempts: number, random: number): number {
   return Math.round(base * (1 + random / 4));
 }
 
+/** Milliseconds before the next try of a message that waits through no fault of its own (the number is away, a limit of the provider): longer the longer it waits, 5 s to a minute. */
+export function waitDelay(waitedMs: number, random: number): number {
+  return Math.round(Math.min(60_000, Math.max(5_000, waitedMs / 4)) * (1 + random / 4));
+}
+
 /** A send may be at work in Evolution for some 90 s after the caller is gone, so the looks reach well beyond that. */
 const LOOKS_MS = [3_000, 10_000, 20_000, 40_000, 60_000, 120_000];
 export const MAX_LOOKS = LOOKS_MS.length;

@@ -63,7 +63,8 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
 const FAILING_MS = 60_000;
 
 function keepsFailing({ failed_in_row: failed, failing_since: since, now }: TurnSnapshot): boolean {
-  return failed >= MAX_FAILED_TURNS || (since !== null && now.getTime() - since.getTime() >= FAILING_MS);
+  // One failure is not enough, however long ago: a pause or an outage may lie between.
+  return failed >= MAX_FAILED_TURNS || (failed >= 2 && since !== null && now.getTime() - since.getTime() >= FAILING_MS);
 }
 
 /** Milliseconds that a turn may take: less after a failure, so that the fallback text still leaves within two minutes of the first try. */

@@ -17,6 +17,8 @@ export const checkInstancesJob: CronJob = {
       if (answer.kind !== 'ok') continue;
       const { wakeSends } = await setInstanceState(ctx.db, name, answer.state === 'not_loaded' ? 'close' : answer.state);
       back ||= wakeSends;
+      // While it was away Evolution may have dropped what came in.
+      if (wakeSends) await ctx.queues.wakeReconcile(name);
     }
     if (back) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
     return instances.length;

@@ -5,6 +5,7 @@ import { listInstances } from '../db/operations.ts';
 import { markReconciled, reconcileFrom } from '../db/recovery.ts';
 import { knownProviderIds } from '../db/sends.ts';
 import { store } from '../inbound.ts';
+import type { Evolution } from '../whatsapp/client.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
 import type { CronJob } from './job.ts';
 
@@ -13,8 +14,10 @@ const OVERLAP_MS = 30 * 60_000;
 /** The youngest messages are left to their webhooks. */
 const SETTLE_MS = 20_000;
 const PAGE_SIZE = 100;
-/** 5,000 messages of one number in two days; beyond that the next run goes on. */
-const MAX_PAGES = 50;
+/** What is read at once. */
+const WINDOW_MS = 60 * 60_000;
+/** 20,000 messages of one number in an hour: beyond that somebody floods it. */
+const MAX_PAGES = 200;
 
 /** Finds messages whose webhook never came, on a timer; the news that a number is connected again starts one at once. */
 export const reconcileInboxJob: CronJob = {
@@ -40,17 +43,28 @@ export async function reconcile(ctx: Context, instance: string): Promise<number 
   if (ctx.whatsapp === null) return null;
   const from = await reconcileFrom(ctx.db, instance, OVERLAP_MS);
   if (from === null) return 0;
-  const until = new Date(Date.now() - SETTLE_MS);
-  if (until <= from) return 0;
+  const until = Date.now() - SETTLE_MS;
+  let missing = 0;
+  // Oldest window first, each marked when it is done: a run that is cut off has lost nothing, and a window is small enough to be read whole.
+  for (let start = from.getTime(); start < until; start += WINDOW_MS) {
+    const found = await compareWindow(ctx, ctx.whatsapp, instance, new Date(start), new Date(Math.min(start + WINDOW_MS, until)));
+    if (found === null) return null;
+    missing += found;
+  }
+  ctx.events.reconciled(instance, missing);
+  return missing;
+}
+
+/** How many messages of a window were missing; null when Evolution did not answer. */
+async function compareWindow(ctx: Context, whatsapp: Evolution, instance: string, from: Date, to: Date): Promise<number | null> {
   let missing = 0;
   for (let page = 1; page <= MAX_PAGES; page++) {
-    const found = await ctx.whatsapp.findMessages({ instance, from, to: until, page, pageSize: PAGE_SIZE });
+    const found = await whatsapp.findMessages({ instance, from, to, page, pageSize: PAGE_SIZE });
     if (found.kind !== 'ok') return null;
     missing += await storeUnknown(ctx, instance, parseFoundMessages(instance, found.records, new Date()));
     if (page >= found.pages || found.records.length === 0) break;
   }
-  await markReconciled(ctx.db, instance, until);
-  ctx.events.reconciled(instance, missing);
+  await markReconciled(ctx.db, instance, to);
   return missing;
 }
 
@@ -60,6 +74,7 @@ async function storeUnknown(ctx: Context, instance: string, found: InboundEvent[
     ctx.db,
     instance,
     messages.map((event) => event.providerId),
+    null,
   );
   // Newest first from Evolution; a person reads, and a turn runs, oldest first.
   const unknown = messages.filter((event) => !known.has(event.providerId)).toReversed();

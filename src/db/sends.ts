@@ -45,7 +45,8 @@ const toLookUp = z.object({
   message_id: z.number(),
   claim: z.number(),
   instance: z.string(),
-  jid: z.string(),
+  /** Every address of the contact: Evolution may have stored the message under another than it was sent to. */
+  jids: z.array(z.string()),
   type: z.string(),
   text: z.string(),
   claimed_at: time,
@@ -133,9 +134,11 @@ export async function settleSend(
   );
 }
 
-/** SQL known_provider_ids: which of these ids at WhatsApp are rows of ours already. */
-export async function knownProviderIds(db: Door, instance: string, ids: string[]): Promise<Set<string>> {
-  return new Set(z.array(z.string()).parse(await db.call('known_provider_ids', { p_instance: instance, p_ids: ids })));
+/** SQL known_provider_ids: which of these ids at WhatsApp we have already; with `conversation`, a person's words in another one do not count. */
+export async function knownProviderIds(db: Door, instance: string, ids: string[], conversation: number | null): Promise<Set<string>> {
+  return new Set(
+    z.array(z.string()).parse(await db.call('known_provider_ids', { p_instance: instance, p_ids: ids, p_conversation: conversation })),
+  );
 }
 
 export type MessageRequest = {

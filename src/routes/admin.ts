@@ -1,6 +1,6 @@
 /** /admin/*: the admin commands over HTTP, and the timelines of /api. Contract: the command's arguments as JSON (or in the address of a GET), its result as JSON. */
 import { Hono } from 'hono';
-import type { Context as Request } from 'hono';
+import type { Context as Request, MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { COMMANDS, runCommand } from '../admin.ts';
 import type { AdminCommand, Outcome, Refusal, Role } from '../admin/command.ts';
@@ -43,8 +43,12 @@ export function adminRoutes(app: Hono<Env>, process: Process): void {
   app.route('/admin', admin as unknown as Hono<Env>);
 
   const api = new Hono<CallerEnv>();
-  api.use('/conversations/*', requireCaller(process.config));
-  api.use('/messages/*', requireCaller(process.config));
+  // Whole conversations are for operators, as `why` is; whoever only posts messages has no business with them.
+  const operator: MiddlewareHandler<CallerEnv> = async (c, next) => {
+    if (!mayRun(c.get('caller').role, 'operator')) throw new HTTPException(403, { message: 'a timeline needs the role operator' });
+    await next();
+  };
+  for (const path of ['/conversations/:id/timeline', '/messages/:id/timeline']) api.use(path, requireCaller(process.config), operator);
   api.get('/conversations/:id{[0-9]{1,15}}/timeline', async (c) =>
     c.json(resultOf(await whyConversation(contextOf(process), c.get('caller').tenant, Number(c.req.param('id')), TIMELINE_LIMIT))),
   );

@@ -29,7 +29,14 @@ export function healthRoutes(app: Hono<Env>, process: Process): void {
       return c.json({ breakers: processes.flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id }))) });
     });
   }
-  app.get('/health/jobs', async (c) => c.json({ jobs: await jobStatus(contextOf(process).db) }));
+  app.get('/health/jobs', async (c) =>
+    c.json({
+      jobs: (await jobStatus(contextOf(process).db)).map((run) => ({
+        ...run,
+        error: run.error === null ? null : 'see the log, or job_runs in the database',
+      })),
+    }),
+  );
   app.get('/health/queue', async (c) => {
     const ctx = contextOf(process);
     const [snapshot, queues] = await Promise.all([healthSnapshot(ctx.db), ctx.queues.counts()]);

@@ -274,7 +274,7 @@ create table opt_outs (
 create unique index opt_outs_one on opt_outs (contact_id) where revoked_at is null;
 
 -- The stop button, written by hand as the runbooks say: insert into julia_status (status, motivo, alterado_via) values (...).
--- The newest row of a scope and target counts. Nothing but people and admin commands writes here.
+-- The newest row of a scope and target counts. Nothing but people and admin commands writes here, and a merge of two contacts, which carries a pause over.
 create table julia_status (
   id            bigint generated always as identity primary key,
   tenant_id     text not null default 'default' references tenants (id),

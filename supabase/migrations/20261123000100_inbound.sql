@@ -9,7 +9,7 @@ create function same_words(p_text text) returns text language sql immutable as
 $$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $$;
 
 -- ensure_instance: the row of a number, made when first heard of.
--- Guarantee: exactly one row per name; a known provider_id (Evolution's uuid) wins over the name, so a renamed number stays the same.
+-- Guarantee: exactly one row per name. The name is what people know; an unknown name with a known provider_id (Evolution's uuid) is that number renamed.
 -- Concurrency: any number of callers.
 -- Result: the instance row.
 create function ensure_instance(p_name text, p_provider_id text) returns instances language plpgsql as $$
@@ -64,6 +64,10 @@ begin
     update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
       and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
     update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    -- who paused the one has paused the person
+    insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
+      select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado';
     update conversations set merged_into = v_into.id where id = v_from.id;
   end loop;
   update contact_addresses set contact_id = v_keep where contact_id = v_drop;
@@ -177,6 +181,19 @@ begin
   perform apply_early(v.instance_id, p_provider_id, p_at);
 end $$;
 
+-- fail_send: a message of ours ends as failed, told by the answer to the send or by a later ack.
+-- Guarantee: the rest of an answer without its beginning would be nonsense, so it does not leave; a person is told of an answer that did not arrive.
+--   Without its reaction an answer is whole.
+-- Concurrency: the caller holds the conversation's lock.
+create function fail_send(p_message bigint, p_class text, p_now timestamptz) returns void language plpgsql as $$
+declare m messages;
+begin
+  update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null where id = p_message returning * into m;
+  if m.type = 'reaction' then return; end if;
+  update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class, false, p_now); end if;
+end $$;
+
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
 -- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing.
 -- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
@@ -203,7 +220,7 @@ begin
   if v_kind = 'ack' then
     if v.direction = 'out' and v.author <> 'human' then
       if v_new = 'failed' then
-        update messages set status = 'failed', error_class = 'provider_refused', reason = 'provider_refused' where id = v.id and status in ('sent', 'sending', 'uncertain');
+        if v.status in ('sent', 'sending', 'uncertain') then perform fail_send(v.id, 'provider_refused', p_now); end if;
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then

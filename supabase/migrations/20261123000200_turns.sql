@@ -16,7 +16,7 @@ $$;
 -- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
 -- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write of the turn.
 --   A turn whose lease ran out is ended as expired and counts as a failure.
--- Arguments: p_worker who asks; p_lease_ms length of the lease; p_options {defaultAgent {name, tone, instructions, promises}}.
+-- Arguments: p_worker who asks; p_lease_ms length of the lease.
 -- Concurrency: callers queue on the conversation's lock; the second gets busy.
 -- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'claimed',
 --   turn_id, fence, now, holder, failed_in_row, failing_since, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
@@ -80,7 +80,7 @@ begin
       'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
-      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'));
+      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
     'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
@@ -145,6 +145,7 @@ declare
   v_effect jsonb;
   v_part jsonb;
   v_count int := 0;
+  v_text_part int := 0;
   v_target messages;
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
@@ -231,10 +232,11 @@ begin
 
   for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
     v_count := v_count + 1;
+    v_text_part := v_text_part + 1;
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
         turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
       values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', 'queued', v_part ->> 'text', v_now,
-        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_count,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_text_part,
         coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;

@@ -28,6 +28,11 @@ create function next_open(p_hours jsonb, p_now timestamptz) returns timestamptz 
   from (select p_now at time zone (p_hours ->> 'tz') as local) l
 $$;
 
+-- campaign_paused: one campaign is stopped; the others of the same contact go on.
+create function campaign_paused(p_campaign text) returns boolean language sql stable as $$
+  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j where j.scope = 'campaign' and j.target = p_campaign order by j.id desc limit 1), false)
+$$;
+
 -- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
 create function end_send(p_message bigint, p_status text, p_reason text) returns void language sql as $$
   update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null where id = p_message and status = 'queued'
@@ -42,7 +47,7 @@ $$;
 -- claim_send: takes the next message of a conversation's lane, or says why not.
 -- Guarantee: every guardrail holds at this moment, and the slot in the caps is taken in the same transaction, over any number of workers.
 --   A row is `sending` before the wire, so a crash leaves a trace; one whose lease ran out becomes `uncertain` and is never sent again by itself.
--- Order of the rules, first failing one is recorded: allowlist, duplicate, expiry, opt-out, pause, takeover, reply proof, quiet hours,
+-- Order of the rules, first failing one is recorded: allowlist, expiry, opt-out, pause, takeover, reply proof, quiet hours,
 --   contact cap, hour cap, day cap, pace, health of the number.
 -- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour, paceMinSeconds, paceMaxSeconds,
 --   hours, pilot, leaseMs, random 0..1}.
@@ -79,11 +84,13 @@ begin
     if m.status = 'uncertain' and m.due_at > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
-    -- nobody else looks meanwhile, so that each look counts once; longer than the call may take
-    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
+    -- nobody else looks meanwhile, so that each look counts once; longer than its calls (15 s each, a few addresses) may take
+    update messages set due_at = v_now + interval '2 minutes', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
       reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
-      'jid', v.jid, 'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
+      'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
+        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
+      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
       'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
         order by w.seq desc limit 1));
   end if;
@@ -92,10 +99,11 @@ begin
   select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff') order by priority, id limit 1;
   v_reply := found;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now order by priority, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
+      and not campaign_paused(campaign_id) order by priority, id limit 1;
   end if;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by due_at, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(campaign_id), due_at, id limit 1;
     if not found then return jsonb_build_object('action', 'idle'); end if;
   end if;
   if m.due_at > v_now then
@@ -157,11 +165,17 @@ begin
     if v_at is not null then return hold_send(m.id, 'cap_hour', v_at); end if;
     v_at := free_at(v_instance.id, true, interval '1 day', coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), v_now);
     if v_at is not null then return hold_send(m.id, 'cap_day', v_at); end if;
-    if v_instance.next_proactive_at > v_now then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
+    -- who was shown typing has had its place in the pace
+    if v_instance.next_proactive_at > v_now and m.typing_until is null then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
   end if;
   -- the number is away: look again soon; the news of its return wakes the lanes
   if v_instance.status in ('close', 'connecting', 'refused') then return hold_send(m.id, 'number_disconnected', v_now + interval '30 seconds'); end if;
 
+  if not v_reply and m.typing_until is null then
+    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
+  end if;
   if m.typing_ms > 0 and m.typing_until is null then
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
@@ -171,11 +185,6 @@ begin
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  if not v_reply then
-    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
-    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
-    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
-  end if;
   update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
     attempts = attempts + 1, lease_until = v_now + v_lease where id = m.id returning * into m;
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
@@ -220,12 +229,8 @@ begin
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
   else
-    update messages set status = 'failed', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null where id = m.id;
-    -- the rest of an answer without its beginning would be nonsense; without its reaction it is whole
-    if m.type <> 'reaction' then
-      update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
-      perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_outcome ->> 'class', false, v_now) from conversations where id = m.conversation_id and m.kind in ('reply', 'handoff');
-    end if;
+    update messages set slot_at = null where id = m.id;
+    perform fail_send(m.id, p_outcome ->> 'class', v_now);
   end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id
@@ -260,10 +265,11 @@ begin
   return jsonb_build_object('status', m.status, 'reason', m.reason);
 end $$;
 
--- known_provider_ids: which of these ids at WhatsApp already belong to a message of ours. Result: [id].
-create function known_provider_ids(p_instance text, p_ids jsonb) returns jsonb language sql stable as $$
+-- known_provider_ids: which of these ids at WhatsApp we have already. With p_conversation, a person's words in another conversation do not count: they may
+-- be the echo of a send of that one under an address that nobody had seen (settle_sent heals it). Result: [id].
+create function known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
-  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids))
+  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
 $$;
 
 -- enqueue_message: a message that nobody asked for (or an operator's), to a phone number.

@@ -39,6 +39,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(text, /\breason\s*=\s*'([^']+)'/g),
     ...all(text, /reason in \(([^)]*)\)/g).flatMap(quoted),
     ...all(text, /hold_send\([^,()]+,\s*'([^']+)'/g),
+    ...all(text, /fail_send\([^,()]+,\s*'([^']+)'/g),
     ...all(text, /end_send\([^,()]+,\s*'\w+',\s*'([^']+)'/g),
     ...all(text, /open_handoff\([^,()]+,[^,()]+,\s*'([^']+)'/g),
     ...all(text, /'reason', '([^']+)'/g),

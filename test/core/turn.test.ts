@@ -159,8 +159,9 @@ test('I14 turnRetryDelay: three calls of 30 s and the waits between them fit int
   assert.ok(total <= 120_000, String(total));
 });
 
-test('I14 decideTurn: turns that fail for a minute go to a person, however few they were', () => {
-  const since = (seconds: number) => ({ failed_in_row: 1, failing_since: new Date(NOW.getTime() - seconds * 1000) });
+test('I14 decideTurn: turns that fail for a minute go to a person, but not after a single failure', () => {
+  const since = (seconds: number, failed = 2) => ({ failed_in_row: failed, failing_since: new Date(NOW.getTime() - seconds * 1000) });
+  assert.deepEqual(decideTurn(turn(since(600, 1)), SETTINGS), run('normal'), 'a pause may lie between');
   assert.deepEqual(decideTurn(turn(since(59)), SETTINGS), run('normal'));
   assert.deepEqual(decideTurn(turn(since(60)), SETTINGS), { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT });
 });

@@ -131,8 +131,9 @@ for (const kind of DOORS) {
         reason: 'timeout',
       });
       assert.deepEqual(await sends.settleSend(db, look, { kind: 'found', providerId: 'B1' }, 6, 0), { status: 'sent', reason: null });
-      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1']), new Set(['A1', 'B1']));
-      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', []), new Set());
+      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1'], null), new Set(['A1', 'B1']));
+      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', [], null), new Set());
+      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1'], 0), new Set(['B1']));
 
       const [row] = await rows<{ transcript: unknown; cost: string; memory: unknown; raw: unknown; input: unknown }>(
         opened.url,

@@ -1,0 +1,22 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { DatabaseAway, DatabaseRefused } from './failures.ts';
+
+/** Waits between the tries, in milliseconds: what has been paid for, or has been on the wire, survives a short absence of the database. */
+const RETRIES_MS = [100, 300, 1_000, 3_000, 8_000];
+
+/**
+ * Writes down what happened, again and again while the database is away, for some 12 s. For writes that may be repeated.
+ * Throws what the last try threw.
+ */
+export async function persist<T>(write: () => Promise<T>): Promise<T> {
+  for (const waitMs of RETRIES_MS) {
+    try {
+      return await write();
+    } catch (error) {
+      // 40P01: this write and another waited for each other, and Postgres ended this one; nothing of it happened.
+      if (!(error instanceof DatabaseAway) && !(error instanceof DatabaseRefused && error.code === '40P01')) throw error;
+      await delay(waitMs);
+    }
+  }
+  return await write();
+}
