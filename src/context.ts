@@ -195,18 +195,11 @@ function createInbox(db: Door, config: Config): Context['inbox'] {
     takeoverCapMinutes: TAKEOVER_CAP_MINUTES,
     withdrawParts: config.turn.withdrawParts,
   };
-  return createBatcher(
-    async (webhooks: WebhookRecord[]) => {
-      try {
-        return await recordInbound(db, webhooks, options);
-      } catch (error) {
-        // Two batches that met the same new people in another order: Postgres ended one of them, nothing of it happened.
-        if (error instanceof DatabaseRefused && error.code === '40P01') return await recordInbound(db, webhooks, options);
-        throw error;
-      }
-    },
-    { maxItems: 50, maxConcurrent: 2, splits: (error) => !(error instanceof DatabaseAway) },
-  );
+  return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {
+    maxItems: 50,
+    maxConcurrent: 2,
+    splits: (error) => !(error instanceof DatabaseAway),
+  });
 }
 
 function sendPolicy(config: Config): SendPolicy {

@@ -13,6 +13,7 @@ import pg from 'pg';
 import type { WebhookRecord } from './db/inbound.ts';
 import { toError } from './errors.ts';
 import type { Logger } from './log.ts';
+import { waitAtMost } from './wait.ts';
 
 export type QueueName = 'turn' | 'send';
 
@@ -120,9 +121,7 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     },
     ping: () => link.ping(),
     async stop(timeoutMs) {
-      const timeout = AbortSignal.timeout(timeoutMs);
-      const late = new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true }));
-      await Promise.race([Promise.all(workers.map((worker) => worker.close())), late]);
+      await waitAtMost(timeoutMs, Promise.all(workers.map((worker) => worker.close())));
     },
     async [Symbol.asyncDispose]() {
       // Forced: what is still active is given back by its lock running out, and the claims in SQL know nothing of jobs anyway.

@@ -6,6 +6,7 @@ import { JOBS } from './crons/all.ts';
 import type { CronJob } from './crons/job.ts';
 import { claimJob, finishJob, lastTicks } from './db/operations.ts';
 import { toError } from './errors.ts';
+import { waitAtMost } from './wait.ts';
 import type { Running } from './worker.ts';
 
 const MINUTE_MS = 60_000;
@@ -36,9 +37,7 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
   return {
     async stop(graceMs) {
       for (const { task } of tasks) await task.destroy();
-      const timeout = AbortSignal.timeout(graceMs);
-      const late = new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true }));
-      await Promise.race([Promise.all(underWay), late]);
+      await waitAtMost(graceMs, Promise.all(underWay));
     },
   };
 }

@@ -1,0 +1,6 @@
+/** Waits until the work is done or so many milliseconds have passed. Rejects as the work does; the work is not cut off, and the timer keeps no process alive. */
+export async function waitAtMost(limitMs: number, work: Promise<unknown>): Promise<void> {
+  const timeout = AbortSignal.timeout(limitMs);
+  const late = new Promise<void>((resolve) => timeout.addEventListener('abort', () => resolve(), { once: true }));
+  await Promise.race([work, late]);
+}
