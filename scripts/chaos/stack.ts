@@ -8,6 +8,7 @@ import { migrate } from '../../src/db/migrate.ts';
 import { removePostgresData, startPostgres, type Postgres } from '../lib/embedded-postgres.ts';
 import { startGuarded, type GuardedProcess } from '../lib/guarded-process.ts';
 import { freePort } from '../lib/ports.ts';
+import { flushPostgresQueue } from '../lib/postgres-queue.ts';
 import { startRedis, type RedisServer } from '../lib/redis.ts';
 import { projectRoot } from '../lib/tools.ts';
 import { startSimulator, type Simulator } from '../simulator/index.ts';
@@ -102,7 +103,7 @@ async function open(options: StackOptions): Promise<Stack> {
       query: async (sql, values = []) => (await pool.query(sql, values)).rows,
       kill: (modes = MODES) => processes.kill(modes),
       terminate: (modes = MODES) => processes.terminate(modes),
-      flushQueue: () => (redis ? redis.flush() : flushPostgresQueue(pool)),
+      flushQueue: () => (redis ? redis.flush() : flushPostgresQueue((sql) => pool.query(sql))),
       troubles,
       close: () => stack.disposeAsync(),
     };
@@ -163,19 +164,6 @@ function onServer(postgres: Postgres, sql: string): Promise<void> {
     work.catch(() => {}),
   );
   return work;
-}
-
-async function flushPostgresQueue(pool: pg.Pool): Promise<void> {
-  const sql = 'truncate bullmq.job, bullmq.job_log, bullmq.job_dependency, bullmq.dedup, bullmq.dedup_next, bullmq.event';
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await pool.query(sql);
-      return;
-    } catch (error) {
-      // Workers hold locks of these tables in another order.
-      if ((error as { code?: string }).code !== '40P01' || attempt === 10) throw error;
-    }
-  }
 }
 
 type Parts = { databaseUrl: string; redisUrl: string | null; simulator: Simulator; port: number; instance: string };

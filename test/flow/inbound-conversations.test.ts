@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Redis } from 'ioredis';
 import { SignJWT } from 'jose';
+import { flushPostgresQueue } from '../../scripts/lib/postgres-queue.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -21,7 +22,7 @@ for (const queue of ['postgres', 'redis'] as const) {
       await redis.flushall();
       redis.disconnect();
     } else {
-      await system.query(`truncate ${(await queueTables(system)).join(', ')}`);
+      await flushPostgresQueue((sql) => system.query(sql));
     }
     assert.equal((await system.webhook(body)).status, 200);
     // A message after it goes the whole way, so the repeat had its chance.
@@ -236,12 +237,4 @@ function seenTexts(system: System): string[][] {
     const { messages } = request as { messages: { role: string; content: { text: string }[] }[] }; // as buildPrompt lays it out
     return (messages.at(-1)?.content ?? []).map((part) => part.text);
   });
-}
-
-async function queueTables(system: System): Promise<string[]> {
-  return (
-    await system.query<{ name: string }>(
-      `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'bullmq' and tablename not like '%migration%'`,
-    )
-  ).map((row) => row.name);
 }
