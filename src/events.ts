@@ -5,6 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Transition } from './breakers.ts';
 import type { RecordedEvent } from './db/inbound.ts';
+import type { ClaimedNotice, NoticeOutcome } from './db/notices.ts';
 import type { ClaimedSend } from './db/sends.ts';
 import type { ModelCallRecord, TurnClaim } from './db/turns.ts';
 import type { Logger } from './log.ts';
@@ -45,6 +46,13 @@ export function createEvents(log: Logger, mode: string) {
     registers,
   });
   const jobs = new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['job', 'outcome'], registers });
+
+  const notices = new Counter({
+    name: 'julia_avisos_total',
+    help: 'Notices to people by what became of an attempt',
+    labelNames: ['kind', 'outcome', 'channel'],
+    registers,
+  });
 
   return {
     registry,
@@ -157,6 +165,17 @@ export function createEvents(log: Logger, mode: string) {
       jobs.inc({ job, outcome });
       if (outcome === 'done') log.info({ job, ...fields }, `Job executed: ${job}`);
       else log.error({ job, ...fields }, `Job failed: ${fields.error}`);
+    },
+
+    /** `news`: this trouble was not told before; an ERROR a minute would help nobody. */
+    noticeDelivered(notice: ClaimedNotice, outcome: NoticeOutcome, news: boolean): void {
+      const { status, channel = null, error } = outcome;
+      const changed = outcome.counts === true || status !== 'handed';
+      if (changed) notices.inc({ kind: notice.kind, outcome: status, channel: channel ?? '' });
+      const fields = { notice_id: notice.id, kind: notice.kind, urgent: notice.urgent, channel, outcome: status, reason: error };
+      if (status === 'failed') log.error(fields, 'Notice reached nobody');
+      else if (error !== null && news) log.error(fields, 'Notice not delivered, retrying');
+      else if (changed) log.info(fields, status === 'pending' ? 'Notice not delivered yet' : 'Notice delivered');
     },
 
     swept(what: 'turns' | 'sends', count: number): void {

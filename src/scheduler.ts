@@ -6,10 +6,13 @@ import { JOBS } from './crons/all.ts';
 import type { CronJob } from './crons/job.ts';
 import { claimJob, finishJob, lastTicks } from './db/operations.ts';
 import { toError } from './errors.ts';
+import { deliverNotices } from './notices.ts';
 import { waitAtMost } from './wait.ts';
 import type { Running } from './worker.ts';
 
 const MINUTE_MS = 60_000;
+/** How often due notices are looked for: what is urgent leaves within seconds although whoever wrote it died. One call over a small index. */
+const NOTICES_MS = 3_000;
 /** Ticks further back than this are not caught up: a weekly job and a day. */
 const CATCH_UP_MINUTES = 8 * 24 * 60;
 
@@ -29,6 +32,7 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
     }),
   }));
 
+  const looking = setInterval(() => ctx.background.run('deliver notices', () => deliverNotices(ctx)), NOTICES_MS);
   const last = await lastTicks(ctx.db);
   for (const { job, task } of tasks) for (const tick of missedTicks(task, job, last[job.name] ?? null, new Date())) start(job, tick);
   for (const { task } of tasks) await task.start();
@@ -36,6 +40,7 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
 
   return {
     async stop(graceMs) {
+      clearInterval(looking);
       for (const { task } of tasks) await task.destroy();
       await waitAtMost(graceMs, Promise.all(underWay));
     },

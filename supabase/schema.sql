@@ -313,6 +313,34 @@ alter table public.model_calls enable row level security;
 CREATE INDEX model_calls_turn ON public.model_calls USING btree (turn_id);
 grant delete, insert, select, update on public.model_calls to service_role;
 
+create table public.notices (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  key text not null,
+  kind text not null,
+  text text not null,
+  urgent boolean not null,
+  about text,
+  status text default 'pending'::text not null,
+  channel text,
+  attempts integer default 0 not null,
+  claim bigint default 0 not null,
+  due_at timestamp with time zone not null,
+  error text,
+  message_id bigint,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint notices_pkey PRIMARY KEY (id),
+  constraint notices_tenant_id_key_key UNIQUE (tenant_id, key),
+  constraint notices_channel_check CHECK ((channel = ANY (ARRAY['slack'::text, 'whatsapp'::text]))),
+  constraint notices_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'handed'::text, 'sent'::text, 'failed'::text])))
+);
+alter table public.notices enable row level security;
+CREATE INDEX notices_age ON public.notices USING btree (created_at);
+CREATE INDEX notices_due ON public.notices USING btree (due_at) WHERE (status = ANY (ARRAY['pending'::text, 'handed'::text]));
+CREATE INDEX notices_message ON public.notices USING btree (message_id) WHERE (message_id IS NOT NULL);
+grant delete, insert, select, update on public.notices to service_role;
+
 create table public.opt_outs (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -449,6 +477,8 @@ alter table public.messages add constraint messages_tenant_id_fkey FOREIGN KEY (
 alter table public.messages add constraint messages_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
 alter table public.model_calls add constraint model_calls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.model_calls add constraint model_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
+alter table public.notices add constraint notices_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id);
+alter table public.notices add constraint notices_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -459,6 +489,19 @@ alter table public.turns add constraint turns_agent_id_fkey FOREIGN KEY (agent_i
 alter table public.turns add constraint turns_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.turns add constraint turns_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.webhook_events add constraint webhook_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+
+CREATE OR REPLACE FUNCTION public.add_notice(p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into notices (tenant_id, key, kind, text, urgent, about, due_at, created_at)
+    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text', (p_notice ->> 'urgent')::boolean, p_notice ->> 'about', clock(p_now), clock(p_now))
+    on conflict (tenant_id, key) do nothing;
+  return jsonb_build_object('added', found);
+end $function$;
+revoke all on function public.add_notice(jsonb,timestamp with time zone) from public;
+grant execute on function public.add_notice(jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS void
@@ -584,6 +627,25 @@ begin
 end $function$;
 revoke all on function public.claim_job(text,timestamp with time zone,text,timestamp with time zone) from public;
 grant execute on function public.claim_job(text,timestamp with time zone,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v_taken jsonb;
+begin
+  with due as (
+    select id from notices where status in ('pending', 'handed') and due_at <= clock(p_now) order by urgent desc, due_at limit p_limit for update skip locked
+  ), taken as (
+    update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about,
+      'attempts', t.attempts, 'age_seconds', extract(epoch from clock(p_now) - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
+    order by t.urgent desc, t.id), '[]') into v_taken from taken t;
+  return v_taken;
+end $function$;
+revoke all on function public.claim_notices(integer,integer,timestamp with time zone) from public;
+grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.claim_send(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1176,6 +1238,25 @@ end $function$;
 revoke all on function public.finish_job(bigint,text,integer,text,timestamp with time zone) from public;
 grant execute on function public.finish_job(bigint,text,integer,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.finish_notice(p_id bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+declare v notices; v_status text := p_outcome ->> 'status';
+begin
+  select * into v from notices where id = p_id and claim = p_claim and status in ('pending', 'handed') for update;
+  if not found then return jsonb_build_object('recorded', false, 'news', false); end if;
+  update notices set status = v_status, channel = coalesce(p_outcome ->> 'channel', channel), error = p_outcome ->> 'error',
+    message_id = case v_status when 'pending' then null else coalesce((p_outcome ->> 'message_id')::bigint, message_id) end,
+    attempts = attempts + case when (p_outcome ->> 'counts')::boolean then 1 else 0 end,
+    due_at = clock(p_now) + make_interval(secs => coalesce((p_outcome ->> 'delay_ms')::int, 0) / 1000.0),
+    ended_at = case when v_status in ('sent', 'failed') then clock(p_now) end
+    where id = v.id;
+  return jsonb_build_object('recorded', true, 'news', v.error is distinct from p_outcome ->> 'error');
+end $function$;
+revoke all on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_proactive boolean, p_window interval, p_cap integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -1385,6 +1466,18 @@ AS $function$
 $function$;
 revoke all on function public.next_open(jsonb,timestamp with time zone) from public;
 grant execute on function public.next_open(jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_preferred text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select to_jsonb(name) from instances
+  where tenant_id = p_tenant and name is distinct from p_about and status in ('open', 'unknown')
+  order by status = 'open' desc, name is not distinct from p_preferred desc, id limit 1
+$function$;
+revoke all on function public.notice_number(text,text,text) from public;
+grant execute on function public.notice_number(text,text,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone)
  RETURNS void

@@ -28,6 +28,7 @@ import {
   type InboundInput,
 } from './handset.ts';
 import { resetCore } from './reset.ts';
+import { addSlackRoutes } from './slack.ts';
 import type {
   Addressing,
   ConnectionState,
@@ -61,6 +62,8 @@ export type Simulator = {
   url: string;
   evolutionUrl: string;
   anthropicUrl: string;
+  /** `/hook` is an incoming webhook, `/api` the Web API. */
+  slackUrl: string;
   apiKey: string;
   close(): Promise<void>;
   /** Forgets messages, wire, faults and script; contacts too unless kept. */
@@ -83,6 +86,8 @@ export type Simulator = {
   /** The live records, not a copy. */
   wire(): Wire;
   sends(filter?: SendFilter): WireSend[];
+  /** Texts that Slack has taken, oldest first. */
+  slackTexts(): string[];
   messages(contactId?: string): Message[];
   /**
    * Resolves with the first truthy answer of `check`, which is asked now and after every event. Rejects after
@@ -124,7 +129,7 @@ function createCore(options: SimulatorOptions): Core {
     random,
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
-    wire: { sends: [], presences: [], claude: [], webhooks: [] },
+    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [] },
     faults: createFaults((faults) => bus.emit(faultsEvent(faults))),
     bus,
     webhookLog: createWebhookLog(),
@@ -138,6 +143,7 @@ function createApp(core: Core): Hono<Env> {
   const app = new Hono<Env>();
   addControlRoutes(core, app);
   addClaudeRoutes(core, app);
+  addSlackRoutes(core, app);
   addInstanceRoutes(core, app);
   addEvolutionRoutes(core, app);
   app.notFound((c) => {
@@ -179,6 +185,7 @@ function createSimulator(core: Core, server: Server): Simulator {
     url: core.url,
     evolutionUrl: core.url,
     anthropicUrl: `${core.url}/anthropic`,
+    slackUrl: `${core.url}/slack`,
     apiKey: core.options.apiKey ?? DEFAULT_API_KEY,
     close: () => {
       closing ??= close(core, server, waiting);
@@ -212,6 +219,7 @@ function createSimulator(core: Core, server: Server): Simulator {
     },
     script: (turns) => setScript(core, turns),
     wire: () => core.wire,
+    slackTexts: () => core.wire.slack.filter(({ taken }) => taken).map(({ text }) => text),
     sends: (filter = {}) => core.wire.sends.filter((send) => fits(send, filter)),
     messages: (contactId) => (contactId === undefined ? [...core.world.messages.values()] : core.world.messagesOf(contactId)),
     waitFor: (check, timeoutMs = 5_000) => waitFor(core, waiting, check, timeoutMs),

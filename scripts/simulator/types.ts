@@ -101,7 +101,7 @@ export type Instance = {
   held: (() => void)[];
 };
 
-export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'webhook' | 'claude';
+export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'webhook' | 'claude' | 'slack';
 export type FaultInput = {
   target: FaultTarget;
   kind: string;
@@ -151,11 +151,14 @@ export type WireWebhook = {
   ms: number;
   error: string | null;
 };
+/** A post to the Slack look-alike; `taken` false: it was refused or got no answer. */
+export type WireSlack = { at: number; via: 'webhook' | 'bot'; channel: string | null; text: string; taken: boolean };
 export type Wire = {
   sends: WireSend[];
   presences: WirePresence[];
   claude: WireClaude[];
   webhooks: WireWebhook[];
+  slack: WireSlack[];
 };
 
 export type SimulatorEvent =
@@ -183,6 +186,7 @@ export type SimulatorEvent =
       error: string | null;
     }
   | { type: 'claude'; model: string; status: number | null; ms: number; usage: unknown }
+  | { type: 'slack'; text: string; taken: boolean }
   | { type: 'faults'; faults: Fault[] }
   | { type: 'send'; send: WireSend }
   | { type: 'presence'; presence: WirePresence }

@@ -31,8 +31,15 @@ export type Slack = {
   /** Where alerts go when there is no bot. */
   readonly webhookUrl: string | null;
   readonly channel: string;
+  /** The Web API, without a trailing slash. */
+  readonly apiUrl: string;
   /** Commands and mentions; null: alerts only. */
-  readonly bot: { readonly token: string; readonly signingSecret: string } | null;
+  readonly bot: {
+    readonly token: string;
+    readonly signingSecret: string;
+    /** Ids of the members who may give commands; empty: nobody. */
+    readonly allowedUsers: readonly string[];
+  } | null;
 };
 
 export type Google = {
@@ -100,8 +107,9 @@ export function chatwoot(v: Variables, report: Report): Chatwoot | null {
 export function slack(v: Variables, report: Report): Slack | null {
   report.together(['SLACK_BOT_TOKEN', 'SLACK_SIGNING_SECRET']);
   const { SLACK_BOT_TOKEN: token, SLACK_SIGNING_SECRET: signingSecret, SLACK_WEBHOOK_URL: webhookUrl, SLACK_CHANNEL: channel } = v;
-  const bot = token && signingSecret ? { token, signingSecret } : null;
-  if (bot !== null || webhookUrl) return { webhookUrl: webhookUrl ?? null, channel, bot };
+  const bot = token && signingSecret ? { token, signingSecret, allowedUsers: v.SLACK_ALLOWED_USERS } : null;
+  if (bot !== null && bot.allowedUsers.length === 0) report.warn('SLACK_ALLOWED_USERS: is empty, so nobody may give commands in Slack');
+  if (bot !== null || webhookUrl) return { webhookUrl: webhookUrl ?? null, channel, apiUrl: v.SLACK_API_URL, bot };
   if (report.isSet('SLACK_CHANNEL') && !report.isSet('SLACK_WEBHOOK_URL') && !report.isSet('SLACK_BOT_TOKEN')) {
     report.warn('SLACK_CHANNEL: has no effect without SLACK_WEBHOOK_URL or SLACK_BOT_TOKEN');
   }

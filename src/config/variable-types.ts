@@ -82,6 +82,17 @@ export function phonesOrStar() {
   });
 }
 
+/** A comma list of ids of Slack members, such as U02ABCDEF. */
+export function slackUsers() {
+  return z.string().transform((raw, ctx) => {
+    const ids = commaList(raw);
+    const wrong = ids.findIndex((id) => !/^[UW][A-Z0-9]{2,30}$/.test(id));
+    return wrong === -1
+      ? ids
+      : refuse(ctx, `must be a comma list of ids of Slack members such as U02ABCDEF; entry ${wrong + 1} is not one`);
+  });
+}
+
 /** A comma list of web origins (scheme, host, port), or `*`. */
 export function originsOrStar() {
   return z.string().transform((raw, ctx) => {

@@ -13,6 +13,7 @@ import {
   phone,
   phonesOrStar,
   price,
+  slackUsers,
   text,
   timeOfDay,
   timeZone,
@@ -129,6 +130,8 @@ export const variables = z.object({
   SLACK_CHANNEL: text().default('#julia-gestao'),
   SLACK_BOT_TOKEN: text().optional(),
   SLACK_SIGNING_SECRET: text().optional(),
+  SLACK_ALLOWED_USERS: slackUsers().default([]),
+  SLACK_API_URL: http().default('https://slack.com/api'),
 
   // Google Docs
   GOOGLE_APPLICATION_CREDENTIALS: text().optional(),

@@ -163,9 +163,22 @@ test('S2 CHATWOOT_URL: all four, none, or a problem', () => {
 test('S2 SLACK_WEBHOOK_URL: alerts alone, a bot with its secret, or null', () => {
   const hook = 'https://hooks.example.com/x';
   assert.equal(dev().slack, null);
-  assert.deepEqual(dev({ SLACK_WEBHOOK_URL: hook }).slack, { webhookUrl: hook, channel: '#julia-gestao', bot: null });
-  const bot = dev({ SLACK_BOT_TOKEN: 't', SLACK_SIGNING_SECRET: 's', SLACK_CHANNEL: '#ops' }).slack;
-  assert.deepEqual(bot, { webhookUrl: null, channel: '#ops', bot: { token: 't', signingSecret: 's' } });
+  assert.deepEqual(dev({ SLACK_WEBHOOK_URL: hook }).slack, {
+    webhookUrl: hook,
+    channel: '#julia-gestao',
+    apiUrl: 'https://slack.com/api',
+    bot: null,
+  });
+  const both = { SLACK_BOT_TOKEN: 't', SLACK_SIGNING_SECRET: 's', SLACK_CHANNEL: '#ops' };
+  const bot = dev({ ...both, SLACK_ALLOWED_USERS: 'U02ABCDEF, W0123', SLACK_API_URL: 'http://127.0.0.1:9/api/' }).slack;
+  assert.deepEqual(bot, {
+    webhookUrl: null,
+    channel: '#ops',
+    apiUrl: 'http://127.0.0.1:9/api',
+    bot: { token: 't', signingSecret: 's', allowedUsers: ['U02ABCDEF', 'W0123'] },
+  });
+  assertWarns({ RUN_MODE: 'api', ...both }, /^SLACK_ALLOWED_USERS: is empty, so nobody/);
+  devProblem({ ...both, SLACK_ALLOWED_USERS: 'U02ABCDEF,@ana' }, 'SLACK_ALLOWED_USERS', /entry 2/);
   devProblem({ SLACK_BOT_TOKEN: 't' }, 'SLACK_SIGNING_SECRET', /must be set too/);
   devProblem({ SLACK_SIGNING_SECRET: 's', SLACK_WEBHOOK_URL: hook }, 'SLACK_BOT_TOKEN', /must be set too/);
   assertWarns({ RUN_MODE: 'api', SLACK_CHANNEL: '#ops' }, /^SLACK_CHANNEL: has no effect/);

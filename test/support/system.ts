@@ -27,6 +27,8 @@ export const INSTANCE = 'julia-dev';
 export const WEBHOOK_SECRET = 'a-webhook-secret-of-tests';
 export const JWT_SECRET = '0123456789abcdef0123456789abcdef';
 
+export const SLACK_SECRET = 'a-signing-secret-of-tests';
+
 export type LogLine = { timestamp: string; level: string; service: string; message: string; context: Record<string, unknown> };
 
 export type SystemOptions = {
@@ -35,6 +37,8 @@ export type SystemOptions = {
   /** Environment variables beside those of `testEnvironment`. */
   env?: Record<string, string>;
   simulator?: Parameters<typeof startSimulator>[0];
+  /** Notices go to the simulator's Slack, through the incoming webhook or as the bot; without it there is no Slack. */
+  slack?: 'webhook' | 'bot';
   overrides?: ContextOverrides;
   /** A migrated database of the test's own, on a server that it may stop. */
   databaseUrl?: string;
@@ -85,7 +89,11 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   pool.on('error', () => {}); // the database is dropped under it at the end
   stack.defer(() => pool.end());
 
-  const env = { ...testEnvironment({ databaseUrl: database.url, redisUrl: redis?.url ?? null, simulator }), ...options.env };
+  const env = {
+    ...testEnvironment({ databaseUrl: database.url, redisUrl: redis?.url ?? null, simulator }),
+    ...slackEnvironment(simulator, options.slack),
+    ...options.env,
+  };
   const changes = new EventEmitter().setMaxListeners(0);
   stack.defer(simulator.on(() => changes.emit('change')));
   const lines: LogLine[] = [];
@@ -185,6 +193,12 @@ export function testEnvironment(parts: {
     HORARIO_INICIO: '00:00',
     HORARIO_FIM: '23:59',
   };
+}
+
+function slackEnvironment({ slackUrl }: Pick<Simulator, 'slackUrl'>, slack: SystemOptions['slack']): Record<string, string> {
+  if (slack === undefined) return {};
+  if (slack === 'webhook') return { SLACK_WEBHOOK_URL: `${slackUrl}/hook` };
+  return { SLACK_BOT_TOKEN: 'xoxb-test', SLACK_SIGNING_SECRET: SLACK_SECRET, SLACK_API_URL: `${slackUrl}/api` };
 }
 
 export function configOf(env: Record<string, string>): Config {
