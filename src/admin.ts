@@ -1,12 +1,13 @@
 /** The admin commands: one table for the command line (src/cli.ts) and for HTTP (src/routes/admin.ts). */
 import { z } from 'zod';
-import type { Actor, AdminCommand, AdminContext, Outcome, Refusal } from './admin/command.ts';
+import type { Actor, AdminCommand, AdminContext, CommandShape, LocalCommand, Outcome, Refusal } from './admin/command.ts';
 import { refused } from './admin/command.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { handoffCommands } from './admin/handoffs.ts';
 import { pauseCommands } from './admin/pauses.ts';
 import { replayCommands } from './admin/replay.ts';
 import { statusCommands } from './admin/status.ts';
+import { tokenCommands } from './admin/token.ts';
 import { whyCommands } from './admin/why.ts';
 
 export const COMMANDS: readonly AdminCommand[] = [
@@ -18,6 +19,9 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...replayCommands,
 ];
 
+/** Only at the command line. */
+export const LOCAL_COMMANDS: readonly LocalCommand[] = [...tokenCommands];
+
 /** Runs a command with arguments as they came from outside. Throws only what the database throws. */
 export async function runCommand(command: AdminCommand, ctx: AdminContext, given: unknown, actor: Actor): Promise<Outcome<unknown>> {
   const checked = checkArguments(command, given);
@@ -25,7 +29,7 @@ export async function runCommand(command: AdminCommand, ctx: AdminContext, given
 }
 
 /** The arguments as the command takes them, or why not; needs no context. */
-export function checkArguments(command: AdminCommand, given: unknown): { ok: true; args: Record<string, unknown> } | Refusal {
+export function checkArguments(command: CommandShape, given: unknown): { ok: true; args: Record<string, unknown> } | Refusal {
   const parsed = z.strictObject(command.args.shape).safeParse(given);
   return parsed.success ? { ok: true, args: parsed.data } : refused('bad_request', z.prettifyError(parsed.error));
 }

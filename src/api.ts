@@ -1,15 +1,21 @@
-/** RUN_MODE=api: the routes of the API. Wiring only. */
-import type { Hono } from 'hono';
-import type { Env } from './http.ts';
+/**
+ * RUN_MODE=api: the routes of the API. Wiring only.
+ *
+ * A route is one entry of the table (routes/table.ts): path, who may, what it answers, handler. That entry is its guard and its place in
+ * /openapi.json and /docs; a test walks the app and fails on a route that came another way. An admin command needs no route: src/admin.ts.
+ */
 import type { Process } from './ops.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
 import { healthRoutes } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
+import type { Routes } from './routes/table.ts';
 
-export function apiRoutes(app: Hono<Env>, process: Process): void {
-  healthRoutes(app, process);
-  evolutionRoutes(app, process);
-  messageRoutes(app, process);
-  adminRoutes(app, process);
+export function apiRoutes(routes: Routes, process: Process): void {
+  healthRoutes(routes, process);
+  evolutionRoutes(routes, process);
+  messageRoutes(routes, process);
+  adminRoutes(routes, process);
+  docsRoutes(routes, process);
 }

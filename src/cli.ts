@@ -1,8 +1,8 @@
 /** `npm run admin -- COMMAND`: the admin commands for a person at a terminal. Exit code 0 done, 1 refused or not found, 2 wrong usage. */
 import { userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
-import { checkArguments, COMMANDS, runCommand } from './admin.ts';
-import type { AdminCommand } from './admin/command.ts';
+import { checkArguments, COMMANDS, LOCAL_COMMANDS, runCommand } from './admin.ts';
+import type { AdminCommand, CommandShape, LocalCommand, Outcome } from './admin/command.ts';
 import { timeFormat } from './admin/why.ts';
 import { loadConfig, readEnv } from './config.ts';
 import { adminStatus } from './db/control.ts';
@@ -28,13 +28,14 @@ async function main(words: string[]): Promise<number> {
   }
   if (given.help) return say(help(command));
   const checked = checkArguments(command, given.args);
-  return checked.ok ? execute(command, given) : complain(`${checked.message}\n\n${help(command)}`, WRONG_USAGE);
+  if (!checked.ok) return complain(`${checked.message}\n\n${help(command)}`, WRONG_USAGE);
+  return 'role' in command ? execute(command, given) : executeLocal(command, checked.args, given.json);
 }
 
 type Given = { args: Record<string, unknown>; json: boolean; help: boolean; tenant: string };
 
 /** Throws with words for the person when an option is unknown or a value is missing. */
-function parse(command: AdminCommand, words: string[]): Given {
+function parse(command: CommandShape, words: string[]): Given {
   const named = Object.keys(command.args.shape).map(
     (name) => [name, { type: command.flags.includes(name) ? 'boolean' : 'string' }] as const,
   );
@@ -55,7 +56,11 @@ function parse(command: AdminCommand, words: string[]): Given {
     json,
     help,
     tenant,
-    args: { ...args, ...Object.fromEntries(positionals.map((word, index) => [command.positional[index], word])) },
+    args: {
+      ...args,
+      ...('tenant' in command.args.shape ? { tenant } : {}),
+      ...Object.fromEntries(positionals.map((word, index) => [command.positional[index], word])),
+    },
   };
 }
 
@@ -82,15 +87,22 @@ async function execute(command: AdminCommand, { args, json, tenant }: Given): Pr
     await using ctx = await openAdminContext(config, log);
     if (tenant !== 'default' && (await adminStatus(ctx.db, tenant)) === null) return complain(`there is no tenant ${tenant}`, REFUSED);
     const outcome = await runCommand(command, ctx, args, { id: `cli:${env['USER'] ?? userInfo().username}`, tenant });
-    if (outcome.ok)
-      return say(json ? JSON.stringify(outcome.result, null, 2) : command.text(outcome.result, timeFormat(config.app.timeZone)));
-    return complain(
-      json ? JSON.stringify({ error: { code: outcome.kind, message: outcome.message } }) : outcome.message,
-      outcome.kind === 'bad_request' ? WRONG_USAGE : REFUSED,
-    );
+    return told(outcome, json, (result) => command.text(result, timeFormat(config.app.timeZone)));
   } catch (error) {
     return complain(trouble(toError(error), config.database.kind === 'supabase' ? 'SUPABASE_URL' : 'DATABASE_URL'), REFUSED);
   }
+}
+
+async function executeLocal(command: LocalCommand, args: Record<string, unknown>, json: boolean): Promise<number> {
+  return told(await command.run(readEnv(), args), json, (result) => command.text(result));
+}
+
+function told(outcome: Outcome<unknown>, json: boolean, text: (result: unknown) => string): number {
+  if (outcome.ok) return say(json ? JSON.stringify(outcome.result, null, 2) : text(outcome.result));
+  return complain(
+    json ? JSON.stringify({ error: { code: outcome.kind, message: outcome.message } }) : outcome.message,
+    outcome.kind === 'bad_request' ? WRONG_USAGE : REFUSED,
+  );
 }
 
 /** What a person can do about it. */
@@ -104,9 +116,11 @@ function trouble(error: Error, variable: string): string {
   return error.message;
 }
 
-function commandOf(words: string[]): { command: AdminCommand; rest: string[] } | null {
+const ALL: readonly (AdminCommand | LocalCommand)[] = [...COMMANDS, ...LOCAL_COMMANDS];
+
+function commandOf(words: string[]): { command: AdminCommand | LocalCommand; rest: string[] } | null {
   for (const length of [2, 1]) {
-    const command = COMMANDS.find((each) => each.name === words.slice(0, length).join(' '));
+    const command = ALL.find((each) => each.name === words.slice(0, length).join(' '));
     if (command !== undefined) return { command, rest: words.slice(length) };
   }
   return null;
@@ -114,23 +128,23 @@ function commandOf(words: string[]): { command: AdminCommand; rest: string[] } |
 
 function unknownCommand(words: string[]): string {
   const first = words[0] ?? '';
-  const near = COMMANDS.filter((each) => each.name.startsWith(`${first} `)).map((each) => each.name);
+  const near = ALL.filter((each) => each.name.startsWith(`${first} `)).map((each) => each.name);
   const meant = near.length === 0 ? 'npm run admin -- --help lists them' : `did you mean ${near.join(', ')}?`;
   return `there is no command ${words.slice(0, near.length === 0 ? 1 : 2).join(' ')}: ${meant}`;
 }
 
 function overview(): string {
-  const width = Math.max(...COMMANDS.map((each) => each.name.length));
+  const width = Math.max(...ALL.map((each) => each.name.length));
   return [
     'npm run admin -- COMMAND [arguments] [--json] [--tenant T]',
     '',
-    ...COMMANDS.map((each) => `  ${each.name.padEnd(width)}  ${each.summary}`),
+    ...ALL.map((each) => `  ${each.name.padEnd(width)}  ${each.summary}`),
     '',
     'COMMAND --help tells more. Needs DATABASE_URL (or SUPABASE_URL, SUPABASE_SERVICE_KEY and REDIS_URL) of the installation.',
   ].join('\n');
 }
 
-function help(command: AdminCommand): string {
+function help(command: AdminCommand | LocalCommand): string {
   const positional = command.positional.map((name) => `[${name.toUpperCase()}]`);
   const args = Object.entries(command.args.shape).map(([name, type]) => {
     const value = command.flags.includes(name) ? '' : ' VALUE';
@@ -144,9 +158,13 @@ function help(command: AdminCommand): string {
     '',
     ...args,
     `  ${'--json'.padEnd(18)} the result as JSON`,
-    `  ${'--tenant VALUE'.padEnd(18)} another tenant than default`,
-    '',
-    `Over HTTP: ${command.readOnly ? 'GET' : 'POST'} /admin/${command.name.replaceAll(' ', '/')} with a token of the role ${command.role}.`,
+    ...('role' in command
+      ? [
+          `  ${'--tenant VALUE'.padEnd(18)} another tenant than default`,
+          '',
+          `Over HTTP: ${command.readOnly ? 'GET' : 'POST'} /admin/${command.name.replaceAll(' ', '/')} with a token of the role ${command.role}.`,
+        ]
+      : []),
   ].join('\n');
 }
 

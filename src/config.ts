@@ -63,6 +63,8 @@ export type Config = {
     readonly port: number | null;
     readonly corsOrigins: readonly string[];
     readonly maxWebhookBytes: number;
+    /** /docs and /openapi.json are served. */
+    readonly docs: boolean;
   };
   readonly log: {
     readonly level: LogLevel;
@@ -224,7 +226,7 @@ function packageVersion(): string {
 function http(v: Variables, mode: Mode | null, production: boolean, report: Report): Config['http'] {
   if (production && v.CORS_ORIGINS.includes('*')) report.problem('CORS_ORIGINS: must list origins in production, * is refused');
   const port = mode === 'api' ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
-  return { host: v.BIND_HOST, port, corsOrigins: v.CORS_ORIGINS, maxWebhookBytes: v.MAX_WEBHOOK_MB * 1024 * 1024 };
+  return { host: v.BIND_HOST, port, corsOrigins: v.CORS_ORIGINS, maxWebhookBytes: v.MAX_WEBHOOK_MB * 1024 * 1024, docs: v.API_DOCS };
 }
 
 /** Secrets in addresses (a database's password) count too: as they are and as they are once decoded. */

@@ -10,14 +10,19 @@ import { DatabaseAway } from './db/failures.ts';
 import type { Logger } from './log.ts';
 import { opsRoutes } from './ops.ts';
 import type { Process } from './ops.ts';
+import { createAuth, unauthorized } from './routes/auth.ts';
+import { routesOf } from './routes/table.ts';
+import type { Routes } from './routes/table.ts';
 
 export type Env = { Variables: RequestIdVariables };
 export type ErrorCode = 'bad_request' | 'unauthorized' | 'forbidden' | 'not_found' | 'conflict' | 'too_large' | 'unavailable' | 'internal';
 export type ErrorBody = { error: { code: ErrorCode; message: string; request_id: string } };
 
 /** The app of a process: ops routes, `mount`ed routes of its mode, and one place where errors become answers. */
-export function createApp(process: Process, log: Logger, mount: (app: Hono<Env>) => void): Hono<Env> {
+export function createApp(process: Process, log: Logger, mount: (routes: Routes) => void): Hono<Env> {
   const app = new Hono<Env>();
+  const auth = createAuth(process.config);
+  const routes = routesOf(app, auth.guard);
   app.use(requestId({ limitLength: 64 }));
   app.use(async (c, next) => {
     const started = performance.now();
@@ -43,9 +48,13 @@ export function createApp(process: Process, log: Logger, mount: (app: Hono<Env>)
       length !== undefined && c.req.header('transfer-encoding') === undefined && Number(length) <= process.config.http.maxWebhookBytes;
     return told ? next() : limit(c, next);
   });
-  app.route('/', opsRoutes(process) as unknown as Hono<Env>);
-  mount(app);
-  app.notFound((c) => c.json(errorBody('not_found', 'there is nothing at this address', c.get('requestId')), 404));
+  opsRoutes(routes, process);
+  mount(routes);
+  app.notFound(async (c) => {
+    // Who has no token does not learn which of these exist.
+    if (/^\/(?:admin|api)(?:\/|$)/.test(c.req.path) && (await auth.callerOf(c.req.header('authorization'))) === null) throw unauthorized();
+    return c.json(errorBody('not_found', 'there is nothing at this address', c.get('requestId')), 404);
+  });
   app.onError((error, c) => {
     const id = c.get('requestId');
     if (error instanceof HTTPException) return c.json(errorBody(codeOf(error.status), error.message, id), error.status);

@@ -1,6 +1,7 @@
 /** What an admin command is. The command line and HTTP serve the same table of them (src/admin.ts). */
 import { z } from 'zod';
 import type { Context } from '../context.ts';
+import type { Environment } from '../config/environment.ts';
 import { failure } from '../errors.ts';
 import type { Failure } from '../errors.ts';
 import type { StoreContext } from '../inbound.ts';
@@ -20,7 +21,8 @@ export type Outcome<Result> = { ok: true; result: Result } | Refusal;
 /** Writes a moment in the zone of the installation. */
 export type FormatTime = (at: Date) => string;
 
-export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknown> = {
+/** What the command line needs to know of any command. */
+export type CommandShape<Args extends z.ZodObject = z.ZodObject> = {
   /** One or two words; the path under /admin/ with a slash between them. */
   name: string;
   /** One line for the list. */
@@ -32,6 +34,9 @@ export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknow
   positional: string[];
   /** Arguments that are yes or no: `--force`. */
   flags: string[];
+};
+
+export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknown> = CommandShape<Args> & {
   /** Changes nothing: served by GET too. */
   readOnly: boolean;
   role: Role;
@@ -40,6 +45,20 @@ export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknow
   /** The result for a person. */
   text(result: Result, format: FormatTime): string;
 };
+
+/** A command of the machine it runs on: only at the command line, and without the database. */
+export type LocalCommand<Args extends z.ZodObject = z.ZodObject, Result = unknown> = CommandShape<Args> & {
+  /** Contract: `env` may hold anything; throws nothing. */
+  run(env: Environment, args: z.infer<Args>): Promise<Outcome<Result>>;
+  text(result: Result): string;
+};
+
+export function defineLocalCommand<Args extends z.ZodObject, Result>(
+  command: Omit<LocalCommand<Args, Result>, 'flags' | 'positional'> & { flags?: string[]; positional?: string[] },
+): LocalCommand {
+  // as for defineCommand
+  return { flags: [], positional: [], ...command };
+}
 
 /** Keeps the link between a command's arguments, `run` and `text`, which a list of different commands would lose. */
 export function defineCommand<Args extends z.ZodObject, Result>(

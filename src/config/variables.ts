@@ -45,6 +45,7 @@ export const variables = z.object({
   BIND_HOST: text().default('0.0.0.0'),
   CORS_ORIGINS: originsOrStar().default([]),
   MAX_WEBHOOK_MB: integer(1, 512).default(16),
+  API_DOCS: bool().default(true),
   JWT_SECRET_KEY: text().optional(),
   JWT_SECRET_KEY_PREVIOUS: text().optional(),
 

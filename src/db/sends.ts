@@ -162,7 +162,8 @@ export async function enqueueMessage(db: Door, request: MessageRequest): Promise
   return enqueued.parse(await db.call('enqueue_message', { p_request: request }));
 }
 
-const messageStatus = z
+/** A message as the API shows it; more keys may come. */
+export const messageStatus = z
   .object({
     id: z.number(),
     status: z.string(),

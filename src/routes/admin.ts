@@ -1,70 +1,86 @@
 /** /admin/*: the admin commands over HTTP, and the timelines of /api. Contract: the command's arguments as JSON (or in the address of a GET), its result as JSON. */
-import { Hono } from 'hono';
-import type { Context as Request, MiddlewareHandler } from 'hono';
+import type { Context as Request } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { z } from 'zod';
 import { COMMANDS, runCommand } from '../admin.ts';
-import type { AdminCommand, Outcome, Refusal, Role } from '../admin/command.ts';
+import type { AdminCommand, Outcome, Refusal } from '../admin/command.ts';
 import { whyConversation, whyMessage } from '../admin/why.ts';
-import type { Env } from '../http.ts';
 import type { Process } from '../ops.ts';
-import { requireCaller } from './auth.ts';
-import type { CallerEnv } from './auth.ts';
+import type { Caller } from './auth.ts';
 import { contextOf } from './context-of.ts';
+import type { About, Routes } from './table.ts';
 
 /** Entries of a timeline. */
 const TIMELINE_LIMIT = 500;
 
-export function adminRoutes(app: Hono<Env>, process: Process): void {
-  const admin = new Hono<CallerEnv>();
-  admin.use(requireCaller(process.config));
-
-  const serve = async (c: Request<CallerEnv>, command: AdminCommand, args: unknown) => {
-    const { sub, role, tenant } = c.get('caller');
-    if (!mayRun(role, command.role))
-      throw new HTTPException(403, { message: `${command.name} needs the role ${command.role}; this token has the role ${role}` });
-    return c.json(resultOf(await runCommand(command, contextOf(process), args, { id: `api:${sub}`, tenant })) as object);
+export function adminRoutes(routes: Routes, process: Process): void {
+  const run = async (caller: Caller, command: AdminCommand, args: unknown): Promise<object> => {
+    const actor = { id: `api:${caller.sub}`, tenant: caller.tenant };
+    return resultOf(await runCommand(command, contextOf(process), args, actor)) as object;
   };
 
   for (const command of COMMANDS) {
-    const path = `/${command.name.replaceAll(' ', '/')}`;
-    admin.post(path, async (c) => serve(c, command, await body(c)));
-    if (command.readOnly) admin.get(path, (c) => serve(c, command, c.req.query()));
+    const path = `/admin/${command.name.replaceAll(' ', '/')}`;
+    const about = aboutOf(command);
+    routes.post(path, { ...about, body: command.args }, async (c) => c.json(await run(c.get('caller'), command, await body(c.req))));
+    if (command.readOnly)
+      routes.get(path, { ...about, query: command.args }, async (c) => c.json(await run(c.get('caller'), command, c.req.query())));
   }
+
+  // The dead letter by its own addresses.
   const named = (name: string): AdminCommand => {
     const command = COMMANDS.find((each) => each.name === name);
     if (command === undefined) throw new Error(`there is no admin command ${name}`);
     return command;
   };
   const [list, show, retry, discard] = [named('dlq list'), named('dlq show'), named('dlq retry'), named('dlq discard')];
-  admin.get('/dlq', (c) => serve(c, list, c.req.query()));
-  admin.get('/dlq/:id{[0-9]{1,15}}', (c) => serve(c, show, { id: c.req.param('id') }));
-  admin.post('/dlq/:id{[0-9]{1,15}}/retry', async (c) => serve(c, retry, { ...(await body(c)), id: c.req.param('id') }));
-  admin.post('/dlq/:id{[0-9]{1,15}}/discard', async (c) => serve(c, discard, { ...(await body(c)), id: c.req.param('id') }));
-  app.route('/admin', admin as unknown as Hono<Env>);
-
-  const api = new Hono<CallerEnv>();
-  // Whole conversations are for operators, as `why` is; whoever only posts messages has no business with them.
-  const operator: MiddlewareHandler<CallerEnv> = async (c, next) => {
-    if (!mayRun(c.get('caller').role, 'operator')) throw new HTTPException(403, { message: 'a timeline needs the role operator' });
-    await next();
-  };
-  for (const path of ['/conversations/:id/timeline', '/messages/:id/timeline']) api.use(path, requireCaller(process.config), operator);
-  api.get('/conversations/:id{[0-9]{1,15}}/timeline', async (c) =>
-    c.json(resultOf(await whyConversation(contextOf(process), c.get('caller').tenant, Number(c.req.param('id')), TIMELINE_LIMIT))),
+  routes.get('/admin/dlq', { ...aboutOf(list), query: list.args }, async (c) => c.json(await run(c.get('caller'), list, c.req.query())));
+  routes.get('/admin/dlq/:id{[0-9]{1,15}}', aboutOf(show), async (c) =>
+    c.json(await run(c.get('caller'), show, { id: c.req.param('id') })),
   );
-  api.get('/messages/:id{[0-9]{1,15}}/timeline', async (c) =>
+  for (const [path, command] of [
+    ['/admin/dlq/:id{[0-9]{1,15}}/retry', retry],
+    ['/admin/dlq/:id{[0-9]{1,15}}/discard', discard],
+  ] as const)
+    routes.post(path, { ...aboutOf(command), body: z.object(command.args.shape).omit({ id: true }) }, async (c) =>
+      c.json(await run(c.get('caller'), command, { ...(await body(c.req)), id: c.req.param('id') })),
+    );
+
+  // Whole conversations are for operators, as `why` is; whoever only posts messages has no business with them.
+  const timeline = {
+    tag: 'messages',
+    access: 'operator',
+    answers: { 200: 'what happened, when and why, and a conclusion in words', 404: 'there is nothing' },
+  } as const;
+  routes.get(
+    '/api/conversations/:id{[0-9]{1,15}}/timeline',
+    { ...timeline, summary: 'everything that happened in a conversation' },
+    async (c) =>
+      c.json(resultOf(await whyConversation(contextOf(process), c.get('caller').tenant, Number(c.req.param('id')), TIMELINE_LIMIT))),
+  );
+  routes.get('/api/messages/:id{[0-9]{1,15}}/timeline', { ...timeline, summary: 'why a message was (not) answered or sent' }, async (c) =>
     c.json(resultOf(await whyMessage(contextOf(process), c.get('caller').tenant, c.req.param('id'), TIMELINE_LIMIT))),
   );
-  app.route('/api', api as unknown as Hono<Env>);
 }
 
-function mayRun(role: string, needed: Role): boolean {
-  return role === 'admin' || (role === 'operator' && needed === 'operator');
+function aboutOf(command: AdminCommand): About<AdminCommand['role']> {
+  return {
+    tag: 'admin',
+    access: command.role,
+    summary: command.summary,
+    details: command.details,
+    answers: {
+      200: { means: 'done; the result of the command', schema: z.record(z.string(), z.unknown()) },
+      400: 'an argument is missing, unknown or wrong',
+      404: 'what it names is not there',
+      409: 'it is not in a state for this; nothing was changed',
+    },
+  };
 }
 
 /** No body is no arguments. */
-async function body(c: Request<CallerEnv>): Promise<Record<string, unknown>> {
-  const text = await c.req.text();
+async function body(request: Request['req']): Promise<Record<string, unknown>> {
+  const text = await request.text();
   if (text.trim() === '') return {};
   try {
     const value = JSON.parse(text) as unknown;

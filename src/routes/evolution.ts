@@ -1,18 +1,18 @@
 /** POST /webhook/evolution[/suffix]: what Evolution posts. Contract: evolution.md in docs. */
-import type { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { z } from 'zod';
 import type { Config } from '../config.ts';
-import type { Env } from '../http.ts';
 import { receive } from '../inbound.ts';
 import type { Process } from '../ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
+import type { Routes } from './table.ts';
 import { webhookAuth } from './webhook-auth.ts';
 
 /** Answers 200 only when the event is durable; 503 lets Evolution come again; 400 and 401 make it drop the event for good. */
-export function evolutionRoutes(app: Hono<Env>, process: Process): void {
+export function evolutionRoutes(routes: Routes, process: Process): void {
   const allowed = webhookAuth(secretsOf(process.config));
   // Evolution glues the suffix on: an address that was given with a slash at its end gets `//messages-upsert`, and a 404 would drop the event.
-  app.on('POST', ['/webhook/evolution', '/webhook/evolution/*'], async (c) => {
+  routes.post(['/webhook/evolution', '/webhook/evolution/*'], ABOUT, async (c) => {
     const id = c.get('requestId');
     const { context } = process;
     if (!(await allowed(c.req.header('authorization')))) {
@@ -37,6 +37,23 @@ export function evolutionRoutes(app: Hono<Env>, process: Process): void {
     return c.json({ status: 'ok' });
   });
 }
+
+const ABOUT = {
+  tag: 'webhooks',
+  access: 'webhook',
+  summary: 'what Evolution posts',
+  details:
+    'The address of the webhook of Evolution, with or without webhookByEvents. Authorization: Bearer with EVOLUTION_WEBHOOK_SECRET itself, or with the token ' +
+    'that Evolution makes when the secret is the jwt_key of the webhook. Unknown events are accepted and counted.',
+  body: z.record(z.string(), z.unknown()),
+  answers: {
+    200: { means: 'durable, or of no interest', schema: z.object({ status: z.literal('ok') }) },
+    400: 'the body is not JSON; Evolution drops the event',
+    401: 'wrong credentials; Evolution drops the event',
+    413: 'larger than MAX_WEBHOOK_MB; Evolution comes again',
+    503: 'nothing durable is there to keep the event; Evolution comes again',
+  },
+} as const;
 
 function suffixOf(path: string): string | null {
   return /^\/webhook\/evolution\/+([^/]+)\/*$/.exec(path)?.[1] ?? null;

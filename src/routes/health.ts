@@ -1,18 +1,23 @@
 /** GET /health/rate, /health/circuit, /health/jobs, /health/queue, /healthz: what an operator asks first. */
-import type { Hono } from 'hono';
 import { insideHours } from '../core/hours.ts';
 import { healthSnapshot, jobStatus } from '../db/operations.ts';
 import { rateStatus } from '../db/sends.ts';
 import type { RateStatus } from '../db/sends.ts';
-import type { Env } from '../http.ts';
 import type { Process } from '../ops.ts';
 import { contextOf } from './context-of.ts';
+import type { Routes } from './table.ts';
 
 const HOUR_MS = 3_600_000;
 
-export function healthRoutes(app: Hono<Env>, process: Process): void {
-  for (const path of ['/health/rate', '/health/rate-limit']) {
-    app.get(path, async (c) => {
+export function healthRoutes(routes: Routes, process: Process): void {
+  routes.get(
+    ['/health/rate', '/health/rate-limit'],
+    {
+      ...HEALTH,
+      summary: 'how much of the caps on proactive messages is used',
+      answers: { 200: 'in any 60 minutes and 24 hours, together and by number' },
+    },
+    async (c) => {
       const ctx = contextOf(process);
       const instances = await rateStatus(ctx.db, 'default', ctx.sendPolicy);
       return c.json({
@@ -21,28 +26,39 @@ export function healthRoutes(app: Hono<Env>, process: Process): void {
         inside_hours: insideHours(ctx.config.outbound.hours, ctx.config.app.timeZone, new Date()),
         instances,
       });
-    });
-  }
-  for (const path of ['/health/circuit', '/health/circuits']) {
-    app.get(path, async (c) => {
+    },
+  );
+  routes.get(
+    ['/health/circuit', '/health/circuits'],
+    { ...HEALTH, summary: 'the circuit breakers of all processes', answers: { 200: 'a few seconds old at most' } },
+    async (c) => {
       const { processes } = await healthSnapshot(contextOf(process).db);
       return c.json({ breakers: processes.flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id }))) });
-    });
-  }
-  app.get('/health/jobs', async (c) =>
-    c.json({
-      jobs: (await jobStatus(contextOf(process).db)).map((run) => ({
-        ...run,
-        error: run.error === null ? null : 'see the log, or job_runs in the database',
-      })),
-    }),
+    },
   );
-  app.get('/health/queue', async (c) => {
-    const ctx = contextOf(process);
-    const [snapshot, queues] = await Promise.all([healthSnapshot(ctx.db), ctx.queues.counts()]);
-    return c.json({ unanswered: snapshot.unanswered, outbound: snapshot.outbound, queues });
-  });
+  routes.get(
+    '/health/jobs',
+    { ...HEALTH, summary: 'the last run of each scheduled job', answers: { 200: 'the newest run of each' } },
+    async (c) =>
+      c.json({
+        jobs: (await jobStatus(contextOf(process).db)).map((run) => ({
+          ...run,
+          error: run.error === null ? null : 'see the log, or job_runs in the database',
+        })),
+      }),
+  );
+  routes.get(
+    '/health/queue',
+    { ...HEALTH, summary: 'what waits: unanswered messages, sends, jobs', answers: { 200: 'counts and ages' } },
+    async (c) => {
+      const ctx = contextOf(process);
+      const [snapshot, queues] = await Promise.all([healthSnapshot(ctx.db), ctx.queues.counts()]);
+      return c.json({ unanswered: snapshot.unanswered, outbound: snapshot.outbound, queues });
+    },
+  );
 }
+
+const HEALTH = { tag: 'health', access: 'public' } as const;
 
 /** All numbers together; `resets_at`: when the oldest counted send leaves the window. */
 function total(instances: RateStatus, window: 'hour' | 'day', windowMs: number) {

@@ -1,16 +1,13 @@
 /** POST /api/messages, GET /api/messages/:id: a message that nobody asked for, and what became of it. */
-import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import { typingTimes } from '../core/answer.ts';
 import { canonicalPhone } from '../core/phone.ts';
 import { DatabaseRefused } from '../db/failures.ts';
-import { enqueueMessage, findMessageStatus } from '../db/sends.ts';
-import type { Env } from '../http.ts';
+import { enqueueMessage, findMessageStatus, messageStatus } from '../db/sends.ts';
 import type { Process } from '../ops.ts';
-import { requireCaller } from './auth.ts';
-import type { CallerEnv } from './auth.ts';
 import { contextOf } from './context-of.ts';
+import type { Routes } from './table.ts';
 
 /** WhatsApp cuts beyond some 65,000 characters; nobody reads a message that long. */
 const MAX_TEXT = 4_000;
@@ -35,11 +32,8 @@ const request = z.strictObject({
 /** An empty header would make one message of all that have it. */
 const idempotencyKey = z.string().trim().min(1, 'must not be empty').max(200, 'must have at most 200 characters').optional();
 
-export function messageRoutes(app: Hono<Env>, process: Process): void {
-  const api = new Hono<CallerEnv>();
-  api.use(requireCaller(process.config));
-
-  api.post('/', async (c) => {
+export function messageRoutes(routes: Routes, process: Process): void {
+  routes.post('/api/messages', POST, async (c) => {
     const ctx = contextOf(process);
     const parsed = request.safeParse(await c.req.json<unknown>().catch(() => undefined));
     if (!parsed.success) throw new HTTPException(400, { message: z.prettifyError(parsed.error) });
@@ -74,11 +68,33 @@ export function messageRoutes(app: Hono<Env>, process: Process): void {
     }
   });
 
-  api.get('/:id{[0-9]{1,15}}', async (c) => {
+  routes.get('/api/messages/:id{[0-9]{1,15}}', GET, async (c) => {
     const message = await findMessageStatus(contextOf(process).db, c.get('caller').tenant, Number(c.req.param('id')));
     if (message === null) throw new HTTPException(404, { message: 'there is no such message' });
     return c.json(message);
   });
-
-  app.route('/api/messages', api as unknown as Hono<Env>);
 }
+
+const POST = {
+  tag: 'messages',
+  access: 'sender',
+  summary: 'a message that nobody asked for',
+  details:
+    'Queued, and sent under all rules: caps, hours, pace, opt-out, pause. A header Idempotency-Key makes a repeat within 24 hours the same message.',
+  headers: z.object({ 'idempotency-key': z.string().max(200).optional() }),
+  body: request,
+  answers: {
+    202: { means: 'queued', schema: z.object({ id: z.number(), status: z.string() }) },
+    400: 'what is wrong with which field',
+    409: 'the Idempotency-Key was used for another message',
+  },
+} as const;
+
+const GET = {
+  tag: 'messages',
+  access: 'sender',
+  summary: 'what became of a message',
+  details:
+    '`status` is queued, sending, sent, delivered, read, failed, blocked, deduped, expired, cancelled or uncertain; `reason` and `goes_at` say why it waits and until when.',
+  answers: { 200: { means: 'the message', schema: messageStatus }, 404: 'there is no such message' },
+} as const;

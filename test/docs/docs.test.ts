@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { projectRoot } from '../../scripts/lib/tools.ts';
+import { COMMANDS, LOCAL_COMMANDS } from '../../src/admin.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { knownVariables } from '../../src/config/environment.ts';
 import { variables } from '../../src/config/variables.ts';
@@ -112,7 +113,7 @@ test('D9 endpoints: every address that the manuals name is served', async () => 
 });
 
 test('D9 tokens: the command of the runbook makes a token that the api accepts', async () => {
-  const script = codeBlocks('docs/runbook.md').find((block) => block.code.includes('SignJWT'));
+  const script = codeBlocks('docs/runbook.md').find((block) => block.code.includes('admin -- token'));
   assert.ok(script);
   const env = { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, JWT_SECRET_KEY: JWT_KEY };
   const { stdout } = await promisify(execFile)('bash', ['-c', script.code], { cwd: projectRoot, env });
@@ -166,6 +167,17 @@ for (const [english, portuguese] of TRANSLATIONS) {
     assert.equal(rows(portuguese), rows(english));
   });
 }
+
+test('A11 every admin command is in the runbooks with a line that can be run, and is called by a test', () => {
+  const tests = filesBelow('test').map(read).join('\n');
+  for (const { name } of [...COMMANDS, ...LOCAL_COMMANDS]) {
+    for (const file of ['docs/runbook.md', 'docs/runbook.pt-BR.md'])
+      assert.ok(read(file).includes(`admin -- ${name}`), `${file}: npm run admin -- ${name}`);
+    const words = name.split(' ').map((word) => `'${word}'`);
+    const called = tests.includes(words.join(', ')) || tests.includes(`'${name}'`) || tests.includes(`/admin/${name.replaceAll(' ', '/')}`);
+    assert.ok(called, `no test calls ${name}`);
+  }
+});
 
 test('D9 scripts: every npm script, script and file that the pages name exists', () => {
   const { scripts }: { scripts: Record<string, string> } = JSON.parse(read('package.json'));

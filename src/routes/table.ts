@@ -1,0 +1,68 @@
+/**
+ * The table of routes. One entry serves a route, guards it and describes it (openapi.ts), so none can be forgotten:
+ *
+ *   routes.get('/api/things/:id{[0-9]{1,15}}', {
+ *     tag: 'messages', summary: 'one thing', access: 'operator',
+ *     answers: { 200: { means: 'the thing', schema: thing }, 404: 'there is no such thing' },
+ *   }, async (c) => c.json(await findThing(contextOf(process).db, c.get('caller').tenant, Number(c.req.param('id')))));
+ *
+ * Schemas here describe; what comes in is checked by the handler, which answers in the one form of errors (http.ts).
+ */
+import type { Handler, Hono } from 'hono';
+import type { z } from 'zod';
+import type { Caller, Guard, TokenRole } from './auth.ts';
+import type { Env } from '../http.ts';
+
+/** `public`: everybody. `webhook`: the handler checks the sender's secret or signature. Else: a token with that role or a higher one. */
+export type Access = 'public' | 'webhook' | TokenRole;
+
+export type Tag = 'health' | 'messages' | 'webhooks' | 'admin' | 'reference';
+
+/** `schema` of JSON, or another media type; a bare string is the meaning of an error, whose body is always the same. */
+export type Answer = string | { means: string; schema?: z.ZodType; type?: string };
+
+export type About<A extends Access = Access> = {
+  tag: Tag;
+  /** One line. */
+  summary: string;
+  details?: string;
+  access: A;
+  query?: z.ZodObject;
+  headers?: z.ZodObject;
+  body?: z.ZodType;
+  /** What a route can answer beside 401, 403, 429 and 500, which follow from `access`. */
+  answers: Readonly<Record<number, Answer>>;
+};
+
+export type DescribedRoute = About & { method: 'get' | 'post'; path: string };
+
+type EnvOf<A extends Access> = A extends TokenRole ? { Variables: Env['Variables'] & { caller: Caller } } : Env;
+type Add = <const Path extends string, A extends Access>(
+  path: Path | readonly Path[],
+  about: About<A>,
+  handler: Handler<EnvOf<A>, Path>,
+) => void;
+
+export type Routes = {
+  get: Add;
+  post: Add;
+  /** All so far, each path of its own. */
+  readonly described: readonly DescribedRoute[];
+};
+
+export function routesOf(app: Hono<Env>, guard: Guard): Routes {
+  const described: DescribedRoute[] = [];
+  const add =
+    (method: DescribedRoute['method']): Add =>
+    (path, about, handler) => {
+      // A list that `Array.isArray` narrows wrongly, because it is readonly.
+      for (const each of typeof path === 'string' ? [path] : (path as readonly string[])) {
+        described.push({ ...about, method, path: each });
+        // The guard sets `caller`, which Env has not: handlers of guarded routes are typed with it.
+        const served = handler as unknown as Handler<Env>;
+        if (about.access === 'public' || about.access === 'webhook') app.on(method.toUpperCase(), each, served);
+        else app.on(method.toUpperCase(), each, guard(about.access), served);
+      }
+    };
+  return { get: add('get'), post: add('post'), described };
+}
