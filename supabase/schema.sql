@@ -22,7 +22,7 @@ create table public.agents (
 );
 alter table public.agents enable row level security;
 CREATE UNIQUE INDEX agents_one_active ON public.agents USING btree (tenant_id, slug) WHERE active;
-grant delete, insert, select, update on public.agents to service_role;
+grant insert, select, update on public.agents to service_role;
 
 create table public.audit_log (
   id bigint generated always as identity not null,
@@ -81,6 +81,7 @@ create table public.contacts (
   constraint contacts_pkey PRIMARY KEY (id)
 );
 alter table public.contacts enable row level security;
+CREATE INDEX contacts_merged ON public.contacts USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 grant delete, insert, select, update on public.contacts to service_role;
 
 create table public.conversations (
@@ -111,6 +112,7 @@ create table public.conversations (
 );
 alter table public.conversations enable row level security;
 CREATE INDEX conversations_contact ON public.conversations USING btree (contact_id);
+CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 grant delete, insert, select, update on public.conversations to service_role;
 
 create table public.early_updates (
@@ -143,6 +145,8 @@ create table public.handoffs (
   constraint handoffs_status_check CHECK ((status = ANY (ARRAY['open'::text, 'notified'::text, 'returned'::text])))
 );
 alter table public.handoffs enable row level security;
+CREATE INDEX handoffs_conversation ON public.handoffs USING btree (conversation_id);
+CREATE INDEX handoffs_turn ON public.handoffs USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE UNIQUE INDEX handoffs_one_open ON public.handoffs USING btree (conversation_id, controls) WHERE (status <> 'returned'::text);
 grant delete, insert, select, update on public.handoffs to service_role;
 
@@ -187,7 +191,7 @@ create table public.instances (
   constraint instances_status_check CHECK ((status = ANY (ARRAY['unknown'::text, 'open'::text, 'connecting'::text, 'close'::text, 'refused'::text])))
 );
 alter table public.instances enable row level security;
-grant delete, insert, select, update on public.instances to service_role;
+grant insert, select, update on public.instances to service_role;
 
 create table public.job_runs (
   id bigint generated always as identity not null,
@@ -351,6 +355,7 @@ create table public.opt_outs (
   constraint opt_outs_pkey PRIMARY KEY (id)
 );
 alter table public.opt_outs enable row level security;
+CREATE INDEX opt_outs_contact ON public.opt_outs USING btree (contact_id);
 CREATE UNIQUE INDEX opt_outs_one ON public.opt_outs USING btree (contact_id) WHERE (revoked_at IS NULL);
 grant delete, insert, select, update on public.opt_outs to service_role;
 
@@ -386,7 +391,7 @@ create table public.tenants (
   constraint tenants_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text))
 );
 alter table public.tenants enable row level security;
-grant delete, insert, select, update on public.tenants to service_role;
+grant insert, select, update on public.tenants to service_role;
 
 create table public.tool_calls (
   id bigint generated always as identity not null,
@@ -402,6 +407,7 @@ create table public.tool_calls (
   constraint tool_calls_pkey PRIMARY KEY (id)
 );
 alter table public.tool_calls enable row level security;
+CREATE INDEX tool_calls_conversation ON public.tool_calls USING btree (conversation_id);
 CREATE INDEX tool_calls_turn ON public.tool_calls USING btree (turn_id);
 grant delete, insert, select, update on public.tool_calls to service_role;
 
@@ -506,6 +512,7 @@ grant execute on function public.add_notice(jsonb,timestamp with time zone) to s
 CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
@@ -517,6 +524,7 @@ CREATE OR REPLACE FUNCTION public.admin_status(p_tenant text, p_now timestamp wi
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object(
     'now', clock(p_now), 'pauses', pauses(p_tenant),
@@ -538,6 +546,7 @@ grant execute on function public.admin_status(text,timestamp with time zone) to 
 CREATE OR REPLACE FUNCTION public.apply_early(p_instance_id bigint, p_provider_id text, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_event jsonb;
 begin
@@ -554,6 +563,7 @@ grant execute on function public.apply_early(bigint,text,timestamp with time zon
 CREATE OR REPLACE FUNCTION public.apply_update(p_instance_id bigint, p_event jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v messages;
@@ -619,6 +629,7 @@ grant execute on function public.campaign_paused(text) to service_role;
 CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_id bigint;
 begin
@@ -650,6 +661,7 @@ grant execute on function public.claim_notices(integer,integer,timestamp with ti
 CREATE OR REPLACE FUNCTION public.claim_send(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
@@ -793,6 +805,7 @@ grant execute on function public.claim_send(bigint,jsonb,timestamp with time zon
 CREATE OR REPLACE FUNCTION public.claim_turn(p_conversation bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
@@ -876,6 +889,7 @@ grant execute on function public.clock(timestamp with time zone) to service_role
 CREATE OR REPLACE FUNCTION public.complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
@@ -1004,6 +1018,7 @@ CREATE OR REPLACE FUNCTION public.conversation_of(p_tenant text, p_key text)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('message_id', m.id, 'conversation_id', m.conversation_id) from messages m
   where m.tenant_id = p_tenant and (m.provider_id = p_key or m.id = case when p_key ~ '^[0-9]{1,15}$' then p_key::bigint end)
@@ -1016,6 +1031,7 @@ CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
     select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts, m.created_at, m.claimed_at, m.text
@@ -1030,6 +1046,7 @@ grant execute on function public.dead_letters(text,integer,bigint) to service_ro
 CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   update messages set status = 'cancelled', reason = 'discarded_by_hand', lease_until = null
@@ -1048,6 +1065,7 @@ grant execute on function public.discard_dead_letter(text,bigint,text,text,times
 CREATE OR REPLACE FUNCTION public.end_process(p_id text)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   delete from process_status where id = p_id;
@@ -1068,6 +1086,7 @@ grant execute on function public.end_send(bigint,text,text) to service_role;
 CREATE OR REPLACE FUNCTION public.enqueue_message(p_request jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
@@ -1108,6 +1127,7 @@ grant execute on function public.enqueue_message(jsonb,timestamp with time zone)
 CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text)
  RETURNS bigint
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_pn bigint;
@@ -1153,6 +1173,7 @@ grant execute on function public.ensure_contact(public.instances,text,text,text)
 CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instances, p_contact bigint, p_jid text, p_inbound boolean)
  RETURNS public.conversations
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v conversations;
 begin
@@ -1173,6 +1194,7 @@ grant execute on function public.ensure_conversation(public.instances,bigint,tex
 CREATE OR REPLACE FUNCTION public.ensure_instance(p_name text, p_provider_id text)
  RETURNS public.instances
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v instances;
 begin
@@ -1198,6 +1220,7 @@ grant execute on function public.ensure_instance(text,text) to service_role;
 CREATE OR REPLACE FUNCTION public.ensure_setup(p_setup jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   if p_setup ->> 'instance' is not null then
@@ -1215,6 +1238,7 @@ grant execute on function public.ensure_setup(jsonb) to service_role;
 CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare m messages;
 begin
@@ -1229,6 +1253,7 @@ grant execute on function public.fail_send(bigint,text,timestamp with time zone)
 CREATE OR REPLACE FUNCTION public.finish_job(p_id bigint, p_status text, p_count integer, p_error text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   update job_runs set status = p_status, count = p_count, error = p_error, ended_at = clock(p_now),
@@ -1281,6 +1306,7 @@ CREATE OR REPLACE FUNCTION public.health_snapshot(p_now timestamp with time zone
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object(
     'now', clock(p_now),
@@ -1299,6 +1325,7 @@ grant execute on function public.health_snapshot(timestamp with time zone) to se
 CREATE OR REPLACE FUNCTION public.heartbeat(p_process jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
@@ -1313,6 +1340,7 @@ grant execute on function public.heartbeat(jsonb,timestamp with time zone) to se
 CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   update messages set reason = p_reason, goes_at = p_until, due_at = least(p_until, expires_at) where id = p_message
   returning jsonb_build_object('action', 'wait', 'until', due_at, 'reason', p_reason, 'message_id', p_message)
@@ -1324,6 +1352,7 @@ CREATE OR REPLACE FUNCTION public.job_status()
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(r) order by r.job), '[]') from (
     select distinct on (job) job, tick, status, started_at, ended_at, ms, count, error from job_runs order by job, tick desc) r
@@ -1335,6 +1364,7 @@ CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids json
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
   where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
@@ -1346,6 +1376,7 @@ CREATE OR REPLACE FUNCTION public.last_ticks()
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_object_agg(job, tick), '{}') from (select job, max(tick) as tick from job_runs group by job) t
 $function$;
@@ -1356,6 +1387,7 @@ CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, 
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) - 'since' order by l.since nulls first, l.conversation_id), '[]') from (
     select c.id as conversation_id, i.name as instance, k.name as contact, c.controlled_by, c.mode, c.escalation_reason,
@@ -1376,6 +1408,7 @@ CREATE OR REPLACE FUNCTION public.list_instances()
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status) order by id), '[]') from instances
 $function$;
@@ -1392,6 +1425,7 @@ grant execute on function public.lock_provider_id(bigint,text) to service_role;
 CREATE OR REPLACE FUNCTION public.merge_contacts(p_a bigint, p_b bigint)
  RETURNS bigint
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_keep bigint := least(p_a, p_b);
@@ -1443,6 +1477,7 @@ CREATE OR REPLACE FUNCTION public.message_status(p_tenant text, p_message bigint
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason, 'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end,
     'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id, 'instance', i.name, 'attempts', m.attempts,
@@ -1482,6 +1517,7 @@ grant execute on function public.notice_number(text,text,text) to service_role;
 CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, controls, created_at)
@@ -1511,6 +1547,7 @@ CREATE OR REPLACE FUNCTION public.pauses(p_tenant text)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via', s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
   from (select distinct on (scope, target) * from julia_status order by scope, target, id desc) s
@@ -1528,6 +1565,7 @@ CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_li
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'now', clock(p_now))
   from instances i
@@ -1543,6 +1581,7 @@ grant execute on function public.pending_since(text,text,text,timestamp with tim
 CREATE OR REPLACE FUNCTION public.purge_old(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_total int := 0; v_n int; v_now timestamptz := clock(p_now);
 begin
@@ -1565,6 +1604,7 @@ CREATE OR REPLACE FUNCTION public.rate_status(p_tenant text, p_policy jsonb, p_n
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_object_agg(i.name, jsonb_build_object(
     'hour', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff')),
@@ -1583,6 +1623,7 @@ CREATE OR REPLACE FUNCTION public.reconcile_from(p_instance text, p_overlap_ms i
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at, clock(p_now) - interval '2 days'))
   from instances where name = p_instance
@@ -1593,6 +1634,7 @@ grant execute on function public.reconcile_from(text,integer,timestamp with time
 CREATE OR REPLACE FUNCTION public.reconciled(p_instance text, p_until timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance;
@@ -1604,6 +1646,7 @@ grant execute on function public.reconciled(text,timestamp with time zone) to se
 CREATE OR REPLACE FUNCTION public.record_audit(p_tenant text, p_actor text, p_action text, p_subject text, p_details jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, p_action, p_subject, p_details);
@@ -1615,6 +1658,7 @@ grant execute on function public.record_audit(text,text,text,text,jsonb) to serv
 CREATE OR REPLACE FUNCTION public.record_connection(p_instance public.instances, p_event jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
 begin
@@ -1633,6 +1677,7 @@ grant execute on function public.record_connection(public.instances,jsonb,timest
 CREATE OR REPLACE FUNCTION public.record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_webhook jsonb;
@@ -1674,6 +1719,7 @@ grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time 
 CREATE OR REPLACE FUNCTION public.record_message(p_instance public.instances, p_event jsonb, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
@@ -1766,6 +1812,7 @@ grant execute on function public.record_message(public.instances,jsonb,jsonb,tim
 CREATE OR REPLACE FUNCTION public.record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
 begin
@@ -1801,6 +1848,7 @@ grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with 
 CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into circuit_transitions (breaker, instance, process, state, reason)
@@ -1813,6 +1861,7 @@ grant execute on function public.record_transition(jsonb) to service_role;
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) where id = p_message and claim = p_claim and status = 'sending';
@@ -1824,6 +1873,7 @@ grant execute on function public.renew_send(bigint,bigint,integer,timestamp with
 CREATE OR REPLACE FUNCTION public.renew_turn(p_turn bigint, p_fence bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
 begin
@@ -1840,6 +1890,7 @@ grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with
 CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v conversations; m messages; v_now timestamptz := clock(p_now);
 begin
@@ -1861,6 +1912,7 @@ grant execute on function public.reopen_inbound(text,text,text,text,text,timesta
 CREATE OR REPLACE FUNCTION public.retry_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v messages; v_now timestamptz := clock(p_now); v_parts int;
 begin
@@ -1887,6 +1939,7 @@ grant execute on function public.retry_dead_letter(text,bigint,text,text,timesta
 CREATE OR REPLACE FUNCTION public.return_handoff(p_tenant text, p_conversation bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v conversations; v_n int; v_now timestamptz := clock(p_now);
 begin
@@ -1916,13 +1969,15 @@ CREATE OR REPLACE FUNCTION public.schema_version()
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select to_jsonb('20261123000500'::text) $function$;
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ select to_jsonb('20261123000600'::text) $function$;
 revoke all on function public.schema_version() from public;
 grant execute on function public.schema_version() to service_role;
 
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   return record_connection(ensure_instance(p_name, null), jsonb_build_object('state', p_state), p_now);
@@ -1933,6 +1988,7 @@ grant execute on function public.set_instance_state(text,text,timestamp with tim
 CREATE OR REPLACE FUNCTION public.set_pause(p_tenant text, p_actor text, p_status text, p_scope text, p_target text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_was text; v_known boolean;
 begin
@@ -1956,6 +2012,7 @@ grant execute on function public.set_pause(text,text,text,text,text,text,timesta
 CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks integer, p_next_ms integer, p_not_sent boolean DEFAULT false, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_now timestamptz := clock(p_now); m messages;
 begin
@@ -1983,6 +2040,7 @@ grant execute on function public.settle_send(bigint,bigint,text,integer,integer,
 CREATE OR REPLACE FUNCTION public.settle_sent(p_message bigint, p_provider_id text, p_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v messages; v_copy messages;
 begin
@@ -2016,6 +2074,7 @@ CREATE OR REPLACE FUNCTION public.stored_webhook(p_tenant text, p_id bigint)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select to_jsonb(w) from webhook_events w where w.id = p_id and w.tenant_id = p_tenant
 $function$;
@@ -2026,6 +2085,7 @@ CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp w
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
     select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
@@ -2043,6 +2103,7 @@ CREATE OR REPLACE FUNCTION public.sweep_turns(p_older_ms integer, p_limit intege
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
     select m.conversation_id as id from messages m
@@ -2059,6 +2120,7 @@ CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint,
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   with start as (
     select min(x.created_at) as at, min(x.created_at) filter (where x.id = p_message) as own
@@ -2108,6 +2170,7 @@ grant execute on function public.timeline(text,bigint,integer,bigint) to service
 CREATE OR REPLACE FUNCTION public.touch_updated_at()
  RETURNS trigger
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   new.updated_at := now();
@@ -2119,6 +2182,7 @@ grant execute on function public.touch_updated_at() to service_role;
 CREATE OR REPLACE FUNCTION public.withdraw_parts(p_conversation bigint)
  RETURNS void
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_turns bigint[];
 begin

@@ -78,6 +78,7 @@ create table contacts (
   created_at   timestamptz not null default now(),
   updated_at   timestamptz not null default now()
 );
+create index contacts_merged on contacts (merged_into) where merged_into is not null;
 
 -- One person's addresses. A phone number means the same person on each number of a tenant; a lid is only trusted where it was seen.
 create table contact_addresses (
@@ -117,6 +118,7 @@ create table conversations (
   unique (instance_id, contact_id)
 );
 create index conversations_contact on conversations (contact_id);
+create index conversations_merged on conversations (merged_into) where merged_into is not null;
 
 create table turns (
   id               bigint generated always as identity primary key,
@@ -230,6 +232,7 @@ create table tool_calls (
   created_at       timestamptz not null default now()
 );
 create index tool_calls_turn on tool_calls (turn_id);
+create index tool_calls_conversation on tool_calls (conversation_id);
 
 create table model_calls (
   id                  bigint generated always as identity primary key,
@@ -262,6 +265,8 @@ create table handoffs (
   returned_at      timestamptz
 );
 create unique index handoffs_one_open on handoffs (conversation_id, controls) where status <> 'returned';
+create index handoffs_conversation on handoffs (conversation_id);
+create index handoffs_turn on handoffs (turn_id) where turn_id is not null;
 
 create table opt_outs (
   id          bigint generated always as identity primary key,
@@ -272,6 +277,7 @@ create table opt_outs (
   revoked_at  timestamptz
 );
 create unique index opt_outs_one on opt_outs (contact_id) where revoked_at is null;
+create index opt_outs_contact on opt_outs (contact_id);
 
 -- The stop button, written by hand as the runbooks say: insert into julia_status (status, motivo, alterado_via) values (...).
 -- The newest row of a scope and target counts. Nothing but people and admin commands writes here, and a merge of two contacts, which carries a pause over.
@@ -364,14 +370,3 @@ end $$;
 create trigger touch before update on instances for each row execute function touch_updated_at();
 create trigger touch before update on contacts for each row execute function touch_updated_at();
 create trigger touch before update on conversations for each row execute function touch_updated_at();
-
-do $$
-declare t text;
-begin
-  for t in select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations' loop
-    execute format('alter table public.%I enable row level security', t);
-    execute format('revoke all on public.%I from anon, authenticated', t);
-    execute format('grant select, insert, update, delete on public.%I to service_role', t);
-  end loop;
-  revoke all on all sequences in schema public from anon, authenticated;
-end $$;

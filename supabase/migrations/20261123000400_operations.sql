@@ -1,9 +1,5 @@
 -- Operations: jobs, heartbeats, retention, readiness.
 
--- schema_version: the newest migration that this database has. Every migration replaces it with its own number; a program that needs a newer
--- one is not ready.
-create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000400'::text) $$;
-
 -- claim_job: takes one tick of a job. Guarantee: one caller per (job, tick), over any number of schedulers. Result: {claimed, id}.
 create function claim_job(p_job text, p_tick timestamptz, p_worker text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_id bigint;
@@ -111,14 +107,4 @@ begin
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_total := v_total + v_n;
   return jsonb_build_object('deleted', v_total);
-end $$;
-
-do $$
-declare f regprocedure;
-begin
-  for f in select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-      where n.nspname = 'public' and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e') loop
-    execute format('revoke all on function %s from public, anon, authenticated', f);
-    execute format('grant execute on function %s to service_role', f);
-  end loop;
 end $$;

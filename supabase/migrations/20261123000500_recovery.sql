@@ -1,7 +1,5 @@
 -- Recovery: what a person does about messages that did not leave, and what the product finds again by itself.
 
-create or replace function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000500'::text) $$;
-
 alter table instances add column reconciled_at timestamptz;   -- up to here the provider's messages have been compared with ours
 
 -- dead_letters: outbound messages that ended as failed, or of which nobody knows whether they left. The newest first.
@@ -249,14 +247,4 @@ create function reconciled(p_instance text, p_until timestamptz) returns jsonb l
 begin
   update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance;
   return '{}';
-end $$;
-
-do $$
-declare f regprocedure;
-begin
-  for f in select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-      where n.nspname = 'public' and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e') loop
-    execute format('revoke all on function %s from public, anon, authenticated', f);
-    execute format('grant execute on function %s to service_role', f);
-  end loop;
 end $$;
