@@ -499,6 +499,7 @@ alter table public.webhook_events add constraint webhook_events_tenant_id_fkey F
 CREATE OR REPLACE FUNCTION public.add_notice(p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into notices (tenant_id, key, kind, text, urgent, about, due_at, created_at)
@@ -642,6 +643,7 @@ grant execute on function public.claim_job(text,timestamp with time zone,text,ti
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_taken jsonb;
 begin
@@ -1266,6 +1268,7 @@ grant execute on function public.finish_job(bigint,text,integer,text,timestamp w
 CREATE OR REPLACE FUNCTION public.finish_notice(p_id bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v notices; v_status text := p_outcome ->> 'status';
 begin
@@ -1506,6 +1509,7 @@ CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_p
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select to_jsonb(name) from instances
   where tenant_id = p_tenant and name is distinct from p_about and status in ('open', 'unknown')
