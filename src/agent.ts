@@ -147,9 +147,16 @@ function withoutTools(messages: Anthropic.MessageParam[]): Anthropic.MessagePara
   ];
 }
 
+/** What the model is told of a tool; a tool never changes, and the schema takes a while to write out. */
+const toolParams = new WeakMap<Tool, Anthropic.Tool>();
+
 function toolParam(tool: Tool): Anthropic.Tool {
+  const known = toolParams.get(tool);
+  if (known) return known;
   const { $schema: _, ...schema } = z.toJSONSchema(tool.input);
-  return { name: tool.name, description: tool.description, input_schema: schema as Anthropic.Tool.InputSchema };
+  const made = { name: tool.name, description: tool.description, input_schema: schema as Anthropic.Tool.InputSchema };
+  toolParams.set(tool, made);
+  return made;
 }
 
 function runTool(
