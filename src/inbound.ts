@@ -6,7 +6,8 @@ import { DatabaseAway } from './db/failures.ts';
 import { pendingSince } from './db/inbound.ts';
 import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
 import { sweepSends } from './db/sends.ts';
-import { parseWebhook, redact } from './whatsapp/payload.ts';
+import { parseWebhook } from './whatsapp/payload.ts';
+import { redact } from './whatsapp/redact.ts';
 import { stringAt } from './core/json.ts';
 
 export type Webhook = {

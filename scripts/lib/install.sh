@@ -14,6 +14,10 @@ command -v npm >/dev/null || fail 'npm is missing. It comes with Node.js (https:
 node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
   fail "Node $(node --version) is too old. Install Node 20 or newer (https://nodejs.org) and try again."
 
+# Packages, tools and data live below this directory.
+mkdir -p "$root/.data" 2>/dev/null
+[ -w "$root/.data" ] && [ -w "$root" ] || fail "$root cannot be written to by $(id -un 2>/dev/null || id -u). Clone it to a directory of your own and try again."
+
 # npm wants to write a cache below the home directory: give it one where there is no such directory.
 if [ -z "${HOME:-}" ] || [ ! -w "$HOME" ]; then
   mkdir -p "$root/.data/home"
@@ -49,7 +53,6 @@ npm_with_progress() {
 
 install_packages() {
   packages_current && return
-  mkdir -p .data
   : >.data/npm.log
   install_started=$SECONDS
   printf 'installing npm packages ...\n' >&2

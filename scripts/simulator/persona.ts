@@ -43,7 +43,7 @@ const RULES: Rule[] = [
   },
   {
     pattern:
-      /(é|eh) (um |uma )?(rob[ôo]|bot|m[áa]quina|ia\b|intelig[êe]ncia artificial)|estou falando com (um |uma )?(rob|m[áa]quina|pessoa)|voc[êe] é (humano|de verdade|uma pessoa)/i,
+      /(é|eh|são|sao|seria) (um |uma |uns )?(rob[ôo]s?|bot|m[áa]quina|ia\b|intelig[êe]ncia artificial)|estou falando com (um |uma )?(rob|m[áa]quina|pessoa)|voc[êe] é (humano|de verdade|uma pessoa)/i,
     text: 'Sou uma assistente virtual, um programa de computador. Se preferir, posso chamar uma pessoa da equipe.',
   },
   {

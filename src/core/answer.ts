@@ -76,8 +76,11 @@ function wordCut(text: string, limit: number): number {
   return text.slice(0, limit).isWellFormed() ? limit : Math.max(2, limit - 1);
 }
 
-/** Milliseconds for a part: some 25 characters a second, faster than a person, within bounds that keep a chat alive; then varied by an eighth either way. */
-const TYPING = { msPerChar: 40, leastMs: 900, mostMs: 8_000, jitter: 0.25 };
+/**
+ * Milliseconds for a part: some 25 characters a second, faster than a person, within bounds that keep a chat alive; then varied by an eighth either way.
+ * `shownMs`: however long the contact has waited, typing is seen for a moment, and the read marks go with it.
+ */
+const TYPING = { msPerChar: 40, leastMs: 900, mostMs: 8_000, jitter: 0.25, shownMs: 400 };
 
 /**
  * How long "typing…" is shown before each part. The time that the contact has already waited since the answer was begun counts for the
@@ -87,6 +90,6 @@ export function typingTimes(parts: string[], spentMs: number, random: number): n
   return parts.map((part, index) => {
     const natural = Math.min(TYPING.mostMs, Math.max(TYPING.leastMs, part.length * TYPING.msPerChar));
     const varied = natural * (1 - TYPING.jitter / 2 + TYPING.jitter * random);
-    return Math.round(index === 0 ? Math.max(0, varied - spentMs) : varied);
+    return Math.round(index === 0 ? Math.max(TYPING.shownMs, varied - spentMs) : varied);
   });
 }

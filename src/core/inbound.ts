@@ -43,7 +43,7 @@ export type MessageContent = {
 
 type From = {
   chat: ChatAddress;
-  /** The jid the message came from, as the provider wrote it: where an answer is sent. */
+  /** The jid the message came from, without the device: where an answer is sent. */
   jid: string;
   /** Written with our number: by us, by a person on the phone, or by another user of the API. */
   fromMe: boolean;

@@ -1,6 +1,7 @@
 /**
- * Phone numbers and WhatsApp addresses (jids). One person must have one number, and Brazil writes its mobiles in two ways:
- * WhatsApp itself adds and removes the ninth digit, so `5511999999999` and `551199999999` are the same contact.
+ * Phone numbers and WhatsApp addresses (jids). One person must have one number, and three countries write their mobiles in two ways:
+ * WhatsApp and the Evolution API add and remove Brazil's ninth digit, Mexico's 1 and Argentina's 9 (contract 2.2), so `5511999999999` and
+ * `551199999999` are the same contact.
  */
 
 export type JidKind = 'pn' | 'lid' | 'group' | 'broadcast' | 'status' | 'newsletter' | 'unknown';
@@ -19,15 +20,48 @@ export function canonicalPhone(raw: string): string | null {
   const digits = text.replaceAll(/\D/g, '');
   const number = text.startsWith('+') ? digits : digits.startsWith('00') ? digits.slice(2) : withCountryCode(digits);
   if (number === null || !/^[1-9]\d{7,14}$/.test(number)) return null;
-  return withNinthDigit(number);
+  return oneWriting(number);
 }
 
-/** The addresses under which WhatsApp may keep the chat of this one: a Brazilian mobile is registered with or without its ninth digit. */
+/** Mobiles that are written with and without one digit: what stands before it, the digit, and what follows. */
+const TWO_WRITINGS: readonly { pattern: RegExp; digit: string; canonical: 'with' | 'without' }[] = [
+  // 55, DDD and eight digits that start with 6 to 9 are a mobile of the old plan; 2 to 5 are landlines.
+  { pattern: /^(55[1-9]{2})(9?)([6-9]\d{7})$/, digit: '9', canonical: 'with' },
+  // Without it, as the Evolution API itself addresses them.
+  { pattern: /^(52)(1?)(\d{10})$/, digit: '1', canonical: 'without' },
+  { pattern: /^(54)(9?)(\d{10})$/, digit: '9', canonical: 'without' },
+];
+
+function bothWritings(number: string): { with: string; without: string; canonical: string } | null {
+  for (const { pattern, digit, canonical } of TWO_WRITINGS) {
+    const found = pattern.exec(number);
+    if (!found) continue;
+    const [, head = '', , rest = ''] = found;
+    const both = { with: `${head}${digit}${rest}`, without: `${head}${rest}` };
+    return { ...both, canonical: both[canonical] };
+  }
+  return null;
+}
+
+function oneWriting(number: string): string {
+  return bothWritings(number)?.canonical ?? number;
+}
+
+/** The addresses under which WhatsApp may keep the chat of this one, itself first: a mobile is registered in one of its two writings. */
 export function jidVariants(jid: string): string[] {
-  const mobile = /^(55[1-9]{2})(9?)([6-9]\d{7})@s\.whatsapp\.net$/.exec(jid);
-  if (!mobile) return [jid];
-  const [, area = '', ninth = '', rest = ''] = mobile;
-  return [jid, `${area}${ninth === '' ? '9' : ''}${rest}@s.whatsapp.net`];
+  const [user = '', server] = jid.split('@');
+  const both = server === 's.whatsapp.net' ? bothWritings(user) : null;
+  return both === null ? [jid] : [jid, `${user === both.with ? both.without : both.with}@${server}`];
+}
+
+/**
+ * The address of the person rather than of one device: `5511...:12@s.whatsapp.net` -> `5511...@s.whatsapp.net`. Servers that Evolution does
+ * not know become those that it does: it would take the digits of `...@hosted.lid` for a phone number. Bare digits stay as they are.
+ */
+export function bareJid(jid: string): string {
+  const { kind, user } = parseJid(jid);
+  if (!jid.includes('@')) return jid;
+  return kind === 'pn' ? `${user}@s.whatsapp.net` : kind === 'lid' ? `${user}@lid` : jid;
 }
 
 /** The last 4 digits, for logs and alerts; everything else is hidden. */
@@ -59,11 +93,6 @@ function withCountryCode(digits: string): string | null {
   if (/^[1-9]{2}9\d{8}$/.test(rest) || /^[1-9]{2}[2-9]\d{7}$/.test(rest)) return `55${rest}`;
   if (trunk) return /^55[1-9]{2}\d{8,9}$/.test(rest) ? rest : null;
   return rest;
-}
-
-/** 55, DDD and eight digits that start with 6 to 9 are a mobile of the old plan; 2 to 5 are landlines. */
-function withNinthDigit(number: string): string {
-  return /^55[1-9]{2}[6-9]\d{7}$/.test(number) ? `${number.slice(0, 4)}9${number.slice(4)}` : number;
 }
 
 function kindOf(user: string, server: string | null): JidKind {

@@ -1,13 +1,13 @@
 /**
- * Bodies of Evolution's webhook -> InboundEvent[], and their copy for storage. Total: any JSON value gives at least one event,
- * at worst `ignored`, and a malformed part never takes the rest with it. The source of every rule is contract 1.3, 2 and 3.
+ * Bodies of Evolution's webhook -> InboundEvent[]. Total: any JSON value gives at least one event, at worst `ignored`, and a malformed part
+ * never takes the rest with it. The source of every rule is contract 1.3, 2 and 3.
  */
 
 import { createHash } from 'node:crypto';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
-import { at, countAt, idAt, listAt, numberAt, objectAt, storable, stringAt } from '../core/json.ts';
+import { at, countAt, idAt, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
 import { readMessage, readProtocol } from '../core/message-content.ts';
-import { canonicalPhone, parseJid } from '../core/phone.ts';
+import { bareJid, canonicalPhone, parseJid } from '../core/phone.ts';
 
 /** Why an event was put aside. A closed list, so that it can be a metric's label. */
 type IgnoredReason =
@@ -193,11 +193,14 @@ function readChat(data: unknown, fromMe: boolean, ownPn: string | null): { addre
   const address = addressOf(jid);
   if (address.pn !== null && address.pn === ownPn) return 'own_number';
   // In a message of ours the Alt may be our own address (contract 2.2).
-  const alt = fromMe ? null : addressOf(idAt(data, 'key', 'remoteJidAlt') ?? '');
-  const pn = address.pn ?? (alt?.pn === ownPn ? null : (alt?.pn ?? null));
-  const lid = address.lid ?? alt?.lid ?? null;
-  return pn === null && lid === null ? 'unknown_chat' : { address: { pn, lid }, jid };
+  const alts = fromMe ? [] : ALTS.map((name) => addressOf(idAt(data, 'key', name) ?? ''));
+  const pn = address.pn ?? alts.find((alt) => alt.pn !== null && alt.pn !== ownPn)?.pn ?? null;
+  const lid = address.lid ?? alts.find((alt) => alt.lid !== null)?.lid ?? null;
+  return pn === null && lid === null ? 'unknown_chat' : { address: { pn, lid }, jid: bareJid(jid) };
 }
+
+/** Where a key names the person's other address; the last two are of Evolution before 2.3.6. */
+const ALTS = ['remoteJidAlt', 'senderPn', 'previousRemoteJid'];
 
 function notDirect(jid: string): IgnoredReason | null {
   const { kind } = parseJid(jid);
@@ -258,7 +261,7 @@ function parseDeleted(data: unknown): Distributed<InboundEvent> {
 
 type AckStatus = Extract<InboundEvent, { kind: 'ack' }>['status'];
 
-/** Baileys' words and Meta's. `DELETED` is also what Evolution writes for a status it does not know. */
+/** Baileys' words and its numbers, and Meta's words. `DELETED` is also what Evolution writes for a status it does not know. */
 const ACKS: ReadonlyMap<string, AckStatus | 'pending'> = new Map<string, AckStatus | 'pending'>([
   ['ERROR', 'failed'],
   ['PENDING', 'pending'],
@@ -269,6 +272,12 @@ const ACKS: ReadonlyMap<string, AckStatus | 'pending'> = new Map<string, AckStat
   ['SENT', 'sent'],
   ['DELIVERED', 'delivered'],
   ['FAILED', 'failed'],
+  ['0', 'failed'],
+  ['1', 'pending'],
+  ['2', 'sent'],
+  ['3', 'delivered'],
+  ['4', 'read'],
+  ['5', 'read'],
 ]);
 
 function parseAck(data: unknown): Distributed<InboundEvent> {
@@ -277,8 +286,10 @@ function parseAck(data: unknown): Distributed<InboundEvent> {
   const providerId = idAt(data, 'keyId') ?? idAt(data, 'key', 'id');
   if (providerId === null) return ignored('no_id');
   // On Baileys `fromMe: false` tells what was done to the contact's message on another device; Meta says it of every ack.
-  if (at(data, 'fromMe') === false && !providerId.startsWith('wamid.')) return ignored('read_on_phone');
-  const status = ACKS.get((idAt(data, 'status') ?? '').toUpperCase());
+  const fromMe = at(data, 'fromMe') ?? at(data, 'key', 'fromMe');
+  if ((fromMe === false || fromMe === 'false' || fromMe === 0) && !providerId.startsWith('wamid.')) return ignored('read_on_phone');
+  // Forwarders replay Baileys' own `{key, update: {status}}`.
+  const status = ACKS.get((idAt(data, 'status') ?? idAt(data, 'update', 'status') ?? '').toUpperCase());
   if (status === undefined) return ignored('unknown_status');
   return status === 'pending' ? ignored('pending') : { kind: 'ack', providerId, status };
 }
@@ -299,13 +310,13 @@ const STATES: ReadonlyMap<string, Connection['state']> = new Map<string, Connect
 ]);
 
 function parseConnection(data: unknown): Distributed<InboundEvent> {
-  const state = STATES.get(idAt(data, 'state') ?? '');
+  const state = STATES.get((idAt(data, 'state') ?? '').toLowerCase());
   if (state === undefined) return ignored('unknown_state');
   return { kind: 'connection', state, reason: countAt(data, 'statusReason'), ownerPn: addressOf(idAt(data, 'wuid') ?? '').pn };
 }
 
 function parseStatus(data: unknown): Distributed<InboundEvent> {
-  const state = STATES.get(idAt(data, 'status') ?? '');
+  const state = STATES.get((idAt(data, 'status') ?? '').toLowerCase());
   if (state === undefined) return ignored('unknown_state');
   return { kind: 'connection', state, reason: countAt(data, 'disconnectionReasonCode'), ownerPn: null };
 }
@@ -331,62 +342,5 @@ function ignored(reason: IgnoredReason): { kind: 'ignored'; reason: string } {
 }
 
 function isTrue(value: unknown): boolean {
-  return value === true || value === 'true';
-}
-
-/** Deeper than any real body, a text inside the deepest nest of wrappers included. */
-const MAX_DEPTH = 40;
-const MAX_STRING = 64 * 1024;
-const TEXT_KEYS = new Set(['conversation', 'text', 'caption', 'speechToText']);
-const SECRET_KEY = /^(apikey|jwt|jwtkey|authorization|hash|password|pairingcode)$|token|secret/;
-const QRCODE_KEYS = new Set(['code', 'base64']);
-const BULK_KEY = /^(base64|mediaKey|fileSha256|fileEncSha256|waveform|buffer)$|thumbnail$|sidecar$/i;
-const BASE64 = /^(data:[\w/+.;=-]{1,100};base64,)?[\w+/-]{120,}={0,2}$/;
-
-/** A copy for storage and replay: without secrets, without bulk, always fit for jsonb. The texts of messages stay whole. */
-export function redact(body: unknown): unknown {
-  return redactValue(body, '', '', 0);
-}
-
-function redactValue(value: unknown, key: string, parentKey: string, depth: number): unknown {
-  if (value === null || typeof value === 'boolean' || typeof value === 'number')
-    return isSecret(key) && value !== null ? '[removed]' : value;
-  if (isSecret(key) || (parentKey === 'qrcode' && QRCODE_KEYS.has(key))) return '[removed]';
-  if (typeof value === 'string') return redactString(value, key);
-  if (typeof value !== 'object') return null;
-  const bytes = byteLength(value);
-  if (bytes !== null) return `[removed: ${bytes} bytes]`;
-  if (BULK_KEY.test(key)) return '[removed]';
-  if (depth >= MAX_DEPTH) return '[removed: too deep]';
-  if (Array.isArray(value)) return value.map((item) => redactValue(item, '', key, depth + 1));
-  const entries = Object.entries(value).filter(([name]) => name !== '__proto__');
-  return Object.fromEntries(entries.map(([name, item]) => [storable(name), redactValue(item, name, key, depth + 1)]));
-}
-
-function isSecret(key: string): boolean {
-  return SECRET_KEY.test(key.toLowerCase().replaceAll(/[_-]/g, ''));
-}
-
-function redactString(text: string, key: string): string {
-  if (TEXT_KEYS.has(key)) return storable(text);
-  if (BULK_KEY.test(key) || BASE64.test(text)) return `[removed: ${base64Bytes(text)} bytes]`;
-  // The webhook's own address may carry a password or a token.
-  if (key === 'destination' || key === 'server_url') return storable(text.replace(/\/\/[^/@]*@/, '//').replace(/[?#].*$/s, ''));
-  return text.length > MAX_STRING ? `${storable(text.slice(0, MAX_STRING))}[cut: ${text.length} characters]` : storable(text);
-}
-
-function base64Bytes(text: string): number {
-  const base64 = text.slice(text.indexOf(',') + 1);
-  return Math.floor((base64.replace(/=+$/, '').length * 3) / 4);
-}
-
-/** Bytes as Evolution writes them, `{"0": 255, "1": 216}` (contract 2.2), or as a long list; null for anything else. */
-function byteLength(value: object): number | null {
-  if (Array.isArray(value) ? value.length < 32 : !Object.hasOwn(value, '0')) return null;
-  const keys = Object.keys(value);
-  const values: unknown[] = Object.values(value);
-  const areBytes = values.every(
-    (byte, index) => keys[index] === String(index) && Number.isInteger(byte) && Number(byte) >= 0 && Number(byte) <= 255,
-  );
-  return areBytes ? values.length : null;
+  return value === true || value === 'true' || value === 1;
 }

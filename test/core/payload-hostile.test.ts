@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { InboundEvent } from '../../src/core/inbound.ts';
-import { parseWebhook, redact } from '../../src/whatsapp/payload.ts';
+import { parseWebhook } from '../../src/whatsapp/payload.ts';
+import { redact } from '../../src/whatsapp/redact.ts';
 import { HOSTILE, mutate } from '../support/mutations.ts';
 
 type Recorded = { scenario: string; path: string; body: Record<string, unknown> };
