@@ -1456,7 +1456,10 @@ begin
       where id = v_into.id;
     update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
       and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
-    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    -- the timeline of a message that moved tells its turns, tools and handoffs too
+    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id;
+    update turns set conversation_id = v_into.id where conversation_id = v_from.id;
+    update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
@@ -1755,12 +1758,12 @@ begin
   v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
 
   if v_from_me then
-    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given up come last
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain') and provider_id is null
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'queued') and claim > 0 and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
-      order by reason is not distinct from 'unproven', id limit 1;
+      order by case when status = 'queued' then 1 when reason is not distinct from 'unproven' then 2 else 0 end, id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
@@ -2062,7 +2065,7 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain') then
+  if v.status in ('sending', 'uncertain') or (v.status = 'queued' and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');

@@ -23,6 +23,7 @@ export const REASONS: Readonly<Record<string, string>> = {
 
   // what becomes of an inbound message and its turn
   too_old: 'it was older than MAX_MESSAGE_AGE_MINUTES when its turn came, so it is listed to a person instead',
+  answered_by_person: 'a person of the team wrote in the chat after it, before it became known here',
   too_long: 'the message was too long to read, so the contact was asked for a summary',
   reaction: 'a reaction needs no answer; the agent sees it in the history',
   deleted_by_contact: 'the contact deleted it before it was answered',

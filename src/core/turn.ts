@@ -15,8 +15,8 @@ export type TurnSnapshot = {
   failed_in_row: number;
   /** Since when turns have been failing, null when the last one did not. */
   failing_since: Date | null;
-  pending: { type: string; text: string; at: Date }[];
-  history: { direction: 'in' | 'out' }[];
+  pending: { type: string; text: string; at: Date; created_at: Date }[];
+  history: { direction: 'in' | 'out'; author: 'contact' | 'agent' | 'human' | 'system'; type: string; at: Date }[];
   agent: { model: string | null; model_complex: string | null } | null;
 };
 
@@ -28,7 +28,7 @@ export type TurnSettings = {
 
 export type TurnDecision =
   /** Nothing is said; the messages get this reason. `tellPerson`: they are listed to a person, who may still want to answer. */
-  | { kind: 'skip'; reason: 'too_old'; tellPerson: boolean }
+  | { kind: 'skip'; reason: 'too_old' | 'answered_by_person'; tellPerson: boolean }
   /** A person has this conversation already. */
   | { kind: 'leave'; reason: 'human' | 'takeover' | 'manual' }
   /** A person is needed. `text` goes to the contact first, when there is something honest to say. */
@@ -47,6 +47,7 @@ export const MAX_PROMPT_CHARS = 4_000;
 export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDecision {
   if (turn.holder !== 'agent') return { kind: 'leave', reason: turn.holder };
   const newest = Math.max(...turn.pending.map((message) => message.at.getTime()));
+  if (answeredByPerson(turn)) return { kind: 'skip', reason: 'answered_by_person', tellPerson: false };
   if (turn.now.getTime() - newest > settings.maxMessageAgeMinutes * 60_000) return { kind: 'skip', reason: 'too_old', tellPerson: true };
   if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
   if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
@@ -57,6 +58,17 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
     kind: 'run',
     model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),
   };
+}
+
+/** A message that comes later than this after it was written missed the takeover of its time. Milliseconds. */
+const LATE_MS = 60_000;
+
+/** Webhooks that come late, all in one go: a person wrote on the phone after the contact did, and the takeover of that time is over. */
+function answeredByPerson({ pending, history }: TurnSnapshot): boolean {
+  const answeredAt = Math.max(
+    ...history.map((line) => (line.author === 'human' && line.type !== 'reaction' ? line.at.getTime() : -Infinity)),
+  );
+  return pending.every(({ at, created_at: arrived }) => at.getTime() < answeredAt && arrived.getTime() - at.getTime() > LATE_MS);
 }
 
 /** Somebody who waits gets an answer, the fallback text or a person within two minutes. */

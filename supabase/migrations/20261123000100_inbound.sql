@@ -33,7 +33,7 @@ begin
 end $$;
 
 -- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
--- Guarantee: the older one stays; addresses, conversations, messages and opt-outs of the newer one move to it; what moved is in audit_log.
+-- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it; the merge is in audit_log.
 --   An open turn of a moved conversation ends as superseded, so its worker cannot commit.
 -- Concurrency: locks both contacts in id order. Result: the id that stays.
 create function merge_contacts(p_a bigint, p_b bigint) returns bigint language plpgsql as $$
@@ -63,7 +63,10 @@ begin
       where id = v_into.id;
     update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
       and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
-    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    -- the timeline of a message that moved tells its turns, tools and handoffs too
+    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id;
+    update turns set conversation_id = v_into.id where conversation_id = v_from.id;
+    update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
@@ -149,7 +152,8 @@ create function lock_provider_id(p_instance_id bigint, p_provider_id text) retur
 $$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $$;
 
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are applied.
--- Guarantee: idempotent; a status never moves back. When the echo came first and was taken for a person's words, that copy goes
+-- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong proof, a wrong error) is sent after
+--   all, and does not leave again. When the echo came first and was taken for a person's words, that copy goes
 --   and the takeover that it started ends, unless a person has typed since.
 -- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we heard of it: by then it
 --   was on the wire, so the slot in the caps counts from there.
@@ -171,7 +175,7 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain') then
+  if v.status in ('sending', 'uncertain') or (v.status = 'queued' and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
@@ -316,12 +320,12 @@ begin
   v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
 
   if v_from_me then
-    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given up come last
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain') and provider_id is null
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'queued') and claim > 0 and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
-      order by reason is not distinct from 'unproven', id limit 1;
+      order by case when status = 'queued' then 1 when reason is not distinct from 'unproven' then 2 else 0 end, id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);

@@ -99,7 +99,7 @@ test('O9 delay: within its range, and what the contact has waited already is tak
       fc.double({ min: 0, max: 1, noNaN: true }),
       (parts, spent, random) => {
         const [first = 0, ...rest] = typingTimes(parts, spent, random);
-        assert.ok(first >= 0 && first <= Math.max(0, 9_000 - spent));
+        assert.ok(first >= 400 && first <= Math.max(400, 9_000 - spent));
         for (const ms of rest) assert.ok(ms >= 787 && ms <= 9_000);
       },
     ),

@@ -18,7 +18,15 @@ const SETTINGS: TurnSettings = { maxMessageAgeMinutes: 120, models: { normal: 'n
 const AGENT = { model: null, model_complex: null };
 
 function message(text: string, minutesAgo = 0): TurnSnapshot['pending'][number] {
-  return { type: 'text', text, at: new Date(NOW.getTime() - minutesAgo * 60_000) };
+  const at = new Date(NOW.getTime() - minutesAgo * 60_000);
+  return { type: 'text', text, at, created_at: at };
+}
+/** Its webhook came just now. */
+function late(text: string, minutesAgo: number): TurnSnapshot['pending'][number] {
+  return { ...message(text, minutesAgo), created_at: NOW };
+}
+function person(minutesAgo: number, type = 'text'): TurnSnapshot['history'][number] {
+  return { direction: 'out', author: 'human', type, at: message('', minutesAgo).at };
 }
 function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
   return {
@@ -33,8 +41,10 @@ function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
   };
 }
 const run = (model: string): TurnDecision => ({ kind: 'run', model });
-const inbound = (count: number) => Array.from({ length: count }, () => ({ direction: 'in' as const }));
-const outbound = (count: number) => Array.from({ length: count }, () => ({ direction: 'out' as const }));
+const inbound = (count: number) =>
+  Array.from({ length: count }, () => ({ direction: 'in' as const, author: 'contact' as const, type: 'text', at: NOW }));
+const outbound = (count: number) =>
+  Array.from({ length: count }, () => ({ direction: 'out' as const, author: 'agent' as const, type: 'text', at: NOW }));
 const book = 'x'.repeat(MAX_MESSAGE_CHARS + 1);
 
 const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnDecision, settings?: Partial<TurnSettings>][] = [
@@ -53,6 +63,28 @@ const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnD
   ['an old and a new one', { pending: [message('oi', 500), message('e aí?', 1)] }, run('normal')],
   ['newest is not last', { pending: [message('e aí?', 1), message('oi', 500)] }, run('normal')],
   ['old, and no model', { pending: [message('oi', 121)] }, { kind: 'skip', reason: 'too_old', tellPerson: true }, { models: null }],
+  [
+    'late, and a person wrote since',
+    { pending: [late('oi', 50)], history: [person(40)] },
+    { kind: 'skip', reason: 'answered_by_person', tellPerson: false },
+  ],
+  [
+    'late and old, and a person wrote since',
+    { pending: [late('oi', 150)], history: [person(140)] },
+    { kind: 'skip', reason: 'answered_by_person', tellPerson: false },
+  ],
+  ['late, and a person wrote before', { pending: [late('oi', 50)], history: [person(60)] }, run('normal')],
+  ['late, and a person only reacted', { pending: [late('oi', 50)], history: [person(40, 'reaction')] }, run('normal')],
+  [
+    'late, and one more came since the person wrote',
+    { pending: [late('oi', 50), late('e agora?', 30)], history: [person(40)] },
+    run('normal'),
+  ],
+  [
+    'in time: the person’s takeover had its say, and somebody asks for an answer again',
+    { pending: [message('oi', 50)], history: [person(40)] },
+    run('normal'),
+  ],
   ['of the future', { pending: [message('oi', -5)] }, run('normal')],
   ['no agent', { agent: null }, { kind: 'handoff', reason: 'no_agent', text: null }],
   ['no model', {}, { kind: 'handoff', reason: 'no_model', text: null }, { models: null }],
