@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Actor, AdminCommand, AdminContext, CommandShape, LocalCommand, Outcome, Refusal } from './admin/command.ts';
 import { refused } from './admin/command.ts';
+import { contactCommands } from './admin/contacts.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { handoffCommands } from './admin/handoffs.ts';
 import { pauseCommands } from './admin/pauses.ts';
@@ -17,6 +18,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...deadLetterCommands,
   ...handoffCommands,
   ...replayCommands,
+  ...contactCommands,
 ];
 
 /** Only at the command line. */

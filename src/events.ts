@@ -90,6 +90,10 @@ export function createEvents(log: Logger, mode: string) {
       if (missing > 0) log.warning({ instance, count: missing }, 'Found messages whose webhook never came');
     },
 
+    restoreSettled(instance: string): void {
+      log.warning({ instance }, 'Restored number was compared with WhatsApp and goes on');
+    },
+
     webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'unavailable', fields: Record<string, unknown>): void {
       webhooks.inc({ outcome: reason });
       log.warning({ reason, ...fields }, 'Webhook refused');

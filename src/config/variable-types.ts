@@ -23,6 +23,16 @@ export function integer(min: number, max: number) {
     .refine((value) => value >= min && value <= max, message);
 }
 
+/** Days to keep something: 0 for good, or at least `min`. */
+export function days(min: number, max: number) {
+  const message = `must be 0, or a whole number of days from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,6}$/, message)
+    .transform(Number)
+    .refine((value) => value === 0 || (value >= min && value <= max), message);
+}
+
 /** A price, in the currency that the variable's name says. */
 export function price() {
   return z

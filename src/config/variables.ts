@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 import {
   bool,
+  days,
   environmentName,
   integer,
   logLevel,
@@ -95,6 +96,13 @@ export const variables = z.object({
   TAKEOVER_MINUTES: integer(1, 10_080).default(30),
   WORKER_CONCURRENCY: integer(1, 1000).optional(),
   PIPELINE_MAX_CONCURRENT: integer(1, 1000).optional(),
+
+  // Retention, in days; 0 keeps for good. A message that is needed to know repeats by must not go too soon.
+  RETENTION_WEBHOOKS_DAYS: integer(1, 365).default(7),
+  RETENTION_JOBS_DAYS: integer(1, 3650).default(30),
+  RETENTION_TRANSCRIPTS_DAYS: days(1, 3650).default(90),
+  RETENTION_MESSAGES_DAYS: days(30, 36_500).default(0),
+  RETENTION_AUDIT_DAYS: days(30, 36_500).default(730),
 
   // Claude
   ANTHROPIC_API_KEY: text().optional(),

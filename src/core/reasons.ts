@@ -26,6 +26,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   answered_by_person: 'a person of the team wrote in the chat after it, before it became known here',
   too_long: 'the message was too long to read, so the contact was asked for a summary',
   reaction: 'a reaction needs no answer; the agent sees it in the history',
+  answered_before_restore: 'it was answered after the backup was made that was restored since (the answer is in the chat on the phone)',
+  erased: 'everything about the contact was erased (npm run admin -- erase-contact)',
   deleted_by_contact: 'the contact deleted it before it was answered',
   no_model: 'there is no key for the model (ANTHROPIC_API_KEY), so a person is called',
   no_agent: 'no agent is active for this number, so a person is called',
@@ -79,7 +81,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   retried_by_hand: 'a person put it back into its lane',
   discarded_by_hand: 'a person decided that it shall not be sent',
   operator: 'a person changed it by hand',
-  restored: 'it was withdrawn by hand after a restore of a backup',
+  restored: 'a backup was restored, and it may have left after the backup was made',
 
   // what Evolution answered
   bad_request: 'Evolution refused the request as invalid',

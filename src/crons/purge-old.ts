@@ -1,10 +1,10 @@
-import { purgeOld } from '../db/operations.ts';
+import { purgeOld } from '../db/care.ts';
 import type { CronJob } from './job.ts';
 
 /** Small enough that no delete holds its rows for long. */
 const ROWS = 5_000;
 
-/** Retention: raw webhooks 7 days, job runs 30; see purge_old in SQL. */
+/** Retention: what is older than the RETENTION_*_DAYS say; see purge_old in SQL. */
 export const purgeOldJob: CronJob = {
   name: 'purge_old',
   cron: '17 * * * *',
@@ -12,9 +12,9 @@ export const purgeOldJob: CronJob = {
   async run(ctx) {
     let total = 0;
     for (;;) {
-      const deleted = await purgeOld(ctx.db, ROWS);
+      const { deleted, more } = await purgeOld(ctx.db, ctx.config.retention, ROWS);
       total += deleted;
-      if (deleted < ROWS) return total;
+      if (!more) return total;
     }
   },
 };

@@ -3,7 +3,8 @@ import type { Context } from '../context.ts';
 import type { InboundEvent } from '../core/inbound.ts';
 import { listInstances } from '../db/operations.ts';
 import { markReconciled, reconcileFrom } from '../db/recovery.ts';
-import { knownProviderIds } from '../db/sends.ts';
+import { knownProviderIds, sweepSends } from '../db/sends.ts';
+import { sweepTurns } from '../db/turns.ts';
 import { store } from '../inbound.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
@@ -16,6 +17,8 @@ const SETTLE_MS = 20_000;
 const PAGE_SIZE = 100;
 /** What is read at once. */
 const WINDOW_MS = 60 * 60_000;
+/** Conversations that are woken at once after a restore. */
+const AT_ONCE = 500;
 /** 20,000 messages of one number in an hour: beyond that somebody floods it. */
 const MAX_PAGES = 200;
 
@@ -41,9 +44,11 @@ export const reconcileInboxJob: CronJob = {
  */
 export async function reconcile(ctx: Context, instance: string): Promise<number | null> {
   if (ctx.whatsapp === null) return null;
-  const from = await reconcileFrom(ctx.db, instance, OVERLAP_MS);
-  if (from === null) return 0;
-  const until = Date.now() - SETTLE_MS;
+  const comparison = await reconcileFrom(ctx.db, instance, OVERLAP_MS);
+  if (comparison === null) return 0;
+  const { from, restored } = comparison;
+  // A number that waits for this after a restore has nothing of its own under way.
+  const until = Date.now() - (restored ? 0 : SETTLE_MS);
   let missing = 0;
   // Oldest window first, each marked when it is done: a run that is cut off has lost nothing, and a window is small enough to be read whole.
   for (let start = from.getTime(); start < until; start += WINDOW_MS) {
@@ -64,8 +69,17 @@ async function compareWindow(ctx: Context, whatsapp: Evolution, instance: string
     missing += await storeUnknown(ctx, instance, parseFoundMessages(instance, found.records, new Date()));
     if (page >= found.pages || found.records.length === 0) break;
   }
-  await markReconciled(ctx.db, instance, to);
+  if ((await markReconciled(ctx.db, instance, to)).settled) {
+    ctx.events.restoreSettled(instance);
+    await wakeWaiting(ctx);
+  }
   return missing;
+}
+
+/** After a restore: what waited for the comparison is taken up at once; what is left over the sweeps find. */
+async function wakeWaiting(ctx: Context): Promise<void> {
+  for (const conversation of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(conversation);
+  for (const conversation of await sweepTurns(ctx.db, 0, AT_ONCE)) await ctx.queues.wakeTurn(conversation, ctx.config.turn.debounceMs);
 }
 
 async function storeUnknown(ctx: Context, instance: string, found: InboundEvent[]): Promise<number> {

@@ -129,8 +129,3 @@ export async function setInstanceState(db: Door, name: string, state: string): P
 export async function listInstances(db: Door): Promise<{ name: string; status: string }[]> {
   return z.array(z.object({ name: z.string(), status: z.string() })).parse(await db.call('list_instances', {}));
 }
-
-/** SQL purge_old: retention; returns how many rows went. */
-export async function purgeOld(db: Door, limit: number): Promise<number> {
-  return z.object({ deleted: z.number() }).parse(await db.call('purge_old', { p_limit: limit })).deleted;
-}

@@ -225,17 +225,14 @@ export async function findConversationOf(db: Door, tenant: string, key: string):
   return place.nullable().parse(await db.call('conversation_of', { p_tenant: tenant, p_key: key }));
 }
 
+const comparison = z.object({ from: time, restored: z.boolean() });
+
 /** SQL reconcile_from: since when a number's messages at the provider should be compared with ours; null for an unknown number. */
-export async function reconcileFrom(db: Door, instance: string, overlapMs: number): Promise<Date | null> {
-  return (
-    z
-      .object({ from: time })
-      .nullable()
-      .parse(await db.call('reconcile_from', { p_instance: instance, p_overlap_ms: overlapMs }))?.from ?? null
-  );
+export async function reconcileFrom(db: Door, instance: string, overlapMs: number): Promise<z.infer<typeof comparison> | null> {
+  return comparison.nullable().parse(await db.call('reconcile_from', { p_instance: instance, p_overlap_ms: overlapMs }));
 }
 
-/** SQL reconciled: a number has been compared up to this moment. */
-export async function markReconciled(db: Door, instance: string, until: Date): Promise<void> {
-  await db.call('reconciled', { p_instance: instance, p_until: until.toISOString() });
+/** SQL reconciled: a number has been compared up to this moment. `settled`: it reached beyond a restore, and the number goes on. */
+export async function markReconciled(db: Door, instance: string, until: Date): Promise<{ settled: boolean }> {
+  return z.object({ settled: z.boolean() }).parse(await db.call('reconciled', { p_instance: instance, p_until: until.toISOString() }));
 }

@@ -64,6 +64,8 @@ create table instances (
   pace_min_seconds   numeric check (pace_min_seconds >= 0),
   pace_max_seconds   numeric check (pace_max_seconds >= pace_min_seconds),
   next_proactive_at  timestamptz,
+  reconciled_at      timestamptz,                   -- up to here the provider's messages have been compared with ours
+  restored_at        timestamptz,                   -- a backup was restored then, and the comparison has not reached that moment yet: the number is paused
   webhook_secret     text,
   created_at         timestamptz not null default now(),
   updated_at         timestamptz not null default now()
@@ -75,6 +77,7 @@ create table contacts (
   name         text,
   memory       jsonb not null default '[]',   -- [{fact, at}], what the agent was asked to remember
   merged_into  bigint references contacts (id),
+  erased_at    timestamptz,                   -- nothing of the person is left here; what the person writes next is somebody new's
   created_at   timestamptz not null default now(),
   updated_at   timestamptz not null default now()
 );
@@ -144,6 +147,7 @@ create table turns (
 );
 create unique index turns_one_open on turns (conversation_id) where status = 'open';
 create index turns_conversation on turns (conversation_id, id);
+create index turns_transcript on turns (ended_at) where transcript is not null;
 
 create table messages (
   id               bigint generated always as identity primary key,

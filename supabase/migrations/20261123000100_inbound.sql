@@ -119,8 +119,8 @@ begin
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
       select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
     end if;
-    -- a merge that is under way takes this contact away: wait for it, and look again
-    perform 1 from contacts where id = v_id and merged_into is null for key share;
+    -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
+    perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
     exit when found and v_taken = v_id;
     -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
     delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);

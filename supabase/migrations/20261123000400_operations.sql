@@ -90,21 +90,3 @@ end $$;
 create function list_instances() returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status) order by id), '[]') from instances
 $$;
-
--- purge_old: retention. Deletes at most p_limit rows of each kind: raw webhooks after 7 days, early updates after 1, job runs and breaker transitions after 30,
--- heartbeats of dead processes after 1. Safe to run twice at once. Result: {deleted}.
-create function purge_old(p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
-declare v_total int := 0; v_n int; v_now timestamptz := clock(p_now);
-begin
-  delete from webhook_events where id in (select id from webhook_events where received_at < v_now - interval '7 days' order by received_at limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  delete from job_runs where id in (select id from job_runs where started_at < v_now - interval '30 days' order by started_at limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_now - interval '30 days' order by id limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  delete from process_status where seen_at < v_now - interval '1 day';
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  return jsonb_build_object('deleted', v_total);
-end $$;

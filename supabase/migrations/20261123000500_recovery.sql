@@ -1,7 +1,5 @@
 -- Recovery: what a person does about messages that did not leave, and what the product finds again by itself.
 
-alter table instances add column reconciled_at timestamptz;   -- up to here the provider's messages have been compared with ours
-
 -- dead_letters: outbound messages that ended as failed, or of which nobody knows whether they left. The newest first.
 -- Arguments: p_limit at most so many; p_message only this one, or null. Result: [{id, conversation_id, instance, status, reason, error_class, kind, attempts, created_at, claimed_at, text}].
 create function dead_letters(p_tenant text, p_limit int, p_message bigint default null) returns jsonb language sql stable as $$
@@ -236,15 +234,22 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
 $$;
 
 -- reconcile_from: since when a number's messages at the provider should be compared with ours.
--- A number is compared from its first day here on, at most two days back, with p_overlap_ms of overlap. Result: {from}.
+-- A number is compared from its first day here on, at most two days back, with p_overlap_ms of overlap; after a restore back to the backup, however old.
+-- Result: {from, restored: the comparison must reach this moment before the number goes on} or null for an unknown number.
 create function reconcile_from(p_instance text, p_overlap_ms int, p_now timestamptz default null) returns jsonb language sql stable as $$
-  select jsonb_build_object('from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at, clock(p_now) - interval '2 days'))
+  select jsonb_build_object('restored', restored_at is not null,
+    'from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at,
+      case when restored_at is null then clock(p_now) - interval '2 days' end))
   from instances where name = p_instance
 $$;
 
 -- reconciled: a number has been compared up to this moment. Only forward.
-create function reconciled(p_instance text, p_until timestamptz) returns jsonb language plpgsql as $$
+-- Guarantee: the first comparison that reaches beyond a restore ends it (settle_restored). Result: {settled}.
+create function reconciled(p_instance text, p_until timestamptz, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v instances;
 begin
-  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance;
-  return '{}';
+  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance returning * into v;
+  if not coalesce(p_until >= v.restored_at, false) then return jsonb_build_object('settled', false); end if;
+  perform settle_restored(v, p_now);
+  return jsonb_build_object('settled', true);
 end $$;

@@ -5,6 +5,180 @@
 -- one is not ready.
 create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000600'::text) $$;
 
+-- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0 keeps them. Early updates and
+-- heartbeats of dead processes go after a day, notices with the jobs.
+-- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and calls of the model stay as figures, without
+--   words. Concurrency: safe to run twice at once. Result: {deleted, most: of the kind with the most; p_limit means that there may be more}.
+create function purge_old(p_ages jsonb, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
+  v_webhooks timestamptz := v_now - nullif((p_ages ->> 'webhooks')::int, 0) * interval '1 day';
+  v_jobs timestamptz := v_now - nullif((p_ages ->> 'jobs')::int, 0) * interval '1 day';
+  v_transcripts timestamptz := v_now - nullif((p_ages ->> 'transcripts')::int, 0) * interval '1 day';
+  v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
+  v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
+begin
+  delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks order by received_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed') order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs nothing.
+  delete from audit_log where id in (select id from (select id, created_at from audit_log order by id limit p_limit) oldest where created_at < v_audit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id limit p_limit) oldest where created_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from messages where id in (select id from (select id, created_at, status from messages order by id limit p_limit) oldest
+    where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain') and not exists (select 1 from notices n where n.message_id = oldest.id));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  update turns set transcript = null where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages) order by ended_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  return (select jsonb_build_object('deleted', sum(n), 'most', max(n)) from unnest(v_counts) as n);
+end $$;
+
+-- find_contact: the contact behind an id or a phone number (canonical digits), as it is after merges. Result: its id or null. Read only.
+create function find_contact(p_tenant text, p_contact bigint, p_phone text) returns bigint language sql stable as $$
+  with recursive chain as (
+    select c.id, c.merged_into from contacts c where c.tenant_id = p_tenant
+      and c.id = coalesce(p_contact, (select a.contact_id from contact_addresses a where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_phone))
+    union all
+    select c.id, c.merged_into from contacts c join chain on c.id = chain.merged_into)
+  select id from chain where merged_into is null
+$$;
+
+-- contact_with_merged: a contact and all that were merged into it. Read only.
+create function contact_with_merged(p_contact bigint) returns bigint[] language sql stable as $$
+  with recursive them as (select p_contact as id union select c.id from contacts c join them on c.merged_into = them.id) select array_agg(id) from them
+$$;
+
+-- export_contact: everything that is stored about a person, as one JSON (LGPD, article 18). Audited.
+-- Arguments: p_contact its id, or p_phone. Result: null for an unknown one.
+create function export_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_id bigint := find_contact(p_tenant, p_contact, p_phone); v_all bigint[]; v_talks bigint[]; v_result jsonb;
+begin
+  if v_id is null then return null; end if;
+  v_all := contact_with_merged(v_id);
+  select coalesce(array_agg(id), '{}') into v_talks from conversations where contact_id = any (v_all);
+  select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
+    'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a where a.contact_id = any (v_all)),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v where v.id = any (v_talks)),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]') from messages m where m.conversation_id = any (v_talks)),
+    'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t where t.conversation_id = any (v_talks)),
+    'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k where k.conversation_id = any (v_talks)),
+    'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h where h.conversation_id = any (v_talks)),
+    'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o where o.contact_id = any (v_all)))
+    into v_result from contacts c where c.id = v_id;
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'contact.export', v_id::text, clock(p_now));
+  return v_result;
+end $$;
+
+-- erase_contact: a person wants nothing to be left here (LGPD).
+-- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, memory, names, addresses, news that came too early and raw
+--   webhooks; numbers stay (turns, tokens, money) and an opt-out stays in force. What was queued is not sent; a turn that is under way cannot commit. Who writes
+--   again is somebody new. All or nothing; twice is once. Audited, without a word of what it was.
+-- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
+-- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits and is then a new contact's.
+-- Result: {outcome: 'erased', contact_id, messages, webhooks} | {outcome: 'sending', until: a message is on the wire, try again then} | {outcome: 'unknown'}.
+create function erase_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_id bigint := find_contact(p_tenant, p_contact, p_phone);
+  v_now timestamptz := clock(p_now);
+  v_all bigint[]; v_talks bigint[]; v_words text[]; v_until timestamptz; v_messages int; v_webhooks int;
+begin
+  if v_id is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  v_all := contact_with_merged(v_id);
+  perform 1 from contacts where id = any (v_all) order by id for update;
+  select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all) order by id for update) l;
+  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
+  if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
+
+  -- The addresses as they stand in webhooks: digits, and a Brazilian mobile with and without its ninth digit.
+  select coalesce(array_agg(distinct '%' || w || '%'), '{}') into v_words from (
+    select address as w from contact_addresses where contact_id = any (v_all)
+    union all select regexp_replace(address, '^(55[1-9]{2})9([6-9]\d{7})$', '\1\2') from contact_addresses where contact_id = any (v_all)
+    union all select split_part(jid, '@', 1) from conversations where id = any (v_talks)) x where length(w) >= 8;
+  delete from webhook_events w where w.tenant_id = p_tenant and (w.body::text like any (v_words)
+    or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
+  get diagnostics v_webhooks = row_count;
+  delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
+  delete from messages where conversation_id = any (v_talks);
+  get diagnostics v_messages = row_count;
+  delete from tool_calls where conversation_id = any (v_talks);
+  update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
+    ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
+  update handoffs set summary = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, fence = fence + 1 where id = any (v_talks);
+  delete from contact_addresses where contact_id = any (v_all);
+  update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
+    jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
+  return jsonb_build_object('outcome', 'erased', 'contact_id', v_id, 'messages', v_messages, 'webhooks', v_webhooks);
+end $$;
+
+-- restored_state: what is open after a restore, see mark_restored. Read only.
+create function restored_state(p_uncertain int) returns jsonb language sql stable as $$
+  select jsonb_build_object('uncertain', p_uncertain,
+    'scheduled', (select count(*) from messages where direction = 'out' and status = 'queued'),
+    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'),
+    'instances', (select coalesce(jsonb_agg(name order by id), '[]') from instances where restored_at is not null))
+$$;
+
+-- mark_restored: a backup has just been restored: what it says of messages may not be so any more. Called once, before any process starts.
+-- Guarantee: nothing that may have left since the backup is sent again by itself, and nothing is answered before the provider was asked what happened since:
+--   what was on its way becomes uncertain and is looked up; what nobody could have sent yet (send_after still ahead) stays; each number is paused until it has
+--   been compared with its provider (reconciled, settle_restored). A second call changes nothing.
+-- Arguments: p_backup_at when the backup was made.
+-- Result: {uncertain, scheduled, unanswered, instances: names that wait for their comparison}.
+create function mark_restored(p_backup_at timestamptz, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_now timestamptz := clock(p_now); v_uncertain int := 0;
+begin
+  insert into installation (key, value) values ('restored_backup', p_backup_at::text) on conflict (key) do update set value = excluded.value
+    where installation.value <> excluded.value;
+  if not found then return restored_state(0); end if;
+  update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
+      claimed_at = case status when 'queued' then p_backup_at else claimed_at end
+    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven' and reason is distinct from 'restored'
+      and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
+  get diagnostics v_uncertain = row_count;
+  update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';
+  update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
+  delete from process_status;
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance', i.name, v_now from instances i
+    where i.restored_at is null and (select j.status from julia_status j where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
+  update instances set restored_at = v_now where restored_at is null;
+  insert into audit_log (actor, action, subject, details, created_at) values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    jsonb_build_object('uncertain', v_uncertain), v_now);
+  return restored_state(v_uncertain);
+end $$;
+
+-- settle_restored: a number has been compared with its provider up to the restore: what happened after the backup is known, and the number goes on.
+-- Guarantee: what was answered between the backup and the loss is not answered again; what was not is. The silence that our own words of that time caused
+--   ends; a pause that a person made stays.
+-- Concurrency: the caller holds the number's row.
+create function settle_restored(p_instance instances, p_now timestamptz) returns void language plpgsql as $$
+begin
+  update messages m set status = 'answered', reason = 'answered_before_restore'
+    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received' and m.provider_at < p_instance.restored_at
+      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction'
+        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second', m.provider_at));
+  update conversations c set takeover_since = null, takeover_until = null
+    where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at
+      and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.provider_at >= p_instance.restored_at);
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    select p_instance.tenant_id, 'ativo', 'comparado com o WhatsApp', 'restore', 'instance', p_instance.name, clock(p_now)
+    from (select * from julia_status where scope = 'instance' and target = p_instance.name order by id desc limit 1) newest
+    where newest.status = 'pausado' and newest.alterado_via = 'restore';
+  update instances set restored_at = null where id = p_instance.id;
+end $$;
+
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants every new table and function by
 -- default: the only way in is the service role (or the owner of the database). Rows of tenants, numbers and agents are pointed at by all others and never go.
 do $$

@@ -186,6 +186,18 @@ describe('A11 the commands on a system at work', () => {
     assert.match(codes[0]?.err ?? '', /^JWT_SECRET_KEY: must be set/);
   });
 
+  test('A11 D3 a contact is exported as JSON and erased, as the runbook says', async () => {
+    const exported = await admin('export-contact', '+5511912345678');
+    assert.equal(exported.code, 0, exported.err);
+    assert.equal((exported.json() as { contact: { name: string } }).contact.name, 'Maria');
+    assert.equal((await admin('erase-contact', 'contact:1')).code, 2, 'not without a reason');
+    const erased = await admin('erase-contact', 'contact:1', '--reason', 'pedido por e-mail em 23/11');
+    assert.equal(erased.code, 0, erased.err);
+    assert.match(erased.out, /^Contact 1 is erased: \d+ messages and \d+ raw webhooks are gone/);
+    const gone = await admin('export-contact', '+5511912345678');
+    assert.deepEqual([gone.code, gone.err], [1, 'there is no contact +5511912345678']);
+  });
+
   test('A11 wrong usage is told with exit code 2, an unknown thing with 1', async () => {
     const [nothing, typo, half, option, many, id, tenant, message] = await Promise.all([
       admin(),

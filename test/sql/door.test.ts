@@ -5,8 +5,10 @@ import type { InboundEvent } from '../../src/core/inbound.ts';
 import { defaultAgent } from '../../src/core/default-agent.ts';
 import { openPostgres, openSupabase } from '../../src/db/door.ts';
 import type { Door } from '../../src/db/door.ts';
+import * as care from '../../src/db/care.ts';
 import { recordInbound } from '../../src/db/inbound.ts';
 import * as operations from '../../src/db/operations.ts';
+import * as recovery from '../../src/db/recovery.ts';
 import * as sends from '../../src/db/sends.ts';
 import * as turns from '../../src/db/turns.ts';
 import { away, DOORS, execute, openDoor, refused, rows } from '../support/doors.ts';
@@ -210,7 +212,25 @@ for (const kind of DOORS) {
       assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
       assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
       assert.deepEqual(await operations.listInstances(db), [{ name: 'julia-dev', status: 'open' }]);
-      assert.equal(await operations.purgeOld(db, 10), 0);
+      const ages = { webhooks: 7, jobs: 30, transcripts: 90, messages: 0, audit: 730 };
+      assert.deepEqual(await care.purgeOld(db, ages, 10), { deleted: 0, more: false });
+    });
+
+    test('a person is exported and erased, a restore is marked', async () => {
+      const exported = await care.exportContact(db, 'default', { phone: '5511912345678' }, 'test');
+      assert.ok(exported);
+      assert.deepEqual([(exported['contact'] as { name?: string }).name, (exported['messages'] as unknown[]).length], ['Maria', 2]);
+      assert.equal(await care.exportContact(db, 'other', { id: 1 }, 'test'), null);
+      const erased = await care.eraseContact(db, 'default', { id: 1 }, 'test', 'a pedido');
+      assert.deepEqual(erased, { outcome: 'erased', contact_id: 1, messages: 2, webhooks: 1 });
+      assert.deepEqual(await care.eraseContact(db, 'default', { phone: '5511912345678' }, 'test', 'a pedido'), { outcome: 'unknown' });
+      const restored = await care.markRestored(db, new Date('2026-11-23T02:00:00.000Z'), 'test');
+      assert.deepEqual(restored, { uncertain: 0, scheduled: 1, unanswered: 0, instances: ['julia-dev'] });
+      assert.deepEqual(await care.markRestored(db, new Date('2026-11-23T02:00:00.000Z'), 'test'), restored);
+      assert.equal((await recovery.reconcileFrom(db, 'julia-dev', 60_000))?.restored, true);
+      assert.deepEqual(await recovery.markReconciled(db, 'julia-dev', new Date('2020-01-01')), { settled: false });
+      assert.deepEqual(await recovery.markReconciled(db, 'julia-dev', new Date(Date.now() + 60_000)), { settled: true });
+      assert.equal(await recovery.reconcileFrom(db, 'nobody', 0), null);
     });
 
     test('arguments: undefined is left out, null is null, a Date is a time, numbers and booleans keep their kind', async () => {
@@ -268,7 +288,7 @@ for (const kind of DOORS) {
       }
       // the database is going away or is full: whether it happened is unknown
       for (const code of ['57P01', '57P03', '53300', '08006', '25006']) await away(opened.door.call('door_raise', { p_code: code }));
-      assert.deepEqual(await rows(opened.url, 'select * from installation'), []);
+      assert.deepEqual(await rows(opened.url, `select * from installation where key = 'half'`), []);
       await refused(opened.door.call('no_such_function', {}), kind === 'postgres' ? '42883' : 'PGRST202');
       await refused(opened.door.call('schema_version', { p_unknown: 1 }), kind === 'postgres' ? '42883' : 'PGRST202');
     });

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import type { Door } from './door.ts';
+
+/** Days after which rows of a kind go; 0 keeps them. */
+export type RetentionAges = { webhooks: number; jobs: number; transcripts: number; messages: number; audit: number };
+
+/** SQL purge_old: retention. `more`: at least one kind had as many as one call may delete. */
+export async function purgeOld(db: Door, ages: RetentionAges, limit: number): Promise<{ deleted: number; more: boolean }> {
+  const { deleted, most } = z
+    .object({ deleted: z.number(), most: z.number() })
+    .parse(await db.call('purge_old', { p_ages: ages, p_limit: limit }));
+  return { deleted, more: most >= limit };
+}
+
+/** A contact, by our id or by its phone number in canonical digits. */
+export type ContactKey = { id: number } | { phone: string };
+
+const keyArgs = (key: ContactKey) => ({ p_contact: 'id' in key ? key.id : null, p_phone: 'phone' in key ? key.phone : null });
+
+/** SQL export_contact: everything that is stored about a person; null for an unknown one. Audited. */
+export async function exportContact(db: Door, tenant: string, key: ContactKey, actor: string): Promise<Record<string, unknown> | null> {
+  const { p_contact, p_phone } = keyArgs(key);
+  return z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .parse(await db.call('export_contact', { p_tenant: tenant, p_contact, p_phone, p_actor: actor }));
+}
+
+const erased = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('erased'), contact_id: z.number(), messages: z.number(), webhooks: z.number() }),
+  z.object({ outcome: z.literal('sending'), until: z.coerce.date() }),
+  z.object({ outcome: z.literal('unknown') }),
+]);
+
+/** SQL erase_contact: nothing of a person is left but figures and an opt-out. Audited. */
+export async function eraseContact(
+  db: Door,
+  tenant: string,
+  key: ContactKey,
+  actor: string,
+  reason: string,
+): Promise<z.infer<typeof erased>> {
+  const { p_contact, p_phone } = keyArgs(key);
+  return erased.parse(await db.call('erase_contact', { p_tenant: tenant, p_contact, p_phone, p_actor: actor, p_reason: reason }));
+}
+
+const restored = z.object({ uncertain: z.number(), scheduled: z.number(), unanswered: z.number(), instances: z.array(z.string()) });
+export type Restored = z.infer<typeof restored>;
+
+/** SQL mark_restored: once, after a restore and before anything starts: what may have left since the backup is looked up, not sent again. */
+export async function markRestored(db: Door, backupAt: Date, actor: string): Promise<Restored> {
+  return restored.parse(await db.call('mark_restored', { p_backup_at: backupAt.toISOString(), p_actor: actor }));
+}
