@@ -1,6 +1,6 @@
 #!/bin/sh
 # The image's entry point: one mode, by RUN_MODE (checked by src/main.ts), or one of these commands:
-#   migrate [...]   admin COMMAND [...]   any other program
+#   migrate [...]   admin COMMAND [...]   smoke URL [...]   any other program
 # Start commands of the Python image that this one replaces are understood where they are the container's command (docker compose); on
 # Railway a start command replaces this file, so leave it empty there.
 set -eu
@@ -11,12 +11,11 @@ case "$*" in
   'python -m app.workers.fila_worker' | 'python -m app.workers fila') export RUN_MODE=worker ;;
   'python -m app.workers.scheduler' | 'python -m app.workers scheduler') export RUN_MODE=scheduler ;;
   'uvicorn app.main:app' | 'uvicorn app.main:app '*) export RUN_MODE=api ;;
-  migrate | 'migrate '* | admin | 'admin '*)
-    command=$1
-    shift
-    exec npm run --silent "$command" -- "$@"
-    ;;
+  migrate | 'migrate '*) shift && exec node src/migrate.ts "$@" ;;
+  admin | 'admin '*) shift && exec node src/cli.ts "$@" ;;
+  smoke | 'smoke '*) shift && exec scripts/smoke.sh "$@" ;;
   *) exec "$@" ;;
 esac
 
+# Whoever execs is gone: node gets the signals itself.
 exec node src/main.ts

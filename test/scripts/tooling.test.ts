@@ -249,8 +249,8 @@ for (const [command, expected] of [
   ['python -m app.workers scheduler', 'node src/main.ts RUN_MODE=scheduler'],
   ['uvicorn app.main:app --host 0.0.0.0 --port 8000', 'node src/main.ts RUN_MODE=api'],
   ['', 'node src/main.ts RUN_MODE=from-outside'],
-  ['migrate --status', 'npm run --silent migrate -- --status RUN_MODE=from-outside'],
-  ['admin pause reason', 'npm run --silent admin -- pause reason RUN_MODE=from-outside'],
+  ['migrate --status', 'node src/migrate.ts --status RUN_MODE=from-outside'],
+  ['admin pause reason', 'node src/cli.ts pause reason RUN_MODE=from-outside'],
   ['node --version', 'node --version RUN_MODE=from-outside'],
 ] as const) {
   test(`P4 entrypoint: "${command}" runs ${expected}`, async () => {
