@@ -12,7 +12,7 @@ const PHONE = '5511900000001';
 test('D7 smoke: without options it only reads, and says so of a system that is well', async (t) => {
   const system = await startSystem(t);
   const before = await rows(system);
-  const { code, stdout } = await smoke([system.url, '--without-docs'], SECRETS);
+  const { code, stdout } = await smoke([system.url], SECRETS);
   assert.equal(code, 0, stdout);
   assert.match(stdout, /^ok {6}health .*\nok {6}ready .*\nok {6}deep health /m);
   assert.match(stdout, /^ok {6}webhook unsigned +401/m);
