@@ -63,6 +63,13 @@ export type Config = {
     readonly port: number | null;
     readonly corsOrigins: readonly string[];
     readonly maxWebhookBytes: number;
+    /** Requests of one caller in a minute; 0: any number. */
+    readonly rateLimit: number;
+    /** Webhooks of one source and tenant in 10 s that have the right secret, and those that have not; 0: any number. */
+    readonly webhookRateLimit: number;
+    readonly webhookRefusedRateLimit: number;
+    /** Proxies of ours before the api: whose word in X-Forwarded-For is believed. */
+    readonly trustedProxyHops: number;
     /** /docs and /openapi.json are served. */
     readonly docs: boolean;
   };
@@ -241,7 +248,17 @@ function packageVersion(): string {
 function http(v: Variables, mode: Mode | null, production: boolean, report: Report): Config['http'] {
   if (production && v.CORS_ORIGINS.includes('*')) report.problem('CORS_ORIGINS: must list origins in production, * is refused');
   const port = mode === 'api' ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
-  return { host: v.BIND_HOST, port, corsOrigins: v.CORS_ORIGINS, maxWebhookBytes: v.MAX_WEBHOOK_MB * 1024 * 1024, docs: v.API_DOCS };
+  return {
+    host: v.BIND_HOST,
+    port,
+    corsOrigins: v.CORS_ORIGINS,
+    maxWebhookBytes: v.MAX_WEBHOOK_MB * 1024 * 1024,
+    rateLimit: v.API_RATE_LIMIT,
+    webhookRateLimit: v.WEBHOOK_RATE_LIMIT,
+    webhookRefusedRateLimit: v.WEBHOOK_REFUSED_RATE_LIMIT,
+    trustedProxyHops: v.TRUSTED_PROXY_HOPS,
+    docs: v.API_DOCS,
+  };
 }
 
 /** Secrets in addresses (a database's password) count too: as they are and as they are once decoded. */

@@ -94,9 +94,11 @@ export function createEvents(log: Logger, mode: string) {
       log.warning({ instance }, 'Restored number was compared with WhatsApp and goes on');
     },
 
-    webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'unavailable', fields: Record<string, unknown>): void {
+    webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'too_many' | 'unavailable', fields: Record<string, unknown>): void {
       webhooks.inc({ outcome: reason });
-      log.warning({ reason, ...fields }, 'Webhook refused');
+      // A flood must not become one of lines.
+      if (reason === 'too_many') log.debug({ reason, ...fields }, 'Webhook refused');
+      else log.warning({ reason, ...fields }, 'Webhook refused');
     },
 
     requestServed(route: string, status: number, seconds: number): void {

@@ -11,18 +11,28 @@ import type { Logger } from './log.ts';
 import { opsRoutes } from './ops.ts';
 import type { Process } from './ops.ts';
 import { createAuth, unauthorized } from './routes/auth.ts';
+import { browserRules } from './routes/browser.ts';
 import { routesOf } from './routes/table.ts';
 import type { Routes } from './routes/table.ts';
 
 export type Env = { Variables: RequestIdVariables };
-export type ErrorCode = 'bad_request' | 'unauthorized' | 'forbidden' | 'not_found' | 'conflict' | 'too_large' | 'unavailable' | 'internal';
+export type ErrorCode =
+  | 'bad_request'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not_found'
+  | 'conflict'
+  | 'too_large'
+  | 'too_many'
+  | 'unavailable'
+  | 'internal';
 export type ErrorBody = { error: { code: ErrorCode; message: string; request_id: string } };
 
 /** The app of a process: ops routes, `mount`ed routes of its mode, and one place where errors become answers. */
 export function createApp(process: Process, log: Logger, mount: (routes: Routes) => void): Hono<Env> {
   const app = new Hono<Env>();
   const auth = createAuth(process.config);
-  const routes = routesOf(app, auth.guard);
+  const routes = routesOf(app, auth);
   app.use(requestId({ limitLength: 64 }));
   app.use(async (c, next) => {
     const started = performance.now();
@@ -30,6 +40,7 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
     // The pattern, not the path: a label must not hold ids or numbers.
     process.context?.events.requestServed(c.req.routePath, c.res.status, (performance.now() - started) / 1000);
   });
+  browserRules(app, process.config);
   const limit = bodyLimit({
     maxSize: process.config.http.maxWebhookBytes,
     onError: (c) => {
@@ -78,6 +89,7 @@ function codeOf(status: number): ErrorCode {
   if (status === 404) return 'not_found';
   if (status === 409) return 'conflict';
   if (status === 413) return 'too_large';
+  if (status === 429) return 'too_many';
   if (status === 503) return 'unavailable';
   return status < 500 ? 'bad_request' : 'internal';
 }

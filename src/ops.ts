@@ -8,7 +8,7 @@ import type { Routes } from './routes/table.ts';
 export type Process = { config: Config; context: Context | null; stopping: boolean };
 
 export function opsRoutes(routes: Routes, process: Process): void {
-  routes.get('/health', { ...OPS, summary: 'the process lives', answers: { 200: 'always, whatever it stands on' } }, (c) =>
+  routes.get('/health', { ...OPS, unlimited: true, summary: 'the process lives', answers: { 200: 'always, whatever it stands on' } }, (c) =>
     c.json(health(process.config)),
   );
   routes.get(
@@ -27,7 +27,12 @@ export function opsRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     ['/ready', '/health/ready'],
-    { ...OPS, summary: 'may get traffic', answers: { 200: 'ready', 503: 'starting, stopping, or something that it needs is away' } },
+    {
+      ...OPS,
+      unlimited: true,
+      summary: 'may get traffic',
+      answers: { 200: 'ready', 503: 'starting, stopping, or something that it needs is away' },
+    },
     async (c) => {
       const body = await readiness(process.context);
       const ready = body.ready && !process.stopping;
@@ -38,6 +43,7 @@ export function opsRoutes(routes: Routes, process: Process): void {
     '/metrics',
     {
       ...OPS,
+      unlimited: true,
       summary: 'figures for Prometheus',
       answers: { 200: { means: 'the text format of Prometheus', type: 'text/plain' }, 503: 'starting' },
     },

@@ -47,6 +47,10 @@ export const variables = z.object({
   CORS_ORIGINS: originsOrStar().default([]),
   MAX_WEBHOOK_MB: integer(1, 512).default(16),
   API_DOCS: bool().default(true),
+  API_RATE_LIMIT: integer(0, 1_000_000).default(600),
+  WEBHOOK_RATE_LIMIT: integer(0, 1_000_000).default(0),
+  WEBHOOK_REFUSED_RATE_LIMIT: integer(0, 1_000_000).default(60),
+  TRUSTED_PROXY_HOPS: integer(0, 10).default(0),
   JWT_SECRET_KEY: text().optional(),
   JWT_SECRET_KEY_PREVIOUS: text().optional(),
 

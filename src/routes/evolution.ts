@@ -1,26 +1,44 @@
 /** POST /webhook/evolution[/suffix]: what Evolution posts. Contract: evolution.md in docs. */
+import type { Context as Request } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
+import { createRateLimit } from '../core/rate-limit.ts';
+import type { Env } from '../http.ts';
 import { receive } from '../inbound.ts';
 import type { Process } from '../ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
+import { tooMany } from './auth.ts';
+import { sourceOfRequest } from './source.ts';
 import type { Routes } from './table.ts';
 import { webhookAuth } from './webhook-auth.ts';
 
 /** Answers 200 only when the event is durable; 503 lets Evolution come again; 400 and 401 make it drop the event for good. */
 export function evolutionRoutes(routes: Routes, process: Process): void {
+  const { http } = process.config;
   const allowed = webhookAuth(secretsOf(process.config));
+  const accepted = createRateLimit({ limit: http.webhookRateLimit, windowMs: WINDOW_MS });
+  const refused = createRateLimit({ limit: http.webhookRefusedRateLimit, windowMs: WINDOW_MS });
+  /** Those without the secret are counted apart: whoever shares an address with Evolution cannot use up its allowance. */
+  const count = (c: Request<Env>, which: typeof accepted, variable: string): void => {
+    // The secret belongs to the tenant default.
+    const waitMs = which.take(`default ${sourceOfRequest(c, http.trustedProxyHops)}`, performance.now());
+    if (waitMs === null) return;
+    process.context?.events.webhookRefused('too_many', { correlation_id: c.get('requestId') });
+    throw tooMany(c, waitMs, variable);
+  };
   // Evolution glues the suffix on: an address that was given with a slash at its end gets `//messages-upsert`, and a 404 would drop the event.
   routes.post(['/webhook/evolution', '/webhook/evolution/*'], ABOUT, async (c) => {
     const id = c.get('requestId');
     const { context } = process;
     if (!(await allowed(c.req.header('authorization')))) {
+      count(c, refused, 'WEBHOOK_REFUSED_RATE_LIMIT');
       context?.events.webhookRefused('unauthorized', { correlation_id: id });
       throw new HTTPException(401, {
         message: 'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET as jwt_key or as a Bearer header of the webhook',
       });
     }
+    count(c, accepted, 'WEBHOOK_RATE_LIMIT');
     const body = parseJson(await c.req.text());
     if (body === undefined) {
       context?.events.webhookRefused('malformed', { correlation_id: id });
@@ -37,6 +55,9 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
     return c.json({ status: 'ok' });
   });
 }
+
+/** The window of both limits. Milliseconds. */
+const WINDOW_MS = 10_000;
 
 const ABOUT = {
   tag: 'webhooks',

@@ -73,9 +73,10 @@ function pathOf(route: DescribedRoute): RouteConfig {
   };
 }
 
-function responsesOf({ access, answers }: DescribedRoute): RouteConfig['responses'] {
+function responsesOf({ access, answers, unlimited }: DescribedRoute): RouteConfig['responses'] {
   const implied: DescribedRoute['answers'] = {
     ...(access === 'public' || access === 'webhook' ? {} : { 401: 'no valid token', 403: `a token whose role is less than ${access}` }),
+    ...(unlimited === true ? {} : { 429: 'too often; Retry-After says when to come again' }),
     500: 'a mistake of ours; the log has it under the request_id',
   };
   const all = Object.entries({ ...implied, ...answers });

@@ -10,7 +10,7 @@
  */
 import type { Handler, Hono } from 'hono';
 import type { z } from 'zod';
-import type { Caller, Guard, TokenRole } from './auth.ts';
+import type { Auth, Caller, TokenRole } from './auth.ts';
 import type { Env } from '../http.ts';
 
 /** `public`: everybody. `webhook`: the handler checks the sender's secret or signature. Else: a token with that role or a higher one. */
@@ -27,6 +27,8 @@ export type About<A extends Access = Access> = {
   summary: string;
   details?: string;
   access: A;
+  /** Asked for by load balancers and collectors: never refused for coming often. */
+  unlimited?: true;
   query?: z.ZodObject;
   headers?: z.ZodObject;
   body?: z.ZodType;
@@ -50,7 +52,7 @@ export type Routes = {
   readonly described: readonly DescribedRoute[];
 };
 
-export function routesOf(app: Hono<Env>, guard: Guard): Routes {
+export function routesOf(app: Hono<Env>, { guard }: Auth): Routes {
   const described: DescribedRoute[] = [];
   const add =
     (method: DescribedRoute['method']): Add =>
@@ -60,7 +62,7 @@ export function routesOf(app: Hono<Env>, guard: Guard): Routes {
         described.push({ ...about, method, path: each });
         // The guard sets `caller`, which Env has not: handlers of guarded routes are typed with it.
         const served = handler as unknown as Handler<Env>;
-        if (about.access === 'public' || about.access === 'webhook') app.on(method.toUpperCase(), each, served);
+        if (about.access === 'webhook' || about.unlimited === true) app.on(method.toUpperCase(), each, served);
         else app.on(method.toUpperCase(), each, guard(about.access), served);
       }
     };
