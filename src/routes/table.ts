@@ -52,7 +52,7 @@ export type Routes = {
   readonly described: readonly DescribedRoute[];
 };
 
-export function routesOf(app: Hono<Env>, { guard }: Auth): Routes {
+export function routesOf(app: Hono<Env>, auth: Auth): Routes {
   const described: DescribedRoute[] = [];
   const add =
     (method: DescribedRoute['method']): Add =>
@@ -63,7 +63,7 @@ export function routesOf(app: Hono<Env>, { guard }: Auth): Routes {
         // The guard sets `caller`, which Env has not: handlers of guarded routes are typed with it.
         const served = handler as unknown as Handler<Env>;
         if (about.access === 'webhook' || about.unlimited === true) app.on(method.toUpperCase(), each, served);
-        else app.on(method.toUpperCase(), each, guard(about.access), served);
+        else app.on(method.toUpperCase(), each, auth.guard(about.access), served);
       }
     };
   return { get: add('get'), post: add('post'), described };
