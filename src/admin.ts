@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Actor, AdminCommand, AdminContext, CommandShape, LocalCommand, Outcome, Refusal } from './admin/command.ts';
 import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
+import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { handoffCommands } from './admin/handoffs.ts';
 import { pauseCommands } from './admin/pauses.ts';
@@ -19,6 +20,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...handoffCommands,
   ...replayCommands,
   ...contactCommands,
+  ...auditCommands,
 ];
 
 /** Only at the command line. */

@@ -14,15 +14,17 @@ import { openPostgres, openSupabase } from './db/door.ts';
 import type { Door } from './db/door.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { recordInbound } from './db/inbound.ts';
-import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
+import type { RecordedWebhook, WebhookRecord } from './db/inbound.ts';
 import { endProcess, ensureSetup, healthSnapshot, recordTransition } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
 import type { Llm } from './llm.ts';
 import type { Logger } from './log.ts';
+import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
 import type { Queues, QueueStore } from './queues.ts';
+import { within } from './wait.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
 
@@ -33,7 +35,7 @@ export type Context = {
   db: Door;
   queues: Queues;
   /** Concurrent webhooks share one SQL call. */
-  inbox: Batcher<WebhookRecord, { results: RecordedEvent[] }>;
+  inbox: Batcher<WebhookRecord, Pick<RecordedWebhook, 'tenant_id' | 'results'>>;
   /** null: EVOLUTION_* is not set; messages stay queued. */
   whatsapp: Evolution | null;
   /** null: no key (inbound is handed to a person), or not a worker. */
@@ -86,6 +88,7 @@ export async function openContext(
 
   const queues = await untilThere('queue', log, signal, () => openQueues(queueStore(config, databaseUrl), log));
   stack.use(queues);
+  if (config.mode === 'api') measureInstallation(events.registry, { db, queues });
   const breakers = createBreakers(config.breakers, (transition) => {
     events.breakerChanged(transition);
     background.run('record breaker transition', () => recordTransition(db, { ...transition, process: processId }));
@@ -151,23 +154,25 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     background,
     sendPolicy: sendPolicy(config),
     queues: {
-      wakeTurn: async (conversation, delayMs) => within(ADMIN_QUEUE_MS, async () => (await queues()).wakeTurn(conversation, delayMs)),
-      wakeSend: async (conversation) => within(ADMIN_QUEUE_MS, async () => (await queues()).wakeSend(conversation)),
-      wakeReconcile: async (instance) => within(ADMIN_QUEUE_MS, async () => (await queues()).wakeReconcile(instance)),
+      wakeTurn: async (conversation, delayMs) =>
+        within(
+          ADMIN_QUEUE_MS,
+          queues().then((open) => open.wakeTurn(conversation, delayMs)),
+        ),
+      wakeSend: async (conversation) =>
+        within(
+          ADMIN_QUEUE_MS,
+          queues().then((open) => open.wakeSend(conversation)),
+        ),
+      wakeReconcile: async (instance) =>
+        within(
+          ADMIN_QUEUE_MS,
+          queues().then((open) => open.wakeReconcile(instance)),
+        ),
     },
   };
   const owned = stack.move();
   return Object.assign(parts, { [Symbol.asyncDispose]: () => owned.disposeAsync() });
-}
-
-async function within<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
-  try {
-    return await Promise.race([work(), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */

@@ -2,65 +2,27 @@
  * Business events: one function each = one log line and one metric. Labels have few values; a phone number or a text is never one.
  * Contract: no function here throws.
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Transition } from './breakers.ts';
 import type { RecordedEvent } from './db/inbound.ts';
 import type { ClaimedNotice, NoticeOutcome } from './db/notices.ts';
 import type { ClaimedSend } from './db/sends.ts';
 import type { ModelCallRecord, TurnClaim } from './db/turns.ts';
 import type { Logger } from './log.ts';
+import { createMetrics } from './metrics.ts';
 
 export type Events = ReturnType<typeof createEvents>;
 
-/** Seconds; an answer takes from below one to some minutes. */
-const ANSWER_BUCKETS = [0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320];
-
 export function createEvents(log: Logger, mode: string) {
-  const registry = new Registry();
-  registry.setDefaultLabels({ mode });
-  collectDefaultMetrics({ register: registry });
-  const registers = [registry];
-  const received = new Counter({ name: 'julia_mensagens_recebidas_total', help: 'Inbound messages stored', registers });
-  const webhooks = new Counter({ name: 'julia_webhooks_total', help: 'Events of webhooks by outcome', labelNames: ['outcome'], registers });
-  const answered = new Histogram({
-    name: 'julia_tempo_resposta_segundos',
-    help: 'First inbound of a burst stored until its answer left',
-    buckets: ANSWER_BUCKETS,
-    registers,
-  });
-  const turns = new Counter({ name: 'julia_turnos_total', help: 'Turns by how they ended', labelNames: ['outcome'], registers });
-  const sends = new Counter({ name: 'julia_envios_total', help: 'Sends by outcome and kind', labelNames: ['outcome', 'kind'], registers });
-  const tokens = new Counter({ name: 'julia_modelo_tokens_total', help: 'Tokens of the model', labelNames: ['type'], registers });
-  const cost = new Counter({ name: 'julia_modelo_custo_usd_total', help: 'Estimated money spent on the model, US dollars', registers });
-  const requests = new Histogram({
-    name: 'julia_http_segundos',
-    help: 'HTTP requests served',
-    labelNames: ['route', 'status'],
-    buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 1, 5],
-    registers,
-  });
-  const breakers = new Gauge({
-    name: 'julia_disjuntor_aberto',
-    help: '1 while a circuit breaker is not closed',
-    labelNames: ['breaker', 'instance'],
-    registers,
-  });
-  const jobs = new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['job', 'outcome'], registers });
-
-  const notices = new Counter({
-    name: 'julia_avisos_total',
-    help: 'Notices to people by what became of an attempt',
-    labelNames: ['kind', 'outcome', 'channel'],
-    registers,
-  });
+  const metrics = createMetrics(mode);
+  const { tenantLabel } = metrics;
 
   return {
-    registry,
+    registry: metrics.registry,
 
-    webhookRecorded(requestId: string, results: RecordedEvent[]): void {
+    webhookRecorded(requestId: string, tenant: string, results: RecordedEvent[]): void {
       for (const result of results) {
-        webhooks.inc({ outcome: result.outcome });
-        if (result.outcome === 'stored') received.inc();
+        metrics.webhooks.inc({ outcome: result.outcome });
+        if (result.outcome === 'stored') metrics.received.inc({ tenant: tenantLabel(tenant) });
         if (result.outcome === 'ignored') continue;
         const fields = {
           request_id: requestId,
@@ -76,17 +38,17 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     webhookIgnored(reasons: string[]): void {
-      webhooks.inc({ outcome: 'ignored' }, reasons.length);
+      metrics.webhooks.inc({ outcome: 'ignored' }, reasons.length);
       log.debug({ reasons }, 'Webhook ignored');
     },
 
     webhookKept(requestId: string): void {
-      webhooks.inc({ outcome: 'kept' });
+      metrics.webhooks.inc({ outcome: 'kept' });
       log.warning({ correlation_id: requestId }, 'Database away: webhook kept in the queue');
     },
 
     reconciled(instance: string, missing: number): void {
-      webhooks.inc({ outcome: 'reconciled' }, missing);
+      metrics.webhooks.inc({ outcome: 'reconciled' }, missing);
       if (missing > 0) log.warning({ instance, count: missing }, 'Found messages whose webhook never came');
     },
 
@@ -95,14 +57,14 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'too_many' | 'unavailable', fields: Record<string, unknown>): void {
-      webhooks.inc({ outcome: reason });
+      metrics.webhooks.inc({ outcome: reason });
       // A flood must not become one of lines.
       if (reason === 'too_many') log.debug({ reason, ...fields }, 'Webhook refused');
       else log.warning({ reason, ...fields }, 'Webhook refused');
     },
 
     requestServed(route: string, status: number, seconds: number): void {
-      requests.observe({ route, status: String(status) }, seconds);
+      metrics.requests.observe({ route, status: String(status) }, seconds);
     },
 
     turnWoken(conversation: number, delayMs: number): void {
@@ -114,16 +76,19 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     turnEnded(claim: TurnClaim, outcome: string, fields: { reason?: string | null; model?: string | null; parts?: number }): void {
-      turns.inc({ outcome });
+      metrics.turns.inc({ tenant: tenantLabel(claim.tenant_id), outcome });
       log.info({ ...turnIds(claim), outcome, ...fields }, 'Turn ended');
     },
 
     modelUsed(claim: TurnClaim, call: ModelCallRecord): void {
-      tokens.inc({ type: 'input' }, call.input_tokens);
-      tokens.inc({ type: 'output' }, call.output_tokens);
-      tokens.inc({ type: 'cache_read' }, call.cache_read_tokens);
-      tokens.inc({ type: 'cache_write' }, call.cache_write_tokens);
-      cost.inc(call.cost_usd);
+      const tenant = tenantLabel(claim.tenant_id);
+      metrics.tokens.inc({ tenant, type: 'input' }, call.input_tokens);
+      metrics.tokens.inc({ tenant, type: 'output' }, call.output_tokens);
+      metrics.tokens.inc({ tenant, type: 'cache_read' }, call.cache_read_tokens);
+      metrics.tokens.inc({ tenant, type: 'cache_write' }, call.cache_write_tokens);
+      metrics.cost.inc({ tenant }, call.cost_usd);
+      metrics.modelCalls.observe({ model: call.model, outcome: call.outcome }, call.ms / 1000);
+      metrics.modelCache(call);
       log.info({ ...turnIds(claim), ...call }, 'Model called');
     },
 
@@ -133,9 +98,9 @@ export function createEvents(log: Logger, mode: string) {
 
     /** `firstOfAnswer`: this send ends the wait of the contact. */
     messageSent(send: ClaimedSend, now: Date, firstOfAnswer: boolean): void {
-      sends.inc({ outcome: 'sent', kind: send.kind });
+      metrics.sends.inc({ outcome: 'sent', kind: send.kind });
       const latencyMs = send.inbound_at === null ? null : now.getTime() - send.inbound_at.getTime();
-      if (latencyMs !== null && firstOfAnswer) answered.observe(latencyMs / 1000);
+      if (latencyMs !== null && firstOfAnswer) metrics.answered.observe(latencyMs / 1000);
       log.info({ ...sendIds(send), latencia_ms: latencyMs, latency_ms: latencyMs }, 'Message sent');
     },
 
@@ -144,7 +109,7 @@ export function createEvents(log: Logger, mode: string) {
       outcome: 'retry' | 'failed' | 'uncertain' | 'unproven',
       fields: { class: string; detail?: string; kind?: string },
     ): void {
-      sends.inc({ outcome, kind: fields.kind ?? 'unknown' });
+      metrics.sends.inc({ outcome, kind: fields.kind ?? 'unknown' });
       const detail = fields.detail === undefined ? undefined : withoutWords(fields.detail, send.text);
       const context = { message_id: send.message_id, correlation_id: send.correlation_id, outcome, ...fields, detail };
       if (outcome === 'retry') log.info(context, 'Message not sent, retrying');
@@ -152,7 +117,7 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     sendEnded(messageId: number, status: string, reason: string, kind: string): void {
-      sends.inc({ outcome: status, kind });
+      metrics.sends.inc({ outcome: status, kind });
       log.info({ message_id: messageId, outcome: status, reason }, 'Message not sent');
     },
 
@@ -161,14 +126,14 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     breakerChanged(transition: Transition): void {
-      breakers.set({ breaker: transition.breaker, instance: transition.instance ?? '' }, transition.state === 'closed' ? 0 : 1);
+      metrics.breakers.set({ breaker: transition.breaker, instance: transition.instance ?? '' }, transition.state === 'closed' ? 0 : 1);
       const fields = { breaker: transition.breaker, instance: transition.instance, state: transition.state, reason: transition.reason };
       if (transition.state === 'open') log.error(fields, 'Circuit breaker opened');
       else log.info(fields, 'Circuit breaker changed');
     },
 
     jobEnded(job: string, outcome: 'done' | 'failed', fields: { ms: number; count: number; error: string | null }): void {
-      jobs.inc({ job, outcome });
+      metrics.jobs.inc({ job, outcome });
       if (outcome === 'done') log.info({ job, ...fields }, `Job executed: ${job}`);
       else log.error({ job, ...fields }, `Job failed: ${fields.error}`);
     },
@@ -177,7 +142,7 @@ export function createEvents(log: Logger, mode: string) {
     noticeDelivered(notice: ClaimedNotice, outcome: NoticeOutcome, news: boolean): void {
       const { status, channel = null, error } = outcome;
       const changed = outcome.counts === true || status !== 'handed';
-      if (changed) notices.inc({ kind: notice.kind, outcome: status, channel: channel ?? '' });
+      if (changed) metrics.notices.inc({ kind: notice.kind, outcome: status, channel: channel ?? '' });
       const fields = { notice_id: notice.id, kind: notice.kind, urgent: notice.urgent, channel, outcome: status, reason: error };
       if (status === 'failed') log.error(fields, 'Notice reached nobody');
       else if (error !== null && news) log.error(fields, 'Notice not delivered, retrying');

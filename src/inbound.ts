@@ -63,8 +63,8 @@ export type StoreContext = Pick<Context, 'config' | 'events' | 'db' | 'inbox' | 
 
 /** Records a webhook and wakes who has work; returns what became of each event. Rejects with DatabaseAway when the database is away; may be repeated. */
 export async function store(ctx: StoreContext, record: WebhookRecord): Promise<RecordedEvent[]> {
-  const { results } = await ctx.inbox.add(record);
-  ctx.events.webhookRecorded(record.requestId, results);
+  const { results, tenant_id: tenant } = await ctx.inbox.add(record);
+  ctx.events.webhookRecorded(record.requestId, tenant, results);
   // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
   for (const [index, result] of results.entries())
     ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));

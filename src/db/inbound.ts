@@ -26,7 +26,8 @@ const recorded = z.object({
 });
 export type RecordedEvent = z.infer<typeof recorded>;
 
-const answer = z.array(z.object({ webhook_id: z.number(), results: z.array(recorded) }));
+const answer = z.array(z.object({ webhook_id: z.number(), tenant_id: z.string(), results: z.array(recorded) }));
+export type RecordedWebhook = z.infer<typeof answer>[number];
 
 export type InboundOptions = {
   takeoverMinutes: number;
@@ -35,11 +36,7 @@ export type InboundOptions = {
 };
 
 /** SQL record_inbound: stores a batch of webhooks, all or nothing; repeating it changes nothing. Results in the order given. */
-export async function recordInbound(
-  db: Door,
-  webhooks: WebhookRecord[],
-  options: InboundOptions,
-): Promise<{ webhook_id: number; results: RecordedEvent[] }[]> {
+export async function recordInbound(db: Door, webhooks: WebhookRecord[], options: InboundOptions): Promise<RecordedWebhook[]> {
   return answer.parse(await db.call('record_inbound', { p_webhooks: webhooks, p_options: options }));
 }
 

@@ -148,6 +148,8 @@ create table turns (
 create unique index turns_one_open on turns (conversation_id) where status = 'open';
 create index turns_conversation on turns (conversation_id, id);
 create index turns_transcript on turns (ended_at) where transcript is not null;
+-- One day of turns, for what the agent costs; a few bytes, and no write when a turn ends.
+create index turns_day on turns using brin (started_at);
 
 create table messages (
   id               bigint generated always as identity primary key,

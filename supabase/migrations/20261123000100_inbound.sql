@@ -397,7 +397,7 @@ end $$;
 -- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, events: InboundEvent[]}]; p_options see record_message.
 -- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock: Postgres ends one
 --   (40P01) and the caller repeats it.
--- Result: [{webhook_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
+-- Result: [{webhook_id, tenant_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
 create function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_webhook jsonb;
@@ -429,7 +429,7 @@ begin
     insert into webhook_events (tenant_id, instance, event, body, results, request_id, received_at)
       values (coalesce(v_instance.tenant_id, 'default'), v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
       returning id into v_id;
-    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'results', v_results);
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', coalesce(v_instance.tenant_id, 'default'), 'results', v_results);
   end loop;
   return v_all;
 end $$;

@@ -180,7 +180,8 @@ begin
 end $$;
 
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants every new table and function by
--- default: the only way in is the service role (or the owner of the database). Rows of tenants, numbers and agents are pointed at by all others and never go.
+-- default: the only way in is the service role (or the owner of the database). Rows of tenants, numbers and agents are pointed at by all others and never go;
+-- the audit is added to and read, and nothing in it changes.
 do $$
 declare t text; f record;
 begin
@@ -192,6 +193,7 @@ begin
   end loop;
   revoke all on all sequences in schema public from anon, authenticated;
   revoke delete, truncate on tenants, instances, agents from service_role;
+  revoke update, delete, truncate on audit_log from service_role;
 
   -- A function that looks names up where its caller says could be given other tables: each has a path of its own. Left without are the one-expression SQL
   -- helpers: the planner writes them into the statement that calls them, which a path would forbid (measured: 15 % of record_inbound), and they run inside

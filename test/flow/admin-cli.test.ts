@@ -151,6 +151,8 @@ describe('A11 the commands on a system at work', () => {
     const returned = await admin('handoff', 'return', String(row?.id));
     assert.deepEqual([returned.code, returned.out], [0, 'The agent answers in conversation 1 again.']);
     assert.equal((await admin('handoff', 'return', '1')).code, 1);
+    const audit = await admin('audit', 'list', '--limit', '1');
+    assert.match(audit.out, /^\d+  \S+ \S+  cli:ana  handoff\.return \d+  \{/);
 
     const [webhook] = await system.query<{ id: number }>(
       `select min(id)::int as id from webhook_events where results @> '[{"outcome": "stored"}]'`,

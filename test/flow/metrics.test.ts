@@ -1,6 +1,7 @@
 /** GET /metrics of the processes of one conversation: what rises, by how much, and that it is the text that Prometheus reads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createMetrics, measureInstallation } from '../../src/metrics.ts';
 import { startWorker } from '../../src/worker.ts';
 import type { Context } from '../../src/context.ts';
 import { startSystem } from '../support/system.ts';
@@ -95,4 +96,66 @@ test('H7 /metrics is Prometheus text with few label values, and addresses are pa
   );
   const routes = new Set(lines.flatMap((line) => /route="([^"]*)"/.exec(line)?.[1] ?? []));
   assert.ok(routes.has('/health') && routes.has('/*') && routes.size <= 6, [...routes].join(' '));
+});
+
+/** Series of /metrics with these names, as `name{labels} value`. */
+function series(text: string, ...names: string[]): string[] {
+  return text.split('\n').filter((line) => names.some((name) => line.startsWith(`${name}{`) || line.startsWith(`${name} `)));
+}
+
+for (const queue of ['postgres', 'redis'] as const) {
+  test(`E8 the api tells what waits in the database and in the queue on ${queue}, the worker what the model cost`, async (t) => {
+    const system = await startSystem(t, { queue, workers: 0 });
+    const worker = await system.openContext('worker');
+    const running = await startWorker(worker);
+    t.after(() => running.stop(1_000));
+    const maria = system.simulator.addContact({ name: 'Maria', phone: '5511912345678' });
+    system.simulator.inbound({ contactId: maria.id, text: 'Oi' });
+    await system.until(async () => (await system.dump()).some((line) => line.includes('delivered')), 'the answer');
+    await system.query(`insert into julia_status (status, motivo) values ('pausado', 'teste')`);
+    const told = await (await fetch(`${system.url}/metrics`)).text();
+    for (const expected of [
+      'julia_sem_resposta{tenant="default",mode="api"} 0',
+      'julia_fila_saida{tenant="default",state="queued",mode="api"} 0',
+      'julia_fila_saida{tenant="default",state="dead",mode="api"} 0',
+      'julia_conversas_respondidas_24h{tenant="default",mode="api"} 1',
+      'julia_fila_jobs{queue="turn",state="active",mode="api"} 0',
+      'julia_pausado{scope="all",mode="api"} 1',
+    ])
+      assert.ok(told.includes(`\n${expected}\n`), `${expected}\n${series(told, expected.split('{')[0] ?? '').join('\n')}`);
+    assert.match(series(told, 'julia_custo_por_conversa_usd')[0] ?? '', / 0\.0\d+$/);
+    assert.match(series(told, 'julia_uptime_segundos')[0] ?? '', / \d+\.\d+$/);
+    const work = await worker.events.registry.metrics();
+    assert.match(series(work, 'julia_modelo_segundos_count')[0] ?? '', /model="claude-[^"]+",outcome="end_turn".* 1$/);
+    assert.match(series(work, 'julia_modelo_tokens_total').join('\n'), /tenant="default",type="input"/);
+    assert.equal(series(work, 'julia_modelo_cache_acerto').length, 1);
+    assert.deepEqual(series(work, 'julia_sem_resposta'), [], 'one mode tells it, or a sum over processes would count it twice');
+  });
+}
+
+test('E8 a database that fails or hangs takes only its own series away, and many who ask cost one look', async () => {
+  const metrics = createMetrics('api');
+  let looks = 0;
+  const db = {
+    call: async () => {
+      looks++;
+      throw new Error('away');
+    },
+    close: async () => {},
+  };
+  measureInstallation(metrics.registry, { db, queues: { counts: async () => ({ turn: {}, send: {} }) } });
+  const texts = await Promise.all([1, 2, 3].map(() => metrics.registry.metrics()));
+  assert.equal(looks, 2, 'one of each function');
+  for (const text of texts) {
+    assert.ok(text.includes('julia_uptime_segundos'));
+    assert.deepEqual(series(text, 'julia_sem_resposta', 'julia_pausado'), []);
+  }
+});
+
+test('H7 the hundred and first tenant and all after it share the label overflow', () => {
+  const { tenantLabel } = createMetrics('worker');
+  const labels = Array.from({ length: 150 }, (_, index) => tenantLabel(`tenant-${index}`));
+  assert.equal(new Set(labels).size, 101);
+  assert.equal(labels.filter((label) => label === 'overflow').length, 50);
+  assert.equal(tenantLabel('tenant-99'), 'tenant-99', 'who has a label keeps it');
 });

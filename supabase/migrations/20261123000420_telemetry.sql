@@ -1,0 +1,34 @@
+-- What is measured at the moment of asking, and who did what.
+
+-- metrics_snapshot: the figures that no process counts by itself. Read only, bounded by the indexes of what is open and by one day of turns.
+-- Result: [{tenant, unanswered, unanswered_seconds, queued, queued_seconds, sending, uncertain, dead, handoffs, answered_conversations, cost_usd}];
+--   ages in seconds, null when there is nothing; answered_conversations and cost_usd of the last 24 hours.
+create function metrics_snapshot(p_now timestamptz default null) returns jsonb language sql stable as $$
+  with inbound as (
+    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages where direction = 'in' and status = 'received' group by tenant_id
+  ), outbound as (
+    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
+      count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
+    from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
+  ), dead as (
+    select tenant_id, count(*) as n from messages where direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven')) group by tenant_id
+  ), people as (
+    select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
+  ), day as (
+    select tenant_id, count(distinct conversation_id) filter (where status = 'committed') as answered, sum(cost_usd) as cost
+    from turns where started_at > clock(p_now) - interval '24 hours' group by tenant_id
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0), 'unanswered_seconds', inbound.age,
+    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0), 'uncertain', coalesce(outbound.uncertain, 0),
+    'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0), 'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
+  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left join dead on dead.tenant_id = t.id
+    left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
+$$;
+
+-- list_audit: who did what, the newest first; p_before is the id to go on from. Read only.
+-- Result: [{id, at, actor, action, subject, details}].
+create function list_audit(p_tenant text, p_limit int, p_before bigint default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(a) order by a.id desc), '[]') from (
+    select id, created_at as at, actor, action, subject, details from audit_log
+    where tenant_id = p_tenant and (p_before is null or id < p_before) order by id desc limit p_limit) a
+$$;
