@@ -76,6 +76,7 @@ create table public.contacts (
   name text,
   memory jsonb default '[]'::jsonb not null,
   merged_into bigint,
+  erased_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint contacts_pkey PRIMARY KEY (id)
@@ -176,10 +177,11 @@ create table public.instances (
   pace_min_seconds numeric,
   pace_max_seconds numeric,
   next_proactive_at timestamp with time zone,
+  reconciled_at timestamp with time zone,
+  restored_at timestamp with time zone,
   webhook_secret text,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  reconciled_at timestamp with time zone,
   constraint instances_pkey PRIMARY KEY (id),
   constraint instances_name_key UNIQUE (name),
   constraint instances_provider_id_key UNIQUE (provider_id),
@@ -438,6 +440,7 @@ create table public.turns (
 alter table public.turns enable row level security;
 CREATE INDEX turns_conversation ON public.turns USING btree (conversation_id, id);
 CREATE INDEX turns_day ON public.turns USING brin (started_at);
+CREATE INDEX turns_transcript ON public.turns USING btree (ended_at) WHERE (transcript IS NOT NULL);
 CREATE UNIQUE INDEX turns_one_open ON public.turns USING btree (conversation_id) WHERE (status = 'open'::text);
 grant delete, insert, select, update on public.turns to service_role;
 
@@ -1007,6 +1010,16 @@ end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.contact_with_merged(p_contact bigint)
+ RETURNS bigint[]
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with recursive them as (select p_contact as id union select c.id from contacts c join them on c.merged_into = them.id) select array_agg(id) from them
+$function$;
+revoke all on function public.contact_with_merged(bigint) from public;
+grant execute on function public.contact_with_merged(bigint) to service_role;
+
 CREATE OR REPLACE FUNCTION public.conversation_holder(p public.conversations, p_now timestamp with time zone)
  RETURNS text
  LANGUAGE sql
@@ -1162,8 +1175,8 @@ begin
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
       select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
     end if;
-    -- a merge that is under way takes this contact away: wait for it, and look again
-    perform 1 from contacts where id = v_id and merged_into is null for key share;
+    -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
+    perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
     exit when found and v_taken = v_id;
     -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
     delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
@@ -1238,6 +1251,74 @@ end $function$;
 revoke all on function public.ensure_setup(jsonb) from public;
 grant execute on function public.ensure_setup(jsonb) to service_role;
 
+CREATE OR REPLACE FUNCTION public.erase_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_id bigint := find_contact(p_tenant, p_contact, p_phone);
+  v_now timestamptz := clock(p_now);
+  v_all bigint[]; v_talks bigint[]; v_words text[]; v_until timestamptz; v_messages int; v_webhooks int;
+begin
+  if v_id is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  v_all := contact_with_merged(v_id);
+  perform 1 from contacts where id = any (v_all) order by id for update;
+  select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all) order by id for update) l;
+  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
+  if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
+
+  -- The addresses as they stand in webhooks: digits, and a Brazilian mobile with and without its ninth digit.
+  select coalesce(array_agg(distinct '%' || w || '%'), '{}') into v_words from (
+    select address as w from contact_addresses where contact_id = any (v_all)
+    union all select regexp_replace(address, '^(55[1-9]{2})9([6-9]\d{7})$', '\1\2') from contact_addresses where contact_id = any (v_all)
+    union all select split_part(jid, '@', 1) from conversations where id = any (v_talks)) x where length(w) >= 8;
+  delete from webhook_events w where w.tenant_id = p_tenant and (w.body::text like any (v_words)
+    or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
+  get diagnostics v_webhooks = row_count;
+  delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
+  delete from messages where conversation_id = any (v_talks);
+  get diagnostics v_messages = row_count;
+  delete from tool_calls where conversation_id = any (v_talks);
+  update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
+    ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
+  update handoffs set summary = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, fence = fence + 1 where id = any (v_talks);
+  delete from contact_addresses where contact_id = any (v_all);
+  update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
+    jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
+  return jsonb_build_object('outcome', 'erased', 'contact_id', v_id, 'messages', v_messages, 'webhooks', v_webhooks);
+end $function$;
+revoke all on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) from public;
+grant execute on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.export_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_id bigint := find_contact(p_tenant, p_contact, p_phone); v_all bigint[]; v_talks bigint[]; v_result jsonb;
+begin
+  if v_id is null then return null; end if;
+  v_all := contact_with_merged(v_id);
+  select coalesce(array_agg(id), '{}') into v_talks from conversations where contact_id = any (v_all);
+  select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
+    'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a where a.contact_id = any (v_all)),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v where v.id = any (v_talks)),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]') from messages m where m.conversation_id = any (v_talks)),
+    'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t where t.conversation_id = any (v_talks)),
+    'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k where k.conversation_id = any (v_talks)),
+    'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h where h.conversation_id = any (v_talks)),
+    'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o where o.contact_id = any (v_all)))
+    into v_result from contacts c where c.id = v_id;
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'contact.export', v_id::text, clock(p_now));
+  return v_result;
+end $function$;
+revoke all on function public.export_contact(text,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -1252,6 +1333,21 @@ begin
 end $function$;
 revoke all on function public.fail_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.fail_send(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.find_contact(p_tenant text, p_contact bigint, p_phone text)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with recursive chain as (
+    select c.id, c.merged_into from contacts c where c.tenant_id = p_tenant
+      and c.id = coalesce(p_contact, (select a.contact_id from contact_addresses a where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_phone))
+    union all
+    select c.id, c.merged_into from contacts c join chain on c.id = chain.merged_into)
+  select id from chain where merged_into is null
+$function$;
+revoke all on function public.find_contact(text,bigint,text) from public;
+grant execute on function public.find_contact(text,bigint,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.finish_job(p_id bigint, p_status text, p_count integer, p_error text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1439,6 +1535,35 @@ AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/'
 revoke all on function public.lock_provider_id(bigint,text) from public;
 grant execute on function public.lock_provider_id(bigint,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.mark_restored(p_backup_at timestamp with time zone, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_uncertain int := 0;
+begin
+  insert into installation (key, value) values ('restored_backup', p_backup_at::text) on conflict (key) do update set value = excluded.value
+    where installation.value <> excluded.value;
+  if not found then return restored_state(0); end if;
+  update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
+      claimed_at = case status when 'queued' then p_backup_at else claimed_at end
+    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven' and reason is distinct from 'restored'
+      and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
+  get diagnostics v_uncertain = row_count;
+  update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';
+  update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
+  delete from process_status;
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance', i.name, v_now from instances i
+    where i.restored_at is null and (select j.status from julia_status j where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
+  update instances set restored_at = v_now where restored_at is null;
+  insert into audit_log (actor, action, subject, details, created_at) values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    jsonb_build_object('uncertain', v_uncertain), v_now);
+  return restored_state(v_uncertain);
+end $function$;
+revoke all on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) from public;
+grant execute on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.merge_contacts(p_a bigint, p_b bigint)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -1470,7 +1595,10 @@ begin
       where id = v_into.id;
     update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
       and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
-    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id and status <> 'returned';
+    -- the timeline of a message that moved tells its turns, tools and handoffs too
+    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id;
+    update turns set conversation_id = v_into.id where conversation_id = v_from.id;
+    update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
@@ -1625,27 +1753,59 @@ $function$;
 revoke all on function public.pending_since(text,text,text,timestamp with time zone) from public;
 grant execute on function public.pending_since(text,text,text,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.purge_old(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.purge_audit(p_before timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_n int;
+begin
+  delete from audit_log where id in (select id from (select id, created_at from audit_log order by id limit p_limit) oldest
+    where created_at < least(p_before, now() - interval '30 days') and p_before is not null);
+  get diagnostics v_n = row_count;
+  return v_n;
+end $function$;
+revoke all on function public.purge_audit(timestamp with time zone,integer) from public;
+grant execute on function public.purge_audit(timestamp with time zone,integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.purge_old(p_ages jsonb, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_total int := 0; v_n int; v_now timestamptz := clock(p_now);
+declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
+  v_webhooks timestamptz := v_now - nullif((p_ages ->> 'webhooks')::int, 0) * interval '1 day';
+  v_jobs timestamptz := v_now - nullif((p_ages ->> 'jobs')::int, 0) * interval '1 day';
+  v_transcripts timestamptz := v_now - nullif((p_ages ->> 'transcripts')::int, 0) * interval '1 day';
+  v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
+  v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
 begin
-  delete from webhook_events where id in (select id from webhook_events where received_at < v_now - interval '7 days' order by received_at limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks order by received_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  delete from job_runs where id in (select id from job_runs where started_at < v_now - interval '30 days' order by started_at limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_now - interval '30 days' order by id limit p_limit);
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed') order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
-  get diagnostics v_n = row_count; v_total := v_total + v_n;
-  return jsonb_build_object('deleted', v_total);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs nothing.
+  delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id limit p_limit) oldest where created_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from messages where id in (select id from (select id, created_at, status from messages order by id limit p_limit) oldest
+    where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain') and not exists (select 1 from notices n where n.message_id = oldest.id));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  update turns set transcript = null where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages) order by ended_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  return (select jsonb_build_object('deleted', sum(n), 'most', max(n)) from unnest(v_counts) as n);
 end $function$;
-revoke all on function public.purge_old(integer,timestamp with time zone) from public;
-grant execute on function public.purge_old(integer,timestamp with time zone) to service_role;
+revoke all on function public.purge_old(jsonb,integer,timestamp with time zone) from public;
+grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.rate_status(p_tenant text, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1672,23 +1832,28 @@ CREATE OR REPLACE FUNCTION public.reconcile_from(p_instance text, p_overlap_ms i
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at, clock(p_now) - interval '2 days'))
+  select jsonb_build_object('restored', restored_at is not null,
+    'from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at,
+      case when restored_at is null then clock(p_now) - interval '2 days' end))
   from instances where name = p_instance
 $function$;
 revoke all on function public.reconcile_from(text,integer,timestamp with time zone) from public;
 grant execute on function public.reconcile_from(text,integer,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.reconciled(p_instance text, p_until timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.reconciled(p_instance text, p_until timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare v instances;
 begin
-  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance;
-  return '{}';
+  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance returning * into v;
+  if not coalesce(p_until >= v.restored_at, false) then return jsonb_build_object('settled', false); end if;
+  perform settle_restored(v, p_now);
+  return jsonb_build_object('settled', true);
 end $function$;
-revoke all on function public.reconciled(text,timestamp with time zone) from public;
-grant execute on function public.reconciled(text,timestamp with time zone) to service_role;
+revoke all on function public.reconciled(text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.reconciled(text,timestamp with time zone,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.record_audit(p_tenant text, p_actor text, p_action text, p_subject text, p_details jsonb)
  RETURNS jsonb
@@ -1798,12 +1963,12 @@ begin
   v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
 
   if v_from_me then
-    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given up come last
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain') and provider_id is null
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'queued') and claim > 0 and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
-      order by reason is not distinct from 'unproven', id limit 1;
+      order by case when status = 'queued' then 1 when reason is not distinct from 'unproven' then 2 else 0 end, id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
@@ -1956,6 +2121,20 @@ end $function$;
 revoke all on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.restored_state(p_uncertain integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('uncertain', p_uncertain,
+    'scheduled', (select count(*) from messages where direction = 'out' and status = 'queued'),
+    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'),
+    'instances', (select coalesce(jsonb_agg(name order by id), '[]') from instances where restored_at is not null))
+$function$;
+revoke all on function public.restored_state(integer) from public;
+grant execute on function public.restored_state(integer) to service_role;
+
 CREATE OR REPLACE FUNCTION public.retry_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2056,6 +2235,28 @@ end $function$;
 revoke all on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update messages m set status = 'answered', reason = 'answered_before_restore'
+    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received' and m.provider_at < p_instance.restored_at
+      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction'
+        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second', m.provider_at));
+  update conversations c set takeover_since = null, takeover_until = null
+    where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at
+      and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.provider_at >= p_instance.restored_at);
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    select p_instance.tenant_id, 'ativo', 'comparado com o WhatsApp', 'restore', 'instance', p_instance.name, clock(p_now)
+    from (select * from julia_status where scope = 'instance' and target = p_instance.name order by id desc limit 1) newest
+    where newest.status = 'pausado' and newest.alterado_via = 'restore';
+  update instances set restored_at = null where id = p_instance.id;
+end $function$;
+revoke all on function public.settle_restored(public.instances,timestamp with time zone) from public;
+grant execute on function public.settle_restored(public.instances,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks integer, p_next_ms integer, p_not_sent boolean DEFAULT false, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2105,7 +2306,7 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain') then
+  if v.status in ('sending', 'uncertain') or (v.status = 'queued' and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');

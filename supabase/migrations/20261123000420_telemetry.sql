@@ -32,3 +32,14 @@ create function list_audit(p_tenant text, p_limit int, p_before bigint default n
     select id, created_at as at, actor, action, subject, details from audit_log
     where tenant_id = p_tenant and (p_before is null or id < p_before) order by id desc limit p_limit) a
 $$;
+
+-- purge_audit: the one way out of the audit: at most p_limit of its oldest rows that are older than p_before, and never younger than 30 days by the
+-- clock of the database. Runs with the rights of its owner, because the application itself may not delete here. Result: how many went.
+create function purge_audit(p_before timestamptz, p_limit int) returns int language plpgsql security definer as $$
+declare v_n int;
+begin
+  delete from audit_log where id in (select id from (select id, created_at from audit_log order by id limit p_limit) oldest
+    where created_at < least(p_before, now() - interval '30 days') and p_before is not null);
+  get diagnostics v_n = row_count;
+  return v_n;
+end $$;

@@ -29,9 +29,8 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  v_counts := v_counts || purge_audit(v_audit, p_limit);
   -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs nothing.
-  delete from audit_log where id in (select id from (select id, created_at from audit_log order by id limit p_limit) oldest where created_at < v_audit);
-  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id limit p_limit) oldest where created_at < v_messages);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from messages where id in (select id from (select id, created_at, status from messages order by id limit p_limit) oldest

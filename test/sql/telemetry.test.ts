@@ -74,5 +74,8 @@ test('E9 audit: read page by page, of one tenant; the role of the application ca
   await asRole(`insert into audit_log (actor, action) values ('api:ana', 'resume')`);
   for (const sql of [`update audit_log set actor = 'nobody'`, 'delete from audit_log', 'truncate audit_log'])
     await assert.rejects(asRole(sql), /permission denied/, sql);
+  // Retention, whatever it is told, takes nothing younger than 30 days.
+  await rows(url, `insert into audit_log (actor, action, created_at) values ('cli:old', 'pause', now() - interval '31 days')`);
+  await asRole(`select purge_audit(now() + interval '1 year', 100)`);
   assert.equal((await listAudit(door, 'default', 10, null)).length, 4);
 });
