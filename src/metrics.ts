@@ -5,7 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Door } from './db/door.ts';
 import { healthSnapshot } from './db/operations.ts';
-import { metricsSnapshot } from './db/telemetry.ts';
+import { metricsSnapshot } from './db/figures.ts';
 import type { ModelCallRecord } from './db/turns.ts';
 import type { Queues } from './queues.ts';
 import { within } from './wait.ts';
@@ -138,7 +138,7 @@ export function measureInstallation(registry: Registry, { db, queues }: { db: Do
   };
   const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]): Gauge<Label> => {
     const made = new Gauge({ name, help, labelNames, registers: [registry], collect: refresh });
-    gauges.push(made as Gauge);
+    gauges.push(made);
     return made;
   };
 

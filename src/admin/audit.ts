@@ -1,6 +1,6 @@
 /** audit list: who did what. */
 import { z } from 'zod';
-import { listAudit } from '../db/telemetry.ts';
+import { listAudit } from '../db/figures.ts';
 import { defineCommand, idArg, limitArg } from './command.ts';
 
 const list = defineCommand({

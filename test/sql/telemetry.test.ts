@@ -1,7 +1,7 @@
 /** What is measured when somebody asks, and the audit that only grows. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listAudit, metricsSnapshot } from '../../src/db/telemetry.ts';
+import { listAudit, metricsSnapshot } from '../../src/db/figures.ts';
 import { openDoor, rows } from '../support/doors.ts';
 
 test('E8 metrics_snapshot: counts and ages by tenant, of what is open and of the last 24 hours; closed and other tenants apart', async (t) => {
