@@ -21,14 +21,6 @@ export function createMetrics(mode: string) {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const started = performance.now();
-  new Gauge({
-    name: 'julia_uptime_segundos',
-    help: 'Time since this process started',
-    registers,
-    collect() {
-      this.set((performance.now() - started) / 1000);
-    },
-  });
   const received = new Counter({
     name: 'julia_mensagens_recebidas_total',
     help: 'Inbound messages stored',
@@ -38,16 +30,16 @@ export function createMetrics(mode: string) {
   received.inc({ tenant: 'default' }, 0); // there before anything has happened: an alert on a missing series would fire
   let cached = 0;
   let prompted = 0;
-  new Gauge({
-    name: 'julia_modelo_cache_acerto',
-    help: 'Share of the tokens given to the model that its cache had, since this process started',
-    registers,
-    collect() {
-      this.set(prompted === 0 ? 0 : cached / prompted);
-    },
-  });
   return {
     registry,
+    uptime: new Gauge({
+      name: 'julia_uptime_segundos',
+      help: 'Time since this process started',
+      registers,
+      collect() {
+        this.set((performance.now() - started) / 1000);
+      },
+    }),
     tenantLabel: createLabelCap(TENANT_LABELS),
     received,
     webhooks: new Counter({ name: 'julia_webhooks_total', help: 'Events of webhooks by outcome', labelNames: ['outcome'], registers }),
@@ -72,6 +64,14 @@ export function createMetrics(mode: string) {
       labelNames: ['model', 'outcome'],
       buckets: [0.5, 1, 2, 4, 8, 15, 30, 60],
       registers,
+    }),
+    cacheHits: new Gauge({
+      name: 'julia_modelo_cache_acerto',
+      help: 'Share of the tokens given to the model that its cache had, since this process started',
+      registers,
+      collect() {
+        this.set(prompted === 0 ? 0 : cached / prompted);
+      },
     }),
     /** Counts the tokens of a call for the share that the cache had. */
     modelCache(call: Pick<ModelCallRecord, 'input_tokens' | 'cache_read_tokens' | 'cache_write_tokens'>): void {
