@@ -5,6 +5,7 @@ import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
 import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
+import { jobCommands } from './admin/jobs.ts';
 import { handoffCommands } from './admin/handoffs.ts';
 import { pauseCommands } from './admin/pauses.ts';
 import { replayCommands } from './admin/replay.ts';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...replayCommands,
   ...contactCommands,
   ...auditCommands,
+  ...jobCommands,
 ];
 
 /** Only at the command line. */

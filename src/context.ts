@@ -72,7 +72,7 @@ export async function openContext(
 ): Promise<OwnedContext> {
   await using stack = new AsyncDisposableStack();
   const signal = options.signal ?? new AbortController().signal;
-  const processId = `${config.mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
+  const processId = processIdOf(config);
   const events = createEvents(log, config.mode);
   const background = createBackground(log);
 
@@ -106,7 +106,7 @@ export async function openContext(
     db,
     queues,
     inbox: createInbox(db, config),
-    whatsapp: config.evolution === null ? null : createEvolution({ url: config.evolution.url, apiKey: config.evolution.apiKey }),
+    whatsapp: openWhatsapp(config),
     llm: await openLlm(config),
     breakers,
     background,
@@ -119,8 +119,9 @@ export async function openContext(
 }
 
 /** What an admin command on the command line works with; see openAdminContext. */
-type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'sendPolicy'> & {
-  queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile'>;
+type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'sendPolicy'> & {
+  process: Pick<Context['process'], 'id'>;
+  queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'>;
 };
 
 /** A queue that does not answer for so long is away. Milliseconds. */
@@ -152,7 +153,9 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     db,
     inbox: createInbox(db, config),
     background,
+    whatsapp: openWhatsapp(config),
     sendPolicy: sendPolicy(config),
+    process: { id: processIdOf(config) },
     queues: {
       wakeTurn: async (conversation, delayMs) =>
         within(
@@ -169,10 +172,28 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
           ADMIN_QUEUE_MS,
           queues().then((open) => open.wakeReconcile(instance)),
         ),
+      ping: async () =>
+        within(
+          ADMIN_QUEUE_MS,
+          queues().then((open) => open.ping()),
+        ),
+      counts: async () =>
+        within(
+          ADMIN_QUEUE_MS,
+          queues().then((open) => open.counts()),
+        ),
     },
   };
   const owned = stack.move();
   return Object.assign(parts, { [Symbol.asyncDispose]: () => owned.disposeAsync() });
+}
+
+function processIdOf({ mode }: Config): string {
+  return `${mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
+}
+
+function openWhatsapp({ evolution }: Config): Evolution | null {
+  return evolution === null ? null : createEvolution({ url: evolution.url, apiKey: evolution.apiKey });
 }
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */

@@ -132,9 +132,9 @@ export function createEvents(log: Logger, mode: string) {
       else log.info(fields, 'Circuit breaker changed');
     },
 
-    jobEnded(job: string, outcome: 'done' | 'failed', fields: { ms: number; count: number; error: string | null }): void {
+    jobEnded(job: string, outcome: 'done' | 'failed' | 'skipped', fields: { ms: number; count: number; error: string | null }): void {
       metrics.jobs.inc({ job, outcome });
-      if (outcome === 'done') log.info({ job, ...fields }, `Job executed: ${job}`);
+      if (outcome !== 'failed') log.info({ job, outcome, ...fields }, `Job executed: ${job}`);
       else log.error({ job, ...fields }, `Job failed: ${fields.error}`);
     },
 

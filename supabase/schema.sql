@@ -202,6 +202,8 @@ create table public.job_runs (
   tick timestamp with time zone not null,
   status text default 'running'::text not null,
   worker text not null,
+  attempts integer default 1 not null,
+  lease_until timestamp with time zone,
   started_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
   ms integer,
@@ -213,6 +215,7 @@ create table public.job_runs (
 );
 alter table public.job_runs enable row level security;
 CREATE INDEX job_runs_age ON public.job_runs USING btree (started_at);
+CREATE INDEX job_runs_running ON public.job_runs USING btree (lease_until) WHERE (status = 'running'::text);
 grant delete, insert, select, update on public.job_runs to service_role;
 
 create table public.julia_status (
@@ -631,18 +634,23 @@ $function$;
 revoke all on function public.campaign_paused(text) from public;
 grant execute on function public.campaign_paused(text) to service_role;
 
-CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_lease_ms integer, p_alone boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_id bigint;
 begin
-  insert into job_runs (job, tick, worker, started_at) values (p_job, p_tick, p_worker, clock(p_now)) on conflict (job, tick) do nothing returning id into v_id;
-  return jsonb_build_object('claimed', v_id is not null, 'id', v_id);
+  perform pg_advisory_xact_lock(hashtextextended('job/' || p_job, 17));
+  if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now)) then
+    return jsonb_build_object('id', null, 'because', 'running');
+  end if;
+  insert into job_runs (job, tick, worker, started_at, lease_until)
+    values (p_job, p_tick, p_worker, clock(p_now), clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('id', v_id, 'because', case when v_id is null then 'ran' end);
 end $function$;
-revoke all on function public.claim_job(text,timestamp with time zone,text,timestamp with time zone) from public;
-grant execute on function public.claim_job(text,timestamp with time zone,text,timestamp with time zone) to service_role;
+revoke all on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) from public;
+grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1448,17 +1456,18 @@ $function$;
 revoke all on function public.hold_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.hold_send(bigint,text,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.job_status()
+CREATE OR REPLACE FUNCTION public.job_status(p_jobs jsonb)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(to_jsonb(r) order by r.job), '[]') from (
-    select distinct on (job) job, tick, status, started_at, ended_at, ms, count, error from job_runs order by job, tick desc) r
+  select coalesce(jsonb_agg(jsonb_build_object('job', r.job, 'tick', r.tick, 'status', r.status, 'started_at', r.started_at, 'ended_at', r.ended_at, 'ms', r.ms, 'count', r.count,
+    'error', r.error, 'last_good_at', (select g.ended_at from job_runs g where g.job = j.name and g.status in ('done', 'skipped') order by g.tick desc limit 1)) order by r.job), '[]')
+  from jsonb_array_elements_text(p_jobs) j (name), lateral (select * from job_runs n where n.job = j.name order by n.tick desc limit 1) r
 $function$;
-revoke all on function public.job_status() from public;
-grant execute on function public.job_status() to service_role;
+revoke all on function public.job_status(jsonb) from public;
+grant execute on function public.job_status(jsonb) to service_role;
 
 CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
  RETURNS jsonb
@@ -1472,16 +1481,19 @@ $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
 
-CREATE OR REPLACE FUNCTION public.last_ticks()
+CREATE OR REPLACE FUNCTION public.last_ticks(p_jobs jsonb, p_at timestamp with time zone)
  RETURNS jsonb
- LANGUAGE sql
- STABLE
+ LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_object_agg(job, tick), '{}') from (select job, max(tick) as tick from job_runs group by job) t
-$function$;
-revoke all on function public.last_ticks() from public;
-grant execute on function public.last_ticks() to service_role;
+begin
+  insert into job_runs (job, tick, worker, status, started_at, ended_at, ms, count, error)
+    select j, p_at, 'scheduler', 'skipped', p_at, p_at, 0, 0, 'first seen' from jsonb_array_elements_text(p_jobs) j
+    where not exists (select from job_runs r where r.job = j) on conflict (job, tick) do nothing;
+  return (select coalesce(jsonb_object_agg(j, (select max(r.tick) from job_runs r where r.job = j)), '{}') from jsonb_array_elements_text(p_jobs) j);
+end $function$;
+revoke all on function public.last_ticks(jsonb,timestamp with time zone) from public;
+grant execute on function public.last_ticks(jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.list_audit(p_tenant text, p_limit integer, p_before bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -2134,6 +2146,29 @@ AS $function$
 $function$;
 revoke all on function public.restored_state(integer) from public;
 grant execute on function public.restored_state(integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.retake_jobs(p_worker text, p_leases jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_taken jsonb;
+begin
+  with lost as (
+    select id from job_runs where status = 'running' and lease_until <= clock(p_now) for update skip locked
+  ), ended as (
+    update job_runs r set status = 'failed', error = 'its scheduler died', ended_at = clock(p_now) from lost
+      where r.id = lost.id and (r.attempts >= 3 or not p_leases ? r.job)
+  ), taken as (
+    update job_runs r set worker = p_worker, started_at = clock(p_now), attempts = r.attempts + 1,
+      lease_until = clock(p_now) + make_interval(secs => (p_leases ->> r.job)::int / 1000.0) from lost
+      where r.id = lost.id and r.attempts < 3 and p_leases ? r.job returning r.id, r.job, r.tick
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'job', job, 'tick', tick) order by tick), '[]') into v_taken from taken;
+  return v_taken;
+end $function$;
+revoke all on function public.retake_jobs(text,jsonb,timestamp with time zone) from public;
+grant execute on function public.retake_jobs(text,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.retry_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

@@ -1,13 +1,13 @@
 /** What an admin command is. The command line and HTTP serve the same table of them (src/admin.ts). */
 import { z } from 'zod';
-import type { Context } from '../context.ts';
+import type { JobContext } from '../crons/job.ts';
 import type { Environment } from '../config/environment.ts';
 import { failure } from '../errors.ts';
 import type { Failure } from '../errors.ts';
 import type { StoreContext } from '../inbound.ts';
 
 /** What commands need of the context: database and queue, nothing that talks to WhatsApp or to the model. */
-export type AdminContext = StoreContext & Pick<Context, 'log' | 'sendPolicy'>;
+export type AdminContext = StoreContext & JobContext;
 
 /** Who asks: `cli:USER` or `api:SUB`. Written into the audit. */
 export type Actor = { id: string; tenant: string };

@@ -7,12 +7,15 @@ export const checkInstancesJob: CronJob = {
   name: 'check_instances',
   cron: '* * * * *',
   catchUp: 'skip',
-  async run(ctx) {
+  cadence: 'minute',
+  timeoutSeconds: 50,
+  summary: 'asks Evolution whether each number is connected',
+  async run(ctx, { signal }) {
     if (ctx.whatsapp === null) return 0;
     const instances = await listInstances(ctx.db);
     let back = false;
     for (const { name } of instances) {
-      const answer = await ctx.whatsapp.connectionState(name);
+      const answer = await ctx.whatsapp.connectionState(name, { signal });
       // An Evolution that does not answer says nothing about the number.
       if (answer.kind !== 'ok') continue;
       const { wakeSends } = await setInstanceState(ctx.db, name, answer.state === 'not_loaded' ? 'close' : answer.state);

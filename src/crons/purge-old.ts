@@ -9,12 +9,15 @@ export const purgeOldJob: CronJob = {
   name: 'purge_old',
   cron: '17 * * * *',
   catchUp: 'once',
-  async run(ctx) {
+  cadence: 'hour',
+  timeoutSeconds: 1_800,
+  summary: 'deletes what is older than its retention',
+  async run(ctx, { signal }) {
     let total = 0;
     for (;;) {
       const { deleted, more } = await purgeOld(ctx.db, ctx.config.retention, ROWS);
       total += deleted;
-      if (!more) return total;
+      if (!more || signal.aborted) return total;
     }
   },
 };

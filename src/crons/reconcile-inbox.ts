@@ -1,5 +1,4 @@
 /** Asks Evolution for messages whose webhook never came: dropped by Evolution, lost at its restart, or posted while we were away. */
-import type { Context } from '../context.ts';
 import type { InboundEvent } from '../core/inbound.ts';
 import { listInstances } from '../db/operations.ts';
 import { markReconciled, reconcileFrom } from '../db/recovery.ts';
@@ -8,7 +7,7 @@ import { sweepTurns } from '../db/turns.ts';
 import { store } from '../inbound.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
-import type { CronJob } from './job.ts';
+import type { CronJob, JobContext } from './job.ts';
 
 /** A webhook may still be on its way, or in Evolution's retries, for some 20 minutes: what was compared is compared again for so long. */
 const OVERLAP_MS = 30 * 60_000;
@@ -27,22 +26,29 @@ export const reconcileInboxJob: CronJob = {
   name: 'reconcile_inbox',
   cron: '*/10 * * * *',
   catchUp: 'once',
-  async run(ctx) {
+  cadence: '10 minutes',
+  timeoutSeconds: 540,
+  summary: 'asks Evolution for messages whose webhook never came',
+  async run(ctx, { signal }) {
     let missing = 0;
     for (const { name, status } of await listInstances(ctx.db)) {
       // A number that is away has nothing new; its reconnect starts a comparison of its own.
       if (status === 'close' || status === 'refused') continue;
-      missing += (await reconcile(ctx, name)) ?? 0;
+      if (signal.aborted) break;
+      missing += (await reconcile(ctx, name, signal)) ?? 0;
     }
     return missing;
   },
 };
 
+/** A worker reconciles too, when a number is back. */
+type ReconcileContext = Omit<JobContext, 'log' | 'sendPolicy' | 'process'>;
+
 /**
  * Stores what a number's Evolution knows and we do not; each message once, however often and wherever this runs. The age rule of the turn decides
  * whether it is answered or listed to a person. Returns how many were missing; null when Evolution did not answer (nothing is marked as compared then).
  */
-export async function reconcile(ctx: Context, instance: string): Promise<number | null> {
+export async function reconcile(ctx: ReconcileContext, instance: string, signal?: AbortSignal): Promise<number | null> {
   if (ctx.whatsapp === null) return null;
   const comparison = await reconcileFrom(ctx.db, instance, OVERLAP_MS);
   if (comparison === null) return 0;
@@ -52,8 +58,8 @@ export async function reconcile(ctx: Context, instance: string): Promise<number 
   let missing = 0;
   // Oldest window first, each marked when it is done: a run that is cut off has lost nothing, and a window is small enough to be read whole.
   for (let start = from.getTime(); start < until; start += WINDOW_MS) {
-    const found = await compareWindow(ctx, ctx.whatsapp, instance, new Date(start), new Date(Math.min(start + WINDOW_MS, until)));
-    if (found === null) return null;
+    const found = await compareWindow(ctx, ctx.whatsapp, instance, new Date(start), new Date(Math.min(start + WINDOW_MS, until)), signal);
+    if (found === null || signal?.aborted) return null;
     missing += found;
   }
   ctx.events.reconciled(instance, missing);
@@ -61,10 +67,17 @@ export async function reconcile(ctx: Context, instance: string): Promise<number 
 }
 
 /** How many messages of a window were missing; null when Evolution did not answer. */
-async function compareWindow(ctx: Context, whatsapp: Evolution, instance: string, from: Date, to: Date): Promise<number | null> {
+async function compareWindow(
+  ctx: ReconcileContext,
+  whatsapp: Evolution,
+  instance: string,
+  from: Date,
+  to: Date,
+  signal: AbortSignal | undefined,
+): Promise<number | null> {
   let missing = 0;
   for (let page = 1; page <= MAX_PAGES; page++) {
-    const found = await whatsapp.findMessages({ instance, from, to, page, pageSize: PAGE_SIZE });
+    const found = await whatsapp.findMessages({ instance, from, to, page, pageSize: PAGE_SIZE }, { signal });
     if (found.kind !== 'ok') return null;
     missing += await storeUnknown(ctx, instance, parseFoundMessages(instance, found.records, new Date()));
     if (page >= found.pages || found.records.length === 0) break;
@@ -77,12 +90,12 @@ async function compareWindow(ctx: Context, whatsapp: Evolution, instance: string
 }
 
 /** After a restore: what waited for the comparison is taken up at once; what is left over the sweeps find. */
-async function wakeWaiting(ctx: Context): Promise<void> {
+async function wakeWaiting(ctx: ReconcileContext): Promise<void> {
   for (const conversation of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(conversation);
   for (const conversation of await sweepTurns(ctx.db, 0, AT_ONCE)) await ctx.queues.wakeTurn(conversation, ctx.config.turn.debounceMs);
 }
 
-async function storeUnknown(ctx: Context, instance: string, found: InboundEvent[]): Promise<number> {
+async function storeUnknown(ctx: ReconcileContext, instance: string, found: InboundEvent[]): Promise<number> {
   const messages = found.filter((event) => event.kind === 'message' || event.kind === 'reaction');
   const known = await knownProviderIds(
     ctx.db,

@@ -6,5 +6,8 @@ export const sweepNoticesJob: CronJob = {
   name: 'sweep_notices',
   cron: '* * * * *',
   catchUp: 'once',
+  cadence: 'minute',
+  timeoutSeconds: 50,
+  summary: 'delivers notices to people that are due',
   run: deliverNotices,
 };

@@ -8,6 +8,9 @@ export const sweepSendsJob: CronJob = {
   name: 'sweep_sends',
   cron: '* * * * *',
   catchUp: 'once',
+  cadence: 'minute',
+  timeoutSeconds: 50,
+  summary: 'wakes lanes that have something to send and that no worker has',
   async run(ctx) {
     const found = await sweepSends(ctx.db, AT_ONCE);
     for (const conversation of found) await ctx.queues.wakeSend(conversation);

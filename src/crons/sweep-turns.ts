@@ -10,6 +10,9 @@ export const sweepTurnsJob: CronJob = {
   name: 'sweep_turns',
   cron: '* * * * *',
   catchUp: 'once',
+  cadence: 'minute',
+  timeoutSeconds: 50,
+  summary: 'wakes conversations that are unanswered and that no worker has',
   async run(ctx) {
     const found = await sweepTurns(ctx.db, ctx.config.turn.debounceMaxMs + GRACE_MS, AT_ONCE);
     for (const conversation of found) await ctx.queues.wakeTurn(conversation, 0);

@@ -1,6 +1,7 @@
 /** GET /health/rate, /health/circuit, /health/jobs, /health/queue, /healthz: what an operator asks first. */
 import { insideHours } from '../core/hours.ts';
-import { healthSnapshot, jobStatus } from '../db/operations.ts';
+import { jobLines } from '../admin/jobs.ts';
+import { healthSnapshot } from '../db/operations.ts';
 import { rateStatus } from '../db/sends.ts';
 import type { RateStatus } from '../db/sends.ts';
 import type { Process } from '../ops.ts';
@@ -38,14 +39,16 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     '/health/jobs',
-    { ...HEALTH, summary: 'the last run of each scheduled job', answers: { 200: 'the newest run of each' } },
-    async (c) =>
-      c.json({
-        jobs: (await jobStatus(contextOf(process).db)).map((run) => ({
-          ...run,
-          error: run.error === null ? null : 'see the log, or job_runs in the database',
-        })),
-      }),
+    {
+      ...HEALTH,
+      summary: 'the scheduled jobs: the newest run of each, and whether it is stale',
+      answers: { 200: '`status` is stale when one of the jobs did not end well for longer than its `sla_seconds`' },
+    },
+    async (c) => {
+      const jobs = await jobLines(contextOf(process), new Date());
+      const told = jobs.map((job) => ({ ...job, error: job.status === 'failed' ? 'see the log, or job_runs in the database' : job.error }));
+      return c.json({ status: jobs.some(({ stale }) => stale) ? 'stale' : 'ok', jobs: told });
+    },
   );
   routes.get(
     '/health/queue',

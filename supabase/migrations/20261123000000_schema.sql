@@ -306,6 +306,8 @@ create table job_runs (
   tick        timestamptz not null,
   status      text not null default 'running' check (status in ('running', 'done', 'failed', 'skipped')),
   worker      text not null,
+  attempts    int not null default 1,
+  lease_until timestamptz,                          -- running: beyond it the scheduler is dead
   started_at  timestamptz not null default now(),
   ended_at    timestamptz,
   ms          int,
@@ -314,6 +316,7 @@ create table job_runs (
   unique (job, tick)
 );
 create index job_runs_age on job_runs (started_at);
+create index job_runs_running on job_runs (lease_until) where status = 'running';
 
 create table process_status (
   id          text primary key,             -- mode, host, pid and a random part

@@ -1,11 +1,19 @@
 -- Operations: jobs, heartbeats, retention, readiness.
 
--- claim_job: takes one tick of a job. Guarantee: one caller per (job, tick), over any number of schedulers. Result: {claimed, id}.
-create function claim_job(p_job text, p_tick timestamptz, p_worker text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+-- claim_job: takes one tick of a job.
+-- Guarantee: one caller per (job, tick), over any number of schedulers and of people who run it by hand.
+-- Arguments: p_lease_ms after which nobody believes any more that it runs; p_alone: not while another tick of the job is under way.
+-- Result: {id, because: null} | {id: null, because: 'ran' | 'running'}.
+create function claim_job(p_job text, p_tick timestamptz, p_worker text, p_lease_ms int, p_alone boolean, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_id bigint;
 begin
-  insert into job_runs (job, tick, worker, started_at) values (p_job, p_tick, p_worker, clock(p_now)) on conflict (job, tick) do nothing returning id into v_id;
-  return jsonb_build_object('claimed', v_id is not null, 'id', v_id);
+  perform pg_advisory_xact_lock(hashtextextended('job/' || p_job, 17));
+  if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now)) then
+    return jsonb_build_object('id', null, 'because', 'running');
+  end if;
+  insert into job_runs (job, tick, worker, started_at, lease_until)
+    values (p_job, p_tick, p_worker, clock(p_now), clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('id', v_id, 'because', case when v_id is null then 'ran' end);
 end $$;
 
 -- finish_job: how a run ended. Only the run that is under way may be ended.
@@ -16,10 +24,34 @@ begin
   return jsonb_build_object('recorded', found);
 end $$;
 
--- last_ticks: the newest tick of each job, for the catch-up after an outage. Result: {job: tick}.
-create function last_ticks() returns jsonb language sql stable as $$
-  select coalesce(jsonb_object_agg(job, tick), '{}') from (select job, max(tick) as tick from job_runs group by job) t
-$$;
+-- retake_jobs: runs whose scheduler died (their lease is over): those of p_leases are this caller's now, three times at most; the others have failed.
+-- Concurrency: any number of callers; each run goes to one of them. Arguments: p_leases {job: lease in ms}. Result: [{id, job, tick}].
+create function retake_jobs(p_worker text, p_leases jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_taken jsonb;
+begin
+  with lost as (
+    select id from job_runs where status = 'running' and lease_until <= clock(p_now) for update skip locked
+  ), ended as (
+    update job_runs r set status = 'failed', error = 'its scheduler died', ended_at = clock(p_now) from lost
+      where r.id = lost.id and (r.attempts >= 3 or not p_leases ? r.job)
+  ), taken as (
+    update job_runs r set worker = p_worker, started_at = clock(p_now), attempts = r.attempts + 1,
+      lease_until = clock(p_now) + make_interval(secs => (p_leases ->> r.job)::int / 1000.0) from lost
+      where r.id = lost.id and r.attempts < 3 and p_leases ? r.job returning r.id, r.job, r.tick
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'job', job, 'tick', tick) order by tick), '[]') into v_taken from taken;
+  return v_taken;
+end $$;
+
+-- last_ticks: the newest tick of each of these jobs, for the catch-up after an outage. A job that nobody knew is known from p_at on, by a row that says so:
+-- nothing before it is caught up, and it is stale when nothing follows. Result: {job: tick}.
+create function last_ticks(p_jobs jsonb, p_at timestamptz) returns jsonb language plpgsql as $$
+begin
+  insert into job_runs (job, tick, worker, status, started_at, ended_at, ms, count, error)
+    select j, p_at, 'scheduler', 'skipped', p_at, p_at, 0, 0, 'first seen' from jsonb_array_elements_text(p_jobs) j
+    where not exists (select from job_runs r where r.job = j) on conflict (job, tick) do nothing;
+  return (select coalesce(jsonb_object_agg(j, (select max(r.tick) from job_runs r where r.job = j)), '{}') from jsonb_array_elements_text(p_jobs) j);
+end $$;
 
 -- heartbeat: a process says that it lives, and what its breakers and queues look like. Never touches julia_status.
 create function heartbeat(p_process jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -74,10 +106,12 @@ create function health_snapshot(p_now timestamptz default null) returns jsonb la
     'paused', pause_reason('default', null, null, null))
 $$;
 
--- job_status: the newest run of each job. Result: [{job, tick, status, started_at, ended_at, error}].
-create function job_status() returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(to_jsonb(r) order by r.job), '[]') from (
-    select distinct on (job) job, tick, status, started_at, ended_at, ms, count, error from job_runs order by job, tick desc) r
+-- job_status: the newest run of each of these jobs that has one, and when a run last ended well (done, or skipped with a reason).
+-- Result: [{job, tick, status, started_at, ended_at, ms, count, error, last_good_at}].
+create function job_status(p_jobs jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('job', r.job, 'tick', r.tick, 'status', r.status, 'started_at', r.started_at, 'ended_at', r.ended_at, 'ms', r.ms, 'count', r.count,
+    'error', r.error, 'last_good_at', (select g.ended_at from job_runs g where g.job = j.name and g.status in ('done', 'skipped') order by g.tick desc limit 1)) order by r.job), '[]')
+  from jsonb_array_elements_text(p_jobs) j (name), lateral (select * from job_runs n where n.job = j.name order by n.tick desc limit 1) r
 $$;
 
 -- set_instance_state: what a poll of connectionState says, through the same door as the webhook. Result as record_connection.

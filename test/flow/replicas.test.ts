@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { apiRoutes } from '../../src/api.ts';
-import type { CronJob } from '../../src/crons/job.ts';
 import { DatabaseAway } from '../../src/db/failures.ts';
 import { createApp, listen } from '../../src/http.ts';
 import type { Process } from '../../src/ops.ts';
 import { sendNext } from '../../src/outbound.ts';
-import { runTick } from '../../src/scheduler.ts';
+import { runTick } from '../../src/jobs.ts';
+import { testJob } from '../support/jobs.ts';
 import { startSystem, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -62,7 +62,7 @@ for (const queue of ['postgres', 'redis'] as const) {
     assert.equal(new Set(numbers).size, 30, 'nobody was answered twice');
 
     let runs = 0;
-    const job: CronJob = { name: 'count', cron: '* * * * *', catchUp: 'skip', run: async () => ++runs };
+    const job = testJob('count', async () => ++runs);
     const schedulers = [await system.openContext('scheduler'), await system.openContext('scheduler')];
     const ticks = Array.from({ length: 20 }, (_, minute) => new Date(Date.UTC(2026, 0, 1, 0, minute)));
     await Promise.all(ticks.flatMap((tick) => schedulers.map((scheduler) => runTick(scheduler, job, tick))));

@@ -1,23 +1,17 @@
 /** Scheduled jobs: each tick once over any number of schedulers, a record of each run, and what becomes of missed ticks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createTask } from 'node-cron';
+import { isDue, parseCron, zoneOf } from '../../src/core/cron.ts';
 import { JOBS } from '../../src/crons/all.ts';
-import type { CronJob } from '../../src/crons/job.ts';
 import { purgeOldJob } from '../../src/crons/purge-old.ts';
 import { endProcess, heartbeat } from '../../src/db/operations.ts';
-import { missedTicks, runTick, startScheduler } from '../../src/scheduler.ts';
+import { retakeLost, runTick } from '../../src/jobs.ts';
+import { startScheduler } from '../../src/scheduler.ts';
+import { aRun, testJob as job } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';
 
+const ZONE = zoneOf('America/Sao_Paulo');
 const HOUR = Array.from({ length: 60 }, (_, minute) => new Date(Date.UTC(2026, 10, 23, 12, minute)));
-
-function job(name: string, run: CronJob['run'], fields: Partial<CronJob> = {}): CronJob {
-  return { name, cron: '* * * * *', catchUp: 'skip', run, ...fields };
-}
-
-function task(cron: string, timezone = 'America/Sao_Paulo') {
-  return createTask(cron, () => {}, { timezone });
-}
 
 test('S1 two schedulers over an hour of ticks run each tick of each job once', async (t) => {
   const system = await startSystem(t, { workers: 0 });
@@ -34,7 +28,7 @@ test('S1 two schedulers over an hour of ticks run each tick of each job once', a
     ),
   );
   for (const tick of HOUR) {
-    const due = jobs.filter(({ cron }) => task(cron).match(tick));
+    const due = jobs.filter(({ cron }) => isDue(parseCron(cron), ZONE, tick));
     // Both want each tick at the same moment, in another order, and one of them twice.
     await Promise.all([
       ...due.map((each) => runTick(schedulers[0] ?? system.ctx, each, tick)),
@@ -121,15 +115,15 @@ test('S5 retention deletes what is old and nothing else, in steps', async (t) =>
          (select count(*)::int from process_status) as processes, (select count(*)::int from audit_log) as audit, (select count(*)::int from julia_status) as pauses`,
       )
     )[0];
-  assert.equal(await purgeOldJob.run(system.ctx), 4);
+  assert.equal(await purgeOldJob.run(system.ctx, aRun()), 4);
   assert.deepEqual(await counts(), { webhooks: 2, early: 1, runs: 1, processes: 1, audit: 1, pauses: 1 });
-  assert.equal(await purgeOldJob.run(system.ctx), 0);
+  assert.equal(await purgeOldJob.run(system.ctx, aRun()), 0);
   // More than one step holds, by two schedulers at once.
   await system.query(
     `insert into webhook_events (event, body, received_at) select 'x', '{}', now() - interval '8 days' from generate_series(1, 7000)`,
   );
   const other = await system.openContext('scheduler');
-  await Promise.all([purgeOldJob.run(system.ctx), purgeOldJob.run(other)]);
+  await Promise.all([purgeOldJob.run(system.ctx, aRun()), purgeOldJob.run(other, aRun())]);
   assert.equal((await counts())?.['webhooks'], 2);
 });
 
@@ -144,41 +138,7 @@ test('S7 heartbeats and jobs never write julia_status', async (t) => {
   for (const each of JOBS) await runTick(system.ctx, each, HOUR[0] ?? new Date());
   await endProcess(system.ctx.db, 'p');
   assert.deepEqual(await state(), before);
-  assert.deepEqual(await system.query(`select job from job_runs where status <> 'done'`), []);
-});
-
-test('S2 missed ticks follow the catch-up rule of the job', () => {
-  const at = (time: string) => new Date(`2026-11-23T${time}:00Z`);
-  const missed = (catchUp: CronJob['catchUp'], cron: string, last: Date | null, now: Date) =>
-    missedTicks(task(cron), { catchUp }, last, now).map((tick) => tick.toISOString().slice(11, 16));
-  const now = new Date('2026-11-23T12:10:42.500Z');
-  assert.deepEqual(missed('all', '* * * * *', at('12:00'), now), [
-    '12:01',
-    '12:02',
-    '12:03',
-    '12:04',
-    '12:05',
-    '12:06',
-    '12:07',
-    '12:08',
-    '12:09',
-    '12:10',
-  ]);
-  assert.deepEqual(missed('once', '* * * * *', at('12:00'), now), ['12:10']);
-  assert.deepEqual(missed('skip', '* * * * *', at('12:00'), now), []);
-  assert.deepEqual(missed('all', '*/4 * * * *', at('12:00'), now), ['12:04', '12:08']);
-  assert.deepEqual(missed('once', '*/4 * * * *', at('12:00'), now), ['12:08'], 'the newest');
-  // Nothing was missed, or the job is new: nothing is invented.
-  for (const rule of ['all', 'once', 'skip'] as const) {
-    assert.deepEqual(missed(rule, '* * * * *', at('12:10'), now), [], 'this minute has run');
-    assert.deepEqual(missed(rule, '* * * * *', at('12:20'), now), [], 'a clock that was set back');
-    assert.deepEqual(missed(rule, '* * * * *', null, now), []);
-  }
-  // In the zone of the installation: 06:00 in São Paulo is 09:00 UTC.
-  assert.deepEqual(missed('once', '0 6 * * *', new Date('2026-11-22T09:00:00Z'), now), ['09:00']);
-  // Not for ever: eight days.
-  assert.equal(missedTicks(task('0 6 * * *'), { catchUp: 'all' }, new Date('2026-01-01T00:00:00Z'), now).length, 8);
-  assert.equal(missedTicks(task('0 9 * * 1'), { catchUp: 'once' }, new Date('2026-11-09T12:00:00Z'), now).length, 1, 'a weekly job');
+  assert.deepEqual(await system.query(`select job from job_runs where status not in ('done', 'skipped')`), []);
 });
 
 test('S1 S2 two schedulers that start after ten minutes of outage catch up once between them, and end in order', async (t) => {
@@ -206,4 +166,109 @@ test('S1 S2 two schedulers that start after ten minutes of outage catch up once 
   assert.ok(ticks('once').length <= 1 + late / 60_000 && ticks('skip').length <= late / 60_000);
   assert.equal(system.lines.filter(({ message }) => message === 'Scheduler started').length, 2);
   assert.deepEqual(await system.query(`select job from job_runs where status = 'running'`), []);
+});
+
+test('S2 a job that hangs delays no other: it is cut off after its time, told so by its signal, and recorded as failed', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  let aborted = false;
+  const hangs = job(
+    'hangs',
+    (_ctx, { signal }) =>
+      new Promise<number>(() => {
+        signal.addEventListener('abort', () => (aborted = true));
+      }),
+    { timeoutSeconds: 0.05 },
+  );
+  const [tick = new Date(), next = new Date()] = HOUR;
+  const slow = runTick(system.ctx, hangs, tick);
+  const quick = job('quick', async () => 1);
+  assert.equal((await runTick(system.ctx, quick, tick))?.status, 'done');
+  assert.equal((await runTick(system.ctx, quick, next))?.status, 'done');
+  assert.deepEqual(await slow, { status: 'failed', count: 0, error: 'took longer than 0.05 s' });
+  assert.ok(aborted);
+  assert.ok(system.lines.some(({ level, message }) => level === 'ERROR' && message === 'Job failed: took longer than 0.05 s'));
+});
+
+test('S2 a scheduler that stops cuts off what outlives its grace, and writes it down', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  await system.query(`insert into job_runs (job, tick, worker, status) values ('hangs', now() - interval '10 minutes', 'before', 'done')`);
+  const started = Promise.withResolvers<void>();
+  const hangs = job(
+    'hangs',
+    () => {
+      started.resolve();
+      return new Promise<number>(() => {});
+    },
+    { catchUp: 'once' },
+  );
+  const running = await startScheduler(await system.openContext('scheduler'), [hangs]);
+  await started.promise;
+  await running.stop(2_000);
+  const [row] = await system.query<{ status: string; error: string }>(
+    `select status, error from job_runs where worker <> 'before' order by id limit 1`,
+  );
+  assert.deepEqual(row, { status: 'failed', error: 'the scheduler was stopped' });
+});
+
+test('S2 a tick whose scheduler died is taken up by one other when its lease is over; a job that skips has failed', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const ran: string[] = [];
+  const jobs = (['once', 'skip'] as const).map((catchUp) =>
+    job(
+      catchUp,
+      async (_ctx, { tick }) => {
+        ran.push(`${catchUp} ${tick.toISOString()}`);
+        return 1;
+      },
+      { catchUp },
+    ),
+  );
+  const tick = HOUR[0] ?? new Date();
+  await system.query(
+    `insert into job_runs (job, tick, worker, lease_until) select j, $1, 'dead', now() - interval '1 second' from unnest(array['once', 'skip', 'unknown']) j`,
+    [tick],
+  );
+  await system.query(`insert into job_runs (job, tick, worker, lease_until) values ('once', $1, 'alive', now() + interval '1 minute')`, [
+    HOUR[1],
+  ]);
+  await Promise.all([retakeLost(system.ctx, jobs), retakeLost(system.ctx, jobs)]);
+  assert.deepEqual(ran, [`once ${tick.toISOString()}`]);
+  const rows = await system.query<{ line: string }>(
+    `select job || ' ' || status || ' ' || coalesce(error, '-') as line from job_runs where tick = $1 order by job`,
+    [tick],
+  );
+  assert.deepEqual(
+    rows.map(({ line }) => line),
+    ['once done -', 'skip failed its scheduler died', 'unknown failed its scheduler died'],
+  );
+  // What kills each scheduler that runs it is not tried for ever.
+  await system.query(
+    `update job_runs set status = 'running', lease_until = now() - interval '1 second', attempts = 3 where job = 'once' and tick = $1`,
+    [tick],
+  );
+  await retakeLost(system.ctx, jobs);
+  assert.equal(ran.length, 1);
+});
+
+test('S4 what is not configured is skipped and says so, and is no failure', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const end = await runTick(
+    system.ctx,
+    job('not_there', async () => ({ skipped: 'not configured: set X' })),
+    HOUR[0] ?? new Date(),
+  );
+  assert.deepEqual(end, { status: 'skipped', count: 0, error: 'not configured: set X' });
+  assert.ok(
+    system.lines.some(
+      ({ level, message, context }) => level === 'INFO' && message === 'Job executed: not_there' && context['outcome'] === 'skipped',
+    ),
+  );
+});
+
+test('E3 the scheduler delivers what whoever wrote it could not', async (t) => {
+  const system = await startSystem(t, { workers: 0, slack: 'webhook' });
+  await system.query(`select add_notice('{"tenant": "default", "key": "k", "kind": "alert", "text": "de quem morreu", "urgent": true}')`);
+  const running = await startScheduler(await system.openContext('scheduler'), []);
+  await system.until(() => system.simulator.slackTexts().includes('🚨 de quem morreu'), 'the notice');
+  await running.stop(5_000);
 });

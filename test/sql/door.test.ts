@@ -183,12 +183,15 @@ for (const kind of DOORS) {
     test('jobs, heartbeats, numbers, figures, retention', async () => {
       assert.match(await operations.schemaVersion(db), /^\d{14}$/);
       const tick = new Date('2026-11-23T08:00:00.000Z');
-      const id = await operations.claimJob(db, 'a_job', tick, 'test');
+      const known = new Date('2026-11-23T08:01:02.345Z');
+      const claimOf = { job: 'a_job', tick, worker: 'test', leaseMs: 60_000, alone: false };
+      const { id } = await operations.claimJob(db, claimOf);
       assert.ok(id !== null);
-      assert.equal(await operations.claimJob(db, 'a_job', tick, 'other'), null);
+      assert.deepEqual(await operations.claimJob(db, { ...claimOf, worker: 'other' }), { id: null, because: 'ran' });
       await operations.finishJob(db, id, { status: 'failed', count: 2, error: 'às vezes' });
-      assert.deepEqual(await operations.lastTicks(db), { a_job: tick });
-      const [run] = await operations.jobStatus(db);
+      assert.deepEqual(await operations.lastTicks(db, ['a_job', 'new'], known), { a_job: tick, new: known });
+      assert.deepEqual(await operations.retakeJobs(db, 'other', { a_job: 60_000 }), []);
+      const [run] = await operations.jobStatus(db, ['a_job', 'unknown']);
       assert.deepEqual([run?.job, run?.tick, run?.status, run?.error, run?.['count']], ['a_job', tick, 'failed', 'às vezes', 2]);
 
       const report = {

@@ -1,0 +1,71 @@
+/**
+ * One run of a scheduled job: claim its tick, run it within its time, write down what came of it.
+ *
+ *   running   claimed; its lease says how long the scheduler may be silent about it
+ *   done | failed | skipped   over; failed also when it took longer than its time, or its scheduler died and nobody may take it up
+ */
+import type { CronJob, JobContext } from './crons/job.ts';
+import { claimJob, finishJob, retakeJobs } from './db/operations.ts';
+import type { JobEnd } from './db/operations.ts';
+import { toError } from './errors.ts';
+
+/** Beyond a job's own time: for writing the end down. Milliseconds. */
+const LEASE_SLACK_MS = 60_000;
+
+export function leaseMs(job: CronJob): number {
+  return job.timeoutSeconds * 1000 + LEASE_SLACK_MS;
+}
+
+/**
+ * Runs one tick of a job unless somebody has it; null then. Resolves when it is over; a job that throws is recorded as failed.
+ * Rejects only when the tick cannot be claimed or its end not be written (the database is away).
+ */
+export async function runTick(ctx: JobContext, job: CronJob, tick: Date, stop?: AbortSignal): Promise<JobEnd | null> {
+  const claim = await claimJob(ctx.db, { job: job.name, tick, worker: ctx.process.id, leaseMs: leaseMs(job), alone: false });
+  return claim.id === null ? null : runClaimed(ctx, job, { id: claim.id, tick }, stop);
+}
+
+/** Takes up ticks whose scheduler died, of jobs whose ticks are caught up; the others are written down as failed. Any number may call it at once. */
+export async function retakeLost(ctx: JobContext, jobs: readonly CronJob[], stop?: AbortSignal): Promise<void> {
+  const retakable = jobs.filter(({ catchUp }) => catchUp !== 'skip');
+  const taken = await retakeJobs(ctx.db, ctx.process.id, Object.fromEntries(retakable.map((job) => [job.name, leaseMs(job)])));
+  await Promise.all(
+    taken.map(async (run) => {
+      const job = jobs.find(({ name }) => name === run.job);
+      if (job !== undefined) await runClaimed(ctx, job, run, stop);
+    }),
+  );
+}
+
+export async function runClaimed(ctx: JobContext, job: CronJob, claim: { id: number; tick: Date }, stop?: AbortSignal): Promise<JobEnd> {
+  const started = performance.now();
+  const end = await withinItsTime(ctx, job, claim.tick, stop);
+  ctx.events.jobEnded(job.name, end.status, { ms: Math.round(performance.now() - started), count: end.count, error: end.error });
+  await finishJob(ctx.db, claim.id, end);
+  return end;
+}
+
+async function withinItsTime(ctx: JobContext, job: CronJob, tick: Date, stop: AbortSignal | undefined): Promise<JobEnd> {
+  const late = new AbortController();
+  const over = Promise.withResolvers<never>();
+  const end = (why: string): void => {
+    late.abort();
+    over.reject(new Error(why));
+  };
+  const timer = setTimeout(() => end(`took longer than ${job.timeoutSeconds} s`), job.timeoutSeconds * 1000);
+  const onStop = (): void => end('the scheduler was stopped');
+  stop?.addEventListener('abort', onStop, { once: true });
+  try {
+    const work = (async () => job.run(ctx, { tick, signal: late.signal }))();
+    work.catch(() => {}); // what comes after its time is nobody's
+    const result = await Promise.race([work, over.promise]);
+    return typeof result === 'number'
+      ? { status: 'done', count: result, error: null }
+      : { status: 'skipped', count: 0, error: result.skipped };
+  } catch (error) {
+    return { status: 'failed', count: 0, error: toError(error).message };
+  } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener('abort', onStop);
+  }
+}
