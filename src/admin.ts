@@ -7,6 +7,7 @@ import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { jobCommands } from './admin/jobs.ts';
 import { handoffCommands } from './admin/handoffs.ts';
+import { limitCommands } from './admin/limits.ts';
 import { pauseCommands } from './admin/pauses.ts';
 import { replayCommands } from './admin/replay.ts';
 import { statusCommands } from './admin/status.ts';
@@ -15,6 +16,7 @@ import { whyCommands } from './admin/why.ts';
 
 export const COMMANDS: readonly AdminCommand[] = [
   ...statusCommands,
+  ...limitCommands,
   ...whyCommands,
   ...pauseCommands,
   ...deadLetterCommands,

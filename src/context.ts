@@ -56,8 +56,6 @@ export type ContextOverrides = Partial<Pick<Context, 'db' | 'random'>> & { sendP
 
 /** One lease of a send; renewed while the call runs, so a dead worker is noticed within it. Milliseconds. */
 const SEND_LEASE_MS = 30_000;
-/** Proactive messages to one contact in an hour. */
-const CONTACT_CAP_HOUR = 3;
 /** A takeover never lasts longer than this after its first message, however often the person types. Minutes. */
 export const TAKEOVER_CAP_MINUTES = 240;
 
@@ -235,10 +233,17 @@ function sendPolicy(config: Config): SendPolicy {
     capHour: outbound.maxPerHour,
     capDay: outbound.maxPerDay,
     replyCapHour: outbound.maxRepliesPerHour,
-    contactCapHour: CONTACT_CAP_HOUR,
+    contactCapHour: outbound.maxPerContactHour,
+    contactCapWeek: outbound.maxPerContactWeek,
+    campaignGapDays: outbound.campaignGapDays,
+    maxUnanswered: outbound.maxUnanswered,
+    kindCaps: outbound.maxPerKind,
+    strangersDay: outbound.maxStrangersPerDay,
+    minReplyPercent: outbound.minReplyPercent,
     paceMinSeconds: outbound.intervalSeconds.min,
     paceMaxSeconds: outbound.intervalSeconds.max,
-    hours: { ...outbound.hours, tz: app.timeZone },
+    hours: outbound.hours,
+    tz: app.timeZone,
     pilot: autonomous.pilotMode,
     leaseMs: SEND_LEASE_MS,
   };

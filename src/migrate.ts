@@ -1,5 +1,7 @@
 /** `npm run migrate`: applies supabase/migrations to DATABASE_URL (or SUPABASE_DB_URL). `-- --status` lists them. */
 import { loadConfig, readEnv } from './config.ts';
+import { fillHolidays } from './crons/refresh-holidays.ts';
+import { openPostgres } from './db/door.ts';
 import { migrate, migrationStates } from './db/migrate.ts';
 import { toError } from './errors.ts';
 
@@ -20,6 +22,13 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const applied = await migrate(url, { log: say, queue: loaded.config.queue.kind === 'postgres' });
+  const db = openPostgres(url, { poolSize: 1 });
+  // Here, where the library's memory is given back soon; the scheduler does it for a database that was migrated by other means.
+  try {
+    await fillHolidays(db, new Date());
+  } finally {
+    await db.close();
+  }
   return say(applied.length === 0 ? 'the database is up to date' : `applied ${applied.length} migrations`);
 }
 

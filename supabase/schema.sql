@@ -18,7 +18,8 @@ create table public.agents (
   hours jsonb,
   created_at timestamp with time zone default now() not null,
   constraint agents_pkey PRIMARY KEY (id),
-  constraint agents_tenant_id_slug_version_key UNIQUE (tenant_id, slug, version)
+  constraint agents_tenant_id_slug_version_key UNIQUE (tenant_id, slug, version),
+  constraint agents_hours_check CHECK (((jsonb_typeof(hours) = 'object'::text) AND (COALESCE((hours ->> 'start'::text), '00:00'::text) ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'::text) AND (COALESCE((hours ->> 'end'::text), '24:00'::text) ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'::text) AND (jsonb_typeof(COALESCE((hours -> 'weekdays'::text), '[]'::jsonb)) = 'array'::text) AND (jsonb_typeof(COALESCE((hours -> 'holidays'::text), 'true'::jsonb)) = 'boolean'::text)))
 );
 alter table public.agents enable row level security;
 CREATE UNIQUE INDEX agents_one_active ON public.agents USING btree (tenant_id, slug) WHERE active;
@@ -75,6 +76,8 @@ create table public.contacts (
   tenant_id text not null,
   name text,
   memory jsonb default '[]'::jsonb not null,
+  cooling_until timestamp with time zone,
+  next_allowed_at timestamp with time zone,
   merged_into bigint,
   erased_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
@@ -151,6 +154,16 @@ CREATE INDEX handoffs_turn ON public.handoffs USING btree (turn_id) WHERE (turn_
 CREATE UNIQUE INDEX handoffs_one_open ON public.handoffs USING btree (conversation_id, controls) WHERE (status <> 'returned'::text);
 grant delete, insert, select, update on public.handoffs to service_role;
 
+create table public.holidays (
+  tenant_id text default 'default'::text not null,
+  day date not null,
+  name text not null,
+  closed boolean default true not null,
+  constraint holidays_pkey PRIMARY KEY (tenant_id, day)
+);
+alter table public.holidays enable row level security;
+grant delete, insert, select, update on public.holidays to service_role;
+
 create table public.installation (
   key text not null,
   tenant_id text default 'default'::text not null,
@@ -171,8 +184,14 @@ create table public.instances (
   status_reason integer,
   status_at timestamp with time zone default now() not null,
   phase text default 'established'::text not null,
+  phase_since timestamp with time zone default now() not null,
+  down_since timestamp with time zone,
+  reconnected_at timestamp with time zone,
   cap_hour integer,
   cap_day integer,
+  cap_strangers_day integer,
+  hour_reset_at timestamp with time zone,
+  day_reset_at timestamp with time zone,
   reply_cap_hour integer,
   pace_min_seconds numeric,
   pace_max_seconds numeric,
@@ -187,8 +206,10 @@ create table public.instances (
   constraint instances_provider_id_key UNIQUE (provider_id),
   constraint instances_cap_day_check CHECK ((cap_day >= 0)),
   constraint instances_cap_hour_check CHECK ((cap_hour >= 0)),
+  constraint instances_cap_strangers_day_check CHECK ((cap_strangers_day >= 0)),
   constraint instances_check CHECK ((pace_max_seconds >= pace_min_seconds)),
   constraint instances_pace_min_seconds_check CHECK ((pace_min_seconds >= (0)::numeric)),
+  constraint instances_phase_check CHECK ((phase = ANY (ARRAY['warming'::text, 'established'::text]))),
   constraint instances_reply_cap_hour_check CHECK ((reply_cap_hour >= 0)),
   constraint instances_status_check CHECK ((status = ANY (ARRAY['unknown'::text, 'open'::text, 'connecting'::text, 'close'::text, 'refused'::text])))
 );
@@ -276,12 +297,15 @@ create table public.messages (
   delivered_at timestamp with time zone,
   read_at timestamp with time zone,
   error_class text,
+  first_contact boolean default false not null,
+  bypass text,
   campaign_id text,
   idempotency_key text,
+  duplicate_of bigint,
   constraint messages_pkey PRIMARY KEY (id),
   constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text]))),
   constraint messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text]))),
-  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'manual'::text]))),
+  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text]))),
   constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> 'human'::text)) = (kind IS NOT NULL))),
   constraint messages_state CHECK (
 CASE direction
@@ -292,12 +316,17 @@ END)
 alter table public.messages enable row level security;
 CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND ((status = 'failed'::text) OR ((status = 'uncertain'::text) AND (reason = 'unproven'::text))));
 CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
+CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
 CREATE INDEX messages_lane ON public.messages USING btree (conversation_id, priority, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
 CREATE INDEX messages_pending ON public.messages USING btree (conversation_id, seq) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
 CREATE INDEX messages_pending_at ON public.messages USING btree (created_at) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
-CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at) WHERE (slot_at IS NOT NULL);
+CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
+CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind = ANY (ARRAY['reply'::text, 'handoff'::text])));
+CREATE INDEX messages_slots_contact ON public.messages USING btree (conversation_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
+CREATE INDEX messages_slots_proactive ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE ((status = 'sending'::text) OR ((status = 'uncertain'::text) AND (reason IS DISTINCT FROM 'unproven'::text)));
+CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id) WHERE (provider_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
@@ -390,10 +419,12 @@ alter table public.schema_migrations enable row level security;
 create table public.tenants (
   id text not null,
   name text not null,
+  proactive text default 'all'::text not null,
   settings jsonb default '{}'::jsonb not null,
   created_at timestamp with time zone default now() not null,
   constraint tenants_pkey PRIMARY KEY (id),
-  constraint tenants_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text))
+  constraint tenants_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text)),
+  constraint tenants_proactive_check CHECK ((proactive = ANY (ARRAY['all'::text, 'no_campaigns'::text, 'none'::text])))
 );
 alter table public.tenants enable row level security;
 grant insert, select, update on public.tenants to service_role;
@@ -479,12 +510,14 @@ alter table public.early_updates add constraint early_updates_tenant_id_fkey FOR
 alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
+alter table public.holidays add constraint holidays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.installation add constraint installation_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.instances add constraint instances_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id);
 alter table public.instances add constraint instances_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.job_runs add constraint job_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.julia_status add constraint julia_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.messages add constraint messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.messages add constraint messages_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES public.messages(id) ON DELETE SET NULL;
 alter table public.messages add constraint messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.messages add constraint messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.messages add constraint messages_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -683,8 +716,7 @@ declare
   m messages;
   v_instance instances;
   v_reply boolean;
-  v_at timestamptz;
-  v_text text;
+  v_stop jsonb;
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
@@ -734,63 +766,16 @@ begin
   -- no key update: whoever only adds a message of this number need not wait
   select * into v_instance from instances where id = v.instance_id for no key update;
 
-  if jsonb_typeof(p_policy -> 'allowlist') = 'array' and not exists (
-      select 1 from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address) then
-    perform end_send(m.id, 'blocked', 'allowlist');
-    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'allowlist', 'message_id', m.id, 'kind', m.kind);
+  if not v_reply then
+    perform 1 from contacts where id = v.contact_id for no key update;
   end if;
-  if m.expires_at <= v_now then
-    perform end_send(m.id, 'expired', 'expired');
-    return jsonb_build_object('action', 'ended', 'status', 'expired', 'reason', 'expired', 'message_id', m.id, 'kind', m.kind);
+  v_stop := first_guard(m, v, v_instance, p_policy, v_now);
+  if v_stop ? 'end' then
+    perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
+    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id', m.id, 'kind', m.kind);
+  elsif v_stop is not null then
+    return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
   end if;
-  -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
-  if exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at)) then
-    perform end_send(m.id, 'blocked', 'opt_out');
-    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'opt_out', 'message_id', m.id, 'kind', m.kind);
-  end if;
-  v_text := pause_reason(v.tenant_id, v_instance.name, v.id, m.campaign_id);
-  if v_text is not null then
-    update messages set reason = 'paused_' || v_text, goes_at = null where id = m.id;
-    return jsonb_build_object('action', 'wait', 'until', null, 'reason', 'paused_' || v_text, 'message_id', m.id);
-  end if;
-  v_text := conversation_holder(v, v_now);
-  -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
-  if m.author = 'agent' and (v_text = 'takeover' or (v_text <> 'agent' and m.kind <> 'handoff')) then
-    perform end_send(m.id, 'cancelled', v_text);
-    return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
-  end if;
-  -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-  -- a campaign does not interrupt a person either; nobody knows when a handed-over conversation is returned
-  if v_text <> 'agent' and not v_reply and m.kind <> 'manual' then
-    return hold_send(m.id, v_text, case v_text when 'takeover' then v.takeover_until else v_now + interval '10 minutes' end);
-  end if;
-  if v_reply and m.turn_id is null then
-    perform end_send(m.id, 'blocked', 'reply_proof');
-    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
-  end if;
-
-  if v_reply then
-    v_at := free_at(v_instance.id, false, interval '1 hour', coalesce(v_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), v_now);
-    if v_at is not null then return hold_send(m.id, 'reply_cap_hour', v_at); end if;
-  else
-    if (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null then
-      perform end_send(m.id, 'blocked', 'pilot_mode');
-      return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'pilot_mode', 'message_id', m.id, 'kind', m.kind);
-    end if;
-    v_at := next_open(p_policy -> 'hours', v_now);
-    if v_at > v_now then return hold_send(m.id, 'quiet_hours', v_at); end if;
-    select min(slot_at) + interval '1 hour' into v_at from (select slot_at from messages where conversation_id = v.id and slot_at > v_now - interval '1 hour'
-      and kind not in ('reply', 'handoff') order by slot_at desc limit (p_policy ->> 'contactCapHour')::int) s having count(*) >= (p_policy ->> 'contactCapHour')::int;
-    if v_at is not null then return hold_send(m.id, 'contact_cap', v_at); end if;
-    v_at := free_at(v_instance.id, true, interval '1 hour', coalesce(v_instance.cap_hour, (p_policy ->> 'capHour')::int), v_now);
-    if v_at is not null then return hold_send(m.id, 'cap_hour', v_at); end if;
-    v_at := free_at(v_instance.id, true, interval '1 day', coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), v_now);
-    if v_at is not null then return hold_send(m.id, 'cap_day', v_at); end if;
-    -- who was shown typing has had its place in the pace
-    if v_instance.next_proactive_at > v_now and m.typing_until is null then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
-  end if;
-  -- the number is away: look again soon; the news of its return wakes the lanes
-  if v_instance.status in ('close', 'connecting', 'refused') then return hold_send(m.id, 'number_disconnected', v_now + interval '30 seconds'); end if;
 
   if not v_reply and m.typing_until is null then
     v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
@@ -807,7 +792,7 @@ begin
   end if;
 
   update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
-    attempts = attempts + 1, lease_until = v_now + v_lease where id = m.id returning * into m;
+    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
@@ -1018,6 +1003,27 @@ end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.contact_free_at(p_contact bigint, p_offers boolean, p_window interval, p_cap integer, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_at timestamptz;
+begin
+  if p_cap is null then return null; end if;
+  if p_cap = 0 then return p_now + p_window; end if;
+  select s.at into v_at from (
+    select case when m.status = 'sending' or (m.status = 'uncertain' and m.reason is distinct from 'unproven') then p_now else m.slot_at end as at
+    from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
+      and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s
+    where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
+  return v_at + p_window;
+end $function$;
+revoke all on function public.contact_free_at(bigint,boolean,interval,integer,timestamp with time zone) from public;
+grant execute on function public.contact_free_at(bigint,boolean,interval,integer,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.contact_with_merged(p_contact bigint)
  RETURNS bigint[]
  LANGUAGE sql
@@ -1107,6 +1113,15 @@ $function$;
 revoke all on function public.end_send(bigint,text,text) from public;
 grant execute on function public.end_send(bigint,text,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.ends(p_rule text, p_status text, p_if boolean)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ select case when p_if then jsonb_build_object('rule', p_rule, 'end', p_status) end $function$;
+revoke all on function public.ends(text,text,boolean) from public;
+grant execute on function public.ends(text,text,boolean) to service_role;
+
 CREATE OR REPLACE FUNCTION public.enqueue_message(p_request jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1117,32 +1132,38 @@ declare
   v_instance instances;
   v conversations;
   m messages;
+  v_first messages;
   v_key text := p_request ->> 'idempotency_key';
   v_tenant text := coalesce(p_request ->> 'tenant', 'default');
 begin
   if v_key is not null then
     perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
     update messages set idempotency_key = null where tenant_id = v_tenant and idempotency_key = v_key and created_at < v_now - interval '24 hours';
-    select * into m from messages where tenant_id = v_tenant and idempotency_key = v_key;
-    if found then
-      if m.text <> p_request ->> 'text' or m.kind <> p_request ->> 'kind' or not exists (
-          select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = m.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone') then
-        raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
-      end if;
-      return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', m.conversation_id, 'repeated', true);
+    select * into v_first from messages where tenant_id = v_tenant and idempotency_key = v_key;
+    if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
+        select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
+      raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
     end if;
   end if;
   select * into v_instance from instances where name = p_request ->> 'instance' and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
   v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id,
-      kind, priority, part, typing_ms, due_at, expires_at, campaign_id, idempotency_key, created_at)
-    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_request ->> 'text', v_now, p_request ->> 'correlation_id',
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
+      case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
       p_request ->> 'kind', case p_request ->> 'kind' when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
-      p_request ->> 'campaign_id', v_key, v_now)
+      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id, v_now)
     returning * into m;
   update conversations set last_seq = last_seq + 1 where id = v.id;
+  if v_first.id is not null then
+    return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id, 'repeated', true);
+  end if;
+  if m.bypass is not null then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text, jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+  end if;
   return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
 end $function$;
 revoke all on function public.enqueue_message(jsonb,timestamp with time zone) from public;
@@ -1390,25 +1411,110 @@ end $function$;
 revoke all on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_proactive boolean, p_window interval, p_cap integer, p_now timestamp with time zone)
- RETURNS timestamp with time zone
- LANGUAGE sql
+CREATE OR REPLACE FUNCTION public.first_guard(m public.messages, v public.conversations, i public.instances, p_policy jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select case when count(*) >= p_cap then
-      case when p_cap = 0 then p_now + p_window else (array_agg(at order by at desc))[p_cap] + p_window end
-    end
-  from (
-    select p_now as at from messages
-      where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
-        and (kind not in ('reply', 'handoff')) = p_proactive
-    union all
-    select slot_at from messages
-      where instance_id = p_instance and slot_at > p_now - p_window and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
-        and (kind not in ('reply', 'handoff')) = p_proactive) slots
-$function$;
-revoke all on function public.free_at(bigint,boolean,interval,integer,timestamp with time zone) from public;
-grant execute on function public.free_at(bigint,boolean,interval,integer,timestamp with time zone) to service_role;
+declare
+  v_reply boolean := m.kind in ('reply', 'handoff');
+  v_campaign boolean := m.kind in ('campaign', 'prospecting');
+  v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
+  v_holder text := conversation_holder(v, p_now);
+  v_paused text := pause_reason(v.tenant_id, i.name, v.id, m.campaign_id);
+  v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
+  v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
+  v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
+  v_contact contacts;
+  v_allowed text;
+  -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
+  v_unasked boolean := not v_reply and m.bypass is null and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+begin
+  if v_unasked then
+    select * into v_contact from contacts where id = v.contact_id;
+    select proactive into v_allowed from tenants where id = v.tenant_id;
+  end if;
+  return coalesce(
+    -- whether it may leave at all
+    ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
+    ends('reply_proof', 'blocked', v_reply and m.turn_id is null and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
+    ends('expired', 'expired', m.expires_at <= p_now),
+    -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
+    ends('opt_out', 'blocked', exists (select from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+    case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
+    ends(v_holder, 'cancelled', m.author = 'agent' and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
+    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind <> 'manual' then v.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind <> 'manual', p_now + interval '10 minutes'),
+    case when v_reply then
+      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour', coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_unasked then coalesce(
+      -- when, and whether this person
+      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
+      waits('quiet_hours', next_open(hours_of(i, p_policy), v.tenant_id, p_now), p_now),
+      waits('cooling_off', case when v_offer then v_contact.cooling_until end, p_now),
+      waits('next_allowed', v_contact.next_allowed_at, p_now),
+      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int, p_now), p_now),
+      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days', (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
+      -- whether this kind
+      looks('campaigns_off', v_campaign and v_allowed = 'no_campaigns', p_now + interval '10 minutes'),
+      looks('safe_mode', m.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
+      ends('campaign_pressure', 'blocked', v_campaign and unanswered(v.contact_id, (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
+      waits('campaign_gap', case when v_campaign then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
+      waits('kind_cap', free_at(i.id, m.kind, interval '1 hour', coalesce((p_policy -> 'kindCaps' ->> m.kind)::int,
+        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int), i.hour_reset_at, p_now), p_now),
+      waits('strangers', case when v_offer and is_stranger(v.contact_id) then free_at(i.id, 'stranger', interval '1 day',
+        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)), i.day_reset_at, p_now) end, p_now),
+      looks('reply_ratio', v_campaign and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int), p_now), p_now + interval '1 hour'),
+      -- whether the number has room
+      waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end, p_now),
+      waits('warming_day', case when (v_young ->> 'day')::int < v_day then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
+      waits('cap_hour', free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, p_now), p_now),
+      waits('cap_day', free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, p_now), p_now),
+      waits('slow_start', slow_start(i, v_hour, p_now), p_now),
+      -- who was shown typing has had its place in the line and in the pace
+      waits('priority', case when m.typing_until is null and yields(m, p_now) then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
+      waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
+    -- the number is away: the news of its return wakes the lanes
+    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'));
+end $function$;
+revoke all on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) from public;
+grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_window interval, p_cap integer, p_since timestamp with time zone, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_from timestamptz := greatest(p_now - p_window, p_since); v_at timestamptz;
+begin
+  if p_cap is null then return null; end if;
+  if p_cap = 0 then return p_now + p_window; end if;
+  if p_class = 'reply' then
+    select s.at into v_at from (
+      select p_now as at from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and kind in ('reply', 'handoff')
+      union all
+      select slot_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
+        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))) s
+      order by s.at desc offset p_cap - 1 limit 1;
+  else
+    select s.at into v_at from (
+      select p_now as at, kind, first_contact from messages where instance_id = p_instance
+        and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven')) and kind not in ('reply', 'handoff')
+      union all
+      select slot_at, kind, first_contact from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
+        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))) s
+      where case p_class when 'proactive' then true when 'stranger' then s.first_contact else s.kind = p_class end
+      order by s.at desc offset p_cap - 1 limit 1;
+  end if;
+  return v_at + p_window;
+end $function$;
+revoke all on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.health_snapshot(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1445,16 +1551,77 @@ end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone, p_look timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  update messages set reason = p_reason, goes_at = p_until, due_at = least(p_until, expires_at) where id = p_message
-  returning jsonb_build_object('action', 'wait', 'until', due_at, 'reason', p_reason, 'message_id', p_message)
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message
+  returning jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then due_at end, 'reason', p_reason, 'message_id', p_message)
 $function$;
-revoke all on function public.hold_send(bigint,text,timestamp with time zone) from public;
-grant execute on function public.hold_send(bigint,text,timestamp with time zone) to service_role;
+revoke all on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.hours_of(i public.instances, p_policy jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_own jsonb;
+begin
+  select a.hours into v_own from agents a where a.id = i.agent_id;
+  if not found then
+    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default' and a.active order by a.tenant_id = i.tenant_id desc limit 1;
+  end if;
+  if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
+  return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
+    || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours' else '{}' end || coalesce(v_own, '{}')
+    || jsonb_build_object('tz', coalesce(p_policy ->> 'tz', 'UTC'));
+end $function$;
+revoke all on function public.hours_of(public.instances,jsonb) from public;
+grant execute on function public.hours_of(public.instances,jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.in_allowlist(p_contact bigint, p_policy jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return jsonb_typeof(p_policy -> 'allowlist') is distinct from 'array'
+    or exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address);
+end $function$;
+revoke all on function public.in_allowlist(bigint,jsonb) from public;
+grant execute on function public.in_allowlist(bigint,jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.inside_hours(p_hours jsonb, p_tenant text, p_at timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_local timestamp := p_at at time zone (p_hours ->> 'tz');
+begin
+  if p_hours is null then return true; end if;
+  return v_local::time >= (p_hours ->> 'start')::time and v_local::time < (p_hours ->> 'end')::time
+    and p_hours -> 'weekdays' @> to_jsonb(extract(isodow from v_local)::int)
+    and ((p_hours ->> 'holidays')::boolean or not exists (select from holidays h where h.tenant_id in ('default', p_tenant) and h.day = v_local::date and h.closed));
+end $function$;
+revoke all on function public.inside_hours(jsonb,text,timestamp with time zone) from public;
+grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.is_stranger(p_contact bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return not exists (select from conversations where contact_id = p_contact and last_inbound_at is not null);
+end $function$;
+revoke all on function public.is_stranger(bigint) from public;
+grant execute on function public.is_stranger(bigint) to service_role;
 
 CREATE OR REPLACE FUNCTION public.job_status(p_jobs jsonb)
  RETURNS jsonb
@@ -1480,6 +1647,19 @@ AS $function$
 $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.last_campaign(p_contact bigint)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at is not null and m.kind in ('campaign', 'prospecting'));
+end $function$;
+revoke all on function public.last_campaign(bigint) from public;
+grant execute on function public.last_campaign(bigint) to service_role;
 
 CREATE OR REPLACE FUNCTION public.last_ticks(p_jobs jsonb, p_at timestamp with time zone)
  RETURNS jsonb
@@ -1540,12 +1720,57 @@ $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
 
+CREATE OR REPLACE FUNCTION public.list_messages(p_tenant text, p_filter jsonb, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
+    select * from messages x
+    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff')
+      and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
+      and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
+      and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
+      and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
+      and (p_filter ->> 'instance' is null or x.instance_id = (select i.id from instances i where i.name = p_filter ->> 'instance'))
+      and (p_filter ->> 'phone' is null or x.conversation_id in (select c.id from contact_addresses a join conversations c on c.contact_id = a.contact_id
+        where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_filter ->> 'phone'))
+    order by x.id desc limit p_limit) m
+$function$;
+revoke all on function public.list_messages(text,jsonb,integer) from public;
+grant execute on function public.list_messages(text,jsonb,integer) to service_role;
+
 CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provider_id text)
  RETURNS void
  LANGUAGE sql
 AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $function$;
 revoke all on function public.lock_provider_id(bigint,text) from public;
 grant execute on function public.lock_provider_id(bigint,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.looks(p_rule text, p_if boolean, p_look timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ select case when p_if then jsonb_build_object('rule', p_rule, 'look', p_look) end $function$;
+revoke all on function public.looks(text,boolean,timestamp with time zone) from public;
+grant execute on function public.looks(text,boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.low_reply_ratio(p_instance bigint, p_percent integer, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if coalesce(p_percent, 0) = 0 then return false; end if;
+  return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
+    from (select conversation_id, slot_at from messages where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
+      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s join conversations c on c.id = s.conversation_id);
+end $function$;
+revoke all on function public.low_reply_ratio(bigint,integer,timestamp with time zone) from public;
+grant execute on function public.low_reply_ratio(bigint,integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.mark_restored(p_backup_at timestamp with time zone, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1621,7 +1846,8 @@ begin
   update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
     and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null);
   update opt_outs set contact_id = v_keep where contact_id = v_drop;
-  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory from contacts d where k.id = v_keep and d.id = v_drop;
+  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory, cooling_until = greatest(k.cooling_until, d.cooling_until),
+    next_allowed_at = greatest(k.next_allowed_at, d.next_allowed_at) from contacts d where k.id = v_keep and d.id = v_drop;
   update contacts set merged_into = v_keep where id = v_drop;
   insert into audit_log (tenant_id, actor, action, subject, details)
     select tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop) from contacts where id = v_keep;
@@ -1630,16 +1856,31 @@ end $function$;
 revoke all on function public.merge_contacts(bigint,bigint) from public;
 grant execute on function public.merge_contacts(bigint,bigint) to service_role;
 
+CREATE OR REPLACE FUNCTION public.message_row(m public.messages)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
+    'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end,
+    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
+    'instance', (select i.name from instances i where i.id = m.instance_id),
+    'to', (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn' where c.id = m.conversation_id and m.direction = 'out' order by a.id limit 1),
+    'text', m.text, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null then m.provider_at end,
+    'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+$function$;
+revoke all on function public.message_row(public.messages) from public;
+grant execute on function public.message_row(public.messages) to service_role;
+
 CREATE OR REPLACE FUNCTION public.message_status(p_tenant text, p_message bigint)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason, 'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end,
-    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id, 'instance', i.name, 'attempts', m.attempts,
-    'created_at', m.created_at, 'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
-  from messages m join instances i on i.id = m.instance_id where m.id = p_message and m.tenant_id = p_tenant
+  select message_row(m) from messages m where m.id = p_message and m.tenant_id = p_tenant
 $function$;
 revoke all on function public.message_status(text,bigint) from public;
 grant execute on function public.message_status(text,bigint) to service_role;
@@ -1673,20 +1914,31 @@ $function$;
 revoke all on function public.metrics_snapshot(timestamp with time zone) from public;
 grant execute on function public.metrics_snapshot(timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_tenant text, p_now timestamp with time zone)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select case
-    when p_hours is null or (local::time >= (p_hours ->> 'start')::time and local::time < (p_hours ->> 'end')::time) then p_now
-    when local::time < (p_hours ->> 'start')::time then (local::date + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
-    else (local::date + 1 + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
-  end
-  from (select p_now at time zone (p_hours ->> 'tz') as local) l
-$function$;
-revoke all on function public.next_open(jsonb,timestamp with time zone) from public;
-grant execute on function public.next_open(jsonb,timestamp with time zone) to service_role;
+declare v_opens timestamptz; v_first timestamptz;
+begin
+  if inside_hours(p_hours, p_tenant, p_now) then return p_now; end if;
+  -- a clock that is set back may come into the hours a second time
+  select min(t) into v_first from generate_series(date_trunc('minute', p_now), p_now + interval '2 hours', interval '1 minute') t
+    where t > p_now and inside_hours(p_hours, p_tenant, t);
+  if v_first is not null then return v_first; end if;
+  for ahead in 0..400 loop
+    v_opens := ((p_now at time zone (p_hours ->> 'tz'))::date + ahead + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz');
+    -- and passes the opening twice; one that is set forward may skip it: the first moment inside counts
+    if inside_hours(p_hours, p_tenant, v_opens) then
+      select min(t) into v_first from generate_series(v_opens - interval '1 hour', v_opens, interval '1 minute') t where t > p_now and inside_hours(p_hours, p_tenant, t);
+      if v_first is not null then return v_first; end if;
+    end if;
+  end loop;
+  return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
+end $function$;
+revoke all on function public.next_open(jsonb,text,timestamp with time zone) from public;
+grant execute on function public.next_open(jsonb,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_preferred text)
  RETURNS jsonb
@@ -1819,22 +2071,66 @@ end $function$;
 revoke all on function public.purge_old(jsonb,integer,timestamp with time zone) from public;
 grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.put_holidays(p_days jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into holidays (day, name) select d.day, d.name from jsonb_to_recordset(p_days) as d (day date, name text) on conflict do nothing;
+  return jsonb_build_object('until', (select max(day) from holidays where tenant_id = 'default'));
+end $function$;
+revoke all on function public.put_holidays(jsonb) from public;
+grant execute on function public.put_holidays(jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.rate_reset(p_tenant text, p_instance text, p_window text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_names jsonb;
+begin
+  with reset as (
+    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now else hour_reset_at end,
+      day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
+    where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
+  select jsonb_agg(name order by name) into v_names from reset;
+  if v_names is null then return jsonb_build_object('outcome', 'unknown_instance'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'rate.reset', p_window, jsonb_build_object('instances', v_names, 'reason', p_reason), v_now);
+  return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
+    array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority', 'pace'], v_now));
+end $function$;
+revoke all on function public.rate_reset(text,text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.rate_reset(text,text,text,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.rate_status(p_tenant text, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_object_agg(i.name, jsonb_build_object(
-    'hour', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff')),
-      'limit', coalesce(i.cap_hour, (p_policy ->> 'capHour')::int),
-      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff'))),
-    'day', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff')),
-      'limit', coalesce(i.cap_day, (p_policy ->> 'capDay')::int),
-      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff'))),
-    'status', i.status, 'next_proactive_at', i.next_proactive_at)), '{}')
-  from instances i where i.tenant_id = p_tenant
-$function$;
+declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int; v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
+begin
+  for i in select * from instances where tenant_id = p_tenant order by id loop
+    v_young := warming_caps(i.phase, i.phase_since, v_now);
+    v_hour := least(coalesce(i.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
+    v_day := least(coalesce(i.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
+    v_hours := hours_of(i, p_policy);
+    v_hour_from := greatest(v_now - interval '1 hour', i.hour_reset_at);
+    v_day_from := greatest(v_now - interval '1 day', i.day_reset_at);
+    v_all := v_all || jsonb_build_object(i.name, (select jsonb_build_object(
+        'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest', min(s.slot_at) filter (where s.slot_at > v_hour_from)),
+        'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest', min(s.slot_at) filter (where s.slot_at > v_day_from)))
+      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from) and s.kind not in ('reply', 'handoff'))
+      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at, 'inside_hours', inside_hours(v_hours, p_tenant, v_now),
+        'next_slot_at', next_open(v_hours, p_tenant, greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, v_now),
+          free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, v_now), slow_start(i, v_hour, v_now))),
+        'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}') from (select m.reason, count(*) as n from messages m
+          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff') and m.reason is not null group by m.reason) h)));
+  end loop;
+  return v_all;
+end $function$;
 revoke all on function public.rate_status(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to service_role;
 
@@ -1887,7 +2183,10 @@ AS $function$
 declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
 begin
   update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
-    status_at = case when v_changed then clock(p_now) else status_at end
+    status_at = case when v_changed then clock(p_now) else status_at end,
+    down_since = case when p_event ->> 'state' = 'open' then null when status = 'open' then clock(p_now) else down_since end,
+    -- an outage, not a blip: WhatsApp closes a socket now and then
+    reconnected_at = case when p_event ->> 'state' = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
     where id = p_instance.id;
   if v_changed and p_event ->> 'state' = 'open' then
     update messages set due_at = clock(p_now) where instance_id = p_instance.id and direction = 'out' and status = 'queued'
@@ -2082,6 +2381,23 @@ end $function$;
 revoke all on function public.record_transition(jsonb) from public;
 grant execute on function public.record_transition(jsonb) to service_role;
 
+CREATE OR REPLACE FUNCTION public.release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_lanes jsonb;
+begin
+  with freed as (
+      update messages m set due_at = p_now, goes_at = null from instances i
+      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name) and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+        and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
+    select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $function$;
+revoke all on function public.release_held(text,text,text[],timestamp with time zone) from public;
+grant execute on function public.release_held(text,text,text[],timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2235,6 +2551,27 @@ AS $function$ select to_jsonb('20261123000600'::text) $function$;
 revoke all on function public.schema_version() from public;
 grant execute on function public.schema_version() to service_role;
 
+CREATE OR REPLACE FUNCTION public.set_contact_wait(p_tenant text, p_phone text, p_offers_only boolean, p_until timestamp with time zone, p_actor text, p_reason text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_contact bigint;
+begin
+  select contact_id into v_contact from contact_addresses where tenant_id = p_tenant and kind = 'pn' and address = p_phone;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update contacts set cooling_until = case when p_offers_only then p_until else cooling_until end,
+    next_allowed_at = case when p_offers_only then next_allowed_at else p_until end where id = v_contact;
+  -- what waits for the old time is looked at anew
+  update messages set due_at = least(due_at, now()), goes_at = null where status = 'queued' and reason in ('cooling_off', 'next_allowed')
+    and conversation_id in (select id from conversations where contact_id = v_contact);
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only', p_offers_only, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'done', 'contact_id', v_contact);
+end $function$;
+revoke all on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) from public;
+grant execute on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2269,6 +2606,22 @@ begin
 end $function$;
 revoke all on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.set_proactive(p_tenant text, p_level text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_was text;
+begin
+  select proactive into v_was from tenants where id = p_tenant for update;
+  update tenants set proactive = p_level where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'proactive', p_level, jsonb_build_object('was', v_was, 'reason', p_reason), clock(p_now));
+  return jsonb_build_object('was', v_was, 'lanes', release_held(p_tenant, null, array['campaigns_off', 'safe_mode'], clock(p_now)));
+end $function$;
+revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
  RETURNS void
@@ -2352,6 +2705,21 @@ begin
 end $function$;
 revoke all on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.slow_start(i public.instances, p_cap_hour integer, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_at timestamptz;
+begin
+  if i.reconnected_at is null or i.reconnected_at <= p_now - interval '30 minutes' then return null; end if;
+  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at, p_now);
+  return case when v_at is not null then least(v_at, i.reconnected_at + interval '30 minutes') end;
+end $function$;
+revoke all on function public.slow_start(public.instances,integer,timestamp with time zone) from public;
+grant execute on function public.slow_start(public.instances,integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.stored_webhook(p_tenant text, p_id bigint)
  RETURNS jsonb
@@ -2462,6 +2830,47 @@ end $function$;
 revoke all on function public.touch_updated_at() from public;
 grant execute on function public.touch_updated_at() to service_role;
 
+CREATE OR REPLACE FUNCTION public.unanswered(p_contact bigint, p_most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_since timestamptz; v_count int;
+begin
+  select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
+  select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff', 'manual') limit p_most) u;
+  return v_count;
+end $function$;
+revoke all on function public.unanswered(bigint,integer) from public;
+grant execute on function public.unanswered(bigint,integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time zone, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ select case when p_until > p_now then jsonb_build_object('rule', p_rule, 'until', p_until) end $function$;
+revoke all on function public.waits(text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.waits(text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.warming_caps(p_phase text, p_since timestamp with time zone, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select case when p_phase <> 'warming' or d.days >= 100 then null
+    when d.days >= 21 then jsonb_build_object('hour', 20 * 2 ^ ((d.days - 21) / 7), 'day', 100 * 2 ^ ((d.days - 21) / 7))
+    else (array['{"hour": 2, "day": 5, "strangers": 3}', '{"hour": 3, "day": 10, "strangers": 5}', '{"hour": 5, "day": 20, "strangers": 10}', '{"hour": 7, "day": 30, "strangers": 15}',
+      '{"hour": 10, "day": 45, "strangers": 20}', '{"hour": 14, "day": 65, "strangers": 30}', '{"hour": 17, "day": 80, "strangers": 40}']::jsonb[])[d.days / 3 + 1]
+      || '{"reply_percent": 10}' end
+  from (select greatest(0, floor(extract(epoch from p_now - p_since) / 86400))::int as days) d
+$function$;
+revoke all on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.withdraw_parts(p_conversation bigint)
  RETURNS void
  LANGUAGE plpgsql
@@ -2482,6 +2891,20 @@ begin
 end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.yields(m public.messages, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued' and o.kind not in ('reply', 'handoff')
+    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes' and o.due_at <= p_now
+    and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
+end $function$;
+revoke all on function public.yields(public.messages,timestamp with time zone) from public;
+grant execute on function public.yields(public.messages,timestamp with time zone) to service_role;
 
 CREATE TRIGGER touch BEFORE UPDATE ON public.contacts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER touch BEFORE UPDATE ON public.conversations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();

@@ -1,8 +1,6 @@
-/** status, rate: what an operator asks first. */
+/** status: what an operator asks first. */
 import { z } from 'zod';
-import { insideHours } from '../core/hours.ts';
 import { adminStatus } from '../db/control.ts';
-import { rateStatus } from '../db/sends.ts';
 import { defineCommand, refused } from './command.ts';
 import { pauseLine } from './pauses.ts';
 
@@ -36,28 +34,4 @@ const status = defineCommand({
   },
 });
 
-const rate = defineCommand({
-  name: 'rate',
-  summary: 'how much of the caps each number has used',
-  details: 'Proactive messages in the last 60 minutes and 24 hours. Replies have a cap of their own and are not counted here.',
-  args: z.object({}),
-  readOnly: true,
-  role: 'operator',
-  async run(ctx, _args, { tenant }) {
-    const instances = await rateStatus(ctx.db, tenant, ctx.sendPolicy);
-    const { hours } = ctx.config.outbound;
-    return { ok: true, result: { inside_hours: insideHours(hours, ctx.config.app.timeZone, new Date()), hours, instances } };
-  },
-  text({ inside_hours: inside, hours, instances }, format) {
-    const lines = Object.entries(instances).map(([name, { hour, day, status, next_proactive_at: next }]) => {
-      const pace = next === null ? '' : `; next proactive message from ${format(next)}`;
-      return `${name} (${status}): ${hour.used} of ${hour.limit} in 60 minutes, ${day.used} of ${day.limit} in 24 hours${pace}`;
-    });
-    return [
-      `${inside ? 'Inside' : 'Outside'} the hours ${hours.start} to ${hours.end}.`,
-      ...(lines.length === 0 ? ['There is no number.'] : lines),
-    ].join('\n');
-  },
-});
-
-export const statusCommands = [status, rate];
+export const statusCommands = [status];

@@ -59,6 +59,25 @@ export function timeOfDay() {
   return z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day as HH:MM, such as 08:00');
 }
 
+const WEEKDAYS = ['seg', 'ter', 'qua', 'qui', 'sex', 'sab', 'dom'];
+
+/** Weekdays as `seg-sab` or `seg,qua,sex`; become 1 (Monday) to 7. */
+export function weekdays() {
+  return z.string().transform((raw, ctx) => {
+    const found = new Set<number>();
+    for (const entry of commaList(raw.toLowerCase().replaceAll('á', 'a'))) {
+      const [from = -1, to = from, ...more] = entry.split('-').map((word) => WEEKDAYS.indexOf(word.trim()));
+      if (from < 0 || to < 0 || more.length > 0)
+        return refuse(ctx, `must be weekdays such as seg-sab or seg,qua,sex; they are ${WEEKDAYS.join(', ')}`);
+      for (let day = from; ; day = (day + 1) % 7) {
+        found.add(day + 1);
+        if (day === to) break;
+      }
+    }
+    return [...found].toSorted((a, b) => a - b);
+  });
+}
+
 /** A zone of the tz database. Offsets such as -03:00 are refused: they have no daylight saving and cron libraries do not know them. */
 export function timeZone() {
   return z.string().refine((raw) => /^[A-Za-z]/.test(raw) && isKnownZone(raw), 'must be a known time zone, such as America/Sao_Paulo');

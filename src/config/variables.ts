@@ -19,6 +19,7 @@ import {
   timeOfDay,
   timeZone,
   url,
+  weekdays,
 } from './variable-types.ts';
 
 const http = () => url('http:', 'https:');
@@ -85,9 +86,20 @@ export const variables = z.object({
   // Limits
   HORARIO_INICIO: timeOfDay().default('08:00'),
   HORARIO_FIM: timeOfDay().default('20:00'),
+  HORARIO_DIAS: weekdays().default([1, 2, 3, 4, 5, 6]),
+  HORARIO_FERIADOS: bool().default(false),
   MAX_MSGS_POR_HORA: integer(0, 100_000).default(20),
   MAX_MSGS_POR_DIA: integer(0, 1_000_000).default(100),
   MAX_RESPOSTAS_POR_HORA: integer(0, 1_000_000).default(2000),
+  MAX_CAMPANHAS_POR_HORA: integer(0, 100_000).optional(),
+  MAX_FOLLOW_UPS_POR_HORA: integer(0, 100_000).optional(),
+  MAX_PROSPECCOES_POR_HORA: integer(0, 100_000).optional(),
+  MAX_DESCONHECIDOS_POR_DIA: integer(0, 1_000_000).optional(),
+  MAX_POR_CONTATO_HORA: integer(0, 10_000).default(3),
+  MAX_POR_CONTATO_SEMANA: integer(0, 10_000).default(5),
+  MAX_SEM_RESPOSTA: integer(1, 10_000).default(2),
+  DIAS_ENTRE_CAMPANHAS: integer(0, 365).default(3),
+  MIN_RESPOSTAS_PERCENT: integer(0, 100).default(0),
   RATE_LIMIT_INTERVALO_MIN: integer(0, DAY_SECONDS).default(45),
   RATE_LIMIT_INTERVALO_MAX: integer(0, DAY_SECONDS).default(180),
 

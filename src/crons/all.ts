@@ -2,8 +2,17 @@ import { checkInstancesJob } from './check-instances.ts';
 import type { CronJob } from './job.ts';
 import { purgeOldJob } from './purge-old.ts';
 import { reconcileInboxJob } from './reconcile-inbox.ts';
+import { refreshHolidaysJob } from './refresh-holidays.ts';
 import { sweepNoticesJob } from './sweep-notices.ts';
 import { sweepSendsJob } from './sweep-sends.ts';
 import { sweepTurnsJob } from './sweep-turns.ts';
 
-export const JOBS: readonly CronJob[] = [sweepTurnsJob, sweepSendsJob, sweepNoticesJob, checkInstancesJob, reconcileInboxJob, purgeOldJob];
+export const JOBS: readonly CronJob[] = [
+  sweepTurnsJob,
+  sweepSendsJob,
+  sweepNoticesJob,
+  checkInstancesJob,
+  reconcileInboxJob,
+  purgeOldJob,
+  refreshHolidaysJob,
+];

@@ -3,17 +3,25 @@ import type { Door } from './door.ts';
 
 const time = z.coerce.date();
 
-/** What claim_send checks beside the rows themselves; see its header. */
+/** What claim_send checks beside the rows themselves; see its header. Null limits nothing. */
 export type SendPolicy = {
   /** Phones that may get messages (canonical digits); null: everyone. */
   allowlist: string[] | null;
   capHour: number;
   capDay: number;
   replyCapHour: number;
-  contactCapHour: number;
+  contactCapHour: number | null;
+  contactCapWeek: number | null;
+  campaignGapDays: number | null;
+  maxUnanswered: number | null;
+  kindCaps: Readonly<Record<'campaign' | 'follow_up' | 'prospecting', number | null>>;
+  strangersDay: number | null;
+  minReplyPercent: number;
   paceMinSeconds: number;
   paceMaxSeconds: number;
-  hours: { start: string; end: string; tz: string } | null;
+  /** null: at any time */
+  hours: { start: string; end: string; weekdays: readonly number[]; holidays: boolean } | null;
+  tz: string;
   pilot: boolean;
   leaseMs: number;
 };
@@ -141,18 +149,25 @@ export async function knownProviderIds(db: Door, instance: string, ids: string[]
   );
 }
 
+export const PROACTIVE_KINDS = ['notification', 'follow_up', 'campaign', 'prospecting', 'manual'] as const;
+export type ProactiveKind = (typeof PROACTIVE_KINDS)[number];
+
 export type MessageRequest = {
   tenant: string;
   instance: string;
   phone: string;
   text: string;
-  kind: 'notification' | 'follow_up' | 'campaign' | 'manual';
+  kind: ProactiveKind;
   send_after: string | null;
   expires_at: string | null;
   idempotency_key: string | null;
   campaign_id: string | null;
   typing_ms: number;
   correlation_id: string;
+  /** A person's reason to send it over the rules for what nobody asked for. */
+  bypass: string | null;
+  /** Who asks: written into the audit of a bypass. */
+  actor: string;
 };
 
 const enqueued = z.object({ id: z.number(), status: z.string(), conversation_id: z.number(), repeated: z.boolean() });
@@ -172,19 +187,28 @@ export const messageStatus = z
     provider_message_id: z.string().nullable(),
   })
   .loose();
+export type MessageStatus = z.infer<typeof messageStatus>;
 
 /** SQL message_status: a message as the API shows it, or null. */
-export async function findMessageStatus(db: Door, tenant: string, id: number): Promise<z.infer<typeof messageStatus> | null> {
+export async function findMessageStatus(db: Door, tenant: string, id: number): Promise<MessageStatus | null> {
   return messageStatus.nullable().parse(await db.call('message_status', { p_tenant: tenant, p_message: id }));
 }
 
-const used = z.object({ used: z.number(), limit: z.number(), oldest: time.nullable() });
-const rates = z.record(z.string(), z.object({ hour: used, day: used, status: z.string(), next_proactive_at: time.nullable() }));
-export type RateStatus = z.infer<typeof rates>;
+export type MessageFilter = {
+  status: string | null;
+  kind: string | null;
+  /** Canonical digits. */
+  phone: string | null;
+  instance: string | null;
+  campaign_id: string | null;
+  since: string | null;
+  /** Only what is older than this message. */
+  before: number | null;
+};
 
-/** SQL rate_status: what of the caps is used, by number. */
-export async function rateStatus(db: Door, tenant: string, policy: SendPolicy): Promise<RateStatus> {
-  return rates.parse(await db.call('rate_status', { p_tenant: tenant, p_policy: policy }));
+/** SQL list_messages: what nobody asked for and what became of it, the newest first. */
+export async function listMessages(db: Door, tenant: string, filter: MessageFilter, limit: number): Promise<MessageStatus[]> {
+  return z.array(messageStatus).parse(await db.call('list_messages', { p_tenant: tenant, p_filter: filter, p_limit: limit }));
 }
 
 /** SQL sweep_sends: conversations whose lane has something due. */

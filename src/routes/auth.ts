@@ -68,7 +68,8 @@ export function tooMany(c: Request<Env>, waitMs: number, variable: string): HTTP
   return new HTTPException(429, { message: `too many requests (${variable}); Retry-After says when to come again` });
 }
 
-function mayCall(role: string, needed: TokenRole): boolean {
+/** Whether a token with this role may do what needs that one. */
+export function mayCall(role: string, needed: TokenRole): boolean {
   return needed === 'sender' || TOKEN_ROLES.findIndex((each) => each === role) >= TOKEN_ROLES.indexOf(needed);
 }
 

@@ -1,9 +1,8 @@
 /** GET /health/rate, /health/circuit, /health/jobs, /health/queue, /healthz: what an operator asks first. */
-import { insideHours } from '../core/hours.ts';
 import { jobLines } from '../admin/jobs.ts';
+import { rateStatus } from '../db/limits.ts';
+import type { RateStatus } from '../db/limits.ts';
 import { healthSnapshot } from '../db/operations.ts';
-import { rateStatus } from '../db/sends.ts';
-import type { RateStatus } from '../db/sends.ts';
 import type { Process } from '../ops.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';
@@ -24,7 +23,8 @@ export function healthRoutes(routes: Routes, process: Process): void {
       return c.json({
         hour: total(instances, 'hour', HOUR_MS),
         day: total(instances, 'day', 24 * HOUR_MS),
-        inside_hours: insideHours(ctx.config.outbound.hours, ctx.config.app.timeZone, new Date()),
+        inside_hours: Object.values(instances).some((each) => each.inside_hours),
+        next_slot_at: earliest(Object.values(instances).map((each) => each.next_slot_at)),
         instances,
       });
     },
@@ -68,12 +68,16 @@ function total(instances: RateStatus, window: 'hour' | 'day', windowMs: number) 
   const all = Object.values(instances).map((instance) => instance[window]);
   const used = all.reduce((sum, each) => sum + each.used, 0);
   const limit = all.reduce((sum, each) => sum + each.limit, 0);
-  const oldest = all.flatMap((each) => (each.oldest === null ? [] : [each.oldest.getTime()]));
+  const oldest = earliest(all.flatMap((each) => (each.oldest === null ? [] : [each.oldest])));
   return {
     used,
     limit,
     remaining: Math.max(0, limit - used),
     percent: limit === 0 ? 0 : Math.round((used / limit) * 1000) / 10,
-    resets_at: oldest.length === 0 ? null : new Date(Math.min(...oldest) + windowMs).toISOString(),
+    resets_at: oldest === null ? null : new Date(oldest.getTime() + windowMs),
   };
+}
+
+function earliest(times: Date[]): Date | null {
+  return times.length === 0 ? null : new Date(Math.min(...times.map((each) => each.getTime())));
 }

@@ -21,6 +21,8 @@ end $$;
 create table tenants (
   id          text primary key check (id ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
   name        text not null,
+  -- what may leave that nobody asked for: everything, all but campaigns, or only what a person writes (safe mode)
+  proactive   text not null default 'all' check (proactive in ('all', 'no_campaigns', 'none')),
   settings    jsonb not null default '{}',
   created_at  timestamptz not null default now()
 );
@@ -40,7 +42,10 @@ create table agents (
   model          text,          -- null: LLM_MODEL
   model_complex  text,          -- null: LLM_MODEL_COMPLEX
   tools          text[] not null default array['handoff_to_human', 'opt_out', 'remember', 'react'],
-  hours          jsonb,         -- null: HORARIO_INICIO..HORARIO_FIM
+  -- {start, end, weekdays: [1 Monday .. 7], holidays: true to send then} for what nobody asked for; what is left out: as HORARIO_* say
+  hours          jsonb check (jsonb_typeof(hours) = 'object' and coalesce(hours ->> 'start', '00:00') ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'
+    and coalesce(hours ->> 'end', '24:00') ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$' and jsonb_typeof(coalesce(hours -> 'weekdays', '[]')) = 'array'
+    and jsonb_typeof(coalesce(hours -> 'holidays', 'true')) = 'boolean'),
   created_at     timestamptz not null default now(),
   unique (tenant_id, slug, version)
 );
@@ -57,9 +62,15 @@ create table instances (
   status             text not null default 'unknown' check (status in ('unknown', 'open', 'connecting', 'close', 'refused')),
   status_reason      int,
   status_at          timestamptz not null default now(),
-  phase              text not null default 'established',
+  phase              text not null default 'established' check (phase in ('warming', 'established')),
+  phase_since        timestamptz not null default now(),   -- a warming number may send more with each day since then: see warming_caps
+  down_since         timestamptz,                           -- not connected since then
+  reconnected_at     timestamptz,                           -- back after an outage of minutes: it starts slowly
   cap_hour           int check (cap_hour >= 0),
   cap_day            int check (cap_day >= 0),
+  cap_strangers_day  int check (cap_strangers_day >= 0),
+  hour_reset_at      timestamptz,                           -- sends before that do not count any more in the caps of an hour, by `rate reset hour`
+  day_reset_at       timestamptz,
   reply_cap_hour     int check (reply_cap_hour >= 0),
   pace_min_seconds   numeric check (pace_min_seconds >= 0),
   pace_max_seconds   numeric check (pace_max_seconds >= pace_min_seconds),
@@ -76,6 +87,8 @@ create table contacts (
   tenant_id    text not null references tenants (id),
   name         text,
   memory       jsonb not null default '[]',   -- [{fact, at}], what the agent was asked to remember
+  cooling_until    timestamptz,   -- refused an offer: no campaign and no follow-up until then
+  next_allowed_at  timestamptz,   -- named a time: nothing that nobody asked for until then
   merged_into  bigint references contacts (id),
   erased_at    timestamptz,                   -- nothing of the person is left here; what the person writes next is somebody new's
   created_at   timestamptz not null default now(),
@@ -176,7 +189,7 @@ create table messages (
   correlation_id   text,
   created_at       timestamptz not null default now(),
   -- outbound only
-  kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'manual')),
+  kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting', 'manual')),
   priority         smallint,
   part             smallint,
   typing_ms        int not null default 0,          -- how long to show "typing" before it leaves
@@ -193,8 +206,11 @@ create table messages (
   delivered_at     timestamptz,
   read_at          timestamptz,
   error_class      text,
+  first_contact    boolean not null default false,  -- a campaign or follow-up to somebody who had never written, when its slot was taken
+  bypass           text,                            -- a person's reason to send it over the rules for what nobody asked for; who, is in audit_log
   campaign_id      text,
   idempotency_key  text,
+  duplicate_of     bigint references messages (id) on delete set null,   -- a repeat of that one, found by its key
   constraint messages_state check (
     case direction
       when 'in' then status in ('received', 'answered', 'skipped', 'handed_over')
@@ -209,7 +225,12 @@ create index messages_pending on messages (conversation_id, seq) where direction
 create index messages_pending_at on messages (created_at) where direction = 'in' and status = 'received';
 create index messages_lane on messages (conversation_id, priority, id) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
 create index messages_due on messages (due_at) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
-create index messages_slots on messages (instance_id, slot_at) where slot_at is not null;
+create index messages_slots on messages (instance_id, slot_at) where slot_at is not null and kind in ('reply', 'handoff');
+create index messages_slots_proactive on messages (instance_id, slot_at) where slot_at is not null and kind not in ('reply', 'handoff');
+create index messages_slots_contact on messages (conversation_id, slot_at) where slot_at is not null and kind not in ('reply', 'handoff');
+create index messages_waiting on messages (instance_id, priority, due_at) where status = 'queued' and kind not in ('reply', 'handoff');
+create index messages_duplicates on messages (duplicate_of) where duplicate_of is not null;
+create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
 create index messages_under_way on messages (instance_id) where status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven');
 create index messages_turn on messages (turn_id) where turn_id is not null;
 

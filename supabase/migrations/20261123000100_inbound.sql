@@ -77,7 +77,8 @@ begin
   update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
     and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null);
   update opt_outs set contact_id = v_keep where contact_id = v_drop;
-  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory from contacts d where k.id = v_keep and d.id = v_drop;
+  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory, cooling_until = greatest(k.cooling_until, d.cooling_until),
+    next_allowed_at = greatest(k.next_allowed_at, d.next_allowed_at) from contacts d where k.id = v_keep and d.id = v_drop;
   update contacts set merged_into = v_keep where id = v_drop;
   insert into audit_log (tenant_id, actor, action, subject, details)
     select tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop) from contacts where id = v_keep;
@@ -383,7 +384,10 @@ create function record_connection(p_instance instances, p_event jsonb, p_now tim
 declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
 begin
   update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
-    status_at = case when v_changed then clock(p_now) else status_at end
+    status_at = case when v_changed then clock(p_now) else status_at end,
+    down_since = case when p_event ->> 'state' = 'open' then null when status = 'open' then clock(p_now) else down_since end,
+    -- an outage, not a blip: WhatsApp closes a socket now and then
+    reconnected_at = case when p_event ->> 'state' = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
     where id = p_instance.id;
   if v_changed and p_event ->> 'state' = 'open' then
     update messages set due_at = clock(p_now) where instance_id = p_instance.id and direction = 'out' and status = 'queued'

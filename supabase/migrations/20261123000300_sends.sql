@@ -1,33 +1,5 @@
 -- Sends: one lane per conversation, every rule checked in the transaction that takes the slot.
 
--- free_at: when a cap has room for one more send, or null when it has room now.
--- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on the wire, and rows
---   that may still be on their way (sending, also after the lease; uncertain, while it is looked up) count as now.
--- Concurrency: the caller holds the instance's lock. Arguments: p_proactive true counts what nobody asked for, false counts replies.
-create function free_at(p_instance bigint, p_proactive boolean, p_window interval, p_cap int, p_now timestamptz) returns timestamptz language sql stable as $$
-  select case when count(*) >= p_cap then
-      case when p_cap = 0 then p_now + p_window else (array_agg(at order by at desc))[p_cap] + p_window end
-    end
-  from (
-    select p_now as at from messages
-      where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
-        and (kind not in ('reply', 'handoff')) = p_proactive
-    union all
-    select slot_at from messages
-      where instance_id = p_instance and slot_at > p_now - p_window and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
-        and (kind not in ('reply', 'handoff')) = p_proactive) slots
-$$;
-
--- next_open: the next moment inside the hours for messages that nobody asked for. p_hours {start 'HH:MM', end 'HH:MM', tz}.
-create function next_open(p_hours jsonb, p_now timestamptz) returns timestamptz language sql stable as $$
-  select case
-    when p_hours is null or (local::time >= (p_hours ->> 'start')::time and local::time < (p_hours ->> 'end')::time) then p_now
-    when local::time < (p_hours ->> 'start')::time then (local::date + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
-    else (local::date + 1 + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz')
-  end
-  from (select p_now at time zone (p_hours ->> 'tz') as local) l
-$$;
-
 -- campaign_paused: one campaign is stopped; the others of the same contact go on.
 create function campaign_paused(p_campaign text) returns boolean language sql stable as $$
   select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j where j.scope = 'campaign' and j.target = p_campaign order by j.id desc limit 1), false)
@@ -39,19 +11,20 @@ create function end_send(p_message bigint, p_status text, p_reason text) returns
 $$;
 
 -- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt. A deadline before that is looked at when it comes.
-create function hold_send(p_message bigint, p_reason text, p_until timestamptz) returns jsonb language sql as $$
-  update messages set reason = p_reason, goes_at = p_until, due_at = least(p_until, expires_at) where id = p_message
-  returning jsonb_build_object('action', 'wait', 'until', due_at, 'reason', p_reason, 'message_id', p_message)
+-- p_until when it may go; null: nobody knows, it is looked at again at p_look, or when somebody wakes it.
+create function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz) returns jsonb language sql as $$
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message
+  returning jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then due_at end, 'reason', p_reason, 'message_id', p_message)
 $$;
 
 -- claim_send: takes the next message of a conversation's lane, or says why not.
 -- Guarantee: every guardrail holds at this moment, and the slot in the caps is taken in the same transaction, over any number of workers.
 --   A row is `sending` before the wire, so a crash leaves a trace; one whose lease ran out becomes `uncertain` and is never sent again by itself.
--- Order of the rules, first failing one is recorded: allowlist, expiry, opt-out, pause, takeover, reply proof, quiet hours,
---   contact cap, hour cap, day cap, pace, health of the number.
--- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour, paceMinSeconds, paceMaxSeconds,
---   hours, pilot, leaseMs, random 0..1}.
--- Concurrency: locks the conversation, then the instance: claims of one number queue for a moment.
+-- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
+-- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour, contactCapWeek, campaignGapDays, maxUnanswered,
+--   kindCaps: {kind: an hour}, strangersDay, minReplyPercent, paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz,
+--   pilot, leaseMs, random 0..1}. A figure that is null or missing limits nothing.
+-- Concurrency: locks the conversation, then the instance, then the contact: claims of one number queue for a moment.
 -- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason, message_id}
 --   | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up
 --   | {action: 'send', message_id, claim, instance, jid, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
@@ -62,8 +35,7 @@ declare
   m messages;
   v_instance instances;
   v_reply boolean;
-  v_at timestamptz;
-  v_text text;
+  v_stop jsonb;
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
@@ -113,63 +85,16 @@ begin
   -- no key update: whoever only adds a message of this number need not wait
   select * into v_instance from instances where id = v.instance_id for no key update;
 
-  if jsonb_typeof(p_policy -> 'allowlist') = 'array' and not exists (
-      select 1 from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address) then
-    perform end_send(m.id, 'blocked', 'allowlist');
-    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'allowlist', 'message_id', m.id, 'kind', m.kind);
+  if not v_reply then
+    perform 1 from contacts where id = v.contact_id for no key update;
   end if;
-  if m.expires_at <= v_now then
-    perform end_send(m.id, 'expired', 'expired');
-    return jsonb_build_object('action', 'ended', 'status', 'expired', 'reason', 'expired', 'message_id', m.id, 'kind', m.kind);
+  v_stop := first_guard(m, v, v_instance, p_policy, v_now);
+  if v_stop ? 'end' then
+    perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
+    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id', m.id, 'kind', m.kind);
+  elsif v_stop is not null then
+    return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
   end if;
-  -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
-  if exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at)) then
-    perform end_send(m.id, 'blocked', 'opt_out');
-    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'opt_out', 'message_id', m.id, 'kind', m.kind);
-  end if;
-  v_text := pause_reason(v.tenant_id, v_instance.name, v.id, m.campaign_id);
-  if v_text is not null then
-    update messages set reason = 'paused_' || v_text, goes_at = null where id = m.id;
-    return jsonb_build_object('action', 'wait', 'until', null, 'reason', 'paused_' || v_text, 'message_id', m.id);
-  end if;
-  v_text := conversation_holder(v, v_now);
-  -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
-  if m.author = 'agent' and (v_text = 'takeover' or (v_text <> 'agent' and m.kind <> 'handoff')) then
-    perform end_send(m.id, 'cancelled', v_text);
-    return jsonb_build_object('action', 'ended', 'status', 'cancelled', 'reason', v_text, 'message_id', m.id, 'kind', m.kind);
-  end if;
-  -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-  -- a campaign does not interrupt a person either; nobody knows when a handed-over conversation is returned
-  if v_text <> 'agent' and not v_reply and m.kind <> 'manual' then
-    return hold_send(m.id, v_text, case v_text when 'takeover' then v.takeover_until else v_now + interval '10 minutes' end);
-  end if;
-  if v_reply and m.turn_id is null then
-    perform end_send(m.id, 'blocked', 'reply_proof');
-    return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'reply_proof', 'message_id', m.id, 'kind', m.kind);
-  end if;
-
-  if v_reply then
-    v_at := free_at(v_instance.id, false, interval '1 hour', coalesce(v_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), v_now);
-    if v_at is not null then return hold_send(m.id, 'reply_cap_hour', v_at); end if;
-  else
-    if (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null then
-      perform end_send(m.id, 'blocked', 'pilot_mode');
-      return jsonb_build_object('action', 'ended', 'status', 'blocked', 'reason', 'pilot_mode', 'message_id', m.id, 'kind', m.kind);
-    end if;
-    v_at := next_open(p_policy -> 'hours', v_now);
-    if v_at > v_now then return hold_send(m.id, 'quiet_hours', v_at); end if;
-    select min(slot_at) + interval '1 hour' into v_at from (select slot_at from messages where conversation_id = v.id and slot_at > v_now - interval '1 hour'
-      and kind not in ('reply', 'handoff') order by slot_at desc limit (p_policy ->> 'contactCapHour')::int) s having count(*) >= (p_policy ->> 'contactCapHour')::int;
-    if v_at is not null then return hold_send(m.id, 'contact_cap', v_at); end if;
-    v_at := free_at(v_instance.id, true, interval '1 hour', coalesce(v_instance.cap_hour, (p_policy ->> 'capHour')::int), v_now);
-    if v_at is not null then return hold_send(m.id, 'cap_hour', v_at); end if;
-    v_at := free_at(v_instance.id, true, interval '1 day', coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), v_now);
-    if v_at is not null then return hold_send(m.id, 'cap_day', v_at); end if;
-    -- who was shown typing has had its place in the pace
-    if v_instance.next_proactive_at > v_now and m.typing_until is null then return hold_send(m.id, 'pace', v_instance.next_proactive_at); end if;
-  end if;
-  -- the number is away: look again soon; the news of its return wakes the lanes
-  if v_instance.status in ('close', 'connecting', 'refused') then return hold_send(m.id, 'number_disconnected', v_now + interval '30 seconds'); end if;
 
   if not v_reply and m.typing_until is null then
     v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
@@ -186,7 +111,7 @@ begin
   end if;
 
   update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
-    attempts = attempts + 1, lease_until = v_now + v_lease where id = m.id returning * into m;
+    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
@@ -272,9 +197,11 @@ create function known_provider_ids(p_instance text, p_ids jsonb, p_conversation 
   where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
 $$;
 
--- enqueue_message: a message that nobody asked for (or an operator's), to a phone number.
--- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours; another text under it is an error.
--- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at, idempotency_key, campaign_id, typing_ms, correlation_id}.
+-- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this moment.
+-- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours, and a row `deduped` tells of each repeat; another message under
+--   it is an error. A bypass of the rules is audited with who and why in the same transaction.
+-- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at, idempotency_key, campaign_id, typing_ms, correlation_id,
+--   bypass: a person's reason or null, actor}.
 -- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
 -- Concurrency: any. Result: {id, status, conversation_id, repeated}.
 create function enqueue_message(p_request jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -283,32 +210,38 @@ declare
   v_instance instances;
   v conversations;
   m messages;
+  v_first messages;
   v_key text := p_request ->> 'idempotency_key';
   v_tenant text := coalesce(p_request ->> 'tenant', 'default');
 begin
   if v_key is not null then
     perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
     update messages set idempotency_key = null where tenant_id = v_tenant and idempotency_key = v_key and created_at < v_now - interval '24 hours';
-    select * into m from messages where tenant_id = v_tenant and idempotency_key = v_key;
-    if found then
-      if m.text <> p_request ->> 'text' or m.kind <> p_request ->> 'kind' or not exists (
-          select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = m.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone') then
-        raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
-      end if;
-      return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', m.conversation_id, 'repeated', true);
+    select * into v_first from messages where tenant_id = v_tenant and idempotency_key = v_key;
+    if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
+        select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
+      raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
     end if;
   end if;
   select * into v_instance from instances where name = p_request ->> 'instance' and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
   v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id,
-      kind, priority, part, typing_ms, due_at, expires_at, campaign_id, idempotency_key, created_at)
-    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_request ->> 'text', v_now, p_request ->> 'correlation_id',
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
+      case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
       p_request ->> 'kind', case p_request ->> 'kind' when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
-      p_request ->> 'campaign_id', v_key, v_now)
+      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id, v_now)
     returning * into m;
   update conversations set last_seq = last_seq + 1 where id = v.id;
+  if v_first.id is not null then
+    return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id, 'repeated', true);
+  end if;
+  if m.bypass is not null then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text, jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+  end if;
   return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
 end $$;
 
@@ -325,23 +258,36 @@ create function sweep_sends(p_limit int, p_now timestamptz default null) returns
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;
 
--- message_status: one message as GET /api/messages/:id shows it, or null.
-create function message_status(p_tenant text, p_message bigint) returns jsonb language sql stable as $$
-  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason, 'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end,
-    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id, 'instance', i.name, 'attempts', m.attempts,
-    'created_at', m.created_at, 'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
-  from messages m join instances i on i.id = m.instance_id where m.id = p_message and m.tenant_id = p_tenant
+-- message_row: one message as the API shows it. goes_at is null while nobody knows when it may go.
+create function message_row(m messages) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
+    'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end,
+    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
+    'instance', (select i.name from instances i where i.id = m.instance_id),
+    'to', (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn' where c.id = m.conversation_id and m.direction = 'out' order by a.id limit 1),
+    'text', m.text, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null then m.provider_at end,
+    'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
 $$;
 
--- rate_status: what of the caps is used, for all numbers of a tenant together and one by one. p_policy as in claim_send.
-create function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null) returns jsonb language sql stable as $$
-  select coalesce(jsonb_object_agg(i.name, jsonb_build_object(
-    'hour', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff')),
-      'limit', coalesce(i.cap_hour, (p_policy ->> 'capHour')::int),
-      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 hour' and m.kind not in ('reply', 'handoff'))),
-    'day', jsonb_build_object('used', (select count(*) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff')),
-      'limit', coalesce(i.cap_day, (p_policy ->> 'capDay')::int),
-      'oldest', (select min(m.slot_at) from messages m where m.instance_id = i.id and m.slot_at > clock(p_now) - interval '1 day' and m.kind not in ('reply', 'handoff'))),
-    'status', i.status, 'next_proactive_at', i.next_proactive_at)), '{}')
-  from instances i where i.tenant_id = p_tenant
+-- message_status: one message, or null.
+create function message_status(p_tenant text, p_message bigint) returns jsonb language sql stable as $$
+  select message_row(m) from messages m where m.id = p_message and m.tenant_id = p_tenant
+$$;
+
+-- list_messages: what nobody asked for and what became of it, the newest first.
+-- Arguments: p_filter {status, kind, phone (canonical digits), instance, campaign_id, since, before (an id: the page after it)}; what is missing or null does not narrow.
+-- Result: [message_row].
+create function list_messages(p_tenant text, p_filter jsonb, p_limit int) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
+    select * from messages x
+    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff')
+      and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
+      and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
+      and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
+      and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
+      and (p_filter ->> 'instance' is null or x.instance_id = (select i.id from instances i where i.name = p_filter ->> 'instance'))
+      and (p_filter ->> 'phone' is null or x.conversation_id in (select c.id from contact_addresses a join conversations c on c.contact_id = a.contact_id
+        where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_filter ->> 'phone'))
+    order by x.id desc limit p_limit) m
 $$;

@@ -81,10 +81,30 @@ test('S2 MAX_MSGS_POR_HORA: the caps of an hour and a day, and of replies', () =
 });
 
 test('S2 HORARIO_INICIO: times of day in their order', () => {
-  assert.deepEqual(dev().outbound.hours, { start: '08:00', end: '20:00' });
-  assert.deepEqual(dev({ HORARIO_INICIO: '09:30', HORARIO_FIM: '18:15' }).outbound.hours, { start: '09:30', end: '18:15' });
+  const workdays = { weekdays: [1, 2, 3, 4, 5, 6], holidays: false };
+  assert.deepEqual(dev().outbound.hours, { start: '08:00', end: '20:00', ...workdays });
+  assert.deepEqual(dev({ HORARIO_INICIO: '09:30', HORARIO_FIM: '18:15' }).outbound.hours, { start: '09:30', end: '18:15', ...workdays });
   for (const raw of ['24:00', '8:00', '08:60', '08h00', '08:00:00']) devProblem({ HORARIO_INICIO: raw }, 'HORARIO_INICIO', /HH:MM/);
   devProblem({ HORARIO_FIM: '08:00' }, 'HORARIO_FIM', /later/);
+});
+
+test('S2 R4 HORARIO_DIAS and HORARIO_FERIADOS: weekdays as people write them; around the clock means every day, unless they say otherwise', () => {
+  const days = (HORARIO_DIAS: string) => dev({ HORARIO_DIAS }).outbound.hours?.weekdays;
+  assert.deepEqual(days('seg-sex'), [1, 2, 3, 4, 5]);
+  assert.deepEqual(days('Sáb, dom'), [6, 7]);
+  assert.deepEqual(days('qua'), [3]);
+  assert.deepEqual(days('sex-seg'), [1, 5, 6, 7], 'over the end of the week');
+  assert.deepEqual(days('dom-sab'), [1, 2, 3, 4, 5, 6, 7]);
+  for (const raw of ['mon', 'seg-', 'seg-ter-qua', '1-5', 'segunda']) devProblem({ HORARIO_DIAS: raw }, 'HORARIO_DIAS', /seg-sab/);
+  assert.equal(dev({ HORARIO_FERIADOS: 'true' }).outbound.hours?.holidays, true);
+  const always = { HORARIO_INICIO: '00:00', HORARIO_FIM: '23:59' };
+  assert.equal(dev(always).outbound.hours, null);
+  assert.deepEqual(dev({ ...always, HORARIO_DIAS: 'seg-sex' }).outbound.hours, {
+    start: '00:00',
+    end: '24:00',
+    weekdays: [1, 2, 3, 4, 5],
+    holidays: false,
+  });
 });
 
 test('S2 RATE_LIMIT_INTERVALO_MIN: seconds between proactive sends, 0 allowed', () => {

@@ -38,9 +38,10 @@ async function writtenBySql(): Promise<string[]> {
   return [
     ...all(text, /\breason\s*=\s*'([^']+)'/g),
     ...all(text, /reason in \(([^)]*)\)/g).flatMap(quoted),
-    ...all(text, /hold_send\([^,()]+,\s*'([^']+)'/g),
+    ...all(text, /\b(?:ends|waits|looks)\('([^']+)'/g),
     ...all(text, /fail_send\([^,()]+,\s*'([^']+)'/g),
     ...all(text, /end_send\([^,()]+,\s*'\w+',\s*'([^']+)'/g),
+    ...all(text, /'deduped' end,\s*case when [^']*then '(\w+)'/g),
     ...all(text, /open_handoff\([^,()]+,[^,()]+,\s*'([^']+)'/g),
     ...all(text, /'reason', '([^']+)'/g),
     ...all(text, /coalesce\([^()]*reason'?,\s*'([^']+)'\)/g),

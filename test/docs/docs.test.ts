@@ -40,7 +40,12 @@ const FOREIGN = new Set([
 ]);
 
 /** Defaults that config.ts adds to those of config/variables.ts. */
-const LATER_DEFAULTS: Record<string, string> = { PORT: '8000', ENVIRONMENT: 'development', WORKER_CONCURRENCY: '20' };
+const LATER_DEFAULTS: Record<string, string> = {
+  PORT: '8000',
+  ENVIRONMENT: 'development',
+  WORKER_CONCURRENCY: '20',
+  HORARIO_DIAS: 'seg-sab',
+};
 
 for (const file of [...MANUALS, '.env.example']) {
   test(`D9 variables: ${file} names only variables that the configuration knows`, () => {

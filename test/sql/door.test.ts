@@ -7,6 +7,7 @@ import { openPostgres, openSupabase } from '../../src/db/door.ts';
 import type { Door } from '../../src/db/door.ts';
 import * as care from '../../src/db/care.ts';
 import { recordInbound } from '../../src/db/inbound.ts';
+import * as limits from '../../src/db/limits.ts';
 import * as operations from '../../src/db/operations.ts';
 import * as recovery from '../../src/db/recovery.ts';
 import * as sends from '../../src/db/sends.ts';
@@ -20,9 +21,16 @@ const POLICY: sends.SendPolicy = {
   capDay: 100,
   replyCapHour: 1000,
   contactCapHour: 3,
+  contactCapWeek: 5,
+  campaignGapDays: 3,
+  maxUnanswered: 2,
+  kindCaps: { campaign: null, follow_up: null, prospecting: null },
+  strangersDay: null,
+  minReplyPercent: 0,
   paceMinSeconds: 0,
   paceMaxSeconds: 0,
   hours: null,
+  tz: 'UTC',
   pilot: false,
   leaseMs: 30_000,
 };
@@ -164,6 +172,8 @@ for (const kind of DOORS) {
         campaign_id: null,
         typing_ms: 0,
         correlation_id: 'req-2',
+        bypass: null,
+        actor: 'api:test',
       };
       const first = await sends.enqueueMessage(db, request);
       assert.deepEqual([first.status, first.repeated], ['queued', false]);
@@ -172,9 +182,9 @@ for (const kind of DOORS) {
       assert.equal(new Date(status?.goes_at ?? 0).toISOString(), '2031-01-02T03:04:05.678Z');
       assert.equal(await sends.findMessageStatus(db, 'default', 999_999), null);
       assert.equal(await sends.findMessageStatus(db, 'other', first.id), null, 'of another tenant');
-      const rate = await sends.rateStatus(db, 'default', POLICY);
+      const rate = await limits.rateStatus(db, 'default', POLICY);
       assert.deepEqual(rate['julia-dev']?.hour, { used: 0, limit: 20, oldest: null });
-      assert.deepEqual(await sends.rateStatus(db, 'nobody', POLICY), {});
+      assert.deepEqual(await limits.rateStatus(db, 'nobody', POLICY), {});
 
       await refused(sends.enqueueMessage(db, { ...request, text: 'anders' }), 'WA002');
       await refused(sends.enqueueMessage(db, { ...request, instance: 'nobody', idempotency_key: null }), 'WA001');
