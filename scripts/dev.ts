@@ -111,7 +111,7 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
   // The scheduler first and the API last, so that stopping, which goes the other way, closes the front door first.
   for (const mode of [...MODES].reverse()) {
     const port = mode === 'api' ? { PORT: String(ports.api) } : { OPS_PORT: String(ports[mode]) };
-    await launch(mode, ['src/main.ts'], { ...environment, RUN_MODE: mode, ...port }, { stop, stack });
+    await launch(mode, ['--import', './src/telemetry.ts', 'src/main.ts'], { ...environment, RUN_MODE: mode, ...port }, { stop, stack });
   }
 
   await untilAnswers('simulator', `http://127.0.0.1:${ports.simulator}/sim/state`, stop.signal);

@@ -18,4 +18,4 @@ case "$*" in
 esac
 
 # Whoever execs is gone: node gets the signals itself.
-exec node src/main.ts
+exec node --import ./src/telemetry.ts src/main.ts

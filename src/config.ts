@@ -10,8 +10,12 @@ import { readVariables } from './config/environment.ts';
 import type { Environment, Report } from './config/environment.ts';
 import * as features from './config/features.ts';
 import type { Chatwoot, Claude, Evolution, Google, Meta, Slack, Voyage } from './config/features.ts';
+import { http } from './config/http.ts';
+import type { Http } from './config/http.ts';
 import { outbound } from './config/outbound.ts';
 import type { Outbound } from './config/outbound.ts';
+import { decoded, tracing } from './config/tracing.ts';
+import type { Tracing } from './config/tracing.ts';
 import { isLoopback } from './config/variable-types.ts';
 import type { LogLevel } from './config/variable-types.ts';
 import { NOT_USED, SECRET_VARIABLES } from './config/variables.ts';
@@ -28,7 +32,6 @@ export const RUN_MODE_INVALID = 'ERROR: Invalid RUN_MODE:';
 
 const JWT_SECRET_MIN_BYTES = 32;
 const WEBHOOK_SECRET_MIN_CHARS = 16;
-const DEFAULT_API_PORT = 8000;
 const DEFAULT_WORKER_CONCURRENCY = 20;
 
 export type Breaker = {
@@ -57,28 +60,15 @@ export type Config = {
     readonly buildTime: string | null;
     readonly shutdownGraceMs: number;
   };
-  readonly http: {
-    readonly host: string;
-    /** null: this process serves no HTTP (a worker or scheduler without PORT and OPS_PORT). */
-    readonly port: number | null;
-    readonly corsOrigins: readonly string[];
-    readonly maxWebhookBytes: number;
-    /** Requests of one caller in a minute; 0: any number. */
-    readonly rateLimit: number;
-    /** Webhooks of one source and tenant in 10 s that have the right secret, and those that have not; 0: any number. */
-    readonly webhookRateLimit: number;
-    readonly webhookRefusedRateLimit: number;
-    /** Proxies of ours before the api: whose word in X-Forwarded-For is believed. */
-    readonly trustedProxyHops: number;
-    /** /docs and /openapi.json are served. */
-    readonly docs: boolean;
-  };
+  readonly http: Http;
   readonly log: {
     readonly level: LogLevel;
     readonly pretty: boolean;
     /** Every configured secret, so that no log line can hold one. */
     readonly secrets: readonly string[];
   };
+  /** null: no traces. */
+  readonly tracing: Tracing | null;
   readonly auth: {
     /** null: no token is accepted (never in production). */
     readonly jwtSecret: string | null;
@@ -162,6 +152,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     app: app(v, mode ?? 'admin', environment, production, report),
     http: http(v, mode, production, report),
     log: { level: v.LOG_LEVEL, pretty: v.LOG_PRETTY, secrets: secretsOf(v) },
+    tracing: tracing(v, report),
     auth: auth(v, production, report),
     database: database(v, production, report),
     migrationsUrl: v.DATABASE_URL ?? v.SUPABASE_DB_URL ?? null,
@@ -244,26 +235,11 @@ function packageVersion(): string {
   return z.object({ version: z.string() }).parse(manifest).version;
 }
 
-/** A worker and a scheduler serve the ops routes only when a port is asked for; OPS_PORT wins, so that modes may share one file. */
-function http(v: Variables, mode: Mode | null, production: boolean, report: Report): Config['http'] {
-  if (production && v.CORS_ORIGINS.includes('*')) report.problem('CORS_ORIGINS: must list origins in production, * is refused');
-  const port = mode === 'api' ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
-  return {
-    host: v.BIND_HOST,
-    port,
-    corsOrigins: v.CORS_ORIGINS,
-    maxWebhookBytes: v.MAX_WEBHOOK_MB * 1024 * 1024,
-    rateLimit: v.API_RATE_LIMIT,
-    webhookRateLimit: v.WEBHOOK_RATE_LIMIT,
-    webhookRefusedRateLimit: v.WEBHOOK_REFUSED_RATE_LIMIT,
-    trustedProxyHops: v.TRUSTED_PROXY_HOPS,
-    docs: v.API_DOCS,
-  };
-}
-
 /** Secrets in addresses (a database's password) count too: as they are and as they are once decoded. */
 function secretsOf(v: Variables): string[] {
   const found = new Set<string>();
+  // A header's value is the secret, its name is not.
+  for (const [, value = ''] of (v.OTEL_EXPORTER_OTLP_HEADERS ?? '').matchAll(/=([^,]{8,})/g)) found.add(value).add(decoded(value));
   for (const name of SECRET_VARIABLES) {
     const value = v[name];
     if (value === undefined) continue;
@@ -273,14 +249,6 @@ function secretsOf(v: Variables): string[] {
     if (password !== '') found.add(password).add(decoded(password));
   }
   return [...found];
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function auth(v: Variables, production: boolean, report: Report): Config['auth'] {

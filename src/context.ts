@@ -24,6 +24,7 @@ import type { Logger } from './log.ts';
 import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
 import type { Queues, QueueStore } from './queues.ts';
+import { span } from './trace.ts';
 import { within } from './wait.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
@@ -75,7 +76,7 @@ export async function openContext(
   const background = createBackground(log);
 
   const databaseUrl = config.database.kind === 'postgres' ? config.database.url : options.databaseUrl;
-  const db = options.overrides?.db ?? openDoor(config, databaseUrl, log);
+  const db = tracedDoor(options.overrides?.db ?? openDoor(config, databaseUrl, log));
   stack.defer(() => db.close());
   const { project_ref } = await untilThere('database', log, signal, () =>
     ensureSetup(db, { instance: config.evolution?.instance ?? null, agent: defaultAgent }),
@@ -205,6 +206,19 @@ function openDoor(config: Config, databaseUrl: string | undefined, log: Logger):
   if (config.database.kind === 'supabase') return openSupabase(config.database.url, config.database.serviceKey);
   if (databaseUrl === undefined) throw new Error('no address of a database: set DATABASE_URL');
   return openPostgres(databaseUrl, { onError: (error) => log.warning({ error }, 'Database connection lost') });
+}
+
+/** Calls made for a message are part of its trace; a look by itself is none. */
+function tracedDoor(db: Door): Door {
+  return {
+    call: (name, args) =>
+      span(
+        name,
+        { kind: 'client', onlyWithin: true, attributes: { 'db.system.name': 'postgresql', 'db.stored_procedure.name': name } },
+        () => db.call(name, args),
+      ),
+    close: () => db.close(),
+  };
 }
 
 function queueStore(config: Config, databaseUrl: string | undefined): QueueStore {

@@ -14,6 +14,7 @@ import { createAuth, unauthorized } from './routes/auth.ts';
 import { browserRules } from './routes/browser.ts';
 import { routesOf } from './routes/table.ts';
 import type { Routes } from './routes/table.ts';
+import { span } from './trace.ts';
 
 export type Env = { Variables: RequestIdVariables };
 export type ErrorCode =
@@ -28,12 +29,26 @@ export type ErrorCode =
   | 'internal';
 export type ErrorBody = { error: { code: ErrorCode; message: string; request_id: string } };
 
+/** What may become a message: its span is the first of whatever comes of it, in this process and in others. */
+const TRACED = /^\/(?:webhook|api|admin)\//;
+
 /** The app of a process: ops routes, `mount`ed routes of its mode, and one place where errors become answers. */
 export function createApp(process: Process, log: Logger, mount: (routes: Routes) => void): Hono<Env> {
   const app = new Hono<Env>();
   const auth = createAuth(process.config);
   const routes = routesOf(app, auth);
   app.use(requestId({ limitLength: 64 }));
+  app.use(async (c, next) => {
+    if (!TRACED.test(c.req.path)) return next();
+    const about = { 'http.request.method': c.req.method };
+    await span(c.req.method, { kind: 'server', first: c.get('requestId'), attributes: about }, async (current) => {
+      await next();
+      // The pattern, not the path, which may hold a number.
+      current.rename(`${c.req.method} ${c.req.routePath}`);
+      current.set({ 'http.route': c.req.routePath, 'http.response.status_code': c.res.status });
+      if (c.res.status >= 500) current.fail(String(c.res.status));
+    });
+  });
   app.use(async (c, next) => {
     const started = performance.now();
     await next();

@@ -9,6 +9,7 @@ import { sweepSends } from './db/sends.ts';
 import { parseWebhook } from './whatsapp/payload.ts';
 import { redact } from './whatsapp/redact.ts';
 import { stringAt } from './core/json.ts';
+import { mark } from './trace.ts';
 
 export type Webhook = {
   /** Joins everything that comes of this webhook: the turn, the model's calls, the sends. */
@@ -65,6 +66,9 @@ export type StoreContext = Pick<Context, 'config' | 'events' | 'db' | 'inbox' | 
 export async function store(ctx: StoreContext, record: WebhookRecord): Promise<RecordedEvent[]> {
   const { results, tenant_id: tenant } = await ctx.inbox.add(record);
   ctx.events.webhookRecorded(record.requestId, tenant, results);
+  // News of a message of ours belong to its trace.
+  for (const { outcome, correlation_id: of } of results)
+    if (of != null && of !== record.requestId) mark(outcome, { kind: 'internal', of, link: record.requestId });
   // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
   for (const [index, result] of results.entries())
     ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));

@@ -2,6 +2,8 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { costUsd } from './core/prices.ts';
 import type { Usage } from './core/prices.ts';
+import { span } from './trace.ts';
+import type { Attributes } from './trace.ts';
 
 export type ModelRequest = {
   model: string;
@@ -36,41 +38,70 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
     logLevel: 'off',
     ...(options.baseUrl === null ? {} : { baseURL: options.baseUrl }),
   });
+  type Ended = Awaited<ReturnType<Llm['call']>>;
+  async function ask(request: ModelRequest, signal: AbortSignal, timeoutMs: number): Promise<Ended> {
+    // The client's own limit ends with the headers; an answer that stops half way must end too.
+    const limitMs = Math.ceil(timeoutMs); // both refuse fractions
+    const late = AbortSignal.timeout(limitMs);
+    try {
+      const message = await client.messages.create(
+        { model: request.model, max_tokens: request.maxTokens, system: request.system, tools: request.tools, messages: request.messages },
+        { signal: AbortSignal.any([signal, late]), timeout: limitMs },
+      );
+      const usage: Usage = {
+        input: message.usage.input_tokens,
+        output: message.usage.output_tokens,
+        cacheRead: message.usage.cache_read_input_tokens ?? 0,
+        cacheWrite: message.usage.cache_creation_input_tokens ?? 0,
+      };
+      return {
+        ok: true,
+        reply: {
+          content: message.content,
+          stopReason: message.stop_reason,
+          model: message.model,
+          usage,
+          costUsd: costUsd(message.model, usage),
+        },
+      };
+    } catch (error) {
+      if (late.aborted && !signal.aborted)
+        return {
+          ok: false,
+          failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${limitMs} ms` },
+        };
+      return { ok: false, failure: failureOf(error) };
+    }
+  }
+
   return {
     async call(request, { signal, timeoutMs }) {
-      // The client's own limit ends with the headers; an answer that stops half way must end too.
-      const limitMs = Math.ceil(timeoutMs); // both refuse fractions
-      const late = AbortSignal.timeout(limitMs);
-      try {
-        const message = await client.messages.create(
-          { model: request.model, max_tokens: request.maxTokens, system: request.system, tools: request.tools, messages: request.messages },
-          { signal: AbortSignal.any([signal, late]), timeout: limitMs },
-        );
-        const usage: Usage = {
-          input: message.usage.input_tokens,
-          output: message.usage.output_tokens,
-          cacheRead: message.usage.cache_read_input_tokens ?? 0,
-          cacheWrite: message.usage.cache_creation_input_tokens ?? 0,
-        };
-        return {
-          ok: true,
-          reply: {
-            content: message.content,
-            stopReason: message.stop_reason,
-            model: message.model,
-            usage,
-            costUsd: costUsd(message.model, usage),
-          },
-        };
-      } catch (error) {
-        if (late.aborted && !signal.aborted)
-          return {
-            ok: false,
-            failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${limitMs} ms` },
-          };
-        return { ok: false, failure: failureOf(error) };
-      }
+      // GenAI semantic conventions; no text of anybody.
+      const about = {
+        'gen_ai.operation.name': 'chat',
+        'gen_ai.provider.name': 'anthropic',
+        'gen_ai.request.model': request.model,
+        'gen_ai.request.max_tokens': request.maxTokens,
+      };
+      return span(`chat ${request.model}`, { kind: 'client', onlyWithin: true, attributes: about }, async (current) => {
+        const result = await ask(request, signal, timeoutMs);
+        if (!result.ok) current.fail(result.failure.kind);
+        else current.set(answerAttributes(result.reply));
+        return result;
+      });
     },
+  };
+}
+
+function answerAttributes({ model, stopReason, usage, costUsd }: ModelReply): Attributes {
+  return {
+    'gen_ai.response.model': model,
+    'gen_ai.response.finish_reasons': stopReason === null ? [] : [stopReason],
+    'gen_ai.usage.input_tokens': usage.input + usage.cacheRead + usage.cacheWrite,
+    'gen_ai.usage.output_tokens': usage.output,
+    'gen_ai.usage.cache_read.input_tokens': usage.cacheRead,
+    'gen_ai.usage.cache_creation.input_tokens': usage.cacheWrite,
+    'julia.cost_usd': costUsd,
   };
 }
 

@@ -14,6 +14,7 @@ import { LOG_LEVELS } from './config/variable-types.ts';
 import type { LogLevel } from './config/variable-types.ts';
 import { createPrivacy, readField } from './log-privacy.ts';
 import type { Privacy } from './log-privacy.ts';
+import { activeTraceId } from './trace.ts';
 
 /** Fields of a line; an Error alone is logged as the field `error`. */
 export type LogFields = Readonly<Record<string, unknown>> | Error;
@@ -96,8 +97,10 @@ function lineWriter(options: LoggerOptions, privacy: Privacy): Write {
   );
   return function write(level, fields, message) {
     try {
+      const traceId = activeTraceId();
+      const all = traceId === null ? fields : { ...fields, trace_id: traceId };
       const detail = { stack: level === 'DEBUG' || level === 'ERROR' || level === 'CRITICAL', text: level === 'DEBUG' };
-      output[PINO_LEVELS[level]]({ context: privacy.copy(fields, detail) }, privacy.text(String(message)));
+      output[PINO_LEVELS[level]]({ context: privacy.copy(all, detail) }, privacy.text(String(message)));
     } catch {
       // The destination is gone or the fields are hostile beyond the copy's reach. There is nowhere left to say so.
     }

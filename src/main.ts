@@ -2,6 +2,7 @@
 import { enableCompileCache } from 'node:module';
 import { loadConfig, readEnv } from './config.ts';
 import { createLogger } from './log.ts';
+import { flushTraces } from './trace.ts';
 
 // Halves the time and the memory of a start, from the second one on; without a writable place nothing happens.
 enableCompileCache();
@@ -16,6 +17,7 @@ if (!loaded.ok) {
 } else {
   const { run } = await import('./run.ts');
   const code = await run(loaded.config, loaded.warnings);
+  await flushTraces();
   // Whatever outlived its grace (a send that Evolution does not answer takes 90 s) must not keep the process; its lease tells the next one.
   process.exit(code);
 }

@@ -19,6 +19,8 @@ import { persist } from './db/persist.ts';
 import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './db/sends.ts';
 import type { ClaimedSend, Look, SendClaim, SendRecord, UncertainSend } from './db/sends.ts';
 import type { Evolution } from './whatsapp/client.ts';
+import { mark, span } from './trace.ts';
+import type { SpanOptions } from './trace.ts';
 import { parseFoundMessages } from './whatsapp/payload.ts';
 
 /** `next`: there may be more; `wait`: look again then; `idle`: nothing, or a pause whose end will wake the lane. */
@@ -57,8 +59,17 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
     case 'send':
       // A machine that slept between the claim and here has lost its lease: the row is being looked up by another worker, or is sent by now.
       if (performance.now() - started >= ctx.sendPolicy.leaseMs) return { kind: 'next' };
-      return send(ctx, whatsapp, claim);
+      mark('queue send', { kind: 'consumer', of: claim.correlation_id, from: claim.created_at });
+      return span('send', spanOf(claim), () => send(ctx, whatsapp, claim));
   }
+}
+
+function spanOf({ correlation_id: of, message_id, conversation_id, kind, attempts }: ClaimedSend): SpanOptions {
+  return {
+    kind: 'consumer',
+    of,
+    attributes: { 'julia.message_id': message_id, 'julia.conversation_id': conversation_id, 'julia.kind': kind, 'julia.attempt': attempts },
+  };
 }
 
 /** What a person does before answering: blue ticks, then "typing". Not awaited by the lane, since Evolution blocks meanwhile; if it fails, the message still goes. */

@@ -13,6 +13,8 @@ import { persist } from './db/persist.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
 import type { Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
 import { TOOLS } from './tools/all.ts';
+import { mark, span } from './trace.ts';
+import type { SpanOptions } from './trace.ts';
 
 /** `again`: look at this conversation once more after this time. */
 export type TurnEnd = { kind: 'done' } | { kind: 'again'; delayMs: number };
@@ -38,8 +40,22 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
       // Not only when the lease runs out: a message that came too late for this turn waits for its end.
       return { kind: 'again', delayMs: BUSY_LOOK_MS };
     case 'claimed':
-      break;
+      return span('turn', spanOf(claim), () => take(ctx, claim, signal));
   }
+}
+
+/** From the newest message on it waited for the end of the burst, and for a worker. */
+function spanOf({ correlation_id: of, turn_id, conversation_id, pending, now }: TurnClaim): SpanOptions {
+  const newest = pending.reduce((latest, each) => (each.created_at > latest ? each.created_at : latest), pending[0]?.created_at ?? now);
+  mark('queue turn', { kind: 'consumer', of, from: newest });
+  return {
+    kind: 'consumer',
+    of,
+    attributes: { 'julia.turn_id': turn_id, 'julia.conversation_id': conversation_id, 'julia.messages': pending.length },
+  };
+}
+
+async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnEnd> {
   ctx.events.turnClaimed(claim);
   const decision = decideTurn(claim, { maxMessageAgeMinutes: ctx.config.turn.maxMessageAgeMinutes, models: modelsOf(ctx) });
   switch (decision.kind) {

@@ -41,6 +41,14 @@ export function price() {
     .transform(Number);
 }
 
+/** A part of the whole, 0 to 1. */
+export function share() {
+  return z
+    .string()
+    .regex(/^(0(\.\d{1,6})?|1(\.0{1,6})?)$/, 'must be between 0 and 1, such as 0.1')
+    .transform(Number);
+}
+
 export function bool() {
   return z.stringbool({ truthy: ['true', '1'], falsy: ['false', '0'], case: 'insensitive', error: 'must be true, false, 1 or 0' });
 }

@@ -14,6 +14,7 @@ import {
   phone,
   phonesOrStar,
   price,
+  share,
   slackUsers,
   text,
   timeOfDay,
@@ -58,6 +59,11 @@ export const variables = z.object({
   // Log
   LOG_LEVEL: logLevel().default('INFO'),
   LOG_PRETTY: bool().default(false),
+
+  // Traces
+  OTEL_EXPORTER_OTLP_ENDPOINT: http().optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: text().optional(),
+  OTEL_TRACES_SAMPLER_ARG: share().default(1),
 
   // Database and queue
   DATABASE_URL: postgres().optional(),
@@ -197,6 +203,7 @@ export type VariableName = keyof Variables;
 export const SECRET_VARIABLES = [
   'JWT_SECRET_KEY',
   'JWT_SECRET_KEY_PREVIOUS',
+  'OTEL_EXPORTER_OTLP_HEADERS',
   'DATABASE_URL',
   'SUPABASE_SERVICE_KEY',
   'SUPABASE_DB_URL',

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { stringAt } from '../core/json.ts';
 import { classifySend } from '../core/send-outcome.ts';
 import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from '../core/send-outcome.ts';
+import { span } from '../trace.ts';
 
 export type Failure = { kind: 'failed'; retryable: boolean; class: NotSentClass; detail: string };
 export type CallOptions = { signal?: AbortSignal | undefined };
@@ -83,6 +84,7 @@ export type EvolutionOptions = {
 export function createEvolution(options: EvolutionOptions): Evolution {
   const timeouts = options.timeouts ?? { sendMs: 90_000, otherMs: 15_000 };
   const base = options.url.replace(/\/+$/, '');
+  const host = new URL(base).hostname;
 
   function call(
     method: 'GET' | 'POST',
@@ -99,7 +101,15 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       redirect: 'manual',
       ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
     };
-    return answerOf(options.fetch ?? globalThis.fetch, `${base}/${route}/${encodeURIComponent(instance)}`, request, timeoutMs, signal);
+    const address = `${base}/${route}/${encodeURIComponent(instance)}`;
+    const about = { 'http.request.method': method, 'url.template': `/${route}/{instance}`, 'server.address': host };
+    return span(`${method} /${route}`, { kind: 'client', onlyWithin: true, attributes: about }, async (current) => {
+      const answer = await answerOf(options.fetch ?? globalThis.fetch, address, request, timeoutMs, signal);
+      if ('status' in answer) current.set({ 'http.response.status_code': answer.status });
+      if (!('status' in answer)) current.fail(answer.networkError);
+      else if (answer.status >= 400) current.fail(String(answer.status));
+      return answer;
+    });
   }
 
   return {
