@@ -126,14 +126,14 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     breakerChanged(transition: Transition): void {
-      metrics.breakers.set({ breaker: transition.breaker, instance: transition.instance ?? '' }, transition.state === 'closed' ? 0 : 1);
+      metrics.breakers.set({ breaker: transition.breaker, number: transition.instance ?? '' }, transition.state === 'closed' ? 0 : 1);
       const fields = { breaker: transition.breaker, instance: transition.instance, state: transition.state, reason: transition.reason };
       if (transition.state === 'open') log.error(fields, 'Circuit breaker opened');
       else log.info(fields, 'Circuit breaker changed');
     },
 
     jobEnded(job: string, outcome: 'done' | 'failed' | 'skipped', fields: { ms: number; count: number; error: string | null }): void {
-      metrics.jobs.inc({ job, outcome });
+      metrics.jobs.inc({ name: job, outcome });
       if (outcome !== 'failed') log.info({ job, outcome, ...fields }, `Job executed: ${job}`);
       else log.error({ job, ...fields }, `Job failed: ${fields.error}`);
     },

@@ -1,6 +1,6 @@
 /**
  * The figures of /metrics. Counters and times are of this process and written by events.ts; what waits in the database and the queue is asked for when
- * somebody asks, by the api alone. Labels have few values: never a phone number, a text or an id.
+ * somebody asks, by the api alone. Labels have few values: never a phone number, a text or an id; `instance` and `job` are Prometheus' own.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Door } from './db/door.ts';
@@ -88,10 +88,10 @@ export function createMetrics(mode: string) {
     breakers: new Gauge({
       name: 'julia_disjuntor_aberto',
       help: '1 while a circuit breaker is not closed',
-      labelNames: ['breaker', 'instance'],
+      labelNames: ['breaker', 'number'],
       registers,
     }),
-    jobs: new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['job', 'outcome'], registers }),
+    jobs: new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['name', 'outcome'], registers }),
     notices: new Counter({
       name: 'julia_avisos_total',
       help: 'Notices to people by what became of an attempt',
@@ -155,7 +155,7 @@ export function measureInstallation(registry: Registry, { db, queues }: { db: Do
   const each = gauge('julia_custo_por_conversa_usd', 'The same for one answered conversation', ['tenant']);
   const jobs = gauge('julia_fila_jobs', 'Jobs of the queue', ['queue', 'state']);
   const seen = gauge('julia_processo_visto_segundos', 'Since the youngest sign of life of a process of this mode', ['process']);
-  const connected = gauge('julia_numero_conectado', '1 while WhatsApp is connected to this number', ['instance']);
+  const connected = gauge('julia_numero_conectado', '1 while WhatsApp is connected to this number', ['number']);
   const breakers = gauge('julia_disjuntores_abertos', 'Circuit breakers of all processes that are not closed', ['breaker']);
   const paused = gauge('julia_pausado', '1 while everything is paused', ['scope']);
   const tenantLabel = createLabelCap(TENANT_LABELS);
@@ -183,7 +183,7 @@ export function measureInstallation(registry: Registry, { db, queues }: { db: Do
         for (const [state, count] of Object.entries(states)) jobs.set({ queue, state }, count);
       for (const { mode, seen_seconds } of health.processes.toSorted((a, b) => b.seen_seconds - a.seen_seconds))
         seen.set({ process: mode }, seen_seconds);
-      for (const { name, status } of health.instances) connected.set({ instance: name }, status === 'open' ? 1 : 0);
+      for (const { name, status } of health.instances) connected.set({ number: name }, status === 'open' ? 1 : 0);
       for (const breaker of health.processes.flatMap((process) => process.breakers))
         breakers.inc({ breaker: breaker.name }, breaker.state === 'closed' ? 0 : 1);
       paused.set({ scope: 'all' }, health.paused === null ? 0 : 1);
