@@ -23,10 +23,19 @@ ENV NODE_ENV=production \
     npm_config_cache=/tmp/npm \
     npm_config_update_notifier=false
 
+# For backups from inside the image: the client tools of the Postgres that is backed up (17, say). Empty: none.
+ARG POSTGRES_CLIENT=
+RUN if [ -n "$POSTGRES_CLIENT" ]; then \
+      apt-get update && apt-get install -y --no-install-recommends ca-certificates postgresql-common && \
+      /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && \
+      apt-get install -y --no-install-recommends "postgresql-client-$POSTGRES_CLIENT" && rm -rf /var/lib/apt/lists/*; \
+    fi
+
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json package-lock.json ./
 COPY supabase/migrations ./supabase/migrations
-COPY scripts/entrypoint.sh scripts/healthcheck.js scripts/smoke.sh scripts/smoke.ts scripts/warm-compile-cache.ts ./scripts/
+COPY scripts/entrypoint.sh scripts/healthcheck.js scripts/smoke.sh scripts/smoke.ts scripts/warm-compile-cache.ts \
+  scripts/backup-db.sh scripts/restore.sh scripts/health-check.sh ./scripts/
 COPY src ./src
 # As the user who will read it, because the number is in the directory's name; then it belongs to root like all the rest.
 RUN install -d -o 1000 -g 1000 $NODE_COMPILE_CACHE \

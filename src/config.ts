@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 
 import { z } from 'zod';
 
+import { backup, retention } from './config/care.ts';
+import type { Backup, Retention } from './config/care.ts';
 import { readVariables } from './config/environment.ts';
 import type { Environment, Report } from './config/environment.ts';
 import * as features from './config/features.ts';
@@ -99,14 +101,8 @@ export type Config = {
     readonly withdrawParts: boolean;
     readonly takeoverMinutes: number;
   };
-  /** Days after which rows of a kind go; 0 keeps them. */
-  readonly retention: {
-    readonly webhooks: number;
-    readonly jobs: number;
-    readonly transcripts: number;
-    readonly messages: number;
-    readonly audit: number;
-  };
+  readonly backup: Backup;
+  readonly retention: Retention;
   /** Turns that one worker runs at the same time. */
   readonly workerConcurrency: number;
   readonly breakers: { readonly evolution: Breaker; readonly claude: Breaker; readonly database: Breaker };
@@ -162,13 +158,8 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     webhook: webhook(v, production, report),
     outbound: outbound(v, production, report),
     turn: turn(v, report),
-    retention: {
-      webhooks: v.RETENTION_WEBHOOKS_DAYS,
-      jobs: v.RETENTION_JOBS_DAYS,
-      transcripts: v.RETENTION_TRANSCRIPTS_DAYS,
-      messages: v.RETENTION_MESSAGES_DAYS,
-      audit: v.RETENTION_AUDIT_DAYS,
-    },
+    backup: backup(v, report),
+    retention: retention(v),
     workerConcurrency: v.WORKER_CONCURRENCY ?? v.PIPELINE_MAX_CONCURRENT ?? DEFAULT_WORKER_CONCURRENCY,
     breakers: {
       evolution: breaker('EVOLUTION', v, report),

@@ -20,6 +20,8 @@ type PostgresOptions = {
   log?: Log;
   /** false switches fsync off: for tests, whose data nobody misses after a power cut. Default true */
   durable?: boolean;
+  /** directory with `bin/postgres` and `bin/initdb` of another version than the package's */
+  binaries?: string;
   /** further server settings, as `name: value` of postgresql.conf */
   settings?: Readonly<Record<string, string>>;
 };
@@ -58,7 +60,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const log = options.log ?? (() => {});
   const account = serverAccount();
   await mkdir(dataDir, { recursive: true });
-  const native = await placeBinaries(account);
+  const native = options.binaries ?? (await placeBinaries(account));
   const cluster = await placeCluster(dataDir, account);
   await endEarlierServer(dataDir, cluster, log);
   const password = await initialise({ dataDir, cluster, native, account, log });

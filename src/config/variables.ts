@@ -126,6 +126,13 @@ export const variables = z.object({
   RETENTION_MESSAGES_DAYS: days(30, 36_500).default(0),
   RETENTION_AUDIT_DAYS: days(30, 36_500).default(730),
 
+  // Backups. PG_BIN_DIR: where pg_dump and pg_restore of the server's version are.
+  BACKUP_DIR: text().optional(),
+  BACKUP_KEEP_DAYS: integer(1, 3650).default(30),
+  BACKUP_ENCRYPTION_KEY: text().optional(),
+  BACKUP_VERIFY_URL: postgres().optional(),
+  PG_BIN_DIR: text().optional(),
+
   // Claude
   ANTHROPIC_API_KEY: text().optional(),
   ANTHROPIC_BASE_URL: http().optional(),
@@ -208,6 +215,8 @@ export const SECRET_VARIABLES = [
   'SUPABASE_SERVICE_KEY',
   'SUPABASE_DB_URL',
   'REDIS_URL',
+  'BACKUP_ENCRYPTION_KEY',
+  'BACKUP_VERIFY_URL',
   'EVOLUTION_API_KEY',
   'EVOLUTION_WEBHOOK_SECRET',
   'EVOLUTION_WEBHOOK_SECRET_PREVIOUS',

@@ -1,3 +1,4 @@
+import { backupJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
 import type { CronJob } from './job.ts';
 import { purgeOldJob } from './purge-old.ts';
@@ -15,4 +16,5 @@ export const JOBS: readonly CronJob[] = [
   reconcileInboxJob,
   purgeOldJob,
   refreshHolidaysJob,
+  backupJob,
 ];

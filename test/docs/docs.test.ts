@@ -37,6 +37,7 @@ const FOREIGN = new Set([
   'PRESENCE_UPDATE',
   'DATABASE_SAVE_DATA_NEW_MESSAGE',
   'API_PORTS',
+  'POSTGRES_CLIENT',
 ]);
 
 /** Defaults that config.ts adds to those of config/variables.ts. */

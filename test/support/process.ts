@@ -32,10 +32,19 @@ const PATIENCE_MS = 30_000;
  * Starts `node FILE ARGS` in the project's root with this environment and nothing of ours (but PATH). What still runs when the test ends is killed.
  */
 export function startProgram(t: TestHooks, file: string, options: { args?: string[]; env?: Record<string, string> } = {}): Program {
-  const child: ChildProcess = spawn(process.execPath, [path.join(projectRoot, file), ...(options.args ?? [])], {
+  return start(t, process.execPath, [path.join(projectRoot, file), ...(options.args ?? [])], options.env);
+}
+
+/** As startProgram, for a script that says itself what runs it. */
+export function startScript(t: TestHooks, file: string, options: { args?: string[]; env?: Record<string, string> } = {}): Program {
+  return start(t, path.join(projectRoot, file), options.args ?? [], options.env);
+}
+
+function start(t: TestHooks, command: string, args: string[], env: Record<string, string> = {}): Program {
+  const child: ChildProcess = spawn(command, args, {
     cwd: projectRoot,
     // The cache halves the work of a start, and tests start many.
-    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: path.join(dataDirectory, 'test-compile-cache'), ...options.env },
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: path.join(dataDirectory, 'test-compile-cache'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const changes = new EventEmitter().setMaxListeners(0);

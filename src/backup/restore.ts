@@ -1,0 +1,98 @@
+/** Restores a backup into a database and makes it safe to start on: nothing that may have left since is sent again by itself. */
+import path from 'node:path';
+import type pg from 'pg';
+import { markRestored } from '../db/care.ts';
+import type { Restored } from '../db/care.ts';
+import { openPostgres } from '../db/door.ts';
+import { migrate } from '../db/migrate.ts';
+import { compare, fingerprintsOf } from './dump.ts';
+import type { BackupSettings, Say } from './dump.ts';
+import { listBackups, readManifest } from './files.ts';
+import type { Manifest } from './files.ts';
+import { loadArchive } from './load.ts';
+import { findTools, withClient } from './postgres-tools.ts';
+
+export type RestoreOptions = {
+  /** Path of a backup's file or manifest; null: the newest in the directory. */
+  file: string | null;
+  /** Tables that are there are moved aside, into a schema of their own; otherwise they are an error. */
+  replace: boolean;
+  /** The queue lives in this database too. */
+  queue: boolean;
+  actor: string;
+  say: Say;
+};
+
+/** Throws in words; what was in the database before is there as it was then. */
+export async function restoreBackup(
+  url: string,
+  settings: BackupSettings,
+  options: RestoreOptions,
+): Promise<Restored & { backup: Manifest; aside: string | null }> {
+  const { say } = options;
+  const { dir, backup } = await find(settings.dir, options.file);
+  say(
+    `${backup.file} of ${backup.backup_at.toISOString()}, ${backup.verified ? 'was restored and compared when it was made' : 'was never compared'}`,
+  );
+  const { tools, aside } = await withClient(url, async (client) => ({
+    tools: await findTools(client, settings.toolsDir),
+    aside: await makeRoom(client, options.replace),
+  }));
+  if (aside !== null) say(`what was there is in the schema ${aside} now`);
+  try {
+    const seen = new Set<string>();
+    await loadArchive(url, {
+      file: path.join(dir, backup.file),
+      sealed: backup.sealed,
+      key: settings.encryptionKey,
+      restore: tools.restore,
+      progress: (line) => {
+        const table = /processing data for table "public\.(\w+)"/.exec(line)?.[1];
+        if (table === undefined || seen.has(table)) return;
+        seen.add(table);
+        say(`reading ${table}`);
+      },
+    });
+    compare(backup.tables, await fingerprintsOf(url, (table) => say(`comparing ${table}`)));
+  } catch (error) {
+    if (aside !== null)
+      await withClient(url, (client) => client.query(`drop schema public cascade; alter schema ${aside} rename to public`));
+    throw error;
+  }
+  for (const name of await migrate(url, { queue: options.queue })) say(`migrated: ${name}`);
+  const door = openPostgres(url);
+  try {
+    return { ...(await markRestored(door, backup.backup_at, options.actor)), backup, aside };
+  } finally {
+    await door.close();
+  }
+}
+
+async function find(dir: string, file: string | null): Promise<{ dir: string; backup: Manifest }> {
+  if (file === null) {
+    const [newest] = await listBackups(dir);
+    if (newest === undefined) throw new Error(`there is no complete backup in ${dir}`);
+    return { dir, backup: newest };
+  }
+  const manifest = file.replace(/\.dump(\.sealed)?$|\.json$/, '.json');
+  try {
+    return { dir: path.dirname(manifest), backup: await readManifest(manifest) };
+  } catch (error) {
+    throw new Error(`${manifest} cannot be read; a backup is a dump and the .json beside it`, { cause: error });
+  }
+}
+
+/** Refuses a database that is in use or has tables; with `replace` moves them aside in a moment, and says where to. */
+async function makeRoom(client: pg.Client, replace: boolean): Promise<string | null> {
+  const { rows: users } = await client.query<{ count: string }>(
+    `select count(*) as count from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and application_name = 'whats-agents'`,
+  );
+  if (Number(users[0]?.count) > 0)
+    throw new Error('processes of whats-agents are connected to this database: stop api, worker and scheduler first');
+  const { rows: there } = await client.query(`select from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' limit 1`);
+  if (there.length === 0) return null;
+  if (!replace) throw new Error('the database has tables: restore into an empty one, or let --replace move them aside');
+  const aside = `before_restore_${new Date().toISOString().slice(0, 19).replaceAll(/\D/g, '')}`;
+  await client.query(`begin; alter schema public rename to ${aside}; create schema public; grant usage on schema public to public; commit`);
+  return aside;
+}

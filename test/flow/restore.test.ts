@@ -1,0 +1,370 @@
+/**
+ * D2: the database is lost and restored from last night's backup, with the real tools (pg_dump, pg_restore, the scripts as an operator runs them) on a Postgres of the
+ * system, and the product goes on with its contacts: nobody gets a message twice, nobody is forgotten.
+ */
+import assert from 'node:assert/strict';
+import { copyFile, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import pg from 'pg';
+import { removePostgresData, startPostgres } from '../../scripts/lib/embedded-postgres.ts';
+import type { Postgres } from '../../scripts/lib/embedded-postgres.ts';
+import { ensureSystemPostgres } from '../../scripts/lib/system-postgres.ts';
+import { reconcile } from '../../src/crons/reconcile-inbox.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import type { Context } from '../../src/context.ts';
+import { startScript } from '../support/process.ts';
+import { INSTANCE } from '../support/system.ts';
+import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
+import type { Stage } from '../support/turns.ts';
+
+const KEY = 'a-backup-key-of-tests-0123456789abcdef';
+
+type Ran = { code: number | NodeJS.Signals; out: string; err: string };
+
+describe('D2 backup and restore', () => {
+  const hooks: (() => Promise<void>)[] = [];
+  const shared = { after: (hook: () => Promise<void>) => void hooks.unshift(hook) };
+  let server: Postgres;
+  let number = 0;
+
+  before(async () => {
+    const binaries = await ensureSystemPostgres();
+    const dataDir = await mkdtemp(path.join(tmpdir(), 'whats-agents-system-postgres-'));
+    server = await startPostgres({ dataDir, binaries, durable: false });
+    shared.after(async () => {
+      await server.stop();
+      await removePostgresData(dataDir);
+    });
+  });
+  after(async () => {
+    for (const hook of hooks) await hook();
+  });
+
+  async function database(): Promise<string> {
+    const name = `site_${number++}`;
+    await admin(`create database ${name} template template0`);
+    return server.urlOf(name);
+  }
+
+  async function admin(sql: string): Promise<void> {
+    await rows(server.url, sql);
+  }
+
+  async function directory(): Promise<string> {
+    const dir = await mkdtemp(path.join(tmpdir(), 'whats-agents-backups-'));
+    shared.after(() => rm(dir, { recursive: true, force: true }));
+    return dir;
+  }
+
+  async function script(name: string, env: Record<string, string>, ...args: string[]): Promise<Ran> {
+    const program = startScript(shared, `scripts/${name}.sh`, { args, env: { USER: 'ana', ...env } });
+    const code = await program.ended;
+    return { code, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
+  }
+
+  test('D2 the database is lost: what left after the backup is not sent again, what came is answered once, and the next message is answered', async (t) => {
+    const url = await database();
+    await migrate(url, { queue: false });
+    const dir = await directory();
+    const env = { DATABASE_URL: url, REDIS_URL: 'redis://127.0.0.1:1', BACKUP_DIR: dir, BACKUP_ENCRYPTION_KEY: KEY };
+    // Caps and hours hold nothing here, and the queue is elsewhere: nothing but the test moves anything.
+    const stage = await openStage(t, { databaseUrl: url, queue: 'redis', workers: 0 });
+    const { system, ctx } = stage;
+    const { simulator } = system;
+    simulator.script([{ text: 'Pois não!', repeat: true }]);
+    const people = Object.fromEntries(
+      ['João', 'Ana', 'Pedro', 'Rita'].map((name, index) => [name, simulator.addContact({ name, phone: `551198765000${index}` }).id]),
+    );
+    const talk = async (name: string, text: string): Promise<number> =>
+      name === 'Maria' ? stage.hear(text) : hear(stage, people[name] ?? '', text);
+
+    const maria = await talk('Maria', 'Oi, antes do backup');
+    await answer(ctx, maria);
+    // Answers that wait to leave, and one question that waits for its answer, at the moment of the backup.
+    const joao = await talk('João', 'Oi, sou o João');
+    await turnsUntilDone(ctx, joao);
+    const pedro = await talk('Pedro', 'Oi, sou o Pedro');
+    await turnsUntilDone(ctx, pedro);
+    const rita = await talk('Rita', 'Oi, sou a Rita');
+    const made = await script('backup-db', env);
+    assert.equal(made.code, 0, made.err);
+
+    // After the backup: João's answer leaves, Rita and Maria are answered, Ana writes and waits. Pedro's never leaves.
+    await sendDue(ctx, joao);
+    await answer(ctx, rita);
+    await talk('Maria', 'E agora, depois do backup?');
+    await answer(ctx, maria);
+    await talk('Ana', 'Alguém me responde?');
+    await simulator.webhooksIdle();
+    const sentBefore = simulator.sends().length;
+    assert.equal(sentBefore, 4);
+
+    // Lost.
+    const name = new URL(url).pathname.slice(1);
+    await admin(`drop database ${name} with (force)`);
+    await admin(`create database ${name} template template0`);
+    const restored = await script('restore', env);
+    assert.equal(restored.code, 0, restored.err);
+    assert.match(
+      restored.out,
+      /restored \d+ rows in \d+ s[\s\S]*2 messages were on their way[\s\S]*1 messages of contacts were unanswered[\s\S]*julia-dev is paused until/,
+    );
+
+    // The first contact after the restore waits with everything else until Evolution was asked.
+    await talk('Maria', 'Oi?');
+    await turnsUntilDone(ctx, maria);
+    await sendAll(stage);
+    assert.equal(simulator.sends().length, sentBefore, 'nothing leaves before the comparison');
+    assert.ok(((await reconcile(ctx, INSTANCE)) ?? 0) >= 4, 'what happened since is found');
+    const states = async () =>
+      (
+        await system.query<{ line: string }>(
+          `select k.name || ' ' || m.direction || ' ' || m.status || coalesce('(' || m.reason || ')', '') as line from messages m join conversations c on c.id = m.conversation_id
+           join contacts k on k.id = c.contact_id order by k.name, m.provider_at, m.id`,
+        )
+      ).map(({ line }) => line);
+    await answerAll(stage);
+    const sent = simulator.sends().slice(sentBefore);
+    assert.deepEqual(sent.map((each) => each.jid?.split('@')[0] ?? '').toSorted(), ['5511912345678', '5511987650001']);
+    assert.deepEqual(
+      (await states()).filter((line) => !line.startsWith('Maria')),
+      [
+        'Ana in answered',
+        'Ana out sent',
+        'João in answered',
+        'João out sent',
+        'Pedro in answered',
+        'Pedro out uncertain(restored)',
+        'Rita in answered(answered_before_restore)',
+        'Rita out sent',
+      ],
+    );
+
+    // Pedro's answer may have left, as far as the backup knows: it is looked up, and then a person decides.
+    for (let look = 0; look < 8; look++) {
+      await system.query(`update messages set due_at = now() where status = 'uncertain'`);
+      await sendDue(ctx, pedro);
+    }
+    assert.deepEqual(
+      await system.query(
+        `select m.reason, h.reason as told from messages m join handoffs h on h.conversation_id = m.conversation_id where m.status = 'uncertain'`,
+      ),
+      [{ reason: 'unproven', told: 'send_unproven' }],
+    );
+    await talk('Maria', 'Mais uma pergunta');
+    await answer(ctx, maria);
+    assert.equal(simulator.sends().length, sentBefore + 3, 'the next message is answered');
+    assert.deepEqual(await system.query(`select status, alterado_via from julia_status order by id`), [
+      { status: 'pausado', alterado_via: 'restore' },
+      { status: 'ativo', alterado_via: 'restore' },
+    ]);
+  });
+
+  test('D2 a backup is proven before it has its name, and what is not whole, not ours or not to be opened is refused', async () => {
+    const url = await filled();
+    const dir = await directory();
+    const env = { DATABASE_URL: url, BACKUP_DIR: dir, BACKUP_ENCRYPTION_KEY: KEY };
+    const made = await script('backup-db', env);
+    assert.equal(made.code, 0, made.err);
+    assert.match(made.out, /writing messages[\s\S]*comparing messages[\s\S]*restored and compared, encrypted$/);
+    const [dump = '', manifest = ''] = (await readdir(dir)).toSorted();
+    assert.match(`${dump} ${manifest}`, /^whats-agents-\S+Z\.dump\.sealed whats-agents-\S+Z\.json$/);
+    assert.ok(!(await readFile(path.join(dir, dump))).includes('PGDMP'), 'no byte of the dump is readable');
+    const empty = await database();
+    const into = { ...env, DATABASE_URL: empty };
+    const bytes = await readFile(path.join(dir, dump));
+    for (const [what, content, key, says] of [
+      ['another key', bytes, `${KEY}x`, /BACKUP_ENCRYPTION_KEY is another one/],
+      ['no key', bytes, '', /BACKUP_ENCRYPTION_KEY: must be set/],
+      ['cut', bytes.subarray(0, Math.floor(bytes.length / 2)), KEY, /not complete|failed/],
+      [
+        'changed',
+        Buffer.concat([bytes.subarray(0, 5000), Buffer.from([(bytes[5000] ?? 0) ^ 1]), bytes.subarray(5001)]),
+        KEY,
+        /cannot be opened/,
+      ],
+      ['not ours', Buffer.from('PGDMP and so on, but longer than the head of a sealed file is'), KEY, /no encrypted backup/],
+    ] as [string, Buffer, string, RegExp][]) {
+      const other = await directory();
+      await writeFile(path.join(other, dump), content);
+      await copyFile(path.join(dir, manifest), path.join(other, manifest));
+      const refused = await script('restore', { ...into, BACKUP_ENCRYPTION_KEY: key }, path.join(other, manifest));
+      assert.equal(refused.code, 1, what);
+      assert.match(refused.err, says, what);
+      assert.deepEqual(await rows(empty, `select from pg_tables where schemaname = 'public'`), [], `${what}: nothing stays`);
+    }
+    // A backup that says it holds other rows than it does is found out, too.
+    const other = await directory();
+    await copyFile(path.join(dir, dump), path.join(other, dump));
+    await writeFile(
+      path.join(other, manifest),
+      (await readFile(path.join(dir, manifest), 'utf8')).replace(/("contacts": \{\s*"rows": )\d+/, '$1999'),
+    );
+    assert.match((await script('restore', into, path.join(other, dump))).err, /contacts has \d+ rows instead of 999/);
+  });
+
+  test('D2 restore touches nothing that is in use; with --replace what was there is moved aside, and comes back when the restore fails', async () => {
+    const url = await filled();
+    const dir = await directory();
+    const env = { DATABASE_URL: url, BACKUP_DIR: dir };
+    assert.equal((await script('backup-db', env)).code, 0);
+    await rows(url, `update contacts set name = 'later'`);
+    assert.match((await script('restore', env)).err, /the database has tables: .*--replace/);
+    const user = new pg.Client({ connectionString: url, application_name: 'whats-agents' });
+    await user.connect();
+    assert.match((await script('restore', env, '--replace')).err, /stop api, worker and scheduler first/);
+    await user.end();
+    const [dump = '', manifest = ''] = (await readdir(dir)).toSorted();
+    const broken = await directory();
+    await writeFile(path.join(broken, dump), 'nothing');
+    await copyFile(path.join(dir, manifest), path.join(broken, manifest));
+    assert.equal((await script('restore', env, path.join(broken, dump), '--replace')).code, 1);
+    assert.deepEqual(await rows(url, `select distinct name from contacts`), [{ name: 'later' }], 'as it was');
+
+    const done = await script('restore', env, path.join(dir, dump), '--replace');
+    assert.equal(done.code, 0, done.err);
+    const aside = /drop schema (before_restore_\d+) cascade/.exec(done.out)?.[1];
+    assert.deepEqual(await rows(url, `select distinct name from public.contacts`), [{ name: 'Maria' }]);
+    assert.deepEqual(await rows(url, `select distinct name from ${aside}.contacts`), [{ name: 'later' }]);
+    assert.deepEqual(
+      await rows(
+        url,
+        `select has_table_privilege('anon', 'public.messages', 'select') as anon, has_function_privilege('service_role', 'public.claim_job(text, timestamptz, text, timestamptz)', 'execute') as service`,
+      ),
+      [{ anon: false, service: true }],
+    );
+  });
+
+  test('D2 backups are kept for BACKUP_KEEP_DAYS, a killed one leaves no file that looks whole, and health-check.sh sees all of it', async () => {
+    const url = await filled();
+    const dir = await directory();
+    const env = { DATABASE_URL: url, BACKUP_DIR: dir, BACKUP_KEEP_DAYS: '30' };
+    assert.match((await script('health-check', env)).out, /^FAILED {2}there is no complete backup/);
+    // It stops at a table that somebody has locked, and is killed there.
+    const locker = new pg.Client({ connectionString: url });
+    await locker.connect();
+    await locker.query('begin; lock table messages in access exclusive mode');
+    const killed = startScript(shared, 'scripts/backup-db.sh', { env });
+    await untilTrue(async () => (await rows(server.url, `select from pg_stat_activity where wait_event_type = 'Lock'`)).length > 0);
+    killed.signal('SIGKILL');
+    await killed.ended;
+    await locker.end();
+    assert.deepEqual(
+      (await readdir(dir)).filter((name) => !name.endsWith('.partial')),
+      [],
+    );
+
+    for (const [daysAgo, verified] of [
+      [29, true],
+      [31, true],
+      [400, true],
+    ] as const) {
+      const at = new Date(Date.now() - daysAgo * 86_400_000);
+      const base = `whats-agents-${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`;
+      const file = `${base}.dump`;
+      await writeFile(path.join(dir, file), 'old');
+      await writeFile(
+        path.join(dir, `${base}.json`),
+        JSON.stringify({ backup_at: at, file, sealed: false, bytes: 3, server_version: '15', schema_version: '1', verified, tables: {} }),
+      );
+    }
+    const stale = await script('health-check', env);
+    assert.deepEqual([stale.code, /FAILED {2}the newest backup, \S+, is 696\.\d hours old/.test(stale.out)], [1, true], stale.out);
+    for (const name of await readdir(dir)) if (name.endsWith('.partial')) await utimes(path.join(dir, name), new Date(0), new Date(0));
+    const made = await script('backup-db', env, '--no-verify');
+    assert.equal(made.code, 0, made.err);
+    assert.equal(made.out.match(/^deleted /gm)?.length, 2);
+    assert.equal((await readdir(dir)).length, 4, 'today and 29 days ago; the killed one is gone');
+    const unproven = await script('health-check', env);
+    assert.deepEqual([unproven.code, unproven.out.includes('FAILED  it was never compared')], [1, true]);
+    const later = await script('backup-db', env);
+    assert.equal(later.code, 0, later.err);
+    const well = await script('health-check', env);
+    assert.deepEqual(
+      [well.code, well.out.replaceAll(/, .*,/g, ',')],
+      [0, `ok      the newest backup, is 0.0 hours old\nok      it was restored and compared`],
+    );
+  });
+
+  test('D2 what is missing is said in words, with exit codes', async () => {
+    const url = await filled();
+    const dir = await directory();
+    for (const [name, env, args, code, says] of [
+      ['backup-db', {}, [], 1, /DATABASE_URL \(or SUPABASE_DB_URL\): must be set/],
+      ['backup-db', { DATABASE_URL: url }, ['--frob'], 2, /--frob[\s\S]*Usage: scripts\/backup-db\.sh/],
+      [
+        'backup-db',
+        { DATABASE_URL: url, BACKUP_DIR: dir, PG_BIN_DIR: '/nowhere' },
+        [],
+        1,
+        /there is no pg_dump of that version.*postgresql-client-\d+/,
+      ],
+      ['backup-db', { DATABASE_URL: url, BACKUP_ENCRYPTION_KEY: 'short' }, [], 1, /BACKUP_ENCRYPTION_KEY: must have at least 32/],
+      ['backup-db', { DATABASE_URL: url, BACKUP_DIR: dir, BACKUP_VERIFY_URL: 'postgres://nobody@127.0.0.1:1/x' }, [], 1, /ECONNREFUSED/],
+      ['restore', { DATABASE_URL: url, BACKUP_DIR: dir }, [], 1, /there is no complete backup/],
+      ['restore', { DATABASE_URL: url, BACKUP_DIR: dir }, ['nothing.dump'], 1, /nothing\.json cannot be read/],
+    ] as [string, Record<string, string>, string[], number, RegExp][]) {
+      const told = await script(name, env, ...args);
+      assert.deepEqual([told.code, says.test(told.err)], [code, true], `${name}: ${told.err}`);
+      assert.ok(!/\n\s+at /.test(told.err), told.err);
+    }
+    for (const name of ['backup-db', 'restore', 'health-check', 'backup-full'])
+      assert.match((await script(name, {}, '--help')).out, new RegExp(`^Usage: scripts/${name}\\.sh`));
+    assert.deepEqual(await readdir(dir), [], 'nothing half is left');
+  });
+
+  /** A migrated database with a few messages. */
+  async function filled(): Promise<string> {
+    const url = await database();
+    await migrate(url, { queue: false });
+    await rows(
+      url,
+      `select ensure_instance('${INSTANCE}', null); select enqueue_message(jsonb_build_object('instance', '${INSTANCE}', 'phone', '55119876500' || g, 'text', 'oi ' || g, 'kind', 'notification')) from generate_series(10, 60) g;
+       update contacts set name = 'Maria'`,
+    );
+    return url;
+  }
+});
+
+/** A contact writes; resolves with the conversation once it is stored. */
+async function hear({ system }: Stage, contactId: string, text: string): Promise<number> {
+  const { id } = system.simulator.inbound({ contactId, text });
+  const row = await system.until(
+    async () => (await system.query<{ c: string }>('select conversation_id as c from messages where provider_id = $1', [id]))[0],
+    'the stored message',
+  );
+  return Number(row.c);
+}
+
+async function answer(ctx: Context, conversation: number): Promise<void> {
+  await turnsUntilDone(ctx, conversation);
+  await sendDue(ctx, conversation);
+}
+
+async function sendAll({ system, ctx }: Stage): Promise<void> {
+  for (const { id } of await system.query<{ id: string }>('select id from conversations order by id')) await sendDue(ctx, Number(id));
+}
+
+async function answerAll({ system, ctx }: Stage): Promise<void> {
+  for (const { id } of await system.query<{ id: string }>('select id from conversations order by id')) await answer(ctx, Number(id));
+}
+
+async function rows(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const result = await client.query<Record<string, unknown>>(sql);
+    return Array.isArray(result) ? (result.at(-1) as pg.QueryResult<Record<string, unknown>>).rows : result.rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Postgres tells nobody when a backend begins to wait, so it is asked until it says so. */
+async function untilTrue(check: () => Promise<boolean>): Promise<void> {
+  const patience = AbortSignal.timeout(20_000);
+  while (!patience.aborted) if (await check()) return;
+  throw new Error('it did not come true');
+}
