@@ -231,7 +231,7 @@ describe('D2 backup and restore', () => {
     assert.deepEqual(
       await rows(
         url,
-        `select has_table_privilege('anon', 'public.messages', 'select') as anon, has_function_privilege('service_role', 'public.claim_job(text, timestamptz, text, timestamptz)', 'execute') as service`,
+        `select has_table_privilege('anon', 'public.messages', 'select') as anon, (select bool_and(has_function_privilege('service_role', p.oid, 'execute')) from pg_proc p where p.pronamespace = 'public'::regnamespace) as service`,
       ),
       [{ anon: false, service: true }],
     );
