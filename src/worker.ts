@@ -1,6 +1,8 @@
 /** RUN_MODE=worker: runs turns and sends. Wiring only; the work is in turn.ts and outbound.ts. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import { reconcile } from './crons/reconcile-inbox.ts';
+import { DatabaseAway } from './db/failures.ts';
 import { store } from './inbound.ts';
 import { sendNext } from './outbound.ts';
 import { runTurn } from './turn.ts';
@@ -10,6 +12,8 @@ export type Running = { stop(graceMs: number): Promise<void> };
 
 /** Kept free at the end of the grace time for writing down what was given back. */
 const GIVE_BACK_MS = 5_000;
+/** How often a kept webhook looks whether the database is back. */
+const AWAY_LOOK_MS = 1_000;
 
 export async function startWorker(ctx: Context): Promise<Running> {
   const stopping = new AbortController();
@@ -22,17 +26,36 @@ export async function startWorker(ctx: Context): Promise<Running> {
     while (step.kind === 'next') step = await sendNext(ctx, conversation);
     if (step.kind === 'wait') await ctx.queues.wakeSendLater(conversation, step.delayMs);
   });
-  await ctx.queues.workInbound(async (job) => {
-    if ('webhook' in job) await store(ctx, job.webhook);
-    else await reconcile(ctx, job.reconcile);
-  });
+  const leaving = new AbortController();
+  await ctx.queues.workInbound((job) =>
+    // All that was kept waits behind the first: each at a wait of its own, a later message would be answered before an earlier one is stored.
+    whenDatabaseIsBack(leaving.signal, async () => {
+      if ('webhook' in job) await store(ctx, job.webhook);
+      else await reconcile(ctx, job.reconcile);
+    }),
+  );
   ctx.log.always({ concurrency: ctx.config.workerConcurrency, queue: ctx.config.queue.kind }, 'Worker started');
   return {
     async stop(graceMs) {
+      leaving.abort();
       const giveBack = setTimeout(() => stopping.abort(), Math.max(0, graceMs - GIVE_BACK_MS));
       await ctx.queues.stop(graceMs);
       clearTimeout(giveBack);
       stopping.abort();
     },
   };
+}
+
+/** Tries again for as long as the database is away, or until `signal`; throws what the last try threw. */
+async function whenDatabaseIsBack(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof DatabaseAway) || signal.aborted) throw error;
+      await delay(AWAY_LOOK_MS, undefined, { signal }).catch(() => {
+        throw error;
+      });
+    }
+  }
 }

@@ -1,0 +1,141 @@
+/** Each thing that the product stands on is away for a while: what is documented of it, and that nothing is lost or doubled. */
+import assert from 'node:assert/strict';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { removePostgresData, startPostgres } from '../../scripts/lib/embedded-postgres.ts';
+import { sweepSendsJob } from '../../src/crons/sweep-sends.ts';
+import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
+import { FALLBACK_TEXT } from '../../src/core/turn.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { sendNext } from '../../src/outbound.ts';
+import { clocked, queueReplies, sendRow } from '../support/sends.ts';
+import type { Clock } from '../support/sends.ts';
+import { INSTANCE, startSystem } from '../support/system.ts';
+import type { System } from '../support/system.ts';
+import { openStage, turnsUntilDone } from '../support/turns.ts';
+
+const PHONE = '5511912345678';
+
+function upsert(id: string, text: string, secondsAgo: number): object {
+  return {
+    event: 'messages.upsert',
+    instance: INSTANCE,
+    data: {
+      key: { remoteJid: `${PHONE}@s.whatsapp.net`, fromMe: false, id },
+      message: { conversation: text },
+      messageType: 'conversation',
+      messageTimestamp: Math.floor(Date.now() / 1000) - secondsAgo,
+    },
+  };
+}
+
+async function takes(system: System, body: object): Promise<void> {
+  assert.equal((await system.webhook(body)).status, 200);
+}
+
+test('D8 I1 Postgres away, the queue in Redis: 200 and kept; when it is back all is stored once, read in the order of WhatsApp, answered once', async (t) => {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'whats-agents-away-'));
+  const postgres = await startPostgres({ dataDir, durable: false });
+  t.after(async () => {
+    await postgres.stop();
+    await removePostgresData(dataDir);
+  });
+  await migrate(postgres.url);
+  const system = await startSystem(t, { databaseUrl: postgres.url, queue: 'redis', env: { DEBOUNCE_MS: '1500', DEBOUNCE_MAX_MS: '5000' } });
+  system.simulator.script([{ text: 'Certo!', repeat: true }]);
+  await postgres.stop();
+  // Out of order, and one of them twice, as Evolution's retries come.
+  await takes(system, upsert('C', 'terceira', 10));
+  await takes(system, upsert('A', 'primeira', 30));
+  await takes(system, upsert('B', 'segunda', 20));
+  await takes(system, upsert('C', 'terceira', 10));
+  assert.equal(system.lines.filter((line) => line.message === 'Database away: webhook kept in the queue').length, 4);
+  assert.equal(system.simulator.sends().length, 0);
+
+  await postgres.restart();
+  await system.until(() => system.simulator.sends({ sent: true }).length > 0, 'the answer');
+  await system.until(async () => (await system.dump()).filter((line) => line.startsWith('in contact answered')).length === 3, 'answered');
+  assert.equal(system.simulator.sends({ sent: true }).length, 1, 'one burst, one answer');
+  const [call] = system.simulator.wire().claude;
+  const said = JSON.stringify(call?.request['messages']);
+  assert.ok(said.indexOf('primeira') < said.indexOf('segunda') && said.indexOf('segunda') < said.indexOf('terceira'), said);
+  assert.deepEqual(await system.query(`select count(*)::int as n from messages where direction = 'in'`), [{ n: 3 }]);
+  await system.close();
+});
+
+test('D8 P8 a worker that waits for the database with a kept webhook ends at once when it is told to, and the next one stores it', async (t) => {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'whats-agents-away-'));
+  const postgres = await startPostgres({ dataDir, durable: false });
+  t.after(async () => {
+    await postgres.stop();
+    await removePostgresData(dataDir);
+  });
+  await migrate(postgres.url);
+  const system = await startSystem(t, { databaseUrl: postgres.url, queue: 'redis', workers: 0 });
+  const worker = await system.addWorker();
+  await postgres.stop();
+  await takes(system, upsert('A', 'oi', 0));
+  // Whatever it waits for inside: a stop that took its grace time would outlast this test's patience.
+  await worker.stop(600_000);
+  await postgres.restart();
+  await system.addWorker();
+  await system.until(async () => (await system.dump()).some((line) => line.startsWith('in contact')), 'stored');
+  await system.close();
+});
+
+test('D8 Redis away: 200 and stored; nothing wakes up, the sweep finds all of it, and it is answered once', async (t) => {
+  const system = await startSystem(t, { queue: 'redis' });
+  system.simulator.script([{ text: 'Certo!', repeat: true }]);
+  await takes(system, upsert('A', 'antes', 0));
+  await system.until(() => system.simulator.sends({ sent: true }).length === 1, 'the first answer');
+  await system.redis?.stop();
+  await takes(system, upsert('B', 'durante', 0));
+  await takes(system, upsert('B', 'durante', 0));
+  assert.ok((await system.dump()).includes('in contact received: durante'));
+  await system.redis?.restart();
+  // As if a minute had passed: the sweep leaves what is younger to its wake-up.
+  await system.query(`update messages set created_at = created_at - interval '1 minute' where status = 'received'`);
+  const swept = async () => (await sweepTurnsJob.run(system.ctx).catch(() => 0)) > 0;
+  while (!(await swept())) await system.ctx.queues.ping().catch(() => {});
+  await system.until(() => system.simulator.sends({ sent: true }).length === 2, 'the second answer');
+  await system.until(async () => (await system.dump()).includes('in contact answered: durante'), 'answered');
+  assert.deepEqual(
+    system.simulator.sends({ sent: true }).map((send) => send.text),
+    ['Certo!', 'Certo!'],
+  );
+});
+
+test('D8 Evolution away: the answer waits without using up its attempts, says why, and leaves once when it is back', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { EVOLUTION_BREAKER_FAILURES: '1000' } });
+  const clock: Clock = { now: new Date() };
+  const ctx = clocked(await system.openContext('worker'), clock);
+  const { conversation, ids } = await queueReplies(system, PHONE, ['Certo!']);
+  const [id = 0] = ids;
+  system.simulator.fault({ target: 'send', kind: 'status', status: 503, times: null });
+  // An hour of it.
+  for (let index = 0; index < 60; index++) {
+    assert.equal((await sendNext(ctx, conversation)).kind, 'wait');
+    clock.now = new Date((clock.now ?? new Date()).getTime() + 76_000);
+  }
+  const held = await sendRow(system, id);
+  assert.deepEqual([held.status, held.reason], ['queued', 'unavailable']);
+  assert.ok(held.attempts <= 1, `${held.attempts} attempts`);
+  system.simulator.clearFaults();
+  assert.deepEqual(await sweepSendsJob.run(ctx), 1);
+  await sendNext(ctx, conversation);
+  assert.equal(system.simulator.sends({ sent: true }).length, 1);
+  assert.equal((await sendNext(ctx, conversation)).kind, 'idle');
+});
+
+test('D8 I14 Claude away: three tries within two minutes, then the contact gets words and a person the conversation; once it is back the others are answered', async (t) => {
+  const stage = await openStage(t, { env: { CLAUDE_BREAKER_FAILURES: '1000' } });
+  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
+  const conversation = await stage.hear('oi');
+  const waits = await turnsUntilDone(stage.ctx, conversation);
+  assert.equal(stage.prompts().length, 3);
+  assert.ok(waits.reduce((sum, ms) => sum + ms, 0) < 120_000, `the contact waits ${waits.join(' + ')} ms`);
+  assert.deepEqual(await stage.system.dump(), ['in contact handed_over(turn_failed): oi', `out agent queued: ${FALLBACK_TEXT}`]);
+  assert.deepEqual(await stage.system.query('select reason, controls from handoffs'), [{ reason: 'turn_failed', controls: true }]);
+});
