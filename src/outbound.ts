@@ -30,6 +30,8 @@ export type SendStep = { kind: 'next' } | { kind: 'wait'; delayMs: number } | { 
 const LEAST_WAIT_MS = 250;
 /** How often a running send renews its lease, which is three times as long. */
 const RENEW_MS = 10_000;
+/** An Evolution that fails to answer a look is not asked more often. */
+const LEAST_AGAIN_MS = 10_000;
 /** What a clock of Evolution's host may be off. */
 const CLOCK_SKEW_MS = 120_000;
 
@@ -133,8 +135,8 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
       // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be mending it.
       const misconfigured = failure === 'unauthorized' || failure === 'unknown_instance';
       if (!outcome.retryable && !misconfigured) return { kind: 'failed', class: failure, detail };
-      // A number that is away is no fault of the message: it waits without using its attempts up.
-      const counts = failure !== 'disconnected' && failure !== 'rate_limited';
+      // A number or an Evolution that is away is no fault of the message: it waits without using its attempts up.
+      const counts = failure !== 'disconnected' && failure !== 'rate_limited' && failure !== 'unavailable';
       if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail };
       const waitedMs = Date.now() - claim.created_at.getTime();
       return {
@@ -171,14 +173,19 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): P
  * An Evolution that does not answer has not been asked: that look does not count.
  */
 async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<SendStep> {
+  // The claim keeps others away for two minutes: whoever cannot look gives it back, so that the next look is soon.
+  const notAsked = async (delayMs: number): Promise<SendStep> => {
+    await settleSend(ctx.db, claim, { kind: 'not_asked' }, MAX_LOOKS, delayMs);
+    return { kind: 'wait', delayMs };
+  };
   const breaker = ctx.breakers.evolution(claim.instance);
-  if (breaker.isOpen()) return { kind: 'wait', delayMs: Math.max(lookDelay(claim.looks), breaker.retryInMs()) };
+  if (breaker.isOpen()) return notAsked(Math.max(lookDelay(claim.looks), breaker.retryInMs()));
   const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
   const jids = new Set(claim.jids.flatMap(jidVariants));
   const own: InboundEvent[] = [];
   for (const remoteJid of jids) {
     const found = await whatsapp.findMessages({ instance: claim.instance, remoteJid, fromMe: true, from, pageSize: 50 });
-    if (found.kind !== 'ok') return { kind: 'wait', delayMs: lookDelay(claim.looks) };
+    if (found.kind !== 'ok') return notAsked(Math.max(LEAST_AGAIN_MS, lookDelay(claim.looks)));
     own.push(...parseFoundMessages(claim.instance, found.records, new Date()));
   }
   const candidates = matchEcho(claim, own, from);

@@ -2645,7 +2645,7 @@ end $function$;
 revoke all on function public.settle_restored(public.instances,timestamp with time zone) from public;
 grant execute on function public.settle_restored(public.instances,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks integer, p_next_ms integer, p_not_sent boolean DEFAULT false, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks integer, p_next_ms integer, p_not_sent boolean DEFAULT false, p_asked boolean DEFAULT true, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -2657,6 +2657,8 @@ begin
   if m.status = 'uncertain' and m.claim = p_claim then
     if p_provider_id is not null then
       perform settle_sent(m.id, p_provider_id, v_now, v_now);
+    elsif not p_asked then
+      update messages set due_at = v_now + make_interval(secs => p_next_ms / 1000.0) where id = m.id;
     elsif p_not_sent then
       update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
     else
@@ -2670,8 +2672,8 @@ begin
   end if;
   return jsonb_build_object('status', m.status, 'reason', m.reason);
 end $function$;
-revoke all on function public.settle_send(bigint,bigint,text,integer,integer,boolean,timestamp with time zone) from public;
-grant execute on function public.settle_send(bigint,bigint,text,integer,integer,boolean,timestamp with time zone) to service_role;
+revoke all on function public.settle_send(bigint,bigint,text,integer,integer,boolean,boolean,timestamp with time zone) from public;
+grant execute on function public.settle_send(bigint,bigint,text,integer,integer,boolean,boolean,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.settle_sent(p_message bigint, p_provider_id text, p_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS void

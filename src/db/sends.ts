@@ -119,8 +119,8 @@ export async function recordSend(
 
 const settled = z.object({ status: z.string(), reason: z.string().nullable() });
 
-/** What a look-up said: the id found, or that it is not there, which may prove that it never left. */
-export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean };
+/** What a look-up said: the id found, that it is not there, which may prove that it never left, or nothing, because nobody answered. */
+export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean } | { kind: 'not_asked' };
 
 /** SQL settle_send: settles an uncertain send as far as a look-up allows. */
 export async function settleSend(
@@ -136,6 +136,7 @@ export async function settleSend(
       p_claim: send.claim,
       p_provider_id: look.kind === 'found' ? look.providerId : null,
       p_not_sent: look.kind === 'absent' && look.proof,
+      p_asked: look.kind !== 'not_asked',
       p_max_looks: maxLooks,
       p_next_ms: nextMs,
     }),

@@ -166,9 +166,10 @@ end $$;
 -- Guarantee: found settles it as sent; proven absent gives it back to its lane; anything else leaves it uncertain, and after p_max_looks it is
 --   'unproven': listed to a person, never sent again by itself, and the lane goes on.
 -- Arguments: p_provider_id the id found, or null; p_not_sent the absence is a proof (see absenceProves in core/send.ts); p_next_ms wait before the next look.
+--   p_asked false: the provider did not answer, or could not be asked; the look does not count and the next one is soon.
 -- Result: {status, reason}.
 create function settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks int, p_next_ms int, p_not_sent boolean default false,
-    p_now timestamptz default null) returns jsonb language plpgsql as $$
+    p_asked boolean default true, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_now timestamptz := clock(p_now); m messages;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
@@ -176,6 +177,8 @@ begin
   if m.status = 'uncertain' and m.claim = p_claim then
     if p_provider_id is not null then
       perform settle_sent(m.id, p_provider_id, v_now, v_now);
+    elsif not p_asked then
+      update messages set due_at = v_now + make_interval(secs => p_next_ms / 1000.0) where id = m.id;
     elsif p_not_sent then
       update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
     else

@@ -185,7 +185,7 @@ const CASES: Case[] = [
     title: '503',
     faults: [send('status', { status: 503, body: 'no upstream' })],
     first: 'queued(unavailable)',
-    attempts: 1,
+    attempts: 0,
     finally: 'sent',
     left: 1,
     calls: 2,
@@ -328,6 +328,17 @@ test('O2 look-up: an Evolution that does not answer has not been asked; once it 
   await drainLane(ctx, clock, system, conversation);
   assert.deepEqual((await states(system, ids)).map(acked), ['sent']);
   assert.equal(left('apagão'), 1);
+});
+
+test('O2 look-up: one that could not be made is given back at once, not after the two minutes of its claim', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['já volto']);
+  for (const fault of [send('hang'), noEcho, { target: 'find', kind: 'status', status: 500 } as const]) system.simulator.fault(fault);
+  clock.now = new Date();
+  await sendNext(ctx, conversation);
+  clock.now = new Date(clock.now.getTime() + 4_000);
+  assert.deepEqual(await sendNext(ctx, conversation), { kind: 'wait', delayMs: 10_000 });
+  const row = await sendRow(system, ids[0] ?? 0);
+  assert.deepEqual([row.looks, row.due_at], [0, new Date(clock.now.getTime() + 10_000)]);
 });
 
 test('O2 look-up: WhatsApp keeps a number outside São Paulo without its ninth digit', async () => {

@@ -102,7 +102,7 @@ test('C3 breaker: opens after 5 failures of one number, lets nothing but a probe
     ...Array<string>(3).fill('queued(breaker_open)'),
   ]);
   const attempts = async () => (await Promise.all(ids.map((id) => sendRow(system, id)))).map((row) => row.attempts);
-  assert.deepEqual(await attempts(), [1, 1, 1, 1, 1, 0, 0, 0]);
+  assert.deepEqual(await attempts(), Array<number>(8).fill(0));
   const healthy = await queueReplies(system, phoneOf(73_000_000, 100), ['sadio'], { instance: 'outro' });
   await sendNext(ctx, healthy.conversation);
   assert.equal(system.simulator.sends({ instance: 'outro', sent: true }).length, 1);
@@ -125,7 +125,7 @@ test('C3 breaker: opens after 5 failures of one number, lets nothing but a probe
   await all();
   assert.equal(calls(), 5);
   assert.equal(system.simulator.wire().presences.length, 0);
-  assert.deepEqual((await attempts()).slice(5), [0, 0, 0]);
+  assert.deepEqual(await attempts(), Array<number>(8).fill(0));
   await half(1);
   await all();
   assert.equal(calls(), 6, 'one probe');

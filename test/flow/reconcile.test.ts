@@ -6,6 +6,7 @@ import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
 const MINUTE = 60_000;
+const RUN = { tick: new Date(), signal: new AbortController().signal };
 
 /** A number that has been here for a day, whose webhooks Evolution then drops. */
 async function deafSystem(t: { after(hook: () => Promise<void>): void }, workers: number): Promise<System> {
@@ -33,8 +34,8 @@ test('X2 I15 on the timer: after half an hour of dropped events each message com
   hearsAgain(system);
   // Two schedulers, and a worker told by a reconnect: all at once.
   const schedulers = [await system.openContext('scheduler'), await system.openContext('scheduler')];
-  const found = await Promise.all([...schedulers.map((ctx) => reconcileInboxJob.run(ctx)), reconcile(system.ctx, INSTANCE)]);
-  assert.ok(Math.max(...found.map(Number)) === 3, `found ${found.join(', ')}`);
+  const found = await Promise.all([...schedulers.map((ctx) => reconcileInboxJob.run(ctx, RUN)), reconcile(system.ctx, INSTANCE)]);
+  assert.equal(Math.max(...found.map(Number)), 3);
   // And Evolution's own retry comes after all.
   await system.simulator.repeatWebhook({ messageId: late.id });
   await system.until(() => system.simulator.sends({ sent: true }).length >= 2, 'two answers');
@@ -46,13 +47,10 @@ test('X2 I15 on the timer: after half an hour of dropped events each message com
   ]);
   assert.deepEqual(await system.query('select reason, controls from handoffs'), [{ reason: 'too_old', controls: false }]);
   assert.deepEqual(
-    system.simulator
-      .sends({ sent: true })
-      .map((send) => send.jid)
-      .toSorted(),
-    [`${bia.lid}@lid`, '5511912340003@s.whatsapp.net'].toSorted(),
+    new Set(system.simulator.sends({ sent: true }).map((send) => send.number)),
+    new Set([`${bia.lid.split('@')[0]}@lid`, '5511912340003@s.whatsapp.net']),
   );
-  assert.equal(await reconcileInboxJob.run(system.ctx), 0, 'nothing is missing any more');
+  assert.equal(await reconcileInboxJob.run(system.ctx, RUN), 0, 'nothing is missing any more');
 });
 
 test('X2 on connection.update open: a number that was away is compared at once, without the timer', async (t) => {
@@ -72,6 +70,7 @@ test('X2 on connection.update open: a number that was away is compared at once, 
     200,
   );
   await system.until(async () => (await inbound(system)).includes('in contact answered: perdida'), 'found and answered');
+  await system.until(() => system.simulator.sends({ sent: true }).length > 0, 'the answer');
   assert.equal(system.simulator.sends({ sent: true }).length, 1);
 });
 

@@ -136,6 +136,7 @@ for (const kind of DOORS) {
       const look = await sends.claimSend(db, conversation, POLICY, 0.5);
       assert.equal(look.action, 'look');
       if (look.action !== 'look') return;
+      assert.equal((await sends.settleSend(db, look, { kind: 'not_asked' }, 6, 0)).status, 'uncertain');
       assert.deepEqual(await sends.settleSend(db, look, { kind: 'absent', proof: false }, 6, 0), {
         status: 'uncertain',
         reason: 'timeout',
