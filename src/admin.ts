@@ -5,12 +5,15 @@ import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
 import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
+import { draftCommands } from './admin/drafts.ts';
 import { jobCommands } from './admin/jobs.ts';
 import { handoffCommands } from './admin/handoffs.ts';
 import { limitCommands } from './admin/limits.ts';
+import { optOutCommands } from './admin/opt-outs.ts';
 import { pauseCommands } from './admin/pauses.ts';
 import { replayCommands } from './admin/replay.ts';
 import { statusCommands } from './admin/status.ts';
+import { suspicionCommands } from './admin/suspicions.ts';
 import { tokenCommands } from './admin/token.ts';
 import { whyCommands } from './admin/why.ts';
 
@@ -21,6 +24,9 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...pauseCommands,
   ...deadLetterCommands,
   ...handoffCommands,
+  ...draftCommands,
+  ...optOutCommands,
+  ...suspicionCommands,
   ...replayCommands,
   ...contactCommands,
   ...auditCommands,

@@ -14,6 +14,8 @@ import * as features from './config/features.ts';
 import type { Chatwoot, Claude, Evolution, Google, Meta, Slack, Voyage } from './config/features.ts';
 import { http } from './config/http.ts';
 import type { Http } from './config/http.ts';
+import { people } from './config/people.ts';
+import type { People } from './config/people.ts';
 import { outbound } from './config/outbound.ts';
 import type { Outbound } from './config/outbound.ts';
 import { decoded, tracing } from './config/tracing.ts';
@@ -103,6 +105,7 @@ export type Config = {
   };
   readonly backup: Backup;
   readonly retention: Retention;
+  readonly people: People;
   /** Turns that one worker runs at the same time. */
   readonly workerConcurrency: number;
   readonly breakers: { readonly evolution: Breaker; readonly claude: Breaker; readonly database: Breaker };
@@ -160,6 +163,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     turn: turn(v, report),
     backup: backup(v, report),
     retention: retention(v),
+    people: people(v),
     workerConcurrency: v.WORKER_CONCURRENCY ?? v.PIPELINE_MAX_CONCURRENT ?? DEFAULT_WORKER_CONCURRENCY,
     breakers: {
       evolution: breaker('EVOLUTION', v, report),

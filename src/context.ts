@@ -232,6 +232,7 @@ function createInbox(db: Door, config: Config): Context['inbox'] {
     takeoverMinutes: config.turn.takeoverMinutes,
     takeoverCapMinutes: TAKEOVER_CAP_MINUTES,
     withdrawParts: config.turn.withdrawParts,
+    managerPhone: config.outbound.managerPhone,
   };
   return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {
     maxItems: 50,
@@ -260,6 +261,7 @@ function sendPolicy(config: Config): SendPolicy {
     tz: app.timeZone,
     pilot: autonomous.pilotMode,
     leaseMs: SEND_LEASE_MS,
+    replyMaxAgeMinutes: config.turn.maxMessageAgeMinutes,
   };
 }
 

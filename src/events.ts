@@ -149,6 +149,25 @@ export function createEvents(log: Logger, mode: string) {
       else if (changed) log.info(fields, status === 'pending' ? 'Notice not delivered yet' : 'Notice delivered');
     },
 
+    /** People heard that a conversation needs them. */
+    handoffTold(handoff: { id: number; conversation_id: number; step: string; controls: boolean; created_at: Date }): void {
+      metrics.handoffs.inc({ step: handoff.step });
+      const waitedMs = Date.now() - handoff.created_at.getTime();
+      const { id, conversation_id, step, controls } = handoff;
+      log.info({ handoff_id: id, conversa_id: conversation_id, step, controls, waited_ms: waitedMs }, 'People told of a handoff');
+    },
+
+    handoffReturned(conversation: number, by: string): void {
+      metrics.handoffs.inc({ step: 'returned' });
+      log.info({ conversa_id: conversation, by }, 'Conversation given back to the agent');
+    },
+
+    /** `command` is one of the admin commands, `help` or `confirm`. */
+    operatorAnswered(command: string, outcome: 'done' | 'refused' | 'asked' | 'late'): void {
+      metrics.operators.inc({ command, outcome });
+      log.info({ command, outcome }, 'Command of the manager answered');
+    },
+
     swept(what: 'turns' | 'sends', count: number): void {
       if (count > 0) log.warning({ what, count }, 'Found work that the queue had forgotten');
     },

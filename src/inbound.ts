@@ -1,6 +1,7 @@
 /** A webhook becomes rows, and then wakes whoever has work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
 import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
+import { meaningOf } from './core/meaning.ts';
 import { debounceDelay, presenceDelay } from './core/turn.ts';
 import { DatabaseAway } from './db/failures.ts';
 import { pendingSince } from './db/inbound.ts';
@@ -64,7 +65,7 @@ export type StoreContext = Pick<Context, 'config' | 'events' | 'db' | 'inbox' | 
 
 /** Records a webhook and wakes who has work; returns what became of each event. Rejects with DatabaseAway when the database is away; may be repeated. */
 export async function store(ctx: StoreContext, record: WebhookRecord): Promise<RecordedEvent[]> {
-  const { results, tenant_id: tenant } = await ctx.inbox.add(record);
+  const { results, tenant_id: tenant } = await ctx.inbox.add({ ...record, events: record.events.map(understood) });
   ctx.events.webhookRecorded(record.requestId, tenant, results);
   // News of a message of ours belong to its trace.
   for (const { outcome, correlation_id: of } of results)
@@ -73,6 +74,11 @@ export async function store(ctx: StoreContext, record: WebhookRecord): Promise<R
   for (const [index, result] of results.entries())
     ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));
   return results;
+}
+
+/** Recognised again at each storing: a webhook that was kept in the queue brings none. */
+function understood(event: InboundEvent): InboundEvent {
+  return event.kind === 'message' ? { ...event, meaning: meaningOf(event) } : event;
 }
 
 async function wake(ctx: StoreContext, result: RecordedEvent, instance: string | null): Promise<void> {

@@ -85,6 +85,13 @@ export function createMetrics(mode: string) {
       buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 1, 5],
       registers,
     }),
+    handoffs: new Counter({ name: 'julia_handoffs_total', help: 'Steps of handoffs to people', labelNames: ['step'], registers }),
+    operators: new Counter({
+      name: 'julia_comandos_total',
+      help: 'Commands by WhatsApp by outcome',
+      labelNames: ['command', 'outcome'],
+      registers,
+    }),
     breakers: new Gauge({
       name: 'julia_disjuntor_aberto',
       help: '1 while a circuit breaker is not closed',

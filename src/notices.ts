@@ -29,6 +29,8 @@ export type Notice = {
   urgent: boolean;
   /** Name of the number that it is about: that one never carries it to the manager. */
   about?: string | undefined;
+  /** It is about the manager's own conversation: it goes to Slack or nowhere. */
+  notManager?: boolean;
 };
 
 /** What telling needs of the context; an admin command has it too. */
@@ -47,7 +49,8 @@ const LOOK_MS = 30_000;
  * scheduler when this process dies. Resolves with false when the key was used before. Contract: throws only what the database throws; may be repeated.
  */
 export async function sendNotice(ctx: NoticeContext, notice: Notice): Promise<boolean> {
-  const added = await addNotice(ctx.db, { ...notice, about: notice.about ?? null });
+  const { notManager, about, ...rest } = notice;
+  const added = await addNotice(ctx.db, { ...rest, about: about ?? null, not_manager: notManager ?? false });
   if (added) ctx.background.run('deliver notices', () => deliverNotices(ctx));
   return added;
 }
@@ -71,7 +74,8 @@ async function deliver(ctx: NoticeContext, notice: ClaimedNotice): Promise<Notic
   if (isOldNews(notice)) return { status: 'failed', error: 'too_old' };
   if (carried === 'on_its_way') return { status: 'handed', error: null, delay_ms: LOOK_MS };
   const { slack, outbound } = ctx.config;
-  if (slack === null && outbound.managerPhone === null) return { status: 'failed', error: 'no_channel' };
+  const managerPhone = notice.not_manager ? null : outbound.managerPhone;
+  if (slack === null && managerPhone === null) return { status: 'failed', error: 'no_channel' };
 
   let trouble: SlackTrouble = 'not_there';
   let error = carried === 'lost' ? 'message_lost' : 'no_number';
@@ -83,8 +87,8 @@ async function deliver(ctx: NoticeContext, notice: ClaimedNotice): Promise<Notic
     error = `slack_${said.message}`;
     delayMs = Math.max(delayMs, said.retryAfterMs ?? 0);
   }
-  if (outbound.managerPhone !== null && asksManager(notice, trouble)) {
-    const message = await writeToManager(ctx, outbound.managerPhone, notice);
+  if (managerPhone !== null && asksManager(notice, trouble)) {
+    const message = await writeToManager(ctx, managerPhone, notice);
     if (message !== null)
       return { status: 'handed', channel: 'whatsapp', error: null, message_id: message, delay_ms: LOOK_MS, counts: true };
     error = slack === null ? 'no_number' : `${error}_and_no_number`;
@@ -102,15 +106,14 @@ async function writeToManager(ctx: NoticeContext, phone: string, notice: Claimed
       instance,
       phone,
       text: headed(notice),
-      kind: 'manual',
+      kind: 'operator',
       send_after: null,
       expires_at: new Date(Date.now() + (TOO_OLD_SECONDS - notice.age_seconds) * 1000).toISOString(),
       idempotency_key: `notice-${notice.id}-${notice.attempts}`,
       campaign_id: null,
       typing_ms: 0,
       correlation_id: `notice-${notice.id}`,
-      // Told to the people who run this, at any hour and whatever else the number has sent.
-      bypass: `notice: ${notice.kind}`,
+      bypass: null,
       actor: 'runtime',
     });
     ctx.background.run('wake send', () => ctx.queues.wakeSend(lane));

@@ -7,17 +7,23 @@ import { runAgent } from './agent.ts';
 import type { AgentOutcome } from './agent.ts';
 import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
+import { claimsToBeHuman, honestAnswer } from './core/bot-suspicion.ts';
 import { buildPrompt } from './core/prompt.ts';
-import { debounceDelay, decideTurn, FALLBACK_TEXT, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
+import { debounceDelay, decideTurn, FALLBACK_TEXT, HONEST_TEXT, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
 import { persist } from './db/persist.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
-import type { Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
+import type { CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
+import { tellOfDraft, tellOfHandoffs, tellOfMessages } from './handoffs.ts';
 import { TOOLS } from './tools/all.ts';
 import { mark, span } from './trace.ts';
 import type { SpanOptions } from './trace.ts';
 
 /** `again`: look at this conversation once more after this time. */
-export type TurnEnd = { kind: 'done' } | { kind: 'again'; delayMs: number };
+export type TurnEnd =
+  | { kind: 'done' }
+  | { kind: 'again'; delayMs: number }
+  /** The manager wrote a command here: operator.ts carries it out, then look again. */
+  | { kind: 'command'; command: CommandClaim };
 
 /** How long a worker may be silent before another takes its turn over. Renewed with each look, so the length only matters after a death. */
 const LEASE_MS = 30_000;
@@ -39,6 +45,8 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'busy':
       // Not only when the lease runs out: a message that came too late for this turn waits for its end.
       return { kind: 'again', delayMs: BUSY_LOOK_MS };
+    case 'command':
+      return { kind: 'command', command: claim };
     case 'claimed':
       return span('turn', spanOf(claim), () => take(ctx, claim, signal));
   }
@@ -57,10 +65,19 @@ function spanOf({ correlation_id: of, turn_id, conversation_id, pending, now }: 
 
 async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnEnd> {
   ctx.events.turnClaimed(claim);
-  const decision = decideTurn(claim, { maxMessageAgeMinutes: ctx.config.turn.maxMessageAgeMinutes, models: modelsOf(ctx) });
+  const { turn: settings, people } = ctx.config;
+  const decision = decideTurn(claim, { maxMessageAgeMinutes: settings.maxMessageAgeMinutes, models: modelsOf(ctx), abuse: people.abuse });
   switch (decision.kind) {
     case 'leave':
-      return finish(ctx, claim, { kind: 'handoff', reason: decision.reason });
+      return leave(ctx, claim, decision.reason);
+    case 'quiet': {
+      const { reason, text, quietSeconds: seconds } = decision;
+      const quiet = seconds === null ? {} : { quiet: { reason, seconds } };
+      const effects = [needsPerson(reason, false)];
+      return text === null
+        ? finish(ctx, claim, { kind: 'skip', reason, ...quiet })
+        : finish(ctx, claim, { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, text, 'reply') });
+    }
     case 'skip':
       return finish(ctx, claim, {
         kind: 'skip',
@@ -72,7 +89,7 @@ async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promis
       return finish(ctx, claim, {
         kind: 'handoff',
         reason: decision.reason,
-        effects: [needsPerson(decision.reason, decision.reason === 'turn_failed')],
+        effects: [needsPerson(decision.reason, decision.reason === 'turn_failed' || decision.reason === 'bot_question')],
         parts: partsOf(ctx, claim, decision.text ?? '', 'handoff'),
       });
     case 'canned':
@@ -80,6 +97,25 @@ async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promis
     case 'run':
       return conclude(ctx, claim, await answer(ctx, claim, decision.model, signal), signal);
   }
+}
+
+/** A person has this conversation. Who took it over by hand is told of it like after any handoff; what comes then is forwarded while nobody is at the phone. */
+async function leave(ctx: Context, claim: TurnClaim, reason: 'human' | 'takeover' | 'manual'): Promise<TurnEnd> {
+  const first = reason === 'human' && claim.open_handoff === null;
+  const end = await finish(ctx, claim, {
+    kind: 'handoff',
+    reason,
+    effects: first ? [needsPerson(claim.escalation_reason ?? reason, true)] : [],
+  });
+  if (!first && !claim.attended) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim));
+  return end;
+}
+
+const IDENTITY_HINT =
+  'o cliente pergunta se fala com um robô ou com uma pessoa. Diga em uma frase que você é uma assistente virtual, um software, e ofereça chamar uma pessoa da equipe.';
+
+function asksForIdentity(claim: TurnClaim): boolean {
+  return claim.pending.some((message) => message.intent === 'bot_question');
 }
 
 function modelsOf(ctx: Context): { normal: string; complex: string } | null {
@@ -114,6 +150,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
         memory: claim.contact.memory.map((entry) => entry.fact),
         history: claim.history,
         pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
+        hint: asksForIdentity(claim) ? IDENTITY_HINT : null,
         now: claim.now,
         timeZone: ctx.config.app.timeZone,
       }),
@@ -154,7 +191,8 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
   switch (outcome.kind) {
     case 'answer': {
       const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');
-      const text = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
+      const said = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
+      const text = asksForIdentity(claim) ? honestAnswer(said, HONEST_TEXT) : claimsToBeHuman(said) ? HONEST_TEXT : said;
       return finish(ctx, claim, {
         ...record,
         kind: 'answer',
@@ -187,7 +225,10 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
   });
   switch (completion.outcome) {
     case 'committed':
-      if ((completion.parts ?? 0) > 0) wakeSends(ctx, claim);
+      if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
+      else if ((completion.parts ?? 0) > 0) wakeSends(ctx, claim);
+      if (result.effects?.some((effect) => effect.type === 'handoff') === true)
+        ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));
       // It came during this turn and did not supersede it; its own wake-up may have found this turn in its way.
       return lookAgain(completion, (first) => debounceDelay(first, new Date(), ctx.config.turn));
     case 'superseded':

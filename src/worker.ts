@@ -1,9 +1,10 @@
-/** RUN_MODE=worker: runs turns and sends. Wiring only; the work is in turn.ts and outbound.ts. */
+/** RUN_MODE=worker: runs turns, the manager's commands and sends. Wiring only; the work is in turn.ts, operator.ts and outbound.ts. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import { reconcile } from './crons/reconcile-inbox.ts';
 import { DatabaseAway } from './db/failures.ts';
 import { store } from './inbound.ts';
+import { answerCommand } from './operator.ts';
 import { sendNext } from './outbound.ts';
 import { runTurn } from './turn.ts';
 
@@ -18,7 +19,11 @@ const AWAY_LOOK_MS = 1_000;
 export async function startWorker(ctx: Context): Promise<Running> {
   const stopping = new AbortController();
   await ctx.queues.work('turn', ctx.config.workerConcurrency, async (conversation) => {
-    const end = await runTurn(ctx, conversation, stopping.signal);
+    let end = await runTurn(ctx, conversation, stopping.signal);
+    while (end.kind === 'command') {
+      await answerCommand(ctx, end.command);
+      end = await runTurn(ctx, conversation, stopping.signal);
+    }
     if (end.kind === 'again') await ctx.queues.wakeTurnLater(conversation, end.delayMs);
   });
   await ctx.queues.work('send', ctx.config.workerConcurrency, async (conversation) => {

@@ -38,6 +38,22 @@ create table public.audit_log (
 alter table public.audit_log enable row level security;
 grant insert, select on public.audit_log to service_role;
 
+create table public.bot_suspicions (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  message_id bigint not null,
+  created_at timestamp with time zone default now() not null,
+  false_positive_at timestamp with time zone,
+  marked_by text,
+  constraint bot_suspicions_pkey PRIMARY KEY (id)
+);
+alter table public.bot_suspicions enable row level security;
+CREATE INDEX bot_suspicions_age ON public.bot_suspicions USING btree (tenant_id, created_at);
+CREATE INDEX bot_suspicions_conversation ON public.bot_suspicions USING btree (conversation_id);
+CREATE INDEX bot_suspicions_message ON public.bot_suspicions USING btree (message_id);
+grant delete, insert, select, update on public.bot_suspicions to service_role;
+
 create table public.circuit_transitions (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -105,6 +121,8 @@ create table public.conversations (
   superseded_in_row integer default 0 not null,
   failed_in_row integer default 0 not null,
   failing_since timestamp with time zone,
+  quiet_until timestamp with time zone,
+  quiet_reason text,
   last_inbound_at timestamp with time zone,
   merged_into bigint,
   created_at timestamp with time zone default now() not null,
@@ -140,17 +158,22 @@ create table public.handoffs (
   turn_id bigint,
   reason text not null,
   summary text,
+  suggestion text,
   controls boolean not null,
   status text default 'open'::text not null,
   created_at timestamp with time zone default now() not null,
   notified_at timestamp with time zone,
+  reminded_at timestamp with time zone,
+  taken_at timestamp with time zone,
   returned_at timestamp with time zone,
+  returned_by text,
   constraint handoffs_pkey PRIMARY KEY (id),
   constraint handoffs_status_check CHECK ((status = ANY (ARRAY['open'::text, 'notified'::text, 'returned'::text])))
 );
 alter table public.handoffs enable row level security;
 CREATE INDEX handoffs_conversation ON public.handoffs USING btree (conversation_id);
 CREATE INDEX handoffs_turn ON public.handoffs USING btree (turn_id) WHERE (turn_id IS NOT NULL);
+CREATE INDEX handoffs_under_way ON public.handoffs USING btree (created_at) WHERE (status <> 'returned'::text);
 CREATE UNIQUE INDEX handoffs_one_open ON public.handoffs USING btree (conversation_id, controls) WHERE (status <> 'returned'::text);
 grant delete, insert, select, update on public.handoffs to service_role;
 
@@ -269,6 +292,7 @@ create table public.messages (
   reason text,
   text text not null,
   typed text,
+  meaning jsonb,
   media jsonb,
   provider_id text,
   provider_at timestamp with time zone not null,
@@ -305,16 +329,17 @@ create table public.messages (
   constraint messages_pkey PRIMARY KEY (id),
   constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text]))),
   constraint messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text]))),
-  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text]))),
+  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text, 'operator'::text]))),
   constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> 'human'::text)) = (kind IS NOT NULL))),
   constraint messages_state CHECK (
 CASE direction
     WHEN 'in'::text THEN (status = ANY (ARRAY['received'::text, 'answered'::text, 'skipped'::text, 'handed_over'::text]))
-    ELSE (status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'blocked'::text, 'deduped'::text, 'expired'::text, 'cancelled'::text, 'uncertain'::text]))
+    ELSE (status = ANY (ARRAY['draft'::text, 'queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'blocked'::text, 'deduped'::text, 'expired'::text, 'cancelled'::text, 'uncertain'::text]))
 END)
 );
 alter table public.messages enable row level security;
 CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND ((status = 'failed'::text) OR ((status = 'uncertain'::text) AND (reason = 'unproven'::text))));
+CREATE INDEX messages_drafts ON public.messages USING btree (conversation_id, turn_id) WHERE (status = 'draft'::text);
 CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
 CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
 CREATE INDEX messages_lane ON public.messages USING btree (conversation_id, priority, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
@@ -359,6 +384,7 @@ create table public.notices (
   text text not null,
   urgent boolean not null,
   about text,
+  not_manager boolean default false not null,
   status text default 'pending'::text not null,
   channel text,
   attempts integer default 0 not null,
@@ -382,14 +408,17 @@ grant delete, insert, select, update on public.notices to service_role;
 create table public.opt_outs (
   id bigint generated always as identity not null,
   tenant_id text not null,
-  contact_id bigint not null,
+  contact_id bigint,
+  address_hash text,
   source text not null,
   created_at timestamp with time zone default now() not null,
   revoked_at timestamp with time zone,
-  constraint opt_outs_pkey PRIMARY KEY (id)
+  constraint opt_outs_pkey PRIMARY KEY (id),
+  constraint opt_outs_check CHECK (((contact_id IS NOT NULL) OR (address_hash IS NOT NULL)))
 );
 alter table public.opt_outs enable row level security;
 CREATE INDEX opt_outs_contact ON public.opt_outs USING btree (contact_id);
+CREATE UNIQUE INDEX opt_outs_hash ON public.opt_outs USING btree (tenant_id, address_hash) WHERE ((contact_id IS NULL) AND (revoked_at IS NULL));
 CREATE UNIQUE INDEX opt_outs_one ON public.opt_outs USING btree (contact_id) WHERE (revoked_at IS NULL);
 grant delete, insert, select, update on public.opt_outs to service_role;
 
@@ -472,7 +501,7 @@ create table public.turns (
   constraint turns_status_check CHECK ((status = ANY (ARRAY['open'::text, 'committed'::text, 'superseded'::text, 'suppressed'::text, 'skipped'::text, 'handed_over'::text, 'failed'::text, 'expired'::text])))
 );
 alter table public.turns enable row level security;
-CREATE INDEX turns_conversation ON public.turns USING btree (conversation_id, id);
+CREATE INDEX turns_conversation ON public.turns USING btree (conversation_id, started_at);
 CREATE INDEX turns_day ON public.turns USING brin (started_at);
 CREATE INDEX turns_transcript ON public.turns USING btree (ended_at) WHERE (transcript IS NOT NULL);
 CREATE UNIQUE INDEX turns_one_open ON public.turns USING btree (conversation_id) WHERE (status = 'open'::text);
@@ -495,6 +524,9 @@ grant delete, insert, select, update on public.webhook_events to service_role;
 
 alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.audit_log add constraint audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.bot_suspicions add constraint bot_suspicions_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.bot_suspicions add constraint bot_suspicions_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
+alter table public.bot_suspicions add constraint bot_suspicions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.circuit_transitions add constraint circuit_transitions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.contact_addresses add constraint contact_addresses_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.contact_addresses add constraint contact_addresses_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
@@ -542,8 +574,9 @@ CREATE OR REPLACE FUNCTION public.add_notice(p_notice jsonb, p_now timestamp wit
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into notices (tenant_id, key, kind, text, urgent, about, due_at, created_at)
-    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text', (p_notice ->> 'urgent')::boolean, p_notice ->> 'about', clock(p_now), clock(p_now))
+  insert into notices (tenant_id, key, kind, text, urgent, about, not_manager, due_at, created_at)
+    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text', (p_notice ->> 'urgent')::boolean, p_notice ->> 'about',
+      coalesce((p_notice ->> 'not_manager')::boolean, false), clock(p_now), clock(p_now))
     on conflict (tenant_id, key) do nothing;
   return jsonb_build_object('added', found);
 end $function$;
@@ -551,15 +584,28 @@ revoke all on function public.add_notice(jsonb,timestamp with time zone) from pu
 grant execute on function public.add_notice(jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
   insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
+  return found;
 end $function$;
 revoke all on function public.add_opt_out(bigint,text,timestamp with time zone) from public;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.address_hash(p_kind text, p_instance bigint, p_address text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address,
+    'UTF8')), 'hex'), 'UTF8')), 'hex')
+  from installation s where s.key = 'suppression_salt'
+$function$;
+revoke all on function public.address_hash(text,bigint,text) from public;
+grant execute on function public.address_hash(text,bigint,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.admin_status(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -573,7 +619,7 @@ AS $function$
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
-      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant),
+      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain' and m.reason is distinct from 'unproven'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
@@ -657,6 +703,19 @@ end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.bot_suspicion(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('flagged', f.n, 'conversations', c.n, 'share', case when c.n = 0 then 0 else round(f.n::numeric / c.n, 4) end)
+  from (select count(distinct conversation_id) as n from bot_suspicions where tenant_id = p_tenant and created_at > clock(p_now) - interval '7 days' and false_positive_at is null) f,
+    (select count(*) as n from conversations where tenant_id = p_tenant and last_inbound_at > clock(p_now) - interval '7 days') c
+$function$;
+revoke all on function public.bot_suspicion(text,timestamp with time zone) from public;
+grant execute on function public.bot_suspicion(text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.campaign_paused(p_campaign text)
  RETURNS boolean
  LANGUAGE sql
@@ -666,6 +725,23 @@ AS $function$
 $function$;
 revoke all on function public.campaign_paused(text) from public;
 grant execute on function public.campaign_paused(text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.claim_command(p_conversation bigint, p_lease_ms integer, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare m messages;
+begin
+  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' and meaning ? 'command' order by seq limit 1;
+  if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
+  update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0) where id = m.id returning * into m;
+  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'sent_at', m.provider_at, 'now', p_now,
+    'asked', (select a.meaning -> 'command' from messages a where a.conversation_id = p_conversation and a.direction = 'in' and a.seq between m.seq - 20 and m.seq - 1
+      and a.meaning ? 'asked' and a.created_at > p_now - interval '2 minutes' order by a.seq desc limit 1));
+end $function$;
+revoke all on function public.claim_command(bigint,integer,timestamp with time zone) from public;
+grant execute on function public.claim_command(bigint,integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_lease_ms integer, p_alone boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -697,7 +773,7 @@ begin
   ), taken as (
     update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
   )
-  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about,
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
       'attempts', t.attempts, 'age_seconds', extract(epoch from clock(p_now) - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
     order by t.urgent desc, t.id), '[]') into v_taken from taken t;
   return v_taken;
@@ -717,6 +793,7 @@ declare
   v_instance instances;
   v_reply boolean;
   v_stop jsonb;
+  v_operator boolean;
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
@@ -748,10 +825,12 @@ begin
         order by w.seq desc limit 1));
   end if;
 
-  -- replies strictly in order; of the others the first that is due
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff') order by priority, id limit 1;
-  v_reply := found;
-  if not found then
+  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+    order by kind = 'operator' desc, priority, id limit 1;
+  v_operator := coalesce(m.kind = 'operator', false);
+  v_reply := found and not v_operator;
+  if m.id is null then
     select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
       and not campaign_paused(campaign_id) order by priority, id limit 1;
   end if;
@@ -772,12 +851,13 @@ begin
   v_stop := first_guard(m, v, v_instance, p_policy, v_now);
   if v_stop ? 'end' then
     perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
+    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false, v_now); end if;
     return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id', m.id, 'kind', m.kind);
   elsif v_stop is not null then
     return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
   end if;
 
-  if not v_reply and m.typing_until is null then
+  if not v_reply and not v_operator and m.typing_until is null then
     v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
     v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
     update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
@@ -821,6 +901,9 @@ declare
 begin
   select * into v from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
+  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received' and m.meaning ? 'command') then
+    return claim_command(v.id, p_lease_ms, v_now);
+  end if;
   select * into v_open from turns where conversation_id = v.id and status = 'open';
   if found then
     if v_open.lease_until > v_now then
@@ -831,7 +914,7 @@ begin
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'provider_id', m.provider_id, 'created_at', m.created_at) order by m.provider_at, m.seq), min(m.correlation_id)
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent') order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -865,12 +948,20 @@ begin
       'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
+      and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
-    'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls and h.status <> 'returned'),
+    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until) end,
+    'today', (select jsonb_build_object('turns', count(*), 'tokens', coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null),
+    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
+    'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
-    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory) from contacts c where c.id = v.contact_id),
+    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
+      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
     'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
@@ -904,6 +995,7 @@ declare
   v_count int := 0;
   v_text_part int := 0;
   v_target messages;
+  v_draft boolean;
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
@@ -954,19 +1046,22 @@ begin
     end if;
   end if;
 
-  update messages set status = case v_kind when 'answer' then 'answered' when 'handoff' then 'handed_over' else 'skipped' end,
-      reason = case v_kind when 'answer' then null else p_result ->> 'reason' end
+  -- what the model wrote waits for a person's yes; the product's own lines do not
+  v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
+  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer' then 'answered' else 'skipped' end,
+      reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
     where turn_id = p_turn and direction = 'in' and status = 'received';
   update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over' else 'skipped' end,
     reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
   -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
   update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
-    failed_in_row = 0, failing_since = null where id = v.id;
+    failed_in_row = 0, failing_since = null, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until) where id = v.id;
 
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
       when 'handoff' then
-        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now);
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
       when 'opt_out' then
         perform add_opt_out(v.contact_id, 'agent', v_now);
       when 'remember' then
@@ -981,7 +1076,7 @@ begin
           v_count := v_count + 1;
           insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, quoted_id,
               turn_id, correlation_id, kind, priority, part, due_at, created_at)
-            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', 'queued', v_effect ->> 'emoji', v_now, v_target.provider_id,
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
               p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
         end if;
     end case;
@@ -992,12 +1087,12 @@ begin
     v_text_part := v_text_part + 1;
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
         turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', 'queued', v_part ->> 'text', v_now,
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft then 'draft' else 'queued' end, v_part ->> 'text', v_now,
         p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_text_part,
         coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;
-  return jsonb_build_object('outcome', 'committed', 'parts', v_count,
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
     'first_pending_at', (select min(created_at) from messages where conversation_id = v.id and direction = 'in' and status = 'received'));
 end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
@@ -1092,6 +1187,22 @@ end $function$;
 revoke all on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.dismiss_suspicion(p_tenant text, p_id bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update bot_suspicions set false_positive_at = clock(p_now), marked_by = p_actor where id = p_id and tenant_id = p_tenant and false_positive_at is null;
+  if not found then
+    return jsonb_build_object('outcome', case when exists (select from bot_suspicions where id = p_id and tenant_id = p_tenant) then 'already' else 'unknown' end);
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'suspicion.dismiss', p_id::text, jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done');
+end $function$;
+revoke all on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.end_process(p_id text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1152,7 +1263,7 @@ begin
       kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, created_at)
     values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
-      p_request ->> 'kind', case p_request ->> 'kind' when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id, v_now)
     returning * into m;
@@ -1204,6 +1315,7 @@ begin
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
       select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
     end if;
+    if (p_pn is not null and v_pn is null) or (p_lid is not null and v_lid is null) then perform honour_suppression(p_instance, v_id, p_pn, p_lid); end if;
     -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
     perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
     exit when found and v_taken = v_id;
@@ -1306,14 +1418,23 @@ begin
     or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
   get diagnostics v_webhooks = row_count;
   delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  -- what people were told of this contact, and the WhatsApp messages that carried it to them
+  with told as (
+    delete from notices n where n.tenant_id = p_tenant and n.key in (
+      select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
+      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.message_id)
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+    where id in (select message_id from told);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
-  update handoffs set summary = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, fence = fence + 1 where id = any (v_talks);
+  update handoffs set summary = null, suggestion = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto',
+    fence = fence + 1 where id = any (v_talks);
+  perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
@@ -1422,14 +1543,16 @@ declare
   v_campaign boolean := m.kind in ('campaign', 'prospecting');
   v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
   v_holder text := conversation_holder(v, p_now);
-  v_paused text := pause_reason(v.tenant_id, i.name, v.id, m.campaign_id);
+  -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only allowlist, expiry and the number hold it
+  v_operator boolean := m.kind = 'operator';
+  v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
   v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
   v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
   v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and m.bypass is null and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+  v_unasked boolean := not v_reply and not v_operator and m.bypass is null and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
 begin
   if v_unasked then
     select * into v_contact from contacts where id = v.contact_id;
@@ -1441,13 +1564,16 @@ begin
     ends('reply_proof', 'blocked', v_reply and m.turn_id is null and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', m.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
-    ends('opt_out', 'blocked', exists (select from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
     case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    -- after a pause, what was said long ago is not said any more: a person looks at it
+    ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
+      and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
     ends(v_holder, 'cancelled', m.author = 'agent' and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind <> 'manual' then v.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind <> 'manual', p_now + interval '10 minutes'),
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator') then v.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'), p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour', coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
     case when v_unasked then coalesce(
@@ -1516,6 +1642,44 @@ end $function$;
 revoke all on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.give_back(p_conversation bigint, p_by text, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_n int;
+begin
+  update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by where conversation_id = p_conversation and status <> 'returned';
+  get diagnostics v_n = row_count;
+  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null
+    where id = p_conversation;
+  return v_n;
+end $function$;
+revoke all on function public.give_back(bigint,text,timestamp with time zone) from public;
+grant execute on function public.give_back(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.handoffs_to_tell(p_manager text, p_remind_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+    select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant, h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
+      h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', left(m.text, 300), 'at', m.provider_at) order by m.seq), '[]') from (
+        select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
+          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'))
+        order by x.seq desc limit 6) m) as messages
+    from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+      left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
+    where h.status <> 'returned' and (h.status = 'open'
+      or (h.controls and h.taken_at is null and h.reminded_at is null and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
+    order by h.id limit p_limit) l
+$function$;
+revoke all on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) from public;
+grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.health_snapshot(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -1561,6 +1725,20 @@ AS $function$
 $function$;
 revoke all on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.honour_suppression(p_instance public.instances, p_contact bigint, p_pn text, p_lid text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into opt_outs (tenant_id, contact_id, source, created_at)
+    select o.tenant_id, p_contact, o.source, o.created_at from opt_outs o
+    where o.tenant_id = p_instance.tenant_id and o.contact_id is null and o.revoked_at is null
+      and o.address_hash in (address_hash('pn', null, p_pn), address_hash('lid', p_instance.id, p_lid))
+    order by o.id limit 1
+    on conflict do nothing
+$function$;
+revoke all on function public.honour_suppression(public.instances,bigint,text,text) from public;
+grant execute on function public.honour_suppression(public.instances,bigint,text,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.hours_of(i public.instances, p_policy jsonb)
  RETURNS jsonb
@@ -1636,6 +1814,18 @@ $function$;
 revoke all on function public.job_status(jsonb) from public;
 grant execute on function public.job_status(jsonb) to service_role;
 
+CREATE OR REPLACE FUNCTION public.keep_suppression(p_contacts bigint[])
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into opt_outs (tenant_id, address_hash, source, created_at)
+    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.created_at
+    from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts) where o.contact_id = any (p_contacts) and o.revoked_at is null
+    on conflict do nothing
+$function$;
+revoke all on function public.keep_suppression(bigint[]) from public;
+grant execute on function public.keep_suppression(bigint[]) to service_role;
+
 CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -1687,6 +1877,23 @@ AS $function$
 $function$;
 revoke all on function public.list_audit(text,integer,bigint) from public;
 grant execute on function public.list_audit(text,integer,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.list_drafts(p_tenant text, p_limit integer, p_draft bigint DEFAULT NULL::bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(d) order by d.id), '[]') from (
+    select m.turn_id as id, m.conversation_id, i.name as instance, k.name as contact, min(m.created_at) as created_at,
+      (select string_agg(q.text, E'\n' order by q.seq) from messages q where q.turn_id = m.turn_id and q.direction = 'in') as asked,
+      string_agg(m.text, E'\n\n' order by m.part) as text
+    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where m.status = 'draft' and m.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
+    group by m.turn_id, m.conversation_id, i.name, k.name order by m.turn_id limit p_limit) d
+$function$;
+revoke all on function public.list_drafts(text,integer,bigint) from public;
+grant execute on function public.list_drafts(text,integer,bigint) to service_role;
 
 CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1740,6 +1947,33 @@ AS $function$
 $function$;
 revoke all on function public.list_messages(text,jsonb,integer) from public;
 grant execute on function public.list_messages(text,jsonb,integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.list_opt_outs(p_tenant text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
+    select o.id, o.contact_id, c.name, (select a.address from contact_addresses a where a.contact_id = o.contact_id and a.kind = 'pn' limit 1) as phone, o.source, o.created_at
+    from opt_outs o left join contacts c on c.id = o.contact_id where o.tenant_id = p_tenant and o.revoked_at is null order by o.id desc limit p_limit) l
+$function$;
+revoke all on function public.list_opt_outs(text,integer) from public;
+grant execute on function public.list_opt_outs(text,integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.list_suspicions(p_tenant text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
+    select b.id, b.conversation_id, k.name as contact, m.text, b.created_at, b.false_positive_at, b.marked_by
+    from bot_suspicions b join conversations c on c.id = b.conversation_id join contacts k on k.id = c.contact_id join messages m on m.id = b.message_id
+    where b.tenant_id = p_tenant order by b.id desc limit p_limit) l
+$function$;
+revoke all on function public.list_suspicions(text,integer) from public;
+grant execute on function public.list_suspicions(text,integer) to service_role;
 
 CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provider_id text)
  RETURNS void
@@ -1953,21 +2187,21 @@ $function$;
 revoke all on function public.notice_number(text,text,text) from public;
 grant execute on function public.notice_number(text,text,text) to service_role;
 
-CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone, p_suggestion text DEFAULT NULL::text)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, controls, created_at)
-    select tenant_id, id, p_turn, p_reason, p_summary, p_controls, clock(p_now) from conversations where id = p_conversation
+  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, suggestion, controls, created_at)
+    select tenant_id, id, p_turn, p_reason, p_summary, p_suggestion, p_controls, clock(p_now) from conversations where id = p_conversation
     on conflict do nothing;
   if p_controls then
     update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
   end if;
 end $function$;
-revoke all on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone) from public;
-grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone) to service_role;
+revoke all on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) from public;
+grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
  RETURNS text
@@ -2197,6 +2431,19 @@ end $function$;
 revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.record_handoff_step(p_handoff bigint, p_step text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update handoffs set status = case status when 'open' then 'notified' else status end, notified_at = coalesce(notified_at, clock(p_now)),
+    reminded_at = case when p_step = 'reminded' then coalesce(reminded_at, clock(p_now)) else reminded_at end where id = p_handoff;
+  return jsonb_build_object('recorded', found);
+end $function$;
+revoke all on function public.record_handoff_step(bigint,text,timestamp with time zone) from public;
+grant execute on function public.record_handoff_step(bigint,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2257,6 +2504,8 @@ declare
   v_first timestamptz;
   v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
   v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
+  v_since timestamptz;
 begin
   select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
   if found then
@@ -2287,14 +2536,15 @@ begin
   end if;
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, media,
+  if v_meaning is not null then v_meaning := take_meaning(p_instance, v_contact, v_meaning, v_from_me, p_options ->> 'managerPhone', v_now); end if;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
       case when v_from_me then 'out' else 'in' end, case when v_from_me then 'human' else 'contact' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
       case when v_from_me then 'sent' when v_is_reaction then 'skipped' else 'received' end,
       case when not v_from_me and v_is_reaction then 'reaction' end,
-      v_text, p_event -> 'content' ->> 'typed', nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      v_text, p_event -> 'content' ->> 'typed', v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
       p_event ->> 'providerId', v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
       p_options ->> 'correlationId', v_now)
@@ -2304,8 +2554,8 @@ begin
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
   update conversations set last_seq = last_seq + 1,
-    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction then 0 else 1 end,
-    last_inbound_at = case when v_from_me or v_is_reaction then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_meaning ? 'command' then 0 else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
 
   if v_is_reaction then
@@ -2313,17 +2563,29 @@ begin
   end if;
 
   if v_from_me then
-    if v_sent_at + v_takeover > v_now then
-      update conversations set
-        takeover_since = case when takeover_until > v_now then takeover_since else v_now end,
-        takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, (case when takeover_until > v_now then takeover_since else v_now end) + v_cap))
-        where id = v_conversation.id;
-    end if;
     perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+    if v_meaning ->> 'handset' = 'on' then
+      perform give_back(v_conversation.id, 'handset', v_now);
+      return jsonb_build_object('outcome', 'returned', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+    end if;
+    -- "off" lasts as long as any takeover may; other words slide it
+    if v_meaning ->> 'handset' = 'off' then v_takeover := v_cap; end if;
+    if v_sent_at + v_takeover > v_now then
+      v_since := case when v_conversation.takeover_until > v_now then v_conversation.takeover_since else v_now end;
+      update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, v_since + v_cap)) where id = v_conversation.id;
+    end if;
+    update handoffs set taken_at = v_now where conversation_id = v_conversation.id and status <> 'returned' and taken_at is null;
     return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
+  if v_meaning ? 'command' then
+    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', true, 'inbound_at', v_now);
+  end if;
+  if v_meaning ->> 'intent' = 'bot_question' then
+    insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
+  end if;
   if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
+  perform withdraw_drafts(v_conversation.id);
   perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
   return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
@@ -2513,6 +2775,30 @@ end $function$;
 revoke all on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.return_forgotten(p_hours integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations; v_all jsonb := '[]'; v_now timestamptz := clock(p_now); v_before timestamptz := clock(p_now) - make_interval(hours => p_hours);
+begin
+  for v in
+    select c.* from conversations c where c.controlled_by = 'human' and c.merged_into is null
+      and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned' and h.created_at <= v_before)
+      and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20 and m.author in ('human', 'contact') and m.created_at > v_before)
+    order by c.id limit p_limit for no key update of c skip locked
+  loop
+    perform give_back(v.id, 'timeout', v_now);
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', v.escalation_reason), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name from contacts where id = v.contact_id),
+      'handoff_id', (select max(id) from handoffs where conversation_id = v.id));
+  end loop;
+  return v_all;
+end $function$;
+revoke all on function public.return_forgotten(integer,integer,timestamp with time zone) from public;
+grant execute on function public.return_forgotten(integer,integer,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.return_handoff(p_tenant text, p_conversation bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2522,10 +2808,10 @@ declare v conversations; v_n int; v_now timestamptz := clock(p_now);
 begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
-  update handoffs set status = 'returned', returned_at = v_now where conversation_id = v.id and status <> 'returned';
-  get diagnostics v_n = row_count;
-  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false) then return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode); end if;
-  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null, takeover_until = null where id = v.id;
+  v_n := give_back(v.id, p_actor, v_now);
+  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false) and not coalesce(v.quiet_until > v_now, false) then
+    return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
+  end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'handoff.return', v.id::text,
     jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', v.escalation_reason, 'handoffs', v_n), v_now);
   return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
@@ -2533,6 +2819,24 @@ begin
 end $function$;
 revoke all on function public.return_handoff(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.return_handoff(text,bigint,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.revoke_opt_out(p_contact bigint, p_actor text, p_reason text, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_n int;
+begin
+  update opt_outs o set revoked_at = p_now where o.revoked_at is null and (o.contact_id = p_contact or (o.contact_id is null and o.tenant_id = (select tenant_id from contacts where id = p_contact)
+    and o.address_hash in (select address_hash(a.kind, a.instance_id, a.address) from contact_addresses a where a.contact_id = p_contact)));
+  get diagnostics v_n = row_count;
+  if v_n = 0 then return false; end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    select tenant_id, p_actor, 'optout.revoke', 'contact:' || id, jsonb_build_object('reason', p_reason), p_now from contacts where id = p_contact;
+  return true;
+end $function$;
+revoke all on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.same_words(p_text text)
  RETURNS text
@@ -2572,6 +2876,23 @@ end $function$;
 revoke all on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) from public;
 grant execute on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.set_identity(p_tenant text, p_identity text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_was text;
+begin
+  select coalesce(settings ->> 'identity', 'answer') into v_was from tenants where id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update tenants set settings = settings || jsonb_build_object('identity', p_identity) where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'identity.set', p_tenant, jsonb_build_object('identity', p_identity, 'was', v_was, 'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', v_was);
+end $function$;
+revoke all on function public.set_identity(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.set_identity(text,text,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2582,6 +2903,53 @@ begin
 end $function$;
 revoke all on function public.set_instance_state(text,text,timestamp with time zone) from public;
 grant execute on function public.set_instance_state(text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.set_mode(p_tenant text, p_conversation bigint, p_mode text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations;
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant and merged_into is null for no key update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update conversations set mode = p_mode where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode, 'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages where conversation_id = v.id and status = 'draft'));
+end $function$;
+revoke all on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) from public;
+grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.set_opt_out(p_tenant text, p_phone text, p_out boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_contact bigint; v_done boolean; v_now timestamptz := clock(p_now);
+begin
+  select contact_id into v_contact from contact_addresses where kind = 'pn' and tenant_id = p_tenant and address = p_phone;
+  if v_contact is not null and not p_out then
+    v_done := revoke_opt_out(v_contact, p_actor, p_reason, v_now);
+  else
+    if v_contact is not null then
+      v_done := add_opt_out(v_contact, 'operator', v_now);
+    elsif p_out then
+      insert into opt_outs (tenant_id, address_hash, source, created_at) select id, address_hash('pn', null, p_phone), 'operator', v_now from tenants where id = p_tenant on conflict do nothing;
+      v_done := found;
+    else
+      update opt_outs set revoked_at = v_now where tenant_id = p_tenant and contact_id is null and revoked_at is null and address_hash = address_hash('pn', null, p_phone);
+      v_done := found;
+    end if;
+    if v_done then
+      insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_out then 'optout.add' else 'optout.revoke' end,
+        case when v_contact is null then 'hash:' || left(address_hash('pn', null, p_phone), 12) else 'contact:' || v_contact end, jsonb_build_object('reason', p_reason), v_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', case when v_done then 'done' else 'already' end, 'contact_id', v_contact);
+end $function$;
+revoke all on function public.set_opt_out(text,text,boolean,text,text,timestamp with time zone) from public;
+grant execute on function public.set_opt_out(text,text,boolean,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.set_pause(p_tenant text, p_actor text, p_status text, p_scope text, p_target text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2622,6 +2990,59 @@ begin
 end $function$;
 revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.settle_command(p_message bigint, p_claim bigint, p_text text, p_asked boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare m messages; v conversations; v_now timestamptz := clock(p_now);
+begin
+  select c.* into v from conversations c join messages x on x.conversation_id = c.id where x.id = p_message for no key update of c;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim or m.status <> 'received' then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
+  update messages set meaning = meaning - 'asked' where conversation_id = v.id and direction = 'in' and seq between m.seq - 20 and m.seq - 1 and meaning ? 'asked';
+  update messages set status = 'answered', reason = 'command', lease_until = null, meaning = case when p_asked then meaning || '{"asked": true}' else meaning end where id = m.id;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, created_at)
+    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_text, v_now, m.correlation_id, 'operator', 0, 1, v_now, v_now);
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  return jsonb_build_object('outcome', 'recorded', 'conversation_id', v.id);
+end $function$;
+revoke all on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) from public;
+grant execute on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.settle_draft(p_tenant text, p_draft bigint, p_yes boolean, p_parts jsonb, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations; v_turn turns; v_now timestamptz := clock(p_now); v_n int;
+begin
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
+  select * into v_turn from turns where id = p_draft;
+  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  p_parts := nullif(p_parts, 'null'::jsonb);
+  if p_yes and p_parts is null then
+    update messages set status = 'queued', due_at = v_now, typing_ms = 0 where conversation_id = v.id and turn_id = p_draft and status = 'draft';
+    get diagnostics v_n = row_count;
+  else
+    update messages set status = 'cancelled', reason = case when p_yes then 'draft_edited' else 'draft_refused' end where conversation_id = v.id and turn_id = p_draft and status = 'draft';
+    v_n := coalesce(jsonb_array_length(p_parts), 0);
+  end if;
+  if p_yes then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, turn_id, correlation_id, kind, priority, part, due_at, created_at)
+      select v.tenant_id, v.instance_id, v.id, v.last_seq + p.n, 'out', 'agent', 'text', 'queued', p.text, v_now, p_draft, v_turn.correlation_id, 'reply', 0, p.n, v_now, v_now
+      from jsonb_array_elements_text(p_parts) with ordinality as p (text, n);
+    update conversations set last_seq = last_seq + coalesce(jsonb_array_length(p_parts), 0) where id = v.id;
+    update messages set status = 'answered', reason = null where turn_id = p_draft and direction = 'in' and status = 'handed_over' and reason = 'draft';
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_yes then 'draft.approve' else 'draft.discard' end,
+    p_draft::text, jsonb_build_object('reason', p_reason, 'edited', p_parts is not null), v_now);
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n, 'holder', conversation_holder(v, v_now),
+    'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
+end $function$;
+revoke all on function public.settle_draft(text,bigint,boolean,jsonb,text,text,timestamp with time zone) from public;
+grant execute on function public.settle_draft(text,bigint,boolean,jsonb,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
  RETURNS void
@@ -2763,11 +3184,32 @@ AS $function$
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
     where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
-      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+      and (m.meaning ? 'command' or pause_reason(c.tenant_id, i.name, c.id, null) is null)
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $function$;
 revoke all on function public.sweep_turns(integer,integer,timestamp with time zone) from public;
 grant execute on function public.sweep_turns(integer,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.take_meaning(p_instance public.instances, p_contact bigint, p_meaning jsonb, p_from_me boolean, p_manager text, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_intent text := p_meaning ->> 'intent';
+begin
+  if p_from_me then
+    return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
+  end if;
+  if coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null'
+      and exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn' and a.address = p_manager) then
+    return jsonb_build_object('command', p_meaning -> 'command');
+  end if;
+  if v_intent = 'opt_out' and not add_opt_out(p_contact, 'message', p_now) then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(p_contact, 'contact', null, p_now) then v_intent := null; end if;
+  return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
+end $function$;
+revoke all on function public.take_meaning(public.instances,bigint,jsonb,boolean,text,timestamp with time zone) from public;
+grant execute on function public.take_meaning(public.instances,bigint,jsonb,boolean,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -2842,7 +3284,7 @@ declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
   select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff', 'manual') limit p_most) u;
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff', 'manual', 'operator') limit p_most) u;
   return v_count;
 end $function$;
 revoke all on function public.unanswered(bigint,integer) from public;
@@ -2872,6 +3314,21 @@ AS $function$
 $function$;
 revoke all on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_turns bigint[];
+begin
+  with gone as (update messages set status = 'cancelled', reason = 'contact_wrote' where conversation_id = p_conversation and status = 'draft' returning turn_id)
+  select array_agg(distinct turn_id) into v_turns from gone;
+  if v_turns is null then return; end if;
+  update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in' and status = 'handed_over' and reason = 'draft';
+end $function$;
+revoke all on function public.withdraw_drafts(bigint) from public;
+grant execute on function public.withdraw_drafts(bigint) to service_role;
 
 CREATE OR REPLACE FUNCTION public.withdraw_parts(p_conversation bigint)
  RETURNS void

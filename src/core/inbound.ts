@@ -2,6 +2,7 @@
  * What a webhook of the Evolution API means, in the product's own words. Pure and total: any JSON value has a meaning, at worst
  * `ignored` with a reason. `whatsapp/payload.ts` makes these events, `record_inbound` in SQL stores them.
  */
+import type { Meaning } from './meaning.ts';
 
 /** The person on the other side of a direct chat. Digits only; `pn` is canonical (see core/phone.ts). At least one is set. */
 export type ChatAddress = { pn: string | null; lid: string | null };
@@ -60,7 +61,14 @@ export type InboundEvent = {
   /** Evolution's uuid of the instance, when the payload has it. */
   instanceId: string | null;
 } & (
-  | ({ kind: 'message'; providerId: string; content: MessageContent; quoted: { providerId: string; text: string | null } | null } & From)
+  | ({
+      kind: 'message';
+      providerId: string;
+      content: MessageContent;
+      quoted: { providerId: string; text: string | null } | null;
+      /** What its words were recognised as, set by inbound.ts. */
+      meaning?: Meaning | null;
+    } & From)
   | ({ kind: 'reaction'; providerId: string; targetId: string; /** null: removed */ emoji: string | null } & From)
   | { kind: 'edit'; providerId: string; text: string }
   | { kind: 'delete'; providerId: string }

@@ -7,6 +7,7 @@
  *   status, fila                                                                               status
  *   fila parada, fila reenviar                                                                 dlq list, dlq retry --all (after "confirmar")
  *   handoffs, devolver 7 [motivo: ...]                                                         handoff list, handoff return
+ *   rascunhos, aprovar 12, recusar 12                                                          draft list, draft approve, draft discard
  *   ajuda, confirmar
  */
 
@@ -35,6 +36,7 @@ export const OPERATOR_HELP = [
   '*status* ou *fila*: o que está pausado, conectado, esperando ou com pessoas.',
   '*fila parada*: mensagens que não saíram. *fila reenviar*: tenta de novo (pede confirmação).',
   '*handoffs*: conversas que esperam por uma pessoa. *devolver 7*: devolve a conversa 7 ao agente.',
+  '*rascunhos*: respostas que esperam por um sim. *aprovar 12* envia, *recusar 12* não.',
 ].join('\n');
 
 const WITH_REASON = new Set(['pause', 'resume', 'handoff return']);
@@ -63,6 +65,17 @@ function read(words: string[]): OperatorWords | null {
     case 'devolve':
     case 'devolva':
       return giveBack(rest);
+    case 'rascunho':
+    case 'rascunhos':
+      return rest.length === 0 ? command('draft list') : null;
+    case 'aprovar':
+    case 'aprova':
+    case 'aprovo':
+      return draft('draft approve', rest);
+    case 'recusar':
+    case 'recusa':
+    case 'recuso':
+      return draft('draft discard', rest);
     case 'ajuda':
     case 'help':
     case 'comandos':
@@ -120,6 +133,12 @@ function giveBack(rest: string[]): OperatorWords | null {
   const words = rest.filter((word) => word !== 'a' && word !== 'conversa');
   const [id] = words;
   return words.length === 1 && id !== undefined && /^\d{1,15}$/.test(id) ? command('handoff return', { id }) : null;
+}
+
+function draft(name: string, rest: string[]): OperatorWords | null {
+  const words = rest.filter((word) => word !== 'rascunho');
+  const [id] = words;
+  return words.length === 1 && id !== undefined && /^\d{1,15}$/.test(id) ? command(name, { id }) : null;
 }
 
 function command(name: string, args: Record<string, string> = {}): OperatorWords {

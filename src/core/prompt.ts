@@ -37,6 +37,8 @@ export function buildPrompt(input: {
   memory: string[];
   history: PromptMessage[];
   pending: PromptMessage[];
+  /** A line of the runtime behind the contact's words. */
+  hint?: string | null;
   now: Date;
   timeZone: string;
 }): Prompt {
@@ -46,6 +48,7 @@ export function buildPrompt(input: {
   const last = messages.at(-1);
   const stable = last === undefined ? null : { message: messages.length - 1, text: last.texts.length - 1 };
   for (const message of input.pending) append(messages, message);
+  if (input.hint != null) messages.at(-1)?.texts.push(`[sistema: ${input.hint}]`);
   return { system: systemText(input.agent, input.company), situation: situationText(input), messages, stable };
 }
 

@@ -8,6 +8,9 @@
  *   committed | superseded | suppressed | skipped | handed_over | failed     see complete_turn in SQL
  */
 
+import { abuseOf, isMachine, quietSeconds } from './abuse.ts';
+import type { AbuseLimits, AbuseMessage, AbuseReason } from './abuse.ts';
+
 /** What the decision looks at; `TurnClaim` of db/turns.ts has all of it. */
 export type TurnSnapshot = {
   now: Date;
@@ -15,8 +18,14 @@ export type TurnSnapshot = {
   failed_in_row: number;
   /** Since when turns have been failing, null when the last one did not. */
   failing_since: Date | null;
-  pending: { type: string; text: string; at: Date; created_at: Date }[];
-  history: { direction: 'in' | 'out'; author: 'contact' | 'agent' | 'human' | 'system'; type: string; at: Date }[];
+  pending: { type: string; text: string; at: Date; created_at: Date; intent: string | null }[];
+  history: AbuseMessage[];
+  /** Nothing is answered until then, after abuse. */
+  quiet: { reason: string; until: Date } | null;
+  /** Of this contact, in 24 hours. */
+  today: { turns: number; tokens: number };
+  /** The tenant's setting, when the contact asked whether it talks with a machine: `handoff` calls a person at once. */
+  identity: string | null;
   agent: { model: string | null; model_complex: string | null } | null;
 };
 
@@ -24,16 +33,19 @@ export type TurnSettings = {
   maxMessageAgeMinutes: number;
   /** null: there is no key for the model */
   models: { normal: string; complex: string } | null;
+  abuse: AbuseLimits;
 };
 
 export type TurnDecision =
   /** Nothing is said; the messages get this reason. `tellPerson`: they are listed to a person, who may still want to answer. */
-  | { kind: 'skip'; reason: 'too_old' | 'answered_by_person'; tellPerson: boolean }
+  | { kind: 'skip'; reason: 'too_old' | 'answered_by_person' | 'opted_out_already'; tellPerson: boolean }
+  /** Somebody costs money who is no customer: `text` the first time, then nothing. `quietSeconds` null: the quiet that holds is not prolonged. */
+  | { kind: 'quiet'; reason: AbuseReason; text: string | null; quietSeconds: number | null }
   /** A person has this conversation already. */
   | { kind: 'leave'; reason: 'human' | 'takeover' | 'manual' }
   /** A person is needed. `text` goes to the contact first, when there is something honest to say. */
-  | { kind: 'handoff'; reason: 'no_model' | 'no_agent' | 'turn_failed'; text: string | null }
-  | { kind: 'canned'; reason: 'too_long'; text: string }
+  | { kind: 'handoff'; reason: 'no_model' | 'no_agent' | 'turn_failed' | 'bot_question'; text: string | null }
+  | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; text: string }
   | { kind: 'run'; model: string };
 
 /** A turn that failed so often (by the model, or by a worker that died) goes to a person. */
@@ -48,10 +60,20 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   if (turn.holder !== 'agent') return { kind: 'leave', reason: turn.holder };
   const newest = Math.max(...turn.pending.map((message) => message.at.getTime()));
   if (answeredByPerson(turn)) return { kind: 'skip', reason: 'answered_by_person', tellPerson: false };
-  if (turn.now.getTime() - newest > settings.maxMessageAgeMinutes * 60_000) return { kind: 'skip', reason: 'too_old', tellPerson: true };
+  const intents = new Set(turn.pending.map((message) => message.intent));
+  if (turn.now.getTime() - newest > settings.maxMessageAgeMinutes * 60_000)
+    return { kind: 'skip', reason: 'too_old', tellPerson: turn.pending.some((message) => !isOptOut(message.intent)) };
+  // What was asked for holds already; whoever asked hears it once.
+  if (intents.has('opt_out')) return { kind: 'canned', reason: 'opt_out_confirmed', text: OPT_OUT_TEXT };
+  if (turn.pending.every((message) => message.intent === 'opt_out_again'))
+    return { kind: 'skip', reason: 'opted_out_already', tellPerson: false };
+  if (intents.has('resubscribe')) return { kind: 'canned', reason: 'resubscribe_confirmed', text: RESUBSCRIBE_TEXT };
+  const abuse = decideQuiet(turn, settings.abuse);
+  if (abuse !== null) return abuse;
   if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
   if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
   if (keepsFailing(turn)) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
+  if (intents.has('bot_question') && turn.identity === 'handoff') return { kind: 'handoff', reason: 'bot_question', text: HONEST_TEXT };
   if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
     return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
   return {
@@ -71,6 +93,22 @@ function answeredByPerson({ pending, history }: TurnSnapshot): boolean {
   return pending.every(({ at, created_at: arrived }) => at.getTime() < answeredAt && arrived.getTime() - at.getTime() > LATE_MS);
 }
 
+function isOptOut(intent: string | null): boolean {
+  return intent === 'opt_out' || intent === 'opt_out_again';
+}
+
+function decideQuiet(turn: TurnSnapshot, limits: AbuseLimits): TurnDecision | null {
+  if (turn.quiet !== null) {
+    // complete_turn wrote the word, so it is one of them
+    const reason = turn.quiet.reason as AbuseReason;
+    return { kind: 'quiet', reason, text: null, quietSeconds: isMachine(reason) ? quietSeconds(reason) : null };
+  }
+  const pending = turn.pending.map((message): AbuseMessage => ({ ...message, direction: 'in', author: 'contact' }));
+  const reason = abuseOf({ now: turn.now, history: turn.history, pending, today: turn.today }, limits);
+  if (reason === null) return null;
+  return { kind: 'quiet', reason, text: isMachine(reason) ? MACHINE_TEXT : ENOUGH_TEXT, quietSeconds: quietSeconds(reason) };
+}
+
 /** Somebody who waits gets an answer, the fallback text or a person within two minutes. */
 const FAILING_MS = 60_000;
 
@@ -87,6 +125,12 @@ export function turnTimeLimit(turn: Pick<TurnSnapshot, 'failing_since' | 'now'>,
 }
 
 export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
+/** What the product is, and a person for whoever wants one. */
+export const HONEST_TEXT = 'Sou uma assistente virtual, um software. Se preferir, chamo uma pessoa da equipe para continuar com você.';
+const OPT_OUT_TEXT = 'Pronto, você não vai mais receber mensagens nossas. Se mudar de ideia, é só escrever VOLTAR.';
+const RESUBSCRIBE_TEXT = 'Combinado, você volta a receber as nossas mensagens. Para parar, é só escrever SAIR.';
+const MACHINE_TEXT = 'Vou parar de responder por aqui por enquanto. Avisei a equipe, e se for preciso uma pessoa continua esta conversa.';
+const ENOUGH_TEXT = 'Hoje já conversamos bastante por aqui. Avisei a equipe, e uma pessoa continua com você.';
 const TOO_LONG_TEXT =
   'Recebi sua mensagem, mas ela é longa demais para eu ler inteira por aqui. Pode me mandar um resumo com o mais importante?';
 

@@ -1,5 +1,6 @@
 import { backupJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
+import { handoffsJob } from './handoffs.ts';
 import type { CronJob } from './job.ts';
 import { purgeOldJob } from './purge-old.ts';
 import { reconcileInboxJob } from './reconcile-inbox.ts';
@@ -11,6 +12,7 @@ import { sweepTurnsJob } from './sweep-turns.ts';
 export const JOBS: readonly CronJob[] = [
   sweepTurnsJob,
   sweepSendsJob,
+  handoffsJob,
   sweepNoticesJob,
   checkInstancesJob,
   reconcileInboxJob,

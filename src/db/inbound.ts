@@ -32,6 +32,8 @@ export type RecordedWebhook = z.infer<typeof answer>[number];
 export type InboundOptions = {
   takeoverMinutes: number;
   takeoverCapMinutes: number;
+  /** Canonical phone of the manager, whose commands are obeyed. */
+  managerPhone?: string | null;
   /** Unsent parts of an answer are withdrawn when the contact writes. */ withdrawParts: boolean;
 };
 

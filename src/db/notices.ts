@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import type { Door } from './door.ts';
 
-export type NewNotice = { tenant: string; key: string; kind: string; text: string; urgent: boolean; about: string | null };
+export type NewNotice = {
+  tenant: string;
+  key: string;
+  kind: string;
+  text: string;
+  urgent: boolean;
+  about: string | null;
+  not_manager: boolean;
+};
 
 /** SQL add_notice: false when the tenant has a notice of this key already. */
 export async function addNotice(db: Door, notice: NewNotice): Promise<boolean> {
@@ -16,6 +24,7 @@ const claimed = z.object({
   text: z.string(),
   urgent: z.boolean(),
   about: z.string().nullable(),
+  not_manager: z.boolean(),
   attempts: z.number(),
   age_seconds: z.number(),
   message_status: z.string().nullable(),

@@ -24,6 +24,8 @@ export type SendPolicy = {
   tz: string;
   pilot: boolean;
   leaseMs: number;
+  /** An answer that a pause has held for longer is not sent any more. */
+  replyMaxAgeMinutes?: number;
 };
 
 const toSend = z.object({
@@ -158,7 +160,8 @@ export type MessageRequest = {
   instance: string;
   phone: string;
   text: string;
-  kind: ProactiveKind;
+  /** `operator`: to those who run this, under no rule but allowlist, expiry and health of the number. */
+  kind: ProactiveKind | 'operator';
   send_after: string | null;
   expires_at: string | null;
   idempotency_key: string | null;

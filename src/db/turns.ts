@@ -11,6 +11,8 @@ const pendingMessage = z.object({
   at: time,
   quoted_text: z.string().nullable(),
   created_at: time,
+  /** What its words were recognised as, see take_meaning; null for nearly all. */
+  intent: z.string().nullable(),
 });
 
 const historyMessage = z.object({
@@ -44,6 +46,14 @@ const claimed = z.object({
   conversation_id: z.number(),
   tenant_id: z.string(),
   holder: z.enum(['agent', 'human', 'takeover', 'manual']),
+  escalation_reason: z.string().nullable(),
+  /** A person typed on the phone a moment ago. */
+  attended: z.boolean(),
+  mode: z.string(),
+  open_handoff: z.number().nullable(),
+  quiet: z.object({ reason: z.string(), until: time }).nullable(),
+  today: z.object({ turns: z.number(), tokens: z.number() }),
+  identity: z.string().nullable(),
   failed_in_row: z.number(),
   failing_since: time.nullable(),
   superseded_in_row: z.number(),
@@ -51,7 +61,12 @@ const claimed = z.object({
   history: z.array(historyMessage),
   jid: z.string(),
   correlation_id: z.string().nullable(),
-  contact: z.object({ id: z.number(), name: z.string().nullable(), memory: z.array(z.object({ fact: z.string(), at: z.string() })) }),
+  contact: z.object({
+    id: z.number(),
+    name: z.string().nullable(),
+    phone: z.string().nullable(),
+    memory: z.array(z.object({ fact: z.string(), at: z.string() })),
+  }),
   agent: agent.nullable(),
   instance: z.object({ id: z.number(), name: z.string() }),
   opted_out: z.boolean(),
@@ -59,11 +74,26 @@ const claimed = z.object({
 /** Everything that a turn knows, in one snapshot. */
 export type TurnClaim = z.infer<typeof claimed>;
 
+const commandClaim = z.object({
+  state: z.literal('command'),
+  message_id: z.number(),
+  claim: z.number(),
+  /** What core/operator-words.ts made of it; parsed again by whoever runs it. */
+  command: z.unknown(),
+  sent_at: time,
+  now: time,
+  /** The command that waits for "confirmar", or null. */
+  asked: z.unknown(),
+});
+/** A command of the manager, to be carried out and answered. */
+export type CommandClaim = z.infer<typeof commandClaim>;
+
 const claim = z.discriminatedUnion('state', [
   claimed,
   z.object({ state: z.literal('idle') }),
   z.object({ state: z.literal('busy'), until: time }),
   z.object({ state: z.literal('paused'), reason: z.string() }),
+  commandClaim,
 ]);
 
 /** SQL claim_turn: takes the one open turn of a conversation under a lease, or says why not. */
@@ -81,7 +111,13 @@ export async function renewTurn(db: Door, claim: TurnClaim, leaseMs: number): Pr
 
 /** What a tool decided; it becomes true with the answer, in the same transaction. */
 export type Effect =
-  | { type: 'handoff'; reason: string; summary: string | null; controls: boolean }
+  | {
+      type: 'handoff';
+      reason: string;
+      summary: string | null;
+      /** What the agent would have answered. */ suggestion?: string | null;
+      controls: boolean;
+    }
   | { type: 'opt_out' }
   | { type: 'remember'; fact: string }
   | { type: 'react'; message_id: number; emoji: string };
@@ -106,6 +142,8 @@ export type TurnResult = {
   reason: string | null;
   model?: string | null;
   parts?: Part[];
+  /** Nothing is answered in this conversation for so long. */
+  quiet?: { reason: string; seconds: number };
   effects?: Effect[];
   tool_calls?: ToolCallRecord[];
   model_calls?: ModelCallRecord[];
@@ -118,6 +156,8 @@ const completion = z.object({
   failed_in_row: z.number().nullish(),
   first_pending_at: time.nullish(),
   parts: z.number().nullish(),
+  /** The answer waits for a person's yes. */
+  draft: z.boolean().nullish(),
 });
 export type TurnCompletion = z.infer<typeof completion>;
 

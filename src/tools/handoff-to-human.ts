@@ -8,12 +8,13 @@ export const handoffToHuman = defineTool({
   input: z.object({
     reason: z.string().min(1).max(200).describe('Por que uma pessoa é necessária, em poucas palavras'),
     summary: z.string().max(1_000).optional().describe('O que o cliente quer e o que já foi dito'),
+    suggestion: z.string().max(500).optional().describe('O que a pessoa da equipe poderia responder, nas palavras dela'),
   }),
-  execute({ reason, summary }) {
+  execute({ reason, summary, suggestion }) {
     return {
       ok: true,
       output: 'Uma pessoa da equipe vai assumir assim que você responder.',
-      effect: { type: 'handoff', reason, summary: summary ?? null, controls: true },
+      effect: { type: 'handoff', reason, summary: summary ?? null, suggestion: suggestion ?? null, controls: true },
     };
   },
 });

@@ -127,6 +127,8 @@ create table conversations (
   superseded_in_row  int not null default 0,
   failed_in_row      int not null default 0,
   failing_since      timestamptz,                   -- start of the first turn of such a row
+  quiet_until        timestamptz,                   -- abuse: nothing is answered until then, for quiet_reason
+  quiet_reason       text,
   last_inbound_at    timestamptz,
   merged_into        bigint references conversations (id),
   created_at         timestamptz not null default now(),
@@ -159,7 +161,7 @@ create table turns (
   ended_at         timestamptz
 );
 create unique index turns_one_open on turns (conversation_id) where status = 'open';
-create index turns_conversation on turns (conversation_id, id);
+create index turns_conversation on turns (conversation_id, started_at);
 create index turns_transcript on turns (ended_at) where transcript is not null;
 -- One day of turns, for what the agent costs; a few bytes, and no write when a turn ends.
 create index turns_day on turns using brin (started_at);
@@ -177,6 +179,7 @@ create table messages (
   reason           text,                            -- why it was skipped, blocked, failed, cancelled, held
   text             text not null,                   -- what the model sees and what is sent
   typed            text,                            -- what the contact typed, in full
+  meaning          jsonb,                           -- what its words were recognised as, before any model read them (see record_message)
   media            jsonb,
   provider_id      text,                            -- key.id at WhatsApp
   provider_at      timestamptz not null,            -- messageTimestamp; for our own the time of the send
@@ -189,7 +192,7 @@ create table messages (
   correlation_id   text,
   created_at       timestamptz not null default now(),
   -- outbound only
-  kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting', 'manual')),
+  kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting', 'manual', 'operator')),
   priority         smallint,
   part             smallint,
   typing_ms        int not null default 0,          -- how long to show "typing" before it leaves
@@ -214,7 +217,7 @@ create table messages (
   constraint messages_state check (
     case direction
       when 'in' then status in ('received', 'answered', 'skipped', 'handed_over')
-      else status in ('queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain')
+      else status in ('draft', 'queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain')
     end),
   constraint messages_out_kind check ((direction = 'out' and author <> 'human') = (kind is not null))
 );
@@ -232,6 +235,7 @@ create index messages_waiting on messages (instance_id, priority, due_at) where 
 create index messages_duplicates on messages (duplicate_of) where duplicate_of is not null;
 create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
 create index messages_under_way on messages (instance_id) where status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven');
+create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
 create index messages_turn on messages (turn_id) where turn_id is not null;
 
 -- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone after a day.
@@ -285,24 +289,34 @@ create table handoffs (
   turn_id          bigint references turns (id),
   reason           text not null,
   summary          text,
+  suggestion       text,                 -- what the agent would have answered
   controls         boolean not null,
   status           text not null default 'open' check (status in ('open', 'notified', 'returned')),
   created_at       timestamptz not null default now(),
-  notified_at      timestamptz,
-  returned_at      timestamptz
+  notified_at      timestamptz,          -- people were told
+  reminded_at      timestamptz,          -- and once more, since nobody had taken it
+  taken_at         timestamptz,          -- a person wrote in the conversation
+  returned_at      timestamptz,
+  returned_by      text                  -- who, 'handset' or 'timeout'
 );
 create unique index handoffs_one_open on handoffs (conversation_id, controls) where status <> 'returned';
 create index handoffs_conversation on handoffs (conversation_id);
 create index handoffs_turn on handoffs (turn_id) where turn_id is not null;
+create index handoffs_under_way on handoffs (created_at) where status <> 'returned';
 
+-- Who wants no message that it did not ask for. Of a contact, or, when the contact was erased or never known, of the hash of an address: whoever
+-- is made anew with that address has opted out again.
 create table opt_outs (
-  id          bigint generated always as identity primary key,
-  tenant_id   text not null references tenants (id),
-  contact_id  bigint not null references contacts (id),
-  source      text not null,
-  created_at  timestamptz not null default now(),
-  revoked_at  timestamptz
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null references tenants (id),
+  contact_id    bigint references contacts (id),
+  address_hash  text,
+  source        text not null,
+  created_at    timestamptz not null default now(),
+  revoked_at    timestamptz,
+  check (contact_id is not null or address_hash is not null)
 );
+create unique index opt_outs_hash on opt_outs (tenant_id, address_hash) where contact_id is null and revoked_at is null;
 create unique index opt_outs_one on opt_outs (contact_id) where revoked_at is null;
 create index opt_outs_contact on opt_outs (contact_id);
 

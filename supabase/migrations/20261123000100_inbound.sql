@@ -120,6 +120,7 @@ begin
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
       select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
     end if;
+    if (p_pn is not null and v_pn is null) or (p_lid is not null and v_lid is null) then perform honour_suppression(p_instance, v_id, p_pn, p_lid); end if;
     -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
     perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
     exit when found and v_taken = v_id;
@@ -286,10 +287,12 @@ end $$;
 
 -- record_message: one message or reaction of a direct chat, of the contact, of ourselves (an echo), or of a person on the phone.
 -- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. Words that we did not write pause the agent in this
---   conversation for takeoverMinutes after they were typed, sliding, at most takeoverCapMinutes after the first.
--- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, withdrawParts, correlationId}.
+--   conversation for takeoverMinutes after they were typed, sliding, at most takeoverCapMinutes after the first. What the words were recognised as
+--   (p_event meaning, see core/meaning.ts) becomes true here, in whatever state the conversation is: an opt-out holds from this commit on, a command
+--   of the manager waits for claim_turn, `/bot off` and `/bot on` take the agent out of the conversation and back.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, withdrawParts, managerPhone, correlationId}.
 -- Concurrency: any number of callers; they queue on the conversation.
--- Result: {outcome: stored | duplicate | echo | takeover | context, conversation_id, message_id, wake, first_pending_at, inbound_at}.
+-- Result: {outcome: stored | duplicate | echo | takeover | returned | command | context, conversation_id, message_id, wake, first_pending_at, inbound_at}.
 create function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -304,6 +307,8 @@ declare
   v_first timestamptz;
   v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
   v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
+  v_since timestamptz;
 begin
   select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
   if found then
@@ -334,14 +339,15 @@ begin
   end if;
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, media,
+  if v_meaning is not null then v_meaning := take_meaning(p_instance, v_contact, v_meaning, v_from_me, p_options ->> 'managerPhone', v_now); end if;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
       case when v_from_me then 'out' else 'in' end, case when v_from_me then 'human' else 'contact' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
       case when v_from_me then 'sent' when v_is_reaction then 'skipped' else 'received' end,
       case when not v_from_me and v_is_reaction then 'reaction' end,
-      v_text, p_event -> 'content' ->> 'typed', nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      v_text, p_event -> 'content' ->> 'typed', v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
       p_event ->> 'providerId', v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
       p_options ->> 'correlationId', v_now)
@@ -351,8 +357,8 @@ begin
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
   update conversations set last_seq = last_seq + 1,
-    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction then 0 else 1 end,
-    last_inbound_at = case when v_from_me or v_is_reaction then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_meaning ? 'command' then 0 else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
 
   if v_is_reaction then
@@ -360,17 +366,29 @@ begin
   end if;
 
   if v_from_me then
-    if v_sent_at + v_takeover > v_now then
-      update conversations set
-        takeover_since = case when takeover_until > v_now then takeover_since else v_now end,
-        takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, (case when takeover_until > v_now then takeover_since else v_now end) + v_cap))
-        where id = v_conversation.id;
-    end if;
     perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+    if v_meaning ->> 'handset' = 'on' then
+      perform give_back(v_conversation.id, 'handset', v_now);
+      return jsonb_build_object('outcome', 'returned', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+    end if;
+    -- "off" lasts as long as any takeover may; other words slide it
+    if v_meaning ->> 'handset' = 'off' then v_takeover := v_cap; end if;
+    if v_sent_at + v_takeover > v_now then
+      v_since := case when v_conversation.takeover_until > v_now then v_conversation.takeover_since else v_now end;
+      update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, v_since + v_cap)) where id = v_conversation.id;
+    end if;
+    update handoffs set taken_at = v_now where conversation_id = v_conversation.id and status <> 'returned' and taken_at is null;
     return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
+  if v_meaning ? 'command' then
+    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', true, 'inbound_at', v_now);
+  end if;
+  if v_meaning ->> 'intent' = 'bot_question' then
+    insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
+  end if;
   if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
+  perform withdraw_drafts(v_conversation.id);
   perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
   return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,

@@ -18,8 +18,10 @@ $$;
 --   A turn whose lease ran out is ended as expired and counts as a failure.
 -- Arguments: p_worker who asks; p_lease_ms length of the lease.
 -- Concurrency: callers queue on the conversation's lock; the second gets busy.
--- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'claimed',
---   turn_id, fence, now, holder, failed_in_row, failing_since, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+-- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'command', ...} the manager
+--   wrote a command, which a pause does not hold (see claim_command) | {state: 'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is
+--   at the phone, open_handoff, mode, quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
+--   asked for, failed_in_row, failing_since, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
 create function claim_turn(p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -36,6 +38,9 @@ declare
 begin
   select * into v from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
+  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received' and m.meaning ? 'command') then
+    return claim_command(v.id, p_lease_ms, v_now);
+  end if;
   select * into v_open from turns where conversation_id = v.id and status = 'open';
   if found then
     if v_open.lease_until > v_now then
@@ -46,7 +51,7 @@ begin
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'provider_id', m.provider_id, 'created_at', m.created_at) order by m.provider_at, m.seq), min(m.correlation_id)
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent') order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -80,12 +85,20 @@ begin
       'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
+      and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
-    'holder', conversation_holder(v, v_now), 'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls and h.status <> 'returned'),
+    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until) end,
+    'today', (select jsonb_build_object('turns', count(*), 'tokens', coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null),
+    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
+    'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
-    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory) from contacts c where c.id = v.contact_id),
+    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
+      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
     'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
@@ -107,27 +120,29 @@ end $$;
 
 -- open_handoff: a person is needed. One open handoff per conversation and kind; a second request adds nothing.
 -- p_controls true: the agent is quiet until the conversation is returned; false: only listed (an old message, an unproven send).
-create function open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamptz) returns void language plpgsql as $$
+create function open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamptz, p_suggestion text default null)
+returns void language plpgsql as $$
 begin
-  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, controls, created_at)
-    select tenant_id, id, p_turn, p_reason, p_summary, p_controls, clock(p_now) from conversations where id = p_conversation
+  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, suggestion, controls, created_at)
+    select tenant_id, id, p_turn, p_reason, p_summary, p_suggestion, p_controls, clock(p_now) from conversations where id = p_conversation
     on conflict do nothing;
   if p_controls then
     update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
   end if;
 end $$;
 
--- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing.
-create function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null) returns void language plpgsql as $$
+-- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing. Result: whether it is new.
+create function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null) returns boolean language plpgsql as $$
 begin
   insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
+  return found;
 end $$;
 
 -- complete_turn: ends a turn; the only place where an answer becomes true.
 -- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer, effects of tools,
 --   statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and money are recorded in any case.
--- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted', reason, model, parts [{text, typing_ms, kind}], effects
---   [{type: 'handoff', reason, summary} | {type: 'opt_out'} | {type: 'remember', fact} | {type: 'react', message_id, emoji}],
+-- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted', reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing
+--   is answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} | {type: 'remember', fact} | {type: 'react', message_id, emoji}],
 --   tool_calls [{name, input, output, ok, ms}], model_calls [{model, outcome, ms, input_tokens, output_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd}], transcript}.
 -- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed', reason, failed_in_row,
@@ -147,6 +162,7 @@ declare
   v_count int := 0;
   v_text_part int := 0;
   v_target messages;
+  v_draft boolean;
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
@@ -197,19 +213,22 @@ begin
     end if;
   end if;
 
-  update messages set status = case v_kind when 'answer' then 'answered' when 'handoff' then 'handed_over' else 'skipped' end,
-      reason = case v_kind when 'answer' then null else p_result ->> 'reason' end
+  -- what the model wrote waits for a person's yes; the product's own lines do not
+  v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
+  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer' then 'answered' else 'skipped' end,
+      reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
     where turn_id = p_turn and direction = 'in' and status = 'received';
   update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over' else 'skipped' end,
     reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
   -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
   update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
-    failed_in_row = 0, failing_since = null where id = v.id;
+    failed_in_row = 0, failing_since = null, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until) where id = v.id;
 
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
       when 'handoff' then
-        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now);
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
       when 'opt_out' then
         perform add_opt_out(v.contact_id, 'agent', v_now);
       when 'remember' then
@@ -224,7 +243,7 @@ begin
           v_count := v_count + 1;
           insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, quoted_id,
               turn_id, correlation_id, kind, priority, part, due_at, created_at)
-            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', 'queued', v_effect ->> 'emoji', v_now, v_target.provider_id,
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
               p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
         end if;
     end case;
@@ -235,24 +254,24 @@ begin
     v_text_part := v_text_part + 1;
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
         turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', 'queued', v_part ->> 'text', v_now,
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft then 'draft' else 'queued' end, v_part ->> 'text', v_now,
         p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_text_part,
         coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;
-  return jsonb_build_object('outcome', 'committed', 'parts', v_count,
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
     'first_pending_at', (select min(created_at) from messages where conversation_id = v.id and direction = 'in' and status = 'received'));
 end $$;
 
 -- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.
 -- Arguments: p_older_ms only what has waited so long (above the longest debounce); p_limit at most so many.
--- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out, but for the manager's commands.
 create function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(id), '[]') from (
     select m.conversation_id as id from messages m
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
     where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
-      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+      and (m.meaning ? 'command' or pause_reason(c.tenant_id, i.name, c.id, null) is null)
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $$;

@@ -23,7 +23,7 @@ $$;
 -- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
 -- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour, contactCapWeek, campaignGapDays, maxUnanswered,
 --   kindCaps: {kind: an hour}, strangersDay, minReplyPercent, paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz,
---   pilot, leaseMs, random 0..1}. A figure that is null or missing limits nothing.
+--   pilot, leaseMs, replyMaxAgeMinutes: a pause may hold an answer for so long, random 0..1}. A figure that is null or missing limits nothing.
 -- Concurrency: locks the conversation, then the instance, then the contact: claims of one number queue for a moment.
 -- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason, message_id}
 --   | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up
@@ -36,6 +36,7 @@ declare
   v_instance instances;
   v_reply boolean;
   v_stop jsonb;
+  v_operator boolean;
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
@@ -67,10 +68,12 @@ begin
         order by w.seq desc limit 1));
   end if;
 
-  -- replies strictly in order; of the others the first that is due
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff') order by priority, id limit 1;
-  v_reply := found;
-  if not found then
+  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+    order by kind = 'operator' desc, priority, id limit 1;
+  v_operator := coalesce(m.kind = 'operator', false);
+  v_reply := found and not v_operator;
+  if m.id is null then
     select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
       and not campaign_paused(campaign_id) order by priority, id limit 1;
   end if;
@@ -91,12 +94,13 @@ begin
   v_stop := first_guard(m, v, v_instance, p_policy, v_now);
   if v_stop ? 'end' then
     perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
+    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false, v_now); end if;
     return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id', m.id, 'kind', m.kind);
   elsif v_stop is not null then
     return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
   end if;
 
-  if not v_reply and m.typing_until is null then
+  if not v_reply and not v_operator and m.typing_until is null then
     v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
     v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
     update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
@@ -233,7 +237,7 @@ begin
       kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, created_at)
     values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
-      p_request ->> 'kind', case p_request ->> 'kind' when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id, v_now)
     returning * into m;

@@ -118,7 +118,7 @@ declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
   select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff', 'manual') limit p_most) u;
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff', 'manual', 'operator') limit p_most) u;
   return v_count;
 end $$;
 
@@ -202,14 +202,16 @@ declare
   v_campaign boolean := m.kind in ('campaign', 'prospecting');
   v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
   v_holder text := conversation_holder(v, p_now);
-  v_paused text := pause_reason(v.tenant_id, i.name, v.id, m.campaign_id);
+  -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only allowlist, expiry and the number hold it
+  v_operator boolean := m.kind = 'operator';
+  v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
   v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
   v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
   v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and m.bypass is null and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+  v_unasked boolean := not v_reply and not v_operator and m.bypass is null and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
 begin
   if v_unasked then
     select * into v_contact from contacts where id = v.contact_id;
@@ -221,13 +223,16 @@ begin
     ends('reply_proof', 'blocked', v_reply and m.turn_id is null and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', m.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
-    ends('opt_out', 'blocked', exists (select from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
     case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    -- after a pause, what was said long ago is not said any more: a person looks at it
+    ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
+      and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
     ends(v_holder, 'cancelled', m.author = 'agent' and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind <> 'manual' then v.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind <> 'manual', p_now + interval '10 minutes'),
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator') then v.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'), p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour', coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
     case when v_unasked then coalesce(

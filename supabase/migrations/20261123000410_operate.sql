@@ -10,6 +10,7 @@ create table notices (
   text        text not null,
   urgent      boolean not null,
   about       text,                                 -- name of the number that it is about, which must not carry it
+  not_manager boolean not null default false,       -- it is about the manager's own conversation: only Slack may have it
   status      text not null default 'pending' check (status in ('pending', 'handed', 'sent', 'failed')),
   channel     text check (channel in ('slack', 'whatsapp')),
   attempts    int not null default 0,
@@ -27,11 +28,12 @@ create index notices_age on notices (created_at);
 
 -- add_notice: a notice, durable with the commit.
 -- Guarantee: one row per tenant and key, the first one's words. Concurrency: any; the unique key decides.
--- Arguments: p_notice {tenant, key, kind, text, urgent, about}. Result: {added}.
+-- Arguments: p_notice {tenant, key, kind, text, urgent, about, not_manager}. Result: {added}.
 create function add_notice(p_notice jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 begin
-  insert into notices (tenant_id, key, kind, text, urgent, about, due_at, created_at)
-    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text', (p_notice ->> 'urgent')::boolean, p_notice ->> 'about', clock(p_now), clock(p_now))
+  insert into notices (tenant_id, key, kind, text, urgent, about, not_manager, due_at, created_at)
+    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text', (p_notice ->> 'urgent')::boolean, p_notice ->> 'about',
+      coalesce((p_notice ->> 'not_manager')::boolean, false), clock(p_now), clock(p_now))
     on conflict (tenant_id, key) do nothing;
   return jsonb_build_object('added', found);
 end $$;
@@ -39,7 +41,7 @@ end $$;
 -- claim_notices: takes notices that are due, urgent ones first.
 -- Guarantee: one caller has a notice until its lease is over or it says what became of it; who dies meanwhile has it told again by another.
 -- Concurrency: any number of callers; what another one is just taking is left out.
--- Result: [{id, claim, tenant, kind, text, urgent, about, attempts, age_seconds, message_status: of the WhatsApp message that carries it, or null}].
+-- Result: [{id, claim, tenant, kind, text, urgent, about, not_manager, attempts, age_seconds, message_status: of the WhatsApp message that carries it, or null}].
 create function claim_notices(p_limit int, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_taken jsonb;
 begin
@@ -48,7 +50,7 @@ begin
   ), taken as (
     update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
   )
-  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about,
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
       'attempts', t.attempts, 'age_seconds', extract(epoch from clock(p_now) - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
     order by t.urgent desc, t.id), '[]') into v_taken from taken t;
   return v_taken;

@@ -198,7 +198,7 @@ create function list_handoffs(p_tenant text, p_limit int, p_now timestamptz defa
 $$;
 
 -- return_handoff: a person is done with a conversation: the agent answers there again.
--- Guarantee: control, takeover and all open handoffs of the conversation end together; audited. What was handed over stays a person's: only new
+-- Guarantee: control, takeover, all open handoffs and the quiet after abuse end together; audited. What was handed over stays a person's: only new
 --   messages are answered. Concurrency: locks the conversation.
 -- Result: {outcome: 'returned', handoffs: how many, mode, paused} | {outcome: 'not_with_a_person'} | {outcome: 'unknown'}.
 create function return_handoff(p_tenant text, p_conversation bigint, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -206,10 +206,10 @@ declare v conversations; v_n int; v_now timestamptz := clock(p_now);
 begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
-  update handoffs set status = 'returned', returned_at = v_now where conversation_id = v.id and status <> 'returned';
-  get diagnostics v_n = row_count;
-  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false) then return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode); end if;
-  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null, takeover_until = null where id = v.id;
+  v_n := give_back(v.id, p_actor, v_now);
+  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false) and not coalesce(v.quiet_until > v_now, false) then
+    return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
+  end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'handoff.return', v.id::text,
     jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', v.escalation_reason, 'handoffs', v_n), v_now);
   return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
@@ -224,7 +224,7 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
-      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant),
+      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain' and m.reason is distinct from 'unproven'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),

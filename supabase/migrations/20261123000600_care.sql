@@ -106,14 +106,23 @@ begin
     or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
   get diagnostics v_webhooks = row_count;
   delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  -- what people were told of this contact, and the WhatsApp messages that carried it to them
+  with told as (
+    delete from notices n where n.tenant_id = p_tenant and n.key in (
+      select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
+      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.message_id)
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+    where id in (select message_id from told);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
-  update handoffs set summary = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, fence = fence + 1 where id = any (v_talks);
+  update handoffs set summary = null, suggestion = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto',
+    fence = fence + 1 where id = any (v_talks);
+  perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,

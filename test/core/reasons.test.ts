@@ -58,6 +58,8 @@ async function writtenByTypescript(): Promise<string[]> {
   const ambiguous = quoted(/type AmbiguousClass =([^;]*);/.exec(outcome)?.[1] ?? '');
   const model = quoted(/type ModelFailure = \{\s*kind:([^;]*);/.exec(await textOf('src/llm.ts'))?.[1] ?? '');
   assert.ok(notSent.length >= 9 && ambiguous.length >= 6 && model.length >= 9, 'the classes of failures');
+  const abuse = quoted(/type AbuseReason =([^;]*);/.exec(await textOf('src/core/abuse.ts'))?.[1] ?? '');
+  assert.ok(abuse.length >= 5, 'the kinds of abuse');
   const decision = all(await textOf('src/core/turn.ts'), /\breason: ((?:'[^']+'(?: \| )?)+)/g).flatMap(quoted);
   const steps = (await Promise.all(['src/turn.ts', 'src/agent.ts', 'src/outbound.ts'].map(textOf))).join('\n');
   return [
@@ -66,6 +68,7 @@ async function writtenByTypescript(): Promise<string[]> {
     ...ambiguous,
     ...model.map((kind) => `model_${kind}`),
     ...decision,
+    ...abuse,
     ...all(steps, /\b(?:reason|class): (?:[^,;\n]*\? \w+ : )?'([^']+)'/g),
     ...all(steps, /const SHUTDOWN = '([^']+)'/g),
   ];

@@ -32,12 +32,14 @@ test('L1 handoff_to_human: the conversation becomes a person’s, with what was 
     type: 'handoff',
     reason: 'pediu',
     summary: 'quer trocar',
+    suggestion: null,
     controls: true,
   });
   assert.deepEqual(handoffToHuman.execute({ reason: 'pediu' }, SITUATION).effect, {
     type: 'handoff',
     reason: 'pediu',
     summary: null,
+    suggestion: null,
     controls: true,
   });
   for (const input of [{}, { reason: '' }, { reason: 'x'.repeat(201) }, { reason: 'a', summary: 'x'.repeat(1_001) }, { reason: 7 }, null])

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   FALLBACK_TEXT,
+  HONEST_TEXT,
   MAX_FAILED_TURNS,
   MAX_MESSAGE_CHARS,
   debounceDelay,
@@ -14,19 +15,23 @@ import {
 import type { TurnDecision, TurnSettings, TurnSnapshot } from '../../src/core/turn.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
-const SETTINGS: TurnSettings = { maxMessageAgeMinutes: 120, models: { normal: 'normal', complex: 'complex' } };
+const SETTINGS: TurnSettings = {
+  maxMessageAgeMinutes: 120,
+  models: { normal: 'normal', complex: 'complex' },
+  abuse: { turnsPerDay: 100, tokensPerDay: 1_000_000 },
+};
 const AGENT = { model: null, model_complex: null };
 
-function message(text: string, minutesAgo = 0): TurnSnapshot['pending'][number] {
+function message(text: string, minutesAgo = 0, intent: string | null = null): TurnSnapshot['pending'][number] {
   const at = new Date(NOW.getTime() - minutesAgo * 60_000);
-  return { type: 'text', text, at, created_at: at };
+  return { type: 'text', text, at, created_at: at, intent };
 }
 /** Its webhook came just now. */
 function late(text: string, minutesAgo: number): TurnSnapshot['pending'][number] {
   return { ...message(text, minutesAgo), created_at: NOW };
 }
 function person(minutesAgo: number, type = 'text'): TurnSnapshot['history'][number] {
-  return { direction: 'out', author: 'human', type, at: message('', minutesAgo).at };
+  return { direction: 'out', author: 'human', type, text: '', at: message('', minutesAgo).at };
 }
 function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
   return {
@@ -36,15 +41,24 @@ function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
     failing_since: null,
     pending: [message('oi')],
     history: [],
+    quiet: null,
+    today: { turns: 0, tokens: 0 },
+    identity: null,
     agent: AGENT,
     ...change,
   };
 }
 const run = (model: string): TurnDecision => ({ kind: 'run', model });
-const inbound = (count: number) =>
-  Array.from({ length: count }, () => ({ direction: 'in' as const, author: 'contact' as const, type: 'text', at: NOW }));
-const outbound = (count: number) =>
-  Array.from({ length: count }, () => ({ direction: 'out' as const, author: 'agent' as const, type: 'text', at: NOW }));
+const talk = (direction: 'in' | 'out', count: number): TurnSnapshot['history'] =>
+  Array.from({ length: count }, (_, index) => ({
+    direction,
+    author: direction === 'in' ? 'contact' : 'agent',
+    type: 'text',
+    text: `${direction} ${index}`,
+    at: new Date(NOW.getTime() - (count - index) * 600_000),
+  }));
+const inbound = (count: number) => talk('in', count);
+const outbound = (count: number) => talk('out', count);
 const book = 'x'.repeat(MAX_MESSAGE_CHARS + 1);
 
 const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnDecision, settings?: Partial<TurnSettings>][] = [
@@ -106,6 +120,66 @@ const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnD
 for (const [name, snapshot, expected, settings] of DECISIONS) {
   test(`I14 decideTurn: ${name}`, () => assert.deepEqual(decideTurn(turn(snapshot), { ...SETTINGS, ...settings }), expected));
 }
+
+const SAID: [row: string, name: string, snapshot: Partial<TurnSnapshot>, expected: object][] = [
+  ['O13', 'an opt-out is confirmed', { pending: [message('SAIR', 0, 'opt_out')] }, { kind: 'canned', reason: 'opt_out_confirmed' }],
+  [
+    'O13',
+    'with a question beside it',
+    { pending: [message('quanto é?'), message('SAIR', 0, 'opt_out')] },
+    { kind: 'canned', reason: 'opt_out_confirmed' },
+  ],
+  ['O13', 'once', { pending: [message('SAIR', 0, 'opt_out_again')] }, { kind: 'skip', reason: 'opted_out_already', tellPerson: false }],
+  ['O13', 'a question beside a repeat is answered', { pending: [message('SAIR', 0, 'opt_out_again'), message('oi')] }, run('normal')],
+  ['O13', 'not hours later', { pending: [message('SAIR', 300, 'opt_out')] }, { kind: 'skip', reason: 'too_old', tellPerson: false }],
+  ['O13', 'a person has it', { holder: 'human', pending: [message('SAIR', 0, 'opt_out')] }, { kind: 'leave', reason: 'human' }],
+  [
+    'O13',
+    'a resubscription is confirmed',
+    { pending: [message('VOLTAR', 0, 'resubscribe')] },
+    { kind: 'canned', reason: 'resubscribe_confirmed' },
+  ],
+  ['L9', 'who asks for a robot is answered by the agent', { pending: [message('é um robô?', 0, 'bot_question')] }, run('normal')],
+  [
+    'L9',
+    'or by a person, as the tenant wishes',
+    { pending: [message('é um robô?', 0, 'bot_question')], identity: 'handoff' },
+    { kind: 'handoff', reason: 'bot_question', text: HONEST_TEXT },
+  ],
+  [
+    'X8',
+    'too many turns in a day',
+    { today: { turns: 100, tokens: 0 } },
+    { kind: 'quiet', reason: 'abuse_daily_turns', quietSeconds: 21_600 },
+  ],
+  [
+    'X8',
+    'too many tokens in a day',
+    { today: { turns: 3, tokens: 1_000_000 } },
+    { kind: 'quiet', reason: 'abuse_daily_tokens', quietSeconds: 21_600 },
+  ],
+  ['X8', 'one less', { today: { turns: 99, tokens: 999_999 } }, run('normal')],
+  [
+    'X8',
+    'quiet after a machine is prolonged by it',
+    { quiet: { reason: 'abuse_loop', until: NOW } },
+    { kind: 'quiet', reason: 'abuse_loop', text: null, quietSeconds: 3_600 },
+  ],
+  [
+    'X8',
+    'quiet after a long day ends by itself',
+    { quiet: { reason: 'abuse_daily_turns', until: NOW } },
+    { kind: 'quiet', reason: 'abuse_daily_turns', text: null, quietSeconds: null },
+  ],
+  [
+    'X8',
+    'an opt-out is heard in the quiet',
+    { quiet: { reason: 'abuse_loop', until: NOW }, pending: [message('SAIR', 0, 'opt_out')] },
+    { kind: 'canned', reason: 'opt_out_confirmed' },
+  ],
+];
+for (const [row, name, snapshot, expected] of SAID)
+  test(`${row} decideTurn: ${name}`, () => assert.partialDeepStrictEqual(decideTurn(turn(snapshot), SETTINGS), expected));
 
 test('I11 decideTurn: only books -> a summary is asked for, without the model', () => {
   const decision = decideTurn(turn({ pending: [message(book), message(book)] }), SETTINGS);

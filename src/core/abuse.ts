@@ -1,0 +1,140 @@
+/**
+ * Whether a conversation costs money without a customer in it: another bot that answers each answer, the same text again and again, floods, or more
+ * turns and tokens than one contact needs in a day. Pure, and asked before any model call; the figures come with the claim of the turn.
+ *
+ * The first time one polite line is said and a person is told; then it is quiet, and each further message of a machine prolongs the quiet.
+ */
+import { foldWords } from './words.ts';
+
+export type AbuseReason = 'abuse_loop' | 'abuse_repeated' | 'abuse_flood' | 'abuse_daily_turns' | 'abuse_daily_tokens';
+
+export type AbuseMessage = { direction: 'in' | 'out'; author: string; type: string; text: string | null; at: Date };
+
+export type AbuseSnapshot = {
+  now: Date;
+  /** Oldest first, without the unanswered ones. */
+  history: AbuseMessage[];
+  pending: AbuseMessage[];
+  /** Of this contact in 24 hours. */
+  today: { turns: number; tokens: number };
+};
+
+export type AbuseLimits = { turnsPerDay: number; tokensPerDay: number };
+
+/** Messages of one burst, and within some minutes: nobody types so many. */
+const FLOOD_BURST = 25;
+const FLOOD_MESSAGES = 35;
+const FLOOD_MS = 3 * 60_000;
+
+/** The same words so often within an hour; short ones (`oi`, `ok`) are more often innocent. */
+const REPEATS = 4;
+const SHORT_REPEATS = 7;
+const SHORT_CHARS = 8;
+const REPEATS_MS = 60 * 60_000;
+
+/** Rounds of answer and reply in a row that are looked at. */
+const LOOP_ROUNDS = 6;
+/** A reply so soon after each of our answers, with hardly any difference between them, is a program's. Milliseconds. */
+const LOOP_REPLY_MS = 6_000;
+const LOOP_SPREAD_MS = 2_000;
+/** Replies that are alike so far (0..1) although our answers were not. */
+const ALIKE = 0.8;
+const ALIKE_ROUNDS = 5;
+/** So many rounds within such a time leave no time to read. */
+const VOLLEY_ROUNDS = 12;
+const VOLLEY_MS = 3 * 60_000;
+
+export function abuseOf(turn: AbuseSnapshot, limits: AbuseLimits): AbuseReason | null {
+  const heard = [...turn.history, ...turn.pending].filter((message) => message.direction === 'in' && message.type !== 'reaction');
+  if (isFlood(heard, turn)) return 'abuse_flood';
+  if (isRepeated(heard, turn.now)) return 'abuse_repeated';
+  if (isLoop(roundsOf([...turn.history, ...turn.pending]))) return 'abuse_loop';
+  if (turn.today.turns >= limits.turnsPerDay) return 'abuse_daily_turns';
+  return turn.today.tokens >= limits.tokensPerDay ? 'abuse_daily_tokens' : null;
+}
+
+/** Seconds without an answer. A machine that goes on prolongs it; a customer who had too much of a day is heard again sooner or later. */
+export function quietSeconds(reason: AbuseReason): number {
+  return reason === 'abuse_daily_turns' || reason === 'abuse_daily_tokens' ? 6 * 3600 : 3600;
+}
+
+/** Whether further messages prolong the quiet. */
+export function isMachine(reason: string): boolean {
+  return reason === 'abuse_loop' || reason === 'abuse_repeated' || reason === 'abuse_flood';
+}
+
+function isFlood(heard: AbuseMessage[], { pending, now }: AbuseSnapshot): boolean {
+  return (
+    pending.length >= FLOOD_BURST || heard.filter((message) => now.getTime() - message.at.getTime() <= FLOOD_MS).length >= FLOOD_MESSAGES
+  );
+}
+
+function isRepeated(heard: AbuseMessage[], now: Date): boolean {
+  const newest = heard.at(-1);
+  if (newest === undefined || newest.text === null) return false;
+  const words = foldWords(newest.text);
+  // Without words (an emoji, a picture) nothing is repeated but a gesture.
+  if (words === '' || newest.type !== 'text') return false;
+  const same = heard.filter(
+    (message) => message.text !== null && now.getTime() - message.at.getTime() <= REPEATS_MS && foldWords(message.text) === words,
+  );
+  return same.length >= (words.length < SHORT_CHARS ? SHORT_REPEATS : REPEATS);
+}
+
+/** One round: our last words, and the first reply to them. */
+type Round = { answeredAt: Date; repliedAt: Date; reply: string };
+
+function roundsOf(messages: AbuseMessage[]): Round[] {
+  const rounds: Round[] = [];
+  let said: AbuseMessage | null = null;
+  for (const message of messages) {
+    if (message.type === 'reaction') continue;
+    if (message.direction === 'out') {
+      // Somebody of the team is at work: no loop.
+      if (message.author === 'human') rounds.length = 0;
+      said = message;
+    } else if (said !== null) {
+      rounds.push({ answeredAt: said.at, repliedAt: message.at, reply: foldWords(message.text ?? '') });
+      said = null;
+    }
+  }
+  return rounds;
+}
+
+function isLoop(rounds: Round[]): boolean {
+  const waits = rounds.slice(-LOOP_ROUNDS).map((round) => round.repliedAt.getTime() - round.answeredAt.getTime());
+  if (waits.length === LOOP_ROUNDS && Math.max(...waits) <= LOOP_REPLY_MS && Math.max(...waits) - Math.min(...waits) <= LOOP_SPREAD_MS)
+    return true;
+
+  const replies = rounds.slice(-ALIKE_ROUNDS).map((round) => round.reply);
+  if (
+    replies.length === ALIKE_ROUNDS &&
+    replies.every((reply, index) => reply.length >= SHORT_CHARS && (index === 0 || likeness(reply, replies[index - 1] ?? '') >= ALIKE))
+  )
+    return true;
+
+  const volley = rounds.slice(-VOLLEY_ROUNDS);
+  const [first, last] = [volley[0], volley.at(-1)];
+  return (
+    volley.length === VOLLEY_ROUNDS &&
+    first !== undefined &&
+    last !== undefined &&
+    last.repliedAt.getTime() - first.answeredAt.getTime() <= VOLLEY_MS
+  );
+}
+
+/** Share of letter pairs that two texts have in common, 0..1. */
+export function likeness(a: string, b: string): number {
+  if (a === b) return 1;
+  const pairs = new Map<string, number>();
+  for (let at = 0; at < a.length - 1; at++) pairs.set(a.slice(at, at + 2), (pairs.get(a.slice(at, at + 2)) ?? 0) + 1);
+  let common = 0;
+  for (let at = 0; at < b.length - 1; at++) {
+    const pair = b.slice(at, at + 2);
+    const left = pairs.get(pair) ?? 0;
+    if (left === 0) continue;
+    pairs.set(pair, left - 1);
+    common++;
+  }
+  return (2 * common) / Math.max(1, a.length + b.length - 2);
+}

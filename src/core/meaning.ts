@@ -1,0 +1,39 @@
+/** What a message's words mean before any model reads them. Pure; `take_meaning` in SQL decides whether it counts (who wrote it, and what holds already). */
+import { suspectsBot } from './bot-suspicion.ts';
+import type { InboundEvent } from './inbound.ts';
+import { parseOperatorWords } from './operator-words.ts';
+import type { OperatorWords } from './operator-words.ts';
+import { asksToReturn, asksToStop } from './opt-out.ts';
+
+/** What the words of a contact ask for. */
+export type Intent = 'opt_out' | 'resubscribe' | 'bot_question';
+
+export type Meaning = {
+  intent: Intent | null;
+  /** What the manager commands; from anybody else the same words are talk. */
+  command: OperatorWords | null;
+  /** `/bot on` and `/bot off`, typed on the phone of the number. */
+  handset: 'on' | 'off' | null;
+};
+
+/** Null for nearly all messages. */
+export function meaningOf(event: InboundEvent): Meaning | null {
+  if (event.kind !== 'message' || event.content.typed === null) return null;
+  const text = event.content.typed;
+  const meaning: Meaning = event.fromMe
+    ? { intent: null, command: null, handset: handsetCommand(text) }
+    : { intent: intentOf(text), command: parseOperatorWords(text), handset: null };
+  return meaning.intent === null && meaning.command === null && meaning.handset === null ? null : meaning;
+}
+
+function intentOf(text: string): Intent | null {
+  if (asksToStop(text)) return 'opt_out';
+  if (asksToReturn(text)) return 'resubscribe';
+  return suspectsBot(text) ? 'bot_question' : null;
+}
+
+/** Exactly the command, so that a colleague may write about it. */
+function handsetCommand(text: string): 'on' | 'off' | null {
+  const found = /^\s*\/bot\s+(on|off)\s*$/i.exec(text)?.[1]?.toLowerCase();
+  return found === 'on' || found === 'off' ? found : null;
+}

@@ -1,0 +1,119 @@
+/** What a person is told who is needed in a conversation: who, what, the last words, a suggested answer, and how to give it back. Pure; Portuguese. */
+
+export type PacketHandoff = {
+  conversation_id: number;
+  instance: string;
+  reason: string;
+  summary: string | null;
+  suggestion: string | null;
+  controls: boolean;
+  name: string | null;
+  phone: string | null;
+  messages: { author: string; text: string }[];
+};
+
+/** Of the 4,000 characters that a notice may have. */
+const MAX_CHARS = 3_800;
+const MAX_LINE_CHARS = 200;
+
+export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', reminderMinutes: number): string {
+  const { conversation_id: id, instance, controls } = handoff;
+  const head =
+    step === 'reminded'
+      ? `*Ainda sem ninguém* há ${reminderMinutes} min: conversa ${id}`
+      : controls
+        ? `*Uma pessoa é necessária* na conversa ${id}`
+        : `*Para olhar*: conversa ${id}`;
+  const how = controls
+    ? `Responda pelo celular do número ${instance}. Para devolver ao agente: "devolver ${id}", ou "/bot on" na própria conversa.`
+    : `O agente continua respondendo. Para tirar da lista: "devolver ${id}".`;
+  return [
+    head,
+    `Quem: ${whoText(handoff)}, pelo número ${instance}`,
+    `Motivo: ${handoffReason(handoff.reason)}`,
+    ...(handoff.summary === null ? [] : [`Resumo: ${line(handoff.summary, 800)}`]),
+    ...(handoff.messages.length === 0
+      ? []
+      : [
+          'Últimas mensagens:',
+          ...handoff.messages.map((each) => `> ${AUTHORS[each.author] ?? each.author}: ${line(each.text, MAX_LINE_CHARS)}`),
+        ]),
+    `Sugestão de resposta: ${line(handoff.suggestion ?? greeting(handoff.name), 500)}`,
+    how,
+  ]
+    .join('\n')
+    .slice(0, MAX_CHARS);
+}
+
+/** Words of a contact who writes to a person. */
+export function forwardText(
+  { conversation_id: id, name, phone, instance }: Pick<PacketHandoff, 'conversation_id' | 'name' | 'phone' | 'instance'>,
+  texts: string[],
+): string {
+  const lines = texts.map((text) => `> ${line(text, 500)}`);
+  return [`*Conversa ${id}* (${whoText({ name, phone })}, pelo número ${instance}), que está com uma pessoa:`, ...lines]
+    .join('\n')
+    .slice(0, MAX_CHARS);
+}
+
+/** An answer that waits for a yes. */
+export function draftText(draft: {
+  id: number;
+  conversation_id: number;
+  contact: string | null;
+  asked: string | null;
+  text: string;
+}): string {
+  return [
+    `*Rascunho ${draft.id}* para a conversa ${draft.conversation_id} (${draft.contact ?? 'sem nome'})`,
+    ...(draft.asked === null ? [] : [`Cliente: ${line(draft.asked, 800)}`]),
+    `Resposta: ${draft.text.slice(0, 2_000)}`,
+    `Enviar: "aprovar ${draft.id}". Não enviar: "recusar ${draft.id}".`,
+  ].join('\n');
+}
+
+/** Nobody wrote for a long time: the agent has it again. */
+export function returnedText({ conversation_id: id, name }: { conversation_id: number; name: string | null }, hours: number): string {
+  return `A conversa ${id} (${name ?? 'sem nome'}) ficou ${hours} h sem ninguém e voltou para o agente.`;
+}
+
+const AUTHORS: Readonly<Record<string, string>> = { contact: 'Cliente', agent: 'Agente', human: 'Equipe', system: 'Sistema' };
+
+function whoText({ name, phone }: { name: string | null; phone: string | null }): string {
+  const number = phone === null ? 'telefone não conhecido' : `+${phone}`;
+  return name === null ? number : `${line(name, 60)} (${number})`;
+}
+
+function greeting(name: string | null): string {
+  const first = name === null ? '' : ` ${line(name, 60).split(' ')[0] ?? ''}`;
+  return `Oi${first}! Sou da equipe e vou continuar com você por aqui. Já li o que você escreveu.`;
+}
+
+/** Why a person is needed, in Portuguese; a tool's or a person's own words are shown as they are. */
+export function handoffReason(reason: string): string {
+  if (reason.startsWith('model_')) return 'o modelo não respondeu';
+  return REASONS[reason] ?? line(reason, 300);
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  human: 'a conversa foi passada para uma pessoa',
+  no_model: 'não há chave do modelo (ANTHROPIC_API_KEY)',
+  no_agent: 'nenhum agente está ativo para este número',
+  turn_failed: 'três tentativas de responder falharam',
+  send_failed: 'uma mensagem do agente não pôde ser enviada',
+  send_unproven: 'não se sabe se uma mensagem do agente saiu: confira na conversa',
+  too_old: 'as mensagens esperaram demais e não foram respondidas sozinhas',
+  answer_too_old: 'uma resposta ficou parada durante uma pausa e não foi enviada',
+  bot_question: 'perguntou se fala com um robô',
+  abuse_loop: 'parece outro robô: responde a cada resposta',
+  abuse_repeated: 'repete a mesma mensagem',
+  abuse_flood: 'manda mensagens demais de uma vez',
+  abuse_daily_turns: 'já conversou o máximo de um dia',
+  abuse_daily_tokens: 'já custou o máximo de um dia',
+};
+
+/** One line of at most so many characters. */
+function line(text: string, chars: number): string {
+  const flat = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  return flat.length <= chars ? flat : `${flat.slice(0, chars - 1).toWellFormed()}…`;
+}

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import type { Door } from './door.ts';
+
+/** Modes of a conversation, drafts, and contacts who ask whether they talk with a machine. SQL in the migration `drafts`. */
+
+const time = z.coerce.date();
+
+export const MODES = ['auto', 'assist', 'manual'] as const;
+export type Mode = (typeof MODES)[number];
+
+const modeSet = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('done'), was: z.enum(MODES), drafts: z.number() }),
+  z.object({ outcome: z.literal('unknown') }),
+]);
+
+/** SQL set_mode: who writes in a conversation; audited. */
+export async function setMode(
+  db: Door,
+  change: { tenant: string; conversation: number; mode: Mode; actor: string; reason: string | null },
+): Promise<z.infer<typeof modeSet>> {
+  return modeSet.parse(
+    await db.call('set_mode', {
+      p_tenant: change.tenant,
+      p_conversation: change.conversation,
+      p_mode: change.mode,
+      p_actor: change.actor,
+      p_reason: change.reason,
+    }),
+  );
+}
+
+const draft = z.object({
+  /** Of the turn that wrote it. */
+  id: z.number(),
+  conversation_id: z.number(),
+  instance: z.string(),
+  contact: z.string().nullable(),
+  created_at: time,
+  /** What the contact wrote. */
+  asked: z.string().nullable(),
+  text: z.string(),
+});
+export type Draft = z.infer<typeof draft>;
+
+/** SQL list_drafts: answers that wait for a person's yes, the oldest first; only this one with `id`. */
+export async function listDrafts(db: Door, tenant: string, limit: number, id?: number): Promise<Draft[]> {
+  return z.array(draft).parse(await db.call('list_drafts', { p_tenant: tenant, p_limit: limit, p_draft: id ?? null }));
+}
+
+const draftSettled = z.discriminatedUnion('outcome', [
+  z.object({
+    outcome: z.literal('done'),
+    conversation_id: z.number(),
+    parts: z.number(),
+    holder: z.string(),
+    paused: z.string().nullable(),
+  }),
+  z.object({ outcome: z.literal('unknown') }),
+]);
+
+/** SQL settle_draft: a person said yes (with their own words, when `parts` is not null) or no; once, audited. */
+export async function settleDraft(
+  db: Door,
+  answer: { tenant: string; draft: number; yes: boolean; parts: string[] | null; actor: string; reason: string | null },
+): Promise<z.infer<typeof draftSettled>> {
+  return draftSettled.parse(
+    await db.call('settle_draft', {
+      p_tenant: answer.tenant,
+      p_draft: answer.draft,
+      p_yes: answer.yes,
+      p_parts: answer.parts,
+      p_actor: answer.actor,
+      p_reason: answer.reason,
+    }),
+  );
+}
+
+const figure = z.object({ flagged: z.number(), conversations: z.number(), share: z.coerce.number() });
+
+/** SQL bot_suspicion: in how many of the conversations of 7 days the contact asked whether it talks with a machine. */
+export async function botSuspicion(db: Door, tenant: string): Promise<z.infer<typeof figure>> {
+  return figure.parse(await db.call('bot_suspicion', { p_tenant: tenant }));
+}
+
+const suspicion = z.object({
+  id: z.number(),
+  conversation_id: z.number(),
+  contact: z.string().nullable(),
+  text: z.string(),
+  created_at: time,
+  false_positive_at: time.nullable(),
+  marked_by: z.string().nullable(),
+});
+
+/** SQL list_suspicions: the newest first. */
+export async function listSuspicions(db: Door, tenant: string, limit: number): Promise<z.infer<typeof suspicion>[]> {
+  return z.array(suspicion).parse(await db.call('list_suspicions', { p_tenant: tenant, p_limit: limit }));
+}
+
+const dismissed = z.object({ outcome: z.enum(['done', 'already', 'unknown']) });
+
+/** SQL dismiss_suspicion: it was no such question; audited. */
+export async function dismissSuspicion(
+  db: Door,
+  tenant: string,
+  id: number,
+  actor: string,
+  reason: string | null,
+): Promise<z.infer<typeof dismissed>['outcome']> {
+  return dismissed.parse(await db.call('dismiss_suspicion', { p_tenant: tenant, p_id: id, p_actor: actor, p_reason: reason })).outcome;
+}
+
+export const IDENTITIES = ['answer', 'handoff'] as const;
+
+const identitySet = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('done'), was: z.enum(IDENTITIES) }),
+  z.object({ outcome: z.literal('unknown') }),
+]);
+
+/** SQL set_identity: what a contact gets who asks whether it talks with a machine, in this tenant; audited. */
+export async function setIdentity(
+  db: Door,
+  change: { tenant: string; identity: (typeof IDENTITIES)[number]; actor: string; reason: string | null },
+): Promise<z.infer<typeof identitySet>> {
+  return identitySet.parse(
+    await db.call('set_identity', {
+      p_tenant: change.tenant,
+      p_identity: change.identity,
+      p_actor: change.actor,
+      p_reason: change.reason,
+    }),
+  );
+}

@@ -1,0 +1,72 @@
+/** Tells people of conversations that need them: at once when a turn says so, and each minute what nobody told (see crons/handoffs.ts). */
+import { draftText, forwardText, packetText, returnedText } from './core/packet.ts';
+import { listDrafts } from './db/drafts.ts';
+import { handoffsToTell, recordHandoffStep, returnForgotten } from './db/people.ts';
+import type { TurnClaim } from './db/turns.ts';
+import { sendNotice } from './notices.ts';
+import type { NoticeContext } from './notices.ts';
+
+/** As many as are told in one go; the rest is found a minute later. */
+const AT_ONCE = 50;
+
+/**
+ * Tells of new handoffs, and once more of those that nobody took. Returns how many. Any number at once: the notice's key lets one through.
+ * The packet about the manager's own conversation goes to somebody else or nowhere.
+ */
+export async function tellOfHandoffs(ctx: NoticeContext): Promise<number> {
+  const { people, outbound } = ctx.config;
+  const found = await handoffsToTell(ctx.db, outbound.managerPhone, people.reminderMinutes * 60_000, AT_ONCE);
+  for (const handoff of found) {
+    await sendNotice(ctx, {
+      tenant: handoff.tenant,
+      key: `handoff-${handoff.id}-${handoff.step}`,
+      kind: 'handoff',
+      text: packetText(handoff, handoff.step, people.reminderMinutes),
+      urgent: handoff.controls,
+      notManager: handoff.is_manager,
+    });
+    await recordHandoffStep(ctx.db, handoff.id, handoff.step);
+    ctx.events.handoffTold(handoff);
+  }
+  return found.length;
+}
+
+/** Forwards what a contact wrote in a conversation that a person has. */
+export async function tellOfMessages(ctx: NoticeContext, claim: TurnClaim): Promise<void> {
+  const { conversation_id, contact, instance, turn_id, tenant_id: tenant, pending } = claim;
+  await sendNotice(ctx, {
+    tenant,
+    key: `forward-${turn_id}`,
+    kind: 'forward',
+    text: forwardText(
+      { conversation_id, name: contact.name, phone: contact.phone, instance: instance.name },
+      pending.map((message) => message.text),
+    ),
+    urgent: false,
+    notManager: contact.phone !== null && contact.phone === ctx.config.outbound.managerPhone,
+  });
+}
+
+/** Tells of the draft that a turn wrote; nothing when it is gone already. */
+export async function tellOfDraft(ctx: NoticeContext, claim: Pick<TurnClaim, 'tenant_id' | 'turn_id'>): Promise<void> {
+  for (const draft of await listDrafts(ctx.db, claim.tenant_id, 1, claim.turn_id))
+    await sendNotice(ctx, { tenant: claim.tenant_id, key: `draft-${draft.id}`, kind: 'draft', text: draftText(draft), urgent: false });
+}
+
+/** Gives handoffs back in which nobody wrote for `handoffTimeoutHours`, and says so. Returns how many. */
+export async function returnHandoffs(ctx: NoticeContext): Promise<number> {
+  const hours = ctx.config.people.handoffTimeoutHours;
+  if (hours === null) return 0;
+  const returned = await returnForgotten(ctx.db, hours, AT_ONCE);
+  for (const each of returned) {
+    ctx.events.handoffReturned(each.conversation_id, 'timeout');
+    await sendNotice(ctx, {
+      tenant: each.tenant,
+      key: `handoff-${each.handoff_id}-returned`,
+      kind: 'handoff',
+      text: returnedText(each, hours),
+      urgent: false,
+    });
+  }
+  return returned.length;
+}

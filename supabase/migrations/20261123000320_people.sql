@@ -1,0 +1,188 @@
+-- People: what contacts and operators say that is no matter for the model (opt-outs, commands), and how a conversation goes to a person and back.
+
+insert into installation (key, value) values ('suppression_salt', gen_random_uuid()::text || gen_random_uuid()::text) on conflict do nothing;
+
+-- address_hash: what is left of an address when its owner is erased. With a salt of the installation, hashed twice as HMAC does, so that a list of
+-- phone numbers hashed elsewhere finds nobody here. A phone number is one person in a tenant; a lid only on the number where it was seen.
+create function address_hash(p_kind text, p_instance bigint, p_address text) returns text language sql stable as $$
+  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address,
+    'UTF8')), 'hex'), 'UTF8')), 'hex')
+  from installation s where s.key = 'suppression_salt'
+$$;
+
+-- honour_suppression: a contact got an address: when its hash opted out, so has the contact. Called by ensure_contact only.
+create function honour_suppression(p_instance instances, p_contact bigint, p_pn text, p_lid text) returns void language sql as $$
+  insert into opt_outs (tenant_id, contact_id, source, created_at)
+    select o.tenant_id, p_contact, o.source, o.created_at from opt_outs o
+    where o.tenant_id = p_instance.tenant_id and o.contact_id is null and o.revoked_at is null
+      and o.address_hash in (address_hash('pn', null, p_pn), address_hash('lid', p_instance.id, p_lid))
+    order by o.id limit 1
+    on conflict do nothing
+$$;
+
+-- keep_suppression: before contacts are erased: an opt-out that holds is kept as hashes of their addresses too.
+-- Guarantee: whoever is made anew with one of these addresses has opted out. Concurrency: the caller holds the contacts' locks and deletes the addresses after this.
+create function keep_suppression(p_contacts bigint[]) returns void language sql as $$
+  insert into opt_outs (tenant_id, address_hash, source, created_at)
+    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.created_at
+    from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts) where o.contact_id = any (p_contacts) and o.revoked_at is null
+    on conflict do nothing
+$$;
+
+-- revoke_opt_out: the contact wants messages again. Audited with p_actor and p_reason. Result: whether there was an opt-out.
+create function revoke_opt_out(p_contact bigint, p_actor text, p_reason text, p_now timestamptz) returns boolean language plpgsql as $$
+declare v_n int;
+begin
+  update opt_outs o set revoked_at = p_now where o.revoked_at is null and (o.contact_id = p_contact or (o.contact_id is null and o.tenant_id = (select tenant_id from contacts where id = p_contact)
+    and o.address_hash in (select address_hash(a.kind, a.instance_id, a.address) from contact_addresses a where a.contact_id = p_contact)));
+  get diagnostics v_n = row_count;
+  if v_n = 0 then return false; end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    select tenant_id, p_actor, 'optout.revoke', 'contact:' || id, jsonb_build_object('reason', p_reason), p_now from contacts where id = p_contact;
+  return true;
+end $$;
+
+-- set_opt_out: an operator opts a phone number out, or in again.
+-- Guarantee: also of a number that no contact has: it is kept as a hash until one comes. Audited. Concurrency: any; repeats change nothing.
+-- Arguments: p_phone canonical digits; p_out true: no more messages. Result: {outcome: 'done' | 'already', contact_id or null}.
+create function set_opt_out(p_tenant text, p_phone text, p_out boolean, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_contact bigint; v_done boolean; v_now timestamptz := clock(p_now);
+begin
+  select contact_id into v_contact from contact_addresses where kind = 'pn' and tenant_id = p_tenant and address = p_phone;
+  if v_contact is not null and not p_out then
+    v_done := revoke_opt_out(v_contact, p_actor, p_reason, v_now);
+  else
+    if v_contact is not null then
+      v_done := add_opt_out(v_contact, 'operator', v_now);
+    elsif p_out then
+      insert into opt_outs (tenant_id, address_hash, source, created_at) select id, address_hash('pn', null, p_phone), 'operator', v_now from tenants where id = p_tenant on conflict do nothing;
+      v_done := found;
+    else
+      update opt_outs set revoked_at = v_now where tenant_id = p_tenant and contact_id is null and revoked_at is null and address_hash = address_hash('pn', null, p_phone);
+      v_done := found;
+    end if;
+    if v_done then
+      insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_out then 'optout.add' else 'optout.revoke' end,
+        case when v_contact is null then 'hash:' || left(address_hash('pn', null, p_phone), 12) else 'contact:' || v_contact end, jsonb_build_object('reason', p_reason), v_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', case when v_done then 'done' else 'already' end, 'contact_id', v_contact);
+end $$;
+
+-- list_opt_outs: who has opted out, the newest first. contact_id null: only the hash of an address is left. Read only.
+-- Result: [{id, contact_id, name, phone, source, created_at}].
+create function list_opt_outs(p_tenant text, p_limit int) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
+    select o.id, o.contact_id, c.name, (select a.address from contact_addresses a where a.contact_id = o.contact_id and a.kind = 'pn' limit 1) as phone, o.source, o.created_at
+    from opt_outs o left join contacts c on c.id = o.contact_id where o.tenant_id = p_tenant and o.revoked_at is null order by o.id desc limit p_limit) l
+$$;
+
+-- take_meaning: what a message's words were recognised as becomes true; the part of record_message that is about people.
+-- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_manager canonical phone of the one who may command, or null.
+-- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent} also opt_out_again (has opted out
+--   already, so nothing is confirmed), {command} only of the manager, {handset} only of whoever has the phone.
+create function take_meaning(p_instance instances, p_contact bigint, p_meaning jsonb, p_from_me boolean, p_manager text, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v_intent text := p_meaning ->> 'intent';
+begin
+  if p_from_me then
+    return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
+  end if;
+  if coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null'
+      and exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn' and a.address = p_manager) then
+    return jsonb_build_object('command', p_meaning -> 'command');
+  end if;
+  if v_intent = 'opt_out' and not add_opt_out(p_contact, 'message', p_now) then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(p_contact, 'contact', null, p_now) then v_intent := null; end if;
+  return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
+end $$;
+
+-- claim_command: the oldest command of the manager that waits in a conversation, under a lease. The part of claim_turn that a pause does not hold.
+-- Guarantee: one caller has it until its lease is over. Concurrency: the caller holds the conversation's lock.
+-- Result: {state: 'busy', until} | {state: 'command', message_id, claim, command, sent_at, now, asked: the command that waits for "confirmar", or null}.
+create function claim_command(p_conversation bigint, p_lease_ms int, p_now timestamptz) returns jsonb language plpgsql as $$
+declare m messages;
+begin
+  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' and meaning ? 'command' order by seq limit 1;
+  if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
+  update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0) where id = m.id returning * into m;
+  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'sent_at', m.provider_at, 'now', p_now,
+    'asked', (select a.meaning -> 'command' from messages a where a.conversation_id = p_conversation and a.direction = 'in' and a.seq between m.seq - 20 and m.seq - 1
+      and a.meaning ? 'asked' and a.created_at > p_now - interval '2 minutes' order by a.seq desc limit 1));
+end $$;
+
+-- settle_command: a command was carried out, or asked about; the manager is answered.
+-- Guarantee: once: only the newest claim may speak; the answer and the end of the command commit together. An answer "confirmar" uses up what was asked.
+-- Arguments: p_text the answer; p_asked true: the command waits for "confirmar". Result: {outcome: 'recorded' | 'stale', conversation_id}.
+create function settle_command(p_message bigint, p_claim bigint, p_text text, p_asked boolean, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare m messages; v conversations; v_now timestamptz := clock(p_now);
+begin
+  select c.* into v from conversations c join messages x on x.conversation_id = c.id where x.id = p_message for no key update of c;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim or m.status <> 'received' then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
+  update messages set meaning = meaning - 'asked' where conversation_id = v.id and direction = 'in' and seq between m.seq - 20 and m.seq - 1 and meaning ? 'asked';
+  update messages set status = 'answered', reason = 'command', lease_until = null, meaning = case when p_asked then meaning || '{"asked": true}' else meaning end where id = m.id;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, created_at)
+    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_text, v_now, m.correlation_id, 'operator', 0, 1, v_now, v_now);
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  return jsonb_build_object('outcome', 'recorded', 'conversation_id', v.id);
+end $$;
+
+-- give_back: the agent answers in a conversation again: control, takeover, open handoffs and the quiet after abuse end. Result: how many handoffs.
+-- p_by who: an operator, 'handset' or 'timeout'. Concurrency: the caller holds the conversation's lock.
+create function give_back(p_conversation bigint, p_by text, p_now timestamptz) returns int language plpgsql as $$
+declare v_n int;
+begin
+  update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by where conversation_id = p_conversation and status <> 'returned';
+  get diagnostics v_n = row_count;
+  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null
+    where id = p_conversation;
+  return v_n;
+end $$;
+
+-- handoffs_to_tell: handoffs that people have not heard of, and those that nobody took within p_remind_ms after they had. Read only; the notice's
+-- key makes telling twice harmless.
+-- Result: [{id, step: 'told' | 'reminded', tenant, conversation_id, instance, reason, summary, suggestion, controls, created_at, name, phone, is_manager,
+--   messages: the last 6 [{author, text, at}]}], the oldest first.
+create function handoffs_to_tell(p_manager text, p_remind_ms int, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+    select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant, h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
+      h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', left(m.text, 300), 'at', m.provider_at) order by m.seq), '[]') from (
+        select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
+          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'))
+        order by x.seq desc limit 6) m) as messages
+    from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+      left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
+    where h.status <> 'returned' and (h.status = 'open'
+      or (h.controls and h.taken_at is null and h.reminded_at is null and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
+    order by h.id limit p_limit) l
+$$;
+
+-- record_handoff_step: people were told of a handoff (p_step 'told'), or reminded of it ('reminded'). Forward only; repeats change nothing.
+create function record_handoff_step(p_handoff bigint, p_step text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update handoffs set status = case status when 'open' then 'notified' else status end, notified_at = coalesce(notified_at, clock(p_now)),
+    reminded_at = case when p_step = 'reminded' then coalesce(reminded_at, clock(p_now)) else reminded_at end where id = p_handoff;
+  return jsonb_build_object('recorded', found);
+end $$;
+
+-- return_forgotten: handoffs in which no person wrote, and the contact neither, for p_hours: the agent answers there again. Audited.
+-- Guarantee: conversations that a person holds without a handoff (manual mode, a takeover) are left alone. Concurrency: any; rows that somebody has are skipped.
+-- Result: [{conversation_id, tenant, name, handoff_id: the newest}].
+create function return_forgotten(p_hours int, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v conversations; v_all jsonb := '[]'; v_now timestamptz := clock(p_now); v_before timestamptz := clock(p_now) - make_interval(hours => p_hours);
+begin
+  for v in
+    select c.* from conversations c where c.controlled_by = 'human' and c.merged_into is null
+      and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned' and h.created_at <= v_before)
+      and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20 and m.author in ('human', 'contact') and m.created_at > v_before)
+    order by c.id limit p_limit for no key update of c skip locked
+  loop
+    perform give_back(v.id, 'timeout', v_now);
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', v.escalation_reason), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name from contacts where id = v.contact_id),
+      'handoff_id', (select max(id) from handoffs where conversation_id = v.id));
+  end loop;
+  return v_all;
+end $$;

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { abuseOf, isMachine, likeness, quietSeconds } from '../../src/core/abuse.ts';
+import type { AbuseMessage, AbuseSnapshot } from '../../src/core/abuse.ts';
+
+const NOW = new Date('2026-03-02T12:00:00Z');
+const LIMITS = { turnsPerDay: 100, tokensPerDay: 1_000_000 };
+
+/** `secondsAgo`, direction, words; the last inbound ones are pending when `pending` is given. */
+function said(secondsAgo: number, direction: 'in' | 'out', text: string, more: Partial<AbuseMessage> = {}): AbuseMessage {
+  return {
+    direction,
+    author: direction === 'in' ? 'contact' : 'agent',
+    type: 'text',
+    text,
+    at: new Date(NOW.getTime() - secondsAgo * 1000),
+    ...more,
+  };
+}
+
+function judge(messages: AbuseMessage[], change: Partial<AbuseSnapshot> = {}) {
+  const pending = messages.slice(-1);
+  return abuseOf({ now: NOW, history: messages.slice(0, -1), pending, today: { turns: 0, tokens: 0 }, ...change }, LIMITS);
+}
+
+/** Rounds of our answer and a reply `replyMs` later, `everyMs` apart, the newest reply now. */
+function rounds(count: number, everyMs: number, replyMs: (n: number) => number, reply: (n: number) => string): AbuseMessage[] {
+  return Array.from({ length: count }, (_, n) => {
+    const repliedAt = (count - 1 - n) * everyMs;
+    return [said((repliedAt + replyMs(n)) / 1000, 'out', `resposta ${n}`), said(repliedAt / 1000, 'in', reply(n))];
+  }).flat();
+}
+
+const WORDS = [
+  'qual o preço',
+  'tem em azul',
+  'entrega no sábado',
+  'e a garantia',
+  'aceita cartão',
+  'fica onde',
+  'pode ser dez',
+  'vou querer dois',
+  'meu nome é Ana',
+  'rua das flores',
+  'pago agora',
+  'obrigada viu',
+];
+const word = (n: number) => `${WORDS[n % WORDS.length] ?? ''} ${n}`;
+
+test('X8 abuse: a customer is none', () => {
+  assert.equal(judge([said(0, 'in', 'oi')]), null);
+  assert.equal(judge(rounds(10, 60_000, (n) => 20_000 + n * 1_700, word)), null, 'a talk of ten minutes');
+  assert.equal(judge(rounds(12, 25_000, (n) => 5_000 + (n % 5) * 3_000, word)), null, 'a quick talk');
+  assert.equal(
+    judge(
+      rounds(
+        5,
+        20_000,
+        (n) => 3_000 + n * 2_000,
+        () => 'sim',
+      ),
+    ),
+    null,
+    'yes to five questions',
+  );
+  assert.equal(judge(Array.from({ length: 10 }, (_, n) => said(10 - n, 'in', word(n)))), null, 'ten messages in ten seconds');
+  assert.equal(judge([said(30, 'in', 'oi'), said(20, 'in', 'oi'), said(10, 'in', 'oi?'), said(0, 'in', 'OI')]), null, 'impatience');
+});
+
+test('X8 abuse: the same words again and again', () => {
+  const spam = (count: number, text: string) => Array.from({ length: count }, (_, n) => said((count - n) * 60, 'in', text));
+  assert.equal(judge(spam(3, 'Ganhe dinheiro em casa')), null);
+  assert.equal(judge(spam(4, 'Ganhe dinheiro em casa')), 'abuse_repeated');
+  assert.equal(
+    judge(
+      ['Ganhe dinheiro em casa', 'GANHE dinheiro, em casa!', 'ganhe dinheiro em casa 💰', 'Ganhe dinheiro em casa'].map((text, n) =>
+        said(40 - n * 10, 'in', text),
+      ),
+    ),
+    'abuse_repeated',
+    'however it is written',
+  );
+  assert.equal(judge(spam(6, 'oi')), null);
+  assert.equal(judge(spam(7, 'oi')), 'abuse_repeated');
+  assert.equal(judge(spam(8, '👍')), null, 'no words');
+  assert.equal(judge(Array.from({ length: 6 }, (_, n) => said((6 - n) * 1_800, 'in', 'Bom dia, tudo bem?'))), null, 'over three hours');
+});
+
+test('X8 abuse: a bot that answers each answer, by its cadence', () => {
+  assert.equal(judge(rounds(6, 12_000, () => 2_000, word)), 'abuse_loop');
+  assert.equal(judge(rounds(5, 12_000, () => 2_000, word)), null, 'one round less');
+  assert.equal(judge(rounds(6, 12_000, (n) => 1_000 + n * 900, word)), null, 'a person has no rhythm');
+  const withColleague = rounds(6, 12_000, () => 2_000, word);
+  withColleague.splice(6, 0, said(31, 'out', 'deixa comigo', { author: 'human' }));
+  assert.equal(judge(withColleague), null, 'somebody of the team writes in between');
+});
+
+test('X8 abuse: a bot that answers each answer, by what it says', () => {
+  const menu = (n: number) => `Olá! Digite 1 para vendas, 2 para suporte. Protocolo ${1000 + n}`;
+  assert.equal(judge(rounds(5, 90_000, (n) => 10_000 + n * 7_000, menu)), 'abuse_loop');
+  assert.equal(judge(rounds(4, 90_000, (n) => 10_000 + n * 7_000, menu)), null);
+});
+
+test('X8 abuse: a volley that leaves no time to read', () => {
+  assert.equal(judge(rounds(12, 14_000, (n) => 3_000 + (n % 4) * 2_500, word)), 'abuse_loop');
+  assert.equal(judge(rounds(11, 14_000, (n) => 3_000 + (n % 4) * 2_500, word)), null);
+});
+
+test('X8 abuse: floods', () => {
+  const burst = (count: number) => Array.from({ length: count }, (_, n) => said(0, 'in', word(n)));
+  assert.equal(judge([], { pending: burst(24) }), null);
+  assert.equal(judge([], { pending: burst(25) }), 'abuse_flood');
+  assert.equal(judge(Array.from({ length: 35 }, (_, n) => said((35 - n) * 5, 'in', word(n)))), 'abuse_flood', '35 in three minutes');
+  assert.equal(judge(Array.from({ length: 35 }, (_, n) => said((35 - n) * 20, 'in', word(n)))), null, '35 in twelve minutes');
+});
+
+test('X8 abuse: turns and tokens of a day', () => {
+  const one = [said(0, 'in', 'oi')];
+  assert.equal(judge(one, { today: { turns: 99, tokens: 999_999 } }), null);
+  assert.equal(judge(one, { today: { turns: 100, tokens: 0 } }), 'abuse_daily_turns');
+  assert.equal(judge(one, { today: { turns: 0, tokens: 1_000_000 } }), 'abuse_daily_tokens');
+  assert.equal(isMachine('abuse_daily_turns'), false);
+  assert.equal(isMachine('abuse_loop'), true);
+  assert.ok(quietSeconds('abuse_loop') < quietSeconds('abuse_daily_turns'));
+});
+
+test('X8 likeness: 0 for nothing in common, 1 for the same', () => {
+  assert.equal(likeness('abc', 'abc'), 1);
+  assert.equal(likeness('abc', 'xyz'), 0);
+  assert.ok(likeness('protocolo 1234', 'protocolo 1235') > 0.8);
+  assert.equal(likeness('', ''), 1);
+  assert.equal(likeness('a', ''), 0);
+});
