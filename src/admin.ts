@@ -1,5 +1,6 @@
 /** The admin commands: one table for the command line (src/cli.ts) and for HTTP (src/routes/admin.ts). */
 import { z } from 'zod';
+import { breakerCommands } from './admin/breakers.ts';
 import type { Actor, AdminCommand, AdminContext, CommandShape, LocalCommand, Outcome, Refusal } from './admin/command.ts';
 import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
@@ -8,12 +9,14 @@ import { deadLetterCommands } from './admin/dead-letters.ts';
 import { draftCommands } from './admin/drafts.ts';
 import { jobCommands } from './admin/jobs.ts';
 import { handoffCommands } from './admin/handoffs.ts';
+import { instanceCommands } from './admin/instances.ts';
 import { limitCommands } from './admin/limits.ts';
 import { optOutCommands } from './admin/opt-outs.ts';
 import { pauseCommands } from './admin/pauses.ts';
 import { replayCommands } from './admin/replay.ts';
 import { statusCommands } from './admin/status.ts';
 import { suspicionCommands } from './admin/suspicions.ts';
+import { unmergeCommands } from './admin/unmerge.ts';
 import { tokenCommands } from './admin/token.ts';
 import { whyCommands } from './admin/why.ts';
 
@@ -22,6 +25,9 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...limitCommands,
   ...whyCommands,
   ...pauseCommands,
+  ...breakerCommands,
+  ...instanceCommands,
+  ...unmergeCommands,
   ...deadLetterCommands,
   ...handoffCommands,
   ...draftCommands,

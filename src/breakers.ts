@@ -1,18 +1,24 @@
 /**
- * Circuit breakers around everything that can be away: one per number at Evolution, one around the model. On opossum.
+ * Circuit breakers around everything that can be away: one per number at Evolution, one around the model, one around the database. On opossum.
  *
  *   closed      calls go through; enough failures within a minute (and at least half of the calls that ended) open it
- *   open        nothing goes out; after the reset time it is half open, and the reset time doubles with each failed probe up to its cap
- *   half_open   exactly one call goes out: its success closes, its failure opens again
+ *   open        nothing goes out, until the reset time is over
+ *   half_open   one harmless call of our own goes out at once, also in a process that has nothing else to do: its success closes, its failure opens
+ *               again, for twice as long, up to a cap
+ *   on trial    closed by a harmless call that proves too little (a number that is connected may still be refused every message): real calls go out one
+ *               at a time, and the first that fails opens it again for twice as long
  *
- * A breaker lives in one process. Its state is in the process's heartbeat, its transitions are rows of circuit_transitions.
+ * A breaker lives in one process. Its state is in the process's heartbeat, its transitions are rows of circuit_transitions. Processes read each other's
+ * heartbeats: when a breaker opens in one of them, the others follow it, so one process probes for all. The database's is each process's own.
  */
 import CircuitBreaker from 'opossum';
 import type { Breaker as BreakerFigures } from './config.ts';
-import type { BreakerReport } from './db/operations.ts';
+import type { BreakerReport, OtherBreakers } from './db/operations.ts';
+import { toError } from './errors.ts';
 
+export type BreakerName = 'evolution' | 'claude' | 'database';
 export type BreakerState = 'closed' | 'open' | 'half_open';
-export type Transition = { breaker: string; instance: string | null; state: BreakerState; reason: string | null };
+export type Transition = { breaker: string; instance: string | null; state: BreakerState; reason: string | null; at: string };
 
 /** A guarded call: the value, or the news that the breaker did not let it out. */
 export type Guarded<T> = { open: false; value: T } | { open: true; retryInMs: number };
@@ -20,7 +26,7 @@ export type Guarded<T> = { open: false; value: T } | { open: true; retryInMs: nu
 export type Breaker = {
   /**
    * Runs `action` unless open. `failed` says which values count as failures of the other side, with the reason; undefined: the value says nothing (a call
-   * that we aborted), so nothing is counted, and a probe that ends so leaves the question open.
+   * that we aborted), so nothing is counted, and a trial that ends so leaves the question open.
    * Contract: `action` must not throw; it is started at most once.
    */
   run<T>(action: () => Promise<T>, failed: (value: T) => string | null | undefined): Promise<Guarded<T>>;
@@ -29,45 +35,95 @@ export type Breaker = {
   /** Milliseconds until the next probe may go out; 0 when calls go through. */
   retryInMs(): number;
   report(): BreakerReport;
-  /** Closes it by hand. */
-  reset(): void;
+  /** Closes it by hand, and forgets what it counted. */
+  reset(reason: string): void;
 };
 
 export type Breakers = {
   claude(): Breaker;
+  database(): Breaker;
   evolution(instance: string): Breaker;
   reports(): BreakerReport[];
+  /** Closes those of this name and number; null means all. */
+  reset(name: string | null, instance: string | null, reason: string): void;
+  /** What the heartbeats of the other processes say of their breakers that are not closed. */
+  follow(others: readonly OtherBreakers[]): void;
   [Symbol.dispose](): void;
+};
+
+export type BreakerHooks = {
+  /** The name of this process in heartbeats. */
+  process: string;
+  /** Called on each change of state. Contract: it must not throw. */
+  onTransition(transition: Transition): void;
+  /** The harmless call: null when the other side is there, else why not. A call that throws has failed. */
+  probe(name: BreakerName, instance: string | null): Promise<string | null>;
 };
 
 /** Failures are counted over this time. */
 const WINDOW_MS = 60_000;
+/** Enough for a probe or a trial to end, when one is under way. */
+const TRIAL_WAIT_MS = 5_000;
 
-/** `onTransition` is called on each change of state. Contract: it must not throw. */
-export function createBreakers(
-  figures: { evolution: BreakerFigures; claude: BreakerFigures },
-  onTransition: (transition: Transition) => void,
-): Breakers {
-  const all = new Map<string, ReturnType<typeof createBreaker>>();
-  function breaker(name: 'evolution' | 'claude', instance: string | null): Breaker {
-    const key = `${name}/${instance ?? ''}`;
+export function createBreakers(figures: Record<BreakerName, BreakerFigures>, hooks: BreakerHooks): Breakers {
+  const all = new Map<string, OwnedBreaker>();
+  function breaker(name: BreakerName, instance: string | null): OwnedBreaker {
+    const key = keyOf(name, instance);
     const known = all.get(key);
     if (known) return known;
-    const made = createBreaker(name, instance, figures[name], onTransition);
+    const made = createBreaker(name, instance, figures[name], hooks);
     all.set(key, made);
     return made;
   }
   return {
     claude: () => breaker('claude', null),
+    database: () => breaker('database', null),
     evolution: (instance) => breaker('evolution', instance),
     reports: () => [...all.values()].map((each) => each.report()),
+    reset(name, instance, reason) {
+      for (const each of all.values()) {
+        const report = each.report();
+        if ((name === null || report.name === name) && (instance === null || report.instance === null || report.instance === instance))
+          each.reset(reason);
+      }
+    },
+    follow(others) {
+      const leaders = leadersOf(others);
+      for (const { name, instance } of leaders.values()) if (name === 'evolution' || name === 'claude') breaker(name, instance); // so that it can follow
+      for (const [key, each] of all) if (each.report().name !== 'database') each.follow(leaders.get(key) ?? null);
+    },
     [Symbol.dispose]() {
       for (const each of all.values()) each.shutdown();
     },
   };
 }
 
-/** Passes opossum as a failure, so that a probe does not close the circuit, and is not counted. */
+type Leader = BreakerReport & { process: string };
+
+/** Of each breaker that is open elsewhere the one that opened first: it probes for all. Those that follow another do not lead. */
+function leadersOf(others: readonly OtherBreakers[]): Map<string, Leader> {
+  const leaders = new Map<string, Leader>();
+  for (const { process, breakers } of others) {
+    for (const report of breakers) {
+      if (report.state === 'closed' || report.follows !== null || report.opened_at === null) continue;
+      const key = keyOf(report.name, report.instance);
+      const known = leaders.get(key);
+      if (known === undefined || rank({ ...report, process }) < rank(known)) leaders.set(key, { ...report, process });
+    }
+  }
+  return leaders;
+}
+
+/** Which of two open breakers leads: the one that opened first, then the smaller name. */
+function rank(leader: Pick<Leader, 'opened_at' | 'process'>): string {
+  return `${leader.opened_at ?? ''} ${leader.process}`;
+}
+
+function keyOf(name: string, instance: string | null): string {
+  return `${name}/${instance ?? ''}`;
+}
+
+/** Passes opossum as a failure, so that a trial does not close the circuit, and is not counted. */
 class NoVerdict extends Error {
   readonly value: unknown;
   constructor(value: unknown) {
@@ -84,7 +140,9 @@ class CountedFailure extends Error {
   }
 }
 
-function createBreaker(name: string, instance: string | null, figures: BreakerFigures, onTransition: (transition: Transition) => void) {
+type OwnedBreaker = Breaker & { follow(leader: Leader | null): void; shutdown(): void };
+
+function createBreaker(name: BreakerName, instance: string | null, figures: BreakerFigures, hooks: BreakerHooks): OwnedBreaker {
   const made = new CircuitBreaker(
     async (action: () => Promise<unknown>, failed: (value: unknown) => string | null | undefined) => {
       const value = await action();
@@ -97,7 +155,7 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
       timeout: false, // each client has its own time limit, and aborts
       resetTimeout: figures.resetSeconds * 1000,
       // When to open is decided below: opossum's share of failed calls would open after 3 failures among 6 calls, whatever the figure says,
-      // and counts failures from before a recovery. The half-open call is opossum's.
+      // and counts failures from before a recovery.
       volumeThreshold: Number.MAX_SAFE_INTEGER,
     },
   );
@@ -105,66 +163,136 @@ function createBreaker(name: string, instance: string | null, figures: BreakerFi
   const circuit = made as typeof made & { options: { resetTimeout: number } };
   let openedAt: Date | null = null;
   let probing = false;
+  let onTrial = false;
+  /** A real call of a trial is out. */
+  let tried = false;
+  let leader: Leader | null = null;
   let reason: string | null = null;
   /** Calls that ended within the window and since it closed, oldest first. */
-  let ended: { at: number; failed: boolean }[] = [];
+  let ended: { at: number; failed: string | null }[] = [];
   const recent = (): typeof ended => ended.filter((call) => call.at > Date.now() - WINDOW_MS);
-  const failures = (): number => recent().filter((call) => call.failed).length;
-  const note = (failed: boolean): void => {
+  const note = (failed: string | null): void => {
     ended = [...recent(), { at: Date.now(), failed }];
   };
-  circuit.on('success', () => note(false));
+  const failures = (): number => recent().filter((call) => call.failed !== null).length;
+  const tell = (state: BreakerState, why: string | null): void =>
+    hooks.onTransition({ breaker: name, instance, state, reason: why, at: new Date().toISOString() });
+
+  circuit.on('success', () => {
+    note(null);
+    if (onTrial) endTrial();
+  });
   circuit.on('failure', (error: unknown) => {
     if (error instanceof NoVerdict) return;
-    reason = error instanceof Error ? error.message : String(error);
-    note(true);
-    if (circuit.closed && failures() >= figures.failures && failures() * 2 >= ended.length) circuit.open();
-    // Runs before opossum starts the next wait, so the wait is already the longer one.
-    if (probing) circuit.options.resetTimeout = Math.min(figures.maxResetSeconds * 1000, resetMs() * 2);
+    const why = toError(error).message;
+    note(why);
+    if (!circuit.closed) return;
+    if (onTrial) reopen(why);
+    else if (failures() >= figures.failures && failures() * 2 >= ended.length) {
+      reason = why;
+      circuit.open();
+    }
   });
   circuit.on('open', () => {
     openedAt = new Date();
-    onTransition({ breaker: name, instance, state: 'open', reason });
+    onTrial = false;
+    tell('open', reason);
   });
-  circuit.on('halfOpen', () => onTransition({ breaker: name, instance, state: 'half_open', reason }));
+  circuit.on('halfOpen', () => {
+    if (leader !== null) return; // its process probes, and the next heartbeat says what came of it
+    tell('half_open', reason);
+    void probe();
+  });
   circuit.on('close', () => {
     openedAt = null;
+    leader = null;
     ended = [];
-    circuit.options.resetTimeout = figures.resetSeconds * 1000;
-    onTransition({ breaker: name, instance, state: 'closed', reason: null });
   });
-  const resetMs = (): number => circuit.options.resetTimeout;
-  const retryInMs = (): number => (openedAt === null || circuit.halfOpen ? 0 : Math.max(0, openedAt.getTime() + resetMs() - Date.now()));
-  const isOpen = (): boolean => circuit.opened || (circuit.halfOpen && probing);
+
+  /** Contract: never rejects. One at a time; a reset by hand meanwhile makes its verdict void. */
+  async function probe(): Promise<void> {
+    if (probing) return;
+    probing = true;
+    const verdict = await hooks.probe(name, instance).catch((error: unknown) => toError(error).message);
+    probing = false;
+    if (!circuit.halfOpen || leader !== null) return;
+    if (verdict !== null) reopen(verdict);
+    else close('the probe succeeded', name === 'evolution');
+  }
+  function reopen(why: string): void {
+    reason = why;
+    circuit.options.resetTimeout = Math.min(figures.maxResetSeconds * 1000, circuit.options.resetTimeout * 2);
+    circuit.open();
+  }
+  function close(why: string, trial: boolean): void {
+    const wasClosed = circuit.closed;
+    circuit.close();
+    onTrial = trial;
+    if (!trial) endTrial();
+    if (!wasClosed) tell('closed', why);
+  }
+  function endTrial(): void {
+    onTrial = false;
+    circuit.options.resetTimeout = figures.resetSeconds * 1000;
+  }
+
   const state = (): BreakerState => (circuit.halfOpen ? 'half_open' : circuit.opened ? 'open' : 'closed');
-  /** Enough for a probe to end, when one is under way. */
-  const PROBE_WAIT_MS = 5_000;
+  const nextProbeAt = (): number | null => {
+    if (leader?.next_probe_at) return Date.parse(leader.next_probe_at);
+    return openedAt === null ? null : openedAt.getTime() + circuit.options.resetTimeout;
+  };
+  const retryInMs = (): number => (circuit.closed ? 0 : Math.max(0, (nextProbeAt() ?? 0) - Date.now()));
+  const isOpen = (): boolean => !circuit.closed || (onTrial && tried);
   return {
     async run<T>(action: () => Promise<T>, failed: (value: T) => string | null | undefined): Promise<Guarded<T>> {
-      if (isOpen()) return { open: true, retryInMs: Math.max(retryInMs(), PROBE_WAIT_MS) };
-      const isProbe = circuit.halfOpen;
-      if (isProbe) probing = true;
+      if (isOpen()) return { open: true, retryInMs: Math.max(retryInMs(), TRIAL_WAIT_MS) };
+      const trial = onTrial;
+      if (trial) tried = true;
       try {
         return { open: false, value: (await circuit.fire(action, failed as (value: unknown) => string | null | undefined)) as T };
       } catch (error) {
         if (error instanceof CountedFailure || error instanceof NoVerdict) return { open: false, value: error.value as T };
         throw error; // a programming error of the action
       } finally {
-        if (isProbe) probing = false;
+        if (trial) tried = false;
       }
     },
     isOpen,
     retryInMs,
-    report: (): BreakerReport => ({
+    report: () => ({
       name,
       instance,
       state: state(),
       failures: failures(),
+      timeouts: recent().filter((call) => call.failed !== null && /timeout|timed out/i.test(call.failed)).length,
+      reason: circuit.closed ? null : reason,
       opened_at: openedAt?.toISOString() ?? null,
-      next_probe_at: openedAt === null ? null : new Date(openedAt.getTime() + resetMs()).toISOString(),
-      recovery_ms: resetMs(),
+      next_probe_at: circuit.closed ? null : new Date(nextProbeAt() ?? Date.now()).toISOString(),
+      recovery_ms: circuit.options.resetTimeout,
+      on_trial: onTrial,
+      follows: leader?.process ?? null,
     }),
-    reset: () => circuit.close(),
+    reset(why) {
+      ended = [];
+      close(why, false);
+    },
+    follow(other) {
+      if (other === null) {
+        if (leader === null) return;
+        // it closed there, or the process that probed for us is gone: one call of our own finds out
+        close(`it is closed in ${leader.process}`, true);
+        return;
+      }
+      if (leader !== null) {
+        leader = other;
+        return;
+      }
+      const mine = openedAt === null ? null : rank({ opened_at: openedAt.toISOString(), process: hooks.process });
+      if (mine !== null && mine < rank(other)) return; // we lead
+      leader = other;
+      reason = other.reason;
+      circuit.open();
+    },
     shutdown: () => circuit.shutdown(),
   };
 }

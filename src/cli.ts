@@ -86,7 +86,10 @@ async function execute(command: AdminCommand, { args, json, tenant }: Given): Pr
     const { openAdminContext } = await import('./context.ts');
     await using ctx = await openAdminContext(config, log);
     if (tenant !== 'default' && (await adminStatus(ctx.db, tenant)) === null) return complain(`there is no tenant ${tenant}`, REFUSED);
-    const outcome = await runCommand(command, ctx, args, { id: `cli:${env['USER'] ?? userInfo().username}`, tenant });
+    const outcome = await runCommand(command, json ? ctx : Object.assign(ctx, { progress: say }), args, {
+      id: `cli:${env['USER'] ?? userInfo().username}`,
+      tenant,
+    });
     return told(outcome, json, (result) => command.text(result, timeFormat(config.app.timeZone)));
   } catch (error) {
     return complain(trouble(toError(error), config.database.kind === 'supabase' ? 'SUPABASE_URL' : 'DATABASE_URL'), REFUSED);

@@ -11,11 +11,12 @@ import type { Breakers } from './breakers.ts';
 import type { Config } from './config.ts';
 import { defaultAgent } from './core/default-agent.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
+import { behindBreaker } from './db/guarded.ts';
 import type { Door } from './db/door.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { recordInbound } from './db/inbound.ts';
 import type { RecordedWebhook, WebhookRecord } from './db/inbound.ts';
-import { endProcess, ensureSetup, healthSnapshot, recordTransition } from './db/operations.ts';
+import { endProcess, ensureSetup, healthSnapshot } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
@@ -26,6 +27,9 @@ import { openQueues } from './queues.ts';
 import type { Queues, QueueStore } from './queues.ts';
 import { span } from './trace.ts';
 import { within } from './wait.ts';
+import { createProbe } from './probes.ts';
+import { createTransitions } from './transitions.ts';
+import type { Transitions } from './transitions.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
 
@@ -42,6 +46,8 @@ export type Context = {
   /** null: no key (inbound is handed to a person), or not a worker. */
   llm: Llm | null;
   breakers: Breakers;
+  /** Changes of the breakers that the database has not taken yet. */
+  transitions: Transitions;
   background: Background;
   /** What claim_send checks; made of the configuration once. */
   sendPolicy: SendPolicy;
@@ -76,10 +82,10 @@ export async function openContext(
   const background = createBackground(log);
 
   const databaseUrl = config.database.kind === 'postgres' ? config.database.url : options.databaseUrl;
-  const db = tracedDoor(options.overrides?.db ?? openDoor(config, databaseUrl, log));
-  stack.defer(() => db.close());
+  const door = tracedDoor(options.overrides?.db ?? openDoor(config, databaseUrl, log));
+  stack.defer(() => door.close());
   const { project_ref } = await untilThere('database', log, signal, () =>
-    ensureSetup(db, { instance: config.evolution?.instance ?? null, agent: defaultAgent }),
+    ensureSetup(door, { instance: config.evolution?.instance ?? null, agent: defaultAgent }),
   );
   if (config.supabaseProjectRef !== null && project_ref !== null && project_ref !== config.supabaseProjectRef) {
     throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing is started against it.');
@@ -87,12 +93,21 @@ export async function openContext(
 
   const queues = await untilThere('queue', log, signal, () => openQueues(queueStore(config, databaseUrl), log));
   stack.use(queues);
-  if (config.mode === 'api') measureInstallation(events.registry, { db, queues });
-  const breakers = createBreakers(config.breakers, (transition) => {
-    events.breakerChanged(transition);
-    background.run('record breaker transition', () => recordTransition(db, { ...transition, process: processId }));
+  const whatsapp = openWhatsapp(config);
+  const llm = await openLlm(config);
+  const transitions = createTransitions(door, processId);
+  const breakers = createBreakers(config.breakers, {
+    process: processId,
+    probe: createProbe({ whatsapp, llm, door, model: config.claude?.model ?? null }),
+    onTransition(transition) {
+      events.breakerChanged(transition);
+      transitions.add(transition);
+      if (transition.breaker !== 'database') background.run('record breaker transition', () => transitions.flush());
+    },
   });
   stack.use(breakers);
+  const db = behindBreaker(door, breakers.database());
+  if (config.mode === 'api') measureInstallation(events.registry, { db, queues });
   // Disposed first: work that nobody waits for still needs the database and the queues.
   stack.defer(() => endProcess(db, processId).catch(() => {}));
   stack.defer(() => background.drain(5_000));
@@ -105,9 +120,10 @@ export async function openContext(
     db,
     queues,
     inbox: createInbox(db, config),
-    whatsapp: openWhatsapp(config),
-    llm: await openLlm(config),
+    whatsapp,
+    llm,
     breakers,
+    transitions,
     background,
     sendPolicy: { ...policy, ...options.overrides?.sendPolicy },
     process: { id: processId, startedAt: new Date() },

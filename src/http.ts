@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'too_large'
   | 'too_many'
   | 'unavailable'
+  | 'upstream'
   | 'internal';
 export type ErrorBody = { error: { code: ErrorCode; message: string; request_id: string } };
 
@@ -105,6 +106,7 @@ function codeOf(status: number): ErrorCode {
   if (status === 409) return 'conflict';
   if (status === 413) return 'too_large';
   if (status === 429) return 'too_many';
+  if (status === 502) return 'upstream';
   if (status === 503) return 'unavailable';
   return status < 500 ? 'bad_request' : 'internal';
 }

@@ -13,6 +13,7 @@ import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
 import { jidVariants } from './core/phone.ts';
 import { absenceProves, retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho, waitDelay } from './core/send.ts';
+import { troubleOf } from './core/number-health.ts';
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
 import { persist } from './db/persist.ts';
@@ -124,20 +125,23 @@ function countedFailure(outcome: SendOutcome): string | null {
 
 const NOT_COUNTED = new Set<string>(['bad_request', 'not_on_whatsapp', 'disconnected']);
 
+const NOT_THE_MESSAGES_FAULT = new Set<string>(['disconnected', 'rate_limited', 'unavailable', 'service_unavailable']);
+
 function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): SendRecord {
+  const trouble = troubleOf(outcome);
   switch (outcome.kind) {
     case 'sent':
       return { kind: 'sent', provider_id: outcome.providerId };
     case 'ambiguous':
-      return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: lookDelay(0) };
+      return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: lookDelay(0), trouble };
     case 'not_sent': {
       const { class: failure, detail } = outcome;
       // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be mending it.
       const misconfigured = failure === 'unauthorized' || failure === 'unknown_instance';
-      if (!outcome.retryable && !misconfigured) return { kind: 'failed', class: failure, detail };
+      if (!outcome.retryable && !misconfigured) return { kind: 'failed', class: failure, detail, trouble };
       // A number or an Evolution that is away is no fault of the message: it waits without using its attempts up.
-      const counts = failure !== 'disconnected' && failure !== 'rate_limited' && failure !== 'unavailable';
-      if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail };
+      const counts = !NOT_THE_MESSAGES_FAULT.has(failure);
+      if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail, trouble };
       const waitedMs = Date.now() - claim.created_at.getTime();
       return {
         kind: 'retry',
@@ -145,6 +149,7 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
         detail,
         delay_ms: counts ? retryDelay(claim.attempts, random) : waitDelay(waitedMs, random),
         counts,
+        trouble,
       };
     }
   }

@@ -2,16 +2,13 @@
 import type { Config } from './config.ts';
 import { openContext } from './context.ts';
 import type { Context } from './context.ts';
-import { heartbeat } from './db/operations.ts';
 import { toError } from './errors.ts';
+import { startHeartbeat } from './heartbeat.ts';
 import { createApp, listen } from './http.ts';
 import { createLogger } from './log.ts';
 import type { Logger } from './log.ts';
 import type { Process } from './ops.ts';
 import type { Running } from './worker.ts';
-
-/** So old may what /health/circuit shows be. Milliseconds. */
-const HEARTBEAT_MS = 5_000;
 
 /** The end of the grace time is kept for closing; what still hangs then (a call of a database that does not answer) is cut off. */
 const CLOSING_MS = 3_000;
@@ -39,8 +36,10 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     const databaseUrl =
       config.database.kind === 'embedded' ? stack.use(await (await import('./db/embedded.ts')).openEmbedded(log)).url : undefined;
     const ctx = stack.use(await openContext(config, log, { signal: stop, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
-    stack.defer(beat(ctx));
+    stack.defer(startHeartbeat(ctx));
     const running = await startMode(ctx);
+    if (config.mode !== 'scheduler')
+      ctx.background.run('check webhooks', async () => (await import('./webhook-check.ts')).checkWebhooks(ctx));
     state.context = ctx;
     log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha }, `${config.mode} ready`);
 
@@ -70,24 +69,6 @@ async function startMode(ctx: Context): Promise<Running> {
     case 'admin':
       return { stop: async () => {} }; // the server stops taking requests and ends those under way when it is closed
   }
-}
-
-/** Says every few seconds that this process lives; returns what ends it. */
-function beat(ctx: Context): () => void {
-  const say = () =>
-    ctx.background.run('heartbeat', async () =>
-      heartbeat(ctx.db, {
-        id: ctx.process.id,
-        mode: ctx.config.mode,
-        version: ctx.config.app.version,
-        started_at: ctx.process.startedAt.toISOString(),
-        breakers: ctx.breakers.reports(),
-        queues: {},
-      }),
-    );
-  say();
-  const timer = setInterval(say, HEARTBEAT_MS);
-  return () => clearInterval(timer);
 }
 
 function stopSignal(log: Logger): AbortSignal {

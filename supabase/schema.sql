@@ -54,6 +54,19 @@ CREATE INDEX bot_suspicions_conversation ON public.bot_suspicions USING btree (c
 CREATE INDEX bot_suspicions_message ON public.bot_suspicions USING btree (message_id);
 grant delete, insert, select, update on public.bot_suspicions to service_role;
 
+create table public.breaker_resets (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  breaker text,
+  instance text,
+  actor text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint breaker_resets_pkey PRIMARY KEY (id)
+);
+alter table public.breaker_resets enable row level security;
+CREATE INDEX breaker_resets_tenant ON public.breaker_resets USING btree (tenant_id);
+grant delete, insert, select, update on public.breaker_resets to service_role;
+
 create table public.circuit_transitions (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -76,6 +89,7 @@ create table public.contact_addresses (
   contact_id bigint not null,
   kind text not null,
   address text not null,
+  delivered_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   constraint contact_addresses_pkey PRIMARY KEY (id),
   constraint contact_addresses_address_check CHECK ((address ~ '^[0-9]{1,20}$'::text)),
@@ -86,6 +100,22 @@ CREATE INDEX contact_addresses_contact ON public.contact_addresses USING btree (
 CREATE UNIQUE INDEX contact_addresses_lid ON public.contact_addresses USING btree (instance_id, address) WHERE (kind = 'lid'::text);
 CREATE UNIQUE INDEX contact_addresses_pn ON public.contact_addresses USING btree (tenant_id, address) WHERE (kind = 'pn'::text);
 grant delete, insert, select, update on public.contact_addresses to service_role;
+
+create table public.contact_merges (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  kept bigint not null,
+  merged bigint not null,
+  moved jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  undone_at timestamp with time zone,
+  constraint contact_merges_pkey PRIMARY KEY (id)
+);
+alter table public.contact_merges enable row level security;
+CREATE INDEX contact_merges_kept ON public.contact_merges USING btree (kept, id);
+CREATE INDEX contact_merges_merged ON public.contact_merges USING btree (merged);
+CREATE INDEX contact_merges_tenant ON public.contact_merges USING btree (tenant_id);
+grant delete, insert, select, update on public.contact_merges to service_role;
 
 create table public.contacts (
   id bigint generated always as identity not null,
@@ -196,6 +226,22 @@ create table public.installation (
 alter table public.installation enable row level security;
 grant delete, insert, select, update on public.installation to service_role;
 
+create table public.instance_events (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  instance_id bigint not null,
+  event text not null,
+  reason text,
+  details jsonb default '{}'::jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint instance_events_pkey PRIMARY KEY (id),
+  constraint instance_events_event_check CHECK ((event = ANY (ARRAY['connection'::text, 'held'::text, 'released'::text, 'changed'::text])))
+);
+alter table public.instance_events enable row level security;
+CREATE INDEX instance_events_newest ON public.instance_events USING btree (instance_id, id DESC);
+CREATE INDEX instance_events_tenant ON public.instance_events USING btree (tenant_id);
+grant delete, insert, select, update on public.instance_events to service_role;
+
 create table public.instances (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -222,6 +268,14 @@ create table public.instances (
   reconciled_at timestamp with time zone,
   restored_at timestamp with time zone,
   webhook_secret text,
+  proactive boolean default false not null,
+  trust numeric default 100 not null,
+  trust_at timestamp with time zone default now() not null,
+  held_reason text,
+  held_since timestamp with time zone,
+  held_until timestamp with time zone,
+  held_in_row integer default 0 not null,
+  judged_from timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint instances_pkey PRIMARY KEY (id),
@@ -234,7 +288,8 @@ create table public.instances (
   constraint instances_pace_min_seconds_check CHECK ((pace_min_seconds >= (0)::numeric)),
   constraint instances_phase_check CHECK ((phase = ANY (ARRAY['warming'::text, 'established'::text]))),
   constraint instances_reply_cap_hour_check CHECK ((reply_cap_hour >= 0)),
-  constraint instances_status_check CHECK ((status = ANY (ARRAY['unknown'::text, 'open'::text, 'connecting'::text, 'close'::text, 'refused'::text])))
+  constraint instances_status_check CHECK ((status = ANY (ARRAY['unknown'::text, 'open'::text, 'connecting'::text, 'close'::text, 'refused'::text]))),
+  constraint instances_trust_check CHECK (((trust >= (0)::numeric) AND (trust <= (100)::numeric)))
 );
 alter table public.instances enable row level security;
 grant insert, select, update on public.instances to service_role;
@@ -316,6 +371,7 @@ create table public.messages (
   claim bigint default 0 not null,
   lease_until timestamp with time zone,
   claimed_at timestamp with time zone,
+  sent_to text,
   slot_at timestamp with time zone,
   looks integer default 0 not null,
   delivered_at timestamp with time zone,
@@ -527,10 +583,14 @@ alter table public.audit_log add constraint audit_log_tenant_id_fkey FOREIGN KEY
 alter table public.bot_suspicions add constraint bot_suspicions_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.bot_suspicions add constraint bot_suspicions_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
 alter table public.bot_suspicions add constraint bot_suspicions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.breaker_resets add constraint breaker_resets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.circuit_transitions add constraint circuit_transitions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.contact_addresses add constraint contact_addresses_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.contact_addresses add constraint contact_addresses_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.contact_addresses add constraint contact_addresses_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.contact_merges add constraint contact_merges_kept_fkey FOREIGN KEY (kept) REFERENCES public.contacts(id);
+alter table public.contact_merges add constraint contact_merges_merged_fkey FOREIGN KEY (merged) REFERENCES public.contacts(id);
+alter table public.contact_merges add constraint contact_merges_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.contacts add constraint contacts_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.contacts(id);
 alter table public.contacts add constraint contacts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.conversations add constraint conversations_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
@@ -544,6 +604,8 @@ alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (
 alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
 alter table public.holidays add constraint holidays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.installation add constraint installation_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.instance_events add constraint instance_events_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.instance_events add constraint instance_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.instances add constraint instances_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id);
 alter table public.instances add constraint instances_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.job_runs add constraint job_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -630,6 +692,27 @@ $function$;
 revoke all on function public.admin_status(text,timestamp with time zone) from public;
 grant execute on function public.admin_status(text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v instances;
+begin
+  select * into v from instances where name = p_name;
+  if not found then
+    insert into instances (tenant_id, name, provider_id, proactive) values (p_tenant, p_name, p_provider_id, true) on conflict (name) do nothing;
+    select * into v from instances where name = p_name;
+  end if;
+  if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
+  v := ensure_instance(p_name, p_provider_id);
+  update instances set proactive = true where id = v.id and not proactive;
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
+  return jsonb_build_object('outcome', 'adopted');
+end $function$;
+revoke all on function public.adopt_instance(text,text,text,text) from public;
+grant execute on function public.adopt_instance(text,text,text,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.apply_early(p_instance_id bigint, p_provider_id text, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -673,7 +756,12 @@ begin
   if v_kind = 'ack' then
     if v.direction = 'out' and v.author <> 'human' then
       if v_new = 'failed' then
-        if v.status in ('sent', 'sending', 'uncertain') then perform fail_send(v.id, 'provider_refused', p_now); end if;
+        if v.status in ('sent', 'sending', 'uncertain') then
+          perform fail_send(v.id, 'provider_refused', clock(p_now));
+          perform turn_address(v_conversation, v.sent_to, clock(p_now));
+          -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
+          perform number_trouble(p_instance_id, jsonb_build_object('reason', 'number_error_acks', 'minutes', 30, 'trust', 20), clock(p_now));
+        end if;
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
@@ -682,6 +770,7 @@ begin
         update messages set status = 'read', read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
           where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
       end if;
+      if v_new in ('delivered', 'read') and v.delivered_at is null then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
     end if;
     return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
@@ -703,6 +792,53 @@ end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.assess_numbers(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  v_released text[] := '{}';
+  v_count int;
+  v_delivered int;
+  v_newest int;
+  v_trial record;
+begin
+  for v in select * from instances order by id for no key update loop
+    -- it was believed dead, and something arrived: a reply, since those are not held
+    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since and m.delivered_at is not null) then
+      perform release_number(v, 'a message arrived again', v_now);
+      v_released := v_released || v.name;
+      continue;
+    end if;
+    if v.held_reason is not null and v.held_until <= v_now then
+      select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
+        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff') order by m.slot_at desc limit 1;
+      if found and (v_trial.delivered_at is not null or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks'))) then
+        perform release_number(v, 'a message arrived again', v_now);
+        v_released := v_released || v.name;
+      elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
+        -- nobody answered for it: twice as long
+        perform number_trouble(v.id, jsonb_build_object('reason', v.held_reason, 'minutes', 15, 'trust', 5), v_now);
+      end if;
+      continue;
+    end if;
+    continue when v.held_reason is not null or v.status not in ('open', 'unknown');
+    select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count, v_delivered, v_newest
+      from (select j.delivered, row_number() over (order by j.slot_at desc) as place from judged_sends(v, v_now) j) s;
+    if v_count >= 10 and v_newest = 0 then
+      perform number_trouble(v.id, jsonb_build_object('reason', 'number_undelivered', 'minutes', 15, 'trust', 15), v_now);
+    elsif v_count >= 20 and v_delivered < 0.6 * v_count then
+      perform number_trouble(v.id, jsonb_build_object('reason', 'number_few_deliveries', 'minutes', 30, 'trust', 10), v_now);
+    end if;
+  end loop;
+  return jsonb_build_object('released', to_jsonb(v_released));
+end $function$;
+revoke all on function public.assess_numbers(timestamp with time zone) from public;
+grant execute on function public.assess_numbers(timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.bot_suspicion(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -716,6 +852,17 @@ $function$;
 revoke all on function public.bot_suspicion(text,timestamp with time zone) from public;
 grant execute on function public.bot_suspicion(text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.breaker_open(p_breaker text, p_instance text, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select exists (select from process_status p, jsonb_array_elements(p.breakers) b
+    where p.seen_at > p_now - interval '30 seconds' and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
+$function$;
+revoke all on function public.breaker_open(text,text,timestamp with time zone) from public;
+grant execute on function public.breaker_open(text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.campaign_paused(p_campaign text)
  RETURNS boolean
  LANGUAGE sql
@@ -725,6 +872,34 @@ AS $function$
 $function$;
 revoke all on function public.campaign_paused(text) from public;
 grant execute on function public.campaign_paused(text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.choose_instance(p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_name text;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('choose/' || p_tenant, 13));
+  select s.name into v_name from (
+    select i.id, i.name,
+      i.status in ('open', 'unknown') and number_hold(i, false, p_now) is null and not breaker_open('evolution', i.name, p_now) as fit,
+      coalesce(i.cap_hour, (p_policy ->> 'capHour')::int) as cap_hour, coalesce(i.cap_day, (p_policy ->> 'capDay')::int) as cap_day,
+      u.hour, u.day, c.last_inbound_at
+    from instances i
+      left join contact_addresses a on a.kind = 'pn' and a.tenant_id = p_tenant and a.address = p_phone
+      left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
+      lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour, count(*) as day from (
+        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day' and kind not in ('reply', 'handoff')
+        union all
+        select null from messages where instance_id = i.id and direction = 'out' and status = 'queued' and kind not in ('reply', 'handoff')) m) u
+    where i.tenant_id = p_tenant and i.proactive) s
+  order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last, s.day::numeric / greatest(s.cap_day, 1), s.id
+  limit 1;
+  return coalesce(v_name, p_default);
+end $function$;
+revoke all on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.claim_command(p_conversation bigint, p_lease_ms integer, p_now timestamp with time zone)
  RETURNS jsonb
@@ -871,7 +1046,7 @@ begin
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid,
     attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
@@ -1209,6 +1384,7 @@ CREATE OR REPLACE FUNCTION public.end_process(p_id text)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
+  perform settle_breakers(p_id);
   delete from process_status where id = p_id;
   return '{}';
 end $function$;
@@ -1382,6 +1558,7 @@ AS $function$
 begin
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed');
   end if;
   insert into agents (slug, name, tone, instructions, promises)
     select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
@@ -1436,6 +1613,7 @@ begin
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
+  delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
     jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
@@ -1604,7 +1782,9 @@ begin
       waits('priority', case when m.typing_until is null and yields(m, p_now) then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
       waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
-    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'));
+    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
+    -- why it is not well is the reason
+    number_hold(i, not v_unasked, p_now));
 end $function$;
 revoke all on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to service_role;
@@ -1705,12 +1885,19 @@ CREATE OR REPLACE FUNCTION public.heartbeat(p_process jsonb, p_now timestamp wit
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare
+  v_seen bigint := (p_process ->> 'resets_seen')::bigint;
+  v_newest bigint := coalesce((select max(id) from breaker_resets), 0);
 begin
   insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
     values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version', (p_process ->> 'started_at')::timestamptz, clock(p_now),
       coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
     on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
-  return '{}';
+  return jsonb_build_object('resets_seen', v_newest,
+    'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
+      from breaker_resets r where r.id > v_seen and r.id <= v_newest),
+    'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
+      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'));
 end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
@@ -1789,6 +1976,18 @@ end $function$;
 revoke all on function public.inside_hours(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.instance_history(p_tenant text, p_name text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('event', e.event, 'reason', e.reason, 'details', e.details, 'at', e.created_at) order by e.id desc), '[]')
+  from (select e.* from instance_events e join instances i on i.id = e.instance_id where i.name = p_name and i.tenant_id = p_tenant order by e.id desc limit p_limit) e
+$function$;
+revoke all on function public.instance_history(text,text,integer) from public;
+grant execute on function public.instance_history(text,text,integer) to service_role;
+
 CREATE OR REPLACE FUNCTION public.is_stranger(p_contact bigint)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1813,6 +2012,19 @@ AS $function$
 $function$;
 revoke all on function public.job_status(jsonb) from public;
 grant execute on function public.job_status(jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.judged_sends(p_instance public.instances, p_now timestamp with time zone)
+ RETURNS TABLE(slot_at timestamp with time zone, delivered boolean, refused boolean, proactive boolean)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select m.slot_at, m.delivered_at is not null, m.error_class is not distinct from 'provider_refused', m.kind not in ('reply', 'handoff') from messages m
+  where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
+    and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+  order by m.slot_at desc limit 50
+$function$;
+revoke all on function public.judged_sends(public.instances,timestamp with time zone) from public;
+grant execute on function public.judged_sends(public.instances,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.keep_suppression(p_contacts bigint[])
  RETURNS void
@@ -2043,15 +2255,30 @@ AS $function$
 declare
   v_keep bigint := least(p_a, p_b);
   v_drop bigint := greatest(p_a, p_b);
+  v_kept contacts;
+  v_dropped contacts;
   v_from conversations;
   v_into conversations;
+  v_after conversations;
   v_shift bigint;
+  v_doubled jsonb;
+  v_handoffs jsonb;
+  v_turns jsonb;
+  v_pause bigint;
+  v_paused text;
+  v_moved jsonb := '[]';
+  v_addresses jsonb;
+  v_revoked jsonb;
+  v_opt_outs jsonb;
 begin
   perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
+  select * into v_kept from contacts where id = v_keep;
+  select * into v_dropped from contacts where id = v_drop;
   for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
     select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
     if not found then
       update conversations set contact_id = v_keep where id = v_from.id;
+      v_moved := v_moved || jsonb_build_object('from', v_from.id);
       continue;
     end if;
     update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
@@ -2063,28 +2290,35 @@ begin
       controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
       escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
       mode = case when mode = 'auto' then v_from.mode else mode end
-      where id = v_into.id;
-    update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
-      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
+      where id = v_into.id returning * into v_after;
+    select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'status', d.status)), '[]') into v_doubled from handoffs d where d.conversation_id = v_from.id and d.status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = d.controls and h.status <> 'returned');
+    update handoffs set status = 'returned', returned_at = clock_timestamp() where id in (select (d ->> 'id')::bigint from jsonb_array_elements(v_doubled) d);
     -- the timeline of a message that moved tells its turns, tools and handoffs too
-    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id;
-    update turns set conversation_id = v_into.id where conversation_id = v_from.id;
+    with gone as (update handoffs set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_handoffs from gone;
+    with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
+    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text order by j.id desc limit 1;
+    v_pause := null;
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
-      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado';
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado' returning id into v_pause;
     update conversations set merged_into = v_into.id where id = v_from.id;
+    v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq', v_from.last_seq, 'before', to_jsonb(v_into),
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'pause', v_pause, 'paused_before', v_paused);
   end loop;
-  update contact_addresses set contact_id = v_keep where contact_id = v_drop;
-  update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
-    and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null);
-  update opt_outs set contact_id = v_keep where contact_id = v_drop;
-  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory, cooling_until = greatest(k.cooling_until, d.cooling_until),
-    next_allowed_at = greatest(k.next_allowed_at, d.next_allowed_at) from contacts d where k.id = v_keep and d.id = v_drop;
+  with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
+  with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
+      and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
+    select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
+  with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory, cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
+    next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
   update contacts set merged_into = v_keep where id = v_drop;
-  insert into audit_log (tenant_id, actor, action, subject, details)
-    select tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop) from contacts where id = v_keep;
+  insert into contact_merges (tenant_id, kept, merged, moved) values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory', v_kept.memory), 'brought', v_dropped.memory));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
 end $function$;
 revoke all on function public.merge_contacts(bigint,bigint) from public;
@@ -2174,6 +2408,25 @@ end $function$;
 revoke all on function public.next_open(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.next_open(jsonb,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.note_delivery(p_message public.messages, p_contact bigint, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update contact_addresses set delivered_at = p_now where contact_id = p_contact and address = split_part(p_message.sent_to, '@', 1)
+    and kind = case when p_message.sent_to like '%@lid' then 'lid' else 'pn' end and (delivered_at is null or delivered_at < p_now - interval '1 hour')
+$function$;
+revoke all on function public.note_delivery(public.messages,bigint,timestamp with time zone) from public;
+grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.note_instance(p_instance public.instances, p_event text, p_reason text, p_details jsonb, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into instance_events (tenant_id, instance_id, event, reason, details, created_at) values (p_instance.tenant_id, p_instance.id, p_event, p_reason, p_details, p_now)
+$function$;
+revoke all on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_preferred text)
  RETURNS jsonb
  LANGUAGE sql
@@ -2186,6 +2439,93 @@ AS $function$
 $function$;
 revoke all on function public.notice_number(text,text,text) from public;
 grant execute on function public.notice_number(text,text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.number_health(p_tenant text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status, 'status_reason', i.status_reason, 'status_at', i.status_at,
+    'phone', i.phone, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
+    'pace_max_seconds', i.pace_max_seconds,
+    'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
+    'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected' else i.held_reason end,
+    'since', case when i.status in ('close', 'refused', 'connecting') then i.status_at when i.held_reason is not null then i.held_since end,
+    'until', i.held_until, 'in_row', i.held_in_row, 'trust', trust_now(i, clock(p_now)), 'judged', j.judged, 'delivered', j.delivered, 'refused', j.refused) order by i.id), '[]')
+  from instances i, lateral (select count(*) as judged, count(*) filter (where s.delivered) as delivered, count(*) filter (where s.refused) as refused
+    from judged_sends(i, clock(p_now)) s) j
+  where p_tenant is null or i.tenant_id = p_tenant
+$function$;
+revoke all on function public.number_health(text,timestamp with time zone) from public;
+grant execute on function public.number_health(text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.number_hold(p_instance public.instances, p_reply boolean, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select case
+    when p_reply or p_instance.held_reason is null then null
+    when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
+    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until and kind not in ('reply', 'handoff')) then
+      looks(p_instance.held_reason, true, p_now + interval '1 minute')
+  end
+$function$;
+revoke all on function public.number_hold(public.instances,boolean,timestamp with time zone) from public;
+grant execute on function public.number_hold(public.instances,boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.number_sent(p_instance_id bigint, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v instances;
+begin
+  select * into v from instances where id = p_instance_id and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks') for no key update;
+  if found then perform release_number(v, 'a message left again', p_now); end if;
+end $function$;
+revoke all on function public.number_sent(bigint,timestamp with time zone) from public;
+grant execute on function public.number_sent(bigint,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v instances;
+  v_open boolean;
+  v_row int;
+  v_trust numeric;
+  v_reason text := p_trouble ->> 'reason';
+  v_until timestamptz;
+  v_back timestamptz;
+begin
+  select * into v from instances where id = p_instance_id for no key update;
+  v_open := v.held_reason is not null and v.held_until > p_now;
+  v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open then v.held_in_row else v.held_in_row + 1 end;
+  v_trust := greatest(0, trust_now(v, p_now) - (p_trouble ->> 'trust')::numeric);
+  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * power(2, least(v_row, 10))::float8);
+  v_back := p_now + make_interval(secs => ceil(greatest(0, 40 - v_trust) / 5 * 3600)::float8);
+  if v_back > v_until then
+    v_until := v_back;
+    v_reason := 'number_trust';
+  end if;
+  if v_open and v.held_until >= v_until then
+    update instances set trust = v_trust, trust_at = p_now where id = v.id;
+    return;
+  end if;
+  update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open then held_since else p_now end,
+    held_until = v_until, held_in_row = v_row where id = v.id returning * into v;
+  if not v_open then
+    perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now', floor(v_trust), 'in_row', v_row), p_now);
+    insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at) values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
+  end if;
+end $function$;
+revoke all on function public.number_trouble(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.number_trouble(bigint,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone, p_suggestion text DEFAULT NULL::text)
  RETURNS void
@@ -2414,19 +2754,34 @@ CREATE OR REPLACE FUNCTION public.record_connection(p_instance public.instances,
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
+declare
+  v instances;
+  v_state text := p_event ->> 'state';
+  v_reason int := (p_event ->> 'reason')::int;
+  v_changed boolean;
+  v_back boolean;
 begin
-  update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
-    status_at = case when v_changed then clock(p_now) else status_at end,
-    down_since = case when p_event ->> 'state' = 'open' then null when status = 'open' then clock(p_now) else down_since end,
+  select * into v from instances where id = p_instance.id for no key update;
+  v_changed := v.status is distinct from v_state;
+  v_back := v_changed and v_state = 'open';
+  -- a poll knows no reason: it does not wipe out the one that a webhook told
+  update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason else status_reason end,
+    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now) else status_at end,
+    down_since = case when v_state = 'open' then null when status = 'open' then clock(p_now) else down_since end,
     -- an outage, not a blip: WhatsApp closes a socket now and then
-    reconnected_at = case when p_event ->> 'state' = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
-    where id = p_instance.id;
-  if v_changed and p_event ->> 'state' = 'open' then
-    update messages set due_at = clock(p_now) where instance_id = p_instance.id and direction = 'out' and status = 'queued'
+    reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
+    where id = v.id;
+  if v_changed then
+    perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason), clock(p_now));
+  end if;
+  if v_changed and v_state = 'close' and v_reason = 403 then
+    perform number_trouble(v.id, jsonb_build_object('reason', 'number_restricted', 'minutes', 60, 'trust', 100), clock(p_now));
+  end if;
+  if v_back then
+    update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
       and reason in ('number_disconnected', 'disconnected') and due_at > clock(p_now);
   end if;
-  return jsonb_build_object('outcome', 'connection', 'instance_id', p_instance.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_changed and p_event ->> 'state' = 'open');
+  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back);
 end $function$;
 revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
@@ -2623,6 +2978,11 @@ begin
     update messages set slot_at = null where id = m.id;
     perform fail_send(m.id, p_outcome ->> 'class', v_now);
   end if;
+  if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
+    perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
+  elsif v_kind = 'sent' and m.kind not in ('reply', 'handoff') then
+    perform number_sent(m.instance_id, v_now);
+  end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id
     and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
@@ -2636,8 +2996,9 @@ CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into circuit_transitions (breaker, instance, process, state, reason)
-    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason');
+  insert into circuit_transitions (breaker, instance, process, state, reason, created_at)
+    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason',
+      coalesce((p_transition ->> 'at')::timestamptz, now()));
   return '{}';
 end $function$;
 revoke all on function public.record_transition(jsonb) from public;
@@ -2659,6 +3020,21 @@ begin
 end $function$;
 revoke all on function public.release_held(text,text,text[],timestamp with time zone) from public;
 grant execute on function public.release_held(text,text,text[],timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.release_number(p_instance public.instances, p_why text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
+  update messages set due_at = p_now where instance_id = p_instance.id and direction = 'out' and status = 'queued' and reason like 'number\_%' and due_at > p_now;
+  perform note_instance(p_instance, 'released', p_instance.held_reason, jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
+  insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+    values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);
+end $function$;
+revoke all on function public.release_number(public.instances,text,timestamp with time zone) from public;
+grant execute on function public.release_number(public.instances,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2710,6 +3086,44 @@ begin
 end $function$;
 revoke all on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  v_open jsonb;
+  v_released text[] := '{}';
+begin
+  if p_instance is not null and not exists (select from instances where name = p_instance and tenant_id = p_tenant) then
+    return jsonb_build_object('outcome', 'unknown_instance');
+  end if;
+  select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
+    from process_status p, jsonb_array_elements(p.breakers) b
+    where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
+      and (p_instance is null or b ->> 'instance' is null or b ->> 'instance' = p_instance);
+  if p_breaker is distinct from 'number' then
+    -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
+    perform pg_advisory_xact_lock(hashtextextended('breaker_resets', 13));
+    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at) values (p_tenant, p_breaker, p_instance, p_actor, v_now);
+  end if;
+  if p_breaker is null or p_breaker = 'number' then
+    for v in select * from instances where tenant_id = p_tenant and held_reason is not null and (p_instance is null or name = p_instance) order by id for no key update loop
+      update instances set trust = greatest(trust_now(v, v_now), 40), trust_at = v_now, held_since = null, held_in_row = 0 where id = v.id;
+      perform release_number(v, 'reset by ' || p_actor, v_now);
+      v_open := v_open || jsonb_build_object('breaker', 'number', 'instance', v.name, 'process', 'database');
+      v_released := v_released || v.name;
+    end loop;
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'breaker.reset', coalesce(p_breaker, 'all'), jsonb_build_object('instance', p_instance, 'open', v_open));
+  return jsonb_build_object('outcome', 'asked', 'open', v_open, 'released', to_jsonb(v_released));
+end $function$;
+revoke all on function public.reset_breakers(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.restored_state(p_uncertain integer)
  RETURNS jsonb
@@ -2893,6 +3307,27 @@ end $function$;
 revoke all on function public.set_identity(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_identity(text,text,text,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.set_instance(p_tenant text, p_name text, p_actor text, p_change jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v instances;
+begin
+  update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive), phase = coalesce(p_change ->> 'phase', phase),
+    cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1), cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
+    reply_cap_hour = nullif(coalesce((p_change ->> 'reply_cap_hour')::int, reply_cap_hour), -1),
+    pace_min_seconds = nullif(coalesce((p_change ->> 'pace_min_seconds')::numeric, pace_min_seconds), -1),
+    pace_max_seconds = nullif(coalesce((p_change ->> 'pace_max_seconds')::numeric, pace_max_seconds), -1)
+    where name = p_name and tenant_id = p_tenant returning * into v;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform note_instance(v, 'changed', null, p_change || jsonb_build_object('actor', p_actor), clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'instance.set', p_name, p_change);
+  return jsonb_build_object('outcome', 'changed');
+end $function$;
+revoke all on function public.set_instance(text,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.set_instance(text,text,text,jsonb,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2990,6 +3425,26 @@ begin
 end $function$;
 revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.settle_breakers(p_process text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_closed int;
+begin
+  insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+    select s.tenant_id, s.breaker, s.instance, s.process, 'closed', 'restart', clock(p_now) from (
+      select distinct on (c.breaker, c.instance, c.process) c.* from circuit_transitions c
+      where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database' and (p_process is null or c.process = p_process)
+      order by c.breaker, c.instance, c.process, c.id desc) s
+    where s.state <> 'closed'
+      and (p_process is not null or not exists (select from process_status p where p.id = s.process and p.seen_at > clock(p_now) - interval '1 minute'));
+  get diagnostics v_closed = row_count;
+  return jsonb_build_object('closed', v_closed);
+end $function$;
+revoke all on function public.settle_breakers(text,timestamp with time zone) from public;
+grant execute on function public.settle_breakers(text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.settle_command(p_message bigint, p_claim bigint, p_text text, p_asked boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3274,6 +3729,35 @@ end $function$;
 revoke all on function public.touch_updated_at() from public;
 grant execute on function public.touch_updated_at() to service_role;
 
+CREATE OR REPLACE FUNCTION public.trust_now(p_instance public.instances, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select greatest(0, least(100, floor(p_instance.trust + 5 * extract(epoch from greatest(interval '0', p_now - p_instance.trust_at)) / 3600)))::int
+$function$;
+revoke all on function public.trust_now(public.instances,timestamp with time zone) from public;
+grant execute on function public.trust_now(public.instances,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.turn_address(p_conversation public.conversations, p_sent_to text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_jid text;
+begin
+  select x.jid into v_jid from (
+    select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end as jid, a.delivered_at, a.kind, a.id from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)) x
+  where x.jid <> p_sent_to order by x.delivered_at desc nulls last, x.kind = 'pn' desc, x.id desc limit 1;
+  if v_jid is null or p_conversation.jid <> p_sent_to then return; end if;
+  update conversations set jid = v_jid where id = p_conversation.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text, jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+end $function$;
+revoke all on function public.turn_address(public.conversations,text,timestamp with time zone) from public;
+grant execute on function public.turn_address(public.conversations,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.unanswered(p_contact bigint, p_most integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -3289,6 +3773,78 @@ begin
 end $function$;
 revoke all on function public.unanswered(bigint,integer) from public;
 grant execute on function public.unanswered(bigint,integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_merge contact_merges;
+  v_later bigint;
+  v_drop bigint;
+  v_moved jsonb;
+  v_shift bigint;
+  v_last bigint;
+  v_into bigint;
+  v_from bigint;
+begin
+  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null and (p_merged is null or merged = p_merged)
+    order by id desc limit 1 for update;
+  if not found then return jsonb_build_object('outcome', 'no_merge'); end if;
+  v_drop := v_merge.merged;
+  perform 1 from contacts where id in (p_kept, v_drop) order by id for update;
+  if exists (select from contacts where id = p_kept and merged_into is not null) then return jsonb_build_object('outcome', 'no_merge'); end if;
+  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id order by id desc limit 1;
+  if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
+
+  update contacts set merged_into = null where id = v_drop;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name',
+    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
+      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contact_addresses set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
+  update opt_outs set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
+  update opt_outs set revoked_at = null where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
+    and not exists (select from opt_outs o where o.contact_id = v_drop and o.revoked_at is null);
+  for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
+    v_from := (v_moved ->> 'from')::bigint;
+    if v_moved ->> 'into' is null then
+      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_from and status = 'open';
+      update conversations set contact_id = v_drop where id = v_from;
+      continue;
+    end if;
+    v_into := (v_moved ->> 'into')::bigint;
+    v_shift := (v_moved ->> 'shift')::bigint;
+    v_last := (v_moved ->> 'last_seq')::bigint;
+    perform 1 from conversations where id in (v_from, v_into) order by id for update;
+    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
+    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
+    update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
+        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,
+        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_until else b.takeover_until end,
+        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by else c.controlled_by end,
+        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason else c.escalation_reason end,
+        mode = case when c.mode = v_moved ->> 'mode' then b.mode else c.mode end,
+        inbound_seq = c.inbound_seq + 1
+      from jsonb_populate_record(null::conversations, v_moved -> 'before') b where c.id = v_into;
+    update handoffs set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
+    update handoffs h set status = d.status, returned_at = null from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
+      where h.id = d.id and h.conversation_id = v_from and h.status = 'returned';
+    update turns set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    update tool_calls set conversation_id = v_from where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    -- a pause that came over from the other one goes back with it
+    if v_moved ->> 'pause' is not null and (select j.id from julia_status j where j.scope = 'conversation' and j.target = v_into::text order by j.id desc limit 1) = (v_moved ->> 'pause')::bigint then
+      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target) values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation', v_into::text);
+    end if;
+  end loop;
+  update contact_merges set undone_at = clock(p_now) where id = v_merge.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.unmerge', p_kept::text, jsonb_build_object('merged', v_drop), clock(p_now));
+  return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
+end $function$;
+revoke all on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) from public;
+grant execute on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb

@@ -53,7 +53,7 @@ const inboundBody = z.object({
 });
 const chatBody = z.object({ instance: z.string().optional(), contactId: z.string() });
 const faultBody = z.looseObject({
-  target: z.enum(['send', 'presence', 'find', 'state', 'webhook', 'claude', 'slack']),
+  target: z.enum(['send', 'presence', 'find', 'state', 'instance', 'webhook', 'claude', 'slack']),
   kind: z.string(),
   times: z.number().int().positive().nullable().optional(),
   match: z.object({ text: z.string().optional(), instance: z.string().optional(), event: z.string().optional() }).optional(),

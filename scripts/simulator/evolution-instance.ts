@@ -3,7 +3,7 @@
 import type { Hono } from 'hono';
 import { setConnection } from './connection.ts';
 import type { Core } from './core.ts';
-import { check, EvolutionError, guard, guardGlobal, json, plainFault, readBody, type Env } from './evolution-http.ts';
+import { check, EvolutionError, guard, guardGlobal, json, plainFault, readBody, type Env, type Http } from './evolution-http.ts';
 import { textField, type Instance, type Json, type WebhookTarget } from './types.ts';
 import { emitWebhook } from './webhooks.ts';
 import { TINY_PNG } from './shapes.ts';
@@ -26,7 +26,11 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     });
   });
 
-  app.post('/instance/create', async (c) => create(core, await readBody(c), () => guardGlobal(core, c)));
+  app.post('/instance/create', async (c) => {
+    const body = await readBody(c);
+    const answer = await plainFault(core, c, core.faults.take('instance', { instance: textField(body['instanceName']) }));
+    return answer ?? create(core, body, () => guardGlobal(core, c));
+  });
 
   app.get('/instance/fetchInstances', (c) => {
     const key = c.req.header('apikey');
@@ -59,23 +63,23 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     return json(200, { instance: { instanceName: instance.name, state } });
   });
 
-  app.get('/instance/connect/:instance', (c) => {
+  app.get('/instance/connect/:instance', async (c) => {
     const instance = guard(core, c);
+    const answer = await instanceFault(core, c, instance);
+    if (answer) return answer;
     if (instance.state === 'open') return json(200, { instance: { instanceName: instance.name, state: 'open' } });
     if (!instance.loggedOut) {
       setConnection(core, instance, 'connecting');
       setConnection(core, instance, 'open');
       return json(200, { count: 0 });
     }
-    const code = `2@simulated,${core.clock.now()}`;
-    const qrcode = { pairingCode: null, code, base64: `data:image/png;base64,${TINY_PNG}` };
-    setConnection(core, instance, 'connecting');
-    emitWebhook(core, instance, 'qrcode.updated', { qrcode: { instance: instance.name, ...qrcode } });
-    return json(200, { ...qrcode, count: 1 });
+    return json(200, { ...startPairing(core, instance), count: 1 });
   });
 
-  app.post('/instance/restart/:instance', (c) => {
+  app.post('/instance/restart/:instance', async (c) => {
     const instance = guard(core, c);
+    const answer = await instanceFault(core, c, instance);
+    if (answer) return answer;
     if (!instance.loggedOut) {
       setConnection(core, instance, 'connecting');
       setConnection(core, instance, 'open');
@@ -83,8 +87,10 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     return json(200, { instance: { instanceName: instance.name, state: instance.state } });
   });
 
-  app.delete('/instance/logout/:instance', (c) => {
+  app.delete('/instance/logout/:instance', async (c) => {
     const instance = guard(core, c);
+    const answer = await instanceFault(core, c, instance);
+    if (answer) return answer;
     if (instance.state === 'close') {
       throw new EvolutionError(400, [`The "${instance.name}" instance is not connected`]);
     }
@@ -105,6 +111,8 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
   app.post('/webhook/set/:instance', async (c) => {
     const body = await readBody(c);
     const instance = guard(core, c);
+    const answer = await instanceFault(core, c, instance);
+    if (answer) return answer;
     check(body, { webhook: { type: 'object' } }, ['webhook']);
     const wanted = body['webhook'] as Partial<WebhookTarget>;
     checkEvents(wanted.events);
@@ -115,8 +123,10 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     return json(201, webhookRow(instance, instance.webhook));
   });
 
-  app.get('/webhook/find/:instance', (c) => {
+  app.get('/webhook/find/:instance', async (c) => {
     const instance = guard(core, c);
+    const answer = await instanceFault(core, c, instance);
+    if (answer) return answer;
     return json(200, instance.webhook ? webhookRow(instance, instance.webhook) : null);
   });
 
@@ -132,6 +142,20 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
   app.get('/settings/find/:instance', (c) => json(200, guard(core, c).settings));
 }
 
+/** Create, connect, restart, logout and the webhook's settings share one target of faults. */
+function instanceFault(core: Core, c: Http, instance: Instance): Promise<Response | null> {
+  return plainFault(core, c, core.faults.take('instance', { instance: instance.name }));
+}
+
+/** A code to scan; POST /sim/connection {state: "open"} is the phone that scans it. */
+function startPairing(core: Core, instance: Instance): Json {
+  const code = `2@simulated,${core.clock.now()}`;
+  const qrcode = { pairingCode: null, code, base64: `data:image/png;base64,${TINY_PNG}` };
+  setConnection(core, instance, 'connecting');
+  emitWebhook(core, instance, 'qrcode.updated', { qrcode: { instance: instance.name, ...qrcode } });
+  return qrcode;
+}
+
 function create(core: Core, body: Json, guardKey: () => void): Response {
   const name = textField(body['instanceName']);
   // The name clash is found before the key is looked at.
@@ -145,14 +169,12 @@ function create(core: Core, body: Json, guardKey: () => void): Response {
     ...(typeof body['token'] === 'string' ? { token: body['token'] } : {}),
     ...(typeof body['number'] === 'string' ? { number: body['number'] } : {}),
     connected: false,
+    loggedOut: core.options.autoPair !== true,
     settings: Object.fromEntries(Object.entries(body).filter(([key]) => SETTINGS.includes(key))),
   });
   if (hook?.url !== undefined) instance.webhook = core.world.newWebhook({ ...hook, url: hook.url }, null);
   emitWebhook(core, instance, 'instance.create', { instanceName: name, instanceId: instance.id });
-  if (body['qrcode'] === true) {
-    setConnection(core, instance, 'connecting');
-    setConnection(core, instance, 'open');
-  }
+  const qrcode = body['qrcode'] === true ? { ...startPairing(core, instance), count: 1 } : null;
   return json(201, {
     instance: {
       instanceName: name,
@@ -176,7 +198,7 @@ function create(core: Core, body: Json, guardKey: () => void): Response {
     nats: {},
     sqs: {},
     settings: instance.settings,
-    ...(body['qrcode'] === true ? { qrcode: { count: 0 } } : {}),
+    ...(qrcode === null ? {} : { qrcode }),
   });
 }
 

@@ -85,7 +85,7 @@ export type Instance = {
   state: ConnectionState;
   /** False until the first connect of this process: sends then fail with the `onWhatsApp` TypeError. */
   connectedOnce: boolean;
-  /** True after a 401 close: the next connect asks for a QR code. */
+  /** True before the first pairing and after a 401 close: the next connect asks for a QR code. */
   loggedOut: boolean;
   disconnection: { code: number; at: string; object: string } | null;
   webhook: WebhookTarget | null;
@@ -101,7 +101,7 @@ export type Instance = {
   held: (() => void)[];
 };
 
-export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'webhook' | 'claude' | 'slack';
+export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack';
 export type FaultInput = {
   target: FaultTarget;
   kind: string;
@@ -236,4 +236,6 @@ export type SimulatorOptions = {
   /** A prefix shorter than this is not cached. The real API asks for 1024 or more; default 0. */
   cacheMinTokens?: number | undefined;
   webhookTimeoutMs?: number | undefined;
+  /** A new number opens without a code to scan, as the one whose answers were recorded did. Default false. */
+  autoPair?: boolean | undefined;
 };

@@ -68,6 +68,7 @@ export class World {
     number?: string;
     integration?: string;
     connected: boolean;
+    loggedOut?: boolean;
     settings?: Record<string, unknown>;
   }): Instance {
     const instance: Instance = {
@@ -79,7 +80,7 @@ export class World {
       integration: input.integration ?? 'WHATSAPP-BAILEYS',
       state: input.connected ? 'open' : 'close',
       connectedOnce: input.connected,
-      loggedOut: false,
+      loggedOut: input.loggedOut ?? false,
       disconnection: null,
       webhook: null,
       base64: false,

@@ -6,8 +6,12 @@ import { failure } from '../errors.ts';
 import type { Failure } from '../errors.ts';
 import type { StoreContext } from '../inbound.ts';
 
-/** What commands need of the context: database and queue, nothing that talks to WhatsApp or to the model. */
-export type AdminContext = StoreContext & JobContext;
+/** What commands need of the context: database, queue and Evolution, nothing that talks to the model. */
+export type AdminContext = StoreContext &
+  JobContext & {
+    /** Somebody watches: says what is going on. Without it nothing waits for a person. */
+    progress?: (line: string) => void;
+  };
 
 /** Who asks: `cli:USER` or `api:SUB`. Written into the audit. */
 export type Actor = { id: string; tenant: string };
@@ -15,7 +19,7 @@ export type Actor = { id: string; tenant: string };
 /** An admin may do what an operator may. */
 export type Role = 'operator' | 'admin';
 
-export type Refusal = Failure<'not_found' | 'conflict' | 'forbidden' | 'bad_request'>;
+export type Refusal = Failure<'not_found' | 'conflict' | 'forbidden' | 'bad_request' | 'unavailable' | 'upstream'>;
 export type Outcome<Result> = { ok: true; result: Result } | Refusal;
 
 /** Writes a moment in the zone of the installation. */

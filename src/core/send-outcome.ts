@@ -21,6 +21,7 @@ export type NotSentClass =
   | 'rate_limited'
   | 'restricted'
   | 'unavailable'
+  | 'service_unavailable'
   | 'provider_error';
 
 export type AmbiguousClass = 'timeout' | 'reset' | 'aborted' | 'proxy' | 'connection_closed' | 'provider_error';
@@ -68,7 +69,7 @@ export function classifySend(answer: SendAnswer): SendOutcome {
       return said.evolution ? classify500(said.text) : ambiguous('proxy', `HTTP 500: ${said.text}`);
     case 503:
       // Evolution 2.4 without a licence (LICENSE_REQUIRED), or a proxy without a live upstream: before any send.
-      return notSent('unavailable', true, said.text);
+      return notSent('service_unavailable', true, said.text);
     default:
       return ambiguous('proxy', `HTTP ${status}: ${said.text}`);
   }

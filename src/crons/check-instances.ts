@@ -1,8 +1,9 @@
+import { assessNumbers, settleBreakers } from '../db/numbers.ts';
 import { listInstances, setInstanceState } from '../db/operations.ts';
 import { sweepSends } from '../db/sends.ts';
 import type { CronJob } from './job.ts';
 
-/** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. */
+/** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. Then looks whether its messages arrive. */
 export const checkInstancesJob: CronJob = {
   name: 'check_instances',
   cron: '* * * * *',
@@ -23,6 +24,8 @@ export const checkInstancesJob: CronJob = {
       // While it was away Evolution may have dropped what came in.
       if (wakeSends) await ctx.queues.wakeReconcile(name);
     }
+    back = (await assessNumbers(ctx.db)).length > 0 || back;
+    await settleBreakers(ctx.db);
     if (back) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
     return instances.length;
   },

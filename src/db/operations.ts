@@ -77,13 +77,45 @@ export type ProcessReport = {
   mode: string;
   version: string;
   started_at: string;
-  breakers: unknown[];
+  breakers: BreakerReport[];
   queues: Record<string, unknown>;
+  /** The newest reset that this process has heard of; null at first. */
+  resets_seen: number | null;
 };
 
-/** SQL heartbeat: a process says that it lives. */
-export async function heartbeat(db: Door, report: ProcessReport): Promise<void> {
-  await db.call('heartbeat', { p_process: report });
+const breaker = z
+  .object({
+    name: z.string(),
+    instance: z.string().nullable(),
+    state: z.string(),
+    failures: z.number(),
+    /** Those of the failures that were timeouts. */
+    timeouts: z.number(),
+    /** Why it is not closed. */
+    reason: z.string().nullable(),
+    opened_at: z.string().nullable(),
+    next_probe_at: z.string().nullable(),
+    recovery_ms: z.number(),
+    /** Closed by a probe, not yet by a real call. */
+    on_trial: z.boolean(),
+    /** The process that probes for this one. */
+    follows: z.string().nullable(),
+  })
+  .loose();
+export type BreakerReport = z.infer<typeof breaker>;
+
+const others = z.object({ process: z.string(), breakers: z.array(breaker) });
+export type OtherBreakers = z.infer<typeof others>;
+
+const heard = z.object({
+  resets_seen: z.number(),
+  resets: z.array(z.object({ breaker: z.string().nullable(), instance: z.string().nullable(), actor: z.string() })),
+  others: z.array(others),
+});
+
+/** SQL heartbeat: a process says that it lives, and hears what is asked of its breakers and what those of others look like. */
+export async function heartbeat(db: Door, report: ProcessReport): Promise<z.infer<typeof heard>> {
+  return heard.parse(await db.call('heartbeat', { p_process: report }));
 }
 
 /** SQL end_process: a process says goodbye. */
@@ -97,6 +129,8 @@ export type BreakerTransition = {
   process: string;
   state: 'closed' | 'open' | 'half_open';
   reason: string | null;
+  /** ISO */
+  at: string;
 };
 
 /** SQL record_transition: a breaker changed its state. */
@@ -113,19 +147,6 @@ export async function ensureSetup(
 ): Promise<{ project_ref: string | null }> {
   return z.object({ project_ref: z.string().nullable() }).parse(await db.call('ensure_setup', { p_setup: setup }));
 }
-
-const breaker = z
-  .object({
-    name: z.string(),
-    instance: z.string().nullable(),
-    state: z.string(),
-    failures: z.number(),
-    opened_at: z.string().nullable(),
-    next_probe_at: z.string().nullable(),
-    recovery_ms: z.number(),
-  })
-  .loose();
-export type BreakerReport = z.infer<typeof breaker>;
 
 const snapshot = z.object({
   now: time,

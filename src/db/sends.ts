@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Trouble } from '../core/number-health.ts';
 import type { Door } from './door.ts';
 
 const time = z.coerce.date();
@@ -104,9 +105,11 @@ export async function renewSend(db: Door, send: ClaimedSend, leaseMs: number): P
 
 export type SendRecord =
   | { kind: 'sent'; provider_id: string }
-  | { kind: 'retry'; class: string; detail: string; delay_ms: number; counts: boolean }
-  | { kind: 'failed'; class: string; detail: string }
-  | { kind: 'uncertain'; class: string; detail: string; look_ms: number };
+  | ({ class: string; detail: string; /** what it says of the number */ trouble?: Trouble | null } & (
+      | { kind: 'retry'; delay_ms: number; counts: boolean }
+      | { kind: 'failed' }
+      | { kind: 'uncertain'; look_ms: number }
+    ));
 
 const recorded = z.object({ outcome: z.enum(['recorded', 'stale']), status: z.string().nullable(), more: z.boolean().nullish() });
 

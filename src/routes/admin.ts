@@ -91,7 +91,14 @@ async function body(request: Request['req']): Promise<Record<string, unknown>> {
   throw new HTTPException(400, { message: 'the body must be a JSON object with the arguments of the command' });
 }
 
-const STATUS = { bad_request: 400, forbidden: 403, not_found: 404, conflict: 409 } as const satisfies Record<Refusal['kind'], number>;
+const STATUS = {
+  bad_request: 400,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  upstream: 502,
+  unavailable: 503,
+} as const satisfies Record<Refusal['kind'], number>;
 
 function resultOf<Result>(outcome: Outcome<Result>): Result {
   if (!outcome.ok) throw new HTTPException(STATUS[outcome.kind], { message: outcome.message });

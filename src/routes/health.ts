@@ -1,4 +1,5 @@
 /** GET /health/rate, /health/circuit, /health/jobs, /health/queue, /healthz: what an operator asks first. */
+import { circuits } from '../circuits.ts';
 import { jobLines } from '../admin/jobs.ts';
 import { rateStatus } from '../db/limits.ts';
 import type { RateStatus } from '../db/limits.ts';
@@ -31,11 +32,8 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     ['/health/circuit', '/health/circuits'],
-    { ...HEALTH, summary: 'the circuit breakers of all processes', answers: { 200: 'a few seconds old at most' } },
-    async (c) => {
-      const { processes } = await healthSnapshot(contextOf(process).db);
-      return c.json({ breakers: processes.flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id }))) });
-    },
+    { ...HEALTH, summary: 'the circuit breakers of all processes and numbers', answers: { 200: 'a few seconds old at most' } },
+    async (c) => c.json({ breakers: await circuits(contextOf(process).db) }),
   );
   routes.get(
     '/health/jobs',

@@ -55,7 +55,19 @@ export type Evolution = {
     options?: CallOptions,
   ): Promise<{ kind: 'ok' } | Failure>;
   findWebhook(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; webhook: Webhook | null } | Failure>;
+  /** Needs the global key. `id` is Evolution's uuid. */
+  createInstance(
+    created: { instance: string; url: string; events: readonly string[]; headers: Record<string, string> },
+    options?: CallOptions,
+  ): Promise<{ kind: 'ok'; id: string | null } | Failure>;
+  /** Starts the pairing, or tells that the number is open. */
+  connect(instance: string, options?: CallOptions): Promise<Pairing | Failure>;
+  restart(instance: string, options?: CallOptions): Promise<{ kind: 'ok' } | Failure>;
+  logout(instance: string, options?: CallOptions): Promise<{ kind: 'ok' } | Failure>;
 };
+
+/** `code` is what the QR code holds; null while Evolution has none yet. `base64` is a picture of it. */
+export type Pairing = { kind: 'ok'; state: 'open' | 'connecting'; code: string | null; pairingCode: string | null; base64: string | null };
 
 /** The full message spares Evolution a lookup, after which an unknown id would be silently unquoted. */
 export type Quoted = MessageKey & { text: string };
@@ -87,9 +99,9 @@ export function createEvolution(options: EvolutionOptions): Evolution {
   const host = new URL(base).hostname;
 
   function call(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'DELETE',
     route: string,
-    instance: string,
+    instance: string | null,
     body: unknown,
     timeoutMs: number,
     signal: AbortSignal | undefined,
@@ -101,8 +113,12 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       redirect: 'manual',
       ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
     };
-    const address = `${base}/${route}/${encodeURIComponent(instance)}`;
-    const about = { 'http.request.method': method, 'url.template': `/${route}/{instance}`, 'server.address': host };
+    const address = `${base}/${route}${instance === null ? '' : `/${encodeURIComponent(instance)}`}`;
+    const about = {
+      'http.request.method': method,
+      'url.template': instance === null ? `/${route}` : `/${route}/{instance}`,
+      'server.address': host,
+    };
     return span(`${method} /${route}`, { kind: 'client', onlyWithin: true, attributes: about }, async (current) => {
       const answer = await answerOf(options.fetch ?? globalThis.fetch, address, request, timeoutMs, signal);
       if ('status' in answer) current.set({ 'http.response.status_code': answer.status });
@@ -157,6 +173,31 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       const answer = await call('GET', 'webhook/find', instance, null, timeouts.otherMs, signal);
       return parsed(answer, webhookSchema, (webhook) => ({ kind: 'ok', webhook }));
     },
+
+    async createInstance({ instance, url, events, headers }, { signal } = {}) {
+      const webhook = { enabled: true, url, events, headers, byEvents: false, base64: false };
+      const body = { instanceName: instance, integration: 'WHATSAPP-BAILEYS', qrcode: false, webhook };
+      const answer = await call('POST', 'instance/create', null, body, timeouts.otherMs, signal);
+      return parsed(answer, createdSchema, (made) => ({ kind: 'ok', id: made.instance.instanceId }));
+    },
+
+    async connect(instance, { signal } = {}) {
+      const answer = await call('GET', 'instance/connect', instance, null, timeouts.otherMs, signal);
+      return parsed(answer, pairingSchema, (body): Pairing | Failure => {
+        if (body.error === true)
+          return { kind: 'failed', retryable: true, class: 'provider_error', detail: body.message ?? 'Evolution could not connect it' };
+        const open = body.instance?.state === 'open';
+        return { kind: 'ok', state: open ? 'open' : 'connecting', code: body.code, pairingCode: body.pairingCode, base64: body.base64 };
+      });
+    },
+
+    async restart(instance, { signal } = {}) {
+      return done(await call('POST', 'instance/restart', instance, {}, timeouts.otherMs, signal));
+    },
+
+    async logout(instance, { signal } = {}) {
+      return done(await call('DELETE', 'instance/logout', instance, null, timeouts.otherMs, signal));
+    },
   };
 }
 
@@ -170,6 +211,18 @@ const foundSchema = z.object({
 });
 
 const stateSchema = z.object({ instance: z.object({ state: z.enum(['open', 'connecting', 'close', 'refused']).nullish() }) });
+
+const createdSchema = z.object({ instance: z.object({ instanceId: z.string().nullable().catch(null) }) });
+
+/** An error of the pairing comes as a 200 with `error`. */
+const pairingSchema = z.object({
+  error: z.boolean().nullish(),
+  message: z.string().nullish().catch(null),
+  instance: z.object({ state: z.string().nullish() }).nullish(),
+  code: z.string().nullable().catch(null),
+  pairingCode: z.string().nullable().catch(null),
+  base64: z.string().nullable().catch(null),
+});
 
 const webhookSchema = z
   .object({

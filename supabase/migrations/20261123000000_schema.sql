@@ -78,6 +78,14 @@ create table instances (
   reconciled_at      timestamptz,                   -- up to here the provider's messages have been compared with ours
   restored_at        timestamptz,                   -- a backup was restored then, and the comparison has not reached that moment yet: the number is paused
   webhook_secret     text,
+  proactive          boolean not null default false,  -- may be chosen for messages that nobody asked for (MULTI_CHIP_ENABLED)
+  trust              numeric not null default 100 check (trust between 0 and 100),  -- as of trust_at; comes back with time, see trust_now
+  trust_at           timestamptz not null default now(),
+  held_reason        text,                            -- the circuit of the number, see number_trouble; null: closed
+  held_since         timestamptz,                     -- kept after a release: the next hold within a day is longer
+  held_until         timestamptz,
+  held_in_row        int not null default 0,
+  judged_from        timestamptz,                     -- deliveries before this say nothing any more
   created_at         timestamptz not null default now(),
   updated_at         timestamptz not null default now()
 );
@@ -104,11 +112,26 @@ create table contact_addresses (
   contact_id   bigint not null references contacts (id),
   kind         text not null check (kind in ('pn', 'lid')),
   address      text not null check (address ~ '^[0-9]{1,20}$'),
+  delivered_at timestamptz,                     -- something reached the person here, to the hour
   created_at   timestamptz not null default now()
 );
 create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';
 create unique index contact_addresses_lid on contact_addresses (instance_id, address) where kind = 'lid';
 create index contact_addresses_contact on contact_addresses (contact_id);
+
+-- What a merge of two contacts moved, and what the one that stayed was before: what unmerge_contact needs. Holds names and memories, so it goes with an erasure.
+create table contact_merges (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  kept        bigint not null references contacts (id),
+  merged      bigint not null references contacts (id),
+  moved       jsonb not null,
+  created_at  timestamptz not null default now(),
+  undone_at   timestamptz
+);
+create index contact_merges_kept on contact_merges (kept, id);
+create index contact_merges_merged on contact_merges (merged);
+create index contact_merges_tenant on contact_merges (tenant_id);
 
 create table conversations (
   id                 bigint generated always as identity primary key,
@@ -204,6 +227,7 @@ create table messages (
   claim            bigint not null default 0,       -- fence of the send: rises with each claim
   lease_until      timestamptz,
   claimed_at       timestamptz,
+  sent_to          text,                            -- the address of the last attempt
   slot_at          timestamptz,                     -- takes a place in the caps; the latest moment at which it can have been on the wire
   looks            int not null default 0,          -- times an uncertain send was looked up
   delivered_at     timestamptz,

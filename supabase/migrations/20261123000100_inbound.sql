@@ -33,22 +33,37 @@ begin
 end $$;
 
 -- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
--- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it; the merge is in audit_log.
---   An open turn of a moved conversation ends as superseded, so its worker cannot commit.
+-- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it; what moved, and what the older one
+--   was before, is in contact_merges, so that unmerge_contact can take it back; audited. An open turn of a moved conversation ends as superseded, so its worker cannot commit.
 -- Concurrency: locks both contacts in id order. Result: the id that stays.
 create function merge_contacts(p_a bigint, p_b bigint) returns bigint language plpgsql as $$
 declare
   v_keep bigint := least(p_a, p_b);
   v_drop bigint := greatest(p_a, p_b);
+  v_kept contacts;
+  v_dropped contacts;
   v_from conversations;
   v_into conversations;
+  v_after conversations;
   v_shift bigint;
+  v_doubled jsonb;
+  v_handoffs jsonb;
+  v_turns jsonb;
+  v_pause bigint;
+  v_paused text;
+  v_moved jsonb := '[]';
+  v_addresses jsonb;
+  v_revoked jsonb;
+  v_opt_outs jsonb;
 begin
   perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
+  select * into v_kept from contacts where id = v_keep;
+  select * into v_dropped from contacts where id = v_drop;
   for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
     select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
     if not found then
       update conversations set contact_id = v_keep where id = v_from.id;
+      v_moved := v_moved || jsonb_build_object('from', v_from.id);
       continue;
     end if;
     update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
@@ -60,28 +75,35 @@ begin
       controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
       escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
       mode = case when mode = 'auto' then v_from.mode else mode end
-      where id = v_into.id;
-    update handoffs set status = 'returned', returned_at = clock_timestamp() where conversation_id = v_from.id and status <> 'returned'
-      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = handoffs.controls and h.status <> 'returned');
+      where id = v_into.id returning * into v_after;
+    select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'status', d.status)), '[]') into v_doubled from handoffs d where d.conversation_id = v_from.id and d.status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = d.controls and h.status <> 'returned');
+    update handoffs set status = 'returned', returned_at = clock_timestamp() where id in (select (d ->> 'id')::bigint from jsonb_array_elements(v_doubled) d);
     -- the timeline of a message that moved tells its turns, tools and handoffs too
-    update handoffs set conversation_id = v_into.id where conversation_id = v_from.id;
-    update turns set conversation_id = v_into.id where conversation_id = v_from.id;
+    with gone as (update handoffs set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_handoffs from gone;
+    with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
+    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text order by j.id desc limit 1;
+    v_pause := null;
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
-      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado';
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado' returning id into v_pause;
     update conversations set merged_into = v_into.id where id = v_from.id;
+    v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq', v_from.last_seq, 'before', to_jsonb(v_into),
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'pause', v_pause, 'paused_before', v_paused);
   end loop;
-  update contact_addresses set contact_id = v_keep where contact_id = v_drop;
-  update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
-    and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null);
-  update opt_outs set contact_id = v_keep where contact_id = v_drop;
-  update contacts k set name = coalesce(k.name, d.name), memory = k.memory || d.memory, cooling_until = greatest(k.cooling_until, d.cooling_until),
-    next_allowed_at = greatest(k.next_allowed_at, d.next_allowed_at) from contacts d where k.id = v_keep and d.id = v_drop;
+  with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
+  with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
+      and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
+    select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
+  with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory, cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
+    next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
   update contacts set merged_into = v_keep where id = v_drop;
-  insert into audit_log (tenant_id, actor, action, subject, details)
-    select tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop) from contacts where id = v_keep;
+  insert into contact_merges (tenant_id, kept, merged, moved) values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory', v_kept.memory), 'brought', v_dropped.memory));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
 end $$;
 
@@ -201,7 +223,8 @@ begin
 end $$;
 
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
--- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing.
+-- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing. What was delivered, or refused, says
+--   something about the address, and a refusal about the number.
 -- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
 --   message is not known yet: the news is kept for a day and applied when it comes.
 create function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
@@ -226,7 +249,12 @@ begin
   if v_kind = 'ack' then
     if v.direction = 'out' and v.author <> 'human' then
       if v_new = 'failed' then
-        if v.status in ('sent', 'sending', 'uncertain') then perform fail_send(v.id, 'provider_refused', p_now); end if;
+        if v.status in ('sent', 'sending', 'uncertain') then
+          perform fail_send(v.id, 'provider_refused', clock(p_now));
+          perform turn_address(v_conversation, v.sent_to, clock(p_now));
+          -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
+          perform number_trouble(p_instance_id, jsonb_build_object('reason', 'number_error_acks', 'minutes', 30, 'trust', 20), clock(p_now));
+        end if;
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
@@ -235,6 +263,7 @@ begin
         update messages set status = 'read', read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
           where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
       end if;
+      if v_new in ('delivered', 'read') and v.delivered_at is null then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
     end if;
     return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
@@ -396,22 +425,37 @@ begin
 end $$;
 
 -- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing; when the number is back, what
---   waited for it is due at once.
--- Result: {outcome: 'connection', instance_id, changed}.
+--   waited for it is due at once. A ban (close with 403) takes all trust.
+-- Concurrency: any. Result: {outcome: 'connection', instance_id, changed, wake_sends}.
 create function record_connection(p_instance instances, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
-declare v_changed boolean := p_instance.status is distinct from p_event ->> 'state';
+declare
+  v instances;
+  v_state text := p_event ->> 'state';
+  v_reason int := (p_event ->> 'reason')::int;
+  v_changed boolean;
+  v_back boolean;
 begin
-  update instances set status = p_event ->> 'state', status_reason = (p_event ->> 'reason')::int, phone = coalesce(p_event ->> 'ownerPn', phone),
-    status_at = case when v_changed then clock(p_now) else status_at end,
-    down_since = case when p_event ->> 'state' = 'open' then null when status = 'open' then clock(p_now) else down_since end,
+  select * into v from instances where id = p_instance.id for no key update;
+  v_changed := v.status is distinct from v_state;
+  v_back := v_changed and v_state = 'open';
+  -- a poll knows no reason: it does not wipe out the one that a webhook told
+  update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason else status_reason end,
+    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now) else status_at end,
+    down_since = case when v_state = 'open' then null when status = 'open' then clock(p_now) else down_since end,
     -- an outage, not a blip: WhatsApp closes a socket now and then
-    reconnected_at = case when p_event ->> 'state' = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
-    where id = p_instance.id;
-  if v_changed and p_event ->> 'state' = 'open' then
-    update messages set due_at = clock(p_now) where instance_id = p_instance.id and direction = 'out' and status = 'queued'
+    reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
+    where id = v.id;
+  if v_changed then
+    perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason), clock(p_now));
+  end if;
+  if v_changed and v_state = 'close' and v_reason = 403 then
+    perform number_trouble(v.id, jsonb_build_object('reason', 'number_restricted', 'minutes', 60, 'trust', 100), clock(p_now));
+  end if;
+  if v_back then
+    update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
       and reason in ('number_disconnected', 'disconnected') and due_at > clock(p_now);
   end if;
-  return jsonb_build_object('outcome', 'connection', 'instance_id', p_instance.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_changed and p_event ->> 'state' = 'open');
+  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back);
 end $$;
 
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.

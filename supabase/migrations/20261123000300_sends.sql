@@ -114,7 +114,7 @@ begin
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now,
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid,
     attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
@@ -133,7 +133,7 @@ end $$;
 -- Guarantee: only the claim that sent may speak, once; a row that an echo has settled meanwhile keeps that state (its id is filled in).
 --   A send that surely did not leave gives its slot back.
 -- Arguments: p_outcome {kind: 'sent', provider_id} | {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)}
---   | {kind: 'failed', class, detail} | {kind: 'uncertain', class, detail, look_ms}.
+--   | {kind: 'failed', class, detail} | {kind: 'uncertain', class, detail, look_ms}; each but the first may have `trouble`, see number_trouble.
 -- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded', status, more} | {outcome: 'stale', status}; more: the
 --   lane holds further messages.
 create function record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -160,6 +160,11 @@ begin
   else
     update messages set slot_at = null where id = m.id;
     perform fail_send(m.id, p_outcome ->> 'class', v_now);
+  end if;
+  if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
+    perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
+  elsif v_kind = 'sent' and m.kind not in ('reply', 'handoff') then
+    perform number_sent(m.instance_id, v_now);
   end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id

@@ -263,7 +263,9 @@ begin
       waits('priority', case when m.typing_until is null and yields(m, p_now) then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
       waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
-    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'));
+    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
+    -- why it is not well is the reason
+    number_hold(i, not v_unasked, p_now));
 end $$;
 
 -- rate_status: what of the caps each number of a tenant has used, what is held and why, and when the next message that nobody asked for may go.

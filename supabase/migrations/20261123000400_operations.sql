@@ -53,28 +53,40 @@ begin
   return (select coalesce(jsonb_object_agg(j, (select max(r.tick) from job_runs r where r.job = j)), '{}') from jsonb_array_elements_text(p_jobs) j);
 end $$;
 
--- heartbeat: a process says that it lives, and what its breakers and queues look like. Never touches julia_status.
+-- heartbeat: a process says that it lives, and what its breakers and queues look like; it hears which breakers a person wants closed, and which ones of
+--   other processes are not closed. Never touches julia_status.
+-- Arguments: p_process {id, mode, version, started_at, breakers, queues, resets_seen (null at first: a new process has nothing to close)}.
+-- Result: {resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}]}.
 create function heartbeat(p_process jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_seen bigint := (p_process ->> 'resets_seen')::bigint;
+  v_newest bigint := coalesce((select max(id) from breaker_resets), 0);
 begin
   insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
     values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version', (p_process ->> 'started_at')::timestamptz, clock(p_now),
       coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
     on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
-  return '{}';
+  return jsonb_build_object('resets_seen', v_newest,
+    'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
+      from breaker_resets r where r.id > v_seen and r.id <= v_newest),
+    'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
+      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'));
 end $$;
 
--- end_process: a process says goodbye.
+-- end_process: a process says goodbye; its breakers end with it.
 create function end_process(p_id text) returns jsonb language plpgsql as $$
 begin
+  perform settle_breakers(p_id);
   delete from process_status where id = p_id;
   return '{}';
 end $$;
 
--- record_transition: a breaker changed its state.
+-- record_transition: a breaker changed its state, at p_transition.at when it could not be told at once.
 create function record_transition(p_transition jsonb) returns jsonb language plpgsql as $$
 begin
-  insert into circuit_transitions (breaker, instance, process, state, reason)
-    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason');
+  insert into circuit_transitions (breaker, instance, process, state, reason, created_at)
+    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason',
+      coalesce((p_transition ->> 'at')::timestamptz, now()));
   return '{}';
 end $$;
 
@@ -84,6 +96,7 @@ create function ensure_setup(p_setup jsonb) returns jsonb language plpgsql as $$
 begin
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed');
   end if;
   insert into agents (slug, name, tone, instructions, promises)
     select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x

@@ -124,6 +124,7 @@ begin
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
+  delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
     jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);

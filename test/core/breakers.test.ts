@@ -3,16 +3,28 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createBreakers } from '../../src/breakers.ts';
 import type { Breaker, Transition } from '../../src/breakers.ts';
+import type { BreakerReport } from '../../src/db/operations.ts';
 
 const FIGURES = {
   evolution: { failures: 5, resetSeconds: 300, maxResetSeconds: 1_800 },
   claude: { failures: 3, resetSeconds: 60, maxResetSeconds: 300 },
+  database: { failures: 5, resetSeconds: 30, maxResetSeconds: 120 },
 };
 
 function setUp(t: TestContext, figures = FIGURES) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Date.parse('2026-03-02T12:00:00Z') });
   const transitions: Transition[] = [];
-  const breakers = createBreakers(figures, (transition) => transitions.push(transition));
+  const probes: string[] = [];
+  /** What the harmless call says; null: the other side is there. */
+  const world: { probe: string | null } = { probe: null };
+  const breakers = createBreakers(figures, {
+    process: 'worker-b',
+    onTransition: (transition) => transitions.push(transition),
+    probe: async (name, instance) => {
+      probes.push(`${name}/${instance ?? ''}`);
+      return world.probe;
+    },
+  });
   t.after(() => breakers[Symbol.dispose]());
   let calls = 0;
   const call = async (breaker: Breaker, failure: string | null) => {
@@ -30,8 +42,16 @@ function setUp(t: TestContext, figures = FIGURES) {
     for (let index = 0; index < count; index++) seen.push(await call(breaker, failure));
     return seen;
   };
-  return { breakers, transitions, call, times, calls: () => calls, tick: (ms: number) => t.mock.timers.tick(ms) };
+  /** Moves the clock, and lets the probe that this starts end. */
+  const tick = async (ms: number): Promise<void> => {
+    t.mock.timers.tick(ms);
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  };
+  return { breakers, transitions, probes, world, call, times, calls: () => calls, tick };
 }
+
+const states = (transitions: Transition[]): string[] =>
+  transitions.map((each) => `${each.state}${each.reason === null ? '' : `: ${each.reason}`}`);
 
 test('C1 opens: a number after 5 failures, and only that number', async (t) => {
   const { breakers, times, transitions } = setUp(t);
@@ -40,7 +60,9 @@ test('C1 opens: a number after 5 failures, and only that number', async (t) => {
   assert.equal(bad.isOpen(), false);
   await times(1, bad, 'timeout');
   assert.equal(bad.isOpen(), true);
-  assert.deepEqual(transitions, [{ breaker: 'evolution', instance: 'bad', state: 'open', reason: 'timeout' }]);
+  assert.deepEqual(transitions, [
+    { breaker: 'evolution', instance: 'bad', state: 'open', reason: 'timeout', at: '2026-03-02T12:00:00.000Z' },
+  ]);
   assert.deepEqual(await times(3, breakers.evolution('good'), null), ['called', 'called', 'called']);
   assert.deepEqual(await times(3, bad, null), ['open', 'open', 'open']);
 });
@@ -72,49 +94,112 @@ test('C1 opens: a few failures among many good calls do not, nor failures that a
   const slow = breakers.evolution('slow');
   for (let index = 0; index < 8; index++) {
     await times(1, slow, 'timeout');
-    tick(20_000);
+    await tick(20_000);
   }
   assert.equal(slow.isOpen(), false);
 });
 
-test('C3 no hammering: while open nothing goes out; then one probe at a time, and the wait doubles up to its cap', async (t) => {
-  const { breakers, times, call, calls, tick, transitions } = setUp(t);
+test('C1 opens: the database after 5 failures; C4 timeouts count, and are told apart', async (t) => {
+  const { breakers, times } = setUp(t);
+  const breaker = breakers.database();
+  await times(2, breaker, 'timeout');
+  await times(2, breaker, 'unreachable');
+  assert.equal(breaker.isOpen(), false);
+  await times(1, breaker, 'timeout');
+  const { state, failures, timeouts, reason } = breaker.report();
+  assert.deepEqual({ state, failures, timeouts, reason }, { state: 'open', failures: 5, timeouts: 3, reason: 'timeout' });
+});
+
+for (const [name, waits] of [
+  ['evolution', [300, 600, 1_200, 1_800, 1_800]],
+  ['claude', [60, 120, 240, 300, 300]],
+  ['database', [30, 60, 120, 120]],
+] as const) {
+  test(`C2 recovers without a restart, without any work: ${name} is probed once after each wait, which doubles up to its cap; C3 nothing else goes out`, async (t) => {
+    const { breakers, probes, world, times, calls, tick, transitions } = setUp(t);
+    const breaker = name === 'evolution' ? breakers.evolution('a') : breakers[name]();
+    await times(FIGURES[name].failures, breaker, 'unreachable');
+    const before = calls();
+    world.probe = 'still away';
+    for (const [index, seconds] of waits.entries()) {
+      assert.equal(breaker.report().recovery_ms, seconds * 1_000);
+      await tick(seconds * 1_000 - 1);
+      assert.deepEqual(await times(3, breaker, null), ['open', 'open', 'open']);
+      assert.equal(probes.length, index);
+      await tick(1);
+      assert.equal(probes.length, index + 1, 'exactly one probe');
+    }
+    assert.equal(calls(), before);
+    world.probe = null;
+    await tick((waits.at(-1) ?? 0) * 1_000);
+    assert.equal(breaker.report().state, 'closed');
+    assert.deepEqual(states(transitions).slice(-3), ['open: still away', 'half_open: still away', 'closed: the probe succeeded']);
+    assert.deepEqual(await times(2, breaker, null), ['called', 'called']);
+    assert.equal(breaker.report().recovery_ms, FIGURES[name].resetSeconds * 1_000);
+  });
+}
+
+test('C3 no hammering: while a probe is out nothing else goes', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 0 });
+  const probe = Promise.withResolvers<string | null>();
+  const breakers = createBreakers(FIGURES, { process: 'w', onTransition: () => {}, probe: () => probe.promise });
+  t.after(() => breakers[Symbol.dispose]());
+  const breaker = breakers.claude();
+  const ask = async () =>
+    (
+      await breaker.run(
+        async () => 'down',
+        (value) => value,
+      )
+    ).open;
+  for (let index = 0; index < 3; index++) await ask();
+  t.mock.timers.tick(60_000);
+  assert.equal(breaker.report().state, 'half_open');
+  assert.deepEqual(await Promise.all([ask(), ask()]), [true, true]);
+  breaker.reset('reset by ana');
+  probe.resolve('still down');
+  await probe.promise;
+  assert.equal(breaker.report().state, 'closed', 'a reset meanwhile makes the verdict of the probe void');
+});
+
+test('C3 on trial: a number that answers but refuses its messages costs one message for each recovery period', async (t) => {
+  const { breakers, times, call, tick, calls, transitions } = setUp(t);
+  const breaker = breakers.evolution('a');
+  await times(5, breaker, 'restricted');
+  let sent = calls();
+  for (const seconds of [300, 600, 1_200, 1_800, 1_800]) {
+    await tick(seconds * 1_000);
+    assert.deepEqual([breaker.report().state, breaker.report().on_trial], ['closed', true]);
+    assert.deepEqual(await Promise.all([1, 2, 3].map(() => call(breaker, 'restricted'))), ['called', 'open', 'open']);
+    assert.equal(calls(), (sent += 1));
+    assert.equal(breaker.report().state, 'open');
+  }
+  await tick(1_800_000);
+  assert.equal(await call(breaker, null), 'called');
+  assert.deepEqual([breaker.report().on_trial, breaker.report().recovery_ms], [false, 300_000]);
+  assert.deepEqual(await Promise.all([1, 2, 3].map(() => call(breaker, null))), ['called', 'called', 'called']);
+  assert.deepEqual(states(transitions).slice(-2), ['half_open: restricted', 'closed: the probe succeeded']);
+});
+
+test('C3 a call on trial that says nothing leaves the question open', async (t) => {
+  const { breakers, times, call, tick } = setUp(t);
   const breaker = breakers.evolution('a');
   await times(5, breaker, 'timeout');
-  for (const [waited, next] of [
-    [300, 600],
-    [600, 1_200],
-    [1_200, 1_800],
-    [1_800, 1_800],
-  ] as const) {
-    const before = calls();
-    assert.equal(breaker.report().recovery_ms, waited * 1_000);
-    tick(waited * 1_000 - 1);
-    assert.deepEqual(await times(5, breaker, null), Array(5).fill('open'));
-    assert.equal(calls(), before);
-    tick(1);
-    assert.deepEqual(await Promise.all([1, 2, 3, 4].map(() => call(breaker, 'still down'))), ['called', 'open', 'open', 'open']);
-    assert.equal(calls(), before + 1, 'one probe');
-    assert.equal(breaker.report().recovery_ms, next * 1_000);
-  }
-  tick(1_800_000);
-  assert.equal(await call(breaker, null), 'called');
-  assert.deepEqual(
-    { open: breaker.isOpen(), state: breaker.report().state, recovery: breaker.report().recovery_ms },
-    { open: false, state: 'closed', recovery: 300_000 },
+  await tick(300_000);
+  await breaker.run(
+    async () => null,
+    () => undefined,
   );
-  assert.deepEqual(
-    transitions.slice(0, 3).map((each) => each.state),
-    ['open', 'half_open', 'open'],
-  );
-  assert.equal(transitions.at(-1)?.state, 'closed');
+  assert.equal(breaker.report().on_trial, true);
+  await call(breaker, 'timeout');
+  assert.equal(breaker.report().state, 'open');
 });
 
 test('C3 after a recovery it takes as many failures again', async (t) => {
   const { breakers, times, call, tick } = setUp(t, { ...FIGURES, claude: { failures: 3, resetSeconds: 10, maxResetSeconds: 10 } });
   const breaker = breakers.claude();
   await times(3, breaker, 'overloaded');
-  tick(10_000);
+  await tick(10_000);
   assert.equal(await call(breaker, null), 'called');
   await times(2, breaker, 'overloaded');
   assert.equal(breaker.isOpen(), false);
@@ -126,7 +211,7 @@ test('C3 whoever is turned away is told when to come again', async (t) => {
   const { breakers, times, tick } = setUp(t);
   const breaker = breakers.evolution('a');
   await times(5, breaker, 'timeout');
-  tick(100_000);
+  await tick(100_000);
   const turned = await breaker.run(
     async () => null,
     () => null,
@@ -139,9 +224,46 @@ test('C5 a reset by hand closes it', async (t) => {
   const { breakers, times, call, transitions } = setUp(t);
   const breaker = breakers.evolution('a');
   await times(5, breaker, 'timeout');
-  breaker.reset();
+  breakers.reset('evolution', 'b', 'reset by ana');
+  assert.equal(breaker.isOpen(), true, 'another number');
+  breakers.reset(null, 'a', 'reset by ana');
   assert.equal(await call(breaker, null), 'called');
-  assert.equal(transitions.at(-1)?.state, 'closed');
+  assert.deepEqual(states(transitions), ['open: timeout', 'closed: reset by ana']);
+});
+
+test('C2 one process probes for all: the others follow the one whose breaker opened first', async (t) => {
+  const { breakers, probes, times, call, tick, transitions } = setUp(t);
+  const breaker = breakers.evolution('a');
+  const elsewhere = (process: string, state: string, opened: string): { process: string; breakers: BreakerReport[] } => ({
+    process,
+    breakers: [
+      { ...breaker.report(), state, reason: 'restricted', opened_at: opened, next_probe_at: '2026-03-02T12:05:00.000Z', follows: null },
+    ],
+  });
+  breakers.follow([elsewhere('worker-a', 'open', '2026-03-02T11:59:00.000Z')]);
+  assert.deepEqual([breaker.report().state, breaker.report().follows, breaker.retryInMs()], ['open', 'worker-a', 300_000]);
+  assert.equal(await call(breaker, null), 'open');
+  await tick(400_000);
+  assert.deepEqual(probes, [], 'the other process probes');
+  assert.equal(await call(breaker, null), 'open');
+  // who follows does not lead
+  breakers.evolution('b');
+  breakers.follow([
+    { process: 'worker-c', breakers: [{ ...breaker.report(), instance: 'b', state: 'open', follows: 'worker-a' }] },
+    elsewhere('worker-a', 'half_open', '2026-03-02T11:59:00.000Z'),
+  ]);
+  assert.equal(breakers.evolution('b').isOpen(), false);
+  breakers.follow([]);
+  assert.deepEqual([breaker.report().state, breaker.report().on_trial], ['closed', true]);
+  assert.equal(await call(breaker, null), 'called');
+  assert.deepEqual(states(transitions), ['open: restricted', 'closed: it is closed in worker-a']);
+  // open in both at the same time: the smaller name leads, the other follows
+  await times(5, breaker, 'timeout');
+  const mine = breaker.report().opened_at ?? '';
+  breakers.follow([elsewhere('worker-z', 'open', mine)]);
+  assert.equal(breaker.report().follows, null);
+  breakers.follow([elsewhere('worker-a', 'open', mine)]);
+  assert.equal(breaker.report().follows, 'worker-a');
 });
 
 test('C1 a call that throws is an error of the program, not of the other side, and is not swallowed', async (t) => {

@@ -36,7 +36,7 @@ async function writtenBySql(): Promise<string[]> {
   const stops = all(text, /(v_stop := case[\s\S]*?end;)/g).join('\n');
   const chosen = all(text, /reason = (case[\s\S]*?end)\b/g).join('\n');
   return [
-    ...all(text, /\breason\s*=\s*'([^']+)'/g),
+    ...all(text, /\b(?:v_)?reason\s*:?=\s*'([^']+)'/g),
     ...all(text, /reason in \(([^)]*)\)/g).flatMap(quoted),
     ...all(text, /\b(?:ends|waits|looks)\('([^']+)'/g),
     ...all(text, /fail_send\([^,()]+,\s*'([^']+)'/g),
@@ -69,6 +69,7 @@ async function writtenByTypescript(): Promise<string[]> {
     ...model.map((kind) => `model_${kind}`),
     ...decision,
     ...abuse,
+    ...all(await textOf('src/core/number-health.ts'), /\breason: '([^']+)'/g),
     ...all(steps, /\b(?:reason|class): (?:[^,;\n]*\? \w+ : )?'([^']+)'/g),
     ...all(steps, /const SHUTDOWN = '([^']+)'/g),
   ];

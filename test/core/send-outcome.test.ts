@@ -156,7 +156,7 @@ const others: [name: string, answer: SendAnswer, expected: Expected][] = [
   [
     '503 of a licence',
     { status: 503, body: { code: 'LICENSE_REQUIRED', message: 'license required' } },
-    ['not_sent', 'unavailable', RETRY],
+    ['not_sent', 'service_unavailable', RETRY],
   ],
   ['502 of a proxy', { status: 502, body: '<html>Bad Gateway</html>' }, ['ambiguous', 'proxy']],
   ['504 of a proxy', { status: 504, body: '' }, ['ambiguous', 'proxy']],

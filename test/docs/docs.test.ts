@@ -213,6 +213,8 @@ const SEED = `
   select add_opt_out(3, 'agent');
   select record_transition('{"breaker": "evolution", "instance": "julia-prod", "process": "worker-1", "state": "open"}');
   insert into julia_status (status, scope, target) values ('ativo', 'campaign', 'pascoa');
+  select note_instance(i, 'held', 'number_refused', '{}', now()) from instances i;
+  insert into audit_log (actor, action, subject, details) values ('runtime', 'contact.merge', '1', '{"merged": 2}');
 `;
 
 function testApp() {

@@ -25,7 +25,10 @@ before(async () => {
 after(() => simulator.close());
 beforeEach((t) => {
   simulator.reset();
-  const breakers = createBreakers({ evolution: FIGURES, claude: FIGURES }, () => {});
+  const breakers = createBreakers(
+    { evolution: FIGURES, claude: FIGURES, database: FIGURES },
+    { process: 'test', onTransition: () => {}, probe: async () => null },
+  );
   (t as unknown as { after(hook: () => void): void }).after(() => breakers[Symbol.dispose]());
   breaker = breakers.claude();
 });

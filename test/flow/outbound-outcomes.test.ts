@@ -184,7 +184,7 @@ const CASES: Case[] = [
   {
     title: '503',
     faults: [send('status', { status: 503, body: 'no upstream' })],
-    first: 'queued(unavailable)',
+    first: 'queued(service_unavailable)',
     attempts: 0,
     finally: 'sent',
     left: 1,

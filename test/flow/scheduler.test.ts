@@ -132,7 +132,15 @@ test('S7 heartbeats and jobs never write julia_status', async (t) => {
   await system.query(`insert into julia_status (status, motivo, alterado_via) values ('pausado', 'à mão', 'ana')`);
   const state = () => system.query('select id, status, xmin::text as version from julia_status order by id');
   const before = await state();
-  const report = { id: 'p', mode: 'worker', version: '1', started_at: new Date().toISOString(), breakers: [], queues: {} };
+  const report = {
+    id: 'p',
+    mode: 'worker',
+    version: '1',
+    started_at: new Date().toISOString(),
+    breakers: [],
+    queues: {},
+    resets_seen: null,
+  };
   await heartbeat(system.ctx.db, report);
   await heartbeat(system.ctx.db, report);
   for (const each of JOBS) await runTick(system.ctx, each, HOUR[0] ?? new Date());

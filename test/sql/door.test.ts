@@ -212,9 +212,17 @@ for (const kind of DOORS) {
         started_at: tick.toISOString(),
         breakers: [],
         queues: { turn: { wait: 1 } },
+        resets_seen: null,
       };
-      await operations.heartbeat(db, report);
-      await operations.recordTransition(db, { breaker: 'evolution', instance: null, process: 'worker-1', state: 'open', reason: null });
+      assert.deepEqual(await operations.heartbeat(db, report), { resets_seen: 0, resets: [], others: [] });
+      await operations.recordTransition(db, {
+        breaker: 'evolution',
+        instance: null,
+        process: 'worker-1',
+        state: 'open',
+        reason: null,
+        at: new Date().toISOString(),
+      });
       assert.deepEqual(
         (await operations.healthSnapshot(db)).processes.map(({ id: name, queues }) => [name, queues]),
         [['worker-1', report.queues]],

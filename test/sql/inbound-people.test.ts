@@ -52,8 +52,8 @@ test('I8 lid: two contacts with conversations, an open turn, opt-outs and a take
     { conversation_id: kept?.['id'], n: 1 },
   ]);
   assert.deepEqual(await sql.rows(`select name from contacts where merged_into is null`), [{ name: 'Maria' }]);
-  assert.deepEqual(await sql.rows(`select action, subject, details from audit_log`), [
-    { action: 'contact.merge', subject: String(kept?.['contact_id']), details: { merged: Number(dropped?.['contact_id']) } },
+  assert.deepEqual(await sql.rows(`select action, subject, details -> 'merged' as merged from audit_log`), [
+    { action: 'contact.merge', subject: String(kept?.['contact_id']), merged: Number(dropped?.['contact_id']) },
   ]);
   assert.deepEqual(await complete(sql, turn), { outcome: 'lost' });
   assert.deepEqual(await claim(sql, dropped?.['id']), { state: 'idle' });

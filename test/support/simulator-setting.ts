@@ -46,6 +46,7 @@ export function useSimulator(): Setting {
       apiKey: API_KEY,
       timeScale: 1000,
       ackMs: 0,
+      autoPair: true,
     });
   });
   after(async () => {

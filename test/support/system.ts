@@ -188,6 +188,9 @@ export function testEnvironment(parts: {
     DEBOUNCE_MS: '50',
     DEBOUNCE_MAX_MS: '1000',
     HUMAN_DELAY: 'false',
+    // A test that takes the database away wants to see it come back.
+    DATABASE_BREAKER_RESET_SECONDS: '1',
+    DATABASE_BREAKER_MAX_RESET_SECONDS: '1',
     RATE_LIMIT_INTERVALO_MIN: '0',
     RATE_LIMIT_INTERVALO_MAX: '0',
     HORARIO_INICIO: '00:00',

@@ -1,0 +1,39 @@
+/** All breakers of the installation: those of each process that lives, and the circuit of each number. What /health/circuit and `breaker list` show. */
+import type { Door } from './db/door.ts';
+import { listNumberHealth } from './db/numbers.ts';
+import type { NumberHealth } from './db/numbers.ts';
+import { healthSnapshot } from './db/operations.ts';
+import type { BreakerReport } from './db/operations.ts';
+
+export type Circuit = BreakerReport & { process: string };
+
+/** A process that said nothing for so long is gone, and its breakers with it. Seconds; some heartbeats. */
+const SILENT_SECONDS = 15;
+
+export async function circuits(db: Door): Promise<Circuit[]> {
+  const [{ processes }, numbers] = await Promise.all([healthSnapshot(db), listNumberHealth(db, null)]);
+  return [
+    ...processes
+      .filter((each) => each.seen_seconds < SILENT_SECONDS)
+      .flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id }))),
+    ...numbers.map(circuitOf),
+  ];
+}
+
+function circuitOf({ instance, health, reason, since, until, in_row }: NumberHealth): Circuit {
+  const open = health === 'held' || health === 'on_trial';
+  return {
+    name: 'number',
+    instance,
+    process: 'database',
+    state: health === 'held' ? 'open' : health === 'on_trial' ? 'half_open' : 'closed',
+    failures: open ? in_row + 1 : 0,
+    timeouts: 0,
+    reason: open ? reason : null,
+    opened_at: open ? (since?.toISOString() ?? null) : null,
+    next_probe_at: until?.toISOString() ?? null,
+    recovery_ms: open && since !== null && until !== null ? until.getTime() - since.getTime() : 0,
+    on_trial: health === 'on_trial',
+    follows: null,
+  };
+}

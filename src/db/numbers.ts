@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import type { Door } from './door.ts';
+
+/** The health of the numbers, what an operator sets of them, and resets of breakers. SQL in the migration `numbers`. */
+
+const time = z.coerce.date();
+
+const numberHealth = z.object({
+  instance: z.string(),
+  tenant: z.string(),
+  status: z.string(),
+  status_reason: z.number().nullable(),
+  status_at: time,
+  phone: z.string().nullable(),
+  /** May be chosen for messages that nobody asked for. */
+  proactive: z.boolean(),
+  phase: z.string(),
+  cap_hour: z.number().nullable(),
+  cap_day: z.number().nullable(),
+  pace_min_seconds: z.number().nullable(),
+  pace_max_seconds: z.number().nullable(),
+  /** `held`: nothing proactive leaves; `on_trial`: one proactive message at a time. */
+  health: z.enum(['ok', 'disconnected', 'held', 'on_trial']),
+  reason: z.string().nullable(),
+  since: time.nullable(),
+  until: time.nullable(),
+  in_row: z.number(),
+  /** 0..100; below 40 nothing proactive leaves. */
+  trust: z.number(),
+  /** Of the newest 50 sends of 24 hours that are older than 10 minutes: all, the delivered ones, those that WhatsApp refused after a 201. */
+  judged: z.number(),
+  delivered: z.number(),
+  refused: z.number(),
+});
+export type NumberHealth = z.infer<typeof numberHealth>;
+
+/** SQL number_health: each number with what is known of it; `tenant` null for all. */
+export async function listNumberHealth(db: Door, tenant: string | null): Promise<NumberHealth[]> {
+  return z.array(numberHealth).parse(await db.call('number_health', { p_tenant: tenant }));
+}
+
+/** SQL assess_numbers: looks over the deliveries of each number; returns those that may send again. */
+export async function assessNumbers(db: Door): Promise<string[]> {
+  return z.object({ released: z.array(z.string()) }).parse(await db.call('assess_numbers', {})).released;
+}
+
+const event = z.object({ event: z.string(), reason: z.string().nullable(), details: z.record(z.string(), z.unknown()), at: time });
+export type NumberEvent = z.infer<typeof event>;
+
+/** SQL instance_history: what happened to a number, newest first. */
+export async function instanceHistory(db: Door, tenant: string, name: string, limit: number): Promise<NumberEvent[]> {
+  return z.array(event).parse(await db.call('instance_history', { p_tenant: tenant, p_name: name, p_limit: limit }));
+}
+
+/** Undefined leaves a value as it is; -1 goes back to what the environment says. */
+export type NumberChange = {
+  proactive?: boolean | undefined;
+  phase?: string | undefined;
+  cap_hour?: number | undefined;
+  cap_day?: number | undefined;
+  reply_cap_hour?: number | undefined;
+  pace_min_seconds?: number | undefined;
+  pace_max_seconds?: number | undefined;
+};
+
+/** SQL set_instance: what a number may do; false when the tenant has no such number. Errors: DatabaseRefused 23514 the paces contradict each other. */
+export async function setInstance(db: Door, tenant: string, name: string, actor: string, change: NumberChange): Promise<boolean> {
+  const { outcome } = z
+    .object({ outcome: z.enum(['changed', 'unknown']) })
+    .parse(await db.call('set_instance', { p_tenant: tenant, p_name: name, p_actor: actor, p_change: change }));
+  return outcome === 'changed';
+}
+
+/** SQL adopt_instance: makes a number known and choosable; false when it belongs to another tenant. */
+export async function adoptInstance(db: Door, tenant: string, name: string, providerId: string | null, actor: string): Promise<boolean> {
+  const { outcome } = z
+    .object({ outcome: z.enum(['adopted', 'other_tenant']) })
+    .parse(await db.call('adopt_instance', { p_tenant: tenant, p_name: name, p_provider_id: providerId, p_actor: actor }));
+  return outcome === 'adopted';
+}
+
+const reset = z.discriminatedUnion('outcome', [
+  z.object({
+    outcome: z.literal('asked'),
+    /** What was not closed just now. */
+    open: z.array(z.object({ breaker: z.string(), instance: z.string().nullable(), process: z.string() })),
+    released: z.array(z.string()),
+  }),
+  z.object({ outcome: z.literal('unknown_instance') }),
+]);
+
+/** SQL reset_breakers: each process closes them with its next heartbeat; null means all. */
+export async function resetBreakers(
+  db: Door,
+  tenant: string,
+  actor: string,
+  breaker: string | null,
+  instance: string | null,
+): Promise<z.infer<typeof reset>> {
+  return reset.parse(await db.call('reset_breakers', { p_tenant: tenant, p_actor: actor, p_breaker: breaker, p_instance: instance }));
+}
+
+/** SQL settle_breakers: closes, in the history, the breakers of processes that are gone. */
+export async function settleBreakers(db: Door): Promise<number> {
+  return z.object({ closed: z.number() }).parse(await db.call('settle_breakers', {})).closed;
+}
+
+const unmerged = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('unmerged'), merged: z.number() }),
+  z.object({ outcome: z.literal('no_merge') }),
+  z.object({ outcome: z.literal('later_merge'), merged: z.number() }),
+]);
+
+/** SQL unmerge_contact: takes the merge of two contacts back; `merged` null: the last one. */
+export async function unmergeContact(
+  db: Door,
+  tenant: string,
+  actor: string,
+  kept: number,
+  merged: number | null,
+): Promise<z.infer<typeof unmerged>> {
+  return unmerged.parse(await db.call('unmerge_contact', { p_tenant: tenant, p_actor: actor, p_kept: kept, p_merged: merged }));
+}

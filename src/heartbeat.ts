@@ -1,0 +1,45 @@
+/** Each process says every few seconds that it lives and what its breakers look like, and hears what is asked of them. */
+import type { Context } from './context.ts';
+import { heartbeat } from './db/operations.ts';
+
+/** What /health/circuit shows is at most so old, and a reset by hand reaches each process within it. Milliseconds. */
+const HEARTBEAT_MS = 2_000;
+
+/** Starts it; returns what ends it. A change of a breaker is told at once. */
+export function startHeartbeat(ctx: Context): () => void {
+  let resetsSeen: number | null = null;
+  let beating = false;
+  const say = (): void => {
+    if (beating) return;
+    beating = true;
+    ctx.background.run('heartbeat', async () => {
+      try {
+        await beat();
+      } finally {
+        beating = false;
+      }
+    });
+  };
+  async function beat(): Promise<void> {
+    await ctx.transitions.flush();
+    const heard = await heartbeat(ctx.db, {
+      id: ctx.process.id,
+      mode: ctx.config.mode,
+      version: ctx.config.app.version,
+      started_at: ctx.process.startedAt.toISOString(),
+      breakers: ctx.breakers.reports(),
+      queues: {},
+      resets_seen: resetsSeen,
+    });
+    resetsSeen = heard.resets_seen;
+    for (const { breaker, instance, actor } of heard.resets) ctx.breakers.reset(breaker, instance, `reset by ${actor}`);
+    ctx.breakers.follow(heard.others);
+  }
+  say();
+  const timer = setInterval(say, HEARTBEAT_MS);
+  ctx.transitions.onAdded(say);
+  return () => {
+    clearInterval(timer);
+    ctx.transitions.onAdded(() => {});
+  };
+}

@@ -1,0 +1,45 @@
+/** Looks at each start whether Evolution posts to us as it should: a number whose webhook is wrong is silent, and nobody would know why. */
+import type { Context } from './context.ts';
+import { webhookFaults } from './core/webhook.ts';
+import { listNumberHealth } from './db/numbers.ts';
+import type { Failure } from './whatsapp/client.ts';
+
+/** Says in words what is wrong with each number that we may write from, and the command that mends it. Changes nothing, never rejects for what Evolution says. */
+export async function checkWebhooks(ctx: Pick<Context, 'config' | 'db' | 'log' | 'whatsapp'>): Promise<void> {
+  const { whatsapp, config } = ctx;
+  if (whatsapp === null || config.evolution === null) return;
+  const { instance: own } = config.evolution;
+  const numbers = await listNumberHealth(ctx.db, null);
+  for (const { instance } of numbers.filter((each) => each.proactive || each.instance === own)) {
+    for (const fault of await faultsOf({ whatsapp, config }, instance))
+      ctx.log.warning({ instance, hint: `npm run admin -- instance connect ${instance}` }, `The number ${instance}: ${fault}`);
+  }
+}
+
+/** What is wrong with the webhook of one number, in sentences. */
+export async function faultsOf(
+  { whatsapp, config }: { whatsapp: NonNullable<Context['whatsapp']>; config: Context['config'] },
+  instance: string,
+): Promise<string[]> {
+  const found = await whatsapp.findWebhook(instance);
+  if (found.kind === 'failed') return [failureInWords(found)];
+  return webhookFaults(found.webhook, secretsOf(config));
+}
+
+function secretsOf({ webhook }: Pick<Context['config'], 'webhook'>): string[] {
+  return [webhook.secret, webhook.secretPrevious].filter((secret) => secret !== null);
+}
+
+/** What a person can do about an answer of Evolution. */
+export function failureInWords(failure: Failure): string {
+  switch (failure.class) {
+    case 'unknown_instance':
+      return 'Evolution does not know it yet';
+    case 'unauthorized':
+      return 'Evolution refuses EVOLUTION_API_KEY';
+    case 'unavailable':
+      return 'Evolution does not answer at EVOLUTION_API_URL';
+    default:
+      return `Evolution answered: ${failure.detail}`;
+  }
+}

@@ -1,0 +1,413 @@
+-- Numbers: the health of each WhatsApp number, which number a proactive message leaves from, resets of breakers.
+--
+-- What stops proactive messages of a number by itself is one circuit in its row, shared by every process:
+--   closed     held_reason is null
+--   open       held_until is ahead: nothing that nobody asked for leaves
+--   half open  held_until is past: one such message may leave; what becomes of it closes the circuit or opens it again, for twice as long
+-- Replies are never held by it: they wait only while the number is disconnected, or for the breaker of the process that sends.
+
+-- What happened to a number, and why. Append-only.
+create table instance_events (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null default 'default' references tenants (id),
+  instance_id  bigint not null references instances (id),
+  event        text not null check (event in ('connection', 'held', 'released', 'changed')),
+  reason       text,
+  details      jsonb not null default '{}',
+  created_at   timestamptz not null default now()
+);
+create index instance_events_newest on instance_events (instance_id, id desc);
+create index instance_events_tenant on instance_events (tenant_id);
+
+-- A person asks for breakers to be closed; each process reads it back with its heartbeat.
+create table breaker_resets (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  breaker     text,          -- null: all
+  instance    text,          -- null: all
+  actor       text not null,
+  created_at  timestamptz not null default now()
+);
+create index breaker_resets_tenant on breaker_resets (tenant_id);
+
+do $$
+declare t text;
+begin
+  foreach t in array array['instance_events', 'breaker_resets'] loop
+    execute format('alter table public.%I enable row level security', t);
+    execute format('revoke all on public.%I from anon, authenticated', t);
+    execute format('grant select, insert on public.%I to service_role', t);
+  end loop;
+  revoke all on all sequences in schema public from anon, authenticated;
+end $$;
+
+-- note_instance: one line in the history of a number.
+create function note_instance(p_instance instances, p_event text, p_reason text, p_details jsonb, p_now timestamptz) returns void language sql as $$
+  insert into instance_events (tenant_id, instance_id, event, reason, details, created_at) values (p_instance.tenant_id, p_instance.id, p_event, p_reason, p_details, p_now)
+$$;
+
+-- trust_now: the trust figure 0..100: each trouble takes from it, and it comes back by 5 an hour.
+create function trust_now(p_instance instances, p_now timestamptz) returns int language sql immutable as $$
+  select greatest(0, least(100, floor(p_instance.trust + 5 * extract(epoch from greatest(interval '0', p_now - p_instance.trust_at)) / 3600)))::int
+$$;
+
+-- number_hold: whether the health of a number that is connected lets a message leave now.
+-- Guarantee: while the circuit is half open, one proactive message is on trial at a time.
+-- Arguments: p_reply true for a reply, and for what a person sends over the rules.
+-- Concurrency: the caller holds the instance's lock. Result: as `ends` in the list of guardrails: null, {rule, until} or {rule, look}.
+create function number_hold(p_instance instances, p_reply boolean, p_now timestamptz) returns jsonb language sql stable as $$
+  select case
+    when p_reply or p_instance.held_reason is null then null
+    when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
+    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until and kind not in ('reply', 'handoff')) then
+      looks(p_instance.held_reason, true, p_now + interval '1 minute')
+  end
+$$;
+
+-- number_trouble: something says that a number is not well: an answer of the provider, an ERROR ack, missing delivery acks.
+-- Guarantee: nothing proactive leaves for at least `minutes`, doubled for each hold within a day that came before this one, up to a day; below
+--   a trust of 40 until the trust is back. News while it is held already may prolong that, and count once as repetition.
+-- Arguments: p_trouble {reason, minutes, trust (points that it takes)}.
+-- Concurrency: locks the instance; whoever holds a conversation's lock may call it, as claim_send locks in that order too.
+create function number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamptz) returns void language plpgsql as $$
+declare
+  v instances;
+  v_open boolean;
+  v_row int;
+  v_trust numeric;
+  v_reason text := p_trouble ->> 'reason';
+  v_until timestamptz;
+  v_back timestamptz;
+begin
+  select * into v from instances where id = p_instance_id for no key update;
+  v_open := v.held_reason is not null and v.held_until > p_now;
+  v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open then v.held_in_row else v.held_in_row + 1 end;
+  v_trust := greatest(0, trust_now(v, p_now) - (p_trouble ->> 'trust')::numeric);
+  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * power(2, least(v_row, 10))::float8);
+  v_back := p_now + make_interval(secs => ceil(greatest(0, 40 - v_trust) / 5 * 3600)::float8);
+  if v_back > v_until then
+    v_until := v_back;
+    v_reason := 'number_trust';
+  end if;
+  if v_open and v.held_until >= v_until then
+    update instances set trust = v_trust, trust_at = p_now where id = v.id;
+    return;
+  end if;
+  update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open then held_since else p_now end,
+    held_until = v_until, held_in_row = v_row where id = v.id returning * into v;
+  if not v_open then
+    perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now', floor(v_trust), 'in_row', v_row), p_now);
+    insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at) values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
+  end if;
+end $$;
+
+-- release_number: proactive messages of a number may leave again; what waited for it is due now.
+-- Concurrency: the caller holds the instance's lock. Arguments: p_why a word for the history.
+create function release_number(p_instance instances, p_why text, p_now timestamptz) returns void language plpgsql as $$
+begin
+  update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
+  update messages set due_at = p_now where instance_id = p_instance.id and direction = 'out' and status = 'queued' and reason like 'number\_%' and due_at > p_now;
+  perform note_instance(p_instance, 'released', p_instance.held_reason, jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
+  insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+    values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);
+end $$;
+
+-- number_sent: the provider took a proactive message of this number; the one on trial closes the circuit, unless deliveries are what is in doubt.
+-- Concurrency: any; locks the instance only when there is something to change.
+create function number_sent(p_instance_id bigint, p_now timestamptz) returns void language plpgsql as $$
+declare v instances;
+begin
+  select * into v from instances where id = p_instance_id and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks') for no key update;
+  if found then perform release_number(v, 'a message left again', p_now); end if;
+end $$;
+
+-- judged_sends: the newest sends of a number that have had the time to be delivered, newest first, with whether they were.
+create function judged_sends(p_instance instances, p_now timestamptz) returns table (slot_at timestamptz, delivered boolean, refused boolean, proactive boolean) language sql stable as $$
+  select m.slot_at, m.delivered_at is not null, m.error_class is not distinct from 'provider_refused', m.kind not in ('reply', 'handoff') from messages m
+  where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
+    and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+  order by m.slot_at desc limit 50
+$$;
+
+-- assess_numbers: what only a look over many sends shows: numbers that are connected in words and deliver nothing, or deliver ever less; and trials
+-- whose end nobody told. To be called each minute.
+-- Concurrency: any number of callers; each number is locked while it is judged. Result: {released: [instance name]}: their lanes may be woken.
+create function assess_numbers(p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  v_released text[] := '{}';
+  v_count int;
+  v_delivered int;
+  v_newest int;
+  v_trial record;
+begin
+  for v in select * from instances order by id for no key update loop
+    -- it was believed dead, and something arrived: a reply, since those are not held
+    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since and m.delivered_at is not null) then
+      perform release_number(v, 'a message arrived again', v_now);
+      v_released := v_released || v.name;
+      continue;
+    end if;
+    if v.held_reason is not null and v.held_until <= v_now then
+      select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
+        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff') order by m.slot_at desc limit 1;
+      if found and (v_trial.delivered_at is not null or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks'))) then
+        perform release_number(v, 'a message arrived again', v_now);
+        v_released := v_released || v.name;
+      elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
+        -- nobody answered for it: twice as long
+        perform number_trouble(v.id, jsonb_build_object('reason', v.held_reason, 'minutes', 15, 'trust', 5), v_now);
+      end if;
+      continue;
+    end if;
+    continue when v.held_reason is not null or v.status not in ('open', 'unknown');
+    select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count, v_delivered, v_newest
+      from (select j.delivered, row_number() over (order by j.slot_at desc) as place from judged_sends(v, v_now) j) s;
+    if v_count >= 10 and v_newest = 0 then
+      perform number_trouble(v.id, jsonb_build_object('reason', 'number_undelivered', 'minutes', 15, 'trust', 15), v_now);
+    elsif v_count >= 20 and v_delivered < 0.6 * v_count then
+      perform number_trouble(v.id, jsonb_build_object('reason', 'number_few_deliveries', 'minutes', 30, 'trust', 10), v_now);
+    end if;
+  end loop;
+  return jsonb_build_object('released', to_jsonb(v_released));
+end $$;
+
+-- number_health: each number with what is known of it, for alerts, /health/circuit and the admin commands. Read only.
+-- Arguments: p_tenant null for all. Result: [{instance, tenant, status, status_reason, status_at, phone, proactive, phase, cap_hour, cap_day, pace_min_seconds,
+--   pace_max_seconds, health: 'ok' | 'disconnected' | 'held' | 'on_trial', reason, since, until, in_row, trust, judged, delivered, refused}]; the last three are of
+--   the newest 50 sends of 24 hours that are older than 10 minutes.
+create function number_health(p_tenant text default null, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status, 'status_reason', i.status_reason, 'status_at', i.status_at,
+    'phone', i.phone, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
+    'pace_max_seconds', i.pace_max_seconds,
+    'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
+    'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected' else i.held_reason end,
+    'since', case when i.status in ('close', 'refused', 'connecting') then i.status_at when i.held_reason is not null then i.held_since end,
+    'until', i.held_until, 'in_row', i.held_in_row, 'trust', trust_now(i, clock(p_now)), 'judged', j.judged, 'delivered', j.delivered, 'refused', j.refused) order by i.id), '[]')
+  from instances i, lateral (select count(*) as judged, count(*) filter (where s.delivered) as delivered, count(*) filter (where s.refused) as refused
+    from judged_sends(i, clock(p_now)) s) j
+  where p_tenant is null or i.tenant_id = p_tenant
+$$;
+
+-- choose_instance: the number that a proactive message to a phone leaves from.
+-- Order: may be chosen and belongs to the tenant; then connected, healthy and no breaker open; under its caps; known to the contact (it wrote there, newest
+--   first); least used of its day's cap, what is queued included. When none is fit the best of the unfit is taken, and the message waits there and says why.
+-- Guarantee: two callers at once never count the same room: they queue on the tenant until the message that was chosen for is stored. The slot itself is
+--   taken by claim_send, exactly; what is queued counts here as used, so that the choice is a reservation.
+-- Arguments: p_default the number to take when none may be chosen; p_policy {capHour, capDay}, for numbers without caps of their own.
+-- Result: the name, or p_default.
+create function choose_instance(p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamptz) returns text language plpgsql as $$
+declare v_name text;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('choose/' || p_tenant, 13));
+  select s.name into v_name from (
+    select i.id, i.name,
+      i.status in ('open', 'unknown') and number_hold(i, false, p_now) is null and not breaker_open('evolution', i.name, p_now) as fit,
+      coalesce(i.cap_hour, (p_policy ->> 'capHour')::int) as cap_hour, coalesce(i.cap_day, (p_policy ->> 'capDay')::int) as cap_day,
+      u.hour, u.day, c.last_inbound_at
+    from instances i
+      left join contact_addresses a on a.kind = 'pn' and a.tenant_id = p_tenant and a.address = p_phone
+      left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
+      lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour, count(*) as day from (
+        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day' and kind not in ('reply', 'handoff')
+        union all
+        select null from messages where instance_id = i.id and direction = 'out' and status = 'queued' and kind not in ('reply', 'handoff')) m) u
+    where i.tenant_id = p_tenant and i.proactive) s
+  order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last, s.day::numeric / greatest(s.cap_day, 1), s.id
+  limit 1;
+  return coalesce(v_name, p_default);
+end $$;
+
+-- breaker_open: whether a process that lives says that this breaker lets nothing through. Read only.
+create function breaker_open(p_breaker text, p_instance text, p_now timestamptz) returns boolean language sql stable as $$
+  select exists (select from process_status p, jsonb_array_elements(p.breakers) b
+    where p.seen_at > p_now - interval '30 seconds' and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
+$$;
+
+-- note_delivery: a message reached its contact under the address that it was sent to. One write an hour and address is enough to know.
+-- Concurrency: the caller holds the conversation's lock.
+create function note_delivery(p_message messages, p_contact bigint, p_now timestamptz) returns void language sql as $$
+  update contact_addresses set delivered_at = p_now where contact_id = p_contact and address = split_part(p_message.sent_to, '@', 1)
+    and kind = case when p_message.sent_to like '%@lid' then 'lid' else 'pn' end and (delivered_at is null or delivered_at < p_now - interval '1 hour')
+$$;
+
+-- turn_address: WhatsApp refused a message under this address: answers go to another one of the same person, if there is one: where something was
+--   delivered last, else the phone number. The contact's next message turns it back to where that came from.
+-- Concurrency: the caller holds the conversation's lock.
+create function turn_address(p_conversation conversations, p_sent_to text, p_now timestamptz) returns void language plpgsql as $$
+declare v_jid text;
+begin
+  select x.jid into v_jid from (
+    select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end as jid, a.delivered_at, a.kind, a.id from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)) x
+  where x.jid <> p_sent_to order by x.delivered_at desc nulls last, x.kind = 'pn' desc, x.id desc limit 1;
+  if v_jid is null or p_conversation.jid <> p_sent_to then return; end if;
+  update conversations set jid = v_jid where id = p_conversation.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text, jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+end $$;
+
+-- unmerge_contact: takes a merge of two contacts back: who was merged into p_kept last (or the contact p_merged) is a person of its own again, with the
+--   history, the addresses, the opt-out, the pause and the handoffs that it brought.
+-- Guarantee: what either of the two had at the merge, it has again; what came since stays with the one that was kept, but for what came under a
+--   conversation that had no counterpart. All or nothing; audited; a merge is taken back once.
+-- Concurrency: locks both contacts in id order, then conversations. Errors: none.
+-- Result: {outcome: 'unmerged', merged} | {outcome: 'no_merge'} | {outcome: 'later_merge', merged}: another contact was merged in later, take that back first.
+create function unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint default null, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_merge contact_merges;
+  v_later bigint;
+  v_drop bigint;
+  v_moved jsonb;
+  v_shift bigint;
+  v_last bigint;
+  v_into bigint;
+  v_from bigint;
+begin
+  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null and (p_merged is null or merged = p_merged)
+    order by id desc limit 1 for update;
+  if not found then return jsonb_build_object('outcome', 'no_merge'); end if;
+  v_drop := v_merge.merged;
+  perform 1 from contacts where id in (p_kept, v_drop) order by id for update;
+  if exists (select from contacts where id = p_kept and merged_into is not null) then return jsonb_build_object('outcome', 'no_merge'); end if;
+  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id order by id desc limit 1;
+  if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
+
+  update contacts set merged_into = null where id = v_drop;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name',
+    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
+      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contact_addresses set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
+  update opt_outs set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
+  update opt_outs set revoked_at = null where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
+    and not exists (select from opt_outs o where o.contact_id = v_drop and o.revoked_at is null);
+  for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
+    v_from := (v_moved ->> 'from')::bigint;
+    if v_moved ->> 'into' is null then
+      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_from and status = 'open';
+      update conversations set contact_id = v_drop where id = v_from;
+      continue;
+    end if;
+    v_into := (v_moved ->> 'into')::bigint;
+    v_shift := (v_moved ->> 'shift')::bigint;
+    v_last := (v_moved ->> 'last_seq')::bigint;
+    perform 1 from conversations where id in (v_from, v_into) order by id for update;
+    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
+    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
+    update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
+        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,
+        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_until else b.takeover_until end,
+        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by else c.controlled_by end,
+        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason else c.escalation_reason end,
+        mode = case when c.mode = v_moved ->> 'mode' then b.mode else c.mode end,
+        inbound_seq = c.inbound_seq + 1
+      from jsonb_populate_record(null::conversations, v_moved -> 'before') b where c.id = v_into;
+    update handoffs set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
+    update handoffs h set status = d.status, returned_at = null from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
+      where h.id = d.id and h.conversation_id = v_from and h.status = 'returned';
+    update turns set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    update tool_calls set conversation_id = v_from where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    -- a pause that came over from the other one goes back with it
+    if v_moved ->> 'pause' is not null and (select j.id from julia_status j where j.scope = 'conversation' and j.target = v_into::text order by j.id desc limit 1) = (v_moved ->> 'pause')::bigint then
+      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target) values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation', v_into::text);
+    end if;
+  end loop;
+  update contact_merges set undone_at = clock(p_now) where id = v_merge.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.unmerge', p_kept::text, jsonb_build_object('merged', v_drop), clock(p_now));
+  return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
+end $$;
+
+-- set_instance: an operator changes what a number may do. Null leaves a value as it is; a cap or pace of -1 goes back to what the environment says.
+-- Arguments: p_change {proactive, phase, cap_hour, cap_day, reply_cap_hour, pace_min_seconds, pace_max_seconds}.
+-- Errors: 23514 the paces contradict each other. Result: {outcome: 'changed' | 'unknown'}; audited.
+create function set_instance(p_tenant text, p_name text, p_actor text, p_change jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v instances;
+begin
+  update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive), phase = coalesce(p_change ->> 'phase', phase),
+    cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1), cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
+    reply_cap_hour = nullif(coalesce((p_change ->> 'reply_cap_hour')::int, reply_cap_hour), -1),
+    pace_min_seconds = nullif(coalesce((p_change ->> 'pace_min_seconds')::numeric, pace_min_seconds), -1),
+    pace_max_seconds = nullif(coalesce((p_change ->> 'pace_max_seconds')::numeric, pace_max_seconds), -1)
+    where name = p_name and tenant_id = p_tenant returning * into v;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform note_instance(v, 'changed', null, p_change || jsonb_build_object('actor', p_actor), clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'instance.set', p_name, p_change);
+  return jsonb_build_object('outcome', 'changed');
+end $$;
+
+-- adopt_instance: a number is made known by name, and may be chosen for proactive messages. Idempotent.
+-- Result: {outcome: 'adopted' | 'other_tenant'}.
+create function adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text) returns jsonb language plpgsql as $$
+declare v instances;
+begin
+  select * into v from instances where name = p_name;
+  if not found then
+    insert into instances (tenant_id, name, provider_id, proactive) values (p_tenant, p_name, p_provider_id, true) on conflict (name) do nothing;
+    select * into v from instances where name = p_name;
+  end if;
+  if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
+  v := ensure_instance(p_name, p_provider_id);
+  update instances set proactive = true where id = v.id and not proactive;
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
+  return jsonb_build_object('outcome', 'adopted');
+end $$;
+
+-- instance_history: the newest events of a number, newest first. Result: [{event, reason, details, at}].
+create function instance_history(p_tenant text, p_name text, p_limit int) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('event', e.event, 'reason', e.reason, 'details', e.details, 'at', e.created_at) order by e.id desc), '[]')
+  from (select e.* from instance_events e join instances i on i.id = e.instance_id where i.name = p_name and i.tenant_id = p_tenant order by e.id desc limit p_limit) e
+$$;
+
+-- reset_breakers: a person closes breakers: each process reads it with its next heartbeat; the circuit of a number is closed here and now.
+-- Arguments: p_breaker 'evolution' | 'claude' | 'database' | 'number' or null for all; p_instance a number of the tenant or null for all of them.
+-- Result: {outcome: 'asked', open: [{breaker, instance, process}] what was open, released: [instance name]} | {outcome: 'unknown_instance'}; audited.
+create function reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  v_open jsonb;
+  v_released text[] := '{}';
+begin
+  if p_instance is not null and not exists (select from instances where name = p_instance and tenant_id = p_tenant) then
+    return jsonb_build_object('outcome', 'unknown_instance');
+  end if;
+  select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
+    from process_status p, jsonb_array_elements(p.breakers) b
+    where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
+      and (p_instance is null or b ->> 'instance' is null or b ->> 'instance' = p_instance);
+  if p_breaker is distinct from 'number' then
+    -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
+    perform pg_advisory_xact_lock(hashtextextended('breaker_resets', 13));
+    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at) values (p_tenant, p_breaker, p_instance, p_actor, v_now);
+  end if;
+  if p_breaker is null or p_breaker = 'number' then
+    for v in select * from instances where tenant_id = p_tenant and held_reason is not null and (p_instance is null or name = p_instance) order by id for no key update loop
+      update instances set trust = greatest(trust_now(v, v_now), 40), trust_at = v_now, held_since = null, held_in_row = 0 where id = v.id;
+      perform release_number(v, 'reset by ' || p_actor, v_now);
+      v_open := v_open || jsonb_build_object('breaker', 'number', 'instance', v.name, 'process', 'database');
+      v_released := v_released || v.name;
+    end loop;
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'breaker.reset', coalesce(p_breaker, 'all'), jsonb_build_object('instance', p_instance, 'open', v_open));
+  return jsonb_build_object('outcome', 'asked', 'open', v_open, 'released', to_jsonb(v_released));
+end $$;
+
+-- settle_breakers: breakers that were open when their process ended are closed: a restart closes them, and that is recorded.
+-- Arguments: p_process one that ends now, or null for all that have been silent for a minute. Safe to repeat. Result: {closed}.
+create function settle_breakers(p_process text default null, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_closed int;
+begin
+  insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+    select s.tenant_id, s.breaker, s.instance, s.process, 'closed', 'restart', clock(p_now) from (
+      select distinct on (c.breaker, c.instance, c.process) c.* from circuit_transitions c
+      where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database' and (p_process is null or c.process = p_process)
+      order by c.breaker, c.instance, c.process, c.id desc) s
+    where s.state <> 'closed'
+      and (p_process is not null or not exists (select from process_status p where p.id = s.process and p.seen_at > clock(p_now) - interval '1 minute'));
+  get diagnostics v_closed = row_count;
+  return jsonb_build_object('closed', v_closed);
+end $$;
