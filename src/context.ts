@@ -20,6 +20,8 @@ import { endProcess, ensureSetup, healthSnapshot } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
+import { createFigures } from './figures.ts';
+import type { Figures } from './figures.ts';
 import type { Llm } from './llm.ts';
 import type { Logger } from './log.ts';
 import { measureInstallation } from './metrics.ts';
@@ -48,6 +50,7 @@ export type Context = {
   breakers: Breakers;
   /** Changes of the breakers that the database has not taken yet. */
   transitions: Transitions;
+  figures: Figures;
   background: Background;
   /** What claim_send checks; made of the configuration once. */
   sendPolicy: SendPolicy;
@@ -78,6 +81,7 @@ export async function openContext(
   await using stack = new AsyncDisposableStack();
   const signal = options.signal ?? new AbortController().signal;
   const processId = processIdOf(config);
+  const figures = createFigures();
   const events = createEvents(log, config.mode);
   const background = createBackground(log);
 
@@ -93,7 +97,7 @@ export async function openContext(
 
   const queues = await untilThere('queue', log, signal, () => openQueues(queueStore(config, databaseUrl), log));
   stack.use(queues);
-  const whatsapp = openWhatsapp(config);
+  const whatsapp = openWhatsapp(config, figures.brokerFetch);
   const llm = await openLlm(config);
   const transitions = createTransitions(door, processId);
   const breakers = createBreakers(config.breakers, {
@@ -124,6 +128,7 @@ export async function openContext(
     llm,
     breakers,
     transitions,
+    figures,
     background,
     sendPolicy: { ...policy, ...options.overrides?.sendPolicy },
     process: { id: processId, startedAt: new Date() },
@@ -207,8 +212,9 @@ function processIdOf({ mode }: Config): string {
   return `${mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
 }
 
-function openWhatsapp({ evolution }: Config): Evolution | null {
-  return evolution === null ? null : createEvolution({ url: evolution.url, apiKey: evolution.apiKey });
+function openWhatsapp({ evolution }: Config, fetch?: typeof globalThis.fetch): Evolution | null {
+  if (evolution === null) return null;
+  return createEvolution({ url: evolution.url, apiKey: evolution.apiKey, ...(fetch === undefined ? {} : { fetch }) });
 }
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */

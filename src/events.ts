@@ -138,6 +138,12 @@ export function createEvents(log: Logger, mode: string) {
       else log.error({ job, ...fields }, `Job failed: ${fields.error}`);
     },
 
+    alertChanged(alert: string, status: 'firing' | 'ok'): void {
+      metrics.alerts.inc({ alert, status });
+      if (status === 'firing') log.warning({ alert }, 'Alert fired');
+      else log.info({ alert }, 'Alert is over');
+    },
+
     /** `news`: this trouble was not told before; an ERROR a minute would help nobody. */
     noticeDelivered(notice: ClaimedNotice, outcome: NoticeOutcome, news: boolean): void {
       const { status, channel = null, error } = outcome;

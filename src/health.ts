@@ -1,26 +1,24 @@
 /** What a process knows of itself and of what it stands on. Bounded in time; no secrets, no exceptions' texts. */
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
-import { healthSnapshot, schemaVersion } from './db/operations.ts';
-import type { HealthSnapshot } from './db/operations.ts';
+import { degradations } from './core/health.ts';
+import { alertSnapshot } from './db/alerts.ts';
+import { schemaVersion } from './db/operations.ts';
 import { migrationNames } from './db/migrate.ts';
 
 /** A check that takes longer counts as failed. Milliseconds; all run at once, so /health/deep answers within it. */
 const CHECK_MS = 4_000;
-/** A process that said nothing for so long is not there. Seconds. */
-const SILENT_SECONDS = 60;
-/** Unanswered for so long: somebody should know. Seconds. */
-const UNANSWERED_SECONDS = 300;
-
 export type CheckResult = 'ok' | 'down' | 'not_used' | 'behind' | 'wrong_project';
 
 export function health(config: Config): { status: 'healthy'; service: string; version: string; environment: string } {
   return { status: 'healthy', service: config.app.name, version: config.app.version, environment: config.app.environment };
 }
 
+type ReadyContext = Pick<Context, 'config' | 'db'> & { queues: Pick<Context['queues'], 'ping'> };
+
 /** Ready: the database, the queue and the schema are there. */
 export async function readiness(
-  ctx: Context | null,
+  ctx: ReadyContext | null,
 ): Promise<{ ready: boolean; checks: { db: CheckResult; redis: CheckResult; queue: CheckResult; migrations: CheckResult } }> {
   if (ctx === null) return { ready: false, checks: { db: 'down', redis: 'down', queue: 'down', migrations: 'down' } };
   const [schema, queue] = await Promise.all([within(schemaVersion(ctx.db)), within(ctx.queues.ping().then(() => true))]);
@@ -48,7 +46,7 @@ export type DeepHealth = {
 
 export async function deepHealth(config: Config, ctx: Context | null): Promise<DeepHealth> {
   const { app } = config;
-  const [ready, snapshot] = await Promise.all([readiness(ctx), ctx === null ? null : within(healthSnapshot(ctx.db))]);
+  const [ready, snapshot] = await Promise.all([readiness(ctx), ctx === null ? null : within(alertSnapshot(ctx.db, false))]);
   const wrongProject =
     config.supabaseProjectRef !== null && snapshot?.project_ref != null && snapshot.project_ref !== config.supabaseProjectRef;
   const down: string[] = [];
@@ -74,26 +72,42 @@ export async function deepHealth(config: Config, ctx: Context | null): Promise<D
   };
 }
 
-/** What is wrong although everything answers. */
-function degradations(snapshot: HealthSnapshot): string[] {
-  const alive = new Set(snapshot.processes.filter((each) => each.seen_seconds < SILENT_SECONDS).map((each) => each.mode));
-  const reasons: string[] = [];
-  if (!alive.has('worker')) reasons.push('no worker is running: nothing is answered (start RUN_MODE=worker)');
-  if (!alive.has('scheduler')) reasons.push('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
-  if (snapshot.paused !== null) reasons.push('everything is paused (julia_status)');
-  for (const { name, status } of snapshot.instances)
-    if (status === 'close' || status === 'refused') reasons.push(`the number ${name} is disconnected`);
-  const { oldest_seconds: oldest, count } = snapshot.unanswered;
-  if (snapshot.paused === null && oldest !== null && oldest > UNANSWERED_SECONDS)
-    reasons.push(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`);
-  if (snapshot.outbound.uncertain > 0) reasons.push(`${snapshot.outbound.uncertain} sends may or may not have left`);
-  return reasons;
-}
-
-function redisCheck(ctx: Context, answers: boolean): CheckResult {
+function redisCheck(ctx: Pick<Context, 'config'>, answers: boolean): CheckResult {
   if (ctx.config.queue.kind === 'postgres') return 'not_used';
   return answers ? 'ok' : 'down';
 }
+
+/** `/healthz`: alive, and how the calls of Evolution (the broker) go, over all processes. Never rejects. */
+export async function brokerHealth(config: Config, ctx: Context | null): Promise<BrokerHealth> {
+  const rows = ctx === null ? null : await within(alertSnapshot(ctx.db, false));
+  const brokers = (rows?.processes ?? []).flatMap(({ figures }) => (figures.broker === undefined ? [] : [figures.broker]));
+  const newest = (times: (Date | null)[]): Date | null =>
+    times.reduce((latest, at) => (at !== null && (latest === null || at > latest) ? at : latest), null);
+  const lastSuccess = newest(brokers.map((each) => each.last_success_at));
+  const lastFailure = newest(brokers.map((each) => each.last_failure_at));
+  // Where one process succeeds after the failures of another, the broker is well.
+  const failing = brokers.filter((each) => each.last_failure_at !== null && (lastSuccess === null || each.last_failure_at > lastSuccess));
+  const consecutive = Math.max(0, ...failing.map((each) => each.consecutive_failures));
+  const degraded = rows === null || consecutive > 0 || degradations(rows).length > 0;
+  return {
+    status: ctx === null ? 'starting' : degraded ? 'degraded' : 'ok',
+    service: config.app.name,
+    version: config.app.version,
+    uptime: Math.round(process.uptime()),
+    broker: { last_success: lastSuccess, last_failure: lastFailure, consecutive_failures: consecutive },
+    degraded,
+  };
+}
+
+type BrokerHealth = {
+  status: 'ok' | 'degraded' | 'starting';
+  service: string;
+  version: string;
+  /** Seconds that this process runs. */
+  uptime: number;
+  broker: { last_success: Date | null; last_failure: Date | null; consecutive_failures: number };
+  degraded: boolean;
+};
 
 /** null when it fails or takes too long. */
 async function within<T>(work: Promise<T>): Promise<T | null> {

@@ -54,7 +54,9 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
     const started = performance.now();
     await next();
     // The pattern, not the path: a label must not hold ids or numbers.
-    process.context?.events.requestServed(c.req.routePath, c.res.status, (performance.now() - started) / 1000);
+    const ms = performance.now() - started;
+    process.context?.events.requestServed(c.req.routePath, c.res.status, ms / 1000);
+    process.context?.figures.request(c.req.routePath, c.res.status, ms);
   });
   browserRules(app, process.config);
   const limit = bodyLimit({

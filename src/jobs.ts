@@ -4,8 +4,11 @@
  *   running   claimed; its lease says how long the scheduler may be silent about it
  *   done | failed | skipped   over; failed also when it took longer than its time, or its scheduler died and nobody may take it up
  */
+import { isStale, STALE_SECONDS } from './core/jobs.ts';
+import type { Cadence } from './core/jobs.ts';
 import type { CronJob, JobContext } from './crons/job.ts';
-import { claimJob, finishJob, retakeJobs } from './db/operations.ts';
+import type { Door } from './db/door.ts';
+import { claimJob, finishJob, jobStatus, retakeJobs } from './db/operations.ts';
 import type { JobEnd } from './db/operations.ts';
 import { toError } from './errors.ts';
 
@@ -68,4 +71,48 @@ async function withinItsTime(ctx: JobContext, job: CronJob, tick: Date, stop: Ab
     clearTimeout(timer);
     stop?.removeEventListener('abort', onStop);
   }
+}
+
+export type JobLine = {
+  job: string;
+  summary: string;
+  cron: string;
+  cadence: Cadence;
+  sla_seconds: number;
+  stale: boolean;
+  /** `never`: no scheduler has known it yet. */
+  status: string;
+  tick: Date | null;
+  started_at: Date | null;
+  ended_at: Date | null;
+  ms: number | null;
+  count: number | null;
+  error: string | null;
+  last_good_at: Date | null;
+};
+
+/** Each job of the catalogue with its newest run, and whether it is stale. */
+export async function jobLines(db: Door, jobs: readonly CronJob[], now: Date): Promise<JobLine[]> {
+  const names = jobs.map(({ name }) => name);
+  const runs = new Map((await jobStatus(db, names)).map((run) => [run.job, run]));
+  return jobs.map(({ name, summary, cron, cadence }) => {
+    const run = runs.get(name);
+    const last = run?.last_good_at ?? run?.started_at ?? null;
+    return {
+      job: name,
+      summary,
+      cron,
+      cadence,
+      sla_seconds: STALE_SECONDS[cadence],
+      stale: isStale(cadence, last, now),
+      status: run?.status ?? 'never',
+      tick: run?.tick ?? null,
+      started_at: run?.started_at ?? null,
+      ended_at: run?.ended_at ?? null,
+      ms: run?.ms ?? null,
+      count: run?.count ?? null,
+      error: run?.error ?? null,
+      last_good_at: run?.last_good_at ?? null,
+    };
+  });
 }

@@ -99,6 +99,12 @@ export function createMetrics(mode: string) {
       registers,
     }),
     jobs: new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['name', 'outcome'], registers }),
+    alerts: new Counter({
+      name: 'julia_alertas_total',
+      help: 'Alerts that fired, and their ends',
+      labelNames: ['alert', 'status'],
+      registers,
+    }),
     notices: new Counter({
       name: 'julia_avisos_total',
       help: 'Notices to people by what became of an attempt',

@@ -1,4 +1,5 @@
 /** The life of a process: serve health at once, open the context, start the mode, stop in order on SIGTERM. */
+import { watchSelf } from './alerts.ts';
 import type { Config } from './config.ts';
 import { openContext } from './context.ts';
 import type { Context } from './context.ts';
@@ -37,6 +38,7 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
       config.database.kind === 'embedded' ? stack.use(await (await import('./db/embedded.ts')).openEmbedded(log)).url : undefined;
     const ctx = stack.use(await openContext(config, log, { signal: stop, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
     stack.defer(startHeartbeat(ctx));
+    stack.defer(watchSelf(ctx));
     const running = await startMode(ctx);
     if (config.mode !== 'scheduler')
       ctx.background.run('check webhooks', async () => (await import('./webhook-check.ts')).checkWebhooks(ctx));

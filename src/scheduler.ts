@@ -1,4 +1,5 @@
 /** RUN_MODE=scheduler: runs each tick of each job once, over any number of schedulers, and delivers notices. */
+import { watchAlerts } from './alerts.ts';
 import type { Context } from './context.ts';
 import { zoneOf } from './core/cron.ts';
 import { createTicker, missedTicks } from './core/jobs.ts';
@@ -45,11 +46,13 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
     setInterval(() => ctx.background.run('deliver notices', () => deliverNotices(ctx)), NOTICES_MS),
     setInterval(() => begin('lost ticks', () => retakeLost(ctx, jobs, stopping.signal)), LOST_MS),
   ];
+  const endWatch = watchAlerts(ctx);
   ctx.log.always({ jobs: jobs.map((job) => job.name) }, 'Scheduler started');
 
   return {
     async stop(graceMs) {
       for (const timer of timers) clearInterval(timer);
+      endWatch();
       await waitAtMost(Math.max(0, graceMs - WRITE_DOWN_MS), Promise.all(underWay));
       stopping.abort();
       await waitAtMost(WRITE_DOWN_MS, Promise.all(underWay));

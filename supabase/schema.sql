@@ -25,6 +25,29 @@ alter table public.agents enable row level security;
 CREATE UNIQUE INDEX agents_one_active ON public.agents USING btree (tenant_id, slug) WHERE active;
 grant insert, select, update on public.agents to service_role;
 
+create table public.alerts (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  key text not null,
+  name text not null,
+  subject text,
+  urgent boolean not null,
+  about text,
+  text text not null,
+  recovery text,
+  status text not null,
+  since timestamp with time zone not null,
+  seen_at timestamp with time zone not null,
+  told_at timestamp with time zone,
+  times integer default 0 not null,
+  constraint alerts_pkey PRIMARY KEY (id),
+  constraint alerts_key_key UNIQUE (key),
+  constraint alerts_status_check CHECK ((status = ANY (ARRAY['ok'::text, 'pending'::text, 'firing'::text])))
+);
+alter table public.alerts enable row level security;
+CREATE INDEX alerts_name ON public.alerts USING btree (name) WHERE (status <> 'ok'::text);
+grant delete, insert, select, update on public.alerts to service_role;
+
 create table public.audit_log (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -394,6 +417,7 @@ CASE direction
 END)
 );
 alter table public.messages enable row level security;
+CREATE INDEX messages_day ON public.messages USING brin (created_at);
 CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND ((status = 'failed'::text) OR ((status = 'uncertain'::text) AND (reason = 'unproven'::text))));
 CREATE INDEX messages_drafts ON public.messages USING btree (conversation_id, turn_id) WHERE (status = 'draft'::text);
 CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
@@ -487,6 +511,7 @@ create table public.process_status (
   seen_at timestamp with time zone not null,
   breakers jsonb default '[]'::jsonb not null,
   queues jsonb default '{}'::jsonb not null,
+  figures jsonb default '{}'::jsonb not null,
   constraint process_status_pkey PRIMARY KEY (id),
   constraint process_status_mode_check CHECK ((mode = ANY (ARRAY['api'::text, 'worker'::text, 'scheduler'::text])))
 );
@@ -500,6 +525,15 @@ create table public.schema_migrations (
   constraint schema_migrations_pkey PRIMARY KEY (name)
 );
 alter table public.schema_migrations enable row level security;
+
+create table public.sla_minutes (
+  minute timestamp with time zone not null,
+  tenant_id text default 'default'::text not null,
+  up boolean not null,
+  constraint sla_minutes_pkey PRIMARY KEY (minute)
+);
+alter table public.sla_minutes enable row level security;
+grant delete, insert, select, update on public.sla_minutes to service_role;
 
 create table public.tenants (
   id text not null,
@@ -579,6 +613,7 @@ CREATE INDEX webhook_events_age ON public.webhook_events USING btree (received_a
 grant delete, insert, select, update on public.webhook_events to service_role;
 
 alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.alerts add constraint alerts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.audit_log add constraint audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.bot_suspicions add constraint bot_suspicions_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.bot_suspicions add constraint bot_suspicions_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
@@ -622,6 +657,7 @@ alter table public.notices add constraint notices_tenant_id_fkey FOREIGN KEY (te
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.tool_calls add constraint tool_calls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -712,6 +748,97 @@ begin
 end $function$;
 revoke all on function public.adopt_instance(text,text,text,text) from public;
 grant execute on function public.adopt_instance(text,text,text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.alert_snapshot(p_all boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with unanswered as (
+    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received' order by m.created_at limit 1000
+  ), waiting as (
+    select u.created_at from unanswered u join conversations c on c.id = u.conversation_id join instances i on i.id = c.instance_id
+    where pause_reason(c.tenant_id, i.name, c.id, null) is null
+  ), due as (
+    select m.due_at from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = m.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.due_at <= clock(p_now) and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    order by m.due_at limit 1000
+  ), newest as (
+    select distinct on (t.breaker, t.instance, t.process) t.* from circuit_transitions t where t.created_at > clock(p_now) - interval '2 days'
+    order by t.breaker, t.instance, t.process, t.id desc
+  ), open as (
+    select n.breaker, n.instance, n.reason, n.id from newest n where n.state <> 'closed'
+      and (n.process = 'database' or exists (select from process_status p where p.id = n.process and p.seen_at > clock(p_now) - interval '1 minute'))
+    union all
+    select t.breaker, t.instance, t.reason, t.id from circuit_transitions t where t.state = 'open' and t.created_at > clock(p_now) - interval '1 minute'
+  )
+  select jsonb_build_object(
+    'now', clock(p_now),
+    'project_ref', (select value from installation where key = 'project_ref'),
+    'paused', pause_reason('default', null, null, null),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'started_seconds', extract(epoch from clock(p_now) - started_at),
+      'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'figures', figures) order by id), '[]') from process_status where seen_at > clock(p_now) - interval '1 hour'),
+    'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason', b.reason) order by b.breaker, b.instance), '[]')
+      from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
+    'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at)) order by id), '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
+    'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain')),
+    'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
+        'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
+      from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
+      (select jsonb_build_object('sends', count(*), 'failed_sends', count(*) filter (where status = 'failed'))
+        from (select status, created_at from messages where direction = 'out' and author <> 'human' order by id desc limit 5000) m
+        where created_at > clock(p_now) - interval '15 minutes' and status in ('sent', 'delivered', 'read', 'failed')) ||
+      jsonb_build_object('errors_last_hour', (select count(*) from messages where direction = 'out' and status = 'failed' and created_at > clock(p_now) - interval '1 hour')
+        + (select count(*) from turns where status in ('failed', 'expired') and started_at > clock(p_now) - interval '1 hour')) end)
+$function$;
+revoke all on function public.alert_snapshot(boolean,timestamp with time zone) from public;
+grant execute on function public.alert_snapshot(boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.apply_alerts(p_holds jsonb, p_looked jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  h record;
+  v alerts;
+  v_fired text[] := '{}';
+  v_recovered text[] := '{}';
+begin
+  perform pg_advisory_xact_lock(hashtextextended('alerts', 19));
+  for h in select * from jsonb_to_recordset(p_holds) as x (key text, name text, subject text, urgent boolean, about text, text text, recovery text,
+      for_seconds int, cooldown_seconds int) loop
+    insert into alerts as a (key, name, subject, urgent, about, text, recovery, status, since, seen_at)
+      values (h.key, h.name, h.subject, h.urgent, h.about, h.text, h.recovery, 'pending', v_now, v_now)
+      on conflict (key) do update set urgent = excluded.urgent, about = excluded.about, text = excluded.text, recovery = excluded.recovery, seen_at = v_now,
+        status = case a.status when 'ok' then 'pending' else a.status end,
+        -- it has to hold without a break: not over a time in which nobody looked
+        since = case when a.status = 'ok' or (a.status = 'pending' and a.seen_at < v_now - interval '5 minutes') then v_now else a.since end
+      returning * into v;
+    if v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
+        and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds)) then
+      update alerts set status = 'firing', told_at = v_now, times = times + 1 where id = v.id returning * into v;
+      perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times, 'kind', 'alert', 'text', v.text, 'urgent', v.urgent, 'about', v.about), v_now);
+      v_fired := v_fired || v.name;
+    end if;
+  end loop;
+  for v in select * from alerts where status <> 'ok' and p_looked ? name and not exists (select from jsonb_array_elements(p_holds) x where x ->> 'key' = alerts.key) order by id for update loop
+    update alerts set status = 'ok', since = v_now where id = v.id;
+    if v.status = 'firing' then
+      v_recovered := v_recovered || v.name;
+      if v.recovery is not null then
+        perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times || '-over', 'kind', 'recovery', 'text', v.recovery, 'urgent', false, 'about', v.about), v_now);
+      end if;
+    end if;
+  end loop;
+  return jsonb_build_object('fired', to_jsonb(v_fired), 'recovered', to_jsonb(v_recovered));
+end $function$;
+revoke all on function public.apply_alerts(jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.apply_alerts(jsonb,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.apply_early(p_instance_id bigint, p_provider_id text, p_now timestamp with time zone)
  RETURNS void
@@ -2077,6 +2204,19 @@ end $function$;
 revoke all on function public.last_ticks(jsonb,timestamp with time zone) from public;
 grant execute on function public.last_ticks(jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.list_alerts(p_hours integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('key', key, 'name', name, 'subject', subject, 'urgent', urgent, 'text', text, 'status', status, 'since', since, 'told_at', told_at)
+    order by status = 'ok', urgent desc, since desc), '[]')
+  from alerts where status <> 'ok' or told_at > clock(p_now) - make_interval(hours => p_hours)
+$function$;
+revoke all on function public.list_alerts(integer,timestamp with time zone) from public;
+grant execute on function public.list_alerts(integer,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.list_audit(p_tenant text, p_limit integer, p_before bigint DEFAULT NULL::bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -2418,6 +2558,18 @@ $function$;
 revoke all on function public.note_delivery(public.messages,bigint,timestamp with time zone) from public;
 grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.note_figures(p_process text, p_figures jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update process_status set figures = p_figures where id = p_process;
+  return jsonb_build_object('scheduler_seconds', (select extract(epoch from clock(p_now) - max(seen_at)) from process_status where mode = 'scheduler'));
+end $function$;
+revoke all on function public.note_figures(text,jsonb,timestamp with time zone) from public;
+grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.note_instance(p_instance public.instances, p_event text, p_reason text, p_details jsonb, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE sql
@@ -2426,6 +2578,18 @@ AS $function$
 $function$;
 revoke all on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.note_minute(p_up boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into sla_minutes as s (minute, up) values (date_trunc('minute', clock(p_now)), p_up) on conflict (minute) do update set up = s.up and excluded.up;
+  return '{}';
+end $function$;
+revoke all on function public.note_minute(boolean,timestamp with time zone) from public;
+grant execute on function public.note_minute(boolean,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_preferred text)
  RETURNS jsonb
@@ -2628,6 +2792,10 @@ begin
   delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed') order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from alerts where id in (select id from alerts where status = 'ok' and since < v_jobs limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days' order by minute limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
@@ -3584,6 +3752,25 @@ end $function$;
 revoke all on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.sla_figures(p_from timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object(
+      'minutes', coalesce((select greatest(0, floor(extract(epoch from date_trunc('minute', clock(p_now)) - greatest(date_trunc('minute', p_from), f.minute)) / 60))
+        from (select minute from sla_minutes order by minute limit 1) f), 0),
+      'up_minutes', (select count(*) from sla_minutes where up and minute >= date_trunc('minute', p_from) and minute < date_trunc('minute', clock(p_now))))
+    || (select jsonb_build_object('turns', count(*) filter (where status = 'committed' and model is not null),
+        'slow_turns', count(*) filter (where status = 'committed' and model is not null and ended_at - started_at > interval '5 seconds'),
+        'failed_turns', count(*) filter (where status in ('failed', 'expired'))) from turns where started_at >= p_from)
+    || (select jsonb_build_object('sends', count(*) filter (where status in ('sent', 'delivered', 'read')), 'failed_sends', count(*) filter (where status = 'failed'))
+        from messages where direction = 'out' and author <> 'human' and created_at >= p_from)
+$function$;
+revoke all on function public.sla_figures(timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.sla_figures(timestamp with time zone,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.slow_start(i public.instances, p_cap_hour integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -3609,6 +3796,18 @@ AS $function$
 $function$;
 revoke all on function public.stored_webhook(text,bigint) from public;
 grant execute on function public.stored_webhook(text,bigint) to service_role;
+
+CREATE OR REPLACE FUNCTION public.stuck_rows(p_now timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select (select count(*) from messages where direction = 'out' and status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
+    + (select count(*) from messages where direction = 'out' and status = 'uncertain' and reason is distinct from 'unproven' and claimed_at < clock(p_now) - interval '15 minutes')
+    + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
+$function$;
+revoke all on function public.stuck_rows(timestamp with time zone) from public;
+grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

@@ -1,58 +1,11 @@
 /** job list, job run: the scheduled jobs, and one of them by hand. */
 import { z } from 'zod';
-import { isStale, STALE_SECONDS } from '../core/jobs.ts';
-import type { Cadence } from '../core/jobs.ts';
 import { JOBS } from '../crons/all.ts';
 import { recordAudit } from '../db/control.ts';
-import { claimJob, jobStatus } from '../db/operations.ts';
+import { claimJob } from '../db/operations.ts';
 import { floorToMinute } from '../core/jobs.ts';
-import { leaseMs, runClaimed } from '../jobs.ts';
+import { jobLines, leaseMs, runClaimed } from '../jobs.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
-import type { AdminContext } from './command.ts';
-
-export type JobLine = {
-  job: string;
-  summary: string;
-  cron: string;
-  cadence: Cadence;
-  sla_seconds: number;
-  stale: boolean;
-  /** `never`: no scheduler has known it yet. */
-  status: string;
-  tick: Date | null;
-  started_at: Date | null;
-  ended_at: Date | null;
-  ms: number | null;
-  count: number | null;
-  error: string | null;
-  last_good_at: Date | null;
-};
-
-/** Each job of the catalogue with its newest run, and whether it is stale. */
-export async function jobLines(ctx: Pick<AdminContext, 'db'>, now: Date): Promise<JobLine[]> {
-  const names = JOBS.map(({ name }) => name);
-  const runs = new Map((await jobStatus(ctx.db, names)).map((run) => [run.job, run]));
-  return JOBS.map(({ name, summary, cron, cadence }) => {
-    const run = runs.get(name);
-    const last = run?.last_good_at ?? run?.started_at ?? null;
-    return {
-      job: name,
-      summary,
-      cron,
-      cadence,
-      sla_seconds: STALE_SECONDS[cadence],
-      stale: isStale(cadence, last, now),
-      status: run?.status ?? 'never',
-      tick: run?.tick ?? null,
-      started_at: run?.started_at ?? null,
-      ended_at: run?.ended_at ?? null,
-      ms: run?.ms ?? null,
-      count: run?.count ?? null,
-      error: run?.error ?? null,
-      last_good_at: run?.last_good_at ?? null,
-    };
-  });
-}
 
 const list = defineCommand({
   name: 'job list',
@@ -62,7 +15,7 @@ const list = defineCommand({
   readOnly: true,
   role: 'operator',
   async run(ctx) {
-    return { ok: true, result: { jobs: await jobLines(ctx, new Date()) } };
+    return { ok: true, result: { jobs: await jobLines(ctx.db, JOBS, new Date()) } };
   },
   text({ jobs }, format) {
     const width = Math.max(...jobs.map(({ job }) => job.length));

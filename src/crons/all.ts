@@ -1,5 +1,6 @@
 import { backupJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
+import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';
 import { handoffsJob } from './handoffs.ts';
 import type { CronJob } from './job.ts';
 import { purgeOldJob } from './purge-old.ts';
@@ -15,7 +16,9 @@ export const JOBS: readonly CronJob[] = [
   handoffsJob,
   sweepNoticesJob,
   checkInstancesJob,
+  evaluateAlertsJob(() => JOBS),
   reconcileInboxJob,
+  evaluateTrustJob,
   purgeOldJob,
   refreshHolidaysJob,
   backupJob,

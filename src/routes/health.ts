@@ -1,10 +1,16 @@
-/** GET /health/rate, /health/circuit, /health/jobs, /health/queue, /healthz: what an operator asks first. */
+/** GET /health/rate, /health/circuit, /health/jobs, /health/queue and so on, /healthz: what an operator asks first. */
 import { circuits } from '../circuits.ts';
-import { jobLines } from '../admin/jobs.ts';
+import { QUEUE_THRESHOLDS, queueLevel, scoreOf } from '../core/health.ts';
+import { objectives } from '../core/sla.ts';
+import { JOBS } from '../crons/all.ts';
+import { alertSnapshot, listAlerts, slaFigures } from '../db/alerts.ts';
+import type { Alert } from '../db/alerts.ts';
 import { rateStatus } from '../db/limits.ts';
 import type { RateStatus } from '../db/limits.ts';
-import { healthSnapshot } from '../db/operations.ts';
+import { brokerHealth, deepHealth } from '../health.ts';
+import { jobLines } from '../jobs.ts';
 import type { Process } from '../ops.ts';
+import { within } from '../wait.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';
 
@@ -43,21 +49,120 @@ export function healthRoutes(routes: Routes, process: Process): void {
       answers: { 200: '`status` is stale when one of the jobs did not end well for longer than its `sla_seconds`' },
     },
     async (c) => {
-      const jobs = await jobLines(contextOf(process), new Date());
+      const jobs = await jobLines(contextOf(process).db, JOBS, new Date());
       const told = jobs.map((job) => ({ ...job, error: job.status === 'failed' ? 'see the log, or job_runs in the database' : job.error }));
       return c.json({ status: jobs.some(({ stale }) => stale) ? 'stale' : 'ok', jobs: told });
     },
   );
   routes.get(
-    '/health/queue',
-    { ...HEALTH, summary: 'what waits: unanswered messages, sends, jobs', answers: { 200: 'counts and ages' } },
+    ['/health/queue', '/health/fila'],
+    {
+      ...HEALTH,
+      summary: 'what waits: unanswered messages, sends, jobs',
+      details: 'Paused messages are not counted. `thresholds` says from where on a figure is a warning or critical.',
+      answers: { 200: '`status` ok, warning or critical, with the reasons' },
+    },
     async (c) => {
       const ctx = contextOf(process);
-      const [snapshot, queues] = await Promise.all([healthSnapshot(ctx.db), ctx.queues.counts()]);
-      return c.json({ unanswered: snapshot.unanswered, outbound: snapshot.outbound, queues });
+      const [{ unanswered, outbound, work }, queues] = await Promise.all([
+        alertSnapshot(ctx.db, true),
+        within(QUEUE_MS, ctx.queues.counts()).catch(() => null), // away: the rows are the truth
+      ]);
+      const oldest = Math.max(unanswered.oldest_seconds ?? 0, outbound.oldest_seconds ?? 0);
+      const figures = {
+        backlog: unanswered.count + outbound.due,
+        stuck: outbound.stuck,
+        errors_last_hour: work?.errors_last_hour ?? 0,
+        oldest_minutes: Math.floor(oldest / 60),
+      };
+      return c.json({ ...queueLevel(figures), ...figures, thresholds: QUEUE_THRESHOLDS, unanswered, outbound, queues });
     },
   );
+  routes.get(
+    '/health/chips',
+    { ...HEALTH, summary: 'each number: connection, caps, breakers', answers: { 200: 'without phone numbers' } },
+    async (c) => {
+      const ctx = contextOf(process);
+      const [{ numbers, breakers }, rates] = await Promise.all([
+        alertSnapshot(ctx.db, false),
+        rateStatus(ctx.db, 'default', ctx.sendPolicy),
+      ]);
+      const chips = numbers.map(({ name, status, seconds }) => ({
+        name,
+        status,
+        since_seconds: Math.round(seconds),
+        breaker: breakers.some(({ instance }) => instance === name) ? 'open' : 'closed',
+        hour: rates[name]?.hour ?? null,
+        day: rates[name]?.day ?? null,
+        next_proactive_at: rates[name]?.next_proactive_at ?? null,
+      }));
+      return c.json({ chips });
+    },
+  );
+  routes.get(
+    '/health/whatsapp',
+    {
+      ...HEALTH,
+      summary: 'whether WhatsApp can be reached',
+      answers: { 200: '`status` connected, degraded, disconnected or not_configured' },
+    },
+    async (c) => {
+      const ctx = contextOf(process);
+      const [{ numbers }, { broker }] = await Promise.all([alertSnapshot(ctx.db, false), brokerHealth(ctx.config, ctx)]);
+      const connected = numbers.filter(({ status }) => status === 'open').length;
+      const away = numbers.filter(({ status }) => status !== 'open' && status !== 'unknown').length;
+      const status =
+        ctx.config.evolution === null
+          ? 'not_configured'
+          : numbers.length > 0 && away === numbers.length
+            ? 'disconnected'
+            : away > 0 || broker.consecutive_failures > 0
+              ? 'degraded'
+              : 'connected';
+      const named = numbers.map(({ name, status: state, seconds }) => ({ name, status: state, since_seconds: Math.round(seconds) }));
+      return c.json({ status, connected, total: numbers.length, broker, numbers: named });
+    },
+  );
+  routes.get(
+    '/health/alerts',
+    {
+      ...HEALTH,
+      summary: 'what people have been alerted of',
+      answers: { 200: '`firing` now, `pending` not for long enough yet, `recent` of 24 hours' },
+    },
+    async (c) => {
+      const alerts = await listAlerts(contextOf(process).db, RECENT_HOURS);
+      const of = (status: Alert['status']) => alerts.filter((each) => each.status === status);
+      return c.json({ status: of('firing').length > 0 ? 'firing' : 'ok', firing: of('firing'), pending: of('pending'), recent: of('ok') });
+    },
+  );
+  routes.get(
+    '/health/score',
+    { ...HEALTH, summary: 'one figure from 0 to 100, and the SLA of 30 days', answers: { 200: '`costs` says what it lacks, and why' } },
+    async (c) => {
+      const ctx = contextOf(process);
+      const [deep, alerts, figures] = await Promise.all([
+        deepHealth(ctx.config, ctx),
+        listAlerts(ctx.db, RECENT_HOURS),
+        slaFigures(ctx.db, new Date(Date.now() - SLA_DAYS * 24 * HOUR_MS)),
+      ]);
+      const sla = objectives(figures);
+      const firing = alerts.filter(({ status }) => status === 'firing');
+      const down = deep.status === 'unhealthy' ? deep.reasons.slice(0, 1) : [];
+      return c.json({ ...scoreOf({ down, alerts: firing, objectives: sla }), sla: { days: SLA_DAYS, objectives: sla, figures } });
+    },
+  );
+  routes.get(
+    '/healthz',
+    { ...HEALTH, summary: 'the process lives, and how the calls of Evolution go', answers: { 200: 'always, whatever it stands on' } },
+    async (c) => c.json(await brokerHealth(process.config, process.context)),
+  );
 }
+
+/** A queue that does not answer for so long is left out. Milliseconds. */
+const QUEUE_MS = 3_000;
+const RECENT_HOURS = 24;
+const SLA_DAYS = 30;
 
 const HEALTH = { tag: 'health', access: 'public' } as const;
 

@@ -385,7 +385,8 @@ create table process_status (
   started_at  timestamptz not null,
   seen_at     timestamptz not null,
   breakers    jsonb not null default '[]',
-  queues      jsonb not null default '{}'
+  queues      jsonb not null default '{}',
+  figures     jsonb not null default '{}'   -- cpu, memory, disk, requests, calls of Evolution; see figures.ts
 );
 
 create table circuit_transitions (

@@ -74,26 +74,10 @@ begin
   return jsonb_build_object('recorded', true, 'news', v.error is distinct from p_outcome ->> 'error');
 end $$;
 
--- notice_number: a number that can carry a notice to the manager: connected (or not known to be away), and not the one that it is about; the preferred
+-- notice_number: a number that can carry a notice to the manager: connected (or not known to be away), and not the one that it is about; a healthy one, the preferred
 -- one first. Result: its name or null. Read only.
 create function notice_number(p_tenant text, p_about text, p_preferred text) returns jsonb language sql stable as $$
   select to_jsonb(name) from instances
   where tenant_id = p_tenant and name is distinct from p_about and status in ('open', 'unknown')
-  order by status = 'open' desc, name is not distinct from p_preferred desc, id limit 1
+  order by status = 'open' desc, held_reason is null desc, name is not distinct from p_preferred desc, id limit 1
 $$;
-
-do $$
-declare t text; f regprocedure;
-begin
-  foreach t in array array['notices'] loop
-    execute format('alter table public.%I enable row level security', t);
-    execute format('revoke all on public.%I from anon, authenticated', t);
-    execute format('grant select, insert, update, delete on public.%I to service_role', t);
-  end loop;
-  revoke all on all sequences in schema public from anon, authenticated;
-  for f in select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-      where n.nspname = 'public' and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e') loop
-    execute format('revoke all on function %s from public, anon, authenticated', f);
-    execute format('grant execute on function %s to service_role', f);
-  end loop;
-end $$;

@@ -6,7 +6,7 @@
 create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000600'::text) $$;
 
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0 keeps them. Early updates and
--- heartbeats of dead processes go after a day, notices with the jobs.
+-- heartbeats of dead processes go after a day, notices and alerts that are over with the jobs, the minutes of the SLA after 400 days.
 -- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and calls of the model stay as figures, without
 --   words. Concurrency: safe to run twice at once. Result: {deleted, most: of the kind with the most; p_limit means that there may be more}.
 create function purge_old(p_ages jsonb, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -26,6 +26,10 @@ begin
   delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed') order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from alerts where id in (select id from alerts where status = 'ok' and since < v_jobs limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days' order by minute limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;

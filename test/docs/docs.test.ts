@@ -212,6 +212,7 @@ const SEED = `
   select open_handoff(7, null, 'send_unproven', null, false, now());
   select add_opt_out(3, 'agent');
   select record_transition('{"breaker": "evolution", "instance": "julia-prod", "process": "worker-1", "state": "open"}');
+  select add_notice('{"tenant": "default", "key": "k", "kind": "alert", "text": "x", "urgent": false}');
   insert into julia_status (status, scope, target) values ('ativo', 'campaign', 'pascoa');
   select note_instance(i, 'held', 'number_refused', '{}', now()) from instances i;
   insert into audit_log (actor, action, subject, details) values ('runtime', 'contact.merge', '1', '{"merged": 2}');

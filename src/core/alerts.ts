@@ -1,0 +1,366 @@
+/**
+ * The conditions that people are alerted of: each a pure function over one snapshot, which names what it holds for. Texts are for operators, in Portuguese.
+ * How often and in which words they are told is said here too; that it is once is kept by apply_alerts in SQL.
+ */
+import type { SlaFigures } from './sla.ts';
+import { burning } from './sla.ts';
+
+export type Snapshot = {
+  paused: string | null;
+  processes: readonly ProcessRow[];
+  breakers: readonly { breaker: string; instance: string | null; reason: string | null }[];
+  numbers: readonly { name: string; status: string; seconds: number }[];
+  unanswered: { count: number; oldest_seconds: number | null };
+  outbound: { due: number; oldest_seconds: number | null; stuck: number };
+  /** What is down, in words; empty when all that messages need answers. */
+  down: readonly string[];
+  /** The rest is looked at less often. */
+  work?: { turns: number; failed_turns: number; sends: number; failed_sends: number; median_ms: number | null } | null;
+  jobs?: readonly { job: string; stale: boolean; sla_seconds: number }[];
+  rates?: Readonly<Record<string, { hour: Used; day: Used }>>;
+  suspicion?: { flagged: number; conversations: number; share: number } | null;
+  /** Of the last hour and of the last 30 days. */
+  sla?: { hour: SlaFigures; month: SlaFigures };
+};
+
+type Used = { used: number; limit: number };
+type ProcessRow = {
+  id: string;
+  mode: string;
+  started_seconds: number;
+  seen_seconds: number;
+  figures: {
+    cpu?: number | null | undefined;
+    memory?: number | null | undefined;
+    disk_free?: number | null | undefined;
+    http?: { count: number; slow: number; errors: number } | undefined;
+  };
+};
+
+/** What a condition holds for. `subject` null: the installation. */
+export type Held = { subject: string | null; text: string; recovery: string | null; about?: string };
+
+export type Condition = {
+  name: string;
+  /** `seconds`: each look; `minute`, `quarter`: with what takes longer to find out. */
+  each: 'seconds' | 'minute' | 'quarter';
+  urgent: boolean;
+  /** It has to hold for so long before anybody is told. Seconds. */
+  forSeconds: number;
+  /** After a message, nothing more is said of it for so long. Seconds. */
+  cooldownSeconds: number;
+  held(snapshot: Snapshot): Held[];
+};
+
+/** A process that said nothing for so long is not there. Seconds; a heartbeat comes each 5. */
+export const SILENT_SECONDS = 60;
+const QUARTER_HOUR = 900;
+const HALF_HOUR = 1_800;
+const HOUR = 3_600;
+const DAY = 86_400;
+
+const MODES = {
+  api: 'Nenhuma api está rodando: os webhooks da Evolution não são recebidos. Inicie RUN_MODE=api.',
+  worker: 'Nenhum worker está rodando: ninguém é respondido. Inicie RUN_MODE=worker.',
+  scheduler: 'Nenhum scheduler está rodando: o que a fila esquece não é achado e nenhum alerta é avaliado. Inicie RUN_MODE=scheduler.',
+} as const;
+
+/** Told by the other modes too: who is not there cannot say so. */
+export const SCHEDULER_ABSENT = 'process_absent';
+
+export function absentHeld(mode: keyof typeof MODES, unanswered = 0): Held {
+  const waiting = unanswered > 0 ? ` Mensagens sem resposta agora: ${unanswered}.` : '';
+  return { subject: mode, text: `${MODES[mode]}${waiting}`, recovery: `Resolvido: ${mode} está rodando de novo.` };
+}
+
+export const CONDITIONS: readonly Condition[] = [
+  {
+    name: SCHEDULER_ABSENT,
+    each: 'seconds',
+    urgent: true,
+    forSeconds: 45,
+    cooldownSeconds: QUARTER_HOUR,
+    held({ processes, unanswered }) {
+      const alive = new Set(processes.filter(({ seen_seconds: seen }) => seen < SILENT_SECONDS).map(({ mode }) => mode));
+      return (['api', 'worker', 'scheduler'] as const).filter((mode) => !alive.has(mode)).map((mode) => absentHeld(mode, unanswered.count));
+    },
+  },
+  {
+    name: 'breaker_open',
+    each: 'seconds',
+    urgent: true,
+    forSeconds: 0,
+    cooldownSeconds: QUARTER_HOUR,
+    held: ({ breakers }) =>
+      breakers.map(({ breaker, instance, reason }) => {
+        const what = instance === null ? breaker : `${breaker} (número ${instance})`;
+        return {
+          subject: instance === null ? breaker : `${breaker}:${instance}`,
+          text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}. Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
+          recovery: `Resolvido: o disjuntor ${what} fechou.`,
+          ...(instance === null ? {} : { about: instance }),
+        };
+      }),
+  },
+  {
+    name: 'number_disconnected',
+    each: 'seconds',
+    urgent: true,
+    forSeconds: 60,
+    cooldownSeconds: HALF_HOUR,
+    held: ({ numbers }) =>
+      numbers
+        .filter(({ status, seconds }) => status === 'close' || status === 'refused' || (status === 'connecting' && seconds > 300))
+        .map(({ name, status }) => ({
+          subject: name,
+          text: `O número ${name} está desconectado do WhatsApp (${status}). Reconecte-o na Evolution; o que espera sai quando ele voltar.`,
+          recovery: `Resolvido: o número ${name} está conectado.`,
+          about: name,
+        })),
+  },
+  {
+    name: 'health_failing',
+    each: 'minute',
+    urgent: true,
+    // three looks in a row, a minute apart
+    forSeconds: 115,
+    cooldownSeconds: QUARTER_HOUR,
+    held: ({ down }) =>
+      down.length === 0
+        ? []
+        : [
+            {
+              subject: null,
+              text: `/health/deep falhou três vezes seguidas: ${down.join('; ')}.`,
+              recovery: 'Resolvido: /health/deep responde bem.',
+            },
+          ],
+  },
+  {
+    name: 'unanswered',
+    each: 'minute',
+    urgent: true,
+    forSeconds: 0,
+    cooldownSeconds: HALF_HOUR,
+    held: ({ unanswered: { count, oldest_seconds: oldest } }) =>
+      oldest === null || oldest <= HALF_HOUR
+        ? []
+        : [
+            {
+              subject: null,
+              text: `${count} mensagens sem resposta, a mais antiga há ${minutes(oldest)} min. Veja npm run admin -- status.`,
+              recovery: 'Resolvido: nenhuma mensagem espera resposta há mais de 30 min.',
+            },
+          ],
+  },
+  {
+    name: 'queue_old',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: HOUR,
+    held: ({ outbound: { oldest_seconds: oldest } }) =>
+      oldest === null || oldest <= HOUR
+        ? []
+        : [
+            {
+              subject: null,
+              text: `Fila de envio: a mensagem mais antiga deveria ter saído há ${minutes(oldest)} min. Veja /health/fila.`,
+              recovery: 'Resolvido: a fila de envio está em dia.',
+            },
+          ],
+  },
+  {
+    name: 'queue_backlog',
+    each: 'minute',
+    urgent: false,
+    forSeconds: HALF_HOUR,
+    cooldownSeconds: HOUR,
+    held: ({ outbound: { due }, unanswered: { count } }) =>
+      due + count <= 50
+        ? []
+        : [
+            {
+              subject: null,
+              text: `Fila cheia há 30 min: ${due} envios vencidos e ${count} mensagens sem resposta.`,
+              recovery: 'Resolvido: a fila voltou a menos de 50.',
+            },
+          ],
+  },
+  {
+    name: 'error_rate',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: HALF_HOUR,
+    held({ work }) {
+      if (!work || work.turns + work.sends < 10) return [];
+      const share = (work.failed_turns + work.failed_sends) / (work.turns + work.sends);
+      return share <= 0.05
+        ? []
+        : [
+            {
+              subject: null,
+              text: `Taxa de erro de ${percent(share)} em 15 min (${work.failed_turns} respostas e ${work.failed_sends} envios falharam).`,
+              recovery: 'Resolvido: taxa de erro abaixo de 5 %.',
+            },
+          ];
+    },
+  },
+  {
+    name: 'latency',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: HALF_HOUR,
+    held: ({ work }) =>
+      !work || work.median_ms === null || work.turns < 5 || work.median_ms <= 5_000
+        ? []
+        : [
+            {
+              subject: null,
+              text: `Respostas lentas: metade leva mais de ${(work.median_ms / 1000).toFixed(1).replace('.', ',')} s para ser gerada (15 min).`,
+              recovery: 'Resolvido: metade das respostas é gerada em menos de 5 s.',
+            },
+          ],
+  },
+  {
+    name: 'rate_hour',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: HOUR,
+    held: ({ rates }) => nearLimit(rates, 'hour', 'da hora'),
+  },
+  {
+    name: 'rate_day',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: DAY,
+    held: ({ rates }) => nearLimit(rates, 'day', 'do dia'),
+  },
+  {
+    name: 'job_stale',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 60,
+    cooldownSeconds: HOUR,
+    held: ({ jobs = [] }) =>
+      jobs
+        .filter(({ stale }) => stale)
+        .map(({ job, sla_seconds: sla }) => ({
+          subject: job,
+          text: `O job ${job} não termina bem há mais de ${minutes(sla)} min. Veja npm run admin -- job list.`,
+          recovery: `Resolvido: o job ${job} voltou a rodar.`,
+        })),
+  },
+  resource(
+    'cpu',
+    300,
+    ({ cpu }) => (cpu ?? 0) > 0.8,
+    ({ cpu }) => `CPU em ${percent(cpu ?? 0)} há 5 min`,
+  ),
+  resource(
+    'memory',
+    60,
+    ({ memory }) => (memory ?? 0) > 0.9,
+    ({ memory }) => `Memória em ${percent(memory ?? 0)}`,
+  ),
+  resource(
+    'disk',
+    0,
+    ({ disk_free: free }) => (free ?? 1) < 0.1,
+    ({ disk_free: free }) => `Disco quase cheio: ${percent(free ?? 0)} livre`,
+  ),
+  resource(
+    'api_slow',
+    0,
+    ({ http }) => (http?.slow ?? 0) >= 3,
+    ({ http }) => `API lenta: ${http?.slow ?? 0} de ${http?.count ?? 0} requisições levaram mais de 5 s em 5 min`,
+  ),
+  {
+    name: 'bot_suspicion',
+    each: 'quarter',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: DAY,
+    held: ({ suspicion }) =>
+      !suspicion || suspicion.conversations < 20 || suspicion.share <= 0.05
+        ? []
+        : [
+            {
+              subject: null,
+              text: `Suspeita de robô em ${percent(suspicion.share)} das conversas de 7 dias (${suspicion.flagged} de ${suspicion.conversations}).`,
+              recovery: 'Resolvido: suspeita de robô abaixo de 5 %.',
+            },
+          ],
+  },
+  {
+    name: 'sla_burn',
+    each: 'quarter',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: 6 * HOUR,
+    held: ({ sla }) =>
+      sla === undefined
+        ? []
+        : burning(sla.hour, sla.month).map(({ objective, text }) => ({
+            subject: objective,
+            text: `SLA em risco: ${text}`,
+            recovery: `Resolvido: o consumo do SLA (${objective}) voltou ao normal.`,
+          })),
+  },
+];
+
+/** What holds now, of the conditions that are looked at `each` so often, as SQL takes it. */
+export function heldAlerts(snapshot: Snapshot, each: readonly Condition['each'][]) {
+  const looked = CONDITIONS.filter((condition) => each.includes(condition.each));
+  return {
+    looked: looked.map(({ name }) => name),
+    holds: looked.flatMap((condition) => condition.held(snapshot).map((held) => alertOf(condition, held))),
+  };
+}
+
+export function alertOf({ name, urgent, forSeconds, cooldownSeconds }: Condition, { subject, text, recovery, about }: Held) {
+  const key = subject === null ? name : `${name}:${subject}`;
+  return { key, name, subject, urgent, about: about ?? null, text, recovery, for_seconds: forSeconds, cooldown_seconds: cooldownSeconds };
+}
+
+function nearLimit(rates: Snapshot['rates'], window: 'hour' | 'day', words: string): Held[] {
+  return Object.entries(rates ?? {})
+    .filter(([, rate]) => rate[window].limit > 0 && rate[window].used > 0.9 * rate[window].limit)
+    .map(([name, rate]) => ({
+      subject: name,
+      text: `O número ${name} usou ${rate[window].used} de ${rate[window].limit} mensagens ${words} (mais de 90 %). O resto espera a sua vez.`,
+      recovery: null, // the window moves on by itself
+    }));
+}
+
+/** Of each process that lives. */
+function resource(
+  name: string,
+  forSeconds: number,
+  holds: (figures: ProcessRow['figures']) => boolean,
+  words: (figures: ProcessRow['figures']) => string,
+): Condition {
+  return {
+    name,
+    each: 'minute',
+    urgent: false,
+    forSeconds,
+    cooldownSeconds: HALF_HOUR,
+    held: ({ processes }) =>
+      processes
+        .filter(({ seen_seconds: seen, figures }) => seen < SILENT_SECONDS && holds(figures))
+        .map(({ id, figures }) => ({ subject: id, text: `${words(figures)} (${id}).`, recovery: `Resolvido: ${name} de ${id} normal.` })),
+  };
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1).replace('.', ',').replace(/,0$/, '')} %`;
+}
+
+function minutes(seconds: number): number {
+  return Math.round(seconds / 60);
+}

@@ -1,0 +1,73 @@
+/** What figures mean for an operator: reasons in words, levels of the queue, one score. Pure. */
+import { SILENT_SECONDS } from './alerts.ts';
+import type { Objective } from './sla.ts';
+
+/** Unanswered for so long: somebody should know. Seconds. */
+const UNANSWERED_SECONDS = 300;
+
+/** Where the queue is a worry, and where it is trouble. */
+export const QUEUE_THRESHOLDS = {
+  backlog: { warning: 100, critical: 500 },
+  stuck: { warning: 1, critical: 10 },
+  errors_last_hour: { warning: 10, critical: null },
+  oldest_minutes: { warning: 60, critical: null },
+} as const;
+
+export type QueueFigures = Record<keyof typeof QUEUE_THRESHOLDS, number>;
+
+/** `reasons` names what is beyond its threshold. */
+export function queueLevel(figures: QueueFigures): { status: 'ok' | 'warning' | 'critical'; reasons: string[] } {
+  const names = ['backlog', 'stuck', 'errors_last_hour', 'oldest_minutes'] as const;
+  const over = names.flatMap((name): { level: 'warning' | 'critical'; reason: string }[] => {
+    const { warning, critical } = QUEUE_THRESHOLDS[name];
+    const value = figures[name];
+    if (critical !== null && value >= critical) return [{ level: 'critical', reason: `${name} is ${value}, at least ${critical}` }];
+    return value >= warning ? [{ level: 'warning', reason: `${name} is ${value}, at least ${warning}` }] : [];
+  });
+  const status = over.some(({ level }) => level === 'critical') ? 'critical' : over.length > 0 ? 'warning' : 'ok';
+  return { status, reasons: over.map(({ reason }) => reason) };
+}
+
+export type HealthRows = {
+  paused: string | null;
+  processes: readonly { mode: string; seen_seconds: number }[];
+  numbers: readonly { name: string; status: string }[];
+  unanswered: { count: number; oldest_seconds: number | null };
+  outbound: { due: number; stuck: number; uncertain: number };
+};
+
+/** What is wrong although everything answers, worst first. */
+export function degradations({ paused, processes, numbers, unanswered, outbound }: HealthRows): string[] {
+  const alive = new Set(processes.filter((each) => each.seen_seconds < SILENT_SECONDS).map((each) => each.mode));
+  const reasons: string[] = [];
+  if (!alive.has('worker')) reasons.push('no worker is running: nothing is answered (start RUN_MODE=worker)');
+  if (!alive.has('scheduler')) reasons.push('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
+  if (paused !== null) reasons.push('everything is paused (julia_status)');
+  for (const { name, status } of numbers)
+    if (status === 'close' || status === 'refused') reasons.push(`the number ${name} is disconnected`);
+  const { oldest_seconds: oldest, count } = unanswered;
+  if (oldest !== null && oldest > UNANSWERED_SECONDS)
+    reasons.push(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`);
+  const backlog = outbound.due + count;
+  if (backlog >= QUEUE_THRESHOLDS.backlog.warning) reasons.push(`${backlog} messages wait in the queue`);
+  if (outbound.stuck > 0) reasons.push(`${outbound.stuck} sends or turns are stuck: whoever had them is gone`);
+  if (outbound.uncertain > 0) reasons.push(`${outbound.uncertain} sends may or may not have left`);
+  return reasons;
+}
+
+/** 100 less what is wrong; each part says how much it costs and why. */
+export function scoreOf(state: {
+  down: readonly string[];
+  alerts: readonly { urgent: boolean; name: string; subject: string | null }[];
+  objectives: readonly Objective[];
+}): { score: number; costs: { points: number; why: string }[] } {
+  const costs = [
+    ...state.down.map((why) => ({ points: 60, why })),
+    ...state.alerts.map(({ urgent, name, subject }) => ({
+      points: urgent ? 20 : 10,
+      why: `alert ${name}${subject === null ? '' : ` (${subject})`}`,
+    })),
+    ...state.objectives.filter(({ met }) => !met).map(({ name }) => ({ points: 10, why: `the objective of ${name} is missed` })),
+  ];
+  return { score: Math.max(0, 100 - costs.reduce((sum, { points }) => sum + points, 0)), costs };
+}
