@@ -2599,7 +2599,7 @@ CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_p
 AS $function$
   select to_jsonb(name) from instances
   where tenant_id = p_tenant and name is distinct from p_about and status in ('open', 'unknown')
-  order by status = 'open' desc, name is not distinct from p_preferred desc, id limit 1
+  order by status = 'open' desc, held_reason is null desc, name is not distinct from p_preferred desc, id limit 1
 $function$;
 revoke all on function public.notice_number(text,text,text) from public;
 grant execute on function public.notice_number(text,text,text) to service_role;
