@@ -15,8 +15,9 @@ const later = (ms: number) => new Date(START.getTime() + ms);
 let phones = 0;
 const somebody = () => `55119${30_000_000 + ++phones}`;
 
+type Policy = Partial<SendPolicy & { random: number }>;
 /** The defaults of the product, without hours. */
-const DEFAULTS: Partial<SendPolicy> = {
+const DEFAULTS: Policy = {
   capHour: 20,
   capDay: 100,
   replyCapHour: 2_000,
@@ -28,12 +29,12 @@ const DEFAULTS: Partial<SendPolicy> = {
 };
 
 /** Queues one and claims it; 'sent', or the reason why not. */
-async function send(sends: SendsDatabase, phone: string, now: Date, kind: string, policy: Partial<SendPolicy> = DEFAULTS): Promise<string> {
+async function send(sends: SendsDatabase, phone: string, now: Date, kind: string, policy: Policy = DEFAULTS): Promise<string> {
   const { conversation } = await sends.proactive(phone, now, { kind });
   return sendQueued(sends, conversation, now, policy);
 }
 
-async function sendQueued(sends: SendsDatabase, conversation: number, now: Date, policy: Partial<SendPolicy> = DEFAULTS): Promise<string> {
+async function sendQueued(sends: SendsDatabase, conversation: number, now: Date, policy: Policy = DEFAULTS): Promise<string> {
   const claim = await sends.claim(conversation, now, policy);
   if (claim.action !== 'send') return claim.reason;
   await sends.record(claim, sentAs(`wa-${claim.message_id}`), now);
@@ -112,9 +113,9 @@ test('R6 kinds: 20 an hour are at most 10 prospecting, 15 follow-ups or 20 campa
     const { conversation } = await queueReplies(sends, somebody(), ['oi'], { at: START });
     assert.equal(await sendQueued(sends, conversation, START, policy), index < 50 ? 'sent' : 'reply_cap_hour');
   }
-  assert.equal(await send(sends, somebody(), START, 'campaign', { ...policy, ...{ random: 0 } }), 'sent');
+  assert.equal(await send(sends, somebody(), START, 'campaign', { ...policy, random: 0 }), 'sent');
   assert.equal(await send(sends, somebody(), later(44_999), 'notification', policy), 'pace');
-  assert.equal(await send(sends, somebody(), later(45_000), 'notification', { ...policy, ...{ random: 1 } }), 'sent');
+  assert.equal(await send(sends, somebody(), later(45_000), 'notification', { ...policy, random: 1 }), 'sent');
   assert.equal(await send(sends, somebody(), later(45_000 + 179_999), 'notification', policy), 'pace');
   assert.equal(await send(sends, somebody(), later(45_000 + 180_000), 'campaign', policy), 'kind_cap', 'a figure of its own');
 });
@@ -255,7 +256,8 @@ test('X4 slow start: after an outage a quarter of the hour’s cap in half an ho
   await state('connecting', 2 * HOUR + 6 * MINUTE);
   await state('open', 2 * HOUR + 7 * MINUTE);
   const back = 2 * HOUR + 7 * MINUTE;
-  for (let index = 0; index < 5; index++) assert.equal(await send(sends, somebody(), later(back + 1_000 + index * MINUTE), 'campaign'), 'sent');
+  for (let index = 0; index < 5; index++)
+    assert.equal(await send(sends, somebody(), later(back + 1_000 + index * MINUTE), 'campaign'), 'sent');
   const { id, conversation } = await sends.proactive(somebody(), later(back + 6 * MINUTE));
   assert.equal(await sendQueued(sends, conversation, later(back + 6 * MINUTE)), 'slow_start');
   assert.equal(await goesAt(sends, id), later(back + 30 * MINUTE).toISOString());
@@ -334,7 +336,8 @@ test('R5 reset: what was sent before counts no more in that window, what is on i
     await sends.db.call('rate_reset', { p_tenant: 'default', p_instance: 'nobody', p_window: 'day', p_actor: 'a', p_reason: null }),
     { outcome: 'unknown_instance' },
   );
-  assert.deepEqual(await sends.query(`select action, subject, actor from audit_log order by id`), [
-    ...['hour', 'hour', 'hour', 'day'].map((subject) => ({ action: 'rate.reset', subject, actor: 'cli:ana' })),
-  ]);
+  assert.deepEqual(
+    await sends.query(`select action, subject, actor from audit_log order by id`),
+    ['hour', 'hour', 'hour', 'day'].map((subject) => ({ action: 'rate.reset', subject, actor: 'cli:ana' })),
+  );
 });
