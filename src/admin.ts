@@ -1,7 +1,7 @@
 /** The admin commands: one table for the command line (src/cli.ts) and for HTTP (src/routes/admin.ts). */
 import { z } from 'zod';
 import { breakerCommands } from './admin/breakers.ts';
-import type { Actor, AdminCommand, AdminContext, CommandShape, LocalCommand, Outcome, Refusal } from './admin/command.ts';
+import type { Actor, AdminCommand, AdminContext, CommandShape, Outcome, Refusal } from './admin/command.ts';
 import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
 import { auditCommands } from './admin/audit.ts';
@@ -17,7 +17,6 @@ import { replayCommands } from './admin/replay.ts';
 import { statusCommands } from './admin/status.ts';
 import { suspicionCommands } from './admin/suspicions.ts';
 import { unmergeCommands } from './admin/unmerge.ts';
-import { tokenCommands } from './admin/token.ts';
 import { whyCommands } from './admin/why.ts';
 
 export const COMMANDS: readonly AdminCommand[] = [
@@ -38,9 +37,6 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...auditCommands,
   ...jobCommands,
 ];
-
-/** Only at the command line. */
-export const LOCAL_COMMANDS: readonly LocalCommand[] = [...tokenCommands];
 
 /** Runs a command with arguments as they came from outside. Throws only what the database throws. */
 export async function runCommand(command: AdminCommand, ctx: AdminContext, given: unknown, actor: Actor): Promise<Outcome<unknown>> {

@@ -1,7 +1,8 @@
 /** `npm run admin -- COMMAND`: the admin commands for a person at a terminal. Exit code 0 done, 1 refused or not found, 2 wrong usage. */
 import { userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
-import { checkArguments, COMMANDS, LOCAL_COMMANDS, runCommand } from './admin.ts';
+import { checkArguments, COMMANDS, runCommand } from './admin.ts';
+import { LOCAL_COMMANDS } from './admin/local.ts';
 import type { AdminCommand, CommandShape, LocalCommand, Outcome } from './admin/command.ts';
 import { timeFormat } from './admin/why.ts';
 import { loadConfig, readEnv } from './config.ts';
@@ -97,7 +98,9 @@ async function execute(command: AdminCommand, { args, json, tenant }: Given): Pr
 }
 
 async function executeLocal(command: LocalCommand, args: Record<string, unknown>, json: boolean): Promise<number> {
-  return told(await command.run(readEnv(), args), json, (result) => command.text(result));
+  const outcome = await command.run(readEnv(), args);
+  const code = told(outcome, json, (result) => command.text(result));
+  return outcome.ok && command.failed?.(outcome.result) === true ? REFUSED : code;
 }
 
 function told(outcome: Outcome<unknown>, json: boolean, text: (result: unknown) => string): number {

@@ -28,7 +28,7 @@ import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
 import type { Queues, QueueStore } from './queues.ts';
 import { span } from './trace.ts';
-import { within } from './wait.ts';
+import { waitAtMost, within } from './wait.ts';
 import { createProbe } from './probes.ts';
 import { createTransitions } from './transitions.ts';
 import type { Transitions } from './transitions.ts';
@@ -146,6 +146,8 @@ type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | '
 
 /** A queue that does not answer for so long is away. Milliseconds. */
 const ADMIN_QUEUE_MS = 5_000;
+/** Closing may take so long. Milliseconds. */
+const ADMIN_CLOSE_MS = 2_000;
 
 /**
  * Opens what an admin command needs: the database at its first call, the queue when something is to be woken, so that a pause works while Redis is
@@ -163,7 +165,8 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
   }
   let opening: Promise<Queues> | null = null;
   const queues = (): Promise<Queues> => (opening ??= openQueues(queueStore(config, databaseUrl), log));
-  stack.defer(async () => (await opening?.catch(() => null))?.[Symbol.asyncDispose]());
+  // A Redis that is away is waited for without end; whoever runs one command ends the process after it.
+  stack.defer(() => waitAtMost(ADMIN_CLOSE_MS, (async () => (await opening?.catch(() => null))?.[Symbol.asyncDispose]())()));
   const background = createBackground(log);
   stack.defer(() => background.drain(5_000));
   const parts: AdminParts = {

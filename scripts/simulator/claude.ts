@@ -34,7 +34,16 @@ export function createClaudeState(mode: ClaudeMode): ClaudeState {
   return { mode, baseMode: mode, turns: [], cache: new Map() };
 }
 
+/** Whatever is a Claude by its name is there. */
+const MODEL = /^claude-[\w.-]+$/;
+
 export function addClaudeRoutes(core: Core, app: Hono<Env>): void {
+  app.get('/anthropic/v1/models/:id', (c) => {
+    const id = c.req.param('id');
+    if (!c.req.header('x-api-key')) return json(401, errorBody(core, 'authentication_error', 'x-api-key header is required'));
+    if (!MODEL.test(id)) return json(404, errorBody(core, 'not_found_error', `model: ${id}`));
+    return json(200, { type: 'model', id, display_name: id, created_at: '2026-01-01T00:00:00Z' });
+  });
   app.post('/anthropic/v1/messages', async (c) => {
     const at = core.clock.now();
     const text = await c.req.text();

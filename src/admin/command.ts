@@ -54,6 +54,8 @@ export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknow
 export type LocalCommand<Args extends z.ZodObject = z.ZodObject, Result = unknown> = CommandShape<Args> & {
   /** Contract: `env` may hold anything; throws nothing. */
   run(env: Environment, args: z.infer<Args>): Promise<Outcome<Result>>;
+  /** The command did its work, and what it found is that something is wrong: exit code 1. */
+  failed?(result: Result): boolean;
   text(result: Result): string;
 };
 

@@ -1,0 +1,29 @@
+/** doctor: everything that can be wrong with an installation, each with what mends it. At the command line: it must work where the configuration is wrong too. */
+import { z } from 'zod';
+import { healthy } from '../core/diagnosis.ts';
+import { defineLocalCommand } from './command.ts';
+
+const doctor = defineLocalCommand({
+  name: 'doctor',
+  summary: 'checks everything that can be wrong with this installation, and says what mends it',
+  details:
+    'Variables, database, schema, queue, processes, Evolution with its key, numbers and webhooks, the key of Claude, clocks, disk, and what is switched off. ' +
+    'Run it where the product runs, with the same environment: addresses are looked at from here. It changes nothing. Exit code 1 when something does not work.',
+  args: z.object({}),
+  async run(env) {
+    // Loaded here: help needs none of what it brings.
+    const { examine } = await import('../doctor.ts');
+    const findings = await examine(env);
+    return { ok: true, result: { healthy: healthy(findings), findings } };
+  },
+  failed: (result) => !result.healthy,
+  text({ findings }) {
+    const lines = findings.map(({ check, status, says, mend }) => {
+      const mark = status === 'failed' ? 'FAILED' : status;
+      return `${mark.padEnd(8)} ${check.padEnd(10)} ${says}${mend === null ? '' : `\n${' '.repeat(20)}-> ${mend}`}`;
+    });
+    return [...lines, '', healthy(findings) ? 'Nothing is broken.' : 'Something is broken; begin with the first FAILED.'].join('\n');
+  },
+});
+
+export const doctorCommands = [doctor];

@@ -1,0 +1,54 @@
+/** What a check found, as a person needs it: what is so, and the command or step that mends it. Pure. */
+
+export type Finding = {
+  check: 'variables' | 'database' | 'schema' | 'queue' | 'processes' | 'evolution' | 'webhook' | 'claude' | 'clock' | 'disk' | 'switches';
+  /** `failed`: something does not work; `warning`: it works, and somebody should look; `skipped`: there is nothing to check. */
+  status: 'ok' | 'warning' | 'failed' | 'skipped';
+  says: string;
+  mend: string | null;
+};
+
+type Found = Omit<Finding, 'check'>;
+
+export const fine = (says: string): Found => ({ status: 'ok', says, mend: null });
+export const skipped = (says: string): Found => ({ status: 'skipped', says, mend: null });
+export const warning = (says: string, mend: string): Found => ({ status: 'warning', says, mend });
+export const failed = (says: string, mend: string): Found => ({ status: 'failed', says, mend });
+
+/** Beyond this the times of messages and of their webhooks' tokens no longer fit. Milliseconds. */
+const SKEW_WARNING_MS = 10_000;
+const SKEW_FAILED_MS = 120_000;
+const CLOCK_MEND = 'set the clock of that machine by NTP: timedatectl set-ntp true';
+
+/** How far a clock is off: what it said while we measured `sentMs` to `gotMs` on ours. Date headers are whole seconds. */
+export function judgeClock(whose: string, theirsMs: number, sentMs: number, gotMs: number): Found {
+  const offMs = Math.max(0, sentMs - (theirsMs + 1_000), theirsMs - gotMs);
+  const says = `the clock of ${whose} differs by ${Math.round(offMs / 1000)} s from the one here`;
+  if (offMs > SKEW_FAILED_MS) return failed(says, CLOCK_MEND);
+  return offMs > SKEW_WARNING_MS ? warning(says, CLOCK_MEND) : fine(`the clock of ${whose} agrees with the one here`);
+}
+
+const GIGABYTE = 1_073_741_824;
+
+export function judgeDisk(place: string, freeBytes: number, totalBytes: number): Found {
+  const share = totalBytes === 0 ? 1 : freeBytes / totalBytes;
+  const says = `${(freeBytes / GIGABYTE).toFixed(1)} GB of ${(totalBytes / GIGABYTE).toFixed(1)} GB are free at ${place}`;
+  if (share >= 0.1) return fine(says);
+  const mend = 'make room (docker system prune, old logs and backups) or enlarge the disk: du -xh / | sort -h | tail -20';
+  return share < 0.03 ? failed(says, mend) : warning(says, mend);
+}
+
+/** Seconds since each process of a mode showed a sign of life, the youngest. */
+export function judgeProcesses(seen: Readonly<Record<string, number>>, silentSeconds: number): Found {
+  const missing = ['api', 'worker', 'scheduler'].filter((mode) => (seen[mode] ?? Infinity) > silentSeconds);
+  if (missing.length === 0) return fine('api, worker and scheduler show signs of life');
+  return failed(
+    `no ${missing.join(' and no ')} has shown a sign of life for ${silentSeconds} s`,
+    missing.map((mode) => `docker compose -f docker-compose.prod.yml up -d ${mode}`).join('; '),
+  );
+}
+
+/** The worst of the findings decides. */
+export function healthy(findings: readonly Finding[]): boolean {
+  return findings.every((finding) => finding.status !== 'failed');
+}

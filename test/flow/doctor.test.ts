@@ -1,0 +1,112 @@
+/** `npm run admin -- doctor` on an installation at work, and on each thing that can be wrong with one. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Finding } from '../../src/core/diagnosis.ts';
+import { emptyDatabase } from '../support/database.ts';
+import { startProgram } from '../support/process.ts';
+import { startSite } from '../support/site.ts';
+
+type Hooks = { after(hook: () => Promise<void>): void };
+type Report = { code: number | string; findings: Finding[]; healthy: boolean; out: string };
+
+async function doctor(t: Hooks, env: Record<string, string>): Promise<Report> {
+  const program = startProgram(t, 'src/cli.ts', { args: ['doctor', '--json'], env });
+  const code = await program.ended;
+  const out = program.stdout.join('\n');
+  assert.ok(out.startsWith('{'), `${out}\n${program.stderr.join('\n')}`);
+  return { code, out, ...(JSON.parse(out) as { findings: Finding[]; healthy: boolean }) };
+}
+
+/** The one finding of this kind that is not ok. */
+function trouble(report: Report, check: Finding['check']): Finding {
+  const found = report.findings.filter((each) => each.check === check && each.status !== 'ok');
+  assert.equal(found.length, 1, `${check}: ${JSON.stringify(report.findings, null, 1)}`);
+  return found[0] as Finding; // its length was just checked
+}
+
+test('A11 doctor: on an installation at work every check is ok and the exit code 0; a person reads the same', async (t) => {
+  const site = await startSite(t);
+  await Promise.all((['api', 'worker', 'scheduler'] as const).map((mode) => site.startReady(mode)));
+  const report = await doctor(t, site.env);
+  assert.deepEqual(
+    report.findings.filter((each) => each.status !== 'ok'),
+    [],
+  );
+  assert.deepEqual([report.code, report.healthy], [0, true]);
+  for (const name of [
+    'variables',
+    'database',
+    'schema',
+    'queue',
+    'processes',
+    'evolution',
+    'webhook',
+    'claude',
+    'clock',
+    'disk',
+    'switches',
+  ])
+    assert.ok(
+      report.findings.some((each) => each.check === name),
+      name,
+    );
+  assert.equal(report.findings.filter((each) => each.check === 'clock').length, 2, 'of the database and of Evolution');
+  const told = startProgram(t, 'src/cli.ts', { args: ['doctor'], env: site.env });
+  assert.equal(await told.ended, 0);
+  assert.match(told.stdout.join('\n'), /^ok {7}variables[\s\S]*Nothing is broken\.$/);
+
+  // What is wrong while everything runs.
+  await site.query(`insert into julia_status (status) values ('pausado')`);
+  site.simulator.connection('close');
+  const [later, key, number, claude, model, limits, secret] = await Promise.all([
+    doctor(t, site.env),
+    doctor(t, { ...site.env, EVOLUTION_API_KEY: 'wrong' }),
+    doctor(t, { ...site.env, EVOLUTION_INSTANCE: 'other' }),
+    doctor(t, { ...site.env, ANTHROPIC_API_KEY: '' }),
+    doctor(t, { ...site.env, LLM_MODEL: 'gpt-9' }),
+    doctor(t, { ...site.env, OUTBOUND_ALLOWLIST: '', DEBOUNCE_MS: '9000', DEBOUNCE_MAX_MS: '1' }),
+    doctor(t, { ...site.env, EVOLUTION_WEBHOOK_SECRET: 'another-secret-of-16' }),
+  ]);
+  assert.match(trouble(later, 'switches').mend ?? '', /npm run admin -- resume/);
+  assert.match(trouble(later, 'evolution').says, /julia-dev is not connected \(close\)/);
+  assert.equal(later.code, 1);
+  assert.match(trouble(secret, 'webhook').says, /^julia-dev: its webhook carries another secret than EVOLUTION_WEBHOOK_SECRET/);
+  assert.match(trouble(secret, 'webhook').mend ?? '', /instance connect julia-dev$/);
+  assert.match(trouble(key, 'evolution').says, /refuses EVOLUTION_API_KEY/);
+  assert.ok(
+    number.findings.some(
+      (each) => each.says === 'Evolution does not know the number other' && each.mend?.endsWith('instance connect other'),
+    ),
+  );
+  assert.equal(trouble(claude, 'claude').status, 'warning');
+  assert.equal(trouble(model, 'claude').says, 'there is no model gpt-9');
+  assert.match(trouble(limits, 'variables').says, /^DEBOUNCE_MAX_MS: must not be less/);
+  for (const report of [later, key, number])
+    assert.ok(!report.out.includes(site.simulator.apiKey) && !report.out.includes('sk-test'), 'no secret');
+});
+
+test('A11 doctor: what is away is named with what mends it, and the rest is still looked at', async (t) => {
+  const bare = await emptyDatabase(t);
+  const site = await startSite(t);
+  await site.startReady('api');
+  const [database, schema, redis, evolution, nothing] = await Promise.all([
+    doctor(t, { ...site.env, DATABASE_URL: 'postgres://nobody:geheim@127.0.0.1:1/nothing' }),
+    doctor(t, { ...site.env, DATABASE_URL: bare.url }),
+    doctor(t, { ...site.env, REDIS_URL: 'redis://127.0.0.1:1' }),
+    doctor(t, { ...site.env, EVOLUTION_API_URL: 'http://127.0.0.1:1', ANTHROPIC_BASE_URL: 'http://127.0.0.1:1' }),
+    doctor(t, {}),
+  ]);
+  for (const report of [database, schema, redis, evolution]) assert.equal(report.code, 1);
+  assert.match(trouble(database, 'database').says, /^DATABASE_URL: /);
+  assert.ok(!database.out.includes('geheim'));
+  assert.ok(
+    database.findings.some((each) => each.check === 'claude' && each.status === 'ok'),
+    'what does not need the database is checked',
+  );
+  assert.deepEqual([trouble(schema, 'schema').status, trouble(schema, 'schema').mend], ['failed', 'npm run migrate']);
+  assert.match(trouble(redis, 'queue').says, /^REDIS_URL: Redis does not answer/);
+  assert.match(trouble(evolution, 'evolution').says, /does not answer at EVOLUTION_API_URL/);
+  assert.match(trouble(evolution, 'claude').says ?? '', /Claude does not answer at 127\.0\.0\.1:1/);
+  assert.match(trouble(evolution, 'processes').says, /no worker and no scheduler/);
+  assert.equal(nothing.findings.find((each) => each.check === 'database')?.status, 'skipped');
+});
