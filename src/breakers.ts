@@ -167,6 +167,8 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   /** A real call of a trial is out. */
   let tried = false;
   let leader: Leader | null = null;
+  /** When a person closed it last: what opened elsewhere before that is being closed there too. */
+  let resetAt = 0;
   let reason: string | null = null;
   /** Calls that ended within the window and since it closed, oldest first. */
   let ended: { at: number; failed: string | null }[] = [];
@@ -274,6 +276,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     }),
     reset(why) {
       ended = [];
+      resetAt = Date.now();
       close(why, false);
     },
     follow(other) {
@@ -287,6 +290,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
         leader = other;
         return;
       }
+      if (Date.parse(other.opened_at ?? '') <= resetAt) return;
       const mine = openedAt === null ? null : rank({ opened_at: openedAt.toISOString(), process: hooks.process });
       if (mine !== null && mine < rank(other)) return; // we lead
       leader = other;

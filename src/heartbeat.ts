@@ -7,7 +7,7 @@ const HEARTBEAT_MS = 2_000;
 
 /** Starts it; returns what ends it. A change of a breaker is told at once. */
 export function startHeartbeat(ctx: Context): () => void {
-  let resetsSeen: number | null = null;
+  const beat = createHeartbeat(ctx);
   let beating = false;
   const say = (): void => {
     if (beating) return;
@@ -20,7 +20,19 @@ export function startHeartbeat(ctx: Context): () => void {
       }
     });
   };
-  async function beat(): Promise<void> {
+  say();
+  const timer = setInterval(say, HEARTBEAT_MS);
+  ctx.transitions.onAdded(say);
+  return () => {
+    clearInterval(timer);
+    ctx.transitions.onAdded(() => {});
+  };
+}
+
+/** One beat: tells, hears, and does what it has heard. Rejects with DatabaseAway. One at a time. */
+export function createHeartbeat(ctx: Pick<Context, 'config' | 'db' | 'breakers' | 'transitions' | 'process'>): () => Promise<void> {
+  let resetsSeen: number | null = null;
+  return async () => {
     await ctx.transitions.flush();
     const heard = await heartbeat(ctx.db, {
       id: ctx.process.id,
@@ -34,12 +46,5 @@ export function startHeartbeat(ctx: Context): () => void {
     resetsSeen = heard.resets_seen;
     for (const { breaker, instance, actor } of heard.resets) ctx.breakers.reset(breaker, instance, `reset by ${actor}`);
     ctx.breakers.follow(heard.others);
-  }
-  say();
-  const timer = setInterval(say, HEARTBEAT_MS);
-  ctx.transitions.onAdded(say);
-  return () => {
-    clearInterval(timer);
-    ctx.transitions.onAdded(() => {});
   };
 }

@@ -935,7 +935,8 @@ declare
 begin
   for v in select * from instances order by id for no key update loop
     -- it was believed dead, and something arrived: a reply, since those are not held
-    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since and m.delivered_at is not null) then
+    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since
+        and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
       perform release_number(v, 'a message arrived again', v_now);
       v_released := v_released || v.name;
       continue;
@@ -1019,7 +1020,8 @@ begin
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour, count(*) as day from (
         select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day' and kind not in ('reply', 'handoff')
         union all
-        select null from messages where instance_id = i.id and direction = 'out' and status = 'queued' and kind not in ('reply', 'handoff')) m) u
+        -- enough to fill a day: a longer queue makes no number fuller
+        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff') limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last, s.day::numeric / greatest(s.cap_day, 1), s.id
   limit 1;
@@ -1549,6 +1551,7 @@ declare
   v_first messages;
   v_key text := p_request ->> 'idempotency_key';
   v_tenant text := coalesce(p_request ->> 'tenant', 'default');
+  v_name text := p_request ->> 'instance';
 begin
   if v_key is not null then
     perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
@@ -1559,7 +1562,12 @@ begin
       raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
     end if;
   end if;
-  select * into v_instance from instances where name = p_request ->> 'instance' and tenant_id = v_tenant;
+  if v_first.id is not null then
+    select name into v_name from instances where id = v_first.instance_id; -- a repeat belongs to the number of its first
+  elsif jsonb_typeof(p_request -> 'choose') = 'object' then
+    v_name := choose_instance(v_tenant, p_request ->> 'phone', v_name, p_request -> 'choose', v_now);
+  end if;
+  select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
   v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,
@@ -2145,10 +2153,18 @@ CREATE OR REPLACE FUNCTION public.judged_sends(p_instance public.instances, p_no
  LANGUAGE sql
  STABLE
 AS $function$
-  select m.slot_at, m.delivered_at is not null, m.error_class is not distinct from 'provider_refused', m.kind not in ('reply', 'handoff') from messages m
-  where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
-    and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
-  order by m.slot_at desc limit 50
+  -- two halves, each on its index
+  with newest as (
+    (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+      order by m.slot_at desc limit 50)
+    union all
+    (select m.slot_at, m.delivered_at, m.error_class, false from messages m
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+      order by m.slot_at desc limit 50))
+  select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive from newest n order by n.slot_at desc limit 50
 $function$;
 revoke all on function public.judged_sends(public.instances,timestamp with time zone) from public;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to service_role;
@@ -3196,7 +3212,7 @@ CREATE OR REPLACE FUNCTION public.release_number(p_instance public.instances, p_
 AS $function$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
-  update messages set due_at = p_now where instance_id = p_instance.id and direction = 'out' and status = 'queued' and reason like 'number\_%' and due_at > p_now;
+  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued' and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason, jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
     values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);

@@ -161,6 +161,8 @@ export type ProactiveKind = (typeof PROACTIVE_KINDS)[number];
 export type MessageRequest = {
   tenant: string;
   instance: string;
+  /** Another number than `instance` may be chosen, by these caps where a number has none of its own. */
+  choose?: Pick<SendPolicy, 'capHour' | 'capDay'> | null;
   phone: string;
   text: string;
   /** `operator`: to those who run this, under no rule but allowlist, expiry and health of the number. */

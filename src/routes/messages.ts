@@ -68,6 +68,7 @@ export function messageRoutes(routes: Routes, process: Process): void {
       const { id, status, conversation_id } = await enqueueMessage(ctx.db, {
         tenant: caller.tenant,
         instance: from,
+        choose: instance === undefined && ctx.config.outbound.multiChip ? ctx.sendPolicy : null,
         phone: to,
         text,
         kind: is,

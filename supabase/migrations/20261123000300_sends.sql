@@ -213,7 +213,7 @@ $$;
 -- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours, and a row `deduped` tells of each repeat; another message under
 --   it is an error. A bypass of the rules is audited with who and why in the same transaction.
 -- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at, idempotency_key, campaign_id, typing_ms, correlation_id,
---   bypass: a person's reason or null, actor}.
+--   bypass: a person's reason or null, actor, choose: {capHour, capDay} to let choose_instance take another number than `instance`, or null}.
 -- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
 -- Concurrency: any. Result: {id, status, conversation_id, repeated}.
 create function enqueue_message(p_request jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -225,6 +225,7 @@ declare
   v_first messages;
   v_key text := p_request ->> 'idempotency_key';
   v_tenant text := coalesce(p_request ->> 'tenant', 'default');
+  v_name text := p_request ->> 'instance';
 begin
   if v_key is not null then
     perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
@@ -235,7 +236,12 @@ begin
       raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
     end if;
   end if;
-  select * into v_instance from instances where name = p_request ->> 'instance' and tenant_id = v_tenant;
+  if v_first.id is not null then
+    select name into v_name from instances where id = v_first.instance_id; -- a repeat belongs to the number of its first
+  elsif jsonb_typeof(p_request -> 'choose') = 'object' then
+    v_name := choose_instance(v_tenant, p_request ->> 'phone', v_name, p_request -> 'choose', v_now);
+  end if;
+  select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
   v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,

@@ -106,7 +106,7 @@ end $$;
 create function release_number(p_instance instances, p_why text, p_now timestamptz) returns void language plpgsql as $$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
-  update messages set due_at = p_now where instance_id = p_instance.id and direction = 'out' and status = 'queued' and reason like 'number\_%' and due_at > p_now;
+  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued' and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason, jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
     values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);
@@ -123,10 +123,18 @@ end $$;
 
 -- judged_sends: the newest sends of a number that have had the time to be delivered, newest first, with whether they were.
 create function judged_sends(p_instance instances, p_now timestamptz) returns table (slot_at timestamptz, delivered boolean, refused boolean, proactive boolean) language sql stable as $$
-  select m.slot_at, m.delivered_at is not null, m.error_class is not distinct from 'provider_refused', m.kind not in ('reply', 'handoff') from messages m
-  where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
-    and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
-  order by m.slot_at desc limit 50
+  -- two halves, each on its index
+  with newest as (
+    (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+      order by m.slot_at desc limit 50)
+    union all
+    (select m.slot_at, m.delivered_at, m.error_class, false from messages m
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+      order by m.slot_at desc limit 50))
+  select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive from newest n order by n.slot_at desc limit 50
 $$;
 
 -- assess_numbers: what only a look over many sends shows: numbers that are connected in words and deliver nothing, or deliver ever less; and trials
@@ -144,7 +152,8 @@ declare
 begin
   for v in select * from instances order by id for no key update loop
     -- it was believed dead, and something arrived: a reply, since those are not held
-    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since and m.delivered_at is not null) then
+    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since
+        and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
       perform release_number(v, 'a message arrived again', v_now);
       v_released := v_released || v.name;
       continue;
@@ -212,7 +221,8 @@ begin
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour, count(*) as day from (
         select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day' and kind not in ('reply', 'handoff')
         union all
-        select null from messages where instance_id = i.id and direction = 'out' and status = 'queued' and kind not in ('reply', 'handoff')) m) u
+        -- enough to fill a day: a longer queue makes no number fuller
+        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff') limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last, s.day::numeric / greatest(s.cap_day, 1), s.id
   limit 1;

@@ -264,6 +264,10 @@ test('C2 one process probes for all: the others follow the one whose breaker ope
   assert.equal(breaker.report().follows, null);
   breakers.follow([elsewhere('worker-a', 'open', mine)]);
   assert.equal(breaker.report().follows, 'worker-a');
+  // a reset reaches the other a moment later: what it said before does not open this one again
+  breakers.reset(null, null, 'reset by ana');
+  breakers.follow([elsewhere('worker-a', 'open', mine)]);
+  assert.equal(breaker.isOpen(), false);
 });
 
 test('C1 a call that throws is an error of the program, not of the other side, and is not swallowed', async (t) => {
