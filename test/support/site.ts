@@ -36,7 +36,7 @@ export type Site = {
   startReady(mode: Mode, env?: Record<string, string>): Promise<ModeProcess>;
   query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
   /** As System.until: asked now, and after each line of a process and each event of the simulator. */
-  until<T>(check: () => Promise<T> | T, what: string): Promise<NonNullable<T>>;
+  until<T>(check: () => Promise<T> | T, what: string, patienceMs?: number): Promise<NonNullable<T>>;
   /** Shut: connections to Postgres are cut and refused. */
   databaseDoor(open: boolean): Promise<void>;
 };
@@ -98,8 +98,8 @@ export async function startSite(
     async query(sql, values = []) {
       return (await pool.query(sql, values)).rows;
     },
-    async until(check, what) {
-      const timeout = AbortSignal.timeout(PATIENCE_MS);
+    async until(check, what, patienceMs = PATIENCE_MS) {
+      const timeout = AbortSignal.timeout(patienceMs);
       for (;;) {
         const changed = once(changes, 'change', { signal: timeout }).catch(() => null);
         const found = await check();
@@ -107,7 +107,7 @@ export async function startSite(
         if ((await changed) === null && !(await check())) {
           const rows = await site.query(`select direction, status, reason, attempts, text from messages order by id desc limit 20`);
           throw new Error(
-            `${what} did not come true in ${PATIENCE_MS / 1000} s.\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n${site.processes
+            `${what} did not come true in ${patienceMs / 1000} s.\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n${site.processes
               .map((each) =>
                 each.stdout
                   .slice(-6)
