@@ -2303,7 +2303,7 @@ CREATE OR REPLACE FUNCTION public.list_messages(p_tenant text, p_filter jsonb, p
 AS $function$
   select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
     select * from messages x
-    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff')
+    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff') and x.kind <> 'operator'
       and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
       and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
       and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
@@ -2490,8 +2490,10 @@ AS $function$
     'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end,
     'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
     'instance', (select i.name from instances i where i.id = m.instance_id),
-    'to', (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn' where c.id = m.conversation_id and m.direction = 'out' order by a.id limit 1),
-    'text', m.text, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    -- words of a conversation are for operators: see timeline
+    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
+      where c.id = m.conversation_id order by a.id limit 1) end,
+    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
     'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null then m.provider_at end,
     'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
 $function$;
@@ -3499,12 +3501,15 @@ AS $function$
 declare v instances;
 begin
   update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive), phase = coalesce(p_change ->> 'phase', phase),
+    phase_since = case when p_change ->> 'phase' <> phase then clock(p_now) else phase_since end,
     cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1), cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
     reply_cap_hour = nullif(coalesce((p_change ->> 'reply_cap_hour')::int, reply_cap_hour), -1),
     pace_min_seconds = nullif(coalesce((p_change ->> 'pace_min_seconds')::numeric, pace_min_seconds), -1),
     pace_max_seconds = nullif(coalesce((p_change ->> 'pace_max_seconds')::numeric, pace_max_seconds), -1)
     where name = p_name and tenant_id = p_tenant returning * into v;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  -- what waits for the old figures is looked at by the new ones
+  perform release_held(p_tenant, p_name, array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'pace'], clock(p_now));
   perform note_instance(v, 'changed', null, p_change || jsonb_build_object('actor', p_actor), clock(p_now));
   insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'instance.set', p_name, p_change);
   return jsonb_build_object('outcome', 'changed');

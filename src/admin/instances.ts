@@ -90,10 +90,9 @@ const set = defineCommand({
       .optional()
       .describe('may be chosen for messages that nobody asked for'),
     phase: z
-      .string()
-      .regex(/^[a-z0-9_]{1,40}$/, 'must be a word in small letters')
+      .enum(['warming', 'established'], 'must be warming or established')
       .optional()
-      .describe('how far the number is warmed up, e.g. established'),
+      .describe('warming: new to WhatsApp, may send more with each day from now on'),
     cap_hour: countArg.describe('proactive messages in 60 minutes'),
     cap_day: countArg.describe('proactive messages in 24 hours'),
     reply_cap_hour: countArg.describe('replies in 60 minutes'),

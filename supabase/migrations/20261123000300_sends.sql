@@ -282,8 +282,10 @@ create function message_row(m messages) returns jsonb language sql stable as $$
     'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end,
     'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
     'instance', (select i.name from instances i where i.id = m.instance_id),
-    'to', (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn' where c.id = m.conversation_id and m.direction = 'out' order by a.id limit 1),
-    'text', m.text, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    -- words of a conversation are for operators: see timeline
+    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
+      where c.id = m.conversation_id order by a.id limit 1) end,
+    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
     'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null then m.provider_at end,
     'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
 $$;
@@ -299,7 +301,7 @@ $$;
 create function list_messages(p_tenant text, p_filter jsonb, p_limit int) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
     select * from messages x
-    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff')
+    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff') and x.kind <> 'operator'
       and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
       and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
       and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')

@@ -337,12 +337,15 @@ create function set_instance(p_tenant text, p_name text, p_actor text, p_change 
 declare v instances;
 begin
   update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive), phase = coalesce(p_change ->> 'phase', phase),
+    phase_since = case when p_change ->> 'phase' <> phase then clock(p_now) else phase_since end,
     cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1), cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
     reply_cap_hour = nullif(coalesce((p_change ->> 'reply_cap_hour')::int, reply_cap_hour), -1),
     pace_min_seconds = nullif(coalesce((p_change ->> 'pace_min_seconds')::numeric, pace_min_seconds), -1),
     pace_max_seconds = nullif(coalesce((p_change ->> 'pace_max_seconds')::numeric, pace_max_seconds), -1)
     where name = p_name and tenant_id = p_tenant returning * into v;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  -- what waits for the old figures is looked at by the new ones
+  perform release_held(p_tenant, p_name, array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'pace'], clock(p_now));
   perform note_instance(v, 'changed', null, p_change || jsonb_build_object('actor', p_actor), clock(p_now));
   insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'instance.set', p_name, p_change);
   return jsonb_build_object('outcome', 'changed');

@@ -63,6 +63,15 @@ const GENERAL: Rule[] = [
 ];
 const REPLY: Rule[] = [
   {
+    rule: 'answer_too_old', // it was paused above
+    ends: 'cancelled',
+    breaks: (stage) => {
+      stage.policy.replyMaxAgeMinutes = 120;
+      return stage.sends.query(`update messages set created_at = $1 where kind = 'reply'`, [later(-121 * MINUTE)]);
+    },
+    mends: policy({ replyMaxAgeMinutes: 122 }),
+  },
+  {
     rule: 'takeover',
     ends: 'cancelled',
     breaks: sql(`update conversations set takeover_until = $1`, [later(20 * MINUTE)]),

@@ -165,7 +165,7 @@ test('N2 X4 ramp-up: 2 an hour and 5 a day at first, 100 a day after three weeks
   assert.equal(await caps(100), null);
   assert.deepEqual(await sends.query(`select warming_caps('established', $1, $1) as caps`, [START]), [{ caps: null }]);
 
-  await sends.query(`update instances set phase = 'warming', phase_since = $1`, [START]);
+  await sends.query(`select set_instance('default', $1, 'cli:ana', '{"phase": "warming"}', $2)`, [INSTANCE, START]);
   /** One try each 10 minutes of a day. */
   const day = async (number: number) => {
     const told: string[] = [];
