@@ -21,16 +21,17 @@ function bySql(status: 'pausado' | 'ativo'): string {
   return `INSERT INTO julia_status (status, motivo, alterado_via) VALUES ('${status}', 'emergência', 'manual')`;
 }
 
-/** Messages that nobody asked for, each to somebody else. */
+/** Messages that nobody asked for, each to somebody else; the sweeps would find those that are not woken here. */
 async function queue(system: System, count: number, kind = 'campaign', from = 50_000_000): Promise<void> {
   await system.query(
     `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', 'julia-dev', 'phone', '55119' || ($3::int + n), 'text', $2::text || ' ' || n, 'kind', $2::text))
      from generate_series(1, $1::int) n`,
     [count, kind, from],
   );
-  const lanes = await system.query<{ id: number }>(`select distinct conversation_id::int as id from messages where kind = $1 order by 1`, [
-    kind,
-  ]);
+  const lanes = await system.query<{ id: number }>(
+    `select distinct conversation_id::int as id from messages where kind = $1 order by 1 limit 40`,
+    [kind],
+  );
   for (const { id } of lanes) await system.ctx.queues.wakeSend(id);
 }
 
