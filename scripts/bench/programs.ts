@@ -51,6 +51,7 @@ function productEnvironment(around: Surroundings): Record<string, string> {
     // the time of our own work is measured, not the waits that people should see
     DEBOUNCE_MS: '0',
     HUMAN_DELAY: 'false',
+    ABUSE_GATES: 'false', // the few contacts of a bench are machines
     MAX_RESPOSTAS_POR_HORA: '1000000',
     SHUTDOWN_GRACE_MS: '2000',
   };

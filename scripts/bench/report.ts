@@ -111,7 +111,7 @@ Failed requests: ${report.failed}.
 - f1: Hono and one INSERT per request (\`scripts/bench/floor-accept.ts\`). f2: Hono, BullMQ on Redis, one model call and one send per message
   (\`scripts/bench/floor-answer.ts\`), with nothing kept, ordered, limited or repeated. The model and WhatsApp are the simulator, for both.
 - Accepted: 50 connections, each posts the next webhook when the last was answered; only the api runs.
-- Answered: 64 contacts wait at once, api and worker run; model 0 ms, DEBOUNCE_MS=0, HUMAN_DELAY=false.
+- Answered: 64 contacts wait at once, api and worker run; model 0 ms, DEBOUNCE_MS=0, HUMAN_DELAY=false, ABUSE_GATES=false.
 - Idle latency: one message at a time, from the first byte of the webhook to the moment at which the answer leaves.
 - Stored messages: the same, in turn in two databases. Both hold the contacts who write, half of them with 20 earlier messages; one holds
   1,000,000 messages of other conversations over a year beside them.

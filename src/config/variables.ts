@@ -118,6 +118,7 @@ export const variables = z.object({
   TAKEOVER_MINUTES: integer(1, 10_080).default(30),
   HANDOFF_REMINDER_MINUTES: integer(1, 10_080).default(10),
   HANDOFF_TIMEOUT_HOURS: integer(0, 8_760).default(24),
+  ABUSE_GATES: bool().default(true),
   MAX_TURNOS_CONTATO_DIA: integer(1, 100_000).default(100),
   MAX_TOKENS_CONTATO_DIA: integer(1, 1_000_000_000).default(1_000_000),
   WORKER_CONCURRENCY: integer(1, 1000).optional(),

@@ -21,34 +21,38 @@ export type AbuseSnapshot = {
 
 export type AbuseLimits = { turnsPerDay: number; tokensPerDay: number };
 
-/** Messages of one burst, and within some minutes: nobody types so many. */
-const FLOOD_BURST = 25;
-const FLOOD_MESSAGES = 35;
-const FLOOD_MS = 3 * 60_000;
+/** Messages of one burst, and within a minute: nobody types so many. */
+const FLOOD_BURST = 30;
+const FLOOD_MESSAGES = 30;
+const FLOOD_MS = 60_000;
 
 /** The same words so often within an hour; short ones (`oi`, `ok`) are more often innocent. */
-const REPEATS = 4;
-const SHORT_REPEATS = 7;
+const REPEATS = 6;
+const SHORT_REPEATS = 10;
 const SHORT_CHARS = 8;
 const REPEATS_MS = 60 * 60_000;
 
 /** Rounds of answer and reply in a row that are looked at. */
-const LOOP_ROUNDS = 6;
+const LOOP_ROUNDS = 10;
 /** A reply so soon after each of our answers, with hardly any difference between them, is a program's. Milliseconds. */
 const LOOP_REPLY_MS = 6_000;
 const LOOP_SPREAD_MS = 2_000;
-/** Replies that are alike so far (0..1) although our answers were not. */
-const ALIKE = 0.8;
-const ALIKE_ROUNDS = 5;
+/** Replies of some length that are alike so far (0..1): a menu, an absence note. */
+const ALIKE = 0.85;
+const ALIKE_ROUNDS = 6;
+const ALIKE_CHARS = 20;
 /** So many rounds within such a time leave no time to read. */
-const VOLLEY_ROUNDS = 12;
-const VOLLEY_MS = 3 * 60_000;
+const VOLLEY_ROUNDS = 14;
+const VOLLEY_MS = 2 * 60_000;
 
 export function abuseOf(turn: AbuseSnapshot, limits: AbuseLimits): AbuseReason | null {
   const heard = [...turn.history, ...turn.pending].filter((message) => message.direction === 'in' && message.type !== 'reaction');
   if (isFlood(heard, turn)) return 'abuse_flood';
   if (isRepeated(heard, turn.now)) return 'abuse_repeated';
-  if (isLoop(roundsOf([...turn.history, ...turn.pending]))) return 'abuse_loop';
+  const before = roundsOf(turn.history).length;
+  const rounds = roundsOf([...turn.history, ...turn.pending]);
+  // What does not answer us goes on with nothing, whatever was before.
+  if (rounds.length > before && isLoop(rounds)) return 'abuse_loop';
   if (turn.today.turns >= limits.turnsPerDay) return 'abuse_daily_turns';
   return turn.today.tokens >= limits.tokensPerDay ? 'abuse_daily_tokens' : null;
 }
@@ -109,7 +113,7 @@ function isLoop(rounds: Round[]): boolean {
   const replies = rounds.slice(-ALIKE_ROUNDS).map((round) => round.reply);
   if (
     replies.length === ALIKE_ROUNDS &&
-    replies.every((reply, index) => reply.length >= SHORT_CHARS && (index === 0 || likeness(reply, replies[index - 1] ?? '') >= ALIKE))
+    replies.every((reply, index) => reply.length >= ALIKE_CHARS && (index === 0 || likeness(reply, replies[index - 1] ?? '') >= ALIKE))
   )
     return true;
 

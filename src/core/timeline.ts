@@ -11,6 +11,8 @@ export type MessageEntry = {
   status: string;
   reason: string | null;
   text: string;
+  /** of ours: reply, handoff, campaign ... */
+  kind: string | null;
   turn_id: number | null;
   provider_at: Date;
   attempts: number;
@@ -54,6 +56,11 @@ type HandoffEntry = {
   summary: string | null;
   controls: boolean;
   status: string;
+  notified_at: Date | null;
+  reminded_at: Date | null;
+  taken_at: Date | null;
+  returned_at: Date | null;
+  returned_by: string | null;
 };
 type OptOutEntry = { what: 'opt_out'; id: number; at: Date; source: string; revoked_at: Date | null };
 type WebhookEntry = { what: 'webhook'; id: number; at: Date; event: string | null; outcome: string };
@@ -142,7 +149,10 @@ function describe(
 ): { says: string; why: string | null } {
   switch (entry.what) {
     case 'message':
-      return { says: `message ${entry.id} ${AUTHORS[entry.author]}: ${quote(entry.text)}`, why: messageState(entry, entries, format) };
+      return {
+        says: `message ${entry.id} ${entry.kind === 'operator' ? 'for those who run this' : AUTHORS[entry.author]}: ${quote(entry.text)}`,
+        why: messageState(entry, entries, format),
+      };
     case 'turn':
       return { says: `turn ${entry.id} ${TURNS[entry.status] ?? entry.status}`, why: turnFigures(entry) };
     case 'model_call':
@@ -158,7 +168,10 @@ function describe(
     case 'handoff':
       return {
         says: `a person was ${entry.controls ? 'called' : 'told'}${entry.status === 'returned' ? ', and is done' : ''}`,
-        why: `because ${because(entry.reason)}${entry.summary === null ? '' : `: ${quote(entry.summary)}`}`,
+        why: [
+          `because ${because(entry.reason)}${entry.summary === null ? '' : `: ${quote(entry.summary)}`}`,
+          ...handoffSteps(entry, format),
+        ].join('; '),
       };
     case 'opt_out':
       return {
@@ -168,6 +181,17 @@ function describe(
     case 'webhook':
       return { says: `webhook ${entry.id} (${entry.event ?? 'without a name'}): ${WEBHOOKS[entry.outcome] ?? entry.outcome}`, why: null };
   }
+}
+
+/** Each step of it, with its time. */
+function handoffSteps(handoff: HandoffEntry, format: (at: Date) => string): string[] {
+  const steps: [what: string, at: Date | null][] = [
+    ['people told', handoff.notified_at],
+    ['reminded', handoff.reminded_at],
+    ['taken on the phone', handoff.taken_at],
+    [`given back by ${handoff.returned_by ?? 'somebody'}`, handoff.returned_at],
+  ];
+  return steps.flatMap(([what, at]) => (at === null ? [] : [`${what} ${format(at)}`]));
 }
 
 const AUTHORS: Readonly<Record<MessageEntry['author'], string>> = {
@@ -201,6 +225,8 @@ const WEBHOOKS: Readonly<Record<string, string>> = {
   duplicate: 'a repeat, dropped',
   echo: 'told us that our own message is on its way',
   takeover: 'stored words of a person on the phone, and the agent keeps quiet',
+  returned: 'a person on the phone gave the conversation back to the agent',
+  command: 'stored a command of the manager',
   context: 'stored for the history',
   ack: 'told us how far it got',
   edit: 'changed its text',
@@ -220,6 +246,7 @@ function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], forma
     case 'received':
       return 'stored, not answered yet';
     case 'answered': {
+      if (message.reason === 'command') return 'stored, a command of the manager, carried out and answered';
       const others = messagesOf(entries).filter(
         (each) => each.direction === 'in' && each.turn_id === message.turn_id && each.id !== message.id,
       );
@@ -230,6 +257,8 @@ function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], forma
       return `stored, not answered because ${because(message.reason)}`;
     case 'handed_over':
       return `stored, left to a person because ${because(message.reason)}`;
+    case 'draft':
+      return 'a draft: it waits for a yes (npm run admin -- draft list)';
     case 'queued':
       return message.reason === null ? 'waits for its turn' : held(message, format);
     case 'sending':
@@ -291,6 +320,7 @@ function conclude(
     case 'received':
       return concludeWaiting(message, conversation, entries, now);
     case 'answered': {
+      if (message.reason === 'command') return 'a command of the manager, carried out and answered';
       const parts = messagesOf(entries).filter((each) => each.direction === 'out' && each.turn_id === message.turn_id);
       const first = parts[0];
       if (first === undefined) return `settled by turn ${message.turn_id ?? '?'} without a message to the contact`;
@@ -321,6 +351,8 @@ function concludeOutbound(message: MessageEntry, conversation: ConversationState
       const reason = pause ?? (message.goes_at !== null && message.goes_at > now ? 'scheduled' : null);
       return reason === null ? 'waiting for its turn' : held({ ...message, reason }, format);
     }
+    case 'draft':
+      return 'a draft: it waits for a yes (npm run admin -- draft list)';
     case 'sending':
       return 'leaving now';
     case 'sent':

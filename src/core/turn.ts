@@ -33,7 +33,8 @@ export type TurnSettings = {
   maxMessageAgeMinutes: number;
   /** null: there is no key for the model */
   models: { normal: string; complex: string } | null;
-  abuse: AbuseLimits;
+  /** null: nothing counts as abuse */
+  abuse: AbuseLimits | null;
 };
 
 export type TurnDecision =
@@ -97,7 +98,8 @@ function isOptOut(intent: string | null): boolean {
   return intent === 'opt_out' || intent === 'opt_out_again';
 }
 
-function decideQuiet(turn: TurnSnapshot, limits: AbuseLimits): TurnDecision | null {
+function decideQuiet(turn: TurnSnapshot, limits: AbuseLimits | null): TurnDecision | null {
+  if (limits === null) return null;
   if (turn.quiet !== null) {
     // complete_turn wrote the word, so it is one of them
     const reason = turn.quiet.reason as AbuseReason;

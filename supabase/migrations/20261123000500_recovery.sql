@@ -95,7 +95,8 @@ create function timeline(p_tenant text, p_conversation bigint, p_limit int, p_me
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id', k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
           from tool_calls k where k.conversation_id = c.id
         union all
-        select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id', h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status)
+        select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id', h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status,
+            'notified_at', h.notified_at, 'reminded_at', h.reminded_at, 'taken_at', h.taken_at, 'returned_at', h.returned_at, 'returned_by', h.returned_by)
           from handoffs h where h.conversation_id = c.id
         union all
         select o.created_at, 6, o.id, jsonb_build_object('at', o.created_at, 'what', 'opt_out', 'id', o.id, 'source', o.source, 'revoked_at', o.revoked_at)

@@ -54,64 +54,70 @@ test('X8 abuse: a customer is none', () => {
   assert.equal(
     judge(
       rounds(
-        5,
+        6,
         20_000,
         (n) => 3_000 + n * 2_000,
         () => 'sim',
       ),
     ),
     null,
-    'yes to five questions',
+    'yes to six questions',
   );
   assert.equal(judge(Array.from({ length: 10 }, (_, n) => said(10 - n, 'in', word(n)))), null, 'ten messages in ten seconds');
-  assert.equal(judge([said(30, 'in', 'oi'), said(20, 'in', 'oi'), said(10, 'in', 'oi?'), said(0, 'in', 'OI')]), null, 'impatience');
+  assert.equal(judge(['oi', 'oi', 'oi?', 'OI', 'oiii'].map((text, n) => said(40 - n * 10, 'in', text))), null, 'impatience');
+  assert.equal(
+    judge(
+      rounds(
+        8,
+        20_000,
+        (n) => 9_000 + n * 500,
+        (n) => `Pedido ${n}`,
+      ),
+    ),
+    null,
+    'eight orders, one after the other',
+  );
 });
 
 test('X8 abuse: the same words again and again', () => {
   const spam = (count: number, text: string) => Array.from({ length: count }, (_, n) => said((count - n) * 60, 'in', text));
-  assert.equal(judge(spam(3, 'Ganhe dinheiro em casa')), null);
-  assert.equal(judge(spam(4, 'Ganhe dinheiro em casa')), 'abuse_repeated');
-  assert.equal(
-    judge(
-      ['Ganhe dinheiro em casa', 'GANHE dinheiro, em casa!', 'ganhe dinheiro em casa 💰', 'Ganhe dinheiro em casa'].map((text, n) =>
-        said(40 - n * 10, 'in', text),
-      ),
-    ),
-    'abuse_repeated',
-    'however it is written',
-  );
-  assert.equal(judge(spam(6, 'oi')), null);
-  assert.equal(judge(spam(7, 'oi')), 'abuse_repeated');
-  assert.equal(judge(spam(8, '👍')), null, 'no words');
-  assert.equal(judge(Array.from({ length: 6 }, (_, n) => said((6 - n) * 1_800, 'in', 'Bom dia, tudo bem?'))), null, 'over three hours');
+  assert.equal(judge(spam(5, 'Ganhe dinheiro em casa')), null);
+  assert.equal(judge(spam(6, 'Ganhe dinheiro em casa')), 'abuse_repeated');
+  const written = ['Ganhe dinheiro em casa', 'GANHE dinheiro, em casa!', 'ganhe dinheiro em casa 💰'];
+  assert.equal(judge([...written, ...written].map((text, n) => said(60 - n * 10, 'in', text))), 'abuse_repeated', 'however it is written');
+  assert.equal(judge(spam(9, 'oi')), null);
+  assert.equal(judge(spam(10, 'oi')), 'abuse_repeated');
+  assert.equal(judge(spam(12, '👍')), null, 'no words');
+  assert.equal(judge(Array.from({ length: 8 }, (_, n) => said((8 - n) * 1_800, 'in', 'Bom dia, tudo bem?'))), null, 'over four hours');
 });
 
 test('X8 abuse: a bot that answers each answer, by its cadence', () => {
-  assert.equal(judge(rounds(6, 12_000, () => 2_000, word)), 'abuse_loop');
-  assert.equal(judge(rounds(5, 12_000, () => 2_000, word)), null, 'one round less');
-  assert.equal(judge(rounds(6, 12_000, (n) => 1_000 + n * 900, word)), null, 'a person has no rhythm');
-  const withColleague = rounds(6, 12_000, () => 2_000, word);
-  withColleague.splice(6, 0, said(31, 'out', 'deixa comigo', { author: 'human' }));
+  const steady = () => rounds(10, 12_000, () => 2_000, word);
+  assert.equal(judge(steady()), 'abuse_loop');
+  assert.equal(judge(steady().slice(2)), null, 'one round less');
+  assert.equal(judge(rounds(10, 20_000, (n) => 1_000 + (n % 7) * 900, word)), null, 'a person has no rhythm');
+  const withColleague = steady();
+  withColleague.splice(10, 0, said(55, 'out', 'deixa comigo', { author: 'human' }));
   assert.equal(judge(withColleague), null, 'somebody of the team writes in between');
 });
 
 test('X8 abuse: a bot that answers each answer, by what it says', () => {
   const menu = (n: number) => `Olá! Digite 1 para vendas, 2 para suporte. Protocolo ${1000 + n}`;
-  assert.equal(judge(rounds(5, 90_000, (n) => 10_000 + n * 7_000, menu)), 'abuse_loop');
-  assert.equal(judge(rounds(4, 90_000, (n) => 10_000 + n * 7_000, menu)), null);
+  assert.equal(judge(rounds(6, 90_000, (n) => 10_000 + n * 7_000, menu)), 'abuse_loop');
+  assert.equal(judge(rounds(5, 90_000, (n) => 10_000 + n * 7_000, menu)), null);
 });
 
 test('X8 abuse: a volley that leaves no time to read', () => {
-  assert.equal(judge(rounds(12, 14_000, (n) => 3_000 + (n % 4) * 2_500, word)), 'abuse_loop');
-  assert.equal(judge(rounds(11, 14_000, (n) => 3_000 + (n % 4) * 2_500, word)), null);
+  assert.equal(judge(rounds(14, 8_000, (n) => 1_000 + (n % 5) * 1_300, word)), 'abuse_loop');
+  assert.equal(judge(rounds(13, 8_000, (n) => 1_000 + (n % 5) * 1_300, word)), null);
 });
 
 test('X8 abuse: floods', () => {
   const burst = (count: number) => Array.from({ length: count }, (_, n) => said(0, 'in', word(n)));
-  assert.equal(judge([], { pending: burst(24) }), null);
-  assert.equal(judge([], { pending: burst(25) }), 'abuse_flood');
-  assert.equal(judge(Array.from({ length: 35 }, (_, n) => said((35 - n) * 5, 'in', word(n)))), 'abuse_flood', '35 in three minutes');
-  assert.equal(judge(Array.from({ length: 35 }, (_, n) => said((35 - n) * 20, 'in', word(n)))), null, '35 in twelve minutes');
+  assert.equal(judge([], { pending: burst(29) }), null);
+  assert.equal(judge([], { pending: burst(30) }), 'abuse_flood');
+  assert.equal(judge(Array.from({ length: 30 }, (_, n) => said((30 - n) * 2, 'in', word(n)))), 'abuse_flood', '30 in a minute');
+  assert.equal(judge(Array.from({ length: 35 }, (_, n) => said((35 - n) * 5, 'in', word(n)))), null, '35 in three minutes');
 });
 
 test('X8 abuse: turns and tokens of a day', () => {

@@ -181,6 +181,10 @@ const SAID: [row: string, name: string, snapshot: Partial<TurnSnapshot>, expecte
 for (const [row, name, snapshot, expected] of SAID)
   test(`${row} decideTurn: ${name}`, () => assert.partialDeepStrictEqual(decideTurn(turn(snapshot), SETTINGS), expected));
 
+test('X8 decideTurn: without ABUSE_GATES nothing counts as abuse', () => {
+  assert.deepEqual(decideTurn(turn({ today: { turns: 999, tokens: 9e9 } }), { ...SETTINGS, abuse: null }), run('normal'));
+});
+
 test('I11 decideTurn: only books -> a summary is asked for, without the model', () => {
   const decision = decideTurn(turn({ pending: [message(book), message(book)] }), SETTINGS);
   assert.equal(decision.kind, 'canned');
