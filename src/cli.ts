@@ -1,9 +1,9 @@
 /** `npm run admin -- COMMAND`: the admin commands for a person at a terminal. Exit code 0 done, 1 refused or not found, 2 wrong usage. */
 import { userInfo } from 'node:os';
-import { parseArgs } from 'node:util';
-import { checkArguments, COMMANDS, runCommand } from './admin.ts';
-import { LOCAL_COMMANDS } from './admin/local.ts';
-import type { AdminCommand, CommandShape, LocalCommand, Outcome } from './admin/command.ts';
+import { checkArguments, runCommand } from './admin.ts';
+import type { AdminCommand, LocalCommand, Outcome } from './admin/command.ts';
+import { ALL, commandOf, parse } from './command-line.ts';
+import type { Given } from './command-line.ts';
 import { timeFormat } from './admin/why.ts';
 import { loadConfig, readEnv } from './config.ts';
 import { adminStatus } from './db/control.ts';
@@ -31,38 +31,6 @@ async function main(words: string[]): Promise<number> {
   const checked = checkArguments(command, given.args);
   if (!checked.ok) return complain(`${checked.message}\n\n${help(command)}`, WRONG_USAGE);
   return 'role' in command ? execute(command, given) : executeLocal(command, checked.args, given.json);
-}
-
-type Given = { args: Record<string, unknown>; json: boolean; help: boolean; tenant: string };
-
-/** Throws with words for the person when an option is unknown or a value is missing. */
-function parse(command: CommandShape, words: string[]): Given {
-  const named = Object.keys(command.args.shape).map(
-    (name) => [name, { type: command.flags.includes(name) ? 'boolean' : 'string' }] as const,
-  );
-  const { values, positionals } = parseArgs({
-    args: words,
-    allowPositionals: true,
-    options: {
-      ...Object.fromEntries(named),
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-      tenant: { type: 'string', default: 'default' },
-    },
-  });
-  if (positionals.length > command.positional.length)
-    throw new Error(`too many arguments: ${positionals.slice(command.positional.length).join(' ')} (words with spaces belong in quotes)`);
-  const { json, help, tenant, ...args } = values as Given & Record<string, unknown>;
-  return {
-    json,
-    help,
-    tenant,
-    args: {
-      ...args,
-      ...('tenant' in command.args.shape ? { tenant } : {}),
-      ...Object.fromEntries(positionals.map((word, index) => [command.positional[index], word])),
-    },
-  };
 }
 
 async function execute(command: AdminCommand, { args, json, tenant }: Given): Promise<number> {
@@ -120,16 +88,6 @@ function trouble(error: Error, variable: string): string {
     return `${variable}: ${error.message}`;
   }
   return error.message;
-}
-
-const ALL: readonly (AdminCommand | LocalCommand)[] = [...COMMANDS, ...LOCAL_COMMANDS];
-
-function commandOf(words: string[]): { command: AdminCommand | LocalCommand; rest: string[] } | null {
-  for (const length of [2, 1]) {
-    const command = ALL.find((each) => each.name === words.slice(0, length).join(' '));
-    if (command !== undefined) return { command, rest: words.slice(length) };
-  }
-  return null;
 }
 
 function unknownCommand(words: string[]): string {
