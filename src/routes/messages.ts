@@ -3,11 +3,14 @@ import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import { typingTimes } from '../core/answer.ts';
 import { canonicalPhone } from '../core/phone.ts';
+import { notConfigured, providerError } from '../core/provider-error.ts';
+import type { ProviderError } from '../core/provider-error.ts';
 import { timeFormat } from '../admin/why.ts';
 import { messageInWords } from '../core/message-words.ts';
 import { DatabaseRefused } from '../db/failures.ts';
 import { enqueueMessage, findMessageStatus, listMessages, messageStatus, PROACTIVE_KINDS } from '../db/sends.ts';
 import type { MessageStatus } from '../db/sends.ts';
+import type { Context } from '../context.ts';
 import type { Process } from '../ops.ts';
 import { mayCall } from './auth.ts';
 import { contextOf } from './context-of.ts';
@@ -63,7 +66,7 @@ export function messageRoutes(routes: Routes, process: Process): void {
       throw new HTTPException(403, { message: `bypass_reason: needs the role operator; this token has the role ${caller.role}` });
     const from = instance ?? ctx.config.evolution?.instance;
     if (from === undefined)
-      throw new HTTPException(400, { message: 'instance: no number is configured; name one or set EVOLUTION_INSTANCE' });
+      throw new HTTPException(503, { message: 'instance: no number is configured; name one or set EVOLUTION_INSTANCE' });
     try {
       const { id, status, conversation_id } = await enqueueMessage(ctx.db, {
         tenant: caller.tenant,
@@ -112,7 +115,7 @@ export function messageRoutes(routes: Routes, process: Process): void {
       limit,
     );
     return c.json({
-      messages: found.map((message) => told(message, ctx.config.app.timeZone)),
+      messages: found.map((message) => told(message, ctx)),
       next_cursor: found.length < limit ? null : String(found.at(-1)?.id),
     });
   });
@@ -121,12 +124,19 @@ export function messageRoutes(routes: Routes, process: Process): void {
     const ctx = contextOf(process);
     const message = await findMessageStatus(ctx.db, c.get('caller').tenant, Number(c.req.param('id')));
     if (message === null) throw new HTTPException(404, { message: 'there is no such message' });
-    return c.json(told(message, ctx.config.app.timeZone));
+    return c.json(told(message, ctx));
   });
 }
 
-function told(message: MessageStatus, timeZone: string): MessageStatus & { says: string } {
-  return { ...message, says: messageInWords(message, timeFormat(timeZone)) };
+type Told = MessageStatus & { says: string; provider_error: ProviderError | null };
+
+function told(message: MessageStatus, { config }: Context): Told {
+  const stuck = config.evolution === null && message.status === 'queued';
+  return {
+    ...message,
+    says: messageInWords(message, timeFormat(config.app.timeZone)),
+    provider_error: stuck ? notConfigured() : providerError(message),
+  };
 }
 
 const OUT_STATES = ['queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain'];
@@ -160,10 +170,14 @@ const POST = {
     202: { means: 'queued', schema: z.object({ id: z.number(), status: z.string() }) },
     400: 'what is wrong with which field',
     409: 'the Idempotency-Key was used for another message',
+    503: 'no number is configured, or the database is away',
   },
 } as const;
 
-const shown = messageStatus.extend({ says: z.string() });
+const shown = messageStatus.extend({
+  says: z.string(),
+  provider_error: z.object({ status: z.number(), code: z.string(), hint: z.string() }).nullable(),
+});
 
 const LIST = {
   tag: 'messages',
@@ -183,6 +197,6 @@ const GET = {
   access: 'sender',
   summary: 'what became of a message',
   details:
-    '`status` is queued, sending, sent, delivered, read, failed, blocked, deduped, expired, cancelled or uncertain; `reason` and `goes_at` say why it waits and until when, `says` the same in words.',
+    '`status` is queued, sending, sent, delivered, read, failed, blocked, deduped, expired, cancelled or uncertain; `reason` and `goes_at` say why it waits and until when, `says` the same in words. `provider_error` is set while Evolution or the number stands in the way: status 409 (disconnected), 503 (not configured) or 502, with a hint.',
   answers: { 200: { means: 'the message', schema: shown }, 404: 'there is no such message' },
 } as const;

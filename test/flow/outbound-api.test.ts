@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SignJWT } from 'jose';
+import { sendNext } from '../../src/outbound.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -183,4 +184,41 @@ test('R1 H3 status: sent, held with reason and time, and unknown', async () => {
     assert.equal(typeof inside, 'boolean');
     assert.ok(instances?.[INSTANCE]);
   }
+});
+
+test('O16 provider errors: a message that the other side holds up keeps its number, and says the class of the error and what to do', async (t) => {
+  const held = await startSystem(t, { workers: 0 });
+  const ctx = await held.openContext('worker');
+  const authorization = bearer;
+  const ask = async (method: string, path: string, body?: unknown): Promise<Answer> => {
+    const response = await fetch(held.url + path, {
+      method,
+      headers: { 'content-type': 'application/json', authorization },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  };
+  const errorAfter = async (to: string, fault: Parameters<typeof held.simulator.fault>[0]) => {
+    const { status, body } = await ask('POST', '/api/messages', { to, text: 'Seu pedido saiu', kind: 'manual' });
+    assert.equal(status, 202);
+    held.simulator.fault(fault);
+    const [row] = await held.query<{ c: number }>('select conversation_id::int as c from messages where id = $1', [body['id']]);
+    await sendNext(ctx, row?.c ?? 0);
+    const { body: told } = await ask('GET', `/api/messages/${Number(body['id'])}`);
+    assert.equal(told['id'], body['id']);
+    return told['provider_error'] as { status: number; code: string; hint: string } | null;
+  };
+  const disconnected = { status: 500, error: 'Internal Server Error', response: { message: 'Connection Closed' } };
+  const seen = [
+    await errorAfter('+55 11 91234-0001', { target: 'send', kind: 'status', status: 500, body: disconnected }),
+    await errorAfter('+55 11 91234-0003', { target: 'send', kind: 'status', status: 503 }),
+    await errorAfter('+55 11 91234-0004', { target: 'send', kind: 'drop', sent: false }),
+    // Last: nothing leaves with a key that is refused.
+    await errorAfter('+55 11 91234-0002', { target: 'send', kind: 'unauthorized' }),
+  ];
+  assert.deepEqual(
+    seen.map((error) => error?.status),
+    [409, 502, 502, 503],
+  );
+  for (const error of seen) assert.ok((error?.hint.length ?? 0) > 20);
 });
