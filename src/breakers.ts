@@ -157,6 +157,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       // When to open is decided below: opossum's share of failed calls would open after 3 failures among 6 calls, whatever the figure says,
       // and counts failures from before a recovery.
       volumeThreshold: Number.MAX_SAFE_INTEGER,
+      rollingPercentilesEnabled: false, // nobody reads them, and the database's breaker sees every call
     },
   );
   // The types leave `options` out; opossum reads resetTimeout from it at each opening, so it may be changed.
@@ -170,27 +171,22 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   /** When a person closed it last: what opened elsewhere before that is being closed there too. */
   let resetAt = 0;
   let reason: string | null = null;
-  /** Calls that ended within the window and since it closed, oldest first. */
-  let ended: { at: number; failed: string | null }[] = [];
-  const recent = (): typeof ended => ended.filter((call) => call.at > Date.now() - WINDOW_MS);
-  const note = (failed: string | null): void => {
-    ended = [...recent(), { at: Date.now(), failed }];
-  };
-  const failures = (): number => recent().filter((call) => call.failed !== null).length;
+  const ended = createWindow();
   const tell = (state: BreakerState, why: string | null): void =>
     hooks.onTransition({ breaker: name, instance, state, reason: why, at: new Date().toISOString() });
 
   circuit.on('success', () => {
-    note(null);
+    ended.note(null);
     if (onTrial) endTrial();
   });
   circuit.on('failure', (error: unknown) => {
     if (error instanceof NoVerdict) return;
     const why = toError(error).message;
-    note(why);
+    ended.note(why);
     if (!circuit.closed) return;
+    const { calls, failures } = ended.totals();
     if (onTrial) reopen(why);
-    else if (failures() >= figures.failures && failures() * 2 >= ended.length) {
+    else if (failures >= figures.failures && failures * 2 >= calls) {
       reason = why;
       circuit.open();
     }
@@ -208,7 +204,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   circuit.on('close', () => {
     openedAt = null;
     leader = null;
-    ended = [];
+    ended.clear();
   });
 
   /** Contract: never rejects. One at a time; a reset by hand meanwhile makes its verdict void. */
@@ -265,8 +261,8 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       name,
       instance,
       state: state(),
-      failures: failures(),
-      timeouts: recent().filter((call) => call.failed !== null && /timeout|timed out/i.test(call.failed)).length,
+      failures: ended.totals().failures,
+      timeouts: ended.totals().timeouts,
       reason: circuit.closed ? null : reason,
       opened_at: openedAt?.toISOString() ?? null,
       next_probe_at: circuit.closed ? null : new Date(nextProbeAt() ?? Date.now()).toISOString(),
@@ -275,7 +271,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       follows: leader?.process ?? null,
     }),
     reset(why) {
-      ended = [];
+      ended.clear();
       resetAt = Date.now();
       close(why, false);
     },
@@ -298,5 +294,36 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       circuit.open();
     },
     shutdown: () => circuit.shutdown(),
+  };
+}
+
+/** Calls that ended within WINDOW_MS, counted by the second: the database's breaker sees hundreds of them in one. */
+function createWindow() {
+  let seconds: { at: number; calls: number; failures: number; timeouts: number }[] = [];
+  const now = (): number => Math.floor(Date.now() / 1000);
+  return {
+    note(failed: string | null): void {
+      let current = seconds.at(-1);
+      if (current?.at !== now()) {
+        current = { at: now(), calls: 0, failures: 0, timeouts: 0 };
+        seconds = [...seconds.filter(({ at }) => at > now() - WINDOW_MS / 1000), current];
+      }
+      current.calls += 1;
+      if (failed !== null) current.failures += 1;
+      if (failed !== null && /timeout|timed out/i.test(failed)) current.timeouts += 1;
+    },
+    totals(): { calls: number; failures: number; timeouts: number } {
+      const sum = { calls: 0, failures: 0, timeouts: 0 };
+      for (const each of seconds) {
+        if (each.at <= now() - WINDOW_MS / 1000) continue;
+        sum.calls += each.calls;
+        sum.failures += each.failures;
+        sum.timeouts += each.timeouts;
+      }
+      return sum;
+    },
+    clear(): void {
+      seconds = [];
+    },
   };
 }

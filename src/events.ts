@@ -132,6 +132,16 @@ export function createEvents(log: Logger, mode: string) {
       else log.info(fields, 'Circuit breaker changed');
     },
 
+    /** Its proactive messages rest for a while. */
+    numberTroubled(instance: string, reason: string): void {
+      metrics.numbers.inc({ reason });
+      log.warning({ instance, reason }, 'A number is not well');
+    },
+
+    numbersReleased(instances: string[]): void {
+      for (const instance of instances) log.info({ instance }, 'A number may send proactive messages again');
+    },
+
     jobEnded(job: string, outcome: 'done' | 'failed' | 'skipped', fields: { ms: number; count: number; error: string | null }): void {
       metrics.jobs.inc({ name: job, outcome });
       if (outcome !== 'failed') log.info({ job, outcome, ...fields }, `Job executed: ${job}`);

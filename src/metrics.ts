@@ -98,6 +98,12 @@ export function createMetrics(mode: string) {
       labelNames: ['breaker', 'number'],
       registers,
     }),
+    numbers: new Counter({
+      name: 'julia_numeros_problemas_total',
+      help: 'Answers that say something bad of the number that asked',
+      labelNames: ['reason'],
+      registers,
+    }),
     jobs: new Counter({ name: 'julia_jobs_total', help: 'Scheduled jobs by outcome', labelNames: ['name', 'outcome'], registers }),
     alerts: new Counter({
       name: 'julia_alertas_total',

@@ -157,6 +157,7 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
 
 async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): Promise<SendStep> {
   const { more } = await persist(() => recordSend(ctx.db, claim, record));
+  if (record.kind !== 'sent' && record.trouble) ctx.events.numberTroubled(claim.instance, record.trouble.reason);
   switch (record.kind) {
     case 'sent':
       ctx.events.messageSent(claim, new Date(), claim.part <= 1);

@@ -24,7 +24,9 @@ export const checkInstancesJob: CronJob = {
       // While it was away Evolution may have dropped what came in.
       if (wakeSends) await ctx.queues.wakeReconcile(name);
     }
-    back = (await assessNumbers(ctx.db)).length > 0 || back;
+    const released = await assessNumbers(ctx.db);
+    ctx.events.numbersReleased(released);
+    back ||= released.length > 0;
     await settleBreakers(ctx.db);
     if (back) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
     return instances.length;
