@@ -10,11 +10,13 @@ import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
 import { healthRoutes } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { slackRoutes } from './routes/slack.ts';
 import type { Routes } from './routes/table.ts';
 
 export function apiRoutes(routes: Routes, process: Process): void {
   healthRoutes(routes, process);
   evolutionRoutes(routes, process);
+  slackRoutes(routes, process);
   messageRoutes(routes, process);
   adminRoutes(routes, process);
   docsRoutes(routes, process);

@@ -31,7 +31,7 @@ export async function answerCommand(ctx: Context, claim: CommandClaim): Promise<
   const late = claim.now.getTime() - claim.sent_at.getTime() > LATE_MS;
   const answer = late
     ? ({ text: LATE_TEXT, outcome: 'late' } as const)
-    : await runOperatorWords(ctx, words, operatorWords.nullable().parse(claim.asked ?? null), MANAGER);
+    : await runOperatorWords(ctx, words, readOperatorWords(claim.asked), MANAGER);
   const settled = await persist(() => settleCommand(ctx.db, claim, answer.text, answer.outcome === 'asked'));
   ctx.events.operatorAnswered(words.kind === 'command' ? words.command : words.kind, answer.outcome);
   const { conversation_id: lane } = settled;
@@ -65,6 +65,11 @@ export async function runOperatorWords(
         : { text: refusalText(outcome.kind), outcome: 'refused' };
     }
   }
+}
+
+/** What waits for a confirmation, back from the database; null when nothing does. */
+export function readOperatorWords(stored: unknown): OperatorWords | null {
+  return operatorWords.nullable().parse(stored ?? null);
 }
 
 /** As core/operator-words.ts made it, back from the database. */

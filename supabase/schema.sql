@@ -485,6 +485,17 @@ CREATE INDEX notices_due ON public.notices USING btree (due_at) WHERE (status = 
 CREATE INDEX notices_message ON public.notices USING btree (message_id) WHERE (message_id IS NOT NULL);
 grant delete, insert, select, update on public.notices to service_role;
 
+create table public.operator_asks (
+  actor text not null,
+  place text not null,
+  tenant_id text default 'default'::text not null,
+  command jsonb not null,
+  expires_at timestamp with time zone not null,
+  constraint operator_asks_pkey PRIMARY KEY (actor, place)
+);
+alter table public.operator_asks enable row level security;
+grant delete, insert, select, update on public.operator_asks to service_role;
+
 create table public.opt_outs (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -534,6 +545,16 @@ create table public.sla_minutes (
 );
 alter table public.sla_minutes enable row level security;
 grant delete, insert, select, update on public.sla_minutes to service_role;
+
+create table public.slack_events (
+  event_id text not null,
+  tenant_id text default 'default'::text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint slack_events_pkey PRIMARY KEY (event_id)
+);
+alter table public.slack_events enable row level security;
+CREATE INDEX slack_events_age ON public.slack_events USING btree (created_at);
+grant delete, insert, select, update on public.slack_events to service_role;
 
 create table public.tenants (
   id text not null,
@@ -654,10 +675,12 @@ alter table public.model_calls add constraint model_calls_tenant_id_fkey FOREIGN
 alter table public.model_calls add constraint model_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
 alter table public.notices add constraint notices_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id);
 alter table public.notices add constraint notices_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.tool_calls add constraint tool_calls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -918,6 +941,19 @@ begin
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.ask_operator(p_actor text, p_place text, p_command jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into operator_asks (actor, place, command, expires_at) values (p_actor, p_place, p_command, clock(p_now) + interval '2 minutes')
+    on conflict (actor, place) do update set command = excluded.command, expires_at = excluded.expires_at;
+  return '{}';
+end $function$;
+revoke all on function public.ask_operator(text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.ask_operator(text,text,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.assess_numbers(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3865,6 +3901,19 @@ $function$;
 revoke all on function public.sweep_turns(integer,integer,timestamp with time zone) from public;
 grant execute on function public.sweep_turns(integer,integer,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.take_asked(p_actor text, p_place text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v operator_asks;
+begin
+  delete from operator_asks where actor = p_actor and place = p_place returning * into v;
+  return case when v.expires_at > clock(p_now) then v.command end;
+end $function$;
+revoke all on function public.take_asked(text,text,timestamp with time zone) from public;
+grant execute on function public.take_asked(text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.take_meaning(p_instance public.instances, p_contact bigint, p_meaning jsonb, p_from_me boolean, p_manager text, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3885,6 +3934,21 @@ begin
 end $function$;
 revoke all on function public.take_meaning(public.instances,bigint,jsonb,boolean,text,timestamp with time zone) from public;
 grant execute on function public.take_meaning(public.instances,bigint,jsonb,boolean,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.take_slack_event(p_event text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_taken boolean;
+begin
+  insert into slack_events (event_id, created_at) values (p_event, clock(p_now)) on conflict do nothing;
+  v_taken := found;
+  delete from slack_events where event_id in (select event_id from slack_events where created_at < clock(p_now) - interval '1 day' limit 100);
+  return jsonb_build_object('taken', v_taken);
+end $function$;
+revoke all on function public.take_slack_event(text,timestamp with time zone) from public;
+grant execute on function public.take_slack_event(text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb

@@ -34,12 +34,14 @@ export type Slack = {
   /** The Web API, without a trailing slash. */
   readonly apiUrl: string;
   /** Commands and mentions; null: alerts only. */
-  readonly bot: {
-    readonly token: string;
-    readonly signingSecret: string;
-    /** Ids of the members who may give commands; empty: nobody. */
-    readonly allowedUsers: readonly string[];
-  } | null;
+  readonly bot: Bot | null;
+};
+
+export type Bot = {
+  readonly token: string;
+  readonly signingSecret: string;
+  /** Ids of the members who may give commands; empty: nobody. */
+  readonly allowedUsers: readonly string[];
 };
 
 export type Google = {

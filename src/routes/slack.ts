@@ -1,0 +1,70 @@
+/** POST /webhook/slack: events and slash commands of the Slack app. Answers at once; the work follows in the background. */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { HTTPException } from 'hono/http-exception';
+import { z } from 'zod';
+import { readSlackRequest } from '../core/slack-request.ts';
+import { DatabaseAway } from '../db/failures.ts';
+import { takeSlackEvent } from '../db/slack.ts';
+import type { Process } from '../ops.ts';
+import { answerInSlack } from '../slack-commands.ts';
+import { within } from '../wait.ts';
+import { contextOf } from './context-of.ts';
+import type { Routes } from './table.ts';
+
+/** Older requests may be copies that somebody kept. Seconds. */
+const MAX_AGE_SECONDS = 300;
+/** Slack waits 3 s, and then posts the event again. Milliseconds. */
+const ANSWER_MS = 2_000;
+
+export function slackRoutes(routes: Routes, process: Process): void {
+  const { slack } = process.config;
+  const bot = slack?.bot ?? null;
+  routes.post('/webhook/slack', ABOUT, async (c) => {
+    const body = await c.req.text();
+    const [timestamp, signature] = [c.req.header('x-slack-request-timestamp'), c.req.header('x-slack-signature')];
+    if (slack === null || bot === null || !isSigned(bot.signingSecret, timestamp, signature, body, Date.now()))
+      throw new HTTPException(401, { message: 'missing, wrong or old signature: SLACK_SIGNING_SECRET must be that of the Slack app' });
+    const isForm = (c.req.header('content-type') ?? '').startsWith('application/x-www-form-urlencoded');
+    const request = readSlackRequest(body, isForm);
+    if (request === null) throw new HTTPException(400, { message: 'the body is not JSON' });
+    switch (request.kind) {
+      case 'challenge':
+        return c.json({ challenge: request.challenge });
+      case 'nothing':
+        return c.json({ ok: true });
+      case 'words': {
+        const ctx = contextOf(process);
+        const taken = await within(ANSWER_MS, takeSlackEvent(ctx.db, request.id)).catch((error: unknown) => {
+          throw error instanceof DatabaseAway ? error : new DatabaseAway('take_slack_event', 'no answer in time', { cause: error });
+        });
+        if (taken) ctx.background.run('command from Slack', () => answerInSlack(ctx, { ...slack, bot }, request));
+        // A slash command shows this to whoever typed it.
+        return isForm ? c.json({ response_type: 'ephemeral', text: 'Recebido.' }) : c.json({ ok: true });
+      }
+    }
+  });
+}
+
+/** Slack's v0 signature over the raw body, in constant time. Exported for whoever signs in tests. Source: docs.slack.dev, "Verifying requests from Slack". */
+export function slackSignature(secret: string, timestamp: string, body: string): string {
+  return `v0=${createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')}`;
+}
+
+function isSigned(secret: string, timestamp: string | undefined, signature: string | undefined, body: string, nowMs: number): boolean {
+  if (timestamp === undefined || signature === undefined || !/^\d{1,12}$/.test(timestamp)) return false;
+  const expected = Buffer.from(slackSignature(secret, timestamp, body));
+  const given = Buffer.from(signature);
+  const same = given.length === expected.length && timingSafeEqual(given, expected);
+  return same && Math.abs(nowMs / 1000 - Number(timestamp)) <= MAX_AGE_SECONDS;
+}
+
+const ABOUT = {
+  tag: 'webhooks',
+  access: 'webhook',
+  summary: 'what is said to the bot in Slack',
+  details:
+    'Events (`app_mention`, `message.im`) and slash commands. Members of SLACK_ALLOWED_USERS give commands; the answer comes into the channel.',
+  headers: z.object({ 'x-slack-request-timestamp': z.string(), 'x-slack-signature': z.string() }),
+  body: z.looseObject({ type: z.string() }),
+  answers: { 200: 'taken, or nothing for us', 400: 'the body is not JSON', 503: 'the database is away: Slack posts it again' },
+} as const;
