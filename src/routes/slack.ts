@@ -66,5 +66,10 @@ const ABOUT = {
     'Events (`app_mention`, `message.im`) and slash commands. Members of SLACK_ALLOWED_USERS give commands; the answer comes into the channel.',
   headers: z.object({ 'x-slack-request-timestamp': z.string(), 'x-slack-signature': z.string() }),
   body: z.looseObject({ type: z.string() }),
-  answers: { 200: 'taken, or nothing for us', 400: 'the body is not JSON', 503: 'the database is away: Slack posts it again' },
+  answers: {
+    200: 'taken, or nothing for us',
+    400: 'the body is not JSON',
+    401: 'missing, wrong or old signature',
+    503: 'the database is away: Slack posts it again',
+  },
 } as const;
