@@ -116,7 +116,11 @@ function codeOf(status: number): ErrorCode {
 /** How often a server that closes looks for connections without a request, in milliseconds. */
 const CUT_MS = 50;
 
-export type Server = { port: number; close(): Promise<void> };
+export type Server = {
+  port: number;
+  /** Takes nothing new and waits for the requests under way. May be called again. */
+  close(): Promise<void>;
+};
 
 /** Listens; rejects with words that name the variable when the port is taken. */
 export async function listen(app: Hono<Env>, host: string, port: number): Promise<Server> {

@@ -6,6 +6,7 @@ import type { Context } from './context.ts';
 import { toError } from './errors.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createApp, listen } from './http.ts';
+import type { Server } from './http.ts';
 import { createLogger } from './log.ts';
 import type { Logger } from './log.ts';
 import type { Process } from './ops.ts';
@@ -27,11 +28,12 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
   const state: Process = { config, context: null, stopping: false };
   try {
     await using stack = new AsyncDisposableStack();
+    let server: Server | null = null;
     if (config.http.port !== null) {
       const { apiRoutes } = config.mode === 'api' ? await import('./api.ts') : { apiRoutes: () => {} };
       const app = createApp(state, log, (routes) => apiRoutes(routes, state));
-      const server = await listen(app, config.http.host, config.http.port);
-      stack.defer(() => server.close());
+      server = await listen(app, config.http.host, config.http.port);
+      stack.defer(() => server?.close());
       log.info({ port: server.port }, 'Listening');
     }
     const databaseUrl =
@@ -39,6 +41,8 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     const ctx = stack.use(await openContext(config, log, { signal: stop, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
     stack.defer(startHeartbeat(ctx));
     stack.defer(watchSelf(ctx));
+    // Once more, on top: requests under way need the context, so it goes after them.
+    if (server !== null) stack.defer(() => server?.close());
     const running = await startMode(ctx);
     if (config.mode !== 'scheduler')
       ctx.background.run('check webhooks', async () => (await import('./webhook-check.ts')).checkWebhooks(ctx));

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runMigrations } from 'bullmq';
 import pg from 'pg';
 
@@ -14,25 +15,32 @@ const FOLDER = new URL('../../supabase/migrations/', import.meta.url);
 const LOCK = 7_264_001;
 
 /**
- * Brings a database up to date; returns the names that were applied. Safe to run from several machines at once: the second waits and finds
- * nothing to do. Throws when an applied file was edited (naming it) or when the database is newer than this program; nothing is applied then.
- * `queue`: also bring the tables of the job queue up to date (needed when REDIS_URL is unset).
+ * Brings a database up to date; returns the names that were applied. Safe to run from several machines at once, and beside running processes: the second
+ * waits and finds nothing to do; a migration that must wait for a lock gives way to the traffic behind it and tries again. A database that is newer than this
+ * program is left as it is: a rollback starts the version before. Throws when an applied file was edited (naming it), or when something is missing in a newer
+ * database; nothing is applied then.
+ * `queue`: also bring the tables of the job queue up to date (needed when REDIS_URL is unset). `folder`: other files than supabase/migrations, for tests.
  */
-export async function migrate(url: string, options: { log?: (line: string) => void; queue?: boolean } = {}): Promise<string[]> {
+export async function migrate(
+  url: string,
+  options: { log?: (line: string) => void; queue?: boolean; folder?: URL } = {},
+): Promise<string[]> {
   const log = options.log ?? (() => {});
   return await withClient(url, async (client) => {
     await client.query('select pg_advisory_lock($1)', [LOCK]);
     await ensureLedger(client);
-    const wanted = await readMigrations();
+    const wanted = await readMigrations(options.folder ?? FOLDER);
     await adopt(client, wanted);
     const states = await compare(client, wanted);
     refuse(states);
+    for (const { name } of states.filter((each) => each.state === 'unknown'))
+      log(`the database is newer than this version: it has ${name}; left as it is`);
     const applied: string[] = [];
     for (const { name } of states.filter((each) => each.state === 'pending')) {
       const migration = wanted.find((each) => each.name === name);
       if (!migration) continue;
       log(`applying ${name}`);
-      await apply(client, migration);
+      await apply(client, migration, log);
       applied.push(name);
     }
     if (options.queue ?? true) await runMigrations(client);
@@ -44,23 +52,23 @@ export async function migrate(url: string, options: { log?: (line: string) => vo
 export async function migrationStates(url: string): Promise<MigrationState[]> {
   return await withClient(url, async (client) => {
     const pushed = await pushedVersions(client);
-    const states = await compare(client, await readMigrations());
+    const states = await compare(client, await readMigrations(FOLDER));
     return states.map((each) => (each.state === 'pending' && pushed.has(versionOf(each.name)) ? { ...each, state: 'applied' } : each));
   });
 }
 
 /** The names of all migrations that this program needs, oldest first. */
-export async function migrationNames(): Promise<string[]> {
-  return (await readdir(FOLDER)).filter((name) => name.endsWith('.sql')).sort();
+export async function migrationNames(folder: URL = FOLDER): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
 }
 
 type Migration = { name: string; sql: string; checksum: string };
 
-async function readMigrations(): Promise<Migration[]> {
-  const names = await migrationNames();
+async function readMigrations(folder: URL): Promise<Migration[]> {
+  const names = await migrationNames(folder);
   return await Promise.all(
     names.map(async (name) => {
-      const sql = (await readFile(new URL(name, FOLDER), 'utf8')).replaceAll('\r\n', '\n');
+      const sql = (await readFile(new URL(name, folder), 'utf8')).replaceAll('\r\n', '\n');
       return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
     }),
   );
@@ -125,25 +133,49 @@ function refuse(states: MigrationState[]): void {
     );
   }
   const unknown = states.filter((each) => each.state === 'unknown').map((each) => each.name);
-  if (unknown.length > 0) {
+  const pending = states.filter((each) => each.state === 'pending').map((each) => each.name);
+  if (unknown.length > 0 && pending.length > 0) {
     throw new Error(
-      `the database has migrations that this version does not know: ${unknown.join(', ')}. Run the newer version of whats-agents.`,
+      `the database has migrations that this version does not know: ${unknown.join(', ')}, and lacks ${pending.join(', ')}. Run the newer version of whats-agents.`,
     );
   }
 }
 
-async function apply(client: pg.Client, migration: Migration): Promise<void> {
-  try {
-    await client.query('begin');
-    await client.query(migration.sql);
-    await client.query('insert into public.schema_migrations (name, checksum) values ($1, $2)', [migration.name, migration.checksum]);
-    await client.query('commit');
-  } catch (error) {
-    await client.query('rollback');
-    const position = Number((error as { position?: string }).position);
-    const line = Number.isFinite(position) ? ` (line ${migration.sql.slice(0, position).split('\n').length})` : '';
-    throw new Error(`migration ${migration.name}${line}: ${(error as Error).message}`, { cause: error });
+/** A statement that waits for a lock has all later ones of the table wait behind it: it may do so for a moment only. Milliseconds. */
+const LOCK_MS = 2_000;
+const LOCK_TRIES = 30;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * One transaction for each file. A file whose first line is `-- outside a transaction` holds one statement that cannot run in one (create index concurrently)
+ * and that may be repeated.
+ */
+async function apply(client: pg.Client, migration: Migration, log: (line: string) => void): Promise<void> {
+  const { name, sql, checksum } = migration;
+  const alone = sql.startsWith('-- outside a transaction\n');
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.query(`set lock_timeout = ${LOCK_MS}`);
+      if (!alone) await client.query('begin');
+      await client.query(sql);
+      await client.query('insert into public.schema_migrations (name, checksum) values ($1, $2)', [name, checksum]);
+      if (!alone) await client.query('commit');
+      return;
+    } catch (error) {
+      await client.query('rollback');
+      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || attempt === LOCK_TRIES) throw failed(migration, error);
+      log(`${name} waits for a lock (${attempt})`);
+      await delay(LOCK_MS);
+    } finally {
+      await client.query('reset lock_timeout').catch(() => {});
+    }
   }
+}
+
+function failed({ name, sql }: Migration, error: unknown): Error {
+  const position = Number((error as { position?: string }).position);
+  const line = Number.isFinite(position) ? ` (line ${sql.slice(0, position).split('\n').length})` : '';
+  return new Error(`migration ${name}${line}: ${(error as Error).message}`, { cause: error });
 }
 
 async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {

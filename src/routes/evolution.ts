@@ -9,6 +9,7 @@ import { receive } from '../inbound.ts';
 import type { Process } from '../ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { tooMany } from './auth.ts';
+import { contextSoon } from './context-of.ts';
 import { sourceOfRequest } from './source.ts';
 import type { Routes } from './table.ts';
 import { webhookAuth } from './webhook-auth.ts';
@@ -30,10 +31,9 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
   // Evolution glues the suffix on: an address that was given with a slash at its end gets `//messages-upsert`, and a 404 would drop the event.
   routes.post(['/webhook/evolution', '/webhook/evolution/*'], ABOUT, async (c) => {
     const id = c.get('requestId');
-    const { context } = process;
     if (!(await allowed(c.req.header('authorization')))) {
       count(c, refused, 'WEBHOOK_REFUSED_RATE_LIMIT');
-      context?.events.webhookRefused('unauthorized', { correlation_id: id });
+      process.context?.events.webhookRefused('unauthorized', { correlation_id: id });
       throw new HTTPException(401, {
         message: 'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET as jwt_key or as a Bearer header of the webhook',
       });
@@ -41,9 +41,10 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
     count(c, accepted, 'WEBHOOK_RATE_LIMIT');
     const body = parseJson(await c.req.text());
     if (body === undefined) {
-      context?.events.webhookRefused('malformed', { correlation_id: id });
+      process.context?.events.webhookRefused('malformed', { correlation_id: id });
       throw new HTTPException(400, { message: 'the body is not JSON' });
     }
+    const context = await contextSoon(process);
     if (context === null) throw new HTTPException(503, { message: 'starting; try again' });
     try {
       await receive(context, { requestId: id, body, suffix: suffixOf(c.req.path) });

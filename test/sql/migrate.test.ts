@@ -1,8 +1,11 @@
 /** Migrations: once each, in order, by one at a time, all or nothing; and what the ledger does not know is told, not guessed. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { migrate, migrationNames, migrationStates } from '../../src/db/migrate.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -11,6 +14,8 @@ import { startProgram } from '../support/process.ts';
 const NAMES = await migrationNames();
 const [FIRST = '', SECOND = ''] = NAMES;
 const LAST = NAMES.at(-1) ?? '';
+/** A migration after all others. */
+const NEXT = '20991231000000_next.sql';
 
 test('D1 migrations are applied in order, once; running them again changes nothing', async (t) => {
   const { url, client } = await database(t);
@@ -74,6 +79,44 @@ test('D1 a database that is newer than the program is left alone', async (t) => 
   await client.query('delete from schema_migrations where name = $1', [LAST]);
   await assert.rejects(migrate(url), /20991231000000_future\.sql.*newer version/s);
   assert.ok(!(await ledger(client)).some(({ name }) => name === LAST));
+});
+
+test('D1 a rollback: the version before finds a newer database with all that it needs, says so and goes on', async (t) => {
+  const { url, client } = await database(t);
+  await migrate(url);
+  await client.query(`insert into schema_migrations (name, checksum) values ('20991231000000_future.sql', 'x')`);
+  const lines: string[] = [];
+  assert.deepEqual(await migrate(url, { log: (line) => void lines.push(line) }), []);
+  assert.deepEqual(lines, ['the database is newer than this version: it has 20991231000000_future.sql; left as it is']);
+});
+
+test('D1 a migration that waits for a lock gives way to the traffic behind it, and is applied when the lock is free', async (t) => {
+  const { url, client } = await database(t);
+  await migrate(url);
+  const folder = await folderWith(t, 'alter table messages add column later text;');
+  const holder = await connect(t, url);
+  await holder.query('begin; lock table messages in access share mode');
+  const waiting = Promise.withResolvers<void>();
+  const migrating = migrate(url, { folder, log: (line) => void (line.includes('waits for a lock') && waiting.resolve()) });
+  await waiting.promise;
+  // Between its tries it holds nothing, so a writer comes through.
+  await client.query('update messages set text = text');
+  await holder.query('rollback');
+  assert.deepEqual(await migrating, [NEXT]);
+});
+
+test('D1 a file that says so runs outside a transaction: an index is built beside running writers, and again after it was cut off', async (t) => {
+  const { url, client } = await database(t);
+  await migrate(url);
+  const sql = '-- outside a transaction\ncreate index concurrently if not exists messages_later on messages (tenant_id, created_at);';
+  assert.deepEqual(await migrate(url, { folder: await folderWith(t, sql) }), [NEXT]);
+  const { rows } = await client.query(`select indisvalid as valid from pg_index where indexrelid = 'messages_later'::regclass`);
+  assert.deepEqual(rows, [{ valid: true }]);
+  const broken = await folderWith(t, sql.replace('(tenant_id', '(no_such_column'));
+  await client.query('drop index if exists messages_later');
+  await client.query('delete from schema_migrations where name = $1', [NEXT]);
+  await assert.rejects(migrate(url, { folder: broken }), /no_such_column/);
+  assert.ok(!(await ledger(client)).some(({ name }) => name === NEXT));
 });
 
 test('D1 a migration that fails leaves nothing behind, names its file and line, and lets the next one try', async (t) => {
@@ -162,6 +205,15 @@ test('D1 npm run migrate: --status lists, --help helps, mistakes are told in a l
     assert.ok(!told.err.includes('a-password') && !/\n\s+at /.test(told.err), told.err);
   }
 });
+
+/** All migrations, and one more. */
+async function folderWith(t: TestContext, sql: string): Promise<URL> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'whats-agents-migrations-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  for (const name of NAMES) await copyFile(new URL(`../../supabase/migrations/${name}`, import.meta.url), path.join(folder, name));
+  await writeFile(path.join(folder, NEXT), sql);
+  return pathToFileURL(`${folder}/`);
+}
 
 async function database(t: TestContext): Promise<{ url: string; client: pg.Client }> {
   const { url } = await emptyDatabase(t);

@@ -32,7 +32,7 @@ const PATIENCE_MS = 30_000;
  * Starts `node FILE ARGS` in the project's root with this environment and nothing of ours (but PATH). What still runs when the test ends is killed.
  */
 export function startProgram(t: TestHooks, file: string, options: { args?: string[]; env?: Record<string, string> } = {}): Program {
-  return start(t, process.execPath, [path.join(projectRoot, file), ...(options.args ?? [])], options.env);
+  return start(t, process.execPath, [path.resolve(projectRoot, file), ...(options.args ?? [])], options.env);
 }
 
 /** As startProgram, for a script that says itself what runs it. */

@@ -31,9 +31,10 @@ export type Site = {
   /** All processes that were started, also those that have ended. */
   processes: ModeProcess[];
   /** Starts a mode; an api gets the simulator's webhooks. Does not wait for it. */
-  start(mode: Mode, env?: Record<string, string>): Promise<ModeProcess>;
+  /** `main`: of another release's code. */
+  start(mode: Mode, env?: Record<string, string>, main?: string): Promise<ModeProcess>;
   /** Starts it and waits until /ready says so. */
-  startReady(mode: Mode, env?: Record<string, string>): Promise<ModeProcess>;
+  startReady(mode: Mode, env?: Record<string, string>, main?: string): Promise<ModeProcess>;
   query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
   /** As System.until: asked now, and after each line of a process and each event of the simulator. */
   until<T>(check: () => Promise<T> | T, what: string, patienceMs?: number): Promise<NonNullable<T>>;
@@ -76,9 +77,9 @@ export async function startSite(
       ...options.env,
     },
     processes: [],
-    async start(mode, env = {}) {
+    async start(mode, env = {}, main = 'src/main.ts') {
       const port = env['PORT'] ?? String(await freePort());
-      const program = startProgram({ after: (hook) => void running.add(hook) }, 'src/main.ts', {
+      const program = startProgram({ after: (hook) => void running.add(hook) }, main, {
         env: { ...site.env, RUN_MODE: mode, PORT: port, ...env },
       });
       program.onChange(() => changes.emit('change'));
@@ -87,8 +88,8 @@ export async function startSite(
       if (mode === 'api') simulator.setWebhook(`${made.url}/webhook/evolution`, WEBHOOK_SECRET);
       return made;
     },
-    async startReady(mode, env) {
-      const made = await site.start(mode, env);
+    async startReady(mode, env, main) {
+      const made = await site.start(mode, env, main);
       // Said right before the routes know it; the next request finds it ready.
       await made.line(`${mode} ready`);
       const answer = await fetch(`${made.url}/ready`);
