@@ -31,6 +31,7 @@ const DISCONNECTED_BY = new Set(['disconnected', 'number_disconnected']);
 const NOT_CONFIGURED_BY = new Set(['unauthorized', 'unknown_instance', 'number_unauthorized', 'number_unlicensed']);
 const FAILED_BY = new Set([
   'unavailable',
+  'service_unavailable',
   'provider_error',
   'rate_limited',
   'restricted',
@@ -40,7 +41,6 @@ const FAILED_BY = new Set([
   'number_refused',
   'number_restricted',
   'number_rate_limited',
-  'unproven',
 ]);
 
 export function providerError(message: { status: string; reason: string | null }): ProviderError | null {

@@ -14,6 +14,7 @@ test('O16 provider errors: disconnected is 409, not configured 503, everything e
     ['failed', 'max_attempts_unauthorized', '503 not_configured'],
     ['failed', 'unknown_instance', '503 not_configured'],
     ['queued', 'unavailable', '502 provider_failed'],
+    ['queued', 'service_unavailable', '502 provider_failed'],
     ['queued', 'breaker_open', '502 provider_failed'],
     ['failed', 'max_attempts_provider_error', '502 provider_failed'],
     ['failed', 'provider_refused', '502 provider_failed'],

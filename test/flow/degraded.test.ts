@@ -98,14 +98,7 @@ test('D8 Redis away: 200 and stored; nothing wakes up, the sweep finds all of it
   await system.redis?.restart();
   // As if a minute had passed: the sweep leaves what is younger to its wake-up.
   await system.query(`update messages set created_at = created_at - interval '1 minute' where status = 'received'`);
-  await system.until(
-    () =>
-      system.ctx.queues.ping().then(
-        () => true,
-        () => false,
-      ),
-    'Redis',
-  );
+  while ((await fetch(`${system.url}/ready`)).status !== 200);
   assert.equal(await sweepTurnsJob.run(system.ctx, RUN), 1);
   await system.until(() => system.simulator.sends({ sent: true }).length === 2, 'the second answer');
   await system.until(async () => (await system.dump()).includes('in contact answered: durante'), 'answered');
@@ -128,7 +121,7 @@ test('D8 Evolution away: the answer waits without using up its attempts, says wh
     clock.now = new Date((clock.now ?? new Date()).getTime() + 76_000);
   }
   const held = await sendRow(system, id);
-  assert.deepEqual([held.status, held.reason], ['queued', 'unavailable']);
+  assert.deepEqual([held.status, held.reason], ['queued', 'service_unavailable']);
   assert.equal(held.attempts, 0);
   system.simulator.clearFaults();
   assert.deepEqual(await sweepSendsJob.run(ctx, RUN), 1);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SignJWT } from 'jose';
 import { sendNext } from '../../src/outbound.ts';
+import { queueReplies } from '../support/sends.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -190,31 +191,24 @@ test('O16 provider errors: a message that the other side holds up keeps its numb
   const held = await startSystem(t, { workers: 0 });
   const ctx = await held.openContext('worker');
   const authorization = bearer;
-  const ask = async (method: string, path: string, body?: unknown): Promise<Answer> => {
-    const response = await fetch(held.url + path, {
-      method,
-      headers: { 'content-type': 'application/json', authorization },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+  const ask = async (method: string, path: string): Promise<Answer> => {
+    const response = await fetch(held.url + path, { method, headers: { authorization } });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   };
-  const errorAfter = async (to: string, fault: Parameters<typeof held.simulator.fault>[0]) => {
-    const { status, body } = await ask('POST', '/api/messages', { to, text: 'Seu pedido saiu', kind: 'manual' });
-    assert.equal(status, 202);
+  const errorAfter = async (phone: string, fault: Parameters<typeof held.simulator.fault>[0]) => {
+    const { conversation, ids } = await queueReplies(held, phone, ['Seu pedido saiu']);
     held.simulator.fault(fault);
-    const [row] = await held.query<{ c: number }>('select conversation_id::int as c from messages where id = $1', [body['id']]);
-    await sendNext(ctx, row?.c ?? 0);
-    const { body: told } = await ask('GET', `/api/messages/${Number(body['id'])}`);
-    assert.equal(told['id'], body['id']);
+    await sendNext(ctx, conversation);
+    const { body: told } = await ask('GET', `/api/messages/${ids[0]}`);
+    assert.equal(told['id'], ids[0]);
     return told['provider_error'] as { status: number; code: string; hint: string } | null;
   };
   const disconnected = { status: 500, error: 'Internal Server Error', response: { message: 'Connection Closed' } };
   const seen = [
-    await errorAfter('+55 11 91234-0001', { target: 'send', kind: 'status', status: 500, body: disconnected }),
-    await errorAfter('+55 11 91234-0003', { target: 'send', kind: 'status', status: 503 }),
-    await errorAfter('+55 11 91234-0004', { target: 'send', kind: 'drop', sent: false }),
-    // Last: nothing leaves with a key that is refused.
-    await errorAfter('+55 11 91234-0002', { target: 'send', kind: 'unauthorized' }),
+    await errorAfter('5511912340001', { target: 'send', kind: 'status', status: 500, body: disconnected }),
+    await errorAfter('5511912340003', { target: 'send', kind: 'status', status: 503 }),
+    await errorAfter('5511912340004', { target: 'send', kind: 'drop', sent: false }),
+    await errorAfter('5511912340002', { target: 'send', kind: 'unauthorized' }),
   ];
   assert.deepEqual(
     seen.map((error) => error?.status),
