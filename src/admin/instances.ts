@@ -172,9 +172,11 @@ const qr = defineCommand({
   positional: ['name'],
   readOnly: false,
   role: 'admin',
-  async run(ctx, { name }, { tenant }) {
+  async run(ctx, { name }, { id, tenant }) {
     if (ctx.whatsapp === null) return notConfigured();
     if ((await findNumber(ctx, tenant, name)) === null) return unknown(name);
+    // Whoever sees the code can pair the number with a phone of theirs.
+    await recordAudit(ctx.db, { tenant, actor: id, action: 'instance.qr', subject: name, details: {} });
     return pair(ctx, ctx.whatsapp, name);
   },
   text: (result) => pairedText(result),
