@@ -45,7 +45,7 @@ test('D9 answers: every JSON that a page shows has the fields that its address a
   assert.ok(shown.length >= 8, String(shown.length));
   for (const { page, address, json } of shown) {
     const response = await fetch(`${system.url}${address}`, { headers: { authorization: `Bearer ${token}` } });
-    const answer = (await response.json()) as unknown;
+    const answer: unknown = await response.json();
     assert.deepEqual(fields(json, answer).toSorted(), fields(answer, json).toSorted(), `${page}: ${address}`);
   }
 });
