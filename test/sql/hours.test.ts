@@ -105,6 +105,8 @@ test('R4 clocks: an opening that a change of clocks skips or passes twice is the
   assert.equal(await at(sends, new Date('2018-02-17T20:00:00Z'), fold), '2018-02-18T01:30:00.000Z');
   assert.equal(await at(sends, new Date('2018-02-18T01:45:00Z'), fold), '2018-02-18T02:30:00.000Z', 'the second time');
   assert.equal(await at(sends, new Date('2018-02-18T02:45:00Z'), fold), '2018-02-19T02:30:00.000Z');
+  const evening = { tz: 'America/Sao_Paulo', hours: { ...every, start: '08:00', end: '23:30' } };
+  assert.equal(await at(sends, new Date('2018-02-18T01:45:00Z'), evening), '2018-02-18T02:00:00.000Z', 'set back into the hours');
   // New York, 8 March 2026: 02:00 becomes 03:00; a day of 23 hours.
   const york = { tz: 'America/New_York', hours: { ...every, start: '08:00', end: '20:00' } };
   assert.equal(await at(sends, new Date('2026-03-08T02:00:00Z'), york), '2026-03-08T12:00:00.000Z');

@@ -70,7 +70,7 @@ test('R6 R2 contact: two numbers that write to one person at the same moment do 
   await holder.query(`begin; select 1 from contacts for update`);
   const claiming = Promise.all(lanes.map((lane) => sends.claim(lane, START, DEFAULTS)));
   const waiting = `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-  while ((await sends.query<{ n: number }>(waiting))[0]?.n !== 8);
+  for (let look = 0; look < 5_000 && (await sends.query<{ n: number }>(waiting))[0]?.n !== 8; look++);
   await holder.end();
   const claims = (await claiming).map((claim) => (claim.action === 'send' ? 'send' : claim.reason));
   assert.deepEqual(claims.toSorted(), ['contact_cap', 'contact_cap', 'contact_cap', 'contact_cap', 'contact_cap', 'send', 'send', 'send']);
@@ -79,7 +79,10 @@ test('R6 R2 contact: two numbers that write to one person at the same moment do 
 test('O10 R6 contact: five campaigns and follow-ups in seven days; notifications are not bound by that', async (t) => {
   const sends = await sendsDatabase(t);
   const phone = somebody();
-  for (let day = 0; day < 5; day++) assert.equal(await send(sends, phone, later(day * DAY), 'follow_up'), 'sent');
+  for (let day = 0; day < 5; day++) {
+    assert.equal(await send(sends, phone, later(day * DAY), 'follow_up'), 'sent');
+    assert.equal(await send(sends, phone, later(day * DAY), 'notification'), 'sent');
+  }
   const { id, conversation } = await sends.proactive(phone, later(5 * DAY), { kind: 'follow_up' });
   assert.equal(await sendQueued(sends, conversation, later(5 * DAY)), 'contact_cap_week');
   assert.equal(await goesAt(sends, id), later(7 * DAY).toISOString());
@@ -313,16 +316,16 @@ test('R5 reset: what was sent before counts no more in that window, what is on i
     })) as { lanes: number[] };
   for (let index = 0; index < 2; index++)
     assert.equal(await send(sends, somebody(), later(index * MINUTE), 'notification', policy), 'sent');
-  const urgent = await sends.proactive(somebody(), later(2 * MINUTE), { kind: 'follow_up' });
-  const lane = await sends.proactive(somebody(), later(2 * MINUTE));
-  for (const each of [lane, urgent]) await sends.claim(each.conversation, later(2 * MINUTE), policy);
+  const urgent = await sends.proactive(somebody(), later(MINUTE + 5_000), { kind: 'follow_up' });
+  const lane = await sends.proactive(somebody(), later(MINUTE + 5_000));
+  for (const each of [lane, urgent]) await sends.claim(each.conversation, later(MINUTE + 5_000), policy);
   assert.deepEqual(
-    (await reset('hour', 3 * MINUTE)).lanes,
+    (await reset('hour', MINUTE + 10_000)).lanes,
     [urgent.conversation, lane.conversation],
     'both are looked at, the urgent one first',
   );
-  assert.equal((await sendRow(sends, lane.id)).due_at?.toISOString(), later(3 * MINUTE).toISOString());
-  const flying: Claimed = await sends.claim(urgent.conversation, later(3 * MINUTE), policy);
+  assert.equal((await sendRow(sends, lane.id)).due_at?.toISOString(), later(MINUTE + 10_000).toISOString());
+  const flying: Claimed = await sends.claim(urgent.conversation, later(MINUTE + 10_000), policy);
   assert.equal(flying.action, 'send', 'no wait for the pace');
   await reset('hour', 4 * MINUTE);
   await sends.record(flying, sentAs('wa-flying'), later(5 * MINUTE));
