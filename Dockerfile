@@ -37,6 +37,10 @@ COPY supabase/migrations ./supabase/migrations
 COPY scripts/entrypoint.sh scripts/healthcheck.js scripts/smoke.sh scripts/smoke.ts scripts/warm-compile-cache.ts \
   scripts/backup-db.sh scripts/restore.sh scripts/health-check.sh ./scripts/
 COPY src ./src
+# `docker compose exec api admin status` and the like pass the entry point by, so its commands are programs too.
+RUN for name in admin migrate smoke; do \
+      printf '#!/bin/sh\nexec /app/scripts/entrypoint.sh %s "$@"\n' "$name" >"/usr/local/bin/$name" && chmod 755 "/usr/local/bin/$name"; \
+    done
 # As the user who will read it, because the number is in the directory's name; then it belongs to root like all the rest.
 RUN install -d -o 1000 -g 1000 $NODE_COMPILE_CACHE \
   && setpriv --reuid=1000 --regid=1000 --clear-groups node scripts/warm-compile-cache.ts \

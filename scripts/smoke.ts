@@ -15,8 +15,9 @@ token that the database is read. Prints one line per check. Exit code: 0 all wel
 Without the two options below it only reads, and posts one webhook without credentials, which must be refused: safe anywhere.
 
   --round-trip PHONE  also: a webhook is stored, and an outbound message is queued and read. Nobody hears of it: the webhook says that
-                      the phone's owner wrote to PHONE, and the outbound message expires at the moment at which it may first leave. It
-                      leaves two rows and quiets the agent towards PHONE for TAKEOVER_MINUTES. Use a number of your own
+                      the phone's owner wrote to PHONE, and the outbound message belongs to a campaign, smoke-test, that is paused for
+                      good, and expires after a minute. It leaves two messages and that pause, and quiets the agent towards PHONE for
+                      TAKEOVER_MINUTES. Use a number of your own
   --answer PHONE      also: PHONE writes, and the agent's answer must leave within --answer-seconds (default 90). It really does: the
                       answer goes to PHONE over WhatsApp and the model is paid. Only with a number of your own
   --without-docs      the OpenAPI pages are switched off here
@@ -34,8 +35,10 @@ type Answer = { status: number; text: string; json: Record<string, unknown>; ms:
 /** An answer that takes longer counts as none. Milliseconds; /health/deep alone may take 5 s. */
 const REQUEST_MS = 10_000;
 const POLL_MS = 500;
-/** After so long the message of --round-trip may leave, and is expired. Milliseconds. */
+/** After so long the message of --round-trip is expired. Milliseconds. */
 const HOLD_MS = 60_000;
+/** The campaign of that message, which is paused for ever. */
+const CAMPAIGN = 'smoke-test';
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -160,23 +163,31 @@ async function inboundStored(site: Site, phone: string): Promise<Verdict> {
   return verdict(status === 200, status === 200 ? `${id}: ${String(json['conclusion'])}` : `${id}: ${status} ${message(json)}`);
 }
 
+/** Its campaign is paused before it is made, and stays so; and it expires. Whoever claims it finds the one or the other. */
 async function outboundQueued(site: Site, phone: string): Promise<Verdict> {
-  if (site.token === null) return noToken();
-  const moment = new Date(Date.now() + HOLD_MS).toISOString();
-  const sent = await ask(site.base, 'POST', '/api/messages', {
-    bearer: site.token,
+  const { base, token: bearer } = site;
+  if (bearer === null) return noToken();
+  const known = await ask(base, 'GET', '/admin/status', { bearer });
+  const pauses = Array.isArray(known.json['pauses']) ? (known.json['pauses'] as Record<string, unknown>[]) : [];
+  if (!pauses.some(({ scope, target }) => scope === 'campaign' && target === CAMPAIGN)) {
+    const body = { scope: 'campaign', target: CAMPAIGN, reason: 'teste de funcionamento' };
+    const paused = await ask(base, 'POST', '/admin/pause', { bearer, body });
+    if (paused.status !== 200) return failed(`the campaign ${CAMPAIGN} is not paused: ${paused.status} ${message(paused.json)}`);
+  }
+  const sent = await ask(base, 'POST', '/api/messages', {
+    bearer,
     headers: { 'idempotency-key': `smoke-${randomUUID()}` },
     body: {
       to: phone,
       text: 'Teste de funcionamento: esta mensagem não é enviada.',
-      kind: 'manual',
-      send_after: moment,
-      expires_at: moment,
+      kind: 'campaign',
+      campaign_id: CAMPAIGN,
+      expires_at: new Date(Date.now() + HOLD_MS).toISOString(),
       ...(site.instance === '' ? {} : { instance: site.instance }),
     },
   });
   if (sent.status !== 202) return failed(`${sent.status} ${message(sent.json)}`);
-  const read = await ask(site.base, 'GET', `/api/messages/${String(sent.json['id'])}`, { bearer: site.token });
+  const read = await ask(base, 'GET', `/api/messages/${String(sent.json['id'])}`, { bearer });
   const held = ['queued', 'expired', 'blocked', 'cancelled'].includes(String(read.json['status']));
   return verdict(read.status === 200 && held, `message ${String(sent.json['id'])}: ${read.status} ${String(read.json['status'])}`);
 }

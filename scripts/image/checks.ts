@@ -98,6 +98,15 @@ export async function checkModes(site: Site, launch: Launcher): Promise<void> {
   for (const [mode, megabytes] of memory) must(megabytes < MEMORY_LIMIT, `${mode}: ${megabytes} MB resident`);
   site.say('P13 memory', `resident when idle: ${memory.map(([mode, megabytes]) => `${mode} ${megabytes} MB`).join(', ')}`);
 
+  for (const command of [
+    ['admin', 'status'],
+    ['migrate', '--status'],
+    ['smoke', '--help'],
+  ]) {
+    const { code, stdout, stderr } = await runInside(launch, command, environmentOf(site, 'api'), signal);
+    must(code === 0, `${command.join(' ')}, as exec runs it: ${code}\n${stdout}${stderr}`);
+  }
+  site.say('commands', 'admin, migrate and smoke are programs inside the image');
   await smoke(site, launch, ['--round-trip', '5511900000001']);
   site.simulator.addContact({ name: 'Smoke', phone: '5511900000002' });
   await smoke(site, launch, ['--answer', '5511900000002']);

@@ -23,8 +23,10 @@ test('P13 compose: the file is valid by the schema of the compose specification'
   const schema = JSON.parse(JSON.stringify(composeSchema), (key, value: unknown) =>
     /^(?:id|\$schema)$/.test(key) ? undefined : value,
   ) as object;
-  // The package's copy is older than two words: they are taken out here, and looked at by themselves.
-  const older = structuredClone(compose);
+  // The package's copy is older than three words: they are taken out here, and looked at by themselves.
+  const older = JSON.parse(JSON.stringify(compose)) as typeof compose; // a clone in which YAML's anchors are not shared
+  assert.match(compose.name, /^[a-z0-9][a-z0-9_-]*$/);
+  const { name: _, ...file } = older;
   for (const service of Object.values(older.services)) {
     for (const needed of Object.values(service.depends_on ?? {})) {
       assert.ok(['undefined', 'boolean'].includes(typeof needed.required));
@@ -39,7 +41,7 @@ test('P13 compose: the file is valid by the schema of the compose specification'
     allErrors: true,
     formats: { duration: /^(?:\d+(?:h|m|s|ms|us))+$/, ports: true, expose: true },
   });
-  const valid = ajv.validate(schema, older);
+  const valid = ajv.validate(schema, file);
   assert.equal(valid, true, JSON.stringify(ajv.errors, null, 1));
 });
 

@@ -27,13 +27,20 @@ test('D7 smoke: --round-trip stores a webhook and queues a message that can neve
   assert.equal(code, 0, stdout);
   assert.match(stdout, /^ok {6}inbound stored +SMOKE-/m);
   assert.match(stdout, /^ok {6}outbound queued +message \d+: 200 queued/m);
-  const [held] = await system.query<{ id: string; due_at: Date; expires_at: Date }>(
-    `select id, due_at, expires_at from messages where kind = 'manual'`,
-  );
-  assert.ok(held);
-  // Whoever claims it at its time, or at any later one, finds it expired.
-  assert.equal(held.due_at.getTime(), held.expires_at.getTime());
-  assert.ok(held.due_at.getTime() > Date.now());
+  // A second run finds the pause, and makes no other one.
+  assert.equal((await smoke([system.url, '--round-trip', PHONE], SECRETS)).code, 0);
+  assert.deepEqual(await system.query(`select status, scope, target from julia_status`), [
+    { status: 'pausado', scope: 'campaign', target: 'smoke-test' },
+  ]);
+  await system.until(async () => (await system.query(`select 1 from messages where reason = 'paused_campaign'`)).length > 0, 'held');
+  // Held while it is young, and expired after that: claimed at whatever time, it does not leave.
+  for (const minutes of [0, 2, 2, 2]) {
+    await system.query(
+      `select claim_send(conversation_id, $1::jsonb, now() + make_interval(mins => $2)) from messages where kind = 'campaign' group by conversation_id`,
+      [JSON.stringify({ ...system.ctx.sendPolicy, random: 0 }), minutes],
+    );
+  }
+  assert.deepEqual(await system.query(`select distinct status from messages where kind = 'campaign'`), [{ status: 'expired' }]);
   assert.deepEqual(await system.query('select 1 from turns'), []);
   assert.deepEqual(system.simulator.wire().sends, []);
 });
