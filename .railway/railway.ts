@@ -46,6 +46,8 @@ export default defineRailway((ctx) => {
         ...shared,
         RUN_MODE: name,
         PORT: '8000',
+        // Railway's edge; what comes over the private network has no such header
+        TRUSTED_PROXY_HOPS: '1',
         REDIS_URL: cache.env.REDIS_URL,
         // written by each deploy
         GIT_SHA: preserve(),

@@ -56,15 +56,42 @@ for (const guide of GUIDES) {
   });
 }
 
-test('section 14 guide: the manuals\' commands are all there', () => {
+test("section 14 guide: the manuals' commands are all there", () => {
   const docker = codeBlocks('docs/docker.md', 'bash').join('\n');
   const railway = codeBlocks('docs/railway.md', 'bash').join('\n');
-  for (const part of ['docker build -t', 'docker tag', 'docker push', 'up -d\n', 'logs -f', 'pull', 'up -d --no-deps', '--scale api=3', ' ps\n', 'restart worker'])
+  for (const part of [
+    'docker build -t',
+    'docker tag',
+    'docker push',
+    'up -d\n',
+    'logs -f',
+    'pull',
+    'up -d --no-deps',
+    '--scale api=3',
+    ' ps\n',
+    'restart worker',
+  ])
     assert.ok(docker.includes(part), part);
-  for (const part of ['docker logs', 'docker events', 'docker network inspect', 'docker restart', 'redis-cli BGSAVE', 'docker cp', 'openssl rand -hex 32'])
+  for (const part of [
+    'docker logs',
+    'docker events',
+    'docker network inspect',
+    'docker restart',
+    'redis-cli BGSAVE',
+    'docker cp',
+    'openssl rand -hex 32',
+  ])
     assert.ok(docker.includes(part), part);
   for (const service of SERVICES) assert.ok(railway.includes(`railway up --detach --service ${service}`), service);
-  for (const part of ['npm install -g @railway/cli', 'railway login', 'railway link', 'railway logs', 'railway restart', 'railway variable', 'railway deployment list'])
+  for (const part of [
+    'npm install -g @railway/cli',
+    'railway login',
+    'railway link',
+    'railway logs',
+    'railway restart',
+    'railway variable',
+    'railway deployment list',
+  ])
     assert.ok(railway.includes(part), part);
 });
 
@@ -91,7 +118,10 @@ test('P10 roll: new containers first, the old ones only when all new ones are he
   assert.equal(code, 0, stdout);
   const { containers: left, done } = await docker.state();
   assert.deepEqual(done, ['up 4', 'stop old1', 'rm old1', 'stop old2', 'rm old2']);
-  assert.deepEqual(left.map(({ id }) => id), ['new1', 'new2']);
+  assert.deepEqual(
+    left.map(({ id }) => id),
+    ['new1', 'new2'],
+  );
 });
 
 test('P10 roll: one that does not become healthy takes the new ones away, and the old ones go on', async (t) => {
@@ -101,7 +131,10 @@ test('P10 roll: one that does not become healthy takes the new ones away, and th
   assert.match(stderr, /not healthy.*\nits last line|not healthy/);
   const { containers: left, done } = await docker.state();
   assert.deepEqual(done, ['up 4', 'rm new1 new2']);
-  assert.deepEqual(left.map(({ id }) => id), ['old1', 'old2']);
+  assert.deepEqual(
+    left.map(({ id }) => id),
+    ['old1', 'old2'],
+  );
 });
 
 function check(line: string): void {
@@ -117,7 +150,11 @@ function check(line: string): void {
 function checkDocker([verb = '', ...rest]: string[], line: string): void {
   if (verb !== 'compose') {
     assert.ok(DOCKER_VERBS.has(verb), line);
-    if (['logs', 'exec', 'restart'].includes(verb)) assert.ok(rest.some((word) => containers.has(word)), line);
+    if (['logs', 'exec', 'restart'].includes(verb))
+      assert.ok(
+        rest.some((word) => containers.has(word)),
+        line,
+      );
     if (verb === 'cp') assert.ok(containers.has(rest[0]?.split(':')[0] ?? ''), line);
     if (verb === 'network') assert.ok((rest[1] ?? '').replace(`${compose.name}_`, '') in compose.networks, line);
     return;
@@ -137,7 +174,10 @@ function checkDocker([verb = '', ...rest]: string[], line: string): void {
 function checkInside([program = '', ...args]: string[], line: string): void {
   if (program === 'redis-cli' || program === 'smoke') return;
   assert.equal(program, 'admin', line);
-  assert.ok([...COMMANDS, ...LOCAL_COMMANDS].some(({ name }) => args.join(' ').startsWith(name)), line);
+  assert.ok(
+    [...COMMANDS, ...LOCAL_COMMANDS].some(({ name }) => args.join(' ').startsWith(name)),
+    line,
+  );
 }
 
 function checkRailway(words: string[], line: string): void {
@@ -181,7 +221,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 function roll(env: Record<string, string>): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
     const options = { cwd: projectRoot, env: { ...env, ROLL_EVERY: '0' } };
-    execFile('scripts/deploy/roll-compose.sh', [], options, (error, stdout, stderr) => {
+    execFile(path.join(projectRoot, 'scripts/deploy/roll-compose.sh'), [], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
     });
   });
