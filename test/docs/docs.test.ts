@@ -21,8 +21,12 @@ import { codeBlocks, filesBelow, headings, MANUALS, PAGES, prose, read, slug, TR
 import { SEED } from '../support/pages-seed.ts';
 import { testDatabase } from '../support/database.ts';
 
-/** Names in capitals that belong to Evolution or to the compose file, not to our configuration. */
+/** Names in capitals that belong to Evolution, to the compose file or to the workflow, not to our configuration. */
 const FOREIGN = new Set([
+  ...(read('.env.production.example').match(/^[A-Z_]+(?==)/gm) ?? []),
+  'RAILWAY_TOKEN',
+  'RAILWAY_PROJECT_ID',
+  'RAILWAY_APP_URL',
   'MESSAGES_UPSERT',
   'MESSAGES_UPDATE',
   'MESSAGES_EDITED',
