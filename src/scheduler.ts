@@ -1,4 +1,4 @@
-/** RUN_MODE=scheduler: runs each tick of each job once, over any number of schedulers, and delivers notices. */
+/** RUN_MODE=scheduler: runs each tick of each job once, over any number of schedulers, and tells people what nobody told. */
 import { watchAlerts } from './alerts.ts';
 import type { Context } from './context.ts';
 import { zoneOf } from './core/cron.ts';
@@ -6,6 +6,7 @@ import { createTicker, missedTicks } from './core/jobs.ts';
 import { JOBS } from './crons/all.ts';
 import type { CronJob } from './crons/job.ts';
 import { lastTicks } from './db/operations.ts';
+import { tellOfHandoffs } from './handoffs.ts';
 import { retakeLost, runTick } from './jobs.ts';
 import { deliverNotices } from './notices.ts';
 import { waitAtMost } from './wait.ts';
@@ -15,6 +16,8 @@ import type { Running } from './worker.ts';
 const LOOK_MS = 500;
 /** How often due notices are looked for: what is urgent leaves within seconds although whoever wrote it died. One call over a small index. */
 const NOTICES_MS = 3_000;
+/** How often handoffs are looked for that no turn told: people hear of each within 30 s, and Slack takes its time. One call over a small index. */
+const HANDOFFS_MS = 5_000;
 /** How often ticks of dead schedulers are looked for. */
 const LOST_MS = 30_000;
 /** Kept free at the end of the grace time for writing down what was cut off. */
@@ -44,6 +47,7 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
       for (const { job, tick } of due(new Date())) start(job, tick);
     }, LOOK_MS),
     setInterval(() => ctx.background.run('deliver notices', () => deliverNotices(ctx)), NOTICES_MS),
+    setInterval(() => ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx)), HANDOFFS_MS),
     setInterval(() => begin('lost ticks', () => retakeLost(ctx, jobs, stopping.signal)), LOST_MS),
   ];
   const endWatch = watchAlerts(ctx);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handoffsJob } from '../../src/crons/handoffs.ts';
+import { startScheduler } from '../../src/scheduler.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 import type { SystemOptions } from '../support/system.ts';
@@ -110,6 +111,15 @@ test('A7 lifecycle: a worker that died before it told anybody: the scheduler tel
   await Promise.all([tick(stage.ctx), tick(stage.system.ctx)]);
   assert.match(await told(stage, 1), /Motivo: três tentativas de responder falharam/);
   assert.deepEqual(await stage.system.query(`select count(*)::int as n from notices`), [{ n: 1 }]);
+});
+
+test('A7 lifecycle: a running scheduler tells of a handoff without waiting for a minute', async (t) => {
+  const stage = await open(t);
+  const scheduler = await startScheduler(await stage.system.openContext('scheduler'), []);
+  t.after(() => scheduler.stop(1_000));
+  await stage.hear('oi');
+  await stage.system.query(`select open_handoff(1, null, 'send_failed', null, false, now())`);
+  assert.match(await told(stage, 1), /^\*Para olhar\*: conversa/);
 });
 
 test('A7 lifecycle: nobody ever wrote: after HANDOFF_TIMEOUT_HOURS the agent has it again, and people hear of it', async (t) => {
