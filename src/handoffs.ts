@@ -1,13 +1,16 @@
 /** Tells people of conversations that need them: at once when a turn says so, and each minute what nobody told (see crons/handoffs.ts). */
-import { draftText, forwardText, packetText, returnedText } from './core/packet.ts';
+import { digestText, draftText, forwardText, packetText, returnedText } from './core/packet.ts';
 import { listDrafts } from './db/drafts.ts';
 import { handoffsToTell, recordHandoffStep, returnForgotten } from './db/people.ts';
+import type { HandoffToTell } from './db/people.ts';
 import type { TurnClaim } from './db/turns.ts';
 import { sendNotice } from './notices.ts';
 import type { NoticeContext } from './notices.ts';
 
-/** As many as are told in one go; the rest is found a minute later. */
-const AT_ONCE = 50;
+/** As many as are told in one go; the rest is found by the next look. */
+const AT_ONCE = 200;
+/** So many that only ask for a look, for one reason, are told together. */
+const TOGETHER = 4;
 
 /**
  * Tells of new handoffs, and once more of those that nobody took. Returns how many. Any number at once: the notice's key lets one through.
@@ -16,19 +19,40 @@ const AT_ONCE = 50;
 export async function tellOfHandoffs(ctx: NoticeContext): Promise<number> {
   const { people, outbound } = ctx.config;
   const found = await handoffsToTell(ctx.db, outbound.managerPhone, people.reminderMinutes * 60_000, AT_ONCE);
-  for (const handoff of found) {
-    await sendNotice(ctx, {
-      tenant: handoff.tenant,
-      key: `handoff-${handoff.id}-${handoff.step}`,
-      kind: 'handoff',
-      text: packetText(handoff, handoff.step, people.reminderMinutes),
-      urgent: handoff.controls,
-      notManager: handoff.is_manager,
-    });
-    await recordHandoffStep(ctx.db, handoff.id, handoff.step);
-    ctx.events.handoffTold(handoff);
+  const groups = Map.groupBy(found, (each) => (each.controls || each.is_manager ? `${each.id}` : `${each.tenant} ${each.reason}`));
+  for (const handoffs of groups.values()) {
+    if (handoffs.length >= TOGETHER) await tellTogether(ctx, handoffs);
+    else for (const handoff of handoffs) await tellOf(ctx, handoff);
+    for (const handoff of handoffs) {
+      await recordHandoffStep(ctx.db, handoff.id, handoff.step);
+      ctx.events.handoffTold(handoff);
+    }
   }
   return found.length;
+}
+
+async function tellOf(ctx: NoticeContext, handoff: HandoffToTell): Promise<void> {
+  await sendNotice(ctx, {
+    tenant: handoff.tenant,
+    key: `handoff-${handoff.id}-${handoff.step}`,
+    kind: 'handoff',
+    text: packetText(handoff, handoff.step, ctx.config.people.reminderMinutes),
+    urgent: handoff.controls,
+    notManager: handoff.is_manager,
+  });
+}
+
+/** One notice a minute and reason, whoever else looks at the same moment. */
+async function tellTogether(ctx: NoticeContext, handoffs: HandoffToTell[]): Promise<void> {
+  const [first] = handoffs;
+  if (first === undefined) return;
+  await sendNotice(ctx, {
+    tenant: first.tenant,
+    key: `handoffs-${first.reason}-${new Date().toISOString().slice(0, 16)}`,
+    kind: 'handoff',
+    text: digestText(handoffs),
+    urgent: false,
+  });
 }
 
 /** Forwards what a contact wrote in a conversation that a person has. */

@@ -3113,7 +3113,7 @@ begin
   end if;
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
-  if v_meaning is not null then v_meaning := take_meaning(p_instance, v_contact, v_meaning, v_from_me, p_options ->> 'managerPhone', v_now); end if;
+  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at, p_options ->> 'managerPhone', v_now); end if;
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
@@ -3789,6 +3789,7 @@ begin
     select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
     if found and v_copy.author = 'human' then
       delete from messages where id = v_copy.id;
+      update handoffs set taken_at = null where conversation_id = v_copy.conversation_id and status <> 'returned' and taken_at = v_copy.created_at;
       update conversations c set takeover_since = null, takeover_until = null
         where c.id = v_copy.conversation_id and c.takeover_since = v_copy.created_at
           and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= v_copy.created_at);
@@ -3914,7 +3915,7 @@ end $function$;
 revoke all on function public.take_asked(text,text,timestamp with time zone) from public;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.take_meaning(p_instance public.instances, p_contact bigint, p_meaning jsonb, p_from_me boolean, p_manager text, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.take_meaning(v public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_manager text, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -3925,15 +3926,17 @@ begin
     return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
   end if;
   if coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null'
-      and exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn' and a.address = p_manager) then
+      and exists (select from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and a.address = p_manager) then
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
-  if v_intent = 'opt_out' and not add_opt_out(p_contact, 'message', p_now) then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(p_contact, 'contact', null, p_now) then v_intent := null; end if;
+  if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m where m.conversation_id = v.id and m.direction = 'in'
+      and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at) then return null; end if;
+  if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null; end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $function$;
-revoke all on function public.take_meaning(public.instances,bigint,jsonb,boolean,text,timestamp with time zone) from public;
-grant execute on function public.take_meaning(public.instances,bigint,jsonb,boolean,text,timestamp with time zone) to service_role;
+revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) from public;
+grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.take_slack_event(p_event text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

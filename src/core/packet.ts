@@ -45,6 +45,16 @@ export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', re
     .slice(0, MAX_CHARS);
 }
 
+/** Many conversations at once, after an outage or a pause: one notice instead of one each. Without names: it outlives an erasure. */
+export function digestText(handoffs: Pick<PacketHandoff, 'conversation_id' | 'reason'>[]): string {
+  const ids = handoffs.slice(0, 20).map((each) => each.conversation_id);
+  return [
+    `*Para olhar*: ${handoffs.length} conversas (${ids.join(', ')}${handoffs.length > ids.length ? ', ...' : ''})`,
+    `Motivo: ${handoffReason(handoffs[0]?.reason ?? '')}`,
+    'A lista com nomes: "handoffs".',
+  ].join('\n');
+}
+
 /** Words of a contact who writes to a person. */
 export function forwardText(
   { conversation_id: id, name, phone, instance }: Pick<PacketHandoff, 'conversation_id' | 'name' | 'phone' | 'instance'>,

@@ -191,6 +191,7 @@ begin
     select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
     if found and v_copy.author = 'human' then
       delete from messages where id = v_copy.id;
+      update handoffs set taken_at = null where conversation_id = v_copy.conversation_id and status <> 'returned' and taken_at = v_copy.created_at;
       update conversations c set takeover_since = null, takeover_until = null
         where c.id = v_copy.conversation_id and c.takeover_since = v_copy.created_at
           and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= v_copy.created_at);
@@ -368,7 +369,7 @@ begin
   end if;
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
-  if v_meaning is not null then v_meaning := take_meaning(p_instance, v_contact, v_meaning, v_from_me, p_options ->> 'managerPhone', v_now); end if;
+  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at, p_options ->> 'managerPhone', v_now); end if;
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,

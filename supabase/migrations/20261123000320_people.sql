@@ -78,21 +78,25 @@ create function list_opt_outs(p_tenant text, p_limit int) returns jsonb language
 $$;
 
 -- take_meaning: what a message's words were recognised as becomes true; the part of record_message that is about people.
--- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_manager canonical phone of the one who may command, or null.
+-- Guarantee: of an opt-out and a resubscription the one that was written last counts, in whatever order they come.
+-- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it was written; p_manager canonical phone of
+--   the one who may command, or null.
 -- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent} also opt_out_again (has opted out
 --   already, so nothing is confirmed), {command} only of the manager, {handset} only of whoever has the phone.
-create function take_meaning(p_instance instances, p_contact bigint, p_meaning jsonb, p_from_me boolean, p_manager text, p_now timestamptz) returns jsonb language plpgsql as $$
+create function take_meaning(v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_manager text, p_now timestamptz) returns jsonb language plpgsql as $$
 declare v_intent text := p_meaning ->> 'intent';
 begin
   if p_from_me then
     return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
   end if;
   if coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null'
-      and exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn' and a.address = p_manager) then
+      and exists (select from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and a.address = p_manager) then
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
-  if v_intent = 'opt_out' and not add_opt_out(p_contact, 'message', p_now) then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(p_contact, 'contact', null, p_now) then v_intent := null; end if;
+  if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m where m.conversation_id = v.id and m.direction = 'in'
+      and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at) then return null; end if;
+  if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null; end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $$;
 

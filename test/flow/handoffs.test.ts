@@ -138,6 +138,20 @@ test('A7 lifecycle: nobody ever wrote: after HANDOFF_TIMEOUT_HOURS the agent has
   assert.equal(texts(stage).at(-1), 'Estou aqui.');
 });
 
+test('A2 A7 many old conversations after an outage are one notice, each is listed', async (t) => {
+  const stage = await open(t);
+  for (let n = 0; n < 7; n++)
+    await stage.system.query(
+      `select open_handoff((enqueue_message(jsonb_build_object('tenant', 'default', 'instance', 'julia-dev', 'phone', '551195000000' || $1::int, 'text', 'oi', 'kind', 'manual')) ->> 'conversation_id')::bigint,
+         null, 'too_old', null, false, now())`,
+      [n],
+    );
+  await Promise.all([tick(stage.ctx), tick(stage.system.ctx)]);
+  assert.match(await told(stage, 1), /^\*Para olhar\*: 7 conversas \([\d, ]+\)\nMotivo: as mensagens esperaram demais/);
+  assert.deepEqual(await stage.system.query(`select count(*)::int as n from notices`), [{ n: 1 }]);
+  assert.deepEqual(await stage.system.query(`select distinct status from handoffs`), [{ status: 'notified' }]);
+});
+
 test('A6 by SQL as the runbook writes it: the next message is stored, not answered, and forwarded to people', async (t) => {
   const stage = await open(t);
   stage.system.simulator.script([{ text: 'Oi!' }]);

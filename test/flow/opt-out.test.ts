@@ -72,6 +72,16 @@ test('O13 resubscribe: VOLTAR is explicit, confirmed and logged; to somebody els
   assert.match(texts(stage).at(-1) ?? '', /não vai mais receber/, 'a new one is confirmed again');
 });
 
+test('O13 out of order: of an opt-out and a resubscription the one that was written last counts', async (t) => {
+  const stage = await openStage(t);
+  await stage.hear('sair', { ageMs: 60_000 });
+  await stage.hear('voltar', { ageMs: 120_000 });
+  assert.deepEqual(await stage.system.query('select source from opt_outs where revoked_at is null'), [{ source: 'message' }]);
+  await stage.hear('voltar', { ageMs: 30_000 });
+  await stage.hear('sair', { ageMs: 40_000 });
+  assert.deepEqual(await stage.system.query('select source from opt_outs where revoked_at is null'), []);
+});
+
 test('O13 opt-out in a conversation that is paused, or a person’s, holds at once', async (t) => {
   const stage = await openStage(t);
   const conversation = await stage.hear('oi');
