@@ -6,6 +6,7 @@ import { JOBS } from '../crons/all.ts';
 import { alertSnapshot, listAlerts, slaFigures } from '../db/alerts.ts';
 import type { Alert } from '../db/alerts.ts';
 import { rateStatus } from '../db/limits.ts';
+import { listNumberHealth } from '../db/numbers.ts';
 import type { RateStatus } from '../db/limits.ts';
 import { brokerHealth, deepHealth } from '../health.ts';
 import { jobLines } from '../jobs.ts';
@@ -80,13 +81,15 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     '/health/chips',
-    { ...HEALTH, summary: 'each number: connection, caps, breakers', answers: { 200: 'without phone numbers' } },
+    { ...HEALTH, summary: 'each number: connection, health, caps, breakers', answers: { 200: 'without phone numbers' } },
     async (c) => {
       const ctx = contextOf(process);
-      const [{ numbers, breakers }, rates] = await Promise.all([
+      const [{ numbers, breakers }, rates, health] = await Promise.all([
         alertSnapshot(ctx.db, false),
         rateStatus(ctx.db, 'default', ctx.sendPolicy),
+        listNumberHealth(ctx.db, null),
       ]);
+      const healthOf = (name: string) => health.find(({ instance }) => instance === name);
       const chips = numbers.map(({ name, status, seconds }) => ({
         name,
         status,
@@ -95,6 +98,10 @@ export function healthRoutes(routes: Routes, process: Process): void {
         hour: rates[name]?.hour ?? null,
         day: rates[name]?.day ?? null,
         next_proactive_at: rates[name]?.next_proactive_at ?? null,
+        health: healthOf(name)?.health ?? null,
+        reason: healthOf(name)?.reason ?? null,
+        until: healthOf(name)?.until ?? null,
+        trust: healthOf(name)?.trust ?? null,
       }));
       return c.json({ chips });
     },

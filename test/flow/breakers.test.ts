@@ -21,13 +21,16 @@ async function circuits(system: System, name: string): Promise<Circuit[]> {
   return breakers.filter((each) => each.name === name);
 }
 
-async function reset(system: System, body: object): Promise<number> {
-  const token = await new SignJWT({ role: 'operator', tenant: 'default' })
+async function token(role: string): Promise<string> {
+  return new SignJWT({ role, tenant: 'default' })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject('ana')
     .setExpirationTime('5m')
     .sign(new TextEncoder().encode(JWT_SECRET));
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+}
+
+async function reset(system: System, body: object): Promise<number> {
+  const headers = { authorization: `Bearer ${await token('operator')}`, 'content-type': 'application/json' };
   return (await fetch(`${system.url}/admin/breaker/reset`, { method: 'POST', headers, body: JSON.stringify(body) })).status;
 }
 
@@ -95,6 +98,42 @@ test('C1 C3 C6 restriction (acceptance 3): five refused calls open the breaker o
     { breaker: 'number', state: 'open', reason: 'number_restricted' },
     { breaker: 'evolution', state: 'open', reason: 'provider_error' },
   ]);
+});
+
+test('N1 over HTTP: a message without a number leaves from the fittest, one that names its number from that; MULTI_CHIP_ENABLED=false uses EVOLUTION_INSTANCE', async (t) => {
+  for (const multiChip of ['true', 'false']) {
+    const system = await startSystem(t, { workers: 0, env: { MULTI_CHIP_ENABLED: multiChip } });
+    await system.query(`insert into instances (name, status, proactive) values ('outro', 'open', true), ('de fora', 'open', false)`);
+    await system.query(`update instances set status = 'open'`);
+    await system.query(
+      `select number_trouble(id, '{"reason": "number_refused", "minutes": 15, "trust": 10}', now()) from instances where name = $1`,
+      [INSTANCE],
+    );
+    const post = async (index: number, body: object = {}): Promise<unknown> => {
+      const headers = { authorization: `Bearer ${await token('sender')}`, 'content-type': 'application/json' };
+      const message = JSON.stringify({ to: phoneOf(400 + index), text: 'oi', ...body });
+      const response = await fetch(`${system.url}/api/messages`, { method: 'POST', headers, body: message });
+      assert.equal(response.status, 202, await response.clone().text());
+      const { id } = (await response.json()) as { id: number };
+      return (await system.query(`select i.name from messages m join instances i on i.id = m.instance_id where m.id = $1`, [id]))[0]?.[
+        'name'
+      ];
+    };
+    assert.equal(await post(1), multiChip === 'true' ? 'outro' : INSTANCE);
+    assert.equal(await post(2, { instance: INSTANCE }), INSTANCE);
+    assert.equal(await post(3, { instance: 'de fora' }), 'de fora');
+    const { chips } = (await (await fetch(`${system.url}/health/chips`)).json()) as {
+      chips: { name: string; health: string; trust: number }[];
+    };
+    assert.deepEqual(
+      chips.map(({ name, health, trust }) => [name, health, trust]),
+      [
+        [INSTANCE, 'held', 90],
+        ['outro', 'ok', 100],
+        ['de fora', 'ok', 100],
+      ],
+    );
+  }
 });
 
 test('C2 C5 two workers: one opens, the other follows it and does not call either; a reset over HTTP closes both, and is recorded', async (t) => {
