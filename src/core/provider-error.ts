@@ -41,6 +41,10 @@ const FAILED_BY = new Set([
   'number_refused',
   'number_restricted',
   'number_rate_limited',
+  'number_error_acks',
+  'number_undelivered',
+  'number_few_deliveries',
+  'number_trust',
 ]);
 
 export function providerError(message: { status: string; reason: string | null }): ProviderError | null {
