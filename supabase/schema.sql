@@ -2523,8 +2523,7 @@ CREATE OR REPLACE FUNCTION public.message_row(m public.messages)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
-    'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end,
-    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
+    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
     'instance', (select i.name from instances i where i.id = m.instance_id),
     -- words of a conversation are for operators: see timeline
     'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
@@ -2808,6 +2807,16 @@ AS $function$
 $function$;
 revoke all on function public.pending_since(text,text,text,timestamp with time zone) from public;
 grant execute on function public.pending_since(text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.promised_at(m public.messages)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end
+$function$;
+revoke all on function public.promised_at(public.messages) from public;
+grant execute on function public.promised_at(public.messages) to service_role;
 
 CREATE OR REPLACE FUNCTION public.purge_audit(p_before timestamp with time zone, p_limit integer)
  RETURNS integer
@@ -3971,7 +3980,7 @@ AS $function$
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id, jsonb_build_object('at', m.created_at, 'what', 'message', 'id', m.id,
             'direction', m.direction, 'author', m.author, 'type', m.type, 'status', m.status, 'reason', m.reason, 'text', m.text, 'turn_id', m.turn_id,
             'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part, 'attempts', m.attempts,
-            'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end, 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
+            'goes_at', promised_at(m), 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
             'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
           from messages m where m.conversation_id = c.id
         union all

@@ -276,11 +276,15 @@ create function sweep_sends(p_limit int, p_now timestamptz default null) returns
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;
 
--- message_row: one message as the API shows it. goes_at is null while nobody knows when it may go.
+-- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number that is away).
+create function promised_at(m messages) returns timestamptz language sql immutable as $$
+  select case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end
+$$;
+
+-- message_row: one message as the API shows it.
 create function message_row(m messages) returns jsonb language sql stable as $$
   select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
-    'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end,
-    'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
+    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
     'instance', (select i.name from instances i where i.id = m.instance_id),
     -- words of a conversation are for operators: see timeline
     'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'

@@ -79,7 +79,7 @@ create function timeline(p_tenant text, p_conversation bigint, p_limit int, p_me
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id, jsonb_build_object('at', m.created_at, 'what', 'message', 'id', m.id,
             'direction', m.direction, 'author', m.author, 'type', m.type, 'status', m.status, 'reason', m.reason, 'text', m.text, 'turn_id', m.turn_id,
             'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part, 'attempts', m.attempts,
-            'goes_at', case when m.status = 'queued' then coalesce(m.goes_at, m.due_at) end, 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
+            'goes_at', promised_at(m), 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
             'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
           from messages m where m.conversation_id = c.id
         union all

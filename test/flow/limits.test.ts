@@ -123,6 +123,8 @@ test('O10 levels: campaigns and everything else are held by one command and go o
   const held = await heldFor(campaign, 'campaigns_off');
   assert.equal(held['goes_at'], null);
   assert.equal(held['says'], 'held because campaigns are switched off (npm run admin -- proactive all); it goes when that ends');
+  const why = await call('GET', `/admin/why?id=${campaign}`);
+  assert.equal(why.body['conclusion'], 'held because campaigns are switched off (npm run admin -- proactive all)', 'no time is promised');
   const notice = await post('11 98200-0012');
   await sent(notice);
   const safe = await cli('proactive', 'none', '--reason', 'número em análise');
