@@ -30,6 +30,16 @@ function secretsOf({ webhook }: Pick<Context['config'], 'webhook'>): string[] {
   return [webhook.secret, webhook.secretPrevious].filter((secret) => secret !== null);
 }
 
+/** As faultsOf, but null when Evolution does not say anything about the webhook. */
+export async function webhookFaultsOf(
+  { whatsapp, config }: { whatsapp: NonNullable<Context['whatsapp']>; config: Context['config'] },
+  instance: string,
+  signal: AbortSignal,
+): Promise<string[] | null> {
+  const found = await whatsapp.findWebhook(instance, { signal });
+  return found.kind === 'failed' ? null : webhookFaults(found.webhook, secretsOf(config));
+}
+
 /** What a person can do about an answer of Evolution. */
 export function failureInWords(failure: Failure): string {
   switch (failure.class) {

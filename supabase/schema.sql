@@ -190,6 +190,15 @@ CREATE INDEX conversations_contact ON public.conversations USING btree (contact_
 CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 grant delete, insert, select, update on public.conversations to service_role;
 
+create table public.daily_counts (
+  tenant_id text not null,
+  day date not null,
+  counts jsonb not null,
+  constraint daily_counts_pkey PRIMARY KEY (tenant_id, day)
+);
+alter table public.daily_counts enable row level security;
+grant delete, insert, select, update on public.daily_counts to service_role;
+
 create table public.early_updates (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -485,6 +494,17 @@ CREATE INDEX notices_due ON public.notices USING btree (due_at) WHERE (status = 
 CREATE INDEX notices_message ON public.notices USING btree (message_id) WHERE (message_id IS NOT NULL);
 grant delete, insert, select, update on public.notices to service_role;
 
+create table public.number_days (
+  tenant_id text not null,
+  instance_id bigint not null,
+  day date not null,
+  figures jsonb not null,
+  constraint number_days_pkey PRIMARY KEY (instance_id, day)
+);
+alter table public.number_days enable row level security;
+CREATE INDEX number_days_tenant ON public.number_days USING btree (tenant_id);
+grant delete, insert, select, update on public.number_days to service_role;
+
 create table public.operator_asks (
   actor text not null,
   place text not null,
@@ -653,6 +673,7 @@ alter table public.conversations add constraint conversations_contact_id_fkey FO
 alter table public.conversations add constraint conversations_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.conversations add constraint conversations_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.conversations(id);
 alter table public.conversations add constraint conversations_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.daily_counts add constraint daily_counts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.early_updates add constraint early_updates_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
@@ -675,6 +696,8 @@ alter table public.model_calls add constraint model_calls_tenant_id_fkey FOREIGN
 alter table public.model_calls add constraint model_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
 alter table public.notices add constraint notices_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id);
 alter table public.notices add constraint notices_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.number_days add constraint number_days_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.number_days add constraint number_days_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1492,6 +1515,24 @@ $function$;
 revoke all on function public.conversation_of(text,text) from public;
 grant execute on function public.conversation_of(text,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.count_days(p_tz text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_today date := (clock(p_now) at time zone p_tz)::date; v_n int;
+begin
+  insert into daily_counts (tenant_id, day, counts)
+    select t.id, d.day, report_figures(t.id, d.day::timestamp at time zone p_tz, (d.day + 1)::timestamp at time zone p_tz)
+    from tenants t cross join (select v_today - n as day from generate_series(1, 7) n) d
+    where (d.day + 1)::timestamp at time zone p_tz > t.created_at and not exists (select from daily_counts c where c.tenant_id = t.id and c.day = d.day)
+    on conflict (tenant_id, day) do nothing;
+  get diagnostics v_n = row_count;
+  return jsonb_build_object('counted', v_n);
+end $function$;
+revoke all on function public.count_days(text,timestamp with time zone) from public;
+grant execute on function public.count_days(text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -1542,6 +1583,21 @@ begin
 end $function$;
 revoke all on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.due_follow_ups(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now) and c.merged_into is null
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$function$;
+revoke all on function public.due_follow_ups(integer,timestamp with time zone) from public;
+grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.end_process(p_id text)
  RETURNS jsonb
@@ -1792,6 +1848,24 @@ begin
 end $function$;
 revoke all on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) from public;
 grant execute on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.expire_held(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_messages int; v_takeovers int;
+begin
+  update messages set status = 'expired', reason = 'expired', goes_at = null, lease_until = null where id in (
+    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id limit p_limit for update skip locked) and status = 'queued';
+  get diagnostics v_messages = row_count;
+  update conversations set takeover_since = null, takeover_until = null where id in (
+    select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id limit p_limit for no key update skip locked);
+  get diagnostics v_takeovers = row_count;
+  return jsonb_build_object('messages', v_messages, 'takeovers', v_takeovers);
+end $function$;
+revoke all on function public.expire_held(integer,timestamp with time zone) from public;
+grant execute on function public.expire_held(integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.export_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3318,6 +3392,39 @@ end $function$;
 revoke all on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.report_figures(p_tenant text, p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with inbound as (
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'in' and tenant_id = p_tenant and type <> 'reaction'
+  ), outbound as (
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and author <> 'human' and tenant_id = p_tenant
+  ), done as (
+    select * from turns where started_at >= p_from and started_at < p_to and tenant_id = p_tenant
+  ), replies as (
+    select extract(epoch from o.slot_at - (select min(i.created_at) from messages i where i.turn_id = o.turn_id and i.direction = 'in')) as seconds
+    from outbound o where o.kind = 'reply' and o.part <= 1 and o.status in ('sent', 'delivered', 'read')
+  )
+  select jsonb_build_object(
+    'received', (select count(*) from inbound), 'conversations', (select count(distinct conversation_id) from inbound),
+    'new_contacts', (select count(*) from contacts where created_at >= p_from and created_at < p_to and tenant_id = p_tenant and merged_into is null),
+    'answered', (select count(*) from done where status = 'committed'), 'handed_over', (select count(*) from done where status = 'handed_over'),
+    'failed_turns', (select count(*) from done where status in ('failed', 'expired')),
+    'sent', (select coalesce(jsonb_object_agg(kind, n), '{}') from (select kind, count(*) as n from outbound where status in ('sent', 'delivered', 'read') group by kind) k),
+    'failed', (select count(*) from outbound where status = 'failed'),
+    'reply_seconds_median', (select percentile_cont(0.5) within group (order by seconds) from replies),
+    'reply_seconds_p95', (select percentile_cont(0.95) within group (order by seconds) from replies),
+    'opt_outs', (select count(*) from opt_outs where created_at >= p_from and created_at < p_to and tenant_id = p_tenant),
+    'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0) from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
+    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received' and tenant_id = p_tenant),
+    'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
+$function$;
+revoke all on function public.report_figures(text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3852,6 +3959,26 @@ begin
 end $function$;
 revoke all on function public.slow_start(public.instances,integer,timestamp with time zone) from public;
 grant execute on function public.slow_start(public.instances,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.snapshot_numbers(p_tz text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_day date := (clock(p_now) at time zone p_tz)::date; v_from timestamptz := v_day::timestamp at time zone p_tz; v_n int;
+begin
+  insert into number_days (tenant_id, instance_id, day, figures)
+    select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust', trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
+        'sent', (select count(*) from messages m where m.instance_id = i.id and m.slot_at >= v_from and m.direction = 'out' and m.status in ('sent', 'delivered', 'read')),
+        'delivered', (select count(*) from messages m where m.instance_id = i.id and m.slot_at >= v_from and m.delivered_at is not null),
+        'failed', (select count(*) from messages m where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+    from instances i
+    on conflict (instance_id, day) do update set figures = excluded.figures;
+  get diagnostics v_n = row_count;
+  return jsonb_build_object('numbers', v_n);
+end $function$;
+revoke all on function public.snapshot_numbers(text,timestamp with time zone) from public;
+grant execute on function public.snapshot_numbers(text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.stored_webhook(p_tenant text, p_id bigint)
  RETURNS jsonb

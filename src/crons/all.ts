@@ -2,6 +2,9 @@ import { backupJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
 import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';
 import { handoffsJob } from './handoffs.ts';
+import { expireHeldJob, followUpsJob, syncBriefingsJob } from './daily.ts';
+import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snapshotNumbersJob } from './reports.ts';
+import { syncNumbersJob } from './sync-numbers.ts';
 import type { CronJob } from './job.ts';
 import { purgeOldJob } from './purge-old.ts';
 import { reconcileInboxJob } from './reconcile-inbox.ts';
@@ -22,4 +25,13 @@ export const JOBS: readonly CronJob[] = [
   purgeOldJob,
   refreshHolidaysJob,
   backupJob,
+  syncNumbersJob,
+  followUpsJob,
+  expireHeldJob,
+  reportMorningJob,
+  reportEveningJob,
+  reportWeeklyJob,
+  countDaysJob,
+  snapshotNumbersJob,
+  syncBriefingsJob,
 ];

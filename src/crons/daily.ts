@@ -1,0 +1,52 @@
+/** What is looked after once a day or an hour. */
+import { dueFollowUps, expireHeld } from '../db/reports.ts';
+import type { CronJob } from './job.ts';
+
+const AT_ONCE = 500;
+
+/** Follow-ups leave at their own time, by the sweep of each minute; each morning their lanes are woken once more, so that none waits behind a full sweep. */
+export const followUpsJob: CronJob = {
+  name: 'follow_ups',
+  cron: '0 10 * * *',
+  cadence: 'day',
+  catchUp: 'once',
+  timeoutSeconds: 300,
+  summary: 'wakes lanes with a follow-up whose time has come',
+  async run(ctx) {
+    const lanes = await dueFollowUps(ctx.db, AT_ONCE);
+    for (const lane of lanes) await ctx.queues.wakeSend(lane);
+    return lanes.length;
+  },
+};
+
+/** Pauses never end by themselves. What ends here are messages whose deadline passed while they were held, and takeovers that are over. */
+export const expireHeldJob: CronJob = {
+  name: 'expire_held',
+  cron: '0 6 * * *',
+  cadence: 'day',
+  catchUp: 'once',
+  timeoutSeconds: 300,
+  summary: 'ends held messages past their deadline and takeovers that are over; pauses stay',
+  async run(ctx, { signal }) {
+    let total = 0;
+    for (;;) {
+      const { messages, takeovers } = await expireHeld(ctx.db, AT_ONCE);
+      total += messages + takeovers;
+      if (Math.max(messages, takeovers) < AT_ONCE || signal.aborted) return total;
+    }
+  },
+};
+
+/** Its name is known to the manuals; what it does comes with a later version. */
+export const syncBriefingsJob: CronJob = {
+  name: 'sync_briefings',
+  cron: '30 * * * *',
+  cadence: 'hour',
+  catchUp: 'skip',
+  timeoutSeconds: 600,
+  summary: 'reads briefings from Google Docs; not part of this version, so it is skipped',
+  async run(ctx) {
+    const asked = ctx.config.google?.briefingsFolderId != null;
+    return { skipped: `not configured: this version reads no briefings${asked ? ', and GOOGLE_BRIEFINGS_FOLDER_ID has no effect' : ''}` };
+  },
+};
