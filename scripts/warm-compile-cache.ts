@@ -14,7 +14,7 @@ const resolve = createRequire(path.join(source, 'main.ts')).resolve;
 
 let loaded = 0;
 for (const name of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
-  if (!name.endsWith('.ts') || PROGRAMS.has(name)) continue;
+  if (!name.endsWith('.ts') || PROGRAMS.has(path.basename(name))) continue;
   const file = path.join(source, name);
   await import(pathToFileURL(file).href);
   loaded += 1;
