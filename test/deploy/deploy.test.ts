@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { projectRoot } from '../../scripts/lib/tools.ts';
+import { readProject } from '../support/compose.ts';
 import { fakeRailway } from '../support/fake-railway.ts';
 import type { FakeRailway } from '../support/fake-railway.ts';
 
@@ -75,6 +76,10 @@ test('D6 rollback: after a deploy that is not healthy all services go back to wh
   const { calls } = await railway.state();
   const ids = calls.filter((call) => call.startsWith('api ')).map((call) => /--raw-var id=(\S+)/.exec(call)?.[1]);
   assert.deepEqual(ids, ['api-1', 'worker-1', 'scheduler-1']);
+});
+
+test('D6 health: the words that it looks for are those of /health/deep', () => {
+  for (const mode of ['worker', 'scheduler']) assert.ok(readProject('src/core/health.ts').includes(`'no ${mode} is running`), mode);
 });
 
 test('D6 health: it waits, and degraded is well enough when worker and scheduler are there', async (t) => {
