@@ -43,7 +43,7 @@ done
 echo "$service: $(printf '%s' "$new" | wc -w | tr -d ' ') new ones are healthy"
 
 for container in $old; do
-  docker stop --time "$grace" "$container" >/dev/null
+  docker stop -t "$grace" "$container" >/dev/null
   docker rm "$container" >/dev/null
   echo "$service: $container is replaced"
 done

@@ -21,11 +21,13 @@ const containers = new Set(Object.values(compose.services).flatMap(({ container_
 /** Programs of the guides besides docker and railway; what stands in front of them is the shell's. */
 const OTHERS = new Set(['cp', 'curl', 'git', 'node', 'npm', 'openssl', './scripts/deploy/roll-compose.sh', './scripts/smoke.sh']);
 
+const FILE = 'docker compose -f docker-compose.prod.yml';
+
 /** Verb -> its options; a value follows where there is a `=`. After the manual of compose v2 and of Docker 28. */
 const COMPOSE_VERBS: Record<string, string[]> = {
-  up: ['-d', '--no-deps', '--no-recreate', '--scale='],
+  up: ['-d', '--detach', '--no-build', '--no-deps', '--no-recreate', '--scale='],
   run: ['--rm'],
-  exec: [],
+  exec: ['-T'],
   logs: ['-f', '--tail='],
   ps: [],
   pull: [],
@@ -56,6 +58,17 @@ for (const guide of GUIDES) {
     for (const line of blocks.flatMap((block) => block.split('\n').filter((each) => each !== ''))) check(line);
   });
 }
+
+test('section 14 guide: the compose commands of the workflow and of roll-compose.sh exist as well', () => {
+  const workflow = readProject('.github/workflows/ci.yml').matchAll(/^ +(?:run: )?(docker compose .*)$/gm);
+  const script = readProject('scripts/deploy/roll-compose.sh').matchAll(/\$compose (up .*)$/gm);
+  const lines = [
+    ...[...workflow].map(([, line = '']) => line.replaceAll(/ --profile \S+/g, '')),
+    ...[...script].map(([, line]) => `${FILE} ${line}`),
+  ];
+  assert.ok(lines.length > 4);
+  for (const line of lines) check(line.replace(/"\$service=.*" "\$service"$/, 'api=4 api'));
+});
 
 test("section 14 guide: the manuals' commands are all there", () => {
   const docker = codeBlocks('docs/docker.md', 'bash').join('\n');
