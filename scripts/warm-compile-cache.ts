@@ -8,7 +8,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** These begin to work when they are loaded. */
-const PROGRAMS = new Set(['main.ts', 'migrate.ts', 'cli.ts', 'telemetry.ts']);
+const PROGRAMS = new Set(['main.ts', 'migrate.ts', 'cli.ts', 'telemetry.ts', path.join('backup', 'main.ts')]);
 const source = path.resolve(import.meta.dirname, '../src');
 const resolve = createRequire(path.join(source, 'main.ts')).resolve;
 

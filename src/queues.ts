@@ -151,11 +151,17 @@ const WORKER_OPTIONS = { lockDuration: 15_000, stalledInterval: 7_500, maxStalle
 
 function redisLink(url: string, log: Logger): Link {
   const onError = throttled((error: Error) => log.warning({ error }, 'Redis unavailable'));
+  let away = false;
   // Producers fail at once when Redis is away (the sweep finds the work); workers wait for it for ever.
   const producer = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, connectTimeout: 5_000, lazyConnect: true });
   const consumer = new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 5_000, lazyConnect: true });
   producer.on('error', onError);
   consumer.on('error', onError);
+  producer.on('close', () => (away = true));
+  producer.on('ready', () => {
+    if (away) log.info({}, 'Redis is back');
+    away = false;
+  });
   const ready = producer.connect();
   ready.catch(() => {});
   return {

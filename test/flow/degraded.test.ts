@@ -96,9 +96,12 @@ test('D8 Redis away: 200 and stored; nothing wakes up, the sweep finds all of it
   await takes(system, upsert('B', 'durante', 0));
   assert.ok((await system.dump()).includes('in contact received: durante'));
   await system.redis?.restart();
+  await system.until(
+    () => system.lines.filter((line) => line.message === 'Redis is back').length === 2,
+    'Redis for the api and the worker',
+  );
   // As if a minute had passed: the sweep leaves what is younger to its wake-up.
   await system.query(`update messages set created_at = created_at - interval '1 minute' where status = 'received'`);
-  while ((await fetch(`${system.url}/ready`)).status !== 200);
   assert.equal(await sweepTurnsJob.run(system.ctx, RUN), 1);
   await system.until(() => system.simulator.sends({ sent: true }).length === 2, 'the second answer');
   await system.until(async () => (await system.dump()).includes('in contact answered: durante'), 'answered');

@@ -131,10 +131,11 @@ for (const queue of ['postgres', 'redis'] as const) {
     const [message] = await site.query<{ correlation: string }>(
       `select correlation_id as correlation from messages where direction = 'in'`,
     );
-    const recorded = worker.lines().find((line) => line.message === 'Message sent');
-    const traceId = recorded?.context['trace_id'];
+    // the ack may be there before the worker has said so
+    const recorded = await site.until(() => worker.lines().find((line) => line.message === 'Message sent'), 'the line of the send');
+    const traceId = recorded.context['trace_id'];
     assert.match(String(traceId), /^[0-9a-f]{32}$/);
-    assert.equal(recorded?.context['correlation_id'], message?.correlation);
+    assert.equal(recorded.context['correlation_id'], message?.correlation);
     const own = () => receiver.spans.filter((each) => each.traceId === traceId);
     const names = () => new Set(own().map((each) => each.name));
     const wanted = [
