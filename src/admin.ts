@@ -4,6 +4,7 @@ import { breakerCommands } from './admin/breakers.ts';
 import type { Actor, AdminCommand, AdminContext, CommandShape, Outcome, Refusal } from './admin/command.ts';
 import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
+import { secretCommands } from './admin/secrets.ts';
 import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { draftCommands } from './admin/drafts.ts';
@@ -34,6 +35,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...suspicionCommands,
   ...replayCommands,
   ...contactCommands,
+  ...secretCommands,
   ...auditCommands,
   ...jobCommands,
 ];

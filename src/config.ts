@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs';
 
 import { z } from 'zod';
 
-import { backup, retention } from './config/care.ts';
-import type { Backup, Retention } from './config/care.ts';
+import { backup, retention, secrets } from './config/care.ts';
+import type { Backup, Retention, SecretKeys } from './config/care.ts';
 import { readVariables } from './config/environment.ts';
 import type { Environment, Report } from './config/environment.ts';
 import * as features from './config/features.ts';
@@ -104,6 +104,8 @@ export type Config = {
     readonly takeoverMinutes: number;
   };
   readonly backup: Backup;
+  /** null: no secret can be kept in the database. */
+  readonly secrets: SecretKeys | null;
   readonly retention: Retention;
   readonly people: People;
   /** Turns that one worker runs at the same time. */
@@ -162,6 +164,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     outbound: outbound(v, production, report),
     turn: turn(v, report),
     backup: backup(v, report),
+    secrets: secrets(v, report),
     retention: retention(v),
     people: people(v),
     workerConcurrency: v.WORKER_CONCURRENCY ?? v.PIPELINE_MAX_CONCURRENT ?? DEFAULT_WORKER_CONCURRENCY,

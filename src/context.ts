@@ -32,6 +32,7 @@ import { waitAtMost, within } from './wait.ts';
 import { createProbe } from './probes.ts';
 import { createTransitions } from './transitions.ts';
 import type { Transitions } from './transitions.ts';
+import { createInstanceKeys } from './instance-keys.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
 
@@ -97,7 +98,7 @@ export async function openContext(
 
   const queues = await untilThere('queue', log, signal, () => openQueues(queueStore(config, databaseUrl), log));
   stack.use(queues);
-  const whatsapp = openWhatsapp(config, figures.brokerFetch);
+  const whatsapp = openWhatsapp(config, door, log, figures.brokerFetch);
   const llm = await openLlm(config);
   const transitions = createTransitions(door, processId);
   const breakers = createBreakers(config.breakers, {
@@ -176,7 +177,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     db,
     inbox: createInbox(db, config),
     background,
-    whatsapp: openWhatsapp(config),
+    whatsapp: openWhatsapp(config, db, log),
     sendPolicy: sendPolicy(config),
     process: { id: processIdOf(config) },
     queues: {
@@ -215,9 +216,10 @@ function processIdOf({ mode }: Config): string {
   return `${mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
 }
 
-function openWhatsapp({ evolution }: Config, fetch?: typeof globalThis.fetch): Evolution | null {
+function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, fetch?: typeof globalThis.fetch): Evolution | null {
   if (evolution === null) return null;
-  return createEvolution({ url: evolution.url, apiKey: evolution.apiKey, ...(fetch === undefined ? {} : { fetch }) });
+  const keyOf = createInstanceKeys(db, secrets, log);
+  return createEvolution({ url: evolution.url, apiKey: evolution.apiKey, keyOf, ...(fetch === undefined ? {} : { fetch }) });
 }
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */

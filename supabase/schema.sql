@@ -299,7 +299,7 @@ create table public.instances (
   next_proactive_at timestamp with time zone,
   reconciled_at timestamp with time zone,
   restored_at timestamp with time zone,
-  webhook_secret text,
+  evolution_key text,
   proactive boolean default false not null,
   trust numeric default 100 not null,
   trust_at timestamp with time zone default now() not null,
@@ -2233,6 +2233,17 @@ $function$;
 revoke all on function public.instance_history(text,text,integer) from public;
 grant execute on function public.instance_history(text,text,integer) to service_role;
 
+CREATE OR REPLACE FUNCTION public.instance_keys()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'key', evolution_key) order by id), '[]') from instances where evolution_key is not null
+$function$;
+revoke all on function public.instance_keys() from public;
+grant execute on function public.instance_keys() to service_role;
+
 CREATE OR REPLACE FUNCTION public.is_stranger(p_contact bigint)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3669,6 +3680,21 @@ end $function$;
 revoke all on function public.set_instance(text,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.set_instance(text,text,text,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.set_instance_key(p_tenant text, p_instance text, p_key text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set evolution_key = p_key where name = p_instance and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('found', false); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.key', p_instance, jsonb_build_object('own', p_key is not null), clock(p_now));
+  return jsonb_build_object('found', true);
+end $function$;
+revoke all on function public.set_instance_key(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.set_instance_key(text,text,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4002,6 +4028,18 @@ AS $function$
 $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
 grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.swap_instance_key(p_instance text, p_old text, p_new text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set evolution_key = p_new where name = p_instance and evolution_key = p_old;
+  return jsonb_build_object('swapped', found);
+end $function$;
+revoke all on function public.swap_instance_key(text,text,text) from public;
+grant execute on function public.swap_instance_key(text,text,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

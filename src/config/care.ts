@@ -21,6 +21,9 @@ export function retention(v: Variables): Retention {
   };
 }
 
+/** The current key seals what is kept in the database; both open. */
+export type SecretKeys = { readonly current: string; readonly previous: string | null };
+
 export type Backup = {
   /** The scheduler makes one each day: BACKUP_DIR is set. */
   readonly daily: boolean;
@@ -49,4 +52,14 @@ export function backup(v: Variables, report: Report): Backup {
     toolsDir: v.PG_BIN_DIR ?? null,
     verifyUrl: v.BACKUP_VERIFY_URL ?? null,
   };
+}
+
+/** null: no secret can be kept in the database. */
+export function secrets(v: Variables, report: Report): SecretKeys | null {
+  for (const name of ['SECRETS_KEY', 'SECRETS_KEY_PREVIOUS'] as const)
+    if (v[name] !== undefined && v[name].length < KEY_MIN_CHARS)
+      report.problem(`${name}: must have at least ${KEY_MIN_CHARS} characters; make one with \`openssl rand -hex 32\``);
+  if (v.SECRETS_KEY_PREVIOUS !== undefined && v.SECRETS_KEY === undefined)
+    report.problem('SECRETS_KEY: must be set too when SECRETS_KEY_PREVIOUS is set');
+  return v.SECRETS_KEY === undefined ? null : { current: v.SECRETS_KEY, previous: v.SECRETS_KEY_PREVIOUS ?? null };
 }

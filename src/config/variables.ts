@@ -131,6 +131,10 @@ export const variables = z.object({
   RETENTION_MESSAGES_DAYS: days(30, 36_500).default(0),
   RETENTION_AUDIT_DAYS: days(30, 36_500).default(730),
 
+  // Seals secrets that are kept in the database.
+  SECRETS_KEY: text().optional(),
+  SECRETS_KEY_PREVIOUS: text().optional(),
+
   // Backups. PG_BIN_DIR: where pg_dump and pg_restore of the server's version are.
   BACKUP_DIR: text().optional(),
   BACKUP_KEEP_DAYS: integer(1, 3650).default(30),
@@ -220,6 +224,8 @@ export const SECRET_VARIABLES = [
   'SUPABASE_SERVICE_KEY',
   'SUPABASE_DB_URL',
   'REDIS_URL',
+  'SECRETS_KEY',
+  'SECRETS_KEY_PREVIOUS',
   'BACKUP_ENCRYPTION_KEY',
   'BACKUP_VERIFY_URL',
   'EVOLUTION_API_KEY',

@@ -51,3 +51,20 @@ export type Restored = z.infer<typeof restored>;
 export async function markRestored(db: Door, backupAt: Date, actor: string): Promise<Restored> {
   return restored.parse(await db.call('mark_restored', { p_backup_at: backupAt.toISOString(), p_actor: actor }));
 }
+
+/** SQL instance_keys: the sealed keys of numbers that have one of their own. */
+export async function listInstanceKeys(db: Door): Promise<{ name: string; key: string }[]> {
+  return z.array(z.object({ name: z.string(), key: z.string() })).parse(await db.call('instance_keys', {}));
+}
+
+/** SQL set_instance_key: a number's own key, sealed, or null; audited. False for an unknown number. */
+export async function setInstanceKey(db: Door, tenant: string, instance: string, sealed: string | null, actor: string): Promise<boolean> {
+  const answer = await db.call('set_instance_key', { p_tenant: tenant, p_instance: instance, p_key: sealed, p_actor: actor });
+  return z.object({ found: z.boolean() }).parse(answer).found;
+}
+
+/** SQL swap_instance_key: the same key sealed anew, unless it was changed since it was read. */
+export async function swapInstanceKey(db: Door, instance: string, old: string, sealed: string): Promise<boolean> {
+  const answer = await db.call('swap_instance_key', { p_instance: instance, p_old: old, p_new: sealed });
+  return z.object({ swapped: z.boolean() }).parse(answer).swapped;
+}

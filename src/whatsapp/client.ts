@@ -88,6 +88,8 @@ export type EvolutionOptions = {
   /** Base address, a path included. */
   url: string;
   apiKey: string;
+  /** A number's own key in place of `apiKey`; null: it has none. Contract: does not throw. */
+  keyOf?: (instance: string) => Promise<string | null>;
   fetch?: typeof globalThis.fetch;
   /** Milliseconds; defaults 90,000 and 15,000. A send may take a number check and key queries of 60 s each, rarely both (contract 4.2). */
   timeouts?: { sendMs: number; otherMs: number };
@@ -98,7 +100,7 @@ export function createEvolution(options: EvolutionOptions): Evolution {
   const base = options.url.replace(/\/+$/, '');
   const host = new URL(base).hostname;
 
-  function call(
+  async function call(
     method: 'GET' | 'POST' | 'DELETE',
     route: string,
     instance: string | null,
@@ -106,9 +108,14 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<SendAnswer> {
+    const own = instance === null ? null : ((await options.keyOf?.(instance)) ?? null);
     const request: RequestInit = {
       method,
-      headers: { apikey: options.apiKey, accept: 'application/json', ...(method === 'POST' ? { 'content-type': 'application/json' } : {}) },
+      headers: {
+        apikey: own ?? options.apiKey,
+        accept: 'application/json',
+        ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+      },
       // A followed 307 would send twice, a followed 302 would turn the send into a GET.
       redirect: 'manual',
       ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),

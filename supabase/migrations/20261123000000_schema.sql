@@ -77,7 +77,7 @@ create table instances (
   next_proactive_at  timestamptz,
   reconciled_at      timestamptz,                   -- up to here the provider's messages have been compared with ours
   restored_at        timestamptz,                   -- a backup was restored then, and the comparison has not reached that moment yet: the number is paused
-  webhook_secret     text,
+  evolution_key      text,                          -- a key of its own at Evolution, sealed (src/secrets.ts); null: EVOLUTION_API_KEY
   proactive          boolean not null default false,  -- may be chosen for messages that nobody asked for (MULTI_CHIP_ENABLED)
   trust              numeric not null default 100 check (trust between 0 and 100),  -- as of trust_at; comes back with time, see trust_now
   trust_at           timestamptz not null default now(),

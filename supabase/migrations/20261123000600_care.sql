@@ -135,6 +135,28 @@ begin
   return jsonb_build_object('outcome', 'erased', 'contact_id', v_id, 'messages', v_messages, 'webhooks', v_webhooks);
 end $$;
 
+-- instance_keys: the sealed keys of numbers that have one of their own. Result: [{name, key}]. Read only.
+create function instance_keys() returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'key', evolution_key) order by id), '[]') from instances where evolution_key is not null
+$$;
+
+-- set_instance_key: gives a number a sealed key of its own, or with null takes it away. Audited without the key. Result: {found}.
+create function set_instance_key(p_tenant text, p_instance text, p_key text, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update instances set evolution_key = p_key where name = p_instance and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('found', false); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.key', p_instance, jsonb_build_object('own', p_key is not null), clock(p_now));
+  return jsonb_build_object('found', true);
+end $$;
+
+-- swap_instance_key: the same key, sealed anew. Guarantee: only while it is still the one that was read. Result: {swapped}.
+create function swap_instance_key(p_instance text, p_old text, p_new text) returns jsonb language plpgsql as $$
+begin
+  update instances set evolution_key = p_new where name = p_instance and evolution_key = p_old;
+  return jsonb_build_object('swapped', found);
+end $$;
+
 -- restored_state: what is open after a restore, see mark_restored. Read only.
 create function restored_state(p_uncertain int) returns jsonb language sql stable as $$
   select jsonb_build_object('uncertain', p_uncertain,

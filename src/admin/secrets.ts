@@ -1,0 +1,62 @@
+/** instance key, secrets rotate: secrets that are kept in the database, sealed. */
+import { z } from 'zod';
+import { listInstanceKeys, setInstanceKey, swapInstanceKey } from '../db/care.ts';
+import { recordAudit } from '../db/control.ts';
+import { ownerOf } from '../instance-keys.ts';
+import { openSecret, sealSecret } from '../secrets.ts';
+import { defineCommand, refused, wordsArg } from './command.ts';
+
+const NO_KEY = 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`';
+
+const key = defineCommand({
+  name: 'instance key',
+  summary: 'gives a number a key of its own at Evolution',
+  details:
+    "Evolution's token of the instance, used in place of EVOLUTION_API_KEY for this number; without KEY it is taken away. Stored sealed with SECRETS_KEY; each process uses it within half a minute. " +
+    'Making new numbers still needs EVOLUTION_API_KEY. Audited without the key.',
+  args: z.object({ name: wordsArg.describe('name of the number at Evolution'), key: wordsArg.optional().describe("the instance's token") }),
+  positional: ['name', 'key'],
+  readOnly: false,
+  role: 'admin',
+  async run(ctx, { name, key }, actor) {
+    const { secrets } = ctx.config;
+    if (secrets === null) return refused('conflict', NO_KEY);
+    const sealed = key === undefined ? null : sealSecret(secrets, key, ownerOf(name));
+    if (!(await setInstanceKey(ctx.db, actor.tenant, name, sealed, actor.id))) return refused('not_found', `there is no number ${name}`);
+    return { ok: true, result: { name, own_key: sealed !== null } };
+  },
+  text: ({ name, own_key: own }) => (own ? `${name} has a key of its own.` : `${name} uses EVOLUTION_API_KEY.`),
+});
+
+const rotate = defineCommand({
+  name: 'secrets rotate',
+  summary: 'seals all stored secrets with the current SECRETS_KEY',
+  details:
+    'After SECRETS_KEY was changed and SECRETS_KEY_PREVIOUS set to the old one, in all processes. When it says that none is left, SECRETS_KEY_PREVIOUS can go. May be repeated, and run while everything works.',
+  args: z.object({}),
+  readOnly: false,
+  role: 'admin',
+  async run(ctx, _args, actor) {
+    const { secrets } = ctx.config;
+    if (secrets === null) return refused('conflict', NO_KEY);
+    const result = { rotated: 0, current: 0, unreadable: [] as string[] };
+    for (const each of await listInstanceKeys(ctx.db)) {
+      const opened = openSecret(secrets, each.key, ownerOf(each.name));
+      if (opened === null) result.unreadable.push(each.name);
+      else if (opened.current) result.current++;
+      // Somebody may have set another key meanwhile: that one stays.
+      else if (await swapInstanceKey(ctx.db, each.name, each.key, sealSecret(secrets, opened.text, ownerOf(each.name)))) result.rotated++;
+    }
+    await recordAudit(ctx.db, { tenant: actor.tenant, actor: actor.id, action: 'secrets.rotate', subject: 'instances', details: result });
+    return { ok: true, result };
+  },
+  text: ({ rotated, current, unreadable }) =>
+    [
+      `${rotated} secrets are sealed anew, ${current} were already.`,
+      ...(unreadable.length === 0
+        ? ['None is left of the previous key.']
+        : [`Of neither key, so they must be set again (instance key): ${unreadable.join(', ')}`]),
+    ].join('\n'),
+});
+
+export const secretCommands = [key, rotate];

@@ -1,0 +1,75 @@
+/** What the product is made of: licences that allow it, packages that are pinned, install scripts that were chosen. Reads what is installed; needs no network. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { projectRoot } from '../../scripts/lib/tools.ts';
+
+type Locked = {
+  version?: string;
+  dev?: boolean;
+  optional?: boolean;
+  devOptional?: boolean;
+  integrity?: string;
+  hasInstallScript?: boolean;
+  license?: string;
+  link?: boolean;
+};
+
+/** Licences that ask for no more than their text. */
+const SHIPPED = new Set([
+  'MIT',
+  'ISC',
+  'Apache-2.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  '0BSD',
+  'BlueOak-1.0.0',
+  'PSF-2.0',
+  // date-holidays: its data, named with its authors in the package
+  '(ISC AND CC-BY-3.0)',
+  'CC0-1.0',
+  'Unlicense',
+]);
+/** Only used while developing, and given to nobody: weak copyleft is fine there. */
+const TOOLS = new Set([...SHIPPED, 'MPL-2.0', 'CC-BY-4.0', 'Python-2.0', '(MIT OR CC0-1.0)', 'MIT OR Apache-2.0', '(MIT OR Apache-2.0)']);
+
+const read = <T>(file: string): T => JSON.parse(readFileSync(path.join(projectRoot, file), 'utf8')) as T;
+const packages = Object.entries(read<{ packages: Record<string, Locked> }>('package-lock.json').packages).filter(
+  ([place, { link }]) => place !== '' && !link,
+);
+
+test('D6 licences: every package that is shipped, and every tool, has a licence that allows it', () => {
+  const found = new Map<string, string[]>();
+  for (const [place, locked] of packages) {
+    const manifest = path.join(place, 'package.json');
+    // Packages for other systems are in the lock file and not on this machine.
+    const licence = locked.license ?? (existsSync(path.join(projectRoot, manifest)) ? licenceOf(read(manifest)) : 'not installed');
+    const allowed = locked.dev === true || locked.devOptional === true ? TOOLS : SHIPPED;
+    if (licence !== 'not installed' && !allowed.has(licence)) found.set(licence, [...(found.get(licence) ?? []), place]);
+  }
+  assert.deepEqual([...found], []);
+  assert.ok(packages.length > 100);
+});
+
+test('D6 pinned: every package has a checksum, and only chosen ones run a script when they are installed', () => {
+  assert.deepEqual(
+    packages
+      .filter(([place, { integrity }]) => integrity === undefined && existsSync(path.join(projectRoot, place)))
+      .map(([place]) => place),
+    [],
+  );
+  const allowed = Object.keys(read<{ allowScripts: Record<string, boolean> }>('package.json').allowScripts);
+  const scripted = packages
+    .filter(([place, { hasInstallScript }]) => hasInstallScript && existsSync(path.join(projectRoot, place)))
+    .map(([place]) => place.replace(/^.*node_modules\//, ''));
+  assert.deepEqual(
+    scripted.filter((name) => !allowed.includes(name)),
+    [],
+  );
+});
+
+function licenceOf(manifest: { license?: string | { type?: string }; licenses?: { type?: string }[] }): string {
+  const { license } = manifest;
+  return (typeof license === 'string' ? license : license?.type) ?? manifest.licenses?.[0]?.type ?? 'none';
+}
