@@ -34,8 +34,8 @@ const SHIPPED = new Set([
 /** Only used while developing, and given to nobody: weak copyleft is fine there. */
 const TOOLS = new Set([...SHIPPED, 'MPL-2.0', 'CC-BY-4.0', 'Python-2.0', '(MIT OR CC0-1.0)', 'MIT OR Apache-2.0', '(MIT OR Apache-2.0)']);
 
-const read = <T>(file: string): T => JSON.parse(readFileSync(path.join(projectRoot, file), 'utf8')) as T;
-const packages = Object.entries(read<{ packages: Record<string, Locked> }>('package-lock.json').packages).filter(
+const read = (file: string): unknown => JSON.parse(readFileSync(path.join(projectRoot, file), 'utf8'));
+const packages = Object.entries((read('package-lock.json') as { packages: Record<string, Locked> }).packages).filter(
   ([place, { link }]) => place !== '' && !link,
 );
 
@@ -44,7 +44,8 @@ test('D6 licences: every package that is shipped, and every tool, has a licence 
   for (const [place, locked] of packages) {
     const manifest = path.join(place, 'package.json');
     // Packages for other systems are in the lock file and not on this machine.
-    const licence = locked.license ?? (existsSync(path.join(projectRoot, manifest)) ? licenceOf(read(manifest)) : 'not installed');
+    const licence =
+      locked.license ?? (existsSync(path.join(projectRoot, manifest)) ? licenceOf(read(manifest) as Licensed) : 'not installed');
     const allowed = locked.dev === true || locked.devOptional === true ? TOOLS : SHIPPED;
     if (licence !== 'not installed' && !allowed.has(licence)) found.set(licence, [...(found.get(licence) ?? []), place]);
   }
@@ -59,7 +60,7 @@ test('D6 pinned: every package has a checksum, and only chosen ones run a script
       .map(([place]) => place),
     [],
   );
-  const allowed = Object.keys(read<{ allowScripts: Record<string, boolean> }>('package.json').allowScripts);
+  const allowed = Object.keys((read('package.json') as { allowScripts: Record<string, boolean> }).allowScripts);
   const scripted = packages
     .filter(([place, { hasInstallScript }]) => hasInstallScript && existsSync(path.join(projectRoot, place)))
     .map(([place]) => place.replace(/^.*node_modules\//, ''));
@@ -69,7 +70,9 @@ test('D6 pinned: every package has a checksum, and only chosen ones run a script
   );
 });
 
-function licenceOf(manifest: { license?: string | { type?: string }; licenses?: { type?: string }[] }): string {
+type Licensed = { license?: string | { type?: string }; licenses?: { type?: string }[] };
+
+function licenceOf(manifest: Licensed): string {
   const { license } = manifest;
   return (typeof license === 'string' ? license : license?.type) ?? manifest.licenses?.[0]?.type ?? 'none';
 }
