@@ -38,6 +38,7 @@ declare
 begin
   select * into v from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
+  v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
   if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received' and m.meaning ? 'command') then
     return claim_command(v.id, p_lease_ms, v_now);
   end if;

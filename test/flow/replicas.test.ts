@@ -88,3 +88,32 @@ test('R3 the database is away: nothing leaves, and what was queued leaves once i
     ['Seu pedido saiu'],
   );
 });
+
+test('X13 four workers are four times the turns of one: each brings its slots, and a conversation has one turn at a time', async (t) => {
+  const system = await startSystem(t, { workers: 1, env: { WORKER_CONCURRENCY: '3', DEBOUNCE_MS: '0', DEBOUNCE_MAX_MS: '0' } });
+  const gate = Promise.withResolvers<void>();
+  t.after(async () => gate.resolve());
+  system.simulator.script([{ text: 'Certo!', repeat: true }]);
+  system.simulator.fault({ target: 'claude', kind: 'slow', ms: 0, times: null, until: gate.promise });
+  const contacts = Array.from({ length: 24 }, (_, index) =>
+    system.simulator.addContact({ name: `Contato ${index}`, phone: `55119123450${10 + index}` }),
+  );
+  for (const { id } of contacts) for (const text of ['um', 'dois']) system.simulator.inbound({ contactId: id, text });
+  const live = async () =>
+    (
+      await system.query<{ n: number; people: number }>(
+        `select count(*)::int as n, count(distinct conversation_id)::int as people from turns where status = 'open'`,
+      )
+    )[0];
+  const atWork = (count: number) => system.until(async () => (await live())?.n === count, `${count} turns at work`);
+  await atWork(3);
+  for (let index = 1; index < 4; index++) await system.addWorker();
+  await atWork(12);
+  assert.deepEqual(await live(), { n: 12, people: 12 });
+  gate.resolve();
+  system.simulator.clearFaults();
+  await system.until(
+    async () => (await system.dump()).filter((line) => line.startsWith('in contact answered')).length === 48,
+    'all answered',
+  );
+});

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { INSTANCE } from '../support/system.ts';
 import { queueReplies, sendRow, sendsDatabase, sentAs } from '../support/sends.ts';
 import type { Claimed, SendsDatabase } from '../support/sends.ts';
-import { minutesAfter, NOON, openSql, said } from '../support/inbound.ts';
+import { minutesAfter, NOON, openSql, said, waitsForLock } from '../support/inbound.ts';
 
 const PHONE = '5511960000001';
 const later = (ms: number) => new Date(NOON.getTime() + ms);
@@ -135,4 +135,20 @@ test('X11 after a merge the timeline of a message still tells its turn, its tool
     [kept?.['id']],
   );
   assert.deepEqual(timeline?.['what'], ['handoff', 'message', 'model_call', 'tool_call', 'turn']);
+});
+
+test('I5 a claim that waited for the conversation begins its turn when it has it, so that turns never overlap on record', async (t) => {
+  const sql = await openSql(t);
+  await sql.record([said({ id: 'P1', pn: PHONE })]);
+  const [conversation] = await sql.rows('select id from conversations');
+  const holder = await sql.client();
+  await holder.query('begin');
+  await holder.query('select 1 from conversations for no key update');
+  const claiming = sql.rows('select claim_turn($1, $2, 30000) as turn', [conversation?.['id'], 'w']);
+  await waitsForLock(sql, 'claim_turn', claiming);
+  const [released] = (await holder.query<{ at: Date }>('select clock_timestamp() as at')).rows;
+  await holder.query('commit');
+  await claiming;
+  const [turn] = await sql.rows('select started_at >= $1 as after from turns', [released?.at]);
+  assert.equal(turn?.['after'], true);
 });
