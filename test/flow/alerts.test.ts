@@ -252,6 +252,32 @@ test('C6 a breaker that opened and closed between two looks is told too', async 
   assert.match((await told(system)).join(), /Disjuntor aberto: claude\. Motivo: overloaded/);
 });
 
+test('C6 a breaker that a process really opened is told with its name and reason, and its end', async (t) => {
+  const system = await atRest(t);
+  const worker = await system.openContext('worker');
+  await system.query(
+    `insert into process_status (id, mode, version, started_at, seen_at) values ($1, 'worker', '1', now(), now() + interval '1 hour')`,
+    [worker.process.id],
+  );
+  const breaker = worker.breakers.evolution('julia-dev');
+  for (let call = 0; call < 5; call++)
+    await breaker.run(
+      async () => 'failed',
+      () => 'provider_error',
+    );
+  await worker.background.drain(5_000);
+  await Promise.all([evaluateAlerts(system.ctx, ['seconds']), evaluateAlerts(worker, ['seconds'])]);
+  await worker.background.drain(5_000);
+  const first = await told(system);
+  assert.equal(first.length, 1, first.join('\n'));
+  assert.match(first[0] ?? '', /🚨 Disjuntor aberto: evolution \(número julia-dev\)\. Motivo: provider_error\./);
+  breaker.reset('by hand');
+  await worker.background.drain(5_000);
+  await system.query(`update circuit_transitions set created_at = created_at - interval '2 minutes'`);
+  await evaluateAlerts(system.ctx, ['seconds']);
+  assert.deepEqual((await told(system)).slice(1), ['Resolvido: o disjuntor evolution (número julia-dev) fechou.']);
+});
+
 test('E1 no scheduler: told by the process that notices it, once; whoever comes back ends it', async (t) => {
   const system = await atRest(t);
   await system.query(`delete from process_status where mode = 'scheduler'`);

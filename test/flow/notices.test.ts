@@ -31,7 +31,8 @@ async function over(system: System, line: string): Promise<void> {
 for (const slack of ['webhook', 'bot'] as const) {
   test(`E3 a notice leaves at once and once, to Slack as the ${slack}`, async (t) => {
     const system = await startSystem(t, { workers: 0, slack });
-    assert.deepEqual(await Promise.all([1, 2, 3].map(() => sendNotice(system.ctx, notice('a')))), [true, false, false]);
+    const added = await Promise.all([1, 2, 3].map(() => sendNotice(system.ctx, notice('a'))));
+    assert.equal(added.filter(Boolean).length, 1);
     await over(system, 'a sent slack - 0');
     await sendNotice(system.ctx, notice('b', { urgent: true, text: '2 < 3 & 4 > 1' }));
     await over(system, 'b sent slack - 0');
