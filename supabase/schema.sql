@@ -2552,6 +2552,8 @@ begin
   perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
   select * into v_kept from contacts where id = v_keep;
   select * into v_dropped from contacts where id = v_drop;
+  -- somebody else was quicker while we waited for the locks: there is nothing left to do, and nothing to write down twice
+  if v_kept.merged_into is not null or v_dropped.merged_into is not null then return v_keep; end if;
   for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
     select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
     if not found then
