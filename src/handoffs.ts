@@ -21,8 +21,10 @@ export async function tellOfHandoffs(ctx: NoticeContext): Promise<number> {
   const found = await handoffsToTell(ctx.db, outbound.managerPhone, people.reminderMinutes * 60_000, AT_ONCE);
   const groups = Map.groupBy(found, (each) => (each.controls || each.is_manager ? `${each.id}` : `${each.tenant} ${each.reason}`));
   for (const handoffs of groups.values()) {
-    if (handoffs.length >= TOGETHER) await tellTogether(ctx, handoffs);
-    else for (const handoff of handoffs) await tellOf(ctx, handoff);
+    if (handoffs.length >= TOGETHER) {
+      // Whoever told the notice of this minute writes its handoffs down; what came after it is told in the next one.
+      if (!(await tellTogether(ctx, handoffs))) continue;
+    } else for (const handoff of handoffs) await tellOf(ctx, handoff);
     for (const handoff of handoffs) {
       await recordHandoffStep(ctx.db, handoff.id, handoff.step);
       ctx.events.handoffTold(handoff);
@@ -42,11 +44,11 @@ async function tellOf(ctx: NoticeContext, handoff: HandoffToTell): Promise<void>
   });
 }
 
-/** One notice a minute and reason, whoever else looks at the same moment. */
-async function tellTogether(ctx: NoticeContext, handoffs: HandoffToTell[]): Promise<void> {
+/** One notice a minute and reason, whoever else looks at the same moment; false when there was one already. */
+async function tellTogether(ctx: NoticeContext, handoffs: HandoffToTell[]): Promise<boolean> {
   const [first] = handoffs;
-  if (first === undefined) return;
-  await sendNotice(ctx, {
+  if (first === undefined) return false;
+  return sendNotice(ctx, {
     tenant: first.tenant,
     key: `handoffs-${first.reason}-${new Date().toISOString().slice(0, 16)}`,
     kind: 'handoff',

@@ -788,7 +788,8 @@ begin
   end if;
   if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
   v := ensure_instance(p_name, p_provider_id);
-  update instances set proactive = true where id = v.id and not proactive;
+  update instances set proactive = true where id = v.id and not proactive
+    and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed' and e.details ? 'proactive');
   insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
   return jsonb_build_object('outcome', 'adopted');
 end $function$;
@@ -1786,7 +1787,7 @@ AS $function$
 begin
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
-    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed');
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
   end if;
   insert into agents (slug, name, tone, instructions, promises)
     select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
@@ -1810,6 +1811,10 @@ begin
   if v_id is null then return jsonb_build_object('outcome', 'unknown'); end if;
   v_all := contact_with_merged(v_id);
   perform 1 from contacts where id = any (v_all) order by id for update;
+  -- a merge that was under way while we waited for the locks has taken the person elsewhere: look again
+  if find_contact(p_tenant, p_contact, p_phone) is distinct from v_id or not contact_with_merged(v_id) <@ v_all then
+    return erase_contact(p_tenant, p_contact, p_phone, p_actor, p_reason, p_now);
+  end if;
   select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all) order by id for update) l;
   select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
@@ -1827,9 +1832,9 @@ begin
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
-      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.message_id)
+      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where id in (select message_id from told);
+    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
@@ -2101,7 +2106,7 @@ AS $function$
       left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
     where h.status <> 'returned' and (h.status = 'open'
       or (h.controls and h.taken_at is null and h.reminded_at is null and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
-    order by h.id limit p_limit) l
+    order by h.controls desc, h.id limit p_limit) l
 $function$;
 revoke all on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) from public;
 grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to service_role;
@@ -2507,6 +2512,7 @@ begin
     where installation.value <> excluded.value;
   if not found then return restored_state(0); end if;
   update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
+      claim = claim + 1, -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven' and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
@@ -3456,11 +3462,15 @@ begin
   select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
     where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
-      and (p_instance is null or b ->> 'instance' is null or b ->> 'instance' = p_instance);
+      and (b ->> 'instance' is null or b ->> 'instance' = p_instance
+        or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
     -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
     perform pg_advisory_xact_lock(hashtextextended('breaker_resets', 13));
-    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at) values (p_tenant, p_breaker, p_instance, p_actor, v_now);
+    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at)
+      select p_tenant, p_breaker, n.name, p_actor, v_now from (
+        select p_instance as name where p_instance is not null or p_tenant = 'default'
+        union all select name from instances where tenant_id = p_tenant and p_instance is null and p_tenant <> 'default') n;
   end if;
   if p_breaker is null or p_breaker = 'number' then
     for v in select * from instances where tenant_id = p_tenant and held_reason is not null and (p_instance is null or name = p_instance) order by id for no key update loop
@@ -3846,6 +3856,7 @@ begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
   select * into v_turn from turns where id = p_draft;
   if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person', 'holder', conversation_holder(v, v_now)); end if;
   p_parts := nullif(p_parts, 'null'::jsonb);
   if p_yes and p_parts is null then
     update messages set status = 'queued', due_at = v_now, typing_ms = 0 where conversation_id = v.id and turn_id = p_draft and status = 'draft';
@@ -3863,7 +3874,7 @@ begin
   end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_yes then 'draft.approve' else 'draft.discard' end,
     p_draft::text, jsonb_build_object('reason', p_reason, 'edited', p_parts is not null), v_now);
-  return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n, 'holder', conversation_holder(v, v_now),
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n,
     'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
 end $function$;
 revoke all on function public.settle_draft(text,bigint,boolean,jsonb,text,text,timestamp with time zone) from public;
@@ -4056,7 +4067,7 @@ AS $function$
       and ((m.status = 'queued' and m.due_at <= clock(p_now))
         or (m.status = 'sending' and m.lease_until <= clock(p_now))
         or (m.status = 'uncertain' and m.due_at <= clock(p_now) and m.reason is distinct from 'unproven'))
-      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+      and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $function$;
 revoke all on function public.sweep_sends(integer,timestamp with time zone) from public;

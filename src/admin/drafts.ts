@@ -93,8 +93,10 @@ async function settle(
 ): Promise<Outcome<Settled>> {
   const answer = await settleDraft(ctx.db, { tenant: actor.tenant, draft: id, yes, parts, actor: actor.id, reason });
   if (answer.outcome === 'unknown') return refused('not_found', `there is no draft ${id} (draft list shows them)`);
-  const { conversation_id, paused, holder } = answer;
-  const held = !yes ? null : paused !== null ? because(`paused_${paused}`) : holder === 'agent' ? null : because(holder);
+  if (answer.outcome === 'with_person')
+    return refused('conflict', `draft ${id} does not leave and goes on waiting: ${because(answer.holder)}`);
+  const { conversation_id, paused } = answer;
+  const held = yes && paused !== null ? because(`paused_${paused}`) : null;
   return {
     ok: true,
     result: {

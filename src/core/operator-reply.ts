@@ -130,8 +130,7 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
   ),
   'draft approve': told(
     draftSettled,
-    ({ draft, held }) =>
-      `Rascunho ${draft} aprovado${held === null ? ': está saindo.' : ', mas espera: há uma pausa ou uma pessoa na conversa.'}`,
+    ({ draft, held }) => `Rascunho ${draft} aprovado${held === null ? ': está saindo.' : ', mas espera: há uma pausa.'}`,
   ),
   'draft discard': told(draftSettled, ({ draft }) => `Rascunho ${draft} recusado. A conversa fica com você.`),
 };

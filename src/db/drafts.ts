@@ -52,9 +52,9 @@ const draftSettled = z.discriminatedUnion('outcome', [
     outcome: z.literal('done'),
     conversation_id: z.number(),
     parts: z.number(),
-    holder: z.string(),
     paused: z.string().nullable(),
   }),
+  z.object({ outcome: z.literal('with_person'), holder: z.string() }),
   z.object({ outcome: z.literal('unknown') }),
 ]);
 

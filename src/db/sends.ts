@@ -122,7 +122,8 @@ export async function recordSend(
   return recorded.parse(await db.call('record_send', { p_message: send.message_id, p_claim: send.claim, p_outcome: outcome }));
 }
 
-const settled = z.object({ status: z.string(), reason: z.string().nullable() });
+/** Null: the message was erased meanwhile. */
+const settled = z.object({ status: z.string().nullable(), reason: z.string().nullable() });
 
 /** What a look-up said: the id found, that it is not there, which may prove that it never left, or nothing, because nobody answered. */
 export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean } | { kind: 'not_asked' };

@@ -34,10 +34,13 @@ export function slackRoutes(routes: Routes, process: Process): void {
         return c.json({ ok: true });
       case 'words': {
         const ctx = contextOf(process);
-        const taken = await within(ANSWER_MS, takeSlackEvent(ctx.db, request.id)).catch((error: unknown) => {
+        // Taken is carried out, also when that is known too late for this request: Slack's next post of it finds it taken.
+        const taking = takeSlackEvent(ctx.db, request.id).then((taken) => {
+          if (taken) ctx.background.run('command from Slack', () => answerInSlack(ctx, { ...slack, bot }, request));
+        });
+        await within(ANSWER_MS, taking).catch((error: unknown) => {
           throw error instanceof DatabaseAway ? error : new DatabaseAway('take_slack_event', 'no answer in time', { cause: error });
         });
-        if (taken) ctx.background.run('command from Slack', () => answerInSlack(ctx, { ...slack, bot }, request));
         // A slash command shows this to whoever typed it.
         return isForm ? c.json({ response_type: 'ephemeral', text: 'Recebido.' }) : c.json({ ok: true });
       }

@@ -264,7 +264,7 @@ begin
 end $$;
 
 -- sweep_sends: conversations whose lane has something due: a job that was lost, a lease that ran out, an uncertain send to look up.
--- Concurrency: read only. Result: [conversation id]. Paused ones are left out.
+-- Concurrency: read only. Result: [conversation id]. Paused ones are left out, but for what is said to those who run this, which no pause holds.
 create function sweep_sends(p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(id), '[]') from (
     select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
@@ -272,7 +272,7 @@ create function sweep_sends(p_limit int, p_now timestamptz default null) returns
       and ((m.status = 'queued' and m.due_at <= clock(p_now))
         or (m.status = 'sending' and m.lease_until <= clock(p_now))
         or (m.status = 'uncertain' and m.due_at <= clock(p_now) and m.reason is distinct from 'unproven'))
-      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+      and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;
 

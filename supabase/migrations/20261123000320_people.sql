@@ -159,7 +159,7 @@ create function handoffs_to_tell(p_manager text, p_remind_ms int, p_limit int, p
       left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
     where h.status <> 'returned' and (h.status = 'open'
       or (h.controls and h.taken_at is null and h.reminded_at is null and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
-    order by h.id limit p_limit) l
+    order by h.controls desc, h.id limit p_limit) l
 $$;
 
 -- record_handoff_step: people were told of a handoff (p_step 'told'), or reminded of it ('reminded'). Forward only; repeats change nothing.

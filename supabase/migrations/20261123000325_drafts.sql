@@ -39,13 +39,15 @@ $$;
 -- settle_draft: a person said yes or no to a draft.
 -- Guarantee: once, audited. A yes puts it into the lane, with the person's words instead when there are any; all rules are checked again at the send. After a no its
 --   messages stay a person's. Arguments: p_parts [text] the person's own words as messages, or null; p_yes.
--- Concurrency: locks the conversation, so of two calls at once one finds a draft. Result: {outcome: 'done', conversation_id, parts, holder, paused} | {outcome: 'unknown'}.
+-- Concurrency: locks the conversation, so of two calls at once one finds a draft. Result: {outcome: 'done', conversation_id, parts, paused}
+--   | {outcome: 'with_person', holder} a yes where the agent may not speak: the draft goes on waiting | {outcome: 'unknown'}.
 create function settle_draft(p_tenant text, p_draft bigint, p_yes boolean, p_parts jsonb, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v conversations; v_turn turns; v_now timestamptz := clock(p_now); v_n int;
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
   select * into v_turn from turns where id = p_draft;
   if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person', 'holder', conversation_holder(v, v_now)); end if;
   p_parts := nullif(p_parts, 'null'::jsonb);
   if p_yes and p_parts is null then
     update messages set status = 'queued', due_at = v_now, typing_ms = 0 where conversation_id = v.id and turn_id = p_draft and status = 'draft';
@@ -63,7 +65,7 @@ begin
   end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_yes then 'draft.approve' else 'draft.discard' end,
     p_draft::text, jsonb_build_object('reason', p_reason, 'edited', p_parts is not null), v_now);
-  return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n, 'holder', conversation_holder(v, v_now),
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n,
     'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
 end $$;
 

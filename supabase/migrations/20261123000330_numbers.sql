@@ -258,78 +258,6 @@ begin
     values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text, jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
 end $$;
 
--- unmerge_contact: takes a merge of two contacts back: who was merged into p_kept last (or the contact p_merged) is a person of its own again, with the
---   history, the addresses, the opt-out, the pause and the handoffs that it brought.
--- Guarantee: what either of the two had at the merge, it has again; what came since stays with the one that was kept, but for what came under a
---   conversation that had no counterpart. All or nothing; audited; a merge is taken back once.
--- Concurrency: locks both contacts in id order, then conversations. Errors: none.
--- Result: {outcome: 'unmerged', merged} | {outcome: 'no_merge'} | {outcome: 'later_merge', merged}: another contact was merged in later, take that back first.
-create function unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint default null, p_now timestamptz default null) returns jsonb language plpgsql as $$
-declare
-  v_merge contact_merges;
-  v_later bigint;
-  v_drop bigint;
-  v_moved jsonb;
-  v_shift bigint;
-  v_last bigint;
-  v_into bigint;
-  v_from bigint;
-begin
-  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null and (p_merged is null or merged = p_merged)
-    order by id desc limit 1 for update;
-  if not found then return jsonb_build_object('outcome', 'no_merge'); end if;
-  v_drop := v_merge.merged;
-  perform 1 from contacts where id in (p_kept, v_drop) order by id for update;
-  if exists (select from contacts where id = p_kept and merged_into is not null) then return jsonb_build_object('outcome', 'no_merge'); end if;
-  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id order by id desc limit 1;
-  if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
-
-  update contacts set merged_into = null where id = v_drop;
-  update contacts set name = v_merge.moved -> 'before' ->> 'name',
-    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
-      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
-  update contact_addresses set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
-  update opt_outs set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
-  update opt_outs set revoked_at = null where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
-    and not exists (select from opt_outs o where o.contact_id = v_drop and o.revoked_at is null);
-  for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
-    v_from := (v_moved ->> 'from')::bigint;
-    if v_moved ->> 'into' is null then
-      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_from and status = 'open';
-      update conversations set contact_id = v_drop where id = v_from;
-      continue;
-    end if;
-    v_into := (v_moved ->> 'into')::bigint;
-    v_shift := (v_moved ->> 'shift')::bigint;
-    v_last := (v_moved ->> 'last_seq')::bigint;
-    perform 1 from conversations where id in (v_from, v_into) order by id for update;
-    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
-    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
-    update conversations set merged_into = null, last_seq = v_last where id = v_from;
-    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
-        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,
-        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_until else b.takeover_until end,
-        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by else c.controlled_by end,
-        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason else c.escalation_reason end,
-        mode = case when c.mode = v_moved ->> 'mode' then b.mode else c.mode end,
-        inbound_seq = c.inbound_seq + 1
-      from jsonb_populate_record(null::conversations, v_moved -> 'before') b where c.id = v_into;
-    update handoffs set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
-    update handoffs h set status = d.status, returned_at = null from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
-      where h.id = d.id and h.conversation_id = v_from and h.status = 'returned';
-    update turns set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
-    update tool_calls set conversation_id = v_from where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
-    -- a pause that came over from the other one goes back with it
-    if v_moved ->> 'pause' is not null and (select j.id from julia_status j where j.scope = 'conversation' and j.target = v_into::text order by j.id desc limit 1) = (v_moved ->> 'pause')::bigint then
-      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target) values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation', v_into::text);
-    end if;
-  end loop;
-  update contact_merges set undone_at = clock(p_now) where id = v_merge.id;
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'contact.unmerge', p_kept::text, jsonb_build_object('merged', v_drop), clock(p_now));
-  return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
-end $$;
-
 -- set_instance: an operator changes what a number may do. Null leaves a value as it is; a cap or pace of -1 goes back to what the environment says.
 -- Arguments: p_change {proactive, phase, cap_hour, cap_day, reply_cap_hour, pace_min_seconds, pace_max_seconds}.
 -- Errors: 23514 the paces contradict each other. Result: {outcome: 'changed' | 'unknown'}; audited.
@@ -351,7 +279,7 @@ begin
   return jsonb_build_object('outcome', 'changed');
 end $$;
 
--- adopt_instance: a number is made known by name, and may be chosen for proactive messages. Idempotent.
+-- adopt_instance: a number is made known by name, and may be chosen for proactive messages unless an operator said otherwise. Idempotent.
 -- Result: {outcome: 'adopted' | 'other_tenant'}.
 create function adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text) returns jsonb language plpgsql as $$
 declare v instances;
@@ -363,7 +291,8 @@ begin
   end if;
   if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
   v := ensure_instance(p_name, p_provider_id);
-  update instances set proactive = true where id = v.id and not proactive;
+  update instances set proactive = true where id = v.id and not proactive
+    and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed' and e.details ? 'proactive');
   insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
   return jsonb_build_object('outcome', 'adopted');
 end $$;
@@ -375,7 +304,8 @@ create function instance_history(p_tenant text, p_name text, p_limit int) return
 $$;
 
 -- reset_breakers: a person closes breakers: each process reads it with its next heartbeat; the circuit of a number is closed here and now.
--- Arguments: p_breaker 'evolution' | 'claude' | 'database' | 'number' or null for all; p_instance a number of the tenant or null for all of them.
+-- Arguments: p_breaker 'evolution' | 'claude' | 'database' | 'number' or null for all; p_instance a number of the tenant or null for all of them (the
+--   tenant `default` owns the installation: all of every tenant's).
 -- Result: {outcome: 'asked', open: [{breaker, instance, process}] what was open, released: [instance name]} | {outcome: 'unknown_instance'}; audited.
 create function reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
@@ -390,11 +320,15 @@ begin
   select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
     where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
-      and (p_instance is null or b ->> 'instance' is null or b ->> 'instance' = p_instance);
+      and (b ->> 'instance' is null or b ->> 'instance' = p_instance
+        or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
     -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
     perform pg_advisory_xact_lock(hashtextextended('breaker_resets', 13));
-    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at) values (p_tenant, p_breaker, p_instance, p_actor, v_now);
+    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at)
+      select p_tenant, p_breaker, n.name, p_actor, v_now from (
+        select p_instance as name where p_instance is not null or p_tenant = 'default'
+        union all select name from instances where tenant_id = p_tenant and p_instance is null and p_tenant <> 'default') n;
   end if;
   if p_breaker is null or p_breaker = 'number' then
     for v in select * from instances where tenant_id = p_tenant and held_reason is not null and (p_instance is null or name = p_instance) order by id for no key update loop

@@ -96,7 +96,7 @@ create function ensure_setup(p_setup jsonb) returns jsonb language plpgsql as $$
 begin
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
-    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed');
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
   end if;
   insert into agents (slug, name, tone, instructions, promises)
     select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x

@@ -97,6 +97,10 @@ begin
   if v_id is null then return jsonb_build_object('outcome', 'unknown'); end if;
   v_all := contact_with_merged(v_id);
   perform 1 from contacts where id = any (v_all) order by id for update;
+  -- a merge that was under way while we waited for the locks has taken the person elsewhere: look again
+  if find_contact(p_tenant, p_contact, p_phone) is distinct from v_id or not contact_with_merged(v_id) <@ v_all then
+    return erase_contact(p_tenant, p_contact, p_phone, p_actor, p_reason, p_now);
+  end if;
   select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all) order by id for update) l;
   select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
@@ -114,9 +118,9 @@ begin
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
-      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.message_id)
+      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where id in (select message_id from told);
+    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
@@ -178,6 +182,7 @@ begin
     where installation.value <> excluded.value;
   if not found then return restored_state(0); end if;
   update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
+      claim = claim + 1, -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven' and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import pg from 'pg';
 import { COMMANDS, runCommand } from '../../src/admin.ts';
 import { INSTANCE } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
@@ -73,6 +74,29 @@ test('D3 erase-contact: two at once erase once; a message on the wire is waited 
     [turn[0]?.id, fence],
   );
   assert.equal(late?.result.outcome, 'lost', 'a turn that was under way commits nothing');
+});
+
+test('D3 erase-contact: a merge that is under way takes the person elsewhere, and all of it goes; a notice that first failed leaves no copy', async (t) => {
+  const stage = await talked(t);
+  const { system } = stage;
+  await system.query(`
+    insert into contacts (tenant_id, name) values ('default', 'Marizete');
+    insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) select 'default', id, 3, 'pn', '5511987009999' from instances;
+    insert into notices (tenant_id, key, kind, text, urgent, due_at, created_at, attempts) select 'default', 'handoff-' || id || '-told', 'handoff', 'Marizete', false, now(), now(), 2 from handoffs`);
+  await system.query(
+    `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', '${INSTANCE}', 'phone', '5511987654321', 'text', 'Quem: Marizete', 'kind', 'operator', 'idempotency_key', 'notice-' || id || '-1')) from notices`,
+  );
+  const merging = new pg.Client({ connectionString: system.databaseUrl });
+  await merging.connect();
+  await merging.query('begin; select merge_contacts(1, 3)');
+  const erasing = run(stage, 'erase-contact', { contact: 'contact:3', reason: 'pedido' });
+  const waits = async () =>
+    (await system.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%erase_contact%'`)).length > 0;
+  while (!(await waits()));
+  await merging.query('commit');
+  await merging.end();
+  assert.equal((await erasing).ok, true);
+  assert.deepEqual(await found(stage, SECRETS), new Map());
 });
 
 test('D3 export-contact: everything about the person and nothing of another one, as JSON; audited; unknown ones are told', async (t) => {

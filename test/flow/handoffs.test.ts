@@ -150,6 +150,18 @@ test('A2 A7 many old conversations after an outage are one notice, each is liste
   assert.match(await told(stage, 1), /^\*Para olhar\*: 7 conversas \([\d, ]+\)\nMotivo: as mensagens esperaram demais/);
   assert.deepEqual(await stage.system.query(`select count(*)::int as n from notices`), [{ n: 1 }]);
   assert.deepEqual(await stage.system.query(`select distinct status from handoffs`), [{ status: 'notified' }]);
+
+  // What comes after the notice of a minute is not in it: it waits for the next one instead of being taken for told.
+  await stage.system.query(`update handoffs set status = 'open', notified_at = null where id > 3`);
+  await stage.system.query(`
+    insert into notices (tenant_id, key, kind, text, urgent, due_at, created_at, status)
+      select 'default', 'handoffs-too_old-' || to_char(now() at time zone 'UTC' + n * interval '1 minute', 'YYYY-MM-DD"T"HH24:MI'), 'handoff', 'x', false, now(), now(), 'sent'
+      from generate_series(0, 2) n on conflict do nothing`);
+  await tick(stage.ctx);
+  assert.deepEqual(await stage.system.query(`select count(*)::int as n from handoffs where status = 'open'`), [{ n: 4 }]);
+  await stage.system.query(`delete from notices`);
+  await tick(stage.ctx);
+  assert.deepEqual(await stage.system.query(`select distinct status from handoffs`), [{ status: 'notified' }]);
 });
 
 test('A6 by SQL as the runbook writes it: the next message is stored, not answered, and forwarded to people', async (t) => {

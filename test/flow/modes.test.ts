@@ -106,6 +106,22 @@ test('A10 assist: an approved draft obeys the pause like any answer', async (t) 
   assert.deepEqual(texts(stage), []);
 });
 
+test('A10 assist: a yes where a person has the conversation sends nothing, says so, and leaves the draft there', async (t) => {
+  const stage = await openStage(t);
+  stage.system.simulator.script([{ text: 'Oi!' }]);
+  const conversation = await stage.hear('oi');
+  await adminDone(stage.ctx, 'conversation mode', { id: conversation, mode: 'assist' });
+  await turnsUntilDone(stage.ctx, conversation);
+  await stage.system.query(`update conversations set controlled_by = 'human'`);
+  const [draft] = await drafts(stage);
+  const refused = await admin(stage.ctx, 'draft approve', { id: draft?.id });
+  assert.deepEqual([refused.ok, (await drafts(stage)).length], [false, 1]);
+  await adminDone(stage.ctx, 'handoff return', { id: conversation });
+  await adminDone(stage.ctx, 'draft approve', { id: draft?.id });
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(texts(stage), ['Oi!']);
+});
+
 test('A10 manual: the model is not asked, what the contact writes is forwarded; auto answers again', async (t) => {
   const stage = await openStage(t, { slack: 'webhook' });
   stage.system.simulator.script([{ match: 'agora', text: 'Agora sim.' }]);

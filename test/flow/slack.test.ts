@@ -1,6 +1,7 @@
 /** POST /webhook/slack: who may post, each event once, and the commands of operators. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import pg from 'pg';
 import { apiRoutes } from '../../src/api.ts';
 import { createApp } from '../../src/http.ts';
 import { slackSignature } from '../../src/routes/slack.ts';
@@ -100,6 +101,21 @@ test('H14 the same event is handled once, also when it comes at the same moment;
   assert.equal((await post(system, again)).status, 200);
   await system.until(async () => (await pauses(system)).length > 0, 'the pause');
   system.simulator.clearFaults();
+  await say(system, 'status');
+  assert.equal((await pauses(system)).length, 1);
+});
+
+test('H14 a database that takes the event too late for Slack: what was taken is carried out, once, whatever Slack posts again', async (t) => {
+  const system = await open(t);
+  const other = new pg.Client({ connectionString: system.databaseUrl });
+  await other.connect();
+  await other.query(`begin; insert into slack_events (event_id) values ('EvSlow')`);
+  const order = mention('pausar julia', { id: 'EvSlow' });
+  assert.equal((await post(system, order)).status, 503);
+  await other.query('rollback');
+  await other.end();
+  await system.until(async () => (await pauses(system)).length > 0, 'the pause');
+  assert.equal((await post(system, order)).status, 200);
   await say(system, 'status');
   assert.equal((await pauses(system)).length, 1);
 });

@@ -241,6 +241,41 @@ test('C5 a reset ends the rest of a number, lifts its trust, and what waited is 
   assert.deepEqual((await row()).until, at(8), 'and it begins anew');
 });
 
+test('C5 T1 a tenant closes the breakers of its own numbers; the tenant default, which owns the installation, all', async (t) => {
+  const { query, db } = await open(t);
+  await query(`insert into tenants (id, name) values ('b', 'B')`);
+  await query(`insert into instances (tenant_id, name) values ('b', 'b-1'), ('b', 'b-2')`);
+  await query(`insert into process_status (id, mode, version, started_at, seen_at, breakers)
+    select 'w1', 'worker', '1', now(), now(), jsonb_agg(jsonb_build_object('name', 'evolution', 'instance', i, 'state', 'open')) from unnest(array['b-1', '${INSTANCE}']) i`);
+  const reset = async (tenant: string) =>
+    (await db.call('reset_breakers', { p_tenant: tenant, p_actor: 'ana', p_breaker: 'evolution', p_instance: null })) as {
+      open: { instance: string }[];
+    };
+  assert.deepEqual(
+    (await reset('b')).open.map(({ instance }) => instance),
+    ['b-1'],
+  );
+  assert.deepEqual(await query(`select instance from breaker_resets order by id`), [{ instance: 'b-1' }, { instance: 'b-2' }]);
+  assert.equal((await reset('default')).open.length, 2);
+  assert.deepEqual(await query(`select tenant_id, instance from breaker_resets order by id offset 2`), [
+    { tenant_id: 'default', instance: null },
+  ]);
+});
+
+test('N1 a number that an operator took out of proactive messages stays out when it is connected again', async (t) => {
+  const { query, db } = await open(t);
+  const adopt = () => db.call('adopt_instance', { p_tenant: 'default', p_name: INSTANCE, p_provider_id: null, p_actor: 'ana' });
+  const set = (change: object) => db.call('set_instance', { p_tenant: 'default', p_name: INSTANCE, p_actor: 'ana', p_change: change });
+  const proactive = async () => (await query<{ proactive: boolean }>(`select proactive from instances`))[0]?.proactive;
+  await query(`update instances set proactive = false`);
+  await set({ cap_hour: 5 });
+  await adopt();
+  assert.equal(await proactive(), true, 'another change says nothing about it');
+  await set({ proactive: false });
+  await adopt();
+  assert.equal(await proactive(), false);
+});
+
 test('N1 choice: fit before unfit, then room, then known to the contact, then least used; a reply stays where it is', async (t) => {
   const { query, db, row } = await open(t);
   await query(

@@ -44,6 +44,25 @@ const echo = (phone: string, text: string, providerId: string, sentAt: Date) => 
   quoted: null,
 });
 
+test('A1 sweep: what is said to those who run this is found although everything is paused', async (t) => {
+  const sends = await sendsDatabase(t);
+  const customer = await sends.proactive('5511950000001', START);
+  const manager = await sends.proactive('5511950000002', START, { kind: 'operator' });
+  const swept = async () => sends.db.call('sweep_sends', { p_limit: 10, p_now: START.toISOString() });
+  assert.deepEqual(await swept(), [customer.conversation, manager.conversation]);
+  await sends.query(`insert into julia_status (status) values ('pausado')`);
+  assert.deepEqual(await swept(), [manager.conversation]);
+});
+
+test('D2 restore: the echo of an answer that left after the backup is its own, and nobody typed it', async (t) => {
+  const sends = await sendsDatabase(t);
+  const { ids } = await queueReplies(sends, '5511950000003', ['Pois não'], { at: START });
+  await sends.db.call('mark_restored', { p_backup_at: START.toISOString(), p_actor: 'ana', p_now: later(3_600_000).toISOString() });
+  const told = await webhook(sends, echo('5511950000003', 'Pois não', 'wa-1', later(5_000)), later(3_601_000));
+  assert.equal(told['outcome'], 'echo');
+  assert.deepEqual(await states(sends, ids), ['sent']);
+});
+
 test('O1 claim: eight claimers over one number take each message once, and a lane has one at a time', async (t) => {
   const sends = await sendsDatabase(t, 8);
   const lanes = await Promise.all(

@@ -1,0 +1,237 @@
+-- Who is who: numbers, people behind their addresses, and the thread of a person on a number.
+
+-- ensure_instance: the row of a number, made when first heard of.
+-- Guarantee: exactly one row per name. The name is what people know; an unknown name with a known provider_id (Evolution's uuid) is that number renamed.
+-- Concurrency: any number of callers.
+-- Result: the instance row.
+create function ensure_instance(p_name text, p_provider_id text) returns instances language plpgsql as $$
+declare v instances;
+begin
+  select * into v from instances where name = p_name;
+  if found then
+    if p_provider_id is not null and v.provider_id is distinct from p_provider_id then
+      -- deleted and made again under the same name at Evolution: the name is what people know
+      update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
+      update instances set provider_id = p_provider_id where id = v.id returning * into v;
+    end if;
+    return v;
+  end if;
+  update instances set name = p_name where provider_id = p_provider_id returning * into v;
+  if found then return v; end if;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict do nothing returning * into v;
+  -- somebody else wrote this name or this id meanwhile: look again
+  if not found then return ensure_instance(p_name, p_provider_id); end if;
+  return v;
+end $$;
+
+-- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
+-- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it; what moved, and what the older one
+--   was before, is in contact_merges, so that unmerge_contact can take it back; audited. An open turn of a moved conversation ends as superseded, so its worker cannot commit.
+-- Concurrency: locks both contacts in id order. Result: the id that stays.
+create function merge_contacts(p_a bigint, p_b bigint) returns bigint language plpgsql as $$
+declare
+  v_keep bigint := least(p_a, p_b);
+  v_drop bigint := greatest(p_a, p_b);
+  v_kept contacts;
+  v_dropped contacts;
+  v_from conversations;
+  v_into conversations;
+  v_after conversations;
+  v_shift bigint;
+  v_doubled jsonb;
+  v_handoffs jsonb;
+  v_turns jsonb;
+  v_pause bigint;
+  v_paused text;
+  v_moved jsonb := '[]';
+  v_addresses jsonb;
+  v_revoked jsonb;
+  v_opt_outs jsonb;
+begin
+  perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
+  select * into v_kept from contacts where id = v_keep;
+  select * into v_dropped from contacts where id = v_drop;
+  -- somebody else was quicker while we waited for the locks: there is nothing left to do, and nothing to write down twice
+  if v_kept.merged_into is not null or v_dropped.merged_into is not null then return v_keep; end if;
+  for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
+    select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
+    if not found then
+      update conversations set contact_id = v_keep where id = v_from.id;
+      v_moved := v_moved || jsonb_build_object('from', v_from.id);
+      continue;
+    end if;
+    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
+    v_shift := v_into.last_seq;
+    update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
+      last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
+      takeover_since = coalesce(takeover_since, v_from.takeover_since), takeover_until = greatest(takeover_until, v_from.takeover_until),
+      controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
+      escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
+      mode = case when mode = 'auto' then v_from.mode else mode end
+      where id = v_into.id returning * into v_after;
+    select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'status', d.status)), '[]') into v_doubled from handoffs d where d.conversation_id = v_from.id and d.status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = d.controls and h.status <> 'returned');
+    update handoffs set status = 'returned', returned_at = clock_timestamp() where id in (select (d ->> 'id')::bigint from jsonb_array_elements(v_doubled) d);
+    -- the timeline of a message that moved tells its turns, tools and handoffs too
+    with gone as (update handoffs set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_handoffs from gone;
+    with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
+    update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
+    -- who paused the one has paused the person
+    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text order by j.id desc limit 1;
+    v_pause := null;
+    insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
+      select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado' returning id into v_pause;
+    update conversations set merged_into = v_into.id where id = v_from.id;
+    v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq', v_from.last_seq, 'before', to_jsonb(v_into),
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'pause', v_pause, 'paused_before', v_paused);
+  end loop;
+  with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
+  with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
+      and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
+    select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
+  with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory, cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
+    next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
+  update contacts set merged_into = v_keep where id = v_drop;
+  insert into contact_merges (tenant_id, kept, merged, moved) values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory', v_kept.memory), 'brought', v_dropped.memory));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
+  return v_keep;
+end $$;
+
+-- unmerge_contact: takes a merge of two contacts back: who was merged into p_kept last (or the contact p_merged) is a person of its own again, with the
+--   history, the addresses, the opt-out, the pause and the handoffs that it brought.
+-- Guarantee: what either of the two had at the merge, it has again; what came since stays with the one that was kept, but for what came under a
+--   conversation that had no counterpart. All or nothing; audited; a merge is taken back once.
+-- Concurrency: locks both contacts in id order, then conversations. Errors: none.
+-- Result: {outcome: 'unmerged', merged} | {outcome: 'no_merge'} | {outcome: 'later_merge', merged}: another contact was merged in later, take that back first.
+create function unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint default null, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_merge contact_merges;
+  v_later bigint;
+  v_drop bigint;
+  v_moved jsonb;
+  v_shift bigint;
+  v_last bigint;
+  v_into bigint;
+  v_from bigint;
+begin
+  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null and (p_merged is null or merged = p_merged)
+    order by id desc limit 1 for update;
+  if not found then return jsonb_build_object('outcome', 'no_merge'); end if;
+  v_drop := v_merge.merged;
+  perform 1 from contacts where id in (p_kept, v_drop) order by id for update;
+  if exists (select from contacts where id = p_kept and merged_into is not null) then return jsonb_build_object('outcome', 'no_merge'); end if;
+  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id order by id desc limit 1;
+  if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
+
+  update contacts set merged_into = null where id = v_drop;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name',
+    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
+      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contact_addresses set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
+  update opt_outs set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
+  update opt_outs set revoked_at = null where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
+    and not exists (select from opt_outs o where o.contact_id = v_drop and o.revoked_at is null);
+  for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
+    v_from := (v_moved ->> 'from')::bigint;
+    if v_moved ->> 'into' is null then
+      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_from and status = 'open';
+      update conversations set contact_id = v_drop where id = v_from;
+      continue;
+    end if;
+    v_into := (v_moved ->> 'into')::bigint;
+    v_shift := (v_moved ->> 'shift')::bigint;
+    v_last := (v_moved ->> 'last_seq')::bigint;
+    perform 1 from conversations where id in (v_from, v_into) order by id for update;
+    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
+    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
+    update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
+        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,
+        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_until else b.takeover_until end,
+        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by else c.controlled_by end,
+        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason else c.escalation_reason end,
+        mode = case when c.mode = v_moved ->> 'mode' then b.mode else c.mode end,
+        inbound_seq = c.inbound_seq + 1
+      from jsonb_populate_record(null::conversations, v_moved -> 'before') b where c.id = v_into;
+    update handoffs set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
+    update handoffs h set status = d.status, returned_at = null from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
+      where h.id = d.id and h.conversation_id = v_from and h.status = 'returned';
+    update turns set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    update tool_calls set conversation_id = v_from where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    -- a pause that came over from the other one goes back with it
+    if v_moved ->> 'pause' is not null and (select j.id from julia_status j where j.scope = 'conversation' and j.target = v_into::text order by j.id desc limit 1) = (v_moved ->> 'pause')::bigint then
+      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target) values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation', v_into::text);
+    end if;
+  end loop;
+  update contact_merges set undone_at = clock(p_now) where id = v_merge.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.unmerge', p_kept::text, jsonb_build_object('merged', v_drop), clock(p_now));
+  return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
+end $$;
+
+-- ensure_contact: the person behind an address pair, made or merged as needed.
+-- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one); p_name shown when new.
+-- Concurrency: any number of callers; the unique keys of contact_addresses decide a race. Result: contact id, which no other transaction
+--   merges away before this one ends.
+create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text) returns bigint language plpgsql as $$
+declare
+  v_pn bigint;
+  v_lid bigint;
+  v_id bigint;
+  v_taken bigint;
+begin
+  loop
+    v_pn := null;
+    v_lid := null;
+    select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+    select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    if v_pn is not null and v_lid is not null and v_pn <> v_lid then
+      v_id := merge_contacts(v_pn, v_lid);
+    else
+      v_id := coalesce(v_pn, v_lid);
+    end if;
+    if v_id is null then
+      insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
+    elsif p_name is not null then
+      update contacts set name = p_name where id = v_id and name is null;
+    end if;
+    v_taken := v_id;
+    if p_pn is not null and v_pn is null then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
+      select contact_id into v_taken from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+    end if;
+    if p_lid is not null and v_lid is null and v_taken = v_id then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
+      select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    end if;
+    if (p_pn is not null and v_pn is null) or (p_lid is not null and v_lid is null) then perform honour_suppression(p_instance, v_id, p_pn, p_lid); end if;
+    -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
+    perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
+    exit when found and v_taken = v_id;
+    -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
+    delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
+  end loop;
+  return v_id;
+end $$;
+
+-- ensure_conversation: the thread of a contact on a number, locked for the rest of the transaction.
+-- Arguments: p_jid where answers go; an existing row takes it over only when p_inbound (the contact wrote from it).
+-- Concurrency: callers queue on the row lock. Result: the conversation row.
+create function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean) returns conversations language plpgsql as $$
+declare v conversations;
+begin
+  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  if not found then
+    insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+      on conflict (instance_id, contact_id) do nothing;
+    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  end if;
+  if p_inbound and v.jid <> p_jid then
+    update conversations set jid = p_jid where id = v.id returning * into v;
+  end if;
+  return v;
+end $$;
