@@ -17,5 +17,10 @@ case "$*" in
   *) exec "$@" ;;
 esac
 
+# Compiled once, read at each start: without it every start loads the compiler of TypeScript and keeps its 20 MB. The image brings its own.
+export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-.data/compile-cache}"
+
+# Node sizes its heap by the machine: after a load a worker would keep 300 MB for the 50 that it uses. These let it collect sooner: half the memory
+# for a few percent of the time.
 # Whoever execs is gone: node gets the signals itself.
-exec node --import ./src/telemetry.ts src/main.ts
+exec node --max-semi-space-size=4 --heap-growing-percent=40 --import ./src/telemetry.ts src/main.ts

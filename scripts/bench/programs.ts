@@ -19,16 +19,16 @@ const POLL_MS = 5;
 export type Surroundings = { databaseUrl: string; redisUrl: string | null; evolutionUrl: string; apiKey: string; logs: string };
 
 export async function startProduct(mode: Mode, around: Surroundings): Promise<Program> {
-  return start(`product ${mode}`, 'src/main.ts', { ...productEnvironment(around), RUN_MODE: mode }, around.logs);
+  return start(`product ${mode}`, ['scripts/entrypoint.sh'], { ...productEnvironment(around), RUN_MODE: mode }, around.logs);
 }
 
 export async function startFloorAccept(around: Surroundings): Promise<Program> {
-  return start('floor f1', 'scripts/bench/floor-accept.ts', { DATABASE_URL: around.databaseUrl }, around.logs);
+  return start('floor f1', [process.execPath, 'scripts/bench/floor-accept.ts'], { DATABASE_URL: around.databaseUrl }, around.logs);
 }
 
 export async function startFloorAnswer(mode: 'api' | 'worker', around: Surroundings): Promise<Program> {
   const environment = { ...outsideWorld(around), REDIS_URL: around.redisUrl ?? '', RUN_MODE: mode };
-  return start(`floor f2 ${mode}`, 'scripts/bench/floor-answer.ts', environment, around.logs);
+  return start(`floor f2 ${mode}`, [process.execPath, 'scripts/bench/floor-answer.ts'], environment, around.logs);
 }
 
 /** Resident memory in megabytes, as the kernel counts it. */
@@ -68,19 +68,22 @@ function outsideWorld(around: Surroundings): Record<string, string> {
 }
 
 /** What it says goes to a file, written by the kernel: reading it here would cost the machine that is measured. */
-async function start(name: string, file: string, environment: Record<string, string>, logs: string): Promise<Program> {
+async function start(name: string, command: string[], environment: Record<string, string>, logs: string): Promise<Program> {
   const port = await freePort();
   const log = path.join(logs, `${name.replaceAll(' ', '-')}-${port}.log`);
   const env = {
-    PATH: process.env['PATH'] ?? '',
+    // the entry point takes the first `node`: it must be this one
+    PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
     HOME: process.env['HOME'] ?? '',
+    // `BENCH_NODE_ARGS="--cpu-prof --cpu-prof-dir=.data/bench/profiles"` profiles all of them
+    NODE_OPTIONS: process.env['BENCH_NODE_ARGS'] ?? '',
     ...environment,
     BIND_HOST: '127.0.0.1',
     PORT: String(port),
   };
   const started = performance.now();
   const script = 'log=$1; shift; exec "$@" >"$log" 2>&1';
-  const program = await startGuarded('/bin/sh', ['-c', script, 'sh', log, process.execPath, ...nodeArguments(), file], {
+  const program = await startGuarded('/bin/sh', ['-c', script, 'sh', log, ...command], {
     stopSignal: 'TERM',
     env,
     cwd: projectRoot,
@@ -97,11 +100,6 @@ async function start(name: string, file: string, environment: Record<string, str
     throw error;
   }
   return { ...program, port, readyMs: performance.now() - started };
-}
-
-/** `BENCH_NODE_ARGS="--cpu-prof --cpu-prof-dir=.data/bench/profiles"` profiles all of them. */
-function nodeArguments(): string[] {
-  return (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter((argument) => argument !== '');
 }
 
 async function untilReady(name: string, port: number): Promise<void> {

@@ -126,7 +126,7 @@ test('O7 parts: one that fails is sent again alone, before those after it', asyn
   const phone = newPhone();
   const { conversation, ids } = await queueReplies(system, phone, ['parte 1', 'parte 2', 'parte 3']);
   system.simulator.fault({ target: 'send', kind: 'rate-limited', match: { text: 'parte 2' } });
-  system.simulator.fault({ target: 'send', kind: 'status', status: 500, match: { text: 'parte 2' } });
+  system.simulator.fault({ target: 'send', kind: 'status', status: 503, match: { text: 'parte 2' } });
   await drain(conversation);
   assert.deepEqual(wire(phone), ['parte 1', 'parte 2', 'parte 3']);
   const asked = system.simulator.sends({ jid: `${phone}@s.whatsapp.net` }).map((send) => send.text);
