@@ -67,10 +67,11 @@ declare v_day date := (clock(p_now) at time zone p_tz)::date; v_from timestamptz
 begin
   insert into number_days (tenant_id, instance_id, day, figures)
     select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust', trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
-        'sent', (select count(*) from messages m where m.instance_id = i.id and m.slot_at >= v_from and m.direction = 'out' and m.status in ('sent', 'delivered', 'read')),
-        'delivered', (select count(*) from messages m where m.instance_id = i.id and m.slot_at >= v_from and m.delivered_at is not null),
-        'failed', (select count(*) from messages m where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
-    from instances i
+        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+    from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent, count(d.delivered_at) as delivered from (
+      -- two halves, each on its index
+      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from and kind in ('reply', 'handoff')
+      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from and kind not in ('reply', 'handoff')) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);

@@ -91,7 +91,11 @@ test('D3 erase-contact: a merge that is under way takes the person elsewhere, an
   await merging.query('begin; select merge_contacts(1, 3)');
   const erasing = run(stage, 'erase-contact', { contact: 'contact:3', reason: 'pedido' });
   const waits = async () =>
-    (await system.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%erase_contact%'`)).length > 0;
+    (
+      await system.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%erase_contact%'`,
+      )
+    ).length > 0;
   while (!(await waits()));
   await merging.query('commit');
   await merging.end();

@@ -1,6 +1,7 @@
 /** What is measured when somebody asks, and the audit that only grows. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import pg from 'pg';
 import { listAudit, metricsSnapshot } from '../../src/db/figures.ts';
 import { openDoor, rows } from '../support/doors.ts';
 
@@ -78,4 +79,27 @@ test('E9 audit: read page by page, of one tenant; the role of the application ca
   await rows(url, `insert into audit_log (actor, action, created_at) values ('cli:old', 'pause', now() - interval '31 days')`);
   await asRole(`select purge_audit(now() + interval '1 year', 100)`);
   assert.equal((await listAudit(door, 'default', 10, null)).length, 4);
+});
+
+test('E8 G3 what is asked each minute, at each scrape or each day has an index for its span of time', async (t) => {
+  const { url } = await openDoor(t, 'postgres');
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {}); // the database is dropped under it when an assertion fails
+  await client.connect();
+  // Whoever can use an index does so now, however small the tables are.
+  await client.query(`select ensure_instance('julia-prod', null); set enable_seqscan = off`);
+  for (const asked of [
+    'metrics_snapshot()',
+    'alert_snapshot(true)',
+    `snapshot_numbers('UTC')`,
+    `report_figures('default', now() - interval '1 day', now())`,
+  ]) {
+    await client.query(`begin; select ${asked}`);
+    const { rows: scanned } = await client.query(
+      `select relname from pg_stat_xact_user_tables where relname in ('messages', 'turns', 'model_calls') and seq_scan > 0`,
+    );
+    await client.query('rollback');
+    assert.deepEqual(scanned, [], asked);
+  }
+  await client.end();
 });
