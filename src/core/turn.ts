@@ -64,11 +64,12 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   const intents = new Set(turn.pending.map((message) => message.intent));
   if (turn.now.getTime() - newest > settings.maxMessageAgeMinutes * 60_000)
     return { kind: 'skip', reason: 'too_old', tellPerson: turn.pending.some((message) => !isOptOut(message.intent)) };
-  // What was asked for holds already; whoever asked hears it once.
-  if (intents.has('opt_out')) return { kind: 'canned', reason: 'opt_out_confirmed', text: OPT_OUT_TEXT };
+  // What was asked for holds already, and of two wishes the last; whoever asked hears it once.
+  const wish = turn.pending.findLast(({ intent }) => intent === 'opt_out' || intent === 'resubscribe')?.intent;
+  if (wish === 'opt_out') return { kind: 'canned', reason: 'opt_out_confirmed', text: OPT_OUT_TEXT };
   if (turn.pending.every((message) => message.intent === 'opt_out_again'))
     return { kind: 'skip', reason: 'opted_out_already', tellPerson: false };
-  if (intents.has('resubscribe')) return { kind: 'canned', reason: 'resubscribe_confirmed', text: RESUBSCRIBE_TEXT };
+  if (wish === 'resubscribe') return { kind: 'canned', reason: 'resubscribe_confirmed', text: RESUBSCRIBE_TEXT };
   const abuse = decideQuiet(turn, settings.abuse);
   if (abuse !== null) return abuse;
   if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };

@@ -129,6 +129,18 @@ const SAID: [row: string, name: string, snapshot: Partial<TurnSnapshot>, expecte
     { pending: [message('quanto é?'), message('SAIR', 0, 'opt_out')] },
     { kind: 'canned', reason: 'opt_out_confirmed' },
   ],
+  [
+    'O13',
+    'of two wishes in one burst the last is confirmed: out and back',
+    { pending: [message('SAIR', 1, 'opt_out'), message('VOLTAR', 0, 'resubscribe')] },
+    { kind: 'canned', reason: 'resubscribe_confirmed' },
+  ],
+  [
+    'O13',
+    'of two wishes in one burst the last is confirmed: back and out',
+    { pending: [message('VOLTAR', 1, 'resubscribe'), message('SAIR', 0, 'opt_out')] },
+    { kind: 'canned', reason: 'opt_out_confirmed' },
+  ],
   ['O13', 'once', { pending: [message('SAIR', 0, 'opt_out_again')] }, { kind: 'skip', reason: 'opted_out_already', tellPerson: false }],
   ['O13', 'a question beside a repeat is answered', { pending: [message('SAIR', 0, 'opt_out_again'), message('oi')] }, run('normal')],
   ['O13', 'not hours later', { pending: [message('SAIR', 300, 'opt_out')] }, { kind: 'skip', reason: 'too_old', tellPerson: false }],
