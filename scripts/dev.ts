@@ -19,7 +19,8 @@ import { dataDirectory, projectRoot } from './lib/tools.ts';
 const HELP = `Usage: ./scripts/dev [--reset] [--port N] [--simulator-port N]
 
 Starts an embedded Postgres, applies the migrations, starts api, worker, scheduler and the simulator, and prints what to
-open. Ctrl-C stops everything. Data is kept in .data/dev.
+open. Ctrl-C stops everything. Data is kept in .data/dev, and what another terminal needs for the admin commands in
+.data/dev/env.
 
   --reset             first delete the data of earlier runs
   --port N            the API's port (default 8000; the next free one when taken). Worker and scheduler take the ones after it
@@ -35,6 +36,7 @@ const DIRECTORY = path.join(dataDirectory, 'dev');
 const POSTGRES = path.join(DIRECTORY, 'postgres');
 const LOCK = path.join(DIRECTORY, 'pid');
 const ADDRESSES = path.join(DIRECTORY, 'addresses.json');
+const SHELL = path.join(DIRECTORY, 'env');
 const INSTANCE = 'julia-dev';
 /** the simulator's own default */
 const EVOLUTION_API_KEY = 'simulator-key';
@@ -102,6 +104,7 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
   stack.defer(() => postgres.stop());
   void postgres.exited().then(() => stop.abort(new Stop(`Postgres ended:\n${postgresLog.slice(-20).join('\n')}`, 1)));
   const environment = environmentOf({ ports, secrets, databaseUrl: postgres.urlOf('postgres') });
+  await writeForShell(environment);
 
   await migrate(environment, stop.signal);
 
@@ -191,6 +194,7 @@ function environmentOf({ ports, secrets, databaseUrl }: { ports: Ports; secrets:
     ...Object.fromEntries(kept),
     ENVIRONMENT: 'development',
     BIND_HOST: '127.0.0.1',
+    APP_BASE_URL: `http://127.0.0.1:${ports.api}`,
     DATABASE_URL: databaseUrl,
     EVOLUTION_API_URL: `http://127.0.0.1:${ports.simulator}`,
     EVOLUTION_API_KEY,
@@ -202,6 +206,14 @@ function environmentOf({ ports, secrets, databaseUrl }: { ports: Ports; secrets:
   };
   if (realClaude()) return environment;
   return { ...environment, ANTHROPIC_API_KEY: 'simulator', ANTHROPIC_BASE_URL: `http://127.0.0.1:${ports.simulator}/anthropic` };
+}
+
+/** What a second terminal needs for the admin commands and for the lines of the runbook; never a key out of the caller's shell. */
+async function writeForShell(environment: NodeJS.ProcessEnv): Promise<void> {
+  const names = ['ENVIRONMENT', 'APP_BASE_URL', 'DATABASE_URL', 'EVOLUTION_API_URL', 'EVOLUTION_API_KEY', 'EVOLUTION_INSTANCE'];
+  names.push('EVOLUTION_WEBHOOK_SECRET', 'JWT_SECRET_KEY', 'OUTBOUND_ALLOWLIST');
+  if (!realClaude()) names.push('ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL');
+  await writeFile(SHELL, names.map((name) => `export ${name}='${environment[name]}'\n`).join(''), { mode: 0o600 });
 }
 
 function realClaude(): boolean {
@@ -275,7 +287,8 @@ async function tellAddresses(ports: Ports, seconds: number): Promise<void> {
     '',
     `Chat page   ${addresses.chat}   <- write here as a contact`,
     `Health      ${addresses.health}`,
-    `Database    127.0.0.1:${ports.postgres} (password in .data/dev/postgres/password)`,
+    `API         ${api}/docs`,
+    `Commands    . .data/dev/env && npm run admin -- status   (in another terminal; psql "$DATABASE_URL" too)`,
     `Claude      ${realClaude() ? 'the real one (ANTHROPIC_API_KEY is set)' : "the simulator's persona (set ANTHROPIC_API_KEY for the real one)"}`,
   ];
   const width = Math.max(...lines.map((line) => line.length));

@@ -48,6 +48,12 @@ export async function runCommand(command: AdminCommand, ctx: AdminContext, given
 
 /** The arguments as the command takes them, or why not; needs no context. */
 export function checkArguments(command: CommandShape, given: unknown): { ok: true; args: Record<string, unknown> } | Refusal {
-  const parsed = z.strictObject(command.args.shape).safeParse(given);
-  return parsed.success ? { ok: true, args: parsed.data } : refused('bad_request', z.prettifyError(parsed.error));
+  const parsed = z
+    .strictObject(command.args.shape)
+    .safeParse(given, { error: (issue) => (issue.input === undefined ? 'is needed' : undefined) });
+  if (parsed.success) return { ok: true, args: parsed.data };
+  return refused(
+    'bad_request',
+    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('\n'),
+  );
 }

@@ -1,5 +1,6 @@
 /** `npm run admin -- COMMAND`: the admin commands for a person at a terminal. Exit code 0 done, 1 refused or not found, 2 wrong usage. */
 import { userInfo } from 'node:os';
+import type { z } from 'zod';
 import { checkArguments, runCommand } from './admin.ts';
 import type { AdminCommand, LocalCommand, Outcome } from './admin/command.ts';
 import { ALL, commandOf, parse } from './command-line.ts';
@@ -109,22 +110,27 @@ function overview(): string {
 }
 
 function help(command: AdminCommand | LocalCommand): string {
-  const positional = command.positional.map((name) => `[${name.toUpperCase()}]`);
-  const args = Object.entries(command.args.shape).map(([name, type]) => {
+  const shape = Object.entries(command.args.shape).map(([name, type]) => {
     const value = command.flags.includes(name) ? '' : ' VALUE';
-    return `  ${`--${name}${value}`.padEnd(18)} ${(type as { description?: string }).description ?? ''}`;
+    const needed = !(type as z.ZodType).safeParse(undefined).success;
+    return { name, option: `--${name}${value}`, needed, description: (type as z.ZodType).description ?? '' };
   });
+  const neededNames = new Set(shape.filter((each) => each.needed).map(({ name }) => name));
+  const positional = command.positional.map((name) => (neededNames.has(name) ? name.toUpperCase() : `[${name.toUpperCase()}]`));
+  const options = shape.filter(({ name, needed }) => needed && !command.positional.includes(name)).map(({ option }) => option);
+  const width = Math.max(18, ...shape.map(({ option }) => option.length));
+  const args = shape.map(({ option, needed, description }) => `  ${option.padEnd(width)} ${description}${needed ? ' (needed)' : ''}`);
   return [
-    `npm run admin -- ${[command.name, ...positional].join(' ')}`,
+    `npm run admin -- ${[command.name, ...positional, ...options].join(' ')}`,
     '',
     `${command.summary}.`,
     command.details,
     '',
     ...args,
-    `  ${'--json'.padEnd(18)} the result as JSON`,
+    `  ${'--json'.padEnd(width)} the result as JSON`,
     ...('role' in command
       ? [
-          `  ${'--tenant VALUE'.padEnd(18)} another tenant than default`,
+          `  ${'--tenant VALUE'.padEnd(width)} another tenant than default`,
           '',
           `Over HTTP: ${command.readOnly ? 'GET' : 'POST'} /admin/${command.name.replaceAll(' ', '/')} with a token of the role ${command.role}.`,
         ]

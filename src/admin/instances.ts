@@ -1,7 +1,7 @@
 /** instance list, show, set, connect, qr, restart, logout: the WhatsApp numbers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { because } from '../core/reasons.ts';
+import { because, stateInWords } from '../core/reasons.ts';
 import { WEBHOOK_EVENTS, WEBHOOK_PATH } from '../core/webhook.ts';
 import { DatabaseRefused } from '../db/failures.ts';
 import { adoptInstance, instanceHistory, listNumberHealth, setInstance } from '../db/numbers.ts';
@@ -70,8 +70,7 @@ const show = defineCommand({
   text({ number, webhook_faults: faults, history }, format) {
     return [
       numberLine(number, format),
-      `  proactive messages: ${number.proactive ? 'may be chosen' : 'never chosen by itself'}; phase ${number.phase}`,
-      `  caps: ${number.cap_hour ?? 'as the environment says'} an hour, ${number.cap_day ?? 'as the environment says'} a day`,
+      ...limitLines(number),
       `  webhook: ${faults.length === 0 ? 'as it should be' : `${faults.join('; ')} (to mend it: instance connect ${number.instance})`}`,
       ...history.map((each) => `  ${format(each.at)} ${each.event}${each.reason === null ? '' : `: ${each.reason}`}`),
     ].join('\n');
@@ -114,7 +113,7 @@ const set = defineCommand({
     const number = await findNumber(ctx, actor.tenant, name);
     return number === null ? unknown(name) : { ok: true, result: { number } };
   },
-  text: ({ number }, format) => numberLine(number, format),
+  text: ({ number }, format) => [numberLine(number, format), ...limitLines(number)].join('\n'),
 });
 
 const connect = defineCommand({
@@ -307,5 +306,21 @@ function numberLine(number: NumberHealth, format: FormatTime): string {
     health === 'held' || health === 'on_trial'
       ? `\n  proactive messages ${health === 'held' ? `wait${until === null ? '' : ` until ${format(until)}`}` : 'go one at a time'}, because ${because(reason)}`
       : '';
-  return `${instance}: ${status} since ${format(status_at)}; trust ${trust}${arrived}${held}`;
+  return `${instance}: ${stateInWords(status)} since ${format(status_at)}; trust ${trust}${arrived}${held}`;
+}
+
+function limitLines({
+  proactive,
+  phase,
+  cap_hour: hour,
+  cap_day: day,
+  pace_min_seconds: least,
+  pace_max_seconds: most,
+}: NumberHealth): string[] {
+  const own = (value: number | null, variable: string) => value ?? variable;
+  return [
+    `  proactive messages: ${proactive ? 'may be chosen' : 'never chosen by itself'}; phase ${phase}`,
+    `  caps: ${own(hour, 'MAX_MSGS_POR_HORA')} in 60 minutes, ${own(day, 'MAX_MSGS_POR_DIA')} in 24 hours`,
+    `  seconds between two: ${own(least, 'RATE_LIMIT_INTERVALO_MIN')} to ${own(most, 'RATE_LIMIT_INTERVALO_MAX')}`,
+  ];
 }

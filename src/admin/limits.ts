@@ -1,7 +1,7 @@
 /** rate, rate reset, proactive, contact wait: how much may leave that nobody asked for. */
 import { z } from 'zod';
 import { canonicalPhone } from '../core/phone.ts';
-import { because } from '../core/reasons.ts';
+import { because, stateInWords } from '../core/reasons.ts';
 import { PROACTIVE_LEVELS, rateStatus, resetRate, setContactWait, setProactive } from '../db/limits.ts';
 import { defineCommand, flagArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { AdminContext } from './command.ts';
@@ -19,7 +19,7 @@ const rate = defineCommand({
   text({ instances }, format) {
     const lines = Object.entries(instances).flatMap(
       ([name, { hour, day, status, phase, next_slot_at: next, inside_hours: inside, held }]) => [
-        `${name} (${status}${phase === 'warming' ? ', warming up' : ''}): ${hour.used} of ${hour.limit} in 60 minutes, ${day.used} of ${day.limit} in 24 hours`,
+        `${name} (${stateInWords(status)}${phase === 'warming' ? ', warming up' : ''}): ${hour.used} of ${hour.limit} in 60 minutes, ${day.used} of ${day.limit} in 24 hours`,
         `  ${inside ? 'inside' : 'outside'} its hours; the next message may leave from ${format(next)}`,
         ...Object.entries(held).map(([reason, count]) => `  ${count} held because ${because(reason)}`),
       ],

@@ -1,5 +1,6 @@
 /** status: what an operator asks first. */
 import { z } from 'zod';
+import { stateInWords } from '../core/reasons.ts';
 import { adminStatus } from '../db/control.ts';
 import { defineCommand, refused } from './command.ts';
 import { pauseLine } from './pauses.ts';
@@ -26,7 +27,7 @@ const status = defineCommand({
     return [
       ...(found.pauses.length === 0 ? ['Nothing is paused.'] : ['PAUSED:', ...found.pauses.map((each) => `  ${pauseLine(each, format)}`)]),
       `Processes: ${alive.map((each) => `${each.mode} ${each.version} (${each.id})`).join(', ') || 'none'}${missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`}`,
-      `Numbers: ${found.instances.map((each) => `${each.name} ${each.status} since ${format(each.status_at)}`).join(', ') || 'none'}`,
+      `Numbers: ${found.instances.map((each) => `${each.name} ${stateInWords(each.status)} since ${format(each.status_at)}`).join(', ') || 'none'}`,
       `Unanswered: ${unanswered.count}${waits}`,
       `To leave: ${outbound.due} due, ${outbound.later} later, ${outbound.sending} leaving, ${outbound.uncertain} being looked up, ${found.dead_letters} dead letters`,
       `With people: ${found.with_people} conversations`,

@@ -159,3 +159,10 @@ export function because(reason: string | null): string {
   if (reason === null || reason === '') return 'no reason was recorded';
   return knownReason(reason) ?? `"${reason}"`;
 }
+
+const STATES: Readonly<Record<string, string>> = { open: 'connected', close: 'disconnected', refused: 'refused by WhatsApp' };
+
+/** What Evolution calls the state of a number, as words for a person. */
+export function stateInWords(state: string): string {
+  return STATES[state] ?? state;
+}

@@ -96,7 +96,7 @@ describe('A11 I17 numbers at the command line', () => {
     assert.equal(logout.out, `${INSTANCE} is logged out. To pair it again: instance qr ${INSTANCE}.`);
     assert.match((await admin('instance', 'logout', INSTANCE)).err, /is not connected/);
     const list = await admin('instance', 'list');
-    assert.match(list.out, new RegExp(`^${INSTANCE}: close since `, 'm'));
+    assert.match(list.out, new RegExp(`^${INSTANCE}: disconnected since `, 'm'));
     const code = await http('/admin/instance/qr', { name: INSTANCE });
     assert.deepEqual([code.status, code.body['state']], [200, 'connecting']);
     assert.match(String(code.body['code']), /^2@/);
