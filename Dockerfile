@@ -42,7 +42,8 @@ RUN for name in admin migrate smoke; do \
       printf '#!/bin/sh\nexec /app/scripts/entrypoint.sh %s "$@"\n' "$name" >"/usr/local/bin/$name" && chmod 755 "/usr/local/bin/$name"; \
     done
 # As the user who will read it, because the number is in the directory's name; then it belongs to root like all the rest.
-RUN install -d -o 1000 -g 1000 $NODE_COMPILE_CACHE \
+# /backups is for a volume: a new one takes its owner from here.
+RUN install -d -o 1000 -g 1000 $NODE_COMPILE_CACHE /backups \
   && setpriv --reuid=1000 --regid=1000 --clear-groups node scripts/warm-compile-cache.ts \
   && chown -R 0:0 $NODE_COMPILE_CACHE && chmod -R a+rX $NODE_COMPILE_CACHE
 

@@ -10,6 +10,7 @@ import { createBreakers } from './breakers.ts';
 import type { Breakers } from './breakers.ts';
 import type { Config } from './config.ts';
 import { defaultAgent } from './core/default-agent.ts';
+import { WRONG_PROJECT } from './core/health.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
 import { behindBreaker } from './db/guarded.ts';
 import type { Door } from './db/door.ts';
@@ -23,6 +24,7 @@ import type { Events } from './events.ts';
 import { createFigures } from './figures.ts';
 import type { Figures } from './figures.ts';
 import type { Llm } from './llm.ts';
+import { toError } from './errors.ts';
 import type { Logger } from './log.ts';
 import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
@@ -77,7 +79,7 @@ export const TAKEOVER_CAP_MINUTES = 240;
 export async function openContext(
   config: Config,
   log: Logger,
-  options: { databaseUrl?: string; signal?: AbortSignal; overrides?: ContextOverrides } = {},
+  options: { databaseUrl?: string; signal?: AbortSignal; overrides?: ContextOverrides; onWait?: (why: string) => void } = {},
 ): Promise<OwnedContext> {
   await using stack = new AsyncDisposableStack();
   const signal = options.signal ?? new AbortController().signal;
@@ -89,14 +91,11 @@ export async function openContext(
   const databaseUrl = config.database.kind === 'postgres' ? config.database.url : options.databaseUrl;
   const door = tracedDoor(options.overrides?.db ?? openDoor(config, databaseUrl, log));
   stack.defer(() => door.close());
-  const { project_ref } = await untilThere('database', log, signal, () =>
-    ensureSetup(door, { instance: config.evolution?.instance ?? null, agent: defaultAgent }),
-  );
-  if (config.supabaseProjectRef !== null && project_ref !== null && project_ref !== config.supabaseProjectRef) {
-    throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing is started against it.');
-  }
+  const waits = { log, signal, onWait: options.onWait ?? (() => {}) };
+  const setup = { instance: config.evolution?.instance ?? null, project_ref: config.supabaseProjectRef, agent: defaultAgent };
+  await untilThere('database', waits, () => ensureSetup(door, setup));
 
-  const queues = await untilThere('queue', log, signal, () => openQueues(queueStore(config, databaseUrl), log));
+  const queues = await untilThere('queue', waits, () => openQueues(queueStore(config, databaseUrl), log));
   stack.use(queues);
   const whatsapp = openWhatsapp(config, door, log, figures.brokerFetch);
   const llm = await openLlm(config);
@@ -288,26 +287,36 @@ function sendPolicy(config: Config): SendPolicy {
     tz: app.timeZone,
     pilot: autonomous.pilotMode,
     leaseMs: SEND_LEASE_MS,
+    projectRef: config.supabaseProjectRef,
     replyMaxAgeMinutes: config.turn.maxMessageAgeMinutes,
   };
 }
 
-/** Runs `open` until it succeeds, waiting 0.5 s, 1 s, 2 s ... up to 15 s between the tries. */
-async function untilThere<T>(what: string, log: Logger, signal: AbortSignal, open: () => Promise<T>): Promise<T> {
+/** Runs `open` until it succeeds, waiting 0.5 s, 1 s, 2 s ... up to 15 s between the tries. `onWait` is told why it waits, in words for a person. */
+async function untilThere<T>(
+  what: string,
+  { log, signal, onWait }: { log: Logger; signal: AbortSignal; onWait: (why: string) => void },
+  open: () => Promise<T>,
+): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await open();
     } catch (error) {
-      const schemaMissing = error instanceof DatabaseRefused && ['42883', 'PGRST202', '42P01'].includes(error.code);
-      if (error instanceof DatabaseRefused && !schemaMissing) throw error;
+      const mend = error instanceof DatabaseRefused ? REFUSALS[error.code] : undefined;
+      if (error instanceof DatabaseRefused && mend === undefined) throw error;
       const waitMs = Math.min(15_000, 500 * 2 ** attempt);
-      const hint = schemaMissing
-        ? 'the schema is missing or old: run `npm run migrate`'
-        : error instanceof Error
-          ? error.message
-          : String(error);
-      log.warning({ what, attempt: attempt + 1, retry_ms: waitMs, hint }, `Waiting for the ${what}`);
+      log.warning({ what, attempt: attempt + 1, retry_ms: waitMs, hint: mend ?? toError(error).message }, `Waiting for the ${what}`);
+      onWait(mend ?? `the ${what} does not answer`);
       await delay(waitMs, undefined, { signal });
     }
   }
 }
+
+const SCHEMA_MISSING = 'the schema is missing or old: run `npm run migrate`';
+/** Refusals that end when somebody has mended something, by SQL state. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  '42883': SCHEMA_MISSING,
+  PGRST202: SCHEMA_MISSING,
+  '42P01': SCHEMA_MISSING,
+  WA003: WRONG_PROJECT,
+};

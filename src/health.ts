@@ -1,7 +1,7 @@
 /** What a process knows of itself and of what it stands on. Bounded in time; no secrets, no exceptions' texts. */
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
-import { degradations } from './core/health.ts';
+import { degradations, WRONG_PROJECT } from './core/health.ts';
 import { alertSnapshot } from './db/alerts.ts';
 import { schemaVersion } from './db/operations.ts';
 import { migrationNames } from './db/migrate.ts';
@@ -44,16 +44,20 @@ export type DeepHealth = {
   reasons: string[];
 };
 
-export async function deepHealth(config: Config, ctx: Context | null): Promise<DeepHealth> {
+/** `waiting`: why there is no context yet. */
+export async function deepHealth(config: Config, ctx: Context | null, waiting?: string): Promise<DeepHealth> {
   const { app } = config;
   const [ready, snapshot] = await Promise.all([readiness(ctx), ctx === null ? null : within(alertSnapshot(ctx.db, false))]);
   const wrongProject =
-    config.supabaseProjectRef !== null && snapshot?.project_ref != null && snapshot.project_ref !== config.supabaseProjectRef;
+    (ctx === null && waiting === WRONG_PROJECT) ||
+    (config.supabaseProjectRef !== null && snapshot?.project_ref != null && snapshot.project_ref !== config.supabaseProjectRef);
   const down: string[] = [];
-  if (ready.checks.db !== 'ok') down.push('the database does not answer');
-  if (ready.checks.queue !== 'ok') down.push(config.queue.kind === 'redis' ? 'Redis does not answer' : 'the queue does not answer');
+  if (ctx === null) down.push(waiting ?? 'it is starting');
+  else if (ready.checks.db !== 'ok') down.push('the database does not answer');
+  if (ctx !== null && ready.checks.queue !== 'ok')
+    down.push(config.queue.kind === 'redis' ? 'Redis does not answer' : 'the queue does not answer');
   if (ready.checks.migrations === 'behind') down.push('the database schema is behind this version: run `npm run migrate`');
-  if (wrongProject) down.push('the database belongs to another project than SUPABASE_PROJECT_REF says');
+  if (ctx !== null && wrongProject) down.push(WRONG_PROJECT);
   const reasons = [...down, ...(snapshot === null ? [] : degradations(snapshot))];
   return {
     status: down.length > 0 ? 'unhealthy' : reasons.length > 0 ? 'degraded' : 'healthy',

@@ -4,8 +4,8 @@ import type { Context } from './context.ts';
 import { deepHealth, health, readiness } from './health.ts';
 import type { Routes } from './routes/table.ts';
 
-/** A process from its first second: the context is null until the database and the queue have answered. */
-export type Process = { config: Config; context: Context | null; stopping: boolean };
+/** A process from its first second: the context is null until the database and the queue have answered; `waiting` says why not yet, in words. */
+export type Process = { config: Config; context: Context | null; stopping: boolean; waiting?: string };
 
 export function opsRoutes(routes: Routes, process: Process): void {
   routes.get('/health', { ...OPS, unlimited: true, summary: 'the process lives', answers: { 200: 'always, whatever it stands on' } }, (c) =>
@@ -21,7 +21,7 @@ export function opsRoutes(routes: Routes, process: Process): void {
       answers: { 200: 'healthy or degraded', 503: 'unhealthy: the database, the queue or the schema is not there' },
     },
     async (c) => {
-      const body = await deepHealth(process.config, process.context);
+      const body = await deepHealth(process.config, process.context, process.waiting);
       return c.json(body, body.status === 'unhealthy' ? 503 : 200);
     },
   );

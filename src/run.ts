@@ -38,7 +38,8 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     }
     const databaseUrl =
       config.database.kind === 'embedded' ? stack.use(await (await import('./db/embedded.ts')).openEmbedded(log)).url : undefined;
-    const ctx = stack.use(await openContext(config, log, { signal: stop, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
+    const onWait = (why: string): void => void (state.waiting = why);
+    const ctx = stack.use(await openContext(config, log, { signal: stop, onWait, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
     stack.defer(startHeartbeat(ctx));
     stack.defer(watchSelf(ctx));
     // Once more, on top: requests under way need the context, so it goes after them.

@@ -1786,6 +1786,7 @@ CREATE OR REPLACE FUNCTION public.ensure_setup(p_setup jsonb)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
+  if is_foreign(p_setup ->> 'project_ref') then raise exception 'the database belongs to another project' using errcode = 'WA003'; end if;
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
     update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
@@ -1794,7 +1795,7 @@ begin
     select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
     where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
     on conflict do nothing;
-  return jsonb_build_object('project_ref', (select value from installation where key = 'project_ref'));
+  return '{}';
 end $function$;
 revoke all on function public.ensure_setup(jsonb) from public;
 grant execute on function public.ensure_setup(jsonb) to service_role;
@@ -1990,6 +1991,7 @@ begin
   end if;
   return coalesce(
     -- whether it may leave at all
+    looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
     ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
     ends('reply_proof', 'blocked', v_reply and m.turn_id is null and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', m.expires_at <= p_now),
@@ -2250,6 +2252,18 @@ AS $function$
 $function$;
 revoke all on function public.instance_keys() from public;
 grant execute on function public.instance_keys() to service_role;
+
+CREATE OR REPLACE FUNCTION public.is_foreign(p_project_ref text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return p_project_ref is not null and exists (select from installation where key = 'project_ref' and value <> p_project_ref);
+end $function$;
+revoke all on function public.is_foreign(text) from public;
+grant execute on function public.is_foreign(text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.is_stranger(p_contact bigint)
  RETURNS boolean

@@ -6,6 +6,10 @@ import type { Objective } from './sla.ts';
 const UNANSWERED_SECONDS = 300;
 
 /** Where the queue is a worry, and where it is trouble. */
+/** Told by whoever waits for it to be mended, and by whoever finds it while at work. */
+export const WRONG_PROJECT =
+  'the database belongs to another project than SUPABASE_PROJECT_REF says: nothing is started, and nothing leaves';
+
 export const QUEUE_THRESHOLDS = {
   backlog: { warning: 100, critical: 500 },
   stuck: { warning: 1, critical: 10 },

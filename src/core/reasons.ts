@@ -69,6 +69,7 @@ export const REASONS: Readonly<Record<string, string>> = {
 
   // rules before a send, in their order
   duplicate: 'a message with the same Idempotency-Key was asked for before, and that one is sent',
+  wrong_project: 'the database says that it belongs to another project than SUPABASE_PROJECT_REF',
   allowlist: 'this is no production environment and the phone is not in OUTBOUND_ALLOWLIST',
   reply_proof: 'it claims to be a reply, but no message of the contact is behind it',
   expired: 'its deadline (expires_at) passed before it could leave',

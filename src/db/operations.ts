@@ -140,12 +140,12 @@ export async function recordTransition(db: Door, transition: BreakerTransition):
 
 export type DefaultAgent = { name: string; tone: string; instructions: string; promises: string };
 
-/** SQL ensure_setup: the number and the agent without which nothing runs. Idempotent. */
+/** SQL ensure_setup: the number and the agent without which nothing runs. Idempotent. Errors: DatabaseRefused WA003, another project's database. */
 export async function ensureSetup(
   db: Door,
-  setup: { instance: string | null; agent: DefaultAgent },
-): Promise<{ project_ref: string | null }> {
-  return z.object({ project_ref: z.string().nullable() }).parse(await db.call('ensure_setup', { p_setup: setup }));
+  setup: { instance: string | null; project_ref: string | null; agent: DefaultAgent },
+): Promise<void> {
+  await db.call('ensure_setup', { p_setup: setup });
 }
 
 const snapshot = z.object({

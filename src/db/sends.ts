@@ -25,6 +25,8 @@ export type SendPolicy = {
   tz: string;
   pilot: boolean;
   leaseMs: number;
+  /** SUPABASE_PROJECT_REF: nothing leaves while the database says that it belongs to another project. */
+  projectRef?: string | null;
   /** An answer that a pause has held for longer is not sent any more. */
   replyMaxAgeMinutes?: number;
 };

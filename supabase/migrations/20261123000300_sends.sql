@@ -23,7 +23,7 @@ $$;
 -- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
 -- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour, contactCapWeek, campaignGapDays, maxUnanswered,
 --   kindCaps: {kind: an hour}, strangersDay, minReplyPercent, paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz,
---   pilot, leaseMs, replyMaxAgeMinutes: a pause may hold an answer for so long, random 0..1}. A figure that is null or missing limits nothing.
+--   pilot, leaseMs, replyMaxAgeMinutes: a pause may hold an answer for so long, projectRef, random 0..1}. A figure that is null or missing limits nothing.
 -- Concurrency: locks the conversation, then the instance, then the contact: claims of one number queue for a moment.
 -- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason, message_id}
 --   | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up

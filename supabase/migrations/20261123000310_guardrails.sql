@@ -174,6 +174,12 @@ begin
     and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
 
+-- is_foreign: whether this database says that it belongs to another project than p_project_ref (SUPABASE_PROJECT_REF). Null: nobody asked.
+create function is_foreign(p_project_ref text) returns boolean language plpgsql stable as $$
+begin
+  return p_project_ref is not null and exists (select from installation where key = 'project_ref' and value <> p_project_ref);
+end $$;
+
 -- in_allowlist: whether a contact may get messages in this environment. p_policy {allowlist: [digits] | null for everyone}.
 create function in_allowlist(p_contact bigint, p_policy jsonb) returns boolean language plpgsql stable as $$
 begin
@@ -219,6 +225,7 @@ begin
   end if;
   return coalesce(
     -- whether it may leave at all
+    looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
     ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
     ends('reply_proof', 'blocked', v_reply and m.turn_id is null and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', m.expires_at <= p_now),

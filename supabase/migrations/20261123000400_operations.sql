@@ -91,9 +91,11 @@ begin
 end $$;
 
 -- ensure_setup: what an installation needs to run: the number of EVOLUTION_INSTANCE and the default agent. Idempotent; an agent that somebody
--- changed is left alone. p_setup {instance or null, agent {name, tone, instructions, promises}}. Result: {project_ref or null}.
+-- changed is left alone. A database that says it belongs to another project than the caller's is not touched.
+-- p_setup {instance or null, project_ref or null, agent {name, tone, instructions, promises}}. Result: {}. Errors: WA003 another project's database.
 create function ensure_setup(p_setup jsonb) returns jsonb language plpgsql as $$
 begin
+  if is_foreign(p_setup ->> 'project_ref') then raise exception 'the database belongs to another project' using errcode = 'WA003'; end if;
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
     update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
@@ -102,7 +104,7 @@ begin
     select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
     where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
     on conflict do nothing;
-  return jsonb_build_object('project_ref', (select value from installation where key = 'project_ref'));
+  return '{}';
 end $$;
 
 -- health_snapshot: the figures behind /health/deep and /health/*, in one call. Read only.

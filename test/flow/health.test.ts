@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openContext } from '../../src/context.ts';
+import { deepHealth } from '../../src/health.ts';
+import { sendNext } from '../../src/outbound.ts';
 import { EventEmitter } from 'node:events';
+import { queueReplies, states } from '../support/sends.ts';
 import { startSite } from '../support/site.ts';
 import { configOf, startSystem, testEnvironment, testLogger } from '../support/system.ts';
 
@@ -160,12 +163,31 @@ test('H5 a process that is stopping is not ready any more', async (t) => {
   assert.deepEqual([answer.status, ((await answer.json()) as { ready: boolean }).ready], [503, false]);
 });
 
-test('H2 a database that says it belongs to another project is not used', async (t) => {
-  const system = await startSystem(t, { workers: 0 });
-  await system.query(`insert into installation (key, value) values ('project_ref', 'project-a')`);
+test('H2 a database of another project: nothing is written and nothing leaves, /health/deep says why, and it goes on once that is mended', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { SUPABASE_PROJECT_REF: 'ours' } });
+  const deep = async () => {
+    const answer = await fetch(`${system.url}/health/deep`);
+    return { status: answer.status, body: (await answer.json()) as { checks: { project: string }; reasons: string[] } };
+  };
+  assert.equal((await deep()).body.checks.project, 'ok');
+  // While at work: no send.
+  await system.query(`insert into installation (key, value) values ('project_ref', 'theirs')`);
+  const { conversation, ids } = await queueReplies(system, '5511912345678', ['Certo!']);
+  assert.equal((await sendNext(system.ctx, conversation)).kind, 'wait');
+  assert.deepEqual(await states(system, ids), ['queued(wrong_project)']);
+  const found = await deep();
+  assert.deepEqual([found.status, found.body.checks.project], [503, 'wrong_project']);
+  // At a start: it waits, and has written nothing.
+  await system.query('delete from agents');
+  const why = Promise.withResolvers<string>();
   const env = { ...testEnvironment({ databaseUrl: system.databaseUrl, redisUrl: null, simulator: system.simulator }), RUN_MODE: 'worker' };
-  const open = (ref: string) => openContext(configOf({ ...env, SUPABASE_PROJECT_REF: ref }), testLogger([], new EventEmitter()));
-  await assert.rejects(open('project-b'), /SUPABASE_PROJECT_REF/);
-  const right = await open('project-a');
-  await right[Symbol.asyncDispose]();
+  const config = configOf({ ...env, SUPABASE_PROJECT_REF: 'ours' });
+  const opening = openContext(config, testLogger([], new EventEmitter()), { onWait: why.resolve });
+  const waiting = await why.promise;
+  const told = await deepHealth(config, null, waiting);
+  assert.deepEqual([told.status, told.checks.project, told.reasons], ['unhealthy', 'wrong_project', [waiting]]);
+  assert.match(waiting, /SUPABASE_PROJECT_REF/);
+  assert.deepEqual(await system.query('select 1 from agents'), []);
+  await system.query(`update installation set value = 'ours'`);
+  await (await opening)[Symbol.asyncDispose]();
 });

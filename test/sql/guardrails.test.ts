@@ -35,6 +35,15 @@ const NUMBER = `update instances set`;
 
 /** As first_guard in SQL; that no rule is missing here is tested below. */
 const GENERAL: Rule[] = [
+  {
+    rule: 'wrong_project',
+    until: null,
+    breaks: async (stage) => {
+      stage.policy.projectRef = 'ours';
+      await stage.sends.query(`insert into installation (key, value) values ('project_ref', 'theirs')`);
+    },
+    mends: sql(`delete from installation where key = 'project_ref'`),
+  },
   { rule: 'allowlist', ends: 'blocked', breaks: policy({ allowlist: ['5511999999999'] }), mends: policy({ allowlist: ['5511940000001'] }) },
   {
     rule: 'reply_proof',
