@@ -185,7 +185,7 @@ async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, c
     return { kind: 'wait', delayMs };
   };
   const breaker = ctx.breakers.evolution(claim.instance);
-  if (breaker.isOpen()) return notAsked(Math.max(lookDelay(claim.looks), breaker.retryInMs()));
+  if (breaker.isOpen()) return notAsked(Math.max(LEAST_AGAIN_MS, breaker.retryInMs()));
   const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
   const jids = new Set(claim.jids.flatMap(jidVariants));
   const own: InboundEvent[] = [];
