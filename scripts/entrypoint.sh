@@ -21,6 +21,6 @@ esac
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-.data/compile-cache}"
 
 # Node sizes its heap by the machine: after a load a worker would keep 300 MB for the 50 that it uses. These let it collect sooner: half the memory
-# for a few percent of the time.
+# for up to half as much time again under full load, which is some milliseconds an answer.
 # Whoever execs is gone: node gets the signals itself.
 exec node --max-semi-space-size=4 --heap-growing-percent=40 --import ./src/telemetry.ts src/main.ts
