@@ -9,6 +9,7 @@
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { BackendFactory, Job } from 'bullmq';
 import { Redis } from 'ioredis';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { WebhookRecord } from './db/inbound.ts';
 import { toError } from './errors.ts';
@@ -61,6 +62,9 @@ const JOB_OPTIONS = {
 /** The database may be away for long; 5 s are a fair time to look again. */
 const INBOUND_OPTIONS = { removeOnComplete: true, attempts: 1_000_000, backoff: { type: 'fixed', delay: 5_000 } } as const;
 
+/** What closing takes when nothing is under way, and much more. Milliseconds. */
+const CLOSE_MS = 2_000;
+
 /** Opens the queues; the store must answer. Rejects when it does not. */
 export async function openQueues(store: QueueStore, log: Logger): Promise<Queues> {
   const link = store.kind === 'redis' ? redisLink(store.url, log) : postgresLink(store.url, log);
@@ -69,6 +73,14 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
   const inbound = link.queue('inbound');
   const all = [turn, send, inbound];
   const workers: Worker[] = [];
+  /** Jobs that a handler has at this moment. */
+  const underWay = new Set<Promise<void>>();
+  const followed = (job: Promise<void>): Promise<void> => {
+    underWay.add(job);
+    const gone = (): void => void underWay.delete(job);
+    job.then(gone, gone);
+    return job;
+  };
   const onError = throttled((error) => log.warning({ error }, 'Queue unavailable'));
   for (const queue of all) queue.on('error', onError);
 
@@ -98,13 +110,13 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
       );
     },
     async workInbound(handle) {
-      const worker = link.worker('inbound', async (job: Job<InboundJob>) => handle(job.data), 1);
+      const worker = link.worker('inbound', (job: Job<InboundJob>) => followed(handle(job.data)), 1);
       worker.on('error', onError);
       workers.push(worker);
       await worker.waitUntilReady();
     },
     async work(name, concurrency, handle) {
-      const worker = link.worker(name, async (job: Job<{ conversation: number }>) => handle(job.data.conversation), concurrency);
+      const worker = link.worker(name, (job: Job<{ conversation: number }>) => followed(handle(job.data.conversation)), concurrency);
       worker.on('error', onError);
       worker.on('failed', (job, error) =>
         log.warning(
@@ -121,11 +133,14 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     },
     ping: () => link.ping(),
     async stop(timeoutMs) {
-      await waitAtMost(timeoutMs, Promise.all(workers.map((worker) => worker.close())));
+      const closed = Promise.all(workers.map((worker) => worker.close()));
+      // A worker whose connection was just being made again is never closed for BullMQ: when no job is under way, a moment is enough.
+      const idle = Promise.allSettled(underWay).then(() => delay(CLOSE_MS, undefined, { ref: false }));
+      await waitAtMost(timeoutMs, Promise.race([closed, idle]));
     },
     async [Symbol.asyncDispose]() {
       // Forced: what is still active is given back by its lock running out, and the claims in SQL know nothing of jobs anyway.
-      await Promise.allSettled(workers.map((worker) => worker.close(true)));
+      await waitAtMost(CLOSE_MS, Promise.allSettled(workers.map((worker) => worker.close(true))));
       await Promise.allSettled(all.map((queue) => queue.close()));
       await link.close();
     },

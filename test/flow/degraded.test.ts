@@ -10,6 +10,7 @@ import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
 import { FALLBACK_TEXT } from '../../src/core/turn.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { sendNext } from '../../src/outbound.ts';
+import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { clocked, queueReplies, sendRow } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
@@ -109,6 +110,10 @@ test('D8 Redis away: 200 and stored; nothing wakes up, the sweep finds all of it
     system.simulator.sends({ sent: true }).map((send) => send.text),
     ['Certo!', 'Certo!'],
   );
+  // The worker's third connection is back too: what was kept is stored. (BullMQ never closes a worker whose connection is just being made again.)
+  const events = parseWebhook(upsert('C', 'depois', 0), null, new Date());
+  await system.ctx.queues.keepWebhook({ requestId: 'kept', instance: INSTANCE, event: 'messages.upsert', raw: {}, events });
+  await system.until(() => system.lines.some((line) => line.context['request_id'] === 'kept'), 'what was kept is stored');
 });
 
 test('D8 Evolution away: the answer waits without using up its attempts, says why, and leaves once when it is back', async (t) => {
