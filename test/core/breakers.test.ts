@@ -99,7 +99,7 @@ test('C1 opens: a few failures among many good calls do not, nor failures that a
   assert.equal(slow.isOpen(), false);
 });
 
-test('C1 opens: the database after 5 failures; C4 timeouts count, and are told apart', async (t) => {
+test('C1 C4 opens: the database after 5 failures; timeouts count, and are told apart', async (t) => {
   const { breakers, times } = setUp(t);
   const breaker = breakers.database();
   await times(2, breaker, 'timeout');

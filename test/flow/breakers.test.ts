@@ -136,7 +136,7 @@ test('N1 over HTTP: a message without a number leaves from the fittest, one that
   }
 });
 
-test('C2 C5 two workers: one opens, the other follows it and does not call either; a reset over HTTP closes both, and is recorded', async (t) => {
+test('C2 C5 H4 two workers: one opens, the other follows it and does not call either; a reset over HTTP closes both, and is recorded', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   const [first, second] = [await system.openContext('worker'), await system.openContext('worker')];
   const beats = [createHeartbeat(first), createHeartbeat(second)];

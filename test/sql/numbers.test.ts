@@ -68,7 +68,7 @@ for (const [title, trouble, minutes] of [
   ['400 -> 15 minutes', REFUSED, 15],
   ['403 -> 60 minutes', FORBIDDEN, 60],
 ] as const) {
-  test(`N3 cooldown: ${title}, then one message on trial, then all; O14 replies go on`, async (t) => {
+  test(`N3 O14 cooldown: ${title}, then one message on trial, then all; replies go on`, async (t) => {
     const { send, row, query, claim, record, events } = await open(t);
     assert.equal((await send(0, retry(trouble))).action, 'send');
     const held = await send(1, null);

@@ -150,18 +150,20 @@ test('O2 echo: of equal words the one under way is meant, not the one that was g
   assert.deepEqual(await states(sends, ids), ['uncertain(unproven)', 'sent']);
 });
 
-test('O11 wait: a number that comes back releases what waited for it at once', async (t) => {
+test('O11 O14 wait: a number that comes back releases what waited for it at once, and no other number takes its answer', async (t) => {
   const sends = await sendsDatabase(t);
   const { conversation } = await queueReplies(sends, '5511960000004', ['oi'], { at: START });
   const state = (to: string, ms: number) =>
     webhook(sends, { kind: 'connection', instance: INSTANCE, instanceId: null, state: to, reason: null, ownerPn: null }, later(ms));
+  await sends.query(`insert into instances (name, status, proactive) values ('outro', 'open', true)`);
   await state('close', 0);
   assert.equal((await sends.claim(conversation, later(1))).reason, 'number_disconnected');
   const swept = async (ms: number) => (await sends.db.call('sweep_sends', { p_limit: 10, p_now: later(ms).toISOString() })) as number[];
   assert.deepEqual(await swept(1_000), []);
   assert.equal((await state('open', 1_000))['wake_sends'], true);
   assert.deepEqual(await swept(1_000), [conversation]);
-  assert.equal((await sends.claim(conversation, later(1_001))).action, 'send');
+  const claim = await sends.claim(conversation, later(1_001));
+  assert.deepEqual([claim.action, claim.instance], ['send', INSTANCE]);
 });
 
 test('O2 record: what became of a send is written down while somebody has the lock of the number', async (t) => {

@@ -49,6 +49,7 @@ export const FREE: SendPolicy & { random: number } = {
 };
 
 export type Claimed = {
+  instance?: string;
   action: string;
   message_id: number;
   claim: number;
