@@ -1293,12 +1293,9 @@ begin
     return jsonb_build_object('state', 'paused', 'reason', v_paused);
   end if;
 
-  select * into v_agent from agents where id = v_instance.agent_id;
-  if not found then
-    select * into v_agent from agents where tenant_id = v.tenant_id and slug = 'default' and active;
-  end if;
-  if not found then
-    select * into v_agent from agents where tenant_id = 'default' and slug = 'default' and active;
+  if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
+  if v_agent.id is null then
+    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active order by tenant_id = v.tenant_id desc limit 1;
   end if;
 
   update conversations set fence = fence + 1 where id = v.id returning * into v;
@@ -1381,7 +1378,7 @@ begin
   insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
     select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
     from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
-  select min(created_at) into v_first from messages where conversation_id = v.id and direction = 'in' and status = 'received';
+  v_first := first_pending(v.id);
 
   if v_kind = 'failed' then
     update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
@@ -1459,7 +1456,7 @@ begin
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;
   return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
-    'first_pending_at', (select min(created_at) from messages where conversation_id = v.id and direction = 'in' and status = 'received'));
+    'first_pending_at', first_pending(v.id));
 end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
@@ -1700,8 +1697,9 @@ begin
   loop
     v_pn := null;
     v_lid := null;
-    select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
-    select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
+    if p_pn is not null then select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+    if p_lid is not null then select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
     if v_pn is not null and v_lid is not null and v_pn <> v_lid then
       v_id := merge_contacts(v_pn, v_lid);
     else
@@ -1967,6 +1965,7 @@ CREATE OR REPLACE FUNCTION public.first_guard(m public.messages, v public.conver
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
+ SET plan_cache_mode TO 'force_generic_plan'
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
@@ -2043,33 +2042,44 @@ end $function$;
 revoke all on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.first_pending(p_conversation bigint)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' order by seq limit 1 $function$;
+revoke all on function public.first_pending(bigint) from public;
+grant execute on function public.first_pending(bigint) to service_role;
+
 CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_window interval, p_cap integer, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_from timestamptz := greatest(p_now - p_window, p_since); v_at timestamptz;
+declare
+  v_from timestamptz := greatest(p_now - p_window, p_since);
+  v_room int := p_cap;   -- places that what is under way leaves
+  v_at timestamptz;
 begin
   if p_cap is null then return null; end if;
-  if p_cap = 0 then return p_now + p_window; end if;
+  if p_cap > 0 and p_class = 'reply' then
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+      and kind in ('reply', 'handoff');
+  elsif p_cap > 0 then
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end;
+  end if;
+  if v_room <= 0 then return p_now + p_window; end if;
+  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
-    select s.at into v_at from (
-      select p_now as at from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
-        and kind in ('reply', 'handoff')
-      union all
-      select slot_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))) s
-      order by s.at desc offset p_cap - 1 limit 1;
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
+        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+      order by slot_at desc offset v_room - 1 limit 1;
   else
-    select s.at into v_at from (
-      select p_now as at, kind, first_contact from messages where instance_id = p_instance
-        and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven')) and kind not in ('reply', 'handoff')
-      union all
-      select slot_at, kind, first_contact from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))) s
-      where case p_class when 'proactive' then true when 'stranger' then s.first_contact else s.kind = p_class end
-      order by s.at desc offset p_cap - 1 limit 1;
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
+        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
+      order by slot_at desc offset v_room - 1 limit 1;
   end if;
   return v_at + p_window;
 end $function$;
@@ -3204,7 +3214,7 @@ declare
 begin
   select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
   if found then
-    select min(created_at) into v_first from messages where conversation_id = v_known.conversation_id and direction = 'in' and status = 'received';
+    v_first := first_pending(v_known.conversation_id);
     if v_from_me and v_known.author in ('agent', 'system') then
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
@@ -3252,13 +3262,16 @@ begin
     inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_meaning ? 'command' then 0 else 1 end,
     last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
+  -- rare, as what follows: a look costs a tenth of a call for nothing
+  if exists (select from early_updates where instance_id = p_instance.id and provider_id = p_event ->> 'providerId') then
+    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+  end if;
 
   if v_is_reaction then
     return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
   if v_from_me then
-    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
     if v_meaning ->> 'handset' = 'on' then
       perform give_back(v_conversation.id, 'handset', v_now);
       return jsonb_build_object('outcome', 'returned', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
@@ -3279,10 +3292,11 @@ begin
   if v_meaning ->> 'intent' = 'bot_question' then
     insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
   end if;
-  if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
-  perform withdraw_drafts(v_conversation.id);
-  perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
-  select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
+  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+    perform withdraw_parts(v_conversation.id);
+  end if;
+  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft') then perform withdraw_drafts(v_conversation.id); end if;
+  v_first := first_pending(v_conversation.id);
   return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
     'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
 end $function$;

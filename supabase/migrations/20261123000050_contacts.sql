@@ -187,8 +187,9 @@ begin
   loop
     v_pn := null;
     v_lid := null;
-    select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
-    select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+    -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
+    if p_pn is not null then select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+    if p_lid is not null then select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
     if v_pn is not null and v_lid is not null and v_pn <> v_lid then
       v_id := merge_contacts(v_pn, v_lid);
     else

@@ -8,6 +8,11 @@ $$ select coalesce(p_now, clock_timestamp()) $$;
 create function same_words(p_text text) returns text language sql immutable as
 $$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $$;
 
+-- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which messages came, so that a long burst
+-- costs no more than one message.
+create function first_pending(p_conversation bigint) returns timestamptz language sql stable as
+$$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' order by seq limit 1 $$;
+
 -- lock_provider_id: until the end of the transaction, nobody else stores a message of this id, or news about it that came too early. Without
 -- it the news of one transaction and the message of another would miss each other, as neither sees what is not committed.
 create function lock_provider_id(p_instance_id bigint, p_provider_id text) returns void language sql as
@@ -180,7 +185,7 @@ declare
 begin
   select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
   if found then
-    select min(created_at) into v_first from messages where conversation_id = v_known.conversation_id and direction = 'in' and status = 'received';
+    v_first := first_pending(v_known.conversation_id);
     if v_from_me and v_known.author in ('agent', 'system') then
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
@@ -228,13 +233,16 @@ begin
     inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_meaning ? 'command' then 0 else 1 end,
     last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
+  -- rare, as what follows: a look costs a tenth of a call for nothing
+  if exists (select from early_updates where instance_id = p_instance.id and provider_id = p_event ->> 'providerId') then
+    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+  end if;
 
   if v_is_reaction then
     return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
 
   if v_from_me then
-    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
     if v_meaning ->> 'handset' = 'on' then
       perform give_back(v_conversation.id, 'handset', v_now);
       return jsonb_build_object('outcome', 'returned', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
@@ -255,10 +263,11 @@ begin
   if v_meaning ->> 'intent' = 'bot_question' then
     insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
   end if;
-  if (p_options ->> 'withdrawParts')::boolean then perform withdraw_parts(v_conversation.id); end if;
-  perform withdraw_drafts(v_conversation.id);
-  perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
-  select min(created_at) into v_first from messages where conversation_id = v_conversation.id and direction = 'in' and status = 'received';
+  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+    perform withdraw_parts(v_conversation.id);
+  end if;
+  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft') then perform withdraw_drafts(v_conversation.id); end if;
+  v_first := first_pending(v_conversation.id);
   return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
     'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
 end $$;

@@ -65,12 +65,9 @@ begin
     return jsonb_build_object('state', 'paused', 'reason', v_paused);
   end if;
 
-  select * into v_agent from agents where id = v_instance.agent_id;
-  if not found then
-    select * into v_agent from agents where tenant_id = v.tenant_id and slug = 'default' and active;
-  end if;
-  if not found then
-    select * into v_agent from agents where tenant_id = 'default' and slug = 'default' and active;
+  if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
+  if v_agent.id is null then
+    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active order by tenant_id = v.tenant_id desc limit 1;
   end if;
 
   update conversations set fence = fence + 1 where id = v.id returning * into v;
@@ -183,7 +180,7 @@ begin
   insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
     select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
     from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
-  select min(created_at) into v_first from messages where conversation_id = v.id and direction = 'in' and status = 'received';
+  v_first := first_pending(v.id);
 
   if v_kind = 'failed' then
     update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
@@ -261,7 +258,7 @@ begin
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;
   return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
-    'first_pending_at', (select min(created_at) from messages where conversation_id = v.id and direction = 'in' and status = 'received'));
+    'first_pending_at', first_pending(v.id));
 end $$;
 
 -- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.

@@ -71,27 +71,30 @@ end $$;
 -- Arguments: p_class what counts: 'reply'; 'proactive' (all that nobody asked for); 'stranger'; or a kind. p_since what was before does not count.
 -- Concurrency: the caller holds the instance's lock.
 create function free_at(p_instance bigint, p_class text, p_window interval, p_cap int, p_since timestamptz, p_now timestamptz) returns timestamptz language plpgsql stable as $$
-declare v_from timestamptz := greatest(p_now - p_window, p_since); v_at timestamptz;
+declare
+  v_from timestamptz := greatest(p_now - p_window, p_since);
+  v_room int := p_cap;   -- places that what is under way leaves
+  v_at timestamptz;
 begin
   if p_cap is null then return null; end if;
-  if p_cap = 0 then return p_now + p_window; end if;
+  if p_cap > 0 and p_class = 'reply' then
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+      and kind in ('reply', 'handoff');
+  elsif p_cap > 0 then
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end;
+  end if;
+  if v_room <= 0 then return p_now + p_window; end if;
+  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
-    select s.at into v_at from (
-      select p_now as at from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
-        and kind in ('reply', 'handoff')
-      union all
-      select slot_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))) s
-      order by s.at desc offset p_cap - 1 limit 1;
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
+        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+      order by slot_at desc offset v_room - 1 limit 1;
   else
-    select s.at into v_at from (
-      select p_now as at, kind, first_contact from messages where instance_id = p_instance
-        and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven')) and kind not in ('reply', 'handoff')
-      union all
-      select slot_at, kind, first_contact from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))) s
-      where case p_class when 'proactive' then true when 'stranger' then s.first_contact else s.kind = p_class end
-      order by s.at desc offset p_cap - 1 limit 1;
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
+        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
+      order by slot_at desc offset v_room - 1 limit 1;
   end if;
   return v_at + p_window;
 end $$;
@@ -274,6 +277,9 @@ begin
     -- why it is not well is the reason
     number_hold(i, not v_unasked, p_now));
 end $$;
+
+-- Its plan does not depend on the message, but looks cheaper for each single one: made anew each time, it would cost as much as the rules themselves.
+alter function first_guard(messages, conversations, instances, jsonb, timestamptz) set plan_cache_mode = force_generic_plan;
 
 -- rate_status: what of the caps each number of a tenant has used, what is held and why, and when the next message that nobody asked for may go.
 -- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, status, phase, next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
