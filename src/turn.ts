@@ -226,7 +226,6 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
   switch (completion.outcome) {
     case 'committed':
       if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
-      else if ((completion.parts ?? 0) > 0) wakeSends(ctx, claim);
       if (result.effects?.some((effect) => effect.type === 'handoff') === true)
         ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));
       // It came during this turn and did not supersede it; its own wake-up may have found this turn in its way.
@@ -242,14 +241,9 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
     case 'suppressed':
       return { kind: 'done' };
     case 'lost':
-      // Another worker has it, or an earlier try of this very commit took effect and nobody has woken its sends yet.
-      wakeSends(ctx, claim);
+      // Another worker has it, or an earlier try of this very commit took effect.
       return { kind: 'done' };
   }
-}
-
-function wakeSends(ctx: Context, claim: TurnClaim): void {
-  ctx.background.run('wake sends', () => ctx.queues.wakeSend(claim.conversation_id));
 }
 
 /** `delayMs` gets the time since which something has been unanswered. */

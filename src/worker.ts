@@ -18,19 +18,20 @@ const AWAY_LOOK_MS = 1_000;
 
 export async function startWorker(ctx: Context): Promise<Running> {
   const stopping = new AbortController();
-  await ctx.queues.work('turn', ctx.config.workerConcurrency, async (conversation) => {
+  const { workerConcurrency } = ctx.config;
+  /** An answer is sent by the job that wrote it, without a way through the queue; half of the places stay free for turns when sends are slow. */
+  const sender = limited(Math.ceil(workerConcurrency / 2));
+  await ctx.queues.work('turn', workerConcurrency, async (conversation) => {
     let end = await runTurn(ctx, conversation, stopping.signal);
     while (end.kind === 'command') {
       await answerCommand(ctx, end.command);
       end = await runTurn(ctx, conversation, stopping.signal);
     }
     if (end.kind === 'again') await ctx.queues.wakeTurnLater(conversation, end.delayMs);
+    // Whatever the turn came to: a worker that died between its commit and its sends left both to whoever takes its job up.
+    if (!(await sender.run(() => runLane(ctx, conversation)))) await ctx.queues.wakeSend(conversation);
   });
-  await ctx.queues.work('send', ctx.config.workerConcurrency, async (conversation) => {
-    let step = await sendNext(ctx, conversation);
-    while (step.kind === 'next') step = await sendNext(ctx, conversation);
-    if (step.kind === 'wait') await ctx.queues.wakeSendLater(conversation, step.delayMs);
-  });
+  await ctx.queues.work('send', workerConcurrency, (conversation) => runLane(ctx, conversation));
   const leaving = new AbortController();
   await ctx.queues.workInbound((job) =>
     // All that was kept waits behind the first: each at a wait of its own, a later message would be answered before an earlier one is stored.
@@ -39,7 +40,7 @@ export async function startWorker(ctx: Context): Promise<Running> {
       else await reconcile(ctx, job.reconcile);
     }),
   );
-  ctx.log.always({ concurrency: ctx.config.workerConcurrency, queue: ctx.config.queue.kind }, 'Worker started');
+  ctx.log.always({ concurrency: workerConcurrency, queue: ctx.config.queue.kind }, 'Worker started');
   return {
     async stop(graceMs) {
       leaving.abort();
@@ -47,6 +48,30 @@ export async function startWorker(ctx: Context): Promise<Running> {
       await ctx.queues.stop(graceMs);
       clearTimeout(giveBack);
       stopping.abort();
+    },
+  };
+}
+
+/** Sends what is due in a conversation, and looks again when the next is. */
+async function runLane(ctx: Context, conversation: number): Promise<void> {
+  let step = await sendNext(ctx, conversation);
+  while (step.kind === 'next') step = await sendNext(ctx, conversation);
+  if (step.kind === 'wait') await ctx.queues.wakeSendLater(conversation, step.delayMs);
+}
+
+/** Runs at most so many at once; false: there was no room, and nothing was run. */
+function limited(most: number): { run(work: () => Promise<void>): Promise<boolean> } {
+  let underWay = 0;
+  return {
+    async run(work) {
+      if (underWay >= most) return false;
+      underWay++;
+      try {
+        await work();
+        return true;
+      } finally {
+        underWay--;
+      }
     },
   };
 }
