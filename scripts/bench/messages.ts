@@ -1,7 +1,12 @@
-/** The webhooks that the load posts: a text message as Evolution 2.3 sends it, each with an id of its own. Numbers are fakes. */
+/** The webhooks that the load posts: a text message as Evolution 2.3 sends it, each with an id of its own, and what comes around it. Numbers are fakes. */
 import { randomBytes } from 'node:crypto';
 
 export const INSTANCE = 'julia-bench';
+/** Installations that run side by side with a scheduler have a number each: a scheduler asks the simulator for all messages of its number. */
+export const SOAK_INSTANCES = { redis: `${INSTANCE}-redis`, postgres: `${INSTANCE}-postgres` } as const;
+export const INSTANCES: readonly string[] = [INSTANCE, ...Object.values(SOAK_INSTANCES)];
+
+export const JWT_SECRET = '0123456789abcdef0123456789abcdef';
 export const WEBHOOK_SECRET = 'a-webhook-secret-of-the-bench';
 export const WEBHOOK_PATH = '/webhook/evolution';
 export const WEBHOOK_HEADERS = { authorization: `Bearer ${WEBHOOK_SECRET}` };
@@ -20,9 +25,53 @@ const RUN = randomBytes(6).toString('hex').toUpperCase();
 let counter = 0;
 
 /** The body of a messages.upsert, as text. */
-export function webhookBody(phone: string): string {
+export function webhookBody(phone: string, instance: string = INSTANCE): string {
   counter += 1;
   const id = `3A${RUN}${counter.toString(16).toUpperCase().padStart(8, '0')}`;
   const seconds = Math.floor(Date.now() / 1000);
-  return `{"event":"messages.upsert","instance":"${INSTANCE}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"Oi, tudo bem? Queria saber se voces abrem no sabado e quanto custa a consulta (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"83d9ad48-6ec9-4dcf-9e84-979135270e78","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
+  return `{"event":"messages.upsert","instance":"${instance}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"Oi, tudo bem? Queria saber se voces abrem no sabado e quanto custa a consulta (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"83d9ad48-6ec9-4dcf-9e84-979135270e78","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
+}
+
+/** The contact types. */
+export function presenceBody(instance: string, jid: string): string {
+  return body('presence.update', instance, { id: jid, presences: { [jid]: { lastKnownPresence: 'composing' } } });
+}
+
+/** What Evolution posts around a message of a contact, one body each. */
+export function aroundBodies(instance: string, jid: string): string[] {
+  const place = { remoteJid: jid, instanceId: INSTANCE_ID };
+  return [body('chats.update', instance, [place]), body('contacts.update', instance, { ...place, pushName: 'Contato' })];
+}
+
+/** The echo of what we sent. */
+export function echoBody(instance: string, jid: string, id: string): string {
+  return body('send.message', instance, {
+    key: { remoteJid: jid, fromMe: true, id },
+    pushName: 'Você',
+    status: 'PENDING',
+    message: { conversation: 'Oi! Abrimos aos sábados, das 8h às 13h.' },
+    messageType: 'conversation',
+    messageTimestamp: Math.floor(Date.now() / 1000),
+    instanceId: INSTANCE_ID,
+    source: 'web',
+  });
+}
+
+export function ackBody(instance: string, jid: string, id: string, status: 'DELIVERY_ACK' | 'READ'): string {
+  return body('messages.update', instance, { keyId: id, remoteJid: jid, fromMe: true, status, instanceId: INSTANCE_ID });
+}
+
+const INSTANCE_ID = '83d9ad48-6ec9-4dcf-9e84-979135270e78';
+
+function body(event: string, instance: string, payload: unknown): string {
+  return JSON.stringify({
+    event,
+    instance,
+    data: payload,
+    destination: `http://127.0.0.1:8000${WEBHOOK_PATH}`,
+    date_time: new Date().toISOString(),
+    sender: '5511988880001@s.whatsapp.net',
+    server_url: 'http://127.0.0.1:8080',
+    apikey: 'a-token-of-the-bench',
+  });
 }

@@ -6,7 +6,7 @@ import { startGuarded } from '../lib/guarded-process.ts';
 import type { GuardedProcess } from '../lib/guarded-process.ts';
 import { freePort } from '../lib/ports.ts';
 import { projectRoot } from '../lib/tools.ts';
-import { INSTANCE, WEBHOOK_SECRET } from './messages.ts';
+import { INSTANCE, JWT_SECRET, WEBHOOK_SECRET } from './messages.ts';
 
 export type Mode = 'api' | 'worker' | 'scheduler';
 export type Program = GuardedProcess & { port: number; /** from the start to the first 200 on /ready */ readyMs: number };
@@ -18,8 +18,9 @@ const POLL_MS = 5;
 /** What surrounds the programs; no variable of the caller's shell but the search path reaches them. */
 export type Surroundings = { databaseUrl: string; redisUrl: string | null; evolutionUrl: string; apiKey: string; logs: string };
 
-export async function startProduct(mode: Mode, around: Surroundings): Promise<Program> {
-  return start(`product ${mode}`, ['scripts/entrypoint.sh'], { ...productEnvironment(around), RUN_MODE: mode }, around.logs);
+/** `own` are variables that differ from those of all products. */
+export async function startProduct(mode: Mode, around: Surroundings, own: Readonly<Record<string, string>>): Promise<Program> {
+  return start(`product ${mode}`, ['scripts/entrypoint.sh'], { ...productEnvironment(around), ...own, RUN_MODE: mode }, around.logs);
 }
 
 export async function startFloorAccept(around: Surroundings): Promise<Program> {
@@ -46,7 +47,7 @@ function productEnvironment(around: Surroundings): Record<string, string> {
     DATABASE_URL: around.databaseUrl,
     ...(around.redisUrl === null ? {} : { REDIS_URL: around.redisUrl }),
     EVOLUTION_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    JWT_SECRET_KEY: '0123456789abcdef0123456789abcdef',
+    JWT_SECRET_KEY: JWT_SECRET,
     OUTBOUND_ALLOWLIST: '*',
     // the time of our own work is measured, not the waits that people should see
     DEBOUNCE_MS: '0',

@@ -1,10 +1,10 @@
 // The simulator as a process of its own for the bench: no acks, no echoes, no noise, the model answers one text at once. It prints
-// `ready URL KEY`, then a line for each bunch of sends: `sent JID MICROSECONDS JID MICROSECONDS ...`, in the time of CLOCK_MONOTONIC, which all
-// processes of a machine share.
+// `ready URL KEY`, then a line for each bunch of sends: `sent JID MICROSECONDS ID JID MICROSECONDS ID ...`, in the time of CLOCK_MONOTONIC, which
+// all processes of a machine share.
 import { startSimulator } from '../simulator/index.ts';
-import { INSTANCE } from './messages.ts';
+import { INSTANCES } from './messages.ts';
 
-const simulator = await startSimulator({ instances: [INSTANCE], noise: false, ackMs: null });
+const simulator = await startSimulator({ instances: [...INSTANCES], noise: false, ackMs: null });
 simulator.script([
   { text: 'Oi! Abrimos aos sábados, das 8h às 13h. A consulta custa R$ 180. Quer que eu marque um horário?', repeat: true },
 ]);
@@ -13,7 +13,7 @@ let waiting: string[] = [];
 simulator.on((event) => {
   if (event.type !== 'send' || event.send.id === null) return;
   if (waiting.length === 0) setImmediate(flush);
-  waiting.push(event.send.jid ?? '', String(process.hrtime.bigint() / 1000n));
+  waiting.push(event.send.jid ?? '', String(process.hrtime.bigint() / 1000n), event.send.id);
 });
 
 function flush(): void {

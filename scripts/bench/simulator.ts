@@ -2,11 +2,14 @@
 import { startGuarded } from '../lib/guarded-process.ts';
 import { projectRoot } from '../lib/tools.ts';
 
+/** `atUs`: the microseconds of `nowUs`; `id`: that of the message at WhatsApp. */
+type SentListener = (jid: string, atUs: number, id: string) => void;
+
 export type BenchSimulator = {
   url: string;
   apiKey: string;
-  /** Calls `listener` for each message that has left, with the time in microseconds of `nowUs`. Returns what ends it. */
-  onSent(listener: (jid: string, atUs: number) => void): () => void;
+  /** Calls `listener` for each message that has left. Returns what ends it. */
+  onSent(listener: SentListener): () => void;
   stop(): Promise<void>;
 };
 
@@ -16,7 +19,7 @@ export function nowUs(): number {
 }
 
 export async function startBenchSimulator(): Promise<BenchSimulator> {
-  const listeners = new Set<(jid: string, atUs: number) => void>();
+  const listeners = new Set<SentListener>();
   const ready = Promise.withResolvers<{ url: string; apiKey: string }>();
   const lines: string[] = [];
   const server = await startGuarded(process.execPath, ['scripts/bench/simulator-process.ts'], {
@@ -45,8 +48,8 @@ export async function startBenchSimulator(): Promise<BenchSimulator> {
   };
 }
 
-function tell(listeners: ReadonlySet<(jid: string, atUs: number) => void>, words: readonly string[]): void {
-  for (let index = 0; index + 1 < words.length; index += 2) {
-    for (const listener of listeners) listener(words[index] ?? '', Number(words[index + 1]));
+function tell(listeners: ReadonlySet<SentListener>, words: readonly string[]): void {
+  for (let index = 0; index + 2 < words.length; index += 3) {
+    for (const listener of listeners) listener(words[index] ?? '', Number(words[index + 1]), words[index + 2] ?? '');
   }
 }

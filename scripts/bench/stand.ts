@@ -27,9 +27,9 @@ export type Stand = AsyncDisposable & {
   template(name: string, fill: (url: string) => Promise<void>): Promise<void>;
   /**
    * Programs. `onRedis` says whether the queue lives there, `space` in which of its databases: two installations must not meet. All end with the
-   * stand, or earlier by their `stop`.
+   * stand, or earlier by their `stop`. `own` are variables that differ from those of all products.
    */
-  product(mode: Mode, databaseUrl: string, onRedis: boolean, space?: number): Promise<Program>;
+  product(mode: Mode, databaseUrl: string, onRedis: boolean, space?: number, own?: Readonly<Record<string, string>>): Promise<Program>;
   floorAccept(databaseUrl: string): Promise<Program>;
   floorAnswer(mode: 'api' | 'worker'): Promise<Program>;
   /** Rows of a statement. */
@@ -86,8 +86,8 @@ export async function openStand(options: Options, say: (line: string) => void): 
     database: () => cloneOf(TEMPLATE),
     cloneOf,
     template: (name, fill) => buildTemplate(postgres, name, fill),
-    product: (mode, databaseUrl, onRedis, space = 0) =>
-      kept(startProduct(mode, around(databaseUrl, onRedis ? `${redis.url}/${space}` : null))),
+    product: (mode, databaseUrl, onRedis, space = 0, own = {}) =>
+      kept(startProduct(mode, around(databaseUrl, onRedis ? `${redis.url}/${space}` : null), own)),
     floorAccept: (databaseUrl) => kept(startFloorAccept(around(databaseUrl, null))),
     floorAnswer: (mode) => kept(startFloorAnswer(mode, around('', floorRedis.url))),
     query: (databaseUrl, sql) => rowsOf(databaseUrl, sql),
