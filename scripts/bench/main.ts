@@ -12,6 +12,8 @@ import { HELP, parseOptions, WrongUsage } from './options.ts';
 import type { FigureName, Options } from './options.ts';
 import { createReport, docsOf, tableOf } from './report.ts';
 import type { Row } from './report.ts';
+import { createSoakReport, isWell, soakDocsOf, soakTableOf } from './soak-report.ts';
+import { runSoak } from './soak.ts';
 import { openStand } from './stand.ts';
 import type { Stand } from './stand.ts';
 
@@ -33,21 +35,31 @@ async function main(): Promise<number> {
   const started = performance.now();
   const say = (line: string) =>
     process.stderr.write(`${String(Math.round((performance.now() - started) / 1000)).padStart(4)} s  ${line}\n`);
-  const rows = await Promise.race([measureAll(options, say), stopped(options.size.limitMs)]);
-  if (typeof rows === 'number') {
-    say(rows === 130 ? 'stopped' : `gave up after ${options.size.limitMs / 1000} s`);
-    return rows;
+  const seconds = () => (performance.now() - started) / 1000;
+  const run = options.soak ? soak : measureAll;
+  const told = await Promise.race([run(options, say, seconds), stopped(options.size.limitMs)]);
+  if (typeof told === 'number') {
+    say(told === 130 ? 'stopped' : `gave up after ${options.size.limitMs / 1000} s`);
+    return told;
   }
-  const report = createReport(options, rows, (performance.now() - started) / 1000);
+  const { report, table, page, well } = told;
   await writeText(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (options.writeDocs) await writeText(path.join(projectRoot, 'docs/bench.md'), docsOf(report));
-  process.stdout.write(
-    `\n${tableOf(rows)}\n\nfailed requests: ${report.failed}; ${report.seconds} s; ${path.relative(process.cwd(), options.json)}\n`,
-  );
-  return report.failed === 0 ? 0 : 1;
+  if (options.writeDocs) await writeText(path.join(projectRoot, 'docs', page.name), page.text);
+  process.stdout.write(`\n${table}\n\nfailed: ${report.failed}; ${report.seconds} s; ${path.relative(process.cwd(), options.json)}\n`);
+  return well ? 0 : 1;
 }
 
-async function measureAll(options: Options, say: (line: string) => void): Promise<Row[]> {
+type Told = { report: { failed: number; seconds: number }; table: string; page: { name: string; text: string }; well: boolean };
+
+async function soak(options: Options, say: (line: string) => void, seconds: () => number): Promise<Told> {
+  await using stand = await openStand(options, say);
+  const { soakMinutes } = options.size;
+  const { rows, totals } = await runSoak(stand, soakMinutes);
+  const report = createSoakReport(soakMinutes, rows, totals, seconds());
+  return { report, table: soakTableOf(report), page: { name: 'soak.md', text: soakDocsOf(report) }, well: isWell(report) };
+}
+
+async function measureAll(options: Options, say: (line: string) => void, seconds: () => number): Promise<Told> {
   await using stand = await openStand(options, say);
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(MEASURES)) {
@@ -55,7 +67,8 @@ async function measureAll(options: Options, say: (line: string) => void): Promis
     say(name);
     rows.push(...(await measure(stand)));
   }
-  return rows;
+  const report = createReport(options, rows, seconds());
+  return { report, table: tableOf(rows), page: { name: 'bench.md', text: docsOf(report) }, well: report.failed === 0 };
 }
 
 /** 130 after Ctrl-C, 1 when the time is over. What runs is guarded: it ends with this process, in order. */

@@ -22,6 +22,8 @@ export type Size = {
   memoryMessages: number;
   /** The whole run ends by then, come what may. */
   limitMs: number;
+  /** How long the load of a soak lasts. */
+  soakMinutes: number;
 };
 
 const FULL: Size = {
@@ -32,6 +34,7 @@ const FULL: Size = {
   storedMessages: 1_000_000,
   memoryMessages: 3_000,
   limitMs: 20 * 60_000,
+  soakMinutes: 10,
 };
 const QUICK: Size = {
   rounds: 1,
@@ -41,33 +44,46 @@ const QUICK: Size = {
   storedMessages: 5_000,
   memoryMessages: 30,
   limitMs: 5 * 60_000,
+  soakMinutes: 0.1,
 };
 
 export type Options = {
   only: ReadonlySet<FigureName>;
   queues: readonly QueueKind[];
   quick: boolean;
+  /** The memory is watched, and no figure is measured. */
+  soak: boolean;
   size: Size;
   json: string;
   writeDocs: boolean;
   help: boolean;
 };
 
+/** For starting, for the last answers and for the end. */
+const AROUND_SOAK_MS = 5 * 60_000;
+const MOST_SOAK_MINUTES = 24 * 60;
+
 export const HELP = `Usage: npm run bench -- [--quick] [--only LIST] [--queue redis|postgres|both] [--json FILE] [--write-docs]
+       npm run bench -- --soak [--minutes N] [--queue redis|postgres|both] [--json FILE] [--write-docs]
 
 Measures this version on this machine and prints one table. Each figure stands beside a floor that was measured in the same run, in turn
 with it: (f1) Hono and one INSERT per request, (f2) Hono, BullMQ on Redis, one model call and one send per message.
 Everything is real but WhatsApp and the model, runs on 127.0.0.1 and is gone afterwards. Takes some 5 minutes; Ctrl-C ends it.
 
+With --soak it keeps a steady, moderate load on api, worker and scheduler instead, on both queues side by side, reads the memory of each
+process, and tells of each whether it stays flat or GROWS.
+
   --quick        small counts, some 30 s on an idle machine: shows that the bench works, its figures mean little
+  --soak         the memory over ten minutes; a tenth of a minute with --quick
+  --minutes N    how long the load of the soak lasts: a longer one finds a smaller leak; less than 5 is too short to judge
   --only LIST    some of: ${FIGURES.join(', ')} (separated by commas)
   --queue KIND   where the queue lives: redis, postgres or both (default both; what has a bar runs on Redis when it may)
-  --json FILE    where the figures go (default .data/bench.json)
-  --write-docs   also writes docs/bench.md
+  --json FILE    where the figures go (default .data/bench.json, .data/soak.json)
+  --write-docs   also writes docs/bench.md, or docs/soak.md
   --help         this text
 
 Exit code 0 when everything was measured (whether or not a bar was met), 1 when a request failed or something did not start, 2 for a wrong
-command line, 130 after Ctrl-C.
+command line, 130 after Ctrl-C. Of a soak: 1 also when an answer was lost or doubled, a process ended, or the memory of one GROWS.
 `;
 
 export class WrongUsage extends Error {}
@@ -76,12 +92,18 @@ export class WrongUsage extends Error {}
 export function parseOptions(args: string[]): Options {
   const { values } = parse(args);
   const quick = values.quick ?? false;
+  const soak = values.soak ?? false;
+  if (soak && values.only !== undefined) throw new WrongUsage('--only: a soak measures none of the figures');
+  if (!soak && values.minutes !== undefined) throw new WrongUsage('--minutes: belongs to --soak');
+  const size = quick ? QUICK : FULL;
+  const soakMinutes = values.minutes === undefined ? size.soakMinutes : minutesOf(values.minutes);
   return {
     only: new Set(values.only === undefined ? FIGURES : values.only.split(',').map((name) => oneOf(FIGURES, name.trim(), '--only'))),
     queues: queuesOf(values.queue ?? 'both'),
     quick,
-    size: quick ? QUICK : FULL,
-    json: path.resolve(values.json ?? path.join(dataDirectory, 'bench.json')),
+    soak,
+    size: { ...size, soakMinutes, limitMs: soak ? soakMinutes * 60_000 + AROUND_SOAK_MS : size.limitMs },
+    json: path.resolve(values.json ?? path.join(dataDirectory, soak ? 'soak.json' : 'bench.json')),
     writeDocs: values['write-docs'] ?? false,
     help: values.help ?? false,
   };
@@ -94,6 +116,8 @@ function parse(args: string[]) {
       options: {
         quick: { type: 'boolean' },
         only: { type: 'string' },
+        soak: { type: 'boolean' },
+        minutes: { type: 'string' },
         queue: { type: 'string' },
         json: { type: 'string' },
         'write-docs': { type: 'boolean' },
@@ -107,6 +131,13 @@ function parse(args: string[]) {
 
 function queuesOf(value: string): QueueKind[] {
   return value === 'both' ? ['redis', 'postgres'] : [oneOf(['redis', 'postgres'] as const, value, '--queue')];
+}
+
+function minutesOf(value: string): number {
+  const minutes = Number(value);
+  if (!(minutes > 0 && minutes <= MOST_SOAK_MINUTES))
+    throw new WrongUsage(`--minutes: ${value} is not a number above 0, at most ${MOST_SOAK_MINUTES}`);
+  return minutes;
 }
 
 function oneOf<T extends string>(known: readonly T[], value: string, option: string): T {

@@ -23,12 +23,10 @@ export type Row = {
   samples: { product: number[]; floor: number[] };
 };
 
-export type Report = {
-  at: string;
-  node: string;
-  cpus: number;
-  cpu: string;
-  memoryGb: number;
+/** When and on what. */
+export type Machine = { at: string; node: string; cpus: number; cpu: string; memoryGb: number };
+
+export type Report = Machine & {
   quick: boolean;
   seconds: number;
   failed: number;
@@ -37,15 +35,21 @@ export type Report = {
 
 export function createReport(options: Options, rows: Row[], seconds: number): Report {
   return {
+    ...machine(),
+    quick: options.quick,
+    seconds: Math.round(seconds),
+    failed: rows.reduce((sum, row) => sum + row.failed, 0),
+    rows,
+  };
+}
+
+export function machine(): Machine {
+  return {
     at: new Date().toISOString(),
     node: process.version,
     cpus: cpus().length,
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     memoryGb: Math.round(totalmem() / 2 ** 30),
-    quick: options.quick,
-    seconds: Math.round(seconds),
-    failed: rows.reduce((sum, row) => sum + row.failed, 0),
-    rows,
   };
 }
 
@@ -60,14 +64,18 @@ export function isMet(row: Row): boolean | null {
 const HEADINGS = ['figure', 'product', 'floor', 'ratio', 'bar', ''] as const;
 
 export function tableOf(rows: readonly Row[]): string {
-  const lines = rows.map(cells);
-  const widths = HEADINGS.map((heading, column) => Math.max(heading.length, ...lines.map((line) => line[column]?.length ?? 0)));
+  return columns(HEADINGS, rows.map(cells), 1);
+}
+
+/** Cells before `firstFigure` begin at the left, the others end at the right. */
+export function columns(headings: readonly string[], lines: readonly (readonly string[])[], firstFigure: number): string {
+  const widths = headings.map((heading, column) => Math.max(heading.length, ...lines.map((line) => line[column]?.length ?? 0)));
   const print = (line: readonly string[]) =>
     line
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .map((cell, column) => (column < firstFigure ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join('  ')
       .trimEnd();
-  return [print(HEADINGS), print(widths.map((width) => '-'.repeat(width))), ...lines.map(print)].join('\n');
+  return [print(headings), print(widths.map((width) => '-'.repeat(width))), ...lines.map(print)].join('\n');
 }
 
 function cells(row: Row): string[] {
