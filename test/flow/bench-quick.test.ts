@@ -8,6 +8,7 @@ import { test } from 'node:test';
 
 import { projectRoot } from '../../scripts/lib/tools.ts';
 import type { Report } from '../../scripts/bench/report.ts';
+import type { SoakReport } from '../../scripts/bench/soak-report.ts';
 
 function bench(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
@@ -44,7 +45,42 @@ test('bench --quick prints a table and writes JSON in which no request failed', 
   assert.match(stdout, /^figure +product +floor +ratio +bar/m);
 });
 
+test('bench --soak --quick: every question has one answer on both queues, and each process its line of the table', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'whats-agents-soak-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const json = path.join(folder, 'soak.json');
+  const { code, stdout, stderr } = await bench('--soak', '--quick', '--json', json);
+  assert.equal(code, 0, `${stdout}\n${stderr}`);
+
+  const report = JSON.parse(await readFile(json, 'utf8')) as SoakReport;
+  assert.equal(report.failed, 0);
+  assert.match(stdout, /^mode +queue +warmed up +end +most +slope +floor rises +verdict$/m);
+  const lines = report.rows.map(({ mode, queue, verdict }) => `${mode} ${queue} ${verdict}`);
+  const expected = ['redis', 'postgres'].flatMap((queue) => ['api', 'worker', 'scheduler'].map((mode) => `${mode} ${queue} too short`));
+  assert.deepEqual(lines, expected);
+  for (const { mode, queue, samples } of report.rows) {
+    assert.match(stdout, new RegExp(`^${mode} +${queue} .* too short$`, 'm'));
+    assert.ok(samples.length > 10 && samples.every(({ megabytes }) => megabytes > 0), `${mode} on ${queue}`);
+  }
+  for (const { queue, asked, answered, ordered, arrived, webhooks, scrapes, ...wrong } of report.totals) {
+    assert.ok(asked > 0 && ordered > 0 && scrapes > 0, `${queue}: a load was there`);
+    assert.deepEqual({ answered, arrived }, { answered: asked, arrived: ordered }, queue);
+    assert.ok(webhooks > 5 * asked, `${queue}: with what comes around a message`);
+    assert.deepEqual(wrong, { doubled: 0, lost: 0, failed: 0, failures: {} }, queue);
+    assert.ok(stdout.includes(`${queue}: ${asked} of ${asked} questions answered`), stdout);
+  }
+});
+
 test('bench refuses what it does not know, and explains itself', async () => {
+  for (const [args, says] of [
+    [['--soak', '--only', 'memory'], /--only: a soak measures none/],
+    [['--minutes', '3'], /--minutes: belongs to --soak/],
+    [['--soak', '--minutes', 'ten'], /--minutes: ten is not a number/],
+  ] as const) {
+    const refused = await bench(...args);
+    assert.equal(refused.code, 2, args.join(' '));
+    assert.match(refused.stderr, says);
+  }
   const wrong = await bench('--only', 'speed');
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /--only: speed is none of start, accept/);
