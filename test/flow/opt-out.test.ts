@@ -121,6 +121,11 @@ test('O13 optout list, add, remove: by command, by SQL, of a number that nobody 
   assert.equal(await propose(stage, 'cinco'), 'blocked(opt_out)', 'made anew with that number');
   await adminDone(stage.ctx, 'optout remove', { phone: PHONE, reason: 'pediu na loja' });
   assert.match(await propose(stage, 'seis'), /^(sent|delivered)$/);
+  // its echo would be somebody's words for a contact that is made anew
+  await stage.system.until(
+    async () => (await stage.system.query(`select 1 from webhook_events where event = 'send.message' and body::text like '%seis%'`)).length > 0,
+    'its echo',
+  );
   await stage.ctx.db.call('erase_contact', { p_tenant: 'default', p_contact: null, p_phone: PHONE, p_actor: 'test', p_reason: 'lgpd' });
   assert.match(await propose(stage, 'sete'), /^(sent|delivered)$/, 'what was taken back is not remembered');
 });
