@@ -185,7 +185,10 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     swept(what: 'turns' | 'sends', count: number): void {
-      if (count > 0) log.warning({ what, count }, 'Found work that the queue had forgotten');
+      if (count === 0) return;
+      if (what === 'turns') log.warning({ what, count }, 'Found work that the queue had forgotten');
+      // what has been due for a moment and is on its way anyway is among them
+      else log.info({ what, count }, 'Woke lanes with something due');
     },
   };
 }
