@@ -42,11 +42,12 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
   async function ask(request: ModelRequest, signal: AbortSignal, timeoutMs: number): Promise<Ended> {
     // The client's own limit ends with the headers; an answer that stops half way must end too.
     const limitMs = Math.ceil(timeoutMs); // both refuse fractions
-    const late = AbortSignal.timeout(limitMs);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), limitMs); // ended with the call: AbortSignal.timeout would be kept for the whole limit
     try {
       const message = await client.messages.create(
         { model: request.model, max_tokens: request.maxTokens, system: request.system, tools: request.tools, messages: request.messages },
-        { signal: AbortSignal.any([signal, late]), timeout: limitMs },
+        { signal: AbortSignal.any([signal, late.signal]), timeout: limitMs },
       );
       const usage: Usage = {
         input: message.usage.input_tokens,
@@ -65,12 +66,14 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
         },
       };
     } catch (error) {
-      if (late.aborted && !signal.aborted)
+      if (late.signal.aborted && !signal.aborted)
         return {
           ok: false,
           failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${limitMs} ms` },
         };
       return { ok: false, failure: failureOf(error) };
+    } finally {
+      clearTimeout(timer);
     }
   }
 
