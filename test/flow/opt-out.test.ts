@@ -123,7 +123,8 @@ test('O13 optout list, add, remove: by command, by SQL, of a number that nobody 
   assert.match(await propose(stage, 'seis'), /^(sent|delivered)$/);
   // its echo would be somebody's words for a contact that is made anew
   await stage.system.until(
-    async () => (await stage.system.query(`select 1 from webhook_events where event = 'send.message' and body::text like '%seis%'`)).length > 0,
+    async () =>
+      (await stage.system.query(`select 1 from webhook_events where event = 'send.message' and body::text like '%seis%'`)).length > 0,
     'its echo',
   );
   await stage.ctx.db.call('erase_contact', { p_tenant: 'default', p_contact: null, p_phone: PHONE, p_actor: 'test', p_reason: 'lgpd' });
