@@ -6,12 +6,18 @@ import { POINTS, type Cell } from './cells.ts';
 /** Messages that one contact writes at most in a cell. */
 const MOST_MESSAGES = 3;
 
-export type Conversation = {
+/** What a contact wrote: its WhatsApp id, what only this text contains, and what the scripted model answers to it. */
+export type Written = { id: string; tag: string; answer: string };
+
+/** A contact, as the judge needs to know it. */
+export type Writer = {
   instance: string;
-  contactId: string;
   jid: string;
-  /** WhatsApp ids of what the contact wrote, in order. */
-  inbound: string[];
+  /** In the order of writing. */
+  written: Written[];
+};
+
+export type Conversation = Writer & {
   /** Writes the next message. */
   write(): string;
   /** What the contact's message number `index` (from 0) contains; nobody else's does. */
@@ -32,15 +38,15 @@ export function openConversations(simulator: Simulator, cell: Cell, n: number): 
     const phone = fakePhone(cell, index);
     const contact = simulator.addContact({ name: `Contato ${index + 1}`, phone });
     const tag = (message: number): string => `${code}c${String(index).padStart(3, '0')}m${message};`;
-    const inbound: string[] = [];
+    const written: Written[] = [];
     return {
       instance,
-      contactId: contact.id,
       jid: `${phone}@s.whatsapp.net`,
-      inbound,
+      written,
       write() {
-        const { id } = simulator.inbound({ instance, contactId: contact.id, text: `Pergunta ${tag(inbound.length)}` });
-        inbound.push(id);
+        const own = tag(written.length);
+        const { id } = simulator.inbound({ instance, contactId: contact.id, text: `Pergunta ${own}` });
+        written.push({ id, tag: own, answer: partsOf(cell, own).join('\n\n') });
         return id;
       },
       tag,

@@ -64,7 +64,7 @@ export async function strike(stack: Stack, cell: Cell, conversations: Conversati
     case 'evolution-no-answer':
       return misbehave(stack, cell.fault, instanceOf(cell), held);
     case 'webhook-repeated':
-      await Promise.all(conversations.map(({ inbound }) => stack.simulator.repeatWebhook({ messageId: inbound[0] ?? '', times: 3 })));
+      await Promise.all(conversations.map(({ written }) => stack.simulator.repeatWebhook({ messageId: written[0]?.id ?? '', times: 3 })));
       return held.release();
     case 'webhook-reordered':
       await writeInWrongOrder(stack, conversations);

@@ -1,28 +1,40 @@
-/** What became of a cell: every message of a contact is looked for in the rows and on the wire. */
+/**
+ * What became of a cell, from both ends: each message of a contact is followed through the rows and the model to the wire, and each message on
+ * the wire is traced back to what a contact wrote. What cannot be explained is told; nothing is excused because it has a reason.
+ */
+import type { Simulator } from '../simulator/index.ts';
 import type { WireSend } from '../simulator/types.ts';
-import type { Cell } from './cells.ts';
-import { instanceOf, type Conversation } from './conversations.ts';
-import type { Stack } from './stack.ts';
+import type { ApiMessage } from '../simulator/claude-check.ts';
+import { newestUserText } from '../simulator/persona.ts';
+import type { Writer, Written } from './conversations.ts';
+
+/** What the judge looks at. */
+export type Seen = {
+  simulator: Simulator;
+  query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
+};
 
 type Row = {
   id: number;
   direction: 'in' | 'out';
   status: string;
   reason: string | null;
+  kind: string | null;
   text: string;
   provider_id: string | null;
   turn_id: number | null;
   conversation_id: number;
+  jid: string;
 };
 
 export type Verdict = {
   /** Messages of contacts. */
   inbound: number;
-  /** Answered by messages that are on the wire, whole. */
+  /** Answered by messages that are on the wire: all that the model said to them, word for word. */
   answered: number;
-  /** Not on the wire, and no outcome with a person or a reason. */
+  /** Not answered so, and not with a person, nor withdrawn because the contact wrote again. */
   lost: number;
-  /** Texts that a contact got once more than they were written. */
+  /** What a contact got once more than it was written, or without having written. */
   doubled: number;
   /** Messages that overtook an earlier one. */
   reordered: number;
@@ -30,16 +42,16 @@ export type Verdict = {
   person: number;
   /** Outcomes beside an answer, counted. */
   outcomes: Record<string, number>;
-  /** One line for each thing that is wrong. */
+  /** One line for each thing that is wrong, also for what fits none of the figures above: a row without an end. */
   wrong: string[];
 };
 
-const ROWS = `select m.id::int, m.direction, m.status, m.reason, m.text, m.provider_id, m.turn_id::int, m.conversation_id::int
-  from messages m join instances i on i.id = m.instance_id where i.name = $1 order by m.id`;
+const ROWS = `select m.id::int, m.direction, m.status, m.reason, m.kind, m.text, m.provider_id, m.turn_id::int, m.conversation_id::int, c.jid
+  from messages m join instances i on i.id = m.instance_id join conversations c on c.id = m.conversation_id where i.name = $1 order by m.id`;
 
-/** What is still under way: rows of a number that have no end yet. */
-export async function unsettled(stack: Stack, instance: string, expected: readonly string[]): Promise<number> {
-  const rows = await stack.query<Row>(ROWS, [instance]);
+/** What is still under way: rows of a number that have no end yet, and messages that are not stored. */
+export async function unsettled(seen: Seen, instance: string, expected: readonly string[]): Promise<number> {
+  const rows = await seen.query<Row>(ROWS, [instance]);
   const known = new Set(rows.map((row) => row.provider_id));
   return rows.filter(isOpen).length + expected.filter((id) => !known.has(id)).length;
 }
@@ -49,81 +61,161 @@ function isOpen(row: Row): boolean {
   return row.status === 'queued' || row.status === 'sending' || (row.status === 'uncertain' && row.reason !== 'unproven');
 }
 
-export async function judge(stack: Stack, instance: string, conversations: readonly Conversation[]): Promise<Verdict> {
-  const rows = await stack.query<Row>(ROWS, [instance]);
-  const handoffs = await stack.query<{ conversation_id: number; reason: string }>(
+/** `writers`: everybody who has written to this number. */
+export async function judge(seen: Seen, instance: string, writers: readonly Writer[]): Promise<Verdict> {
+  const rows = await seen.query<Row>(ROWS, [instance]);
+  const handoffs = await seen.query<{ conversation_id: number; reason: string }>(
     `select h.conversation_id::int, h.reason from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id where i.name = $1`,
     [instance],
   );
   const handed = new Set(handoffs.map((each) => each.conversation_id));
   const verdict: Verdict = { inbound: 0, answered: 0, lost: 0, doubled: 0, reordered: 0, person: handed.size, outcomes: {}, wrong: [] };
   for (const { reason } of handoffs) count(verdict.outcomes, `person: ${reason}`);
-  for (const conversation of conversations) {
-    const wire = leftFor(stack, instance, conversation.jid);
-    for (const id of conversation.inbound) {
-      verdict.inbound++;
-      const outcome = outcomeOf(rows, wire, handed, id);
-      if (outcome === 'answered') verdict.answered++;
-      else count(verdict.outcomes, outcome);
-      if (!outcome.startsWith('lost')) continue;
-      verdict.lost++;
-      verdict.wrong.push(`${outcome}: message ${id} of ${conversation.jid}`);
-    }
-    compareOrder(verdict, rows, wire, conversation.jid);
+  const asked = questionsOf(seen.simulator);
+  const wire = Map.groupBy(leftFrom(seen.simulator, instance), (send) => send.jid ?? send.number);
+  const rowsOf = Map.groupBy(rows, (row) => row.jid);
+  for (const writer of writers) {
+    const chat: Chat = { writer, rows: rowsOf.get(writer.jid) ?? [], wire: wire.get(writer.jid) ?? [], handed, asked };
+    judgeMessages(verdict, chat);
+    judgeWire(verdict, chat);
   }
+  judgeStrangers(verdict, writers, wire, rowsOf);
+  for (const row of rows.filter(isOpen))
+    verdict.wrong.push(`without an end: ${row.direction} ${row.status} ${row.reason ?? ''} to ${row.jid}, message ${row.id}`);
   return verdict;
 }
 
-/** What really left for a contact, in the order in which it left. */
-function leftFor(stack: Stack, instance: string, jid: string): WireSend[] {
-  return stack.simulator.sends({ instance, jid, sent: true }).toSorted((a, b) => (a.sentAt ?? 0) - (b.sentAt ?? 0));
+/** All that one contact wrote and got. */
+type Chat = { writer: Writer; rows: readonly Row[]; wire: readonly WireSend[]; handed: ReadonlySet<number>; asked: readonly string[] };
+
+/** What really left for WhatsApp, in the order in which it left. */
+function leftFrom(simulator: Simulator, instance: string): WireSend[] {
+  return simulator.sends({ instance, sent: true }).toSorted((a, b) => (a.sentAt ?? 0) - (b.sentAt ?? 0));
 }
 
-function outcomeOf(rows: readonly Row[], wire: readonly WireSend[], handed: ReadonlySet<number>, id: string): string {
-  const row = rows.find((each) => each.provider_id === id && each.direction === 'in');
+/** The words that the model was asked to answer, of each request that it answered. */
+function questionsOf(simulator: Simulator): string[] {
+  return simulator
+    .wire()
+    .claude.filter(({ status }) => status === 200)
+    .map(({ request }) => newestUserText(request['messages'] as ApiMessage[])); // the simulator has checked it
+}
+
+function judgeMessages(verdict: Verdict, chat: Chat): void {
+  const { writer, rows } = chat;
+  for (const written of writer.written) {
+    verdict.inbound++;
+    const outcome = outcomeOf(chat, written);
+    if (outcome === 'answered') verdict.answered++;
+    else count(verdict.outcomes, outcome);
+    if (!outcome.startsWith('lost')) continue;
+    verdict.lost++;
+    verdict.wrong.push(`${outcome}: message ${written.id} of ${writer.jid}`);
+  }
+  const stored = rows.filter((row) => row.direction === 'in').map((row) => row.provider_id ?? '');
+  for (const id of stored.filter((id, at) => stored.indexOf(id) < at || !writer.written.some((each) => each.id === id))) {
+    verdict.doubled++;
+    verdict.wrong.push(`doubled: message ${id} of ${writer.jid} is stored more often than it was written`);
+  }
+}
+
+function outcomeOf({ writer, rows, wire, handed, asked }: Chat, written: Written): string {
+  const row = rows.find((each) => each.provider_id === written.id && each.direction === 'in');
   if (!row) return 'lost: no row';
   if (row.status === 'received') return 'lost: received and nothing more';
-  if (row.status !== 'answered') return row.reason === null ? `lost: ${row.status} without a reason` : `${row.status}: ${row.reason}`;
+  if (row.status !== 'answered') {
+    const withPerson = row.status === 'handed_over' && handed.has(row.conversation_id);
+    return `${withPerson ? '' : 'lost: '}${row.status}: ${row.reason ?? 'without a reason'}`;
+  }
+  const together = writer.written.filter((each) =>
+    rows.some((other) => other.provider_id === each.id && other.direction === 'in' && other.turn_id === row.turn_id),
+  );
+  // A burst is answered by its newest message: see scriptOf.
+  const newest = together.at(-1) ?? written;
   const parts = rows.filter((each) => each.direction === 'out' && each.turn_id === row.turn_id);
-  const missing = parts.find((part) => !wire.some((send) => send.text === part.text));
-  if (parts.length > 0 && missing === undefined) return 'answered';
-  if (missing === undefined) return 'lost: answered with nothing';
-  // Withdrawn because the contact wrote again: the answer to that takes it up, and has to be whole itself.
-  const named = missing.reason === 'contact_wrote' || ['blocked', 'expired', 'deduped'].includes(missing.status);
-  const told = !isOpen(missing) && (named || (missing.reason !== null && handed.has(row.conversation_id)));
-  return `${told ? 'not sent' : 'lost'}: ${missing.status} ${missing.reason ?? ''}`;
+  if (wordsOf(parts.map(({ text }) => text).join(' ')) !== wordsOf(newest.answer)) return 'lost: answered with other words';
+  if (!asked.some((text) => text.includes(written.tag) && text.includes(newest.tag))) return 'lost: the model was not asked';
+  const missing = parts.filter((part) => !wire.some((send) => send.text === part.text));
+  if (missing.length === 0) return 'answered';
+  const told = missing.map((part) => whyMissing(part, rows, handed));
+  return told.find((why) => why.startsWith('lost')) ?? told[0] ?? 'lost';
 }
 
-/** Texts are unique, so the second of one text is a double, and the order of the rows is the order in which they were written. */
-function compareOrder(verdict: Verdict, rows: readonly Row[], wire: readonly WireSend[], jid: string): void {
+/** Of a part that is not on the wire. It may be withdrawn because the contact wrote again after it, and a person may have been told of it. */
+function whyMissing(part: Row, rows: readonly Row[], handed: ReadonlySet<number>): string {
+  const withdrawn =
+    part.status === 'cancelled' &&
+    part.reason === 'contact_wrote' &&
+    rows.some((row) => row.direction === 'in' && row.turn_id !== part.turn_id && row.id > part.id);
+  const withPerson = !isOpen(part) && WITH_PERSON.has(part.reason ?? '') && handed.has(part.conversation_id);
+  const failed = part.status === 'failed' && handed.has(part.conversation_id);
+  return `${withdrawn || withPerson || failed ? 'not sent' : 'lost'}: ${part.status} ${part.reason ?? ''}`;
+}
+
+/** Reasons of parts that did not leave and that open_handoff goes with. */
+const WITH_PERSON = new Set(['unproven', 'earlier_part_failed', 'human']);
+
+/** Texts are unique, so the second of one text is a double; the order of the rows is the order in which they were written. */
+function judgeWire(verdict: Verdict, { writer, rows, wire }: Chat): void {
   const seen = new Set<string>();
-  let newest = 0;
+  let newest = { row: 0, question: 0 };
+  const tell = (figure: 'doubled' | 'reordered', why: string, send: WireSend): void => {
+    verdict[figure]++;
+    verdict.wrong.push(`${figure}: ${why}: ${send.text.slice(0, 60)} to ${writer.jid}`);
+  };
   for (const send of wire) {
     if (seen.has(send.text)) {
-      verdict.doubled++;
-      verdict.wrong.push(`doubled: ${send.text.slice(0, 60)} to ${jid}`);
+      tell('doubled', 'a second time', send);
       continue;
     }
     seen.add(send.text);
-    const row = rows.find((each) => each.direction === 'out' && each.text === send.text);
-    if (!row) {
-      verdict.wrong.push(`on the wire without a row: ${send.text.slice(0, 60)} to ${jid}`);
+    const row = rowOf(send, rows);
+    // A message belongs to the last turn that took it: an answer of a turn without any was given before, or to nothing.
+    const questions = rows.filter((each) => each.direction === 'in' && row !== undefined && each.turn_id === row.turn_id);
+    if (!row || questions.length === 0) {
+      tell('doubled', row ? 'to nothing that is not answered otherwise' : 'without a row', send);
       continue;
     }
-    if (row.id < newest) {
-      verdict.reordered++;
-      verdict.wrong.push(`reordered: ${send.text.slice(0, 60)} to ${jid}`);
-    }
-    newest = Math.max(newest, row.id);
+    const at = { row: row.id, question: Math.max(...questions.map(({ id }) => id)) };
+    if (at.row < newest.row) tell('reordered', 'after what was written later', send);
+    else if (at.question < newest.question) tell('reordered', 'after the answer to a later message', send);
+    newest = { row: Math.max(newest.row, at.row), question: Math.max(newest.question, at.question) };
   }
+}
+
+/** By the id that WhatsApp gave it; by its words where nobody has heard that id. An answer that was withdrawn may have had the same words. */
+function rowOf(send: WireSend, rows: readonly Row[]): Row | undefined {
+  return (
+    rows.find((row) => row.direction === 'out' && row.provider_id === send.id) ??
+    rows.find((row) => row.direction === 'out' && row.text === send.text && row.status !== 'cancelled')
+  );
+}
+
+/** Nobody but who wrote gets anything, and nobody else is known. */
+function judgeStrangers(
+  verdict: Verdict,
+  writers: readonly Writer[],
+  wire: ReadonlyMap<string, WireSend[]>,
+  rows: ReadonlyMap<string, Row[]>,
+): void {
+  const known = new Set(writers.map(({ jid }) => jid));
+  for (const [jid, sends] of wire) {
+    if (known.has(jid)) continue;
+    verdict.doubled += sends.length;
+    verdict.wrong.push(`doubled: ${sends.length} messages to ${jid}, who has not written: ${sends[0]?.text.slice(0, 60)}`);
+  }
+  for (const jid of rows.keys()) if (!known.has(jid)) verdict.wrong.push(`rows of ${jid}, who has not written`);
+}
+
+function wordsOf(text: string): string {
+  return text.trim().replaceAll(/\s+/g, ' ');
 }
 
 function count(counts: Record<string, number>, key: string): void {
   counts[key] = (counts[key] ?? 0) + 1;
 }
 
-/** The last answer that left for one of the cell's contacts; null when none did. Milliseconds since the epoch. */
-export function lastAnswerAt(stack: Stack, cell: Cell): number | null {
-  const times = stack.simulator.sends({ instance: instanceOf(cell), sent: true }).map((send) => send.sentAt ?? 0);
-  return times.length === 0 ? null : Math.max(...times);
+/** The last answer that left from a number; null when none did. Milliseconds since the epoch. */
+export function lastAnswerAt({ simulator }: Seen, instance: string): number | null {
+  return leftFrom(simulator, instance).at(-1)?.sentAt ?? null;
 }

@@ -39,7 +39,7 @@ export async function bringToPoint(
   switch (cell.point) {
     case 'after-accept': {
       write();
-      return { release, reached: await until(({ inbound }) => inbound.every((id) => accepted(simulator, id))) };
+      return { release, reached: await until(({ written }) => written.every(({ id }) => accepted(simulator, id))) };
     }
     case 'model-running': {
       const faults = hold(({ tag }) => ({ target: 'claude', kind: 'slow', ms: 0, match: { text: tag(0) } }));

@@ -5,11 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { dataDirectory } from '../lib/tools.ts';
 import { createRandom, type Random } from '../simulator/clock.ts';
 import type { Simulator } from '../simulator/index.ts';
-import type { ScriptTurn } from '../simulator/types.ts';
 import type { Backend } from './cells.ts';
-import type { Conversation } from './conversations.ts';
-import { judge, unsettled, type Verdict } from './judge.ts';
-import { keepEvidence, type BatchOptions } from './run-batch.ts';
+import type { Writer } from './conversations.ts';
+import { judge, type Verdict } from './judge.ts';
+import { keepEvidence, provoke, settle, type BatchOptions } from './run-batch.ts';
 import { startStack, type Mode, type Stack } from './stack.ts';
 
 export type RandomOptions = Pick<BatchOptions, 'seed' | 'directory' | 'signal'> & {
@@ -39,7 +38,7 @@ export async function runRandom(options: RandomOptions): Promise<number> {
     verdicts[backend] = await runOnce(backend, options);
   }
   await writeFile(path.join(dataDirectory, 'chaos-random.json'), `${JSON.stringify({ seed: options.seed, verdicts }, null, 2)}\n`);
-  const clean = Object.values(verdicts).every(({ lost, doubled, reordered }) => lost + doubled + reordered === 0);
+  const clean = Object.values(verdicts).every(({ wrong }) => wrong.length === 0);
   return clean && Object.keys(verdicts).length === options.backends.length ? 0 : 1;
 }
 
@@ -54,21 +53,26 @@ async function runOnce(backend: Backend, options: RandomOptions): Promise<Verdic
     seed: options.seed,
   });
   try {
-    const { conversations, write } = openContacts(stack.simulator, options.messages);
+    const { writers, write } = openContacts(stack.simulator, options.messages);
     const started = Date.now();
     say(`${backend}: ${plan.writes.length} messages of ${CONTACTS} contacts, ${plan.blows.length} blows`);
     await Promise.all([
       writeAll(plan, write, started, signal),
       strikeAll(plan, stack, started, signal, (text) => say(`${backend}: ${text}`)),
     ]);
-    const expected = conversations.flatMap(({ inbound }) => inbound);
-    const open = await settle(stack, expected, options, backend);
+    let looks = 0;
+    const tell = (open: number): void => {
+      if (looks++ % 40 === 0) say(`${backend}: ${open} rows under way`);
+    };
+    await settle(stack, INSTANCE, writers, SETTLE_MS, signal, tell);
+    await provoke(stack, INSTANCE, writers);
     await delay(QUIET_MS, undefined, { signal });
-    const verdict = await judge(stack, INSTANCE, conversations);
+    await settle(stack, INSTANCE, writers, SETTLE_MS, signal, tell);
+    const verdict = await judge(stack, INSTANCE, writers);
     const { inbound, answered, lost, doubled, reordered, person } = verdict;
     say(
       `${backend}: ${inbound} messages, ${answered} answered, ${lost} lost, ${doubled} doubled, ${reordered} reordered, ${person} conversations with a person; ` +
-        `${JSON.stringify(verdict.outcomes)}${open > 0 ? `; ${open} rows still under way` : ''}; seed ${options.seed}`,
+        `${JSON.stringify(verdict.outcomes)}; seed ${options.seed}`,
     );
     const wrong = [...verdict.wrong, ...stack.troubles];
     for (const each of wrong.slice(0, 20)) say(`  ${each}`);
@@ -128,35 +132,31 @@ function pickBlow(random: Random, backend: Backend): Omit<Blow, 'atMs'> {
   return kill(['worker']);
 }
 
-function openContacts(simulator: Simulator, messages: number): { conversations: Conversation[]; write: (contact: number) => void } {
-  const tag = (message: number): string => `r${String(message).padStart(4, '0')};`;
-  let written = 0;
-  const conversations = Array.from({ length: CONTACTS }, (_, index): Conversation => {
-    const phone = `55119${90_000_000 + index}`;
-    const contact = simulator.addContact({ name: `Contato ${index + 1}`, phone });
-    const inbound: string[] = [];
-    return {
-      instance: INSTANCE,
-      contactId: contact.id,
-      jid: `${phone}@s.whatsapp.net`,
-      inbound,
-      write() {
-        const { id } = simulator.inbound({ contactId: contact.id, text: `Pergunta ${tag(written++)}` });
-        inbound.push(id);
-        return id;
-      },
-      tag,
-      answer: (message) => `Resposta ${tag(message)}`,
-    };
-  });
-  const turns = Array.from({ length: messages }, (_, index): ScriptTurn => {
-    const more = index % 5 === 0 ? `\n\nContinuação ${tag(index)} ${'dois '.repeat(55).trim()}.` : '';
-    const first = `Resposta ${tag(index)} ${'um '.repeat(index % 5 === 0 ? 45 : 5).trim()}.`;
-    return { match: tag(index), text: `${first}${more}`, repeat: true };
+function openContacts(simulator: Simulator, messages: number): { writers: Writer[]; write: (contact: number) => void } {
+  const script = Array.from({ length: messages }, (_, index) => {
+    const tag = `r${String(index).padStart(4, '0')};`;
+    const more = index % 5 === 0 ? `\n\nContinuação ${tag} ${'dois '.repeat(55).trim()}.` : '';
+    return { tag, answer: `Resposta ${tag} ${'um '.repeat(index % 5 === 0 ? 45 : 5).trim()}.${more}` };
   });
   // A burst is answered by its newest message.
-  simulator.script(turns.toReversed());
-  return { conversations, write: (contact) => void conversations[contact]?.write() };
+  simulator.script(script.toReversed().map(({ tag, answer }) => ({ match: tag, text: answer, repeat: true })));
+  const contacts = Array.from({ length: CONTACTS }, (_, index) => {
+    const phone = `55119${90_000_000 + index}`;
+    const { id } = simulator.addContact({ name: `Contato ${index + 1}`, phone });
+    const writer: Writer = { instance: INSTANCE, jid: `${phone}@s.whatsapp.net`, written: [] };
+    return { id, writer };
+  });
+  const left = script.values();
+  return {
+    writers: contacts.map(({ writer }) => writer),
+    write(contact) {
+      const { value: next } = left.next();
+      const to = contacts[contact];
+      if (!next || !to) return;
+      const { id } = simulator.inbound({ contactId: to.id, text: `Pergunta ${next.tag}` });
+      to.writer.written.push({ id, ...next });
+    },
+  };
 }
 
 async function writeAll(plan: Plan, write: (contact: number) => void, started: number, signal: AbortSignal): Promise<void> {
@@ -174,16 +174,4 @@ async function strikeAll(plan: Plan, stack: Stack, started: number, signal: Abor
     say(`${Math.round((Date.now() - started) / 1000)} s  ${blow.name}`);
     await blow.run(stack);
   }
-}
-
-async function settle(stack: Stack, expected: readonly string[], options: RandomOptions, backend: Backend): Promise<number> {
-  const started = Date.now();
-  let open = expected.length;
-  for (let round = 0; Date.now() - started < SETTLE_MS; round++) {
-    open = await unsettled(stack, INSTANCE, expected).catch(() => open);
-    if (open === 0) return 0;
-    if (round % 20 === 0) options.say(`${backend}: ${open} rows under way`);
-    await delay(1_000, undefined, { signal: options.signal });
-  }
-  return open;
 }

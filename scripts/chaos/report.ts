@@ -1,10 +1,19 @@
 /** The table, as text while it grows and as Markdown in docs/chaos.md. */
-import { FAULTS, POINTS, type Backend } from './cells.ts';
+import { FAULTS, POINTS, type Backend, type FaultName } from './cells.ts';
 import type { CellResult } from './run-batch.ts';
 
-/** A cell that the fault struck beside its point proves nothing. */
-export function isClean(result: CellResult): boolean {
-  return result.lost === 0 && result.doubled === 0 && result.reordered === 0 && result.reached * 2 >= result.conversations;
+/** A cell that the fault struck beside its point proves nothing: half must have stood there. */
+const REACHED = 0.5;
+/** What may end with a person: only what nobody can prove. Else to call one would be a way to pass. */
+const LEFT_TO_PERSONS: readonly FaultName[] = ['evolution-hang'];
+
+/** One line for each thing that keeps a cell from being clean. */
+export function problemsOf({ cell, wrong, reached, conversations, person }: CellResult): string[] {
+  return [
+    ...wrong,
+    ...(reached < conversations * REACHED ? [`only ${reached} of ${conversations} conversations stood at the point`] : []),
+    ...(person > 0 && !LEFT_TO_PERSONS.includes(cell.fault) ? [`${person} conversations were left to a person`] : []),
+  ];
 }
 
 export const HEADER = `${'cell'.padEnd(46)}    n  lost doubled reordered person  last answer`;
@@ -42,8 +51,9 @@ model are the simulator, which holds all conversations of a cell at the point be
 A cell reads **lost / doubled / reordered**, then the seconds from the fault to the last answer; *p* counts the conversations that were shown to a person,
 and *of* says how many stood at the point where not all of them did.
 
-- lost: a contact's message that is neither answered on the wire nor has a recorded outcome with a person or a named reason
-- doubled: a text that a contact got twice
+- lost: a contact's message that is not answered on the wire with all that the model said to it, nor recorded with a person. The one exception: what had not left
+  when the contact wrote again is withdrawn, and the next answer knows it
+- doubled: a text that a contact got twice, or without having written. When all is quiet, each webhook comes once more and each conversation is woken for nothing
 - reordered: parts or answers that a contact got in another order than they were written
 
 ${totals(results)}.
@@ -52,7 +62,7 @@ ${sections.join('\n')}
 \`sigkill\` and \`sigterm\` hit api, worker and scheduler together. \`queue-restarted\` comes back empty; \`queue-flushed\` empties BullMQ's tables when the queue lives in
 Postgres, where a restart of the queue is a restart of Postgres. \`evolution-hang\`: requests of 20 s are never answered and never leave (inside a send: they do leave), so
 nothing proves what became of them: nothing is sent again, and a person is told. \`evolution-no-answer\`: the message leaves and the connection is cut.
-\`webhook-reordered\` between parts: the contact writes again, so the second part is withdrawn by rule (reason \`contact_wrote\`), which counts as a named reason.
+\`webhook-reordered\` between parts: the contact writes again, so the second part is withdrawn by rule (reason \`contact_wrote\`).
 `;
 }
 

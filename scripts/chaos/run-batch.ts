@@ -1,12 +1,15 @@
-/** Runs one batch: start everything, bring each cell to its point, strike, wait until nothing is under way, count. */
+/**
+ * Runs one batch: start everything, bring each cell to its point, strike, wait until nothing is under way, ask for more of it by late webhooks
+ * and jobs, count; and count again when the whole batch is over.
+ */
 import { appendFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Postgres } from '../lib/embedded-postgres.ts';
 import { cellName, strikesOneNumber, type Batch, type Cell } from './cells.ts';
-import { instanceOf, openConversations, scriptOf, type Conversation } from './conversations.ts';
+import { instanceOf, openConversations, scriptOf, type Conversation, type Writer } from './conversations.ts';
 import { heldSend, strike } from './faults.ts';
-import { judge, lastAnswerAt, unsettled, type Verdict } from './judge.ts';
+import { judge, lastAnswerAt, unsettled, type Seen, type Verdict } from './judge.ts';
 import { bringToPoint } from './points.ts';
 import { startStack, type Stack } from './stack.ts';
 
@@ -30,7 +33,7 @@ export type BatchOptions = {
   signal: AbortSignal;
   /** How long after the fault a second answer is waited for, at least. Milliseconds. */
   watchMs: number;
-  /** Told as soon as a cell is judged. Must not throw. */
+  /** Told as soon as a cell is judged; the verdict that counts is the one of runBatch. Must not throw. */
   onResult(result: CellResult): void;
 };
 
@@ -39,7 +42,7 @@ const SETTLE_MS = { usual: 200_000, hang: 400_000 };
 /** A double that is on its way when everything has settled gets this time to show. */
 const QUIET_MS = 4_000;
 
-export async function runBatch(batch: Batch, options: BatchOptions): Promise<void> {
+export async function runBatch(batch: Batch, options: BatchOptions): Promise<CellResult[]> {
   const { cells } = batch;
   const stack = await startStack({
     backend: batch.backend,
@@ -58,13 +61,18 @@ export async function runBatch(batch: Batch, options: BatchOptions): Promise<voi
       if (!options.signal.aborted) options.onResult(result);
       return result;
     };
-    const results = await Promise.race([Promise.all(inOrder(cells).map(run)), aborted(options.signal)]);
+    const first = await Promise.race([Promise.all(inOrder(cells).map(run)), aborted(options.signal)]);
+    // What was judged early has had the time of all others to be answered a second time.
+    const results = await Promise.all(
+      first.map(async (result) => ({ ...result, ...(await judge(stack, instanceOf(result.cell), people.get(result.cell) ?? [])) })),
+    );
     if (results.some((result) => result.wrong.length > 0 || result.notes.length > 0))
       await keepEvidence(
         stack,
         options.directory,
         results.flatMap((result) => [`# ${result.name}`, ...result.wrong, ...result.notes]),
       );
+    return results;
   } finally {
     await stack.close();
   }
@@ -108,10 +116,13 @@ async function runCell(
   const struckAt = Date.now();
   await strike(stack, cell, conversations, held);
   held.release();
-  const open = await settle(stack, cell, conversations, options);
+  const settleMs = cell.fault === 'evolution-hang' ? SETTLE_MS.hang : SETTLE_MS.usual;
+  await settle(stack, instance, conversations, settleMs, options.signal);
+  const last = lastAnswerAt(stack, instance);
+  await provoke(stack, instance, conversations);
   await delay(Math.max(QUIET_MS, struckAt + options.watchMs - Date.now()), undefined, { signal: options.signal });
+  await settle(stack, instance, conversations, SETTLE_MS.usual, options.signal);
   const verdict = await judge(stack, instance, conversations);
-  const last = lastAnswerAt(stack, cell);
   return {
     cell,
     name: cellName(cell),
@@ -121,24 +132,43 @@ async function runCell(
     lastAnswerSeconds: last === null ? null : Math.max(0, Math.round((last - struckAt) / 100) / 10),
     notes: [
       ...(held.reached < conversations.length ? [`only ${held.reached} of ${conversations.length} reached the point`] : []),
-      ...(open > 0 ? [`${open} rows were still under way at the end`] : []),
       ...(strikesOneNumber(cell.fault) ? [] : stack.troubles),
     ],
   };
 }
 
-/** Waits until every row has its end; returns how many have none when the time is over. */
-async function settle(stack: Stack, cell: Cell, conversations: Conversation[], { signal }: BatchOptions): Promise<number> {
-  const end = Date.now() + (cell.fault === 'evolution-hang' ? SETTLE_MS.hang : SETTLE_MS.usual);
-  const expected = conversations.flatMap(({ inbound }) => inbound);
-  let open = expected.length;
+/** Waits until every row has its end, at most so long: what has none then is told by the judge. */
+export async function settle(
+  seen: Seen,
+  instance: string,
+  writers: readonly Writer[],
+  patienceMs: number,
+  signal: AbortSignal,
+  say: (open: number) => void = () => {},
+): Promise<void> {
+  const end = Date.now() + patienceMs;
+  const expected = writers.flatMap(({ written }) => written.map(({ id }) => id));
   while (Date.now() < end) {
     // The database itself may be away.
-    open = await unsettled(stack, instanceOf(cell), expected).catch(() => open);
-    if (open === 0) return 0;
+    const open = await unsettled(seen, instance, expected).catch(() => null);
+    if (open === 0) return;
+    if (open !== null) say(open);
     await delay(500, undefined, { signal });
   }
-  return open;
+}
+
+/** Everything comes once more: Evolution repeats the webhook of each message, and each conversation is woken for nothing. Who answers now answers twice. */
+export async function provoke(stack: Stack, instance: string, writers: readonly Writer[]): Promise<void> {
+  const conversations = await stack.query<{ id: number }>(
+    'select c.id::int from conversations c join instances i on i.id = c.instance_id where i.name = $1',
+    [instance],
+  );
+  const ids = writers.flatMap(({ written }) => written.map(({ id }) => id));
+  for (const messageId of ids) {
+    const statuses = await stack.simulator.repeatWebhook({ messageId });
+    if (statuses.some((status) => status !== 200)) throw new Error(`the api took no repeated webhook: ${statuses.join()}`);
+  }
+  await stack.wake(conversations.map(({ id }) => id));
 }
 
 /** What was wrong, the rows and the wire, beside the logs of the processes. */

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { migrate } from '../../src/db/migrate.ts';
+import { createLogger } from '../../src/log.ts';
+import { openQueues, type QueueStore } from '../../src/queues.ts';
 import { removePostgresData, startPostgres, type Postgres } from '../lib/embedded-postgres.ts';
 import { startGuarded, type GuardedProcess } from '../lib/guarded-process.ts';
 import { freePort } from '../lib/ports.ts';
@@ -39,6 +41,8 @@ export type Stack = {
   terminate(modes?: readonly Mode[]): { ended: Promise<void>; ready: Promise<void> };
   /** Empties the queue's store. */
   flushQueue(): Promise<void>;
+  /** Late and needless jobs, as a queue may bring them: wakes turn and lane of these conversations. */
+  wake(conversations: readonly number[]): Promise<void>;
   /** What the processes said that nobody should have to say: critical lines, unexpected ends. */
   troubles: string[];
   close(): Promise<void>;
@@ -104,6 +108,7 @@ async function open(options: StackOptions): Promise<Stack> {
       kill: (modes = MODES) => processes.kill(modes),
       terminate: (modes = MODES) => processes.terminate(modes),
       flushQueue: () => (redis ? redis.flush() : flushPostgresQueue((sql) => pool.query(sql))),
+      wake: (conversations) => wakeAll(redis ? { kind: 'redis', url: redis.url } : { kind: 'postgres', url: databaseUrl }, conversations),
       troubles,
       close: () => stack.disposeAsync(),
     };
@@ -111,6 +116,12 @@ async function open(options: StackOptions): Promise<Stack> {
     await stack.disposeAsync();
     throw error;
   }
+}
+
+async function wakeAll(store: QueueStore, conversations: readonly number[]): Promise<void> {
+  const quiet = createLogger({ level: 'CRITICAL', service: 'chaos', pretty: false, destination: { write: () => {} } });
+  await using queues = await openQueues(store, quiet);
+  await Promise.all(conversations.flatMap((each) => [queues.wakeTurn(each, 0), queues.wakeSend(each)]));
 }
 
 export async function ownPostgres(dataDir: string, stack: AsyncDisposableStack): Promise<Postgres> {
