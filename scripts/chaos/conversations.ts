@@ -66,14 +66,10 @@ function fakePhone(cell: Cell, index: number): string {
   return `55119${80_000_000 + block * 1_000 + index}`;
 }
 
-/**
- * Short enough that typing takes some 3 s. Before a send it takes 8 s: what the contact has waited already is taken off, and everybody must be
- * typing at once. The two parts are cut at the paragraph by splitAnswer.
- */
+/** Short enough that typing takes some 3 s. The two parts are cut at the paragraph by splitAnswer. */
 function partsOf(cell: Cell, tag: string): string[] {
   const first = `Resposta ${tag} Recebi a sua pergunta e já estou olhando.`;
   const filler = (length: number, word: string): string => `${word} `.repeat(Math.ceil(length / (word.length + 1))).trim();
-  if (cell.point === 'before-send') return [`${first} ${filler(200, 'três')}.`];
   if (cell.point !== 'between-parts') return [first];
   return [`${first} ${filler(90, 'um')}.`, `Continuação ${tag} ${filler(250, 'dois')}.`];
 }

@@ -15,7 +15,7 @@ const HELP = `Usage: npm run chaos -- [options]
 
 Runs the matrix {kill point} x {fault} with real processes, a real Postgres and a real Redis, and prints for each cell what was lost, doubled and
 reordered, how many conversations a person was shown, and the seconds from the fault to the last answer. Exit code 0 when all of it is 0 / 0 / 0,
-half of the conversations of each cell stood at their point, and only evolution-hang left something to a person.
+nine of ten conversations of each cell stood at their point, and only evolution-hang left something to a person.
 
   --queue redis|postgres|both   where the job queue lives; default both
   --n N          conversations a cell; default 20

@@ -50,6 +50,7 @@ async function runOnce(backend: Backend, options: RandomOptions): Promise<Verdic
     instances: [INSTANCE],
     directory: path.join(options.directory, backend),
     postgres: null,
+    gates: false,
     seed: options.seed,
   });
   try {

@@ -49,6 +49,7 @@ export async function runBatch(batch: Batch, options: BatchOptions): Promise<Cel
     instances: cells.map(instanceOf),
     directory: options.directory,
     postgres: batch.fault === 'postgres-restarted' ? null : options.postgres,
+    gates: true,
     seed: options.seed,
   });
   try {
@@ -61,7 +62,7 @@ export async function runBatch(batch: Batch, options: BatchOptions): Promise<Cel
       if (!options.signal.aborted) options.onResult(result);
       return result;
     };
-    const first = await Promise.race([Promise.all(inOrder(cells).map(run)), aborted(options.signal)]);
+    const first = await Promise.race([Promise.all(cells.map(run)), aborted(options.signal)]);
     // What was judged early has had the time of all others to be answered a second time.
     const results = await Promise.all(
       first.map(async (result) => ({ ...result, ...(await judge(stack, instanceOf(result.cell), people.get(result.cell) ?? [])) })),
@@ -86,11 +87,6 @@ function aborted(signal: AbortSignal): Promise<never> {
   );
 }
 
-/** Typing ends by itself, so those who must be caught at it come first, with the machine for themselves. */
-function inOrder(cells: readonly Cell[]): Cell[] {
-  return cells.toSorted((a, b) => Number(b.point === 'before-send') - Number(a.point === 'before-send'));
-}
-
 type InTurn = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** Runs what it is given one after the other. */
@@ -111,11 +107,12 @@ async function runCell(
   inTurn: InTurn,
 ): Promise<CellResult> {
   const instance = instanceOf(cell);
-  const held = await inTurn(() => bringToPoint(stack.simulator, cell, conversations, (index) => heldSend(cell.fault, index)));
+  const held = await inTurn(() => bringToPoint(stack, cell, conversations, (index) => heldSend(cell.fault, index)));
   options.signal.throwIfAborted();
   const struckAt = Date.now();
   await strike(stack, cell, conversations, held);
   held.release();
+  await held.released();
   const settleMs = cell.fault === 'evolution-hang' ? SETTLE_MS.hang : SETTLE_MS.usual;
   await settle(stack, instance, conversations, settleMs, options.signal);
   const last = lastAnswerAt(stack, instance);

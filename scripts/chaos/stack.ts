@@ -15,6 +15,7 @@ import { startRedis, type RedisServer } from '../lib/redis.ts';
 import { projectRoot } from '../lib/tools.ts';
 import { startSimulator, type Simulator } from '../simulator/index.ts';
 import type { Backend } from './cells.ts';
+import { GATES_SQL } from './gates.ts';
 
 const MODES = ['api', 'worker', 'scheduler'] as const;
 export type Mode = (typeof MODES)[number];
@@ -56,6 +57,8 @@ export type StackOptions = {
   directory: string;
   /** A server to make the database on; null starts one of its own, which may be restarted. */
   postgres: Postgres | null;
+  /** Puts the gates of gates.ts into its database. */
+  gates: boolean;
   seed: number;
 };
 
@@ -83,6 +86,7 @@ async function open(options: StackOptions): Promise<Stack> {
   try {
     const postgres = options.postgres ?? (await ownPostgres(path.join(directory, 'postgres'), stack));
     const databaseUrl = await createDatabase(postgres, backend);
+    if (options.gates) await onServer(postgres, GATES_SQL, databaseUrl);
     const redis = backend === 'redis' ? await startRedis({ dir: path.join(directory, 'redis') }) : null;
     if (redis) stack.defer(() => redis.stop());
     const port = await freePort();
@@ -162,9 +166,9 @@ async function makeTemplate(postgres: Postgres, backend: Backend): Promise<strin
 /** One after the other: a template must have no other user while it is copied. */
 const serverWork = new WeakMap<Postgres, Promise<void>>();
 
-function onServer(postgres: Postgres, sql: string): Promise<void> {
+function onServer(postgres: Postgres, sql: string, url = postgres.url): Promise<void> {
   const work = (serverWork.get(postgres) ?? Promise.resolve()).then(async () => {
-    const client = new pg.Client({ connectionString: postgres.url });
+    const client = new pg.Client({ connectionString: url });
     client.on('error', () => {});
     await client.connect();
     await client.query(sql);

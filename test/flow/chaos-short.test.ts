@@ -31,8 +31,9 @@ test('X1 chaos: no message is lost, doubled or reordered in any cell of the shor
   assert.equal(code, 0, lines.join('\n'));
   const { results }: { results: Result[] } = JSON.parse(await readFile(path.join(dataDirectory, 'chaos-short.json'), 'utf8'));
   assert.ok(results.length >= 12, `${results.length} cells`);
-  for (const { name, conversations, inbound, answered, lost, doubled, reordered, wrong } of results) {
+  for (const { name, conversations, reached, inbound, answered, lost, doubled, reordered, wrong } of results) {
     assert.deepEqual({ name, lost, doubled, reordered, wrong }, { name, lost: 0, doubled: 0, reordered: 0, wrong: [] });
+    assert.equal(reached, conversations, `${name}: who was at the point when the fault struck`);
     assert.ok(inbound >= conversations && answered === inbound, `${name}: ${answered} of ${inbound} messages were answered`);
   }
 });
