@@ -66,7 +66,7 @@ nothing proves what became of them: nothing is sent again, and a person is told.
 \`webhook-reordered\` between parts: the contact writes again, so the second part is withdrawn by rule (reason \`contact_wrote\`).
 
 Chance instead of a matrix: \`npm run chaos -- --random\` has 1,000 messages of a hundred contacts and a blow each few seconds, on both queues, and repeats a run by its seed.
-CI runs a dozen cells (\`test/flow/chaos-short.test.ts\`).
+CI runs a dozen cells (\`test/flow/chaos-short.test.ts\`) and the first acceptance scenario with its 1,000 messages (\`test/flow/chaos-hour.test.ts\`).
 `;
 }
 

@@ -1,10 +1,9 @@
-/** The acceptance scenarios of the specification (section 15), with real processes. */
+/** The acceptance scenarios of the specification (section 15), with real processes. The first has a file of its own: chaos-hour.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRandom } from '../../scripts/simulator/clock.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { startSite } from '../support/site.ts';
-import type { ModeProcess, Site } from '../support/site.ts';
+import type { Site } from '../support/site.ts';
 import { WEBHOOK_SECRET } from '../support/system.ts';
 
 type Row = {
@@ -29,101 +28,6 @@ const underWay = async (site: Site) =>
       `select count(*)::int as n from messages where status in ('received', 'queued', 'sending') or (status = 'uncertain' and reason is distinct from 'unproven')`,
     )
   )[0]?.n ?? 0;
-
-const SEED = 20_261_127;
-const CONTACTS = 30;
-const DEBOUNCE_MS = 1_000;
-
-test('scenario 1 chaos hour: two of each mode, bursts, repeats, failing model and Evolution, kills: all stored, answered once, nothing stuck', async (t) => {
-  const site = await startSite(t, {
-    env: {
-      DEBOUNCE_MS: String(DEBOUNCE_MS),
-      DEBOUNCE_MAX_MS: '5000',
-      EVOLUTION_BREAKER_FAILURES: '1000',
-      CLAUDE_BREAKER_FAILURES: '1000',
-      EVOLUTION_BREAKER_RESET_SECONDS: '1',
-      LOG_LEVEL: 'INFO',
-    },
-    simulator: { timeScale: 20, seed: SEED },
-  });
-  const { simulator } = site;
-  const random = createRandom(SEED);
-  const balancer = await startBalancer();
-  t.after(() => balancer.close());
-  const running = new Map<string, ModeProcess>();
-  const launch = async (mode: 'api' | 'worker' | 'scheduler', which: number): Promise<void> => {
-    const started = await site.startReady(mode);
-    running.set(`${mode}-${which}`, started);
-    if (mode === 'api') balancer.upstreams[which] = started.url;
-    simulator.setWebhook(`${balancer.url}/webhook/evolution`, WEBHOOK_SECRET);
-  };
-  await Promise.all((['api', 'worker', 'scheduler'] as const).flatMap((mode) => [launch(mode, 0), launch(mode, 1)]));
-
-  // Each answer repeats what its contact wrote last, so a second copy on the wire shows.
-  const contacts = Array.from({ length: CONTACTS }, (_, index) =>
-    simulator.addContact({ name: `Contato ${index}`, phone: `55119876${String(50_000 + index).slice(1)}0` }),
-  );
-  simulator.script(
-    contacts
-      .flatMap((_, index) =>
-        [2, 1, 0].map((part) => ({ match: `pergunta ${index}-${part};`, text: `Resposta ${index}-${part}.`, repeat: true })),
-      )
-      .toReversed()
-      .toSorted((a, b) => Number(b.match.at(-2)) - Number(a.match.at(-2))),
-  );
-  for (const each of [
-    { target: 'claude', kind: 'status', status: 529, times: 4 },
-    { target: 'send', kind: 'rate-limited', times: 2 },
-    { target: 'send', kind: 'status', status: 500, times: 2 },
-    { target: 'send', kind: 'drop', sent: true, times: 2 },
-  ] as const)
-    simulator.fault(each);
-  const written: string[] = [];
-  let kills = 0;
-  for (const [index, contact] of contacts.entries()) {
-    for (const part of [0, 1, 2]) {
-      const { id } = simulator.inbound({ contactId: contact.id, text: `pergunta ${index}-${part};` });
-      written.push(id);
-      if (random.next() < 0.2) void simulator.repeatWebhook({ messageId: id });
-    }
-    // A kill now and then, of each mode, while the others go on.
-    if (index % 6 !== 5) continue;
-    const victims = [...running.keys()];
-    const name = victims[Math.floor(random.next() * victims.length)] ?? 'worker-0';
-    kills++;
-    running.get(name)?.signal('SIGKILL');
-    await running.get(name)?.ended;
-    const [mode, which] = name.split('-') as ['api' | 'worker' | 'scheduler', string]; // keys are made above
-    await launch(mode, Number(which));
-  }
-
-  await site.until(
-    async () => (await inboundRows(site)).length === written.length && (await underWay(site)) === 0,
-    'everything has ended',
-    240_000,
-  );
-  const rows = await inboundRows(site);
-  assert.deepEqual(rows.map((row) => row.provider_id).toSorted(), written.toSorted(), 'each is stored once');
-  assert.deepEqual(
-    rows.filter((row) => row.status !== 'answered').map((row) => `${row.status} ${row.reason}`),
-    [],
-  );
-  const texts = simulator.sends({ sent: true }).map((send) => send.text);
-  assert.equal(
-    new Set(texts).size,
-    texts.length,
-    `twice on the wire: ${texts.filter((text, at) => texts.indexOf(text) !== at).join(' | ')}`,
-  );
-  // A burst has one answer, unless what a kill held back came when the others had theirs.
-  const split = rows.filter((row, at) => {
-    const before = rows[at - 1];
-    if (before?.conversation_id !== row.conversation_id || before.turn_id === row.turn_id) return false;
-    return Math.abs(row.created_at.getTime() - before.created_at.getTime()) < DEBOUNCE_MS;
-  });
-  assert.ok(split.length <= kills, `${split.length} bursts with two answers, ${kills} kills`);
-  assert.deepEqual(await site.query(`select id from turns where status = 'open'`), []);
-  assert.deepEqual(await site.query(`select job, tick from job_runs group by job, tick having count(*) > 1`), []);
-});
 
 test('scenario 4 worker never deployed: the api takes and keeps everything, /health/deep says why nothing is answered, and a worker that starts answers all of it', async (t) => {
   const site = await startSite(t);
