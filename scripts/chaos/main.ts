@@ -58,7 +58,7 @@ async function main(): Promise<number> {
   await mkdir(directory, { recursive: true });
   if (options.backends.includes('redis')) await ensureRedisServer();
   await using stack = new AsyncDisposableStack();
-  const postgres = await ownPostgres(path.join(directory, 'postgres'), stack);
+  const postgres = await ownPostgres(path.join(directory, 'server'), stack);
   const base = { seed: options.seed, directory, postgres, signal: stop };
   if (options.random) return await runRandom({ ...base, backends: options.backends, messages: options.messages, say });
 

@@ -21,6 +21,8 @@ const INSTANCE = 'chaos-random';
 const CONTACTS = 100;
 /** A message each 150 ms: a thousand take two and a half minutes. */
 const MESSAGE_MS = 150;
+/** So much one contact writes at most in such a time: who writes 14 times in two minutes is a machine for the product (core/abuse.ts), and is not answered. */
+const VOLLEY = { most: 12, ms: 150_000 };
 const BLOW_MS = { least: 3_000, most: 7_000 };
 /** An uncertain send is looked up for 253 s. */
 const SETTLE_MS = 330_000;
@@ -85,10 +87,14 @@ async function runOnce(backend: Backend, options: RandomOptions): Promise<Verdic
 }
 
 function makePlan(random: Random, messages: number, backend: Backend): Plan {
-  const writes = Array.from({ length: messages }, (_, index) => ({
-    atMs: index * MESSAGE_MS,
-    contact: Math.floor(random.next() * CONTACTS),
-  }));
+  const writes: Plan['writes'] = [];
+  for (let index = 0; index < messages; index++) {
+    const recent = writes.slice(-VOLLEY.ms / MESSAGE_MS);
+    const isEager = (contact: number): boolean => recent.filter((write) => write.contact === contact).length >= VOLLEY.most;
+    let contact = Math.floor(random.next() * CONTACTS);
+    while (isEager(contact)) contact = (contact + 1) % CONTACTS;
+    writes.push({ atMs: index * MESSAGE_MS, contact });
+  }
   const blows: Blow[] = [];
   const step = (): number => BLOW_MS.least + random.next() * (BLOW_MS.most - BLOW_MS.least);
   for (let atMs = step(); atMs < messages * MESSAGE_MS; atMs += step()) blows.push({ atMs, ...pickBlow(random, backend) });

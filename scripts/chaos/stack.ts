@@ -201,6 +201,7 @@ function environment({ databaseUrl, redisUrl, simulator, port, instance }: Parts
     JWT_SECRET_KEY: 'a-jwt-secret-of-chaos-0123456789abcdef',
     OUTBOUND_ALLOWLIST: '*',
     MAX_RESPOSTAS_POR_HORA: '100000',
+    MAX_TURNOS_CONTATO_DIA: '100000',
     // A cell holds all of its conversations at one point at the same time.
     WORKER_CONCURRENCY: '150',
     DEBOUNCE_MS: '700',
