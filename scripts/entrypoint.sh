@@ -24,7 +24,7 @@ export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-.data/compile-cache}"
 # answer; the api has the larger young generation, since a quarter of what a webhook cost it was collecting.
 case "${RUN_MODE:-}" in
   api) heap='--max-semi-space-size=8 --heap-growing-percent=40' ;;
-  *) heap='--max-semi-space-size=4 --heap-growing-percent=25' ;;
+  *) heap='--max-semi-space-size=2 --heap-growing-percent=25' ;;
 esac
 # And glibc gives back what is free: one arena for all threads, and larger pieces outside of it. 15 to 25 MB of a worker.
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-1}" MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-32768}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"

@@ -245,25 +245,25 @@ test('lint: floating promises, any and default exports are errors', async () => 
 for (const [command, expected] of [
   [
     'python -m app.workers.fila_worker',
-    'node --max-semi-space-size=4 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=worker',
+    'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=worker',
   ],
   [
     'python -m app.workers fila',
-    'node --max-semi-space-size=4 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=worker',
+    'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=worker',
   ],
   [
     'python -m app.workers.scheduler',
-    'node --max-semi-space-size=4 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=scheduler',
+    'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=scheduler',
   ],
   [
     'python -m app.workers scheduler',
-    'node --max-semi-space-size=4 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=scheduler',
+    'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=scheduler',
   ],
   [
     'uvicorn app.main:app --host 0.0.0.0 --port 8000',
     'node --max-semi-space-size=8 --heap-growing-percent=40 --import ./src/telemetry.ts src/main.ts RUN_MODE=api',
   ],
-  ['', 'node --max-semi-space-size=4 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=from-outside'],
+  ['', 'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=from-outside'],
   ['migrate --status', 'node src/migrate.ts --status RUN_MODE=from-outside'],
   ['admin pause reason', 'node src/cli.ts pause reason RUN_MODE=from-outside'],
   ['node --version', 'node --version RUN_MODE=from-outside'],
@@ -283,7 +283,7 @@ test('P1 entrypoint: without RUN_MODE none is invented', async () => {
   const { stdout } = await run(path.join(projectRoot, 'scripts/entrypoint.sh'), [], { env: { PATH: `${bin}:${process.env['PATH']}` } });
   assert.equal(
     stdout.trim(),
-    'node --max-semi-space-size=4 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=unset',
+    'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=unset',
   );
 });
 
