@@ -3,8 +3,9 @@ import { statfs } from 'node:fs/promises';
 import os from 'node:os';
 import type { ProcessFigures } from './db/alerts.ts';
 
-/** Requests are counted over this time. Milliseconds. */
+/** Requests are counted over this time, in slices of that one. Milliseconds. */
 const HTTP_WINDOW_MS = 300_000;
+const SLICE_MS = 10_000;
 /** A request that takes longer is slow. Milliseconds. */
 const SLOW_MS = 5_000;
 
@@ -17,8 +18,11 @@ export type Figures = {
   measure(): Promise<ProcessFigures>;
 };
 
+type Slice = { /** when it began */ at: number; count: number; slow: number; errors: number };
+
 export function createFigures(): Figures {
-  let requests: { at: number; slow: boolean; error: boolean }[] = [];
+  /** Counts and not each request: at a hundred a second those of five minutes would be some megabytes. */
+  let slices: Slice[] = [];
   const broker: NonNullable<ProcessFigures['broker']> = { last_success_at: null, last_failure_at: null, consecutive_failures: 0 };
   let cpu = { at: performance.now(), usage: process.cpuUsage() };
   const noteBroker = (ok: boolean): void => {
@@ -29,9 +33,15 @@ export function createFigures(): Figures {
     request(route, status, ms) {
       // What a person starts by hand may take its time.
       if (route.startsWith('/admin/')) return;
-      requests.push({ at: Date.now(), slow: ms > SLOW_MS, error: status >= 500 });
-      // Not at each request: the figures are asked for each quarter of a minute, and only an api without a database is not asked.
-      if (requests.length > 100_000) requests = recent(requests);
+      const at = Math.floor(Date.now() / SLICE_MS) * SLICE_MS;
+      let slice = slices.at(-1);
+      if (slice?.at !== at) {
+        slice = { at, count: 0, slow: 0, errors: 0 };
+        slices = [...recent(slices), slice];
+      }
+      slice.count += 1;
+      if (ms > SLOW_MS) slice.slow += 1;
+      if (status >= 500) slice.errors += 1;
     },
     async brokerFetch(input, init) {
       try {
@@ -44,7 +54,8 @@ export function createFigures(): Figures {
       }
     },
     async measure() {
-      requests = recent(requests);
+      const counted = recent(slices);
+      const total = (of: (slice: Slice) => number): number => counted.reduce((sum, slice) => sum + of(slice), 0);
       const now = { at: performance.now(), usage: process.cpuUsage() };
       const usedMs = (now.usage.user + now.usage.system - cpu.usage.user - cpu.usage.system) / 1000;
       const share = now.at - cpu.at < 1 ? null : usedMs / (now.at - cpu.at) / os.availableParallelism();
@@ -53,20 +64,16 @@ export function createFigures(): Figures {
         cpu: share,
         memory: memoryShare(),
         disk_free: await diskFree(),
-        http: {
-          count: requests.length,
-          slow: requests.filter(({ slow }) => slow).length,
-          errors: requests.filter(({ error }) => error).length,
-        },
+        http: { count: total(({ count }) => count), slow: total(({ slow }) => slow), errors: total(({ errors }) => errors) },
         broker: { ...broker },
       };
     },
   };
 }
 
-function recent<Item extends { at: number }>(items: Item[]): Item[] {
+function recent(slices: readonly Slice[]): Slice[] {
   const from = Date.now() - HTTP_WINDOW_MS;
-  return items.filter(({ at }) => at >= from);
+  return slices.filter(({ at }) => at >= from);
 }
 
 /** An abort that we wished for says nothing about Evolution; a time limit does. */
