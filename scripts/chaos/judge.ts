@@ -14,7 +14,8 @@ export type Seen = {
   query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
 };
 
-type Row = {
+/** A message as the judge reads it. */
+export type Row = {
   id: number;
   direction: 'in' | 'out';
   status: string;

@@ -3,21 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Writer } from '../../scripts/chaos/conversations.ts';
 import { judge } from '../../scripts/chaos/judge.ts';
-import type { Seen, Verdict } from '../../scripts/chaos/judge.ts';
+import type { Row, Seen, Verdict } from '../../scripts/chaos/judge.ts';
 import type { WireSend } from '../../scripts/simulator/types.ts';
 
-type Row = {
-  id: number;
-  direction: 'in' | 'out';
-  status: string;
-  reason: string | null;
-  kind: string | null;
-  text: string;
-  provider_id: string | null;
-  turn_id: number | null;
-  conversation_id: number;
-  jid: string;
-};
 type World = {
   writers: Writer[];
   rows: Row[];
