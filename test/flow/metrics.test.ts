@@ -112,6 +112,7 @@ for (const queue of ['postgres', 'redis'] as const) {
     const maria = system.simulator.addContact({ name: 'Maria', phone: '5511912345678' });
     system.simulator.inbound({ contactId: maria.id, text: 'Oi' });
     await system.until(async () => (await system.dump()).some((line) => line.includes('delivered')), 'the answer');
+    await system.until(async () => (await system.ctx.queues.counts()).turn['active'] === 0, 'the end of the job that sent it');
     await system.query(`insert into julia_status (status, motivo) values ('pausado', 'teste')`);
     const told = await (await fetch(`${system.url}/metrics`)).text();
     for (const expected of [
