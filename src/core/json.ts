@@ -60,6 +60,11 @@ export function countAt(value: unknown, ...path: readonly string[]): number | nu
   return found !== null && found >= 0 && found < 2 ** 31 ? Math.round(found) : null;
 }
 
+/** Protobuf's booleans as Evolution and forwarders write them. */
+export function isTrue(value: unknown): boolean {
+  return value === true || value === 'true' || value === 1;
+}
+
 /** Without NUL and lone surrogates: Postgres takes neither in text nor in jsonb, and a message must not fail on them. */
 export function storable(text: string): string {
   return text.replaceAll('\u0000', '').toWellFormed();

@@ -4,7 +4,7 @@
  */
 
 import type { MessageContent } from './inbound.ts';
-import { at, idAt, isBlank, objectAt, stringAt } from './json.ts';
+import { at, idAt, isBlank, isTrue, objectAt, stringAt } from './json.ts';
 import { inlineAt, joined, note, READERS } from './message-kinds.ts';
 
 export type Quoted = { providerId: string; text: string | null };
@@ -17,7 +17,7 @@ export type ReadMessage =
   | { kind: 'edit'; targetId: string | null; text: string | null }
   | { kind: 'delete'; targetId: string | null }
   /** Bookkeeping of WhatsApp that says nothing to a reader. */
-  | { kind: 'silent'; reason: 'protocol' | 'album' };
+  | { kind: 'silent'; reason: 'protocol' | 'album' | 'forged_protocol' };
 
 /**
  * Reads the `data` of `messages.upsert` and `send.message`, or a row of `/chat/findMessages`.
@@ -30,7 +30,11 @@ export function readMessage(data: unknown): ReadMessage {
   const viewOnce = wrappedOnce || at(data, 'key', 'isViewOnce') === true;
   const reaction = objectAt(inner, 'reactionMessage');
   if (reaction !== null) return { kind: 'reaction', targetId: idAt(reaction, 'key', 'id'), emoji: emojiOf(reaction) };
-  if (objectAt(inner, 'protocolMessage') !== null) return readProtocol(at(inner, 'protocolMessage'));
+  const protocol = objectAt(inner, 'protocolMessage');
+  if (protocol !== null) {
+    const forged = isSelfOnly(protocol) && !isTrue(at(data, 'key', 'fromMe'));
+    return forged ? { kind: 'silent', reason: 'forged_protocol' } : readProtocol(protocol);
+  }
   // The album's pictures follow as messages of their own.
   if (objectAt(inner, 'albumMessage') !== null) return { kind: 'silent', reason: 'album' };
 
@@ -55,6 +59,24 @@ export function readProtocol(protocol: unknown): ReadMessage {
   const edited = objectAt(protocol, 'editedMessage');
   const { inner } = unwrap(objectAt(edited, 'message') ?? edited);
   return { kind: 'edit', targetId, text: readContent(inner, null)?.text ?? null };
+}
+
+/**
+ * Only our own phone sends these. From anybody else they are an attack on the gateway: Baileys before 7.0.0-rc12 obeyed them, and so took messages of any
+ * author for true (GHSA-qvv5-jq5g-4cgg). Kind, protobuf's number of it, and the field that holds it. Source: the guard of rc13, process-message.
+ */
+const SELF_ONLY = [
+  ['HISTORY_SYNC_NOTIFICATION', 5, 'historySyncNotification'],
+  ['APP_STATE_SYNC_KEY_SHARE', 6, 'appStateSyncKeyShare'],
+  ['PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE', 17, 'peerDataOperationRequestResponseMessage'],
+  ['LID_MIGRATION_MAPPING_SYNC', 22, 'lidMigrationMappingSyncMessage'],
+] as const;
+
+function isSelfOnly(protocol: object): boolean {
+  const type = at(protocol, 'type');
+  return SELF_ONLY.some(
+    ([name, number, field]) => type === name || idAt(protocol, 'type') === String(number) || objectAt(protocol, field) !== null,
+  );
 }
 
 const WRAPPERS = [

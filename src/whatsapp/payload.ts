@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
-import { at, countAt, idAt, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
+import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
 import { readMessage, readProtocol } from '../core/message-content.ts';
 import { bareJid, canonicalPhone, parseJid } from '../core/phone.ts';
 
@@ -20,6 +20,8 @@ type IgnoredReason =
   | 'history'
   | 'protocol'
   | 'album'
+  | 'forged_protocol'
+  | 'forged_resend'
   | 'no_id'
   | 'no_text'
   | 'read_on_phone'
@@ -39,7 +41,7 @@ type IgnoredReason =
   | 'unknown_event';
 
 type Source = { instance: string; instanceId: string | null };
-type Envelope = { source: Source; ownPn: string | null; receivedAt: Date };
+type Envelope = { source: Source; ownPn: string | null; receivedAt: Date; body: unknown };
 type Distributed<T> = T extends unknown ? Omit<T, keyof Source> : never;
 
 /**
@@ -56,7 +58,7 @@ export function parseWebhook(body: unknown, suffix: string | null, receivedAt: D
 export function parseFoundMessages(instance: string, records: readonly unknown[], receivedAt: Date): InboundEvent[] {
   return records.map((record) => {
     const source = { instance, instanceId: idAt(record, 'instanceId') };
-    return { ...source, ...parseMessage(record, { source, ownPn: null, receivedAt }, false) };
+    return { ...source, ...parseMessage(record, { source, ownPn: null, receivedAt, body: null }, false) };
   });
 }
 
@@ -68,7 +70,7 @@ function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): 
   };
   const sender = parseJid(idAt(body, 'sender') ?? '');
   const ownPn = sender.kind === 'pn' ? canonicalPhone(`+${sender.user}`) : null;
-  const events = parseData(eventName(idAt(body, 'event') ?? suffix ?? ''), data, { source, ownPn, receivedAt });
+  const events = parseData(eventName(idAt(body, 'event') ?? suffix ?? ''), data, { source, ownPn, receivedAt, body });
   const found = events.length > 0 ? events : [ignored('empty')];
   return found.map((event) => ({ ...source, ...event }));
 }
@@ -85,7 +87,9 @@ function eventName(raw: string): string {
 function parseData(event: string, data: unknown, envelope: Envelope): Distributed<InboundEvent>[] {
   switch (event) {
     case 'messages.upsert':
-      return messagesOf(data).map((message) => parseMessage(message, envelope, false));
+      return messagesOf(data).map((message) =>
+        isResend(envelope.body, data, message) ? ignored('forged_resend') : parseMessage(message, envelope, false),
+      );
     case 'send.message':
       return messagesOf(data).map((message) => parseMessage(message, envelope, true));
     case 'messages.update':
@@ -142,6 +146,15 @@ function listOf(data: unknown): readonly unknown[] {
 function messagesOf(data: unknown): readonly unknown[] {
   const nested = objectAt(data, 'key') === null ? listAt(data, 'messages') : [];
   return nested.length > 0 ? nested : listOf(data);
+}
+
+/**
+ * Baileys marks a message that a phone gave out again on request with a `requestId`. Before 7.0.0-rc12 anybody could send such an answer, with any
+ * author in it (GHSA-qvv5-jq5g-4cgg), so a marked message proves nothing. Evolution itself takes the mark away: then the two look the same.
+ */
+function isResend(...places: readonly unknown[]): boolean {
+  // The mark of one message in a list is not that of the next.
+  return places.some((place) => !Array.isArray(place) && idAt(place, 'requestId') !== null);
 }
 
 function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
@@ -339,8 +352,4 @@ function parsePresence(data: unknown): Distributed<InboundEvent> {
 
 function ignored(reason: IgnoredReason): { kind: 'ignored'; reason: string } {
   return { kind: 'ignored', reason };
-}
-
-function isTrue(value: unknown): boolean {
-  return value === true || value === 'true' || value === 1;
 }
