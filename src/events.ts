@@ -65,7 +65,10 @@ export function createEvents(log: Logger, mode: string) {
       log.warning({ instance }, 'Restored number was compared with WhatsApp and goes on');
     },
 
-    webhookRefused(reason: 'unauthorized' | 'malformed' | 'too_large' | 'too_many' | 'unavailable', fields: Record<string, unknown>): void {
+    webhookRefused(
+      reason: 'unauthorized' | 'malformed' | 'too_large' | 'incomplete' | 'too_many' | 'unavailable',
+      fields: Record<string, unknown>,
+    ): void {
       metrics.webhooks.inc({ outcome: reason });
       // A flood must not become one of lines.
       if (reason === 'too_many') log.debug({ reason, ...fields }, 'Webhook refused');

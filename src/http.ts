@@ -1,17 +1,20 @@
 /** The HTTP edge that all modes share: request ids, errors, the server. */
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import type { MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
 import type { RequestIdVariables } from 'hono/request-id';
+import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { DatabaseAway } from './db/failures.ts';
 import type { Logger } from './log.ts';
 import { opsRoutes } from './ops.ts';
 import type { Process } from './ops.ts';
 import { createAuth, unauthorized } from './routes/auth.ts';
 import { browserRules } from './routes/browser.ts';
+import { incomingOf } from './routes/incoming.ts';
 import { routesOf } from './routes/table.ts';
 import type { Routes } from './routes/table.ts';
 import { span } from './trace.ts';
@@ -23,6 +26,7 @@ export type ErrorCode =
   | 'forbidden'
   | 'not_found'
   | 'conflict'
+  | 'timeout'
   | 'too_large'
   | 'too_many'
   | 'unavailable'
@@ -38,6 +42,7 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
   const app = new Hono<Env>();
   const auth = createAuth(process.config);
   const routes = routesOf(app, auth);
+  app.use(endUnread);
   app.use(requestId({ limitLength: 64 }));
   app.use(async (c, next) => {
     if (!TRACED.test(c.req.path)) return next();
@@ -59,24 +64,6 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
     process.context?.figures.request(c.req.routePath, c.res.status, ms);
   });
   browserRules(app, process.config);
-  const limit = bodyLimit({
-    maxSize: process.config.http.maxWebhookBytes,
-    onError: (c) => {
-      const id = c.get('requestId');
-      if (c.req.path.startsWith('/webhook/')) process.context?.events.webhookRefused('too_large', { correlation_id: id });
-      // The rest of the body is not read, so the connection ends: without this the client's next request on it would be cut off.
-      c.header('Connection', 'close');
-      const megabytes = Math.round(process.config.http.maxWebhookBytes / 1_048_576);
-      return c.json(errorBody('too_large', `the body is larger than ${megabytes} MB (MAX_WEBHOOK_MB)`, id), 413);
-    },
-  });
-  // hono's check reads `body`, for which the server builds a whole web Request; where a length is told, the length is enough.
-  app.use(async (c, next) => {
-    const length = c.req.header('content-length');
-    const told =
-      length !== undefined && c.req.header('transfer-encoding') === undefined && Number(length) <= process.config.http.maxWebhookBytes;
-    return told ? next() : limit(c, next);
-  });
   opsRoutes(routes, process);
   mount(routes);
   app.notFound(async (c) => {
@@ -97,6 +84,15 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
   return app;
 }
 
+/**
+ * What was answered before its body had arrived ends its connection: nothing of the rest is taken. Otherwise the server would read on to keep the connection,
+ * which costs as much memory as the client is quick.
+ */
+const endUnread: MiddlewareHandler<Env> = async (c, next) => {
+  await next();
+  if (incomingOf(c)?.complete === false) c.header('Connection', 'close');
+};
+
 export function errorBody(code: ErrorCode, message: string, requestId: string): ErrorBody {
   return { error: { code, message, request_id: requestId } };
 }
@@ -105,6 +101,7 @@ function codeOf(status: number): ErrorCode {
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'forbidden';
   if (status === 404) return 'not_found';
+  if (status === 408) return 'timeout';
   if (status === 409) return 'conflict';
   if (status === 413) return 'too_large';
   if (status === 429) return 'too_many';
@@ -112,6 +109,14 @@ function codeOf(status: number): ErrorCode {
   if (status === 503) return 'unavailable';
   return status < 500 ? 'bad_request' : 'internal';
 }
+
+/**
+ * How long a client may take: for the head of a request, and for all of it. Evolution gives up after 30 to 60 s itself (contract 1.4: it comes again), a
+ * browser sends in one go. Looked at each CHECK_MS. Milliseconds.
+ */
+const HEAD_MS = 10_000;
+const REQUEST_MS = 60_000;
+const CHECK_MS = 2_000;
 
 /** How often a server that closes looks for connections without a request, in milliseconds. */
 const CUT_MS = 50;
@@ -122,10 +127,20 @@ export type Server = {
   close(): Promise<void>;
 };
 
-/** Listens; rejects with words that name the variable when the port is taken. */
-export async function listen(app: Hono<Env>, host: string, port: number): Promise<Server> {
+/** Listens; rejects with words that name the variable when the port is taken. `patience`: other times than those above, for tests. */
+export async function listen(
+  app: Hono<Env>,
+  host: string,
+  port: number,
+  patience: { headMs: number; requestMs: number; checkMs: number } = { headMs: HEAD_MS, requestMs: REQUEST_MS, checkMs: CHECK_MS },
+): Promise<Server> {
   const { promise, resolve, reject } = Promise.withResolvers<Server>();
-  const server = serve({ fetch: app.fetch, hostname: host, port }, (info: AddressInfo) => {
+  const serverOptions = {
+    headersTimeout: patience.headMs,
+    requestTimeout: patience.requestMs,
+    connectionsCheckingInterval: patience.checkMs,
+  };
+  const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions }, (info: AddressInfo) => {
     resolve({
       port: info.port,
       close: () =>
@@ -140,8 +155,27 @@ export async function listen(app: Hono<Env>, host: string, port: number): Promis
         }),
     });
   });
+  server.on('clientError', refuse);
   server.on('error', (error: NodeJS.ErrnoException) => {
     reject(error.code === 'EADDRINUSE' ? new Error(`PORT: ${port} is taken by another program; set another PORT`) : error);
   });
   return await promise;
 }
+
+/** What no route can answer: a request that is no HTTP, or that does not end. In the form of all errors. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const [status, words, code, message] = UNREAD[error.code ?? ''] ?? [400, 'Bad Request', 'bad_request', 'this is no HTTP request'];
+  const body = JSON.stringify(errorBody(code, message, randomUUID()));
+  socket.end(
+    `HTTP/1.1 ${status} ${words}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+/** By the error codes of node's HTTP parser. */
+const UNREAD: Readonly<Record<string, readonly [status: number, words: string, code: ErrorCode, message: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'timeout', 'the request did not arrive in time'],
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'too_large', 'the headers are larger than 16 kB'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Payload Too Large', 'too_large', 'the chunk extensions are larger than 16 kB'],
+};

@@ -9,6 +9,7 @@ import { receive } from '../inbound.ts';
 import type { Process } from '../ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { tooMany } from './auth.ts';
+import { readBody } from './body.ts';
 import { contextSoon } from './context-of.ts';
 import { sourceOfRequest } from './source.ts';
 import type { Routes } from './table.ts';
@@ -39,7 +40,7 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
       });
     }
     count(c, accepted, 'WEBHOOK_RATE_LIMIT');
-    const body = parseJson(await c.req.text());
+    const body = parseJson(await readBody(c, { bytes: http.maxWebhookBytes, variable: 'MAX_WEBHOOK_MB' }).catch(refusedFor(process, id)));
     if (body === undefined) {
       process.context?.events.webhookRefused('malformed', { correlation_id: id });
       throw new HTTPException(400, { message: 'the body is not JSON' });
@@ -72,10 +73,20 @@ const ABOUT = {
     200: { means: 'durable, or of no interest', schema: z.object({ status: z.literal('ok') }) },
     400: 'the body is not JSON; Evolution drops the event',
     401: 'wrong credentials; Evolution drops the event',
-    413: 'larger than MAX_WEBHOOK_MB; Evolution comes again',
+    408: 'the body did not arrive in time; Evolution comes again',
+    413: 'larger than MAX_WEBHOOK_MB; Evolution comes again, and what it holds is found by asking Evolution (reconcile_inbox)',
     503: 'nothing durable is there to keep the event; Evolution comes again',
   },
 } as const;
+
+/** Counts why a body was not read. */
+function refusedFor(process: Process, id: string): (error: unknown) => never {
+  return (error) => {
+    const reason = error instanceof HTTPException && error.status === 413 ? 'too_large' : 'incomplete';
+    process.context?.events.webhookRefused(reason, { correlation_id: id });
+    throw error;
+  };
+}
 
 function suffixOf(path: string): string | null {
   return /^\/webhook\/evolution\/+([^/]+)\/*$/.exec(path)?.[1] ?? null;

@@ -76,10 +76,11 @@ function pathOf(route: DescribedRoute): RouteConfig {
   };
 }
 
-function responsesOf({ access, answers, unlimited }: DescribedRoute): RouteConfig['responses'] {
+function responsesOf({ access, answers, unlimited, method }: DescribedRoute): RouteConfig['responses'] {
   const implied: DescribedRoute['answers'] = {
     ...(access === 'public' || access === 'webhook' ? {} : { 401: 'no valid token', 403: `a token whose role is less than ${access}` }),
     ...(unlimited === true ? {} : { 429: 'too often; Retry-After says when to come again' }),
+    ...(method === 'get' ? {} : { 408: 'the body did not arrive in time', 413: 'the body is larger than 1 MB' }),
     500: 'a mistake of ours; the log has it under the request_id',
   };
   const all = Object.entries({ ...implied, ...answers });

@@ -8,6 +8,7 @@ import { takeSlackEvent } from '../db/slack.ts';
 import type { Process } from '../ops.ts';
 import { answerInSlack } from '../slack-commands.ts';
 import { within } from '../wait.ts';
+import { unprovenBodies } from './body.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';
 
@@ -19,11 +20,13 @@ const ANSWER_MS = 2_000;
 export function slackRoutes(routes: Routes, process: Process): void {
   const { slack } = process.config;
   const bot = slack?.bot ?? null;
+  const readBody = unprovenBodies(process.config.http.trustedProxyHops);
   routes.post('/webhook/slack', ABOUT, async (c) => {
-    const body = await c.req.text();
     const [timestamp, signature] = [c.req.header('x-slack-request-timestamp'), c.req.header('x-slack-signature')];
-    if (slack === null || bot === null || !isSigned(bot.signingSecret, timestamp, signature, body, Date.now()))
-      throw new HTTPException(401, { message: 'missing, wrong or old signature: SLACK_SIGNING_SECRET must be that of the Slack app' });
+    // The signature is over the body: what can be said without it is said first.
+    if (slack === null || bot === null || !mayBeSigned(timestamp, signature, Date.now())) throw unsigned();
+    const body = await readBody(c);
+    if (!isSigned(bot.signingSecret, timestamp, signature, body)) throw unsigned();
     const isForm = (c.req.header('content-type') ?? '').startsWith('application/x-www-form-urlencoded');
     const request = readSlackRequest(body, isForm);
     if (request === null) throw new HTTPException(400, { message: 'the body is not JSON' });
@@ -53,12 +56,20 @@ export function slackSignature(secret: string, timestamp: string, body: string):
   return `v0=${createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')}`;
 }
 
-function isSigned(secret: string, timestamp: string | undefined, signature: string | undefined, body: string, nowMs: number): boolean {
-  if (timestamp === undefined || signature === undefined || !/^\d{1,12}$/.test(timestamp)) return false;
+/** The headers have the form of a signature that is not old. */
+function mayBeSigned(timestamp = '', signature = '', nowMs: number): boolean {
+  const recent = /^\d{1,12}$/.test(timestamp) && Math.abs(nowMs / 1000 - Number(timestamp)) <= MAX_AGE_SECONDS;
+  return recent && /^v0=[0-9a-f]{64}$/.test(signature);
+}
+
+function isSigned(secret: string, timestamp = '', signature = '', body: string): boolean {
   const expected = Buffer.from(slackSignature(secret, timestamp, body));
   const given = Buffer.from(signature);
-  const same = given.length === expected.length && timingSafeEqual(given, expected);
-  return same && Math.abs(nowMs / 1000 - Number(timestamp)) <= MAX_AGE_SECONDS;
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+function unsigned(): HTTPException {
+  return new HTTPException(401, { message: 'missing, wrong or old signature: SLACK_SIGNING_SECRET must be that of the Slack app' });
 }
 
 const ABOUT = {
@@ -73,6 +84,8 @@ const ABOUT = {
     200: 'taken, or nothing for us',
     400: 'the body is not JSON',
     401: 'missing, wrong or old signature',
+    413: 'larger than 512 kB',
+    429: 'too many unfinished requests from there: Slack posts it again',
     503: 'the database is away: Slack posts it again',
   },
 } as const;

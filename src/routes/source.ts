@@ -2,6 +2,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context as Request } from 'hono';
 import { sourceOf } from '../core/rate-limit.ts';
 import type { Env } from '../http.ts';
+import { incomingOf } from './incoming.ts';
 
 /** Where a request comes from, as far as it can be trusted (TRUSTED_PROXY_HOPS); for limits only, it never grants anything. */
 export function sourceOfRequest(c: Request<Env>, hops: number): string {
@@ -10,5 +11,5 @@ export function sourceOfRequest(c: Request<Env>, hops: number): string {
 
 /** A request that no server brought (`app.request` of a test) has no connection. */
 function peerOf(c: Request<Env>): string | undefined {
-  return typeof c.env === 'object' && c.env !== null && 'incoming' in c.env ? getConnInfo(c).remote.address : undefined;
+  return incomingOf(c) === null ? undefined : getConnInfo(c).remote.address;
 }

@@ -11,9 +11,13 @@
 import type { Handler, Hono } from 'hono';
 import type { z } from 'zod';
 import type { Auth, Caller, TokenRole } from './auth.ts';
+import { boundedBody } from './body.ts';
 import type { Env } from '../http.ts';
 
-/** `public`: everybody. `webhook`: the handler checks the sender's secret or signature. Else: a token with that role or a higher one. */
+/**
+ * `public`: everybody. `webhook`: the handler checks the sender's secret or signature, and only then reads the body (body.ts). Else: a token with that role
+ * or a higher one, and a body of at most 1 MB.
+ */
 export type Access = 'public' | 'webhook' | TokenRole;
 
 export type Tag = 'health' | 'messages' | 'webhooks' | 'admin' | 'reference';
@@ -62,8 +66,11 @@ export function routesOf(app: Hono<Env>, auth: Auth): Routes {
         described.push({ ...about, method, path: each });
         // The guard sets `caller`, which Env has not: handlers of guarded routes are typed with it.
         const served = handler as unknown as Handler<Env>;
-        if (about.access === 'webhook' || about.unlimited === true) app.on(method.toUpperCase(), each, served);
-        else app.on(method.toUpperCase(), each, auth.guard(about.access), served);
+        const name = method.toUpperCase();
+        // The body comes after the guard: who may not post has nothing of it read.
+        if (about.access === 'webhook' || about.unlimited === true) app.on(name, each, served);
+        else if (method === 'get') app.on(name, each, auth.guard(about.access), served);
+        else app.on(name, each, auth.guard(about.access), boundedBody(), served);
       }
     };
   return { get: add('get'), post: add('post'), described };

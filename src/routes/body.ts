@@ -1,0 +1,95 @@
+/**
+ * How a body is read: never before its sender may post, never more than a bound, never for longer than a time. Who has a secret or a token shows it in the
+ * headers; the one sender that can prove itself only by a signature over the body (Slack) is read by `readUnprovenBody`.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Context as Request, MiddlewareHandler } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { Env } from '../http.ts';
+import { createTurnstile } from '../turnstile.ts';
+import { within } from '../wait.ts';
+import { incomingOf } from './incoming.ts';
+import { sourceOfRequest } from './source.ts';
+
+/** Whatever is posted but a webhook of Evolution. Bytes. */
+export const BODY_BYTES = 1_048_576;
+
+/** Where a body's bound can be changed, for its 413. */
+type Bound = { bytes: number; variable?: string };
+
+/** The text of a body. Throws 413 (larger than the bound: with a length at once, without one when the byte too many arrives) and 408 (it ended early). */
+export async function readBody(c: Request<Env>, bound: Bound): Promise<string> {
+  if (Number(c.req.header('content-length') ?? 0) > bound.bytes) throw tooLarge(bound);
+  const incoming = incomingOf(c);
+  // With a length node takes no byte beyond it. Whoever asks for `text` or `json` later gets the same.
+  if (incoming !== null && c.req.header('transfer-encoding') !== undefined)
+    c.req.bodyCache.text = collected(incoming, bound) as unknown as string; // hono keeps a promise there, whatever its type says
+  try {
+    return await c.req.text();
+  } catch (error) {
+    throw error instanceof HTTPException ? error : incomplete(error);
+  }
+}
+
+/** hono's own limit of bodies goes through web streams, which hold four times as much. */
+async function collected(incoming: IncomingMessage, bound: Bound): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  // Not destroyed at the end: the answer goes out on the same connection.
+  for await (const part of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > bound.bytes) throw tooLarge(bound);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
+}
+
+/** Before the handler of a route that is guarded by its headers: the body is there, and small. */
+export function boundedBody(): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    await readBody(c, { bytes: BODY_BYTES });
+    await next();
+  };
+}
+
+/** Slack's events have some kilobytes; its longest message, written twice and escaped, has less than this. Bytes. */
+const UNPROVEN_BYTES = 524_288;
+/** Slack waits 3 s for an answer, and posts from where a body takes milliseconds. Milliseconds. */
+const UNPROVEN_MS = 2_000;
+/** Of all sources together: what strangers can have the process hold is this many times UNPROVEN_BYTES. */
+const UNPROVEN_AT_ONCE = 8;
+/** Events of one workspace that come in the same moment. */
+const UNPROVEN_QUEUE = 16;
+
+/**
+ * Reads bodies of senders who are not known yet: small ones, quickly, one at a time for each source and few at all; who finds no place in time gets 429.
+ * Throws as readBody does.
+ */
+export function unprovenBodies(hops: number): (c: Request<Env>) => Promise<string> {
+  const turnstile = createTurnstile({ most: UNPROVEN_AT_ONCE, queue: UNPROVEN_QUEUE });
+  return async (c) => {
+    const leave = await turnstile.enter(sourceOfRequest(c, hops), UNPROVEN_MS);
+    if (leave === null) {
+      c.header('Retry-After', '1');
+      throw new HTTPException(429, { message: 'too many unfinished requests from there; try again' });
+    }
+    try {
+      const reading = readBody(c, { bytes: UNPROVEN_BYTES });
+      reading.catch(() => {}); // told below, or too late for anybody
+      return await within(UNPROVEN_MS, reading);
+    } catch (error) {
+      throw error instanceof HTTPException ? error : incomplete(error);
+    } finally {
+      leave();
+    }
+  };
+}
+
+function tooLarge({ bytes, variable }: Bound): HTTPException {
+  const size = bytes < 1_048_576 ? `${bytes / 1024} kB` : `${Math.round(bytes / 1_048_576)} MB`;
+  return new HTTPException(413, { message: `the body is larger than ${size}${variable === undefined ? '' : ` (${variable})`}` });
+}
+
+function incomplete(cause: unknown): HTTPException {
+  return new HTTPException(408, { message: 'the body ended early, or did not arrive in time', cause });
+}
