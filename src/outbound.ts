@@ -5,14 +5,15 @@
  *   queued      waits for its turn, its time, or a rule; says why and until when
  *   sending     claimed; written before the HTTP call, so a crash leaves a trace
  *   sent -> delivered -> read     by the HTTP answer, an echo, acks
- *   uncertain   it may have left: looked up at Evolution; back to `queued` only when it is proven that it did not leave
+ *   uncertain   it may have left: looked up at Evolution for at most two minutes; back to `queued` only when it is proven that it did not leave
+ *   unproven    nobody could say: a person looks, and the lane goes on; an echo or a comparison may settle it yet
  *   failed | blocked | expired | cancelled | deduped     ended, with the reason
  * Two workers may call `sendNext` for one conversation at once; the claim lets one through.
  */
 import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
 import { jidVariants } from './core/phone.ts';
-import { absenceProves, retryDelay, lookDelay, MAX_ATTEMPTS, MAX_LOOKS, matchEcho, waitDelay } from './core/send.ts';
+import { absenceProves, FIRST_LOOK_MS, MAX_ATTEMPTS, matchEcho, nextLook, retryDelay, waitDelay } from './core/send.ts';
 import { troubleOf } from './core/number-health.ts';
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
@@ -31,8 +32,8 @@ export type SendStep = { kind: 'next' } | { kind: 'wait'; delayMs: number } | { 
 const LEAST_WAIT_MS = 250;
 /** How often a running send renews its lease, which is three times as long. */
 const RENEW_MS = 10_000;
-/** An Evolution that fails to answer a look is not asked more often. */
-const LEAST_AGAIN_MS = 10_000;
+/** All calls of one look: what takes longer has not answered. Milliseconds; shorter than the claim of a look in claim_send. */
+const LOOK_MS = 6_000;
 /** What a clock of Evolution's host may be off. */
 const CLOCK_SKEW_MS = 120_000;
 
@@ -133,7 +134,7 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
     case 'sent':
       return { kind: 'sent', provider_id: outcome.providerId };
     case 'ambiguous':
-      return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: lookDelay(0), trouble };
+      return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: FIRST_LOOK_MS, trouble };
     case 'not_sent': {
       const { class: failure, detail } = outcome;
       // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be mending it.
@@ -174,48 +175,52 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): P
   }
 }
 
-/**
- * Asks Evolution whether an uncertain message is in the chat. Absence rarely proves anything, so it is asked a few times and then shown to a person.
- * An Evolution that does not answer has not been asked: that look does not count.
- */
+/** Looks for an uncertain message at Evolution. Absence rarely proves anything, so it is looked for a few times and then shown to a person. */
 async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<SendStep> {
-  // The claim keeps others away for two minutes: whoever cannot look gives it back, so that the next look is soon.
-  const notAsked = async (delayMs: number): Promise<SendStep> => {
-    await settleSend(ctx.db, claim, { kind: 'not_asked' }, MAX_LOOKS, delayMs);
-    return { kind: 'wait', delayMs };
-  };
-  const breaker = ctx.breakers.evolution(claim.instance);
-  if (breaker.isOpen()) return notAsked(Math.max(LEAST_AGAIN_MS, breaker.retryInMs()));
+  // A number whose breaker is open gets no calls but probes.
+  const look: Look = ctx.breakers.evolution(claim.instance).isOpen()
+    ? { kind: 'no_answer' }
+    : await search(ctx, whatsapp, conversation, claim);
+  const nextMs = nextLook({ ...claim, looks: claim.looks + 1 });
+  const { status } = await settleSend(ctx.db, claim, look, nextMs);
+  if (status === 'uncertain' && nextMs !== null) return { kind: 'wait', delayMs: nextMs };
+  if (status === 'unproven') ctx.events.sendFailed(claim, 'unproven', { class: claim.reason ?? 'unproven' });
+  return { kind: 'next' };
+}
+
+async function search(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<Look> {
+  const signal = AbortSignal.timeout(LOOK_MS);
   const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
   const jids = new Set(claim.jids.flatMap(jidVariants));
+  const answers = await Promise.all(
+    [...jids].map((remoteJid) =>
+      whatsapp.findMessages({ instance: claim.instance, remoteJid, fromMe: true, from, pageSize: 50 }, { signal }),
+    ),
+  );
   const own: InboundEvent[] = [];
-  for (const remoteJid of jids) {
-    const found = await whatsapp.findMessages({ instance: claim.instance, remoteJid, fromMe: true, from, pageSize: 50 });
-    if (found.kind !== 'ok') return notAsked(Math.max(LEAST_AGAIN_MS, lookDelay(claim.looks)));
-    own.push(...parseFoundMessages(claim.instance, found.records, new Date()));
+  for (const answer of answers) {
+    if (answer.kind !== 'ok') return { kind: 'no_answer' };
+    own.push(...parseFoundMessages(claim.instance, answer.records, new Date()));
   }
   const candidates = matchEcho(claim, own, from);
   const taken = await knownProviderIds(ctx.db, claim.instance, candidates, conversation);
   const providerId = candidates.find((id) => !taken.has(id));
-  const look: Look =
-    providerId === undefined
-      ? { kind: 'absent', proof: absenceProves(claim, await isStored(whatsapp, claim, jids)) }
-      : { kind: 'found', providerId };
-  const nextMs = lookDelay(claim.looks + 1);
-  const { status, reason } = await settleSend(ctx.db, claim, look, MAX_LOOKS, nextMs);
-  if (status !== 'uncertain') return { kind: 'next' };
-  if (reason !== 'unproven') return { kind: 'wait', delayMs: nextMs };
-  ctx.events.sendFailed(claim, 'unproven', { class: 'unproven' });
-  return { kind: 'next' };
+  if (providerId !== undefined) return { kind: 'found', providerId };
+  return { kind: 'absent', proof: absenceProves(claim) && (await isStored(whatsapp, claim, jids, signal)) };
 }
 
 /**
  * Whether Evolution keeps the messages of this chat under the addresses that were searched: without that (DATABASE_SAVE_DATA_NEW_MESSAGE off, a new
  * database, an address that we do not know) nothing would be found.
  */
-async function isStored(whatsapp: Evolution, { instance, witness }: UncertainSend, jids: Set<string>): Promise<boolean> {
+async function isStored(
+  whatsapp: Evolution,
+  { instance, witness }: UncertainSend,
+  jids: Set<string>,
+  signal: AbortSignal,
+): Promise<boolean> {
   if (witness === null) return false;
-  const found = await whatsapp.findMessages({ instance, id: witness, pageSize: 1 });
+  const found = await whatsapp.findMessages({ instance, id: witness, pageSize: 1 }, { signal });
   return (
     found.kind === 'ok' &&
     parseFoundMessages(instance, found.records, new Date()).some((event) => event.kind === 'message' && jids.has(event.jid))

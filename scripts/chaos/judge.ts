@@ -59,7 +59,7 @@ export async function unsettled(seen: Seen, instance: string, expected: readonly
 
 function isOpen(row: Row): boolean {
   if (row.direction === 'in') return row.status === 'received';
-  return row.status === 'queued' || row.status === 'sending' || (row.status === 'uncertain' && row.reason !== 'unproven');
+  return row.status === 'queued' || row.status === 'sending' || row.status === 'uncertain';
 }
 
 /** `writers`: everybody who has written to this number. */
@@ -148,13 +148,14 @@ function whyMissing(part: Row, rows: readonly Row[], handed: ReadonlySet<number>
     part.status === 'cancelled' &&
     part.reason === 'contact_wrote' &&
     rows.some((row) => row.direction === 'in' && row.turn_id !== part.turn_id && row.id > part.id);
-  const withPerson = !isOpen(part) && WITH_PERSON.has(part.reason ?? '') && handed.has(part.conversation_id);
-  const failed = part.status === 'failed' && handed.has(part.conversation_id);
-  return `${withdrawn || withPerson || failed ? 'not sent' : 'lost'}: ${part.status} ${part.reason ?? ''}`;
+  const withPerson =
+    (WITH_PERSON.has(part.status) || (!isOpen(part) && WITH_PERSON_BY.has(part.reason ?? ''))) && handed.has(part.conversation_id);
+  return `${withdrawn || withPerson ? 'not sent' : 'lost'}: ${part.status} ${part.reason ?? ''}`;
 }
 
-/** Reasons of parts that did not leave and that open_handoff goes with. */
-const WITH_PERSON = new Set(['unproven', 'earlier_part_failed', 'human']);
+/** Statuses of parts, and reasons of parts that did not leave, that open_handoff goes with. */
+const WITH_PERSON = new Set(['unproven', 'failed']);
+const WITH_PERSON_BY = new Set(['earlier_part_failed', 'human']);
 
 /** Texts are unique, so the second of one text is a double; the order of the rows is the order in which they were written. */
 function judgeWire(verdict: Verdict, { writer, rows, wire }: Chat): void {

@@ -24,8 +24,8 @@ const MESSAGE_MS = 150;
 /** So much one contact writes at most in such a time: who writes 14 times in two minutes is a machine for the product (core/abuse.ts), and is not answered. */
 const VOLLEY = { most: 12, ms: 150_000 };
 const BLOW_MS = { least: 3_000, most: 7_000 };
-/** An uncertain send is looked up for 253 s. */
-const SETTLE_MS = 330_000;
+/** An uncertain send is looked up until two minutes after its claim; behind it stand others. */
+const SETTLE_MS = 250_000;
 /** Until a job of a dead worker has been taken up again a second answer may come. */
 const QUIET_MS = 25_000;
 

@@ -37,8 +37,8 @@ export type BatchOptions = {
   onResult(result: CellResult): void;
 };
 
-/** An uncertain send is looked up for 253 s, after the 90 s of the call: then a person has it. */
-const SETTLE_MS = { usual: 200_000, hang: 400_000 };
+/** An uncertain send is looked up until two minutes after its claim: then a person has it. Behind it stand others of its number. */
+const SETTLE_MS = { usual: 200_000, hang: 300_000 };
 /** A double that is on its way when everything has settled gets this time to show. */
 const QUIET_MS = 4_000;
 

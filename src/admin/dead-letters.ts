@@ -12,7 +12,7 @@ const ALL = 1_000;
 const list = defineCommand({
   name: 'dlq list',
   summary: 'messages that did not leave, or of which nobody knows whether they left',
-  details: 'The newest first. `failed` surely did not leave; `uncertain` may have: look into the chat before you send it again.',
+  details: 'The newest first. `failed` surely did not leave; `unproven` may have: look into the chat before you send it again.',
   args: z.object({ limit: limitArg.default(50).describe('at most so many') }),
   readOnly: true,
   role: 'operator',
@@ -53,7 +53,7 @@ const retry = defineCommand({
   summary: 'puts one back into its lane, or all that surely did not leave',
   details:
     'It is sent once, under all rules of the moment; a second retry of the same message is refused. Parts of the same answer that were cancelled with it follow. ' +
-    'An uncertain message may be with the contact already: to send it again --reason is needed, and --all leaves it out.',
+    'An unproven message may be with the contact already: to send it again --reason is needed, and --all leaves it out.',
   args: z.object({
     id: idArg.optional().describe('id of the message'),
     all: flagArg.describe(`every failed one, at most ${ALL}, the oldest first`),
@@ -74,7 +74,7 @@ const retry = defineCommand({
       return `Message ${id} is back in its lane${more}${hold}.`;
     });
     if (retried.length === 0) lines.push('There is nothing to retry.');
-    if (left > 0) lines.push(`${left} uncertain or newer ones were left: dlq list.`);
+    if (left > 0) lines.push(`${left} unproven or newer ones were left: dlq list.`);
     if (!woken) lines.push(NOT_WOKEN);
     return lines.join('\n');
   },

@@ -1,5 +1,5 @@
 /** What became of an outbound message, in one sentence for whoever asks the API. Pure. */
-import { because } from './reasons.ts';
+import { because, LOOK_YOURSELF } from './reasons.ts';
 
 /** `format` writes a moment for the reader. */
 export function messageInWords(
@@ -26,6 +26,8 @@ export function messageInWords(
       return `did not leave because ${because(reason)}`;
     case 'uncertain':
       return `may have left: ${because(reason)}`;
+    case 'unproven':
+      return `may have left: ${because(reason)}. ${LOOK_YOURSELF}`;
     case 'deduped':
       return 'is a repeat of a message with the same Idempotency-Key, which is sent once';
     default:

@@ -49,7 +49,8 @@ const FAILED_BY = new Set([
 
 export function providerError(message: { status: string; reason: string | null }): ProviderError | null {
   const reason = message.reason?.replace(/^max_attempts_/, '') ?? null;
-  if (message.status === 'uncertain') return message.reason === 'unproven' ? LISTED : ASKED;
+  if (message.status === 'uncertain') return ASKED;
+  if (message.status === 'unproven') return LISTED;
   if (reason === null || (message.status !== 'queued' && message.status !== 'failed')) return null;
   if (NOT_CONFIGURED_BY.has(reason)) return NOT_CONFIGURED;
   if (DISCONNECTED_BY.has(reason)) return DISCONNECTED;

@@ -117,7 +117,7 @@ export const REASONS: Readonly<Record<string, string>> = {
 
   // after a send
   worker_lost: 'the worker died while sending, so Evolution is asked whether it left',
-  unproven: 'Evolution neither confirmed nor showed it: look into the chat on the phone before you send it again',
+  echo_of_another: 'the echo that was taken for its own belonged to a message with the same words, so nobody knows whether it left',
   provider_refused: 'WhatsApp reported an error after the send',
   earlier_part_failed: 'an earlier part of the same answer failed',
   contact_wrote: 'the contact wrote again before it left, and the next answer takes that into account',
@@ -160,6 +160,9 @@ export function because(reason: string | null): string {
   if (reason === null || reason === '') return 'no reason was recorded';
   return knownReason(reason) ?? `"${reason}"`;
 }
+
+/** What follows of a send that nobody could settle (`unproven`), after why nobody knows. */
+export const LOOK_YOURSELF = 'Evolution neither confirmed nor showed it: look into the chat on the phone before you send it again';
 
 const STATES: Readonly<Record<string, string>> = { open: 'connected', close: 'disconnected', refused: 'refused by WhatsApp' };
 

@@ -1,5 +1,5 @@
 /** Why a message was (not) answered, in words that need no source code. Pure: the timeline and the clock come in, sentences go out. */
-import { because } from './reasons.ts';
+import { because, LOOK_YOURSELF } from './reasons.ts';
 
 export type MessageEntry = {
   what: 'message';
@@ -274,6 +274,7 @@ function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], forma
       return `sent ${format(sentAt(message))}${attempts(message)}${delivered}${read}`;
     }
     case 'uncertain':
+    case 'unproven':
       return `may have left: ${because(message.reason)}`;
     default:
       return `${message.status} because ${because(message.reason)}`;
@@ -361,9 +362,9 @@ function concludeOutbound(message: MessageEntry, conversation: ConversationState
       if (message.author === 'human') return 'written by a person on the phone';
       return `sent in ${seconds(sentAt(message).getTime() - message.at.getTime())}, ${message.status === 'sent' ? 'not delivered yet' : message.status}`;
     case 'uncertain':
-      return message.reason === 'unproven'
-        ? `in doubt: ${because(message.reason)} (npm run admin -- dlq show ${message.id})`
-        : `in doubt for a moment: ${because(message.reason)}`;
+      return `in doubt for a moment: ${because(message.reason)}`;
+    case 'unproven':
+      return `in doubt: ${because(message.reason)}. ${LOOK_YOURSELF} (npm run admin -- dlq show ${message.id})`;
     case 'failed':
       return `not sent because ${because(message.reason)} (npm run admin -- dlq retry ${message.id} tries it again)`;
     default:

@@ -128,24 +128,16 @@ export async function recordSend(
 const settled = z.object({ status: z.string().nullable(), reason: z.string().nullable() });
 
 /** What a look-up said: the id found, that it is not there, which may prove that it never left, or nothing, because nobody answered. */
-export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean } | { kind: 'not_asked' };
+export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean } | { kind: 'no_answer' };
 
-/** SQL settle_send: settles an uncertain send as far as a look-up allows. */
-export async function settleSend(
-  db: Door,
-  send: UncertainSend,
-  look: Look,
-  maxLooks: number,
-  nextMs: number,
-): Promise<z.infer<typeof settled>> {
+/** SQL settle_send: settles an uncertain send as far as a look-up allows; `nextMs` null: this was the last look. */
+export async function settleSend(db: Door, send: UncertainSend, look: Look, nextMs: number | null): Promise<z.infer<typeof settled>> {
   return settled.parse(
     await db.call('settle_send', {
       p_message: send.message_id,
       p_claim: send.claim,
       p_provider_id: look.kind === 'found' ? look.providerId : null,
       p_not_sent: look.kind === 'absent' && look.proof,
-      p_asked: look.kind !== 'not_asked',
-      p_max_looks: maxLooks,
       p_next_ms: nextMs,
     }),
   );

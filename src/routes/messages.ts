@@ -139,7 +139,20 @@ function told(message: MessageStatus, { config }: Context): Told {
   };
 }
 
-const OUT_STATES = ['queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain'];
+const OUT_STATES = [
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'read',
+  'failed',
+  'blocked',
+  'deduped',
+  'expired',
+  'cancelled',
+  'uncertain',
+  'unproven',
+];
 const number = (most: number) =>
   z
     .string()
@@ -197,6 +210,6 @@ const GET = {
   access: 'sender',
   summary: 'what became of a message',
   details:
-    '`status` is queued, sending, sent, delivered, read, failed, blocked, deduped, expired, cancelled or uncertain; `reason` and `goes_at` say why it waits and until when, `says` the same in words. `provider_error` is set while Evolution or the number stands in the way: status 409 (disconnected), 503 (not configured) or 502, with a hint.',
+    '`status` is queued, sending, sent, delivered, read, failed, blocked, deduped, expired, cancelled, uncertain (Evolution is being asked) or unproven (a person is asked to look); `reason` and `goes_at` say why it waits and until when, `says` the same in words. `provider_error` is set while Evolution or the number stands in the way: status 409 (disconnected), 503 (not configured) or 502, with a hint.',
   answers: { 200: { means: 'the message', schema: shown }, 404: 'there is no such message' },
 } as const;

@@ -241,7 +241,7 @@ create table messages (
   constraint messages_state check (
     case direction
       when 'in' then status in ('received', 'answered', 'skipped', 'handed_over')
-      else status in ('draft', 'queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain')
+      else status in ('draft', 'queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain', 'unproven')
     end),
   constraint messages_out_kind check ((direction = 'out' and author <> 'human') = (kind is not null))
 );
@@ -258,7 +258,7 @@ create index messages_slots_contact on messages (conversation_id, slot_at) where
 create index messages_waiting on messages (instance_id, priority, due_at) where status = 'queued' and kind not in ('reply', 'handoff');
 create index messages_duplicates on messages (duplicate_of) where duplicate_of is not null;
 create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
-create index messages_under_way on messages (instance_id) where status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven');
+create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
 create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
 create index messages_turn on messages (turn_id) where turn_id is not null;
 

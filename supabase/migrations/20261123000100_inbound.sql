@@ -20,7 +20,7 @@ $$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provi
 
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are applied.
 -- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong proof, a wrong error) is sent after
---   all, and does not leave again. When the echo came first and was taken for a person's words, that copy goes
+--   all, and does not leave again; of one that was listed to a person as unproven, the list is cleared. When the echo came first and was taken for a person's words, that copy goes
 --   and the takeover that it started ends, unless a person has typed since.
 -- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we heard of it: by then it
 --   was on the wire, so the slot in the caps counts from there.
@@ -43,10 +43,11 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain') or (v.status = 'queued' and v.claim > 0) then
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status = 'queued' and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
+    if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
   elsif v.provider_id is null and p_provider_id is not null then
     update messages set provider_id = p_provider_id where id = v.id;
   end if;
@@ -201,10 +202,10 @@ begin
   if v_from_me then
     -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'queued') and claim > 0 and provider_id is null
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
-      order by case when status = 'queued' then 1 when reason is not distinct from 'unproven' then 2 else 0 end, id limit 1;
+      order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);

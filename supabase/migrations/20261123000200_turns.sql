@@ -84,7 +84,7 @@ begin
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
-      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
+      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
     'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
@@ -128,6 +128,15 @@ begin
     update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
   end if;
 end $$;
+
+-- close_handoff: what a person was asked to look at has settled itself. Only what is listed and does not hold the agent back, and only while nothing else of the
+--   conversation is listed with it. Concurrency: the caller holds the conversation's lock.
+create function close_handoff(p_message messages, p_reason text, p_now timestamptz) returns void language sql as $$
+  update handoffs h set status = 'returned', returned_at = p_now, returned_by = 'settled'
+    where h.conversation_id = p_message.conversation_id and h.reason = p_reason and not h.controls and h.status <> 'returned'
+      and not exists (select from messages o where o.conversation_id = h.conversation_id and o.id <> p_message.id
+        and (o.status in ('failed', 'unproven') or (o.status = 'handed_over' and o.created_at >= h.created_at)))
+$$;
 
 -- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing. Result: whether it is new.
 create function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null) returns boolean language plpgsql as $$

@@ -48,8 +48,7 @@ begin
   if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain')
-    and (status = 'sending' or reason is distinct from 'unproven') order by id limit 1;
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain') order by id limit 1;
   if found then
     if m.status = 'sending' and m.lease_until > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
@@ -57,8 +56,8 @@ begin
     if m.status = 'uncertain' and m.due_at > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
-    -- nobody else looks meanwhile, so that each look counts once; longer than its calls (15 s each, a few addresses) may take
-    update messages set due_at = v_now + interval '2 minutes', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
+    -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
       reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
       'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
@@ -129,6 +128,16 @@ begin
   return jsonb_build_object('alive', found);
 end $$;
 
+-- give_up_send: nobody can say whether a message left: it is `unproven`, listed to a person, never sent again by itself, and the lane goes on. What tells of it
+--   later (an echo, a comparison with the provider) settles it all the same: see settle_sent.
+-- Concurrency: the caller holds the conversation's lock.
+create function give_up_send(p_message bigint, p_reason text, p_now timestamptz) returns void language plpgsql as $$
+declare m messages;
+begin
+  update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message returning * into m;
+  perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
+end $$;
+
 -- record_send: what became of a claimed send.
 -- Guarantee: only the claim that sent may speak, once; a row that an echo has settled meanwhile keeps that state (its id is filled in).
 --   A send that surely did not leave gives its slot back.
@@ -137,15 +146,16 @@ end $$;
 -- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded', status, more} | {outcome: 'stale', status}; more: the
 --   lane holds further messages.
 create function record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
-declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
+declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
   if v_kind = 'sent' then
     -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives it back
-    update messages set provider_id = null, status = 'uncertain', reason = 'unproven', delivered_at = null, read_at = null
-      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system');
+    update messages set provider_id = null, delivered_at = null, read_at = null
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
+    if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
     perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
   elsif m.status not in ('sending', 'uncertain') then
     return jsonb_build_object('outcome', 'stale', 'status', m.status);
@@ -171,14 +181,13 @@ begin
     and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
 end $$;
 
--- settle_send: what a look-up at the provider said of an uncertain send.
--- Guarantee: found settles it as sent; proven absent gives it back to its lane; anything else leaves it uncertain, and after p_max_looks it is
---   'unproven': listed to a person, never sent again by itself, and the lane goes on.
--- Arguments: p_provider_id the id found, or null; p_not_sent the absence is a proof (see absenceProves in core/send.ts); p_next_ms wait before the next look.
---   p_asked false: the provider did not answer, or could not be asked; the look does not count and the next one is soon.
+-- settle_send: what a look-up at the provider said of an uncertain send. A look that got no answer counts like one that found nothing, so that a send
+--   which cannot be settled holds its conversation up for a bounded time.
+-- Guarantee: found settles it as sent; proven absent gives it back to its lane; after the last look it is `unproven` (give_up_send), and the lane goes on.
+-- Arguments: p_provider_id the id found, or null; p_not_sent the absence is a proof (see absenceProves in core/send.ts); p_next_ms wait before the next look;
+--   null: this was the last.
 -- Result: {status, reason}.
-create function settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks int, p_next_ms int, p_not_sent boolean default false,
-    p_asked boolean default true, p_now timestamptz default null) returns jsonb language plpgsql as $$
+create function settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_now timestamptz := clock(p_now); m messages;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
@@ -186,16 +195,11 @@ begin
   if m.status = 'uncertain' and m.claim = p_claim then
     if p_provider_id is not null then
       perform settle_sent(m.id, p_provider_id, v_now, v_now);
-    elsif not p_asked then
-      update messages set due_at = v_now + make_interval(secs => p_next_ms / 1000.0) where id = m.id;
     elsif p_not_sent then
       update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
     else
-      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
-        reason = case when looks + 1 >= p_max_looks then 'unproven' else reason end where id = m.id returning * into m;
-      if m.reason = 'unproven' then
-        perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, v_now);
-      end if;
+      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
+      if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
     end if;
     select * into m from messages where id = p_message;
   end if;
@@ -271,7 +275,7 @@ create function sweep_sends(p_limit int, p_now timestamptz default null) returns
     where m.direction = 'out' and c.merged_into is null
       and ((m.status = 'queued' and m.due_at <= clock(p_now))
         or (m.status = 'sending' and m.lease_until <= clock(p_now))
-        or (m.status = 'uncertain' and m.due_at <= clock(p_now) and m.reason is distinct from 'unproven'))
+        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
       and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;

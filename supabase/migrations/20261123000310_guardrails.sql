@@ -78,21 +78,21 @@ declare
 begin
   if p_cap is null then return null; end if;
   if p_cap > 0 and p_class = 'reply' then
-    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and status in ('sending', 'uncertain')
       and kind in ('reply', 'handoff');
   elsif p_cap > 0 then
-    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and status in ('sending', 'uncertain')
       and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end;
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
   -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and status not in ('sending', 'uncertain')
       order by slot_at desc offset v_room - 1 limit 1;
   else
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and status not in ('sending', 'uncertain')
         and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
       order by slot_at desc offset v_room - 1 limit 1;
   end if;
@@ -107,7 +107,7 @@ begin
   if p_cap is null then return null; end if;
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
-    select case when m.status = 'sending' or (m.status = 'uncertain' and m.reason is distinct from 'unproven') then p_now else m.slot_at end as at
+    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
     from conversations c join messages m on m.conversation_id = c.id
     where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
       and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s

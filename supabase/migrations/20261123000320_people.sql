@@ -153,7 +153,7 @@ create function handoffs_to_tell(p_manager text, p_remind_ms int, p_limit int, p
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
       (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', left(m.text, 300), 'at', m.provider_at) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
-          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'))
+          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven'))
         order by x.seq desc limit 6) m) as messages
     from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
       left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true

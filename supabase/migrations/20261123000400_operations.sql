@@ -107,6 +107,9 @@ begin
   return '{}';
 end $$;
 
+-- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
+create function unproven_count() returns bigint language sql stable as $$ select count(*) from messages where direction = 'out' and status = 'unproven' $$;
+
 -- health_snapshot: the figures behind /health/deep and /health/*, in one call. Read only.
 create function health_snapshot(p_now timestamptz default null) returns jsonb language sql stable as $$
   select jsonb_build_object(
@@ -116,7 +119,7 @@ create function health_snapshot(p_now timestamptz default null) returns jsonb la
       from process_status where seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain'),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
       'sending', count(*) filter (where status = 'sending')) from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
     'paused', pause_reason('default', null, null, null))
 $$;

@@ -39,7 +39,7 @@ end $$;
 -- stuck_rows: what nobody works on although somebody claimed it: sends and turns whose lease is over by a minute, sends that are looked up for a quarter of an hour.
 create function stuck_rows(p_now timestamptz) returns bigint language sql stable as $$
   select (select count(*) from messages where direction = 'out' and status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
-    + (select count(*) from messages where direction = 'out' and status = 'uncertain' and reason is distinct from 'unproven' and claimed_at < clock(p_now) - interval '15 minutes')
+    + (select count(*) from messages where direction = 'out' and status = 'uncertain' and claimed_at < clock(p_now) - interval '15 minutes')
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $$;
 
@@ -78,7 +78,7 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
-      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain')),
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||

@@ -11,7 +11,7 @@ create function metrics_snapshot(p_now timestamptz default null) returns jsonb l
       count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
     from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
   ), dead as (
-    select tenant_id, count(*) as n from messages where direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven')) group by tenant_id
+    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven') group by tenant_id
   ), people as (
     select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
   ), day as (

@@ -6,15 +6,15 @@ create function dead_letters(p_tenant text, p_limit int, p_message bigint defaul
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
     select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts, m.created_at, m.claimed_at, m.text
     from messages m join instances i on i.id = m.instance_id
-    where m.tenant_id = p_tenant and m.direction = 'out' and (m.status = 'failed' or (m.status = 'uncertain' and m.reason = 'unproven'))
+    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
       and m.id = coalesce(p_message, m.id)
     order by m.id desc limit p_limit) d
 $$;
-create index messages_dead on messages (tenant_id, id) where direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven'));
+create index messages_dead on messages (tenant_id, id) where direction = 'out' and status in ('failed', 'unproven');
 
 -- retry_dead_letter: a person wants this one sent after all.
 -- Guarantee: it goes back to its lane once; a second call while it is there or gone changes nothing. All rules are checked again at the send.
---   The parts of the same answer that were cancelled because this one failed come after it. One that may have left already (uncertain) needs a
+--   The parts of the same answer that were cancelled because this one failed come after it. One that may have left already (unproven) needs a
 --   reason: whoever sends it again answers for a message that the contact may get twice.
 -- Arguments: p_actor who decided, p_reason why (or null); both audited.
 -- Concurrency: locks the conversation, so of two calls at once one finds a dead letter.
@@ -26,10 +26,10 @@ begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message and tenant_id = p_tenant) for update;
   select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
-  if not (v.status = 'failed' or (v.status = 'uncertain' and v.reason = 'unproven')) then
+  if v.status not in ('failed', 'unproven') then
     return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
   end if;
-  if v.status = 'uncertain' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
+  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
   update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0, provider_id = null, lease_until = null, slot_at = null,
     typing_until = null, due_at = v_now, goes_at = null where id = v.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
@@ -47,7 +47,7 @@ end $$;
 create function discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 begin
   update messages set status = 'cancelled', reason = 'discarded_by_hand', lease_until = null
-    where id = p_message and tenant_id = p_tenant and direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven'));
+    where id = p_message and tenant_id = p_tenant and direction = 'out' and status in ('failed', 'unproven');
   if not found then
     return coalesce((select jsonb_build_object('outcome', 'not_dead', 'status', status, 'reason', reason) from messages
       where id = p_message and tenant_id = p_tenant and direction = 'out'), '{"outcome": "unknown"}');
@@ -227,9 +227,9 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
-        'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain' and m.reason is distinct from 'unproven'))
+        'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
-    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out' and (m.status = 'failed' or (m.status = 'uncertain' and m.reason = 'unproven'))),
+    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')),
     'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
   from tenants t where t.id = p_tenant
 $$;

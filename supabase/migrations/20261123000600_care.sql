@@ -184,7 +184,7 @@ begin
   update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
       claim = claim + 1, -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
-    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven' and reason is distinct from 'restored'
+    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';

@@ -19,7 +19,7 @@ test('O16 provider errors: disconnected is 409, not configured 503, everything e
     ['failed', 'max_attempts_provider_error', '502 provider_failed'],
     ['failed', 'provider_refused', '502 provider_failed'],
     ['uncertain', 'timeout', '502 provider_failed'],
-    ['uncertain', 'unproven', '502 provider_failed'],
+    ['unproven', 'timeout', '502 provider_failed'],
     // Rules of ours, the one recipient, and what is over.
     ['queued', 'quiet_hours', null],
     ['queued', null, null],

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { splitAnswer, typingTimes } from '../../src/core/answer.ts';
 import type { InboundEvent } from '../../src/core/inbound.ts';
 import { jidVariants } from '../../src/core/phone.ts';
-import { lookDelay, matchEcho, MAX_LOOKS, retryDelay } from '../../src/core/send.ts';
+import { absenceProves, FIRST_LOOK_MS, matchEcho, nextLook, retryDelay } from '../../src/core/send.ts';
 
 const AT = new Date('2026-03-02T12:00:00Z');
 
@@ -21,10 +21,47 @@ test('O3 retry: waits grow with the attempts, within their bounds', () => {
   );
 });
 
-test('O2 look-ups go on well beyond the time that Evolution may be at work on a send', () => {
-  const total = Array.from({ length: MAX_LOOKS }, (_, look) => lookDelay(look)).reduce((sum, ms) => sum + ms, 0);
-  assert.ok(total >= 180_000);
-  assert.equal(lookDelay(1_000), lookDelay(MAX_LOOKS - 1));
+/** When each look at a doubtful send begins, in ms from its claim; each look takes `lookMs`. */
+function looksOf(reason: string, firstMs: number, lookMs: number): number[] {
+  const begins = [firstMs];
+  for (;;) {
+    const at = begins.at(-1) ?? 0;
+    const wait = nextLook({ reason, claimed_at: AT, looks: begins.length, now: new Date(AT.getTime() + at) });
+    if (wait === null) return begins;
+    begins.push(at + lookMs + wait);
+    assert.ok(begins.length < 50);
+  }
+}
+
+test('W2 doubt: a send that nobody can settle is given up within two minutes of its claim, however slowly looks fail', () => {
+  const lookMs = [0, 100, 1_000, 6_000];
+  // An answer, or the patience of the client, comes within 90 s; the death of a worker is seen when its lease is over, or when its job is taken up.
+  for (const look of lookMs) {
+    for (const ambiguousAt of [0, 1_000, 20_000, 60_000, 90_000]) {
+      const last = (looksOf('timeout', ambiguousAt + FIRST_LOOK_MS, look).at(-1) ?? 0) + look;
+      assert.ok(last <= 120_000, `answer after ${ambiguousAt}, looks of ${look}: ${last}`);
+    }
+    for (const seenAt of [30_000, 45_000, 60_000]) {
+      const last = (looksOf('worker_lost', seenAt, look).at(-1) ?? 0) + look;
+      assert.ok(last <= 120_000, `seen after ${seenAt}, looks of ${look}: ${last}`);
+    }
+  }
+});
+
+test('W2 doubt: the last look is late enough for absence to prove something, and never the only one', () => {
+  for (const reason of ['timeout', 'worker_lost', 'restored'])
+    for (const firstMs of [2_000, 31_000, 92_000, 600_000, 86_400_000]) {
+      const begins = looksOf(reason, firstMs, 100);
+      const last = begins.at(-1) ?? 0;
+      assert.ok(begins.length >= 3, reason);
+      assert.equal(absenceProves({ reason, claimed_at: AT, now: new Date(AT.getTime() + last) }), reason === 'worker_lost');
+      assert.ok(last - firstMs < 120_000);
+    }
+  assert.equal(
+    absenceProves({ reason: 'worker_lost', claimed_at: AT, now: new Date(AT.getTime() + 99_000) }),
+    false,
+    'a call may be at work in Evolution yet',
+  );
 });
 
 function own(text: string, overrides: Partial<Record<string, unknown>> = {}): InboundEvent {

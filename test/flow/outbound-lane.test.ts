@@ -76,7 +76,7 @@ test('O2 killed before the wire: never sent again by itself, shown to a person, 
   const { conversation, ids } = await queueReplies(system, phone, ['um', 'dois']);
   await assert.rejects(sendNext(dying('before the wire'), conversation), Killed);
   await drain(conversation);
-  assert.deepEqual(await sentStates(ids), ['uncertain(unproven)', 'sent']);
+  assert.deepEqual(await sentStates(ids), ['unproven(worker_lost)', 'sent']);
   assert.deepEqual(wire(phone), ['dois']);
   assert.deepEqual(await system.query(`select reason, controls, status from handoffs where conversation_id = $1`, [conversation]), [
     { reason: 'send_unproven', controls: false, status: 'open' },
@@ -213,7 +213,7 @@ test('O7 parts: the echo of the second does not pass for a first one that was gi
   system.simulator.fault({ target: 'send', kind: 'hang', sent: false });
   system.simulator.fault({ target: 'send', kind: 'echo-first' });
   await drain(conversation);
-  assert.deepEqual(await sentStates(ids), ['uncertain(unproven)', 'sent']);
+  assert.deepEqual(await sentStates(ids), ['unproven(timeout)', 'sent']);
   const [sent] = system.simulator.sends({ jid: `${phone}@s.whatsapp.net`, sent: true });
   assert.equal((await sendRow(system, ids[1] ?? 0)).provider_id, sent?.id);
 });

@@ -4,11 +4,14 @@ import { after, before, beforeEach, test } from 'node:test';
 import { freePort } from '../../scripts/lib/ports.ts';
 import type { FaultInput } from '../../scripts/simulator/types.ts';
 import type { Context } from '../../src/context.ts';
+import type { WebhookRecord } from '../../src/db/inbound.ts';
+import { store } from '../../src/inbound.ts';
 import { sendNext } from '../../src/outbound.ts';
 import { createEvolution } from '../../src/whatsapp/client.ts';
+import { parseFoundMessages } from '../../src/whatsapp/payload.ts';
 import { clocked, drainLane, queueReplies, sendRow, states } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';
-import { startSystem } from '../support/system.ts';
+import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
 let system: System;
@@ -54,7 +57,6 @@ type Case = {
 const send = (kind: string, extra: object = {}): FaultInput => ({ target: 'send', kind, ...extra });
 const noEcho: FaultInput = { target: 'webhook', kind: 'drop', match: { event: 'send.message' } };
 const body = (status: number, message: unknown) => ({ status, body: { status, error: 'x', response: { message } } });
-const UNPROVEN = 'uncertain(unproven)';
 
 const CASES: Case[] = [
   { title: 'no answer, it left, the echo came', faults: [send('hang')], first: 'sent', attempts: 1, finally: 'sent', left: 1, calls: 1 },
@@ -72,7 +74,7 @@ const CASES: Case[] = [
     faults: [send('hang', { visible: false })],
     first: 'uncertain(timeout)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(timeout)',
     left: 1,
     calls: 1,
     handoff: 'send_unproven',
@@ -82,7 +84,7 @@ const CASES: Case[] = [
     faults: [send('hang', { sent: false })],
     first: 'uncertain(timeout)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(timeout)',
     left: 0,
     calls: 1,
     handoff: 'send_unproven',
@@ -101,7 +103,7 @@ const CASES: Case[] = [
     faults: [send('drop', { sent: false })],
     first: 'uncertain(reset)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(reset)',
     left: 0,
     calls: 1,
     handoff: 'send_unproven',
@@ -120,7 +122,7 @@ const CASES: Case[] = [
     faults: [send('timed-out', { sent: false })],
     first: 'uncertain(timeout)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(timeout)',
     left: 0,
     calls: 1,
     handoff: 'send_unproven',
@@ -130,7 +132,7 @@ const CASES: Case[] = [
     faults: [send('refuse-before')],
     first: 'uncertain(connection_closed)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(connection_closed)',
     left: 0,
     calls: 1,
     handoff: 'send_unproven',
@@ -176,7 +178,7 @@ const CASES: Case[] = [
     faults: [send('status', { status: 502, body: 'Bad Gateway' })],
     first: 'uncertain(proxy)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(proxy)',
     left: 0,
     calls: 1,
     handoff: 'send_unproven',
@@ -254,7 +256,7 @@ const CASES: Case[] = [
     faults: [send('status', { status: 201, body: { message: 'Something went wrong', code: 131000 } })],
     first: 'uncertain(provider_error)',
     attempts: 1,
-    finally: UNPROVEN,
+    finally: 'unproven(provider_error)',
     left: 0,
     calls: 1,
     handoff: 'send_unproven',
@@ -291,6 +293,34 @@ for (const [index, each] of CASES.entries()) {
   });
 }
 
+/** One whose looks take no longer than a moment of the test. */
+function impatient(): Context {
+  const { evolutionUrl: url, apiKey } = system.simulator;
+  return { ...ctx, whatsapp: createEvolution({ url, apiKey, timeouts: { sendMs: 250, otherMs: 250 } }) };
+}
+
+/** What a comparison with Evolution says of one message that left. */
+async function comparisonOf(id: string | null | undefined): Promise<WebhookRecord> {
+  const found = await ctx.whatsapp?.findMessages({ instance: INSTANCE, id: id ?? '' });
+  assert.equal(found?.kind, 'ok');
+  return {
+    requestId: 'comparison',
+    instance: INSTANCE,
+    event: 'reconcile',
+    raw: {},
+    events: parseFoundMessages(INSTANCE, found.records, new Date()),
+  };
+}
+
+async function claimOf(id: number | undefined): Promise<Date> {
+  const [row] = await system.query<{ claimed_at: Date }>(`select claimed_at from messages where id = $1`, [id]);
+  assert.ok(row);
+  return row.claimed_at;
+}
+
+const handoffsOf = (conversation: number) =>
+  system.query(`select reason, status, returned_by from handoffs where conversation_id = $1 order by id`, [conversation]);
+
 /** An ack may have come meanwhile. */
 const acked = (state: string) => (state === 'delivered' ? 'sent' : state);
 
@@ -321,24 +351,72 @@ test('O3 retry: what counts ends after five attempts, and a person is told', asy
   ]);
 });
 
-test('O2 look-up: an Evolution that does not answer has not been asked; once it answers, the message is found', async () => {
-  const { conversation, ids } = await queueReplies(system, newPhone(), ['apagão']);
-  for (const fault of [send('hang'), noEcho, { target: 'find', kind: 'status', status: 500, times: 12 } as const])
+for (const [title, find] of [
+  ['answers each look with an error', { kind: 'status', status: 500 }],
+  ['answers no look', { kind: 'hang' }],
+] as const)
+  test(`W2 doubt: one send that left and an Evolution that ${title}: two minutes after the claim the next answer goes, and a person looks`, async () => {
+    const phone = newPhone();
+    const { conversation, ids } = await queueReplies(system, phone, ['primeira', 'segunda']);
+    for (const fault of [send('hang'), noEcho, { target: 'find', times: null, ...find } as FaultInput]) system.simulator.fault(fault);
+    const claimedAt = await drainLane(impatient(), clock, system, conversation).then(() => claimOf(ids[0]));
+    assert.deepEqual((await states(system, ids)).map(acked), ['unproven(timeout)', 'sent']);
+    const next = await claimOf(ids[1]);
+    assert.ok(next.getTime() - claimedAt.getTime() <= 120_000, `${next.getTime() - claimedAt.getTime()} ms`);
+    assert.deepEqual(await handoffsOf(conversation), [{ reason: 'send_unproven', status: 'open', returned_by: null }]);
+  });
+
+test('W2 doubt: what is unproven is settled by the comparison with Evolution when that is back, and the handoff closes itself', async () => {
+  const phone = newPhone();
+  const { conversation, ids } = await queueReplies(system, phone, ['volto já']);
+  for (const fault of [send('hang'), noEcho, { target: 'find', kind: 'status', status: 500, times: null } as const])
     system.simulator.fault(fault);
   await drainLane(ctx, clock, system, conversation);
-  assert.deepEqual((await states(system, ids)).map(acked), ['sent']);
-  assert.equal(left('apagão'), 1);
+  assert.deepEqual(await states(system, ids), ['unproven(timeout)']);
+  clock.now = null;
+  system.simulator.clearFaults();
+  const [wire] = system.simulator.sends({ text: 'volto já', sent: true });
+  await store(ctx, await comparisonOf(wire?.id));
+  const settled = await sendRow(system, ids[0] ?? 0);
+  assert.deepEqual([acked(settled.status), settled.provider_id], ['sent', wire?.id]);
+  assert.deepEqual(await handoffsOf(conversation), [{ reason: 'send_unproven', status: 'returned', returned_by: 'settled' }]);
 });
 
-test('O2 look-up: one that could not be made is given back at once, not after the two minutes of its claim', async () => {
-  const { conversation, ids } = await queueReplies(system, newPhone(), ['já volto']);
-  for (const fault of [send('hang'), noEcho, { target: 'find', kind: 'status', status: 500 } as const]) system.simulator.fault(fault);
-  clock.now = new Date();
+test('W2 doubt: the handoff of one that settled itself stays while another of the conversation is unproven', async () => {
+  const phone = newPhone();
+  const { conversation, ids } = await queueReplies(system, phone, ['esta fica', 'esta volta']);
+  system.simulator.fault(send('hang', { sent: false }));
+  system.simulator.fault(send('hang', { visible: false }));
+  await drainLane(ctx, clock, system, conversation);
+  assert.deepEqual(await states(system, ids), ['unproven(timeout)', 'unproven(timeout)']);
+  await system.query(`select settle_sent($1, 'wa-late', now(), now())`, [ids[1]]);
+  assert.deepEqual(await states(system, ids), ['unproven(timeout)', 'sent']);
+  assert.deepEqual(await handoffsOf(conversation), [{ reason: 'send_unproven', status: 'open', returned_by: null }]);
+});
+
+test('W2 doubt: looks that fail count as looks, and the breaker being open does not prolong a doubt', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['no escuro']);
+  for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
   await sendNext(ctx, conversation);
-  clock.now = new Date(clock.now.getTime() + 4_000);
-  assert.deepEqual(await sendNext(ctx, conversation), { kind: 'wait', delayMs: 10_000 });
-  const row = await sendRow(system, ids[0] ?? 0);
-  assert.deepEqual([row.looks, row.due_at], [0, new Date(clock.now.getTime() + 10_000)]);
+  const shut = { ...ctx, breakers: { ...ctx.breakers, evolution: () => ({ ...ctx.breakers.evolution(INSTANCE), isOpen: () => true }) } };
+  clock.now = new Date(Date.now() + 3_000);
+  assert.equal((await sendNext(shut, conversation)).kind, 'wait');
+  assert.equal((await sendRow(system, ids[0] ?? 0)).looks, 1);
+  await drainLane(shut, clock, system, conversation);
+  assert.deepEqual(await states(system, ids), ['unproven(timeout)']);
+});
+
+test('W2 doubt: a comparison that finds it while it is looked up at Evolution settles it once', async () => {
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['os dois']);
+  for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
+  await sendNext(ctx, conversation);
+  const [wire] = system.simulator.sends({ text: 'os dois', sent: true });
+  const comparison = await comparisonOf(wire?.id);
+  clock.now = new Date(Date.now() + 3_000);
+  await Promise.all([sendNext(ctx, conversation), store(ctx, comparison)]);
+  const settled = await sendRow(system, ids[0] ?? 0);
+  assert.deepEqual([acked(settled.status), settled.provider_id], ['sent', wire?.id]);
+  assert.deepEqual(await system.query(`select 1 from messages where conversation_id = $1 and author = 'human'`, [conversation]), []);
 });
 
 test('O2 look-up: WhatsApp keeps a number outside São Paulo without its ninth digit', async () => {
@@ -361,7 +439,7 @@ test('O2 look-up: words that somebody typed on the phone are not taken for ours'
   await system.query(`update conversations set takeover_until = null, takeover_since = null where id = $1`, [conversation]);
   system.simulator.fault(send('hang', { sent: false }));
   await drainLane(ctx, clock, system, conversation);
-  assert.deepEqual(await states(system, ids), [UNPROVEN]);
+  assert.deepEqual(await states(system, ids), ['unproven(timeout)']);
 });
 
 test('O2 look-up: two workers that look at once count one look', async () => {

@@ -187,7 +187,7 @@ test(`P8 ${KILLS} SIGKILLs of workers under load: each inbound is answered once,
       [question(index)],
     );
     // Killed between the mark in the database and the wire: nobody can prove that it has not left, so a person decides.
-    if (row?.status === 'answered' && row.out === 'uncertain(unproven)' && row.listed && times === 0) unproven++;
+    if (row?.status === 'answered' && row.out === 'unproven(worker_lost)' && row.listed && times === 0) unproven++;
     else if (times !== 1 || row?.status !== 'answered' || !/^(sent|delivered)$/.test(row.out ?? ''))
       problems.push(`${question(index)}: ${times} times, ${JSON.stringify(row)}`);
   }

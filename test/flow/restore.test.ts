@@ -146,14 +146,14 @@ describe('D2 backup and restore', () => {
 
     // Pedro's answer may have left, as far as the backup knows: it is looked up, and then a person decides.
     for (let look = 0; look < 8; look++) {
-      await system.query(`update messages set due_at = now() where status = 'uncertain'`);
+      await system.query(`update messages set due_at = now(), claimed_at = claimed_at - interval '1 minute' where status = 'uncertain'`);
       await sendDue(ctx, pedro);
     }
     assert.deepEqual(
       await system.query(
-        `select m.reason, h.reason as told from messages m join handoffs h on h.conversation_id = m.conversation_id where m.status = 'uncertain'`,
+        `select m.reason, h.reason as told from messages m join handoffs h on h.conversation_id = m.conversation_id where m.status = 'unproven'`,
       ),
-      [{ reason: 'unproven', told: 'send_unproven' }],
+      [{ reason: 'restored', told: 'send_unproven' }],
     );
     await talk('Maria', 'Mais uma pergunta');
     await answer(ctx, maria);

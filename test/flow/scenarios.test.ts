@@ -25,7 +25,7 @@ const inboundRows = (site: Site) =>
 const underWay = async (site: Site) =>
   (
     await site.query<{ n: number }>(
-      `select count(*)::int as n from messages where status in ('received', 'queued', 'sending') or (status = 'uncertain' and reason is distinct from 'unproven')`,
+      `select count(*)::int as n from messages where status in ('received', 'queued', 'sending', 'uncertain')`,
     )
   )[0]?.n ?? 0;
 

@@ -132,10 +132,10 @@ const BREAKS: [string, (world: World) => void, Partial<Verdict>, RegExp][] = [
     'an answer is unproven, and nobody is told',
     (w) => {
       w.sends.pop();
-      Object.assign(find(w, 8), { status: 'uncertain', reason: 'unproven' });
+      Object.assign(find(w, 8), { status: 'unproven', reason: 'timeout' });
     },
     { lost: 1 },
-    /lost: uncertain unproven/,
+    /lost: unproven timeout/,
   ],
   [
     'the second part was never written',
@@ -208,9 +208,9 @@ test('the judge finds nothing where all is well, and lets pass what a person was
 
   const unproven = allIsWell();
   unproven.sends.pop();
-  Object.assign(find(unproven, 8), { status: 'uncertain', reason: 'unproven' });
+  Object.assign(find(unproven, 8), { status: 'unproven', reason: 'timeout' });
   unproven.handed.push(2);
-  const outcomes = { 'person: send_unproven': 1, 'not sent: uncertain unproven': 1 };
+  const outcomes = { 'person: send_unproven': 1, 'not sent: unproven timeout': 1 };
   assert.deepEqual(await verdictOf(unproven), { ...clean, answered: 3, person: 1, outcomes });
 
   const cutShort = allIsWell();

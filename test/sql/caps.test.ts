@@ -59,8 +59,8 @@ async function runDays(sends: SendsDatabase, caps: { capHour: number; capDay: nu
           p_message: claim.message_id,
           p_claim: claim.claim,
           p_provider_id: found,
-          p_max_looks: 6,
-          p_next_ms: 10_000,
+          p_not_sent: false,
+          p_next_ms: claim.looks < 5 ? 10_000 : null,
           p_now: new Date(now).toISOString(),
         });
       }
@@ -187,12 +187,12 @@ test('R2 leak: a worker that died keeps its slot while the message may be out, a
       p_message: looked.message_id,
       p_claim: looked.claim,
       p_provider_id: null,
-      p_max_looks: 6,
-      p_next_ms: 10_000,
+      p_not_sent: false,
+      p_next_ms: look < 5 ? 10_000 : null,
       p_now: later(now).toISOString(),
     });
   }
-  assert.equal((await sendRow(sends, dead.id)).reason, 'unproven');
+  assert.equal((await sendRow(sends, dead.id)).status, 'unproven');
   await sends.query(`update messages set due_at = $2 where id = $1`, [other.id, START]);
   assert.equal(
     (await sends.claim(other.conversation, later(now + HOUR - 1_000), policy)).reason,

@@ -136,12 +136,12 @@ for (const kind of DOORS) {
       const look = await sends.claimSend(db, conversation, POLICY, 0.5);
       assert.equal(look.action, 'look');
       if (look.action !== 'look') return;
-      assert.equal((await sends.settleSend(db, look, { kind: 'not_asked' }, 6, 0)).status, 'uncertain');
-      assert.deepEqual(await sends.settleSend(db, look, { kind: 'absent', proof: false }, 6, 0), {
+      assert.equal((await sends.settleSend(db, look, { kind: 'no_answer' }, 0)).status, 'uncertain');
+      assert.deepEqual(await sends.settleSend(db, look, { kind: 'absent', proof: false }, 0), {
         status: 'uncertain',
         reason: 'timeout',
       });
-      assert.deepEqual(await sends.settleSend(db, look, { kind: 'found', providerId: 'B1' }, 6, 0), { status: 'sent', reason: null });
+      assert.deepEqual(await sends.settleSend(db, look, { kind: 'found', providerId: 'B1' }, 0), { status: 'sent', reason: null });
       assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1'], null), new Set(['A1', 'B1']));
       assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', [], null), new Set());
       assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1'], 0), new Set(['B1']));

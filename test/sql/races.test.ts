@@ -30,7 +30,6 @@ async function givenBack(sends: SendsDatabase): Promise<{ conversation: number; 
     p_message: look.message_id,
     p_claim: look.claim,
     p_provider_id: null,
-    p_max_looks: 6,
     p_next_ms: 10_000,
     p_not_sent: true,
     p_now: later(121_000).toISOString(),

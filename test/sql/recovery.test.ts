@@ -33,7 +33,7 @@ async function failed(base: SendsDatabase): Promise<{ id: number; conversation: 
 async function unproven(base: SendsDatabase): Promise<{ id: number; conversation: number }> {
   const message = await base.proactive(PHONE, NOON);
   await base.claim(message.conversation, NOON);
-  await base.query(`update messages set status = 'uncertain', reason = 'unproven', lease_until = null where id = $1`, [message.id]);
+  await base.query(`update messages set status = 'unproven', reason = 'timeout', lease_until = null where id = $1`, [message.id]);
   return message;
 }
 

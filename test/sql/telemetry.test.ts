@@ -15,7 +15,7 @@ test('E8 metrics_snapshot: counts and ages by tenant, of what is open and of the
      update messages set due_at = now() - interval '90 seconds' where text = 'oi 1';
      update messages set due_at = now() + interval '1 hour' where text = 'oi 2';
      update messages set status = 'failed', reason = 'bad_request' where text = 'oi 3';
-     update messages set status = 'uncertain', reason = 'unproven' where text = 'oi 4';
+     update messages set status = 'unproven', reason = 'timeout' where text = 'oi 4';
      update messages set direction = 'in', author = 'contact', kind = null, status = 'received', created_at = now() - interval '40 seconds' where text = 'oi 5';
      insert into turns (tenant_id, conversation_id, status, fence, lease_until, worker, inbound_seq, cost_usd, started_at)
        select 'default', id, status, 1, now(), 'w', 1, 0.25, started_at from conversations,
@@ -30,7 +30,7 @@ test('E8 metrics_snapshot: counts and ages by tenant, of what is open and of the
     unanswered: 1,
     queued: 2,
     sending: 0,
-    uncertain: 1,
+    uncertain: 0,
     dead: 2,
     handoffs: 1,
     answered_conversations: 1,

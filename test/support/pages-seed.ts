@@ -8,7 +8,7 @@ export const SEED = `
   select enqueue_message('{"instance": "julia-prod", "phone": "5511912345678", "text": "oi", "kind": "notification"}');
   select enqueue_message('{"instance": "julia-prod", "phone": "5511912345678", "text": "oi", "kind": "manual"}');
   update messages set kind = 'reply' where id = 41;
-  update messages set status = 'uncertain', reason = 'unproven' where id = 42;
+  update messages set status = 'unproven', reason = 'timeout' where id = 42;
   update conversations set takeover_since = now(), takeover_until = now() + interval '30 minutes';
   select open_handoff(7, null, 'send_unproven', null, false, now());
   select add_opt_out(3, 'agent');

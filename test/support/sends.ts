@@ -187,7 +187,7 @@ export async function drainLane(ctx: Context, clock: Clock, source: Source, conv
     const now = clock.now ?? new Date();
     const waits = await ask<{ at: Date }>(
       `select case when status = 'sending' then lease_until else due_at end as at from messages
-       where conversation_id = $1 and direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven'`,
+       where conversation_id = $1 and direction = 'out' and status in ('queued', 'sending', 'uncertain')`,
       [conversation],
     );
     if (waits.length === 0) return steps;
