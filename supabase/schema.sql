@@ -422,12 +422,12 @@ create table public.messages (
   constraint messages_state CHECK (
 CASE direction
     WHEN 'in'::text THEN (status = ANY (ARRAY['received'::text, 'answered'::text, 'skipped'::text, 'handed_over'::text]))
-    ELSE (status = ANY (ARRAY['draft'::text, 'queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'blocked'::text, 'deduped'::text, 'expired'::text, 'cancelled'::text, 'uncertain'::text]))
+    ELSE (status = ANY (ARRAY['draft'::text, 'queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'blocked'::text, 'deduped'::text, 'expired'::text, 'cancelled'::text, 'uncertain'::text, 'unproven'::text]))
 END)
 );
 alter table public.messages enable row level security;
 CREATE INDEX messages_day ON public.messages USING brin (created_at);
-CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND ((status = 'failed'::text) OR ((status = 'uncertain'::text) AND (reason = 'unproven'::text))));
+CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['failed'::text, 'unproven'::text])));
 CREATE INDEX messages_drafts ON public.messages USING btree (conversation_id, turn_id) WHERE (status = 'draft'::text);
 CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
 CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
@@ -439,7 +439,7 @@ CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at
 CREATE INDEX messages_slots_contact ON public.messages USING btree (conversation_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_slots_proactive ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
-CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE ((status = 'sending'::text) OR ((status = 'uncertain'::text) AND (reason IS DISTINCT FROM 'unproven'::text)));
+CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE (status = ANY (ARRAY['sending'::text, 'uncertain'::text]));
 CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id) WHERE (provider_id IS NOT NULL);
@@ -765,9 +765,9 @@ AS $function$
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
-        'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain' and m.reason is distinct from 'unproven'))
+        'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
-    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out' and (m.status = 'failed' or (m.status = 'uncertain' and m.reason = 'unproven'))),
+    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')),
     'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
   from tenants t where t.id = p_tenant
 $function$;
@@ -831,7 +831,7 @@ AS $function$
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
-      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain')),
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
@@ -1170,8 +1170,7 @@ begin
   if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain')
-    and (status = 'sending' or reason is distinct from 'unproven') order by id limit 1;
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain') order by id limit 1;
   if found then
     if m.status = 'sending' and m.lease_until > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
@@ -1179,8 +1178,8 @@ begin
     if m.status = 'uncertain' and m.due_at > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
-    -- nobody else looks meanwhile, so that each look counts once; longer than its calls (15 s each, a few addresses) may take
-    update messages set due_at = v_now + interval '2 minutes', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
+    -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
       reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
       'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
@@ -1312,7 +1311,7 @@ begin
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
-      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
+      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
     'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
@@ -1338,6 +1337,18 @@ CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
 AS $function$ select coalesce(p_now, clock_timestamp()) $function$;
 revoke all on function public.clock(timestamp with time zone) from public;
 grant execute on function public.clock(timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.close_handoff(p_message public.messages, p_reason text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update handoffs h set status = 'returned', returned_at = p_now, returned_by = 'settled'
+    where h.conversation_id = p_message.conversation_id and h.reason = p_reason and not h.controls and h.status <> 'returned'
+      and not exists (select from messages o where o.conversation_id = h.conversation_id and o.id <> p_message.id
+        and (o.status in ('failed', 'unproven') or (o.status = 'handed_over' and o.created_at >= h.created_at)))
+$function$;
+revoke all on function public.close_handoff(public.messages,text,timestamp with time zone) from public;
+grant execute on function public.close_handoff(public.messages,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1472,7 +1483,7 @@ begin
   if p_cap is null then return null; end if;
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
-    select case when m.status = 'sending' or (m.status = 'uncertain' and m.reason is distinct from 'unproven') then p_now else m.slot_at end as at
+    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
     from conversations c join messages m on m.conversation_id = c.id
     where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
       and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s
@@ -1542,7 +1553,7 @@ AS $function$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
     select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts, m.created_at, m.claimed_at, m.text
     from messages m join instances i on i.id = m.instance_id
-    where m.tenant_id = p_tenant and m.direction = 'out' and (m.status = 'failed' or (m.status = 'uncertain' and m.reason = 'unproven'))
+    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
       and m.id = coalesce(p_message, m.id)
     order by m.id desc limit p_limit) d
 $function$;
@@ -1556,7 +1567,7 @@ CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message b
 AS $function$
 begin
   update messages set status = 'cancelled', reason = 'discarded_by_hand', lease_until = null
-    where id = p_message and tenant_id = p_tenant and direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven'));
+    where id = p_message and tenant_id = p_tenant and direction = 'out' and status in ('failed', 'unproven');
   if not found then
     return coalesce((select jsonb_build_object('outcome', 'not_dead', 'status', status, 'reason', reason) from messages
       where id = p_message and tenant_id = p_tenant and direction = 'out'), '{"outcome": "unknown"}');
@@ -2063,21 +2074,21 @@ declare
 begin
   if p_cap is null then return null; end if;
   if p_cap > 0 and p_class = 'reply' then
-    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and status in ('sending', 'uncertain')
       and kind in ('reply', 'handoff');
   elsif p_cap > 0 then
-    select p_cap - count(*) into v_room from messages where instance_id = p_instance and (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+    select p_cap - count(*) into v_room from messages where instance_id = p_instance and status in ('sending', 'uncertain')
       and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end;
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
   -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and status not in ('sending', 'uncertain')
       order by slot_at desc offset v_room - 1 limit 1;
   else
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
-        and not (status = 'sending' or (status = 'uncertain' and reason is distinct from 'unproven'))
+        and status not in ('sending', 'uncertain')
         and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
       order by slot_at desc offset v_room - 1 limit 1;
   end if;
@@ -2102,6 +2113,19 @@ end $function$;
 revoke all on function public.give_back(bigint,text,timestamp with time zone) from public;
 grant execute on function public.give_back(bigint,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.give_up_send(p_message bigint, p_reason text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare m messages;
+begin
+  update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message returning * into m;
+  perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
+end $function$;
+revoke all on function public.give_up_send(bigint,text,timestamp with time zone) from public;
+grant execute on function public.give_up_send(bigint,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.handoffs_to_tell(p_manager text, p_remind_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -2113,7 +2137,7 @@ AS $function$
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
       (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', left(m.text, 300), 'at', m.provider_at) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
-          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain'))
+          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven'))
         order by x.seq desc limit 6) m) as messages
     from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
       left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
@@ -2137,7 +2161,7 @@ AS $function$
       from process_status where seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain'),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
       'sending', count(*) filter (where status = 'sending')) from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
     'paused', pause_reason('default', null, null, null))
 $function$;
@@ -2539,7 +2563,7 @@ begin
   update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
       claim = claim + 1, -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
-    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'unproven' and reason is distinct from 'restored'
+    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';
@@ -2678,7 +2702,7 @@ AS $function$
       count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
     from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
   ), dead as (
-    select tenant_id, count(*) as n from messages where direction = 'out' and (status = 'failed' or (status = 'uncertain' and reason = 'unproven')) group by tenant_id
+    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven') group by tenant_id
   ), people as (
     select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
   ), day as (
@@ -3230,10 +3254,10 @@ begin
   if v_from_me then
     -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'queued') and claim > 0 and provider_id is null
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
-      order by case when status = 'queued' then 1 when reason is not distinct from 'unproven' then 2 else 0 end, id limit 1;
+      order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
     if found then
       perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
@@ -3308,15 +3332,16 @@ CREATE OR REPLACE FUNCTION public.record_send(p_message bigint, p_claim bigint, 
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind';
+declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
   if v_kind = 'sent' then
     -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives it back
-    update messages set provider_id = null, status = 'uncertain', reason = 'unproven', delivered_at = null, read_at = null
-      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system');
+    update messages set provider_id = null, delivered_at = null, read_at = null
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
+    if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
     perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
   elsif m.status not in ('sending', 'uncertain') then
     return jsonb_build_object('outcome', 'stale', 'status', m.status);
@@ -3563,10 +3588,10 @@ begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message and tenant_id = p_tenant) for update;
   select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
-  if not (v.status = 'failed' or (v.status = 'uncertain' and v.reason = 'unproven')) then
+  if v.status not in ('failed', 'unproven') then
     return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
   end if;
-  if v.status = 'uncertain' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
+  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
   update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0, provider_id = null, lease_until = null, slot_at = null,
     typing_until = null, due_at = v_now, goes_at = null where id = v.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
@@ -3931,7 +3956,7 @@ end $function$;
 revoke all on function public.settle_restored(public.instances,timestamp with time zone) from public;
 grant execute on function public.settle_restored(public.instances,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_max_looks integer, p_next_ms integer, p_not_sent boolean DEFAULT false, p_asked boolean DEFAULT true, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -3943,23 +3968,18 @@ begin
   if m.status = 'uncertain' and m.claim = p_claim then
     if p_provider_id is not null then
       perform settle_sent(m.id, p_provider_id, v_now, v_now);
-    elsif not p_asked then
-      update messages set due_at = v_now + make_interval(secs => p_next_ms / 1000.0) where id = m.id;
     elsif p_not_sent then
       update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
     else
-      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => p_next_ms / 1000.0),
-        reason = case when looks + 1 >= p_max_looks then 'unproven' else reason end where id = m.id returning * into m;
-      if m.reason = 'unproven' then
-        perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, v_now);
-      end if;
+      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
+      if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
     end if;
     select * into m from messages where id = p_message;
   end if;
   return jsonb_build_object('status', m.status, 'reason', m.reason);
 end $function$;
-revoke all on function public.settle_send(bigint,bigint,text,integer,integer,boolean,boolean,timestamp with time zone) from public;
-grant execute on function public.settle_send(bigint,bigint,text,integer,integer,boolean,boolean,timestamp with time zone) to service_role;
+revoke all on function public.settle_send(bigint,bigint,text,boolean,integer,timestamp with time zone) from public;
+grant execute on function public.settle_send(bigint,bigint,text,boolean,integer,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.settle_sent(p_message bigint, p_provider_id text, p_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS void
@@ -3983,10 +4003,11 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain') or (v.status = 'queued' and v.claim > 0) then
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status = 'queued' and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
+    if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
   elsif v.provider_id is null and p_provider_id is not null then
     update messages set provider_id = p_provider_id where id = v.id;
   end if;
@@ -4067,7 +4088,7 @@ CREATE OR REPLACE FUNCTION public.stuck_rows(p_now timestamp with time zone)
  STABLE
 AS $function$
   select (select count(*) from messages where direction = 'out' and status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
-    + (select count(*) from messages where direction = 'out' and status = 'uncertain' and reason is distinct from 'unproven' and claimed_at < clock(p_now) - interval '15 minutes')
+    + (select count(*) from messages where direction = 'out' and status = 'uncertain' and claimed_at < clock(p_now) - interval '15 minutes')
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
@@ -4096,7 +4117,7 @@ AS $function$
     where m.direction = 'out' and c.merged_into is null
       and ((m.status = 'queued' and m.due_at <= clock(p_now))
         or (m.status = 'sending' and m.lease_until <= clock(p_now))
-        or (m.status = 'uncertain' and m.due_at <= clock(p_now) and m.reason is distinct from 'unproven'))
+        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
       and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $function$;
@@ -4351,6 +4372,14 @@ begin
 end $function$;
 revoke all on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) from public;
 grant execute on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.unproven_count()
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$ select count(*) from messages where direction = 'out' and status = 'unproven' $function$;
+revoke all on function public.unproven_count() from public;
+grant execute on function public.unproven_count() to service_role;
 
 CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
