@@ -9,7 +9,8 @@ export type PacketHandoff = {
   controls: boolean;
   name: string | null;
   phone: string | null;
-  messages: { author: string; text: string }[];
+  /** `said` false: it has not left yet. */
+  messages: { author: string; text: string; said: boolean }[];
 };
 
 /** Of the 4,000 characters that a notice may have. */
@@ -36,7 +37,9 @@ export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', re
       ? []
       : [
           'Últimas mensagens:',
-          ...handoff.messages.map((each) => `> ${AUTHORS[each.author] ?? each.author}: ${line(each.text, MAX_LINE_CHARS)}`),
+          ...handoff.messages.map(
+            ({ author, text, said }) => `> ${AUTHORS[author] ?? author}${said ? '' : ' (ainda não saiu)'}: ${line(text, MAX_LINE_CHARS)}`,
+          ),
         ]),
     `Sugestão de resposta: ${line(handoff.suggestion ?? greeting(handoff.name), 500)}`,
     how,

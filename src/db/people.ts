@@ -21,7 +21,7 @@ const handoffToTell = z.object({
   phone: z.string().nullable(),
   /** The contact is the manager: who is written to about it must be somebody else. */
   is_manager: z.boolean(),
-  messages: z.array(z.object({ author: z.enum(['contact', 'agent', 'human', 'system']), text: z.string(), at: time })),
+  messages: z.array(z.object({ author: z.enum(['contact', 'agent', 'human', 'system']), text: z.string(), at: time, said: z.boolean() })),
 });
 export type HandoffToTell = z.infer<typeof handoffToTell>;
 

@@ -13,6 +13,9 @@ create function conversation_holder(p conversations, p_now timestamptz) returns 
   select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover' when p.mode = 'manual' then 'manual' else 'agent' end
 $$;
 
+-- was_said: an outbound message has left, or may have. What has not is never shown as said, to the model or to people.
+create function was_said(p_status text) returns boolean language sql immutable as $$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $$;
+
 -- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
 -- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write of the turn.
 --   A turn whose lease ran out is ended as expired and counts as a failure.
@@ -84,7 +87,10 @@ begin
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
-      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
+      and (m.direction = 'in' or was_said(m.status)
+        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn after its beginning had left
+        or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
+        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
     'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,

@@ -13,12 +13,13 @@ const HANDOFF: PacketHandoff = {
   name: 'Maria da Silva',
   phone: '5511912345678',
   messages: [
-    { author: 'contact', text: 'Oi\nveio errado' },
-    { author: 'agent', text: 'Vou verificar.' },
+    { author: 'contact', text: 'Oi\nveio errado', said: true },
+    { author: 'agent', text: 'Vou verificar.', said: true },
+    { author: 'agent', text: 'Já volto.', said: false },
   ],
 };
 
-test('X7 packet: who, what, the last words, a suggested answer, and how to give it back', () => {
+test('X7 I20 packet: who, what, the last words, a suggested answer, and how to give it back', () => {
   assert.equal(
     packetText(HANDOFF, 'told', 10),
     [
@@ -29,6 +30,7 @@ test('X7 packet: who, what, the last words, a suggested answer, and how to give 
       'Últimas mensagens:',
       '> Cliente: Oi veio errado',
       '> Agente: Vou verificar.',
+      '> Agente (ainda não saiu): Já volto.',
       'Sugestão de resposta: Oi Maria! Sou da equipe e vou continuar com você por aqui. Já li o que você escreveu.',
       'Responda pelo celular do número julia-prod. Para devolver ao agente: "devolver 7", ou "/bot on" na própria conversa.',
     ].join('\n'),
@@ -44,7 +46,7 @@ test('X7 packet: nothing known but the conversation; a book; a tool’s own word
   );
   const book = {
     ...HANDOFF,
-    messages: Array.from({ length: 6 }, () => ({ author: 'contact', text: '😀'.repeat(5_000) })),
+    messages: Array.from({ length: 6 }, () => ({ author: 'contact', text: '😀'.repeat(5_000), said: true })),
     summary: 'x'.repeat(9_000),
   };
   const text = packetText(book, 'told', 10);
