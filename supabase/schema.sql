@@ -1311,7 +1311,10 @@ begin
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
-      and (m.direction = 'in' or m.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') or (m.status = 'cancelled' and m.reason = 'contact_wrote'));
+      and (m.direction = 'in' or was_said(m.status)
+        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn after its beginning had left
+        or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
+        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
     'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
@@ -2135,9 +2138,10 @@ AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
     select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant, h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
-      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', left(m.text, 300), 'at', m.provider_at) order by m.seq), '[]') from (
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', left(m.text, 300), 'at', m.provider_at,
+          'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
-          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or x.status in ('queued', 'sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven'))
+          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff') and x.turn_id is not null))
         order by x.seq desc limit 6) m) as messages
     from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
       left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
@@ -4405,6 +4409,14 @@ AS $function$
 $function$;
 revoke all on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.was_said(p_status text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $function$;
+revoke all on function public.was_said(text) from public;
+grant execute on function public.was_said(text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
  RETURNS void
