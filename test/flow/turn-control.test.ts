@@ -25,8 +25,8 @@ test('O8 X3 the contact writes between two parts: the rest is withdrawn, and the
   assert.deepEqual(wire, ['PRIMEIRA', 'Claro,']);
   const cancelled = (await system.dump()).filter((line) => line.includes('cancelled(contact_wrote)'));
   assert.ok(cancelled.length >= 1);
-  const { messages } = system.simulator.wire().claude.at(-1)?.request as { messages: { role: string; content: unknown }[] };
-  const [said, told] = ['assistant', 'user'].map((role) => JSON.stringify(messages.filter((each) => each.role === role)));
+  const last = system.simulator.wire().claude.at(-1)?.request as { messages: { role: string; content: unknown }[] } | undefined;
+  const [said, told] = ['assistant', 'user'].map((role) => JSON.stringify(last?.messages.filter((each) => each.role === role)));
   assert.match(said ?? '', /PRIMEIRA/, 'what was said is in the prompt');
   assert.doesNotMatch(said ?? '', /SEGUNDA|TERCEIRA/, 'I20: what was withdrawn is none of our lines');
   assert.match(told ?? '', /\[sistema: não foi enviado, o cliente escreveu antes: .*TERCEIRA/, 'but the model knows of it');
