@@ -72,6 +72,8 @@ type TestHooks = { after(hook: () => Promise<void>): void };
 
 /** A wait that takes longer has failed. Generous: the machine is shared. Milliseconds. */
 const PATIENCE_MS = 30_000;
+/** Some of what tests wait for is announced by no line and no event (a job of the queue ends without a word), so it is looked for this often too. Milliseconds. */
+const UNANNOUNCED_MS = 200;
 
 export async function startSystem(t: TestHooks, options: SystemOptions = {}): Promise<System> {
   const stack = new AsyncDisposableStack();
@@ -136,10 +138,13 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
     async until(check, what = 'the condition') {
       const timeout = AbortSignal.timeout(PATIENCE_MS);
       for (;;) {
-        const changed = once(changes, 'change', { signal: timeout }).catch(() => null);
+        const changed = once(changes, 'change', { signal: AbortSignal.any([timeout, AbortSignal.timeout(UNANNOUNCED_MS)]) }).catch(
+          () => null,
+        );
         const found = await check();
         if (found) return found;
-        if ((await changed) === null) {
+        await changed;
+        if (timeout.aborted) {
           throw new Error(
             `${what} did not come true in ${PATIENCE_MS / 1000} s.\n${(await system.dump()).join('\n')}\n${lines
               .slice(-25)
