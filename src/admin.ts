@@ -17,6 +17,7 @@ import { pauseCommands } from './admin/pauses.ts';
 import { replayCommands } from './admin/replay.ts';
 import { statusCommands } from './admin/status.ts';
 import { suspicionCommands } from './admin/suspicions.ts';
+import { tokenListCommands } from './admin/tokens.ts';
 import { unmergeCommands } from './admin/unmerge.ts';
 import { whyCommands } from './admin/why.ts';
 
@@ -36,6 +37,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...replayCommands,
   ...contactCommands,
   ...secretCommands,
+  ...tokenListCommands,
   ...auditCommands,
   ...jobCommands,
 ];

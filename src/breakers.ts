@@ -83,8 +83,7 @@ export function createBreakers(figures: Record<BreakerName, BreakerFigures>, hoo
     reset(name, instance, reason) {
       for (const each of all.values()) {
         const report = each.report();
-        if ((name === null || report.name === name) && (instance === null || report.instance === null || report.instance === instance))
-          each.reset(reason);
+        if ((name === null || report.name === name) && (instance === null || report.instance === instance)) each.reset(reason);
       }
     },
     follow(others) {

@@ -1,4 +1,4 @@
-/** All breakers of the installation: those of each process that lives, and the circuit of each number. What /health/circuit and `breaker list` show. */
+/** The breakers of the installation: those of each process that lives, and the circuit of each number. What /health/circuit and `breaker list` show. */
 import type { Door } from './db/door.ts';
 import { listNumberHealth } from './db/numbers.ts';
 import type { NumberHealth } from './db/numbers.ts';
@@ -10,12 +10,16 @@ export type Circuit = BreakerReport & { process: string };
 /** A process that said nothing for so long is gone, and its breakers with it. Seconds; some heartbeats. */
 const SILENT_SECONDS = 15;
 
-export async function circuits(db: Door): Promise<Circuit[]> {
-  const [{ processes }, numbers] = await Promise.all([healthSnapshot(db), listNumberHealth(db, null)]);
+/** `tenant`: those of its numbers; the tenant default, which owns the installation, sees all. */
+export async function circuits(db: Door, tenant: string): Promise<Circuit[]> {
+  const everything = tenant === 'default';
+  const [{ processes }, numbers] = await Promise.all([healthSnapshot(db), listNumberHealth(db, everything ? null : tenant)]);
+  const own = new Set(numbers.map(({ instance }) => instance));
   return [
     ...processes
       .filter((each) => each.seen_seconds < SILENT_SECONDS)
-      .flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id }))),
+      .flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id })))
+      .filter(({ instance }) => everything || (instance !== null && own.has(instance))),
     ...numbers.map(circuitOf),
   ];
 }

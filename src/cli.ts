@@ -1,7 +1,7 @@
 /** `npm run admin -- COMMAND`: the admin commands for a person at a terminal. Exit code 0 done, 1 refused or not found, 2 wrong usage. */
-import { userInfo } from 'node:os';
 import type { z } from 'zod';
 import { checkArguments, runCommand } from './admin.ts';
+import { actorOf } from './admin/command.ts';
 import type { AdminCommand, LocalCommand, Outcome } from './admin/command.ts';
 import { ALL, commandOf, parse } from './command-line.ts';
 import type { Given } from './command-line.ts';
@@ -57,7 +57,7 @@ async function execute(command: AdminCommand, { args, json, tenant }: Given): Pr
     await using ctx = await openAdminContext(config, log);
     if (tenant !== 'default' && (await adminStatus(ctx.db, tenant)) === null) return complain(`there is no tenant ${tenant}`, REFUSED);
     const outcome = await runCommand(command, json ? ctx : Object.assign(ctx, { progress: say }), args, {
-      id: `cli:${env['USER'] ?? userInfo().username}`,
+      id: actorOf(env),
       tenant,
     });
     return told(outcome, json, (result) => command.text(result, timeFormat(config.app.timeZone)));

@@ -77,6 +77,8 @@ export type Config = {
     /** null: no token is accepted (never in production). */
     readonly jwtSecret: string | null;
     readonly jwtSecretPrevious: string | null;
+    /** A token that would be valid for longer is refused. */
+    readonly maxTokenDays: number;
   };
   readonly database:
     | { readonly kind: 'postgres'; readonly url: string }
@@ -258,7 +260,7 @@ function auth(v: Variables, production: boolean, report: Report): Config['auth']
     }
   }
   requireCurrent('JWT_SECRET_KEY', 'JWT_SECRET_KEY_PREVIOUS', production, report);
-  return { jwtSecret: v.JWT_SECRET_KEY ?? null, jwtSecretPrevious: v.JWT_SECRET_KEY_PREVIOUS ?? null };
+  return { jwtSecret: v.JWT_SECRET_KEY ?? null, jwtSecretPrevious: v.JWT_SECRET_KEY_PREVIOUS ?? null, maxTokenDays: v.TOKEN_MAX_DAYS };
 }
 
 function database(v: Variables, production: boolean, report: Report): Config['database'] {

@@ -40,7 +40,7 @@ const TRACED = /^\/(?:webhook|api|admin)\//;
 /** The app of a process: ops routes, `mount`ed routes of its mode, and one place where errors become answers. */
 export function createApp(process: Process, log: Logger, mount: (routes: Routes) => void): Hono<Env> {
   const app = new Hono<Env>();
-  const auth = createAuth(process.config);
+  const auth = createAuth(process);
   const routes = routesOf(app, auth);
   app.use(endUnread);
   app.use(requestId({ limitLength: 64 }));

@@ -14,11 +14,12 @@ const list = defineCommand({
   name: 'breaker list',
   summary: 'the circuit breakers of every process, and of every number',
   details:
-    'evolution: calls of one number in one process; claude and database: of one process; number: messages that nobody asked for, of one number, for all processes.',
+    'evolution: calls of one number in one process; claude and database: of one process; number: messages that nobody asked for, of one number, for all processes. ' +
+    'A tenant sees those of its numbers; the tenant default sees all.',
   args: z.object({}),
   readOnly: true,
   role: 'operator',
-  run: async (ctx) => ({ ok: true, result: { breakers: await circuits(ctx.db) } }),
+  run: async (ctx, _args, { tenant }) => ({ ok: true, result: { breakers: await circuits(ctx.db, tenant) } }),
   text({ breakers }, format) {
     if (breakers.length === 0) return 'No breaker has been needed yet.';
     return breakers
@@ -52,6 +53,8 @@ const reset = defineCommand({
   async run(ctx, { name, instance }, actor) {
     const answer = await resetBreakers(ctx.db, actor.tenant, actor.id, name ?? null, instance ?? null);
     if (answer.outcome === 'unknown_instance') return refused('not_found', `there is no number ${instance ?? ''}`);
+    if (answer.outcome === 'not_yours')
+      return refused('forbidden', `${name ?? ''} belongs to the installation: only the tenant default may reset it`);
     const wake = async (): Promise<void> => {
       for (const lane of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(lane);
     };

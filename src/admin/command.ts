@@ -1,4 +1,5 @@
 /** What an admin command is. The command line and HTTP serve the same table of them (src/admin.ts). */
+import { userInfo } from 'node:os';
 import { z } from 'zod';
 import type { JobContext } from '../crons/job.ts';
 import type { Environment } from '../config/environment.ts';
@@ -15,6 +16,11 @@ export type AdminContext = StoreContext &
 
 /** Who asks: `cli:USER` or `api:SUB`. Written into the audit. */
 export type Actor = { id: string; tenant: string };
+
+/** Who works at this terminal. */
+export function actorOf(env: Environment): string {
+  return `cli:${env['USER'] ?? userInfo().username}`;
+}
 
 /** An admin may do what an operator may. */
 export type Role = 'operator' | 'admin';

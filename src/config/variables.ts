@@ -55,6 +55,7 @@ export const variables = z.object({
   TRUSTED_PROXY_HOPS: integer(0, 10).default(0),
   JWT_SECRET_KEY: text().optional(),
   JWT_SECRET_KEY_PREVIOUS: text().optional(),
+  TOKEN_MAX_DAYS: integer(1, 3_650).default(90),
 
   // Log
   LOG_LEVEL: logLevel().default('INFO'),

@@ -87,6 +87,7 @@ const reset = z.discriminatedUnion('outcome', [
     released: z.array(z.string()),
   }),
   z.object({ outcome: z.literal('unknown_instance') }),
+  z.object({ outcome: z.literal('not_yours') }),
 ]);
 
 /** SQL reset_breakers: each process closes them with its next heartbeat; null means all. */

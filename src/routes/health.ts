@@ -40,7 +40,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
   routes.get(
     ['/health/circuit', '/health/circuits'],
     { ...HEALTH, summary: 'the circuit breakers of all processes and numbers', answers: { 200: 'a few seconds old at most' } },
-    async (c) => c.json({ breakers: await circuits(contextOf(process).db) }),
+    async (c) => c.json({ breakers: await circuits(contextOf(process).db, 'default') }),
   );
   routes.get(
     '/health/jobs',

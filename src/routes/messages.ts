@@ -62,8 +62,11 @@ export function messageRoutes(routes: Routes, process: Process): void {
     const caller = c.get('caller');
     if (expires_at !== undefined && Date.parse(expires_at) <= Date.now())
       throw new HTTPException(400, { message: 'expires_at: is in the past, so it would never leave; give a later time, or none' });
-    if (bypass_reason !== undefined && !mayCall(caller.role, 'operator'))
-      throw new HTTPException(403, { message: `bypass_reason: needs the role operator; this token has the role ${caller.role}` });
+    // What a person writes passes over rules that a program keeps to.
+    if (is === 'manual' && !mayCall(caller.role, 'operator'))
+      throw new HTTPException(403, {
+        message: `kind "manual"${bypass_reason === undefined ? '' : ' with bypass_reason'}: needs the role operator; this token has the role ${caller.role}`,
+      });
     const from = instance ?? ctx.config.evolution?.instance;
     if (from === undefined)
       throw new HTTPException(503, { message: 'instance: no number is configured; name one or set EVOLUTION_INSTANCE' });
@@ -176,7 +179,7 @@ const POST = {
   summary: 'a message that nobody asked for',
   details:
     'Queued with this text, and sent under all rules: caps, hours, pace, opt-out, pause. A header Idempotency-Key makes a repeat within 24 hours the same message. ' +
-    'With bypass_reason an operator sends one (kind manual) over hours, caps and pace, never over an opt-out or a pause; the reason is audited.',
+    'kind manual is for operators: with bypass_reason one leaves over hours, caps and pace, never over an opt-out or a pause; the reason is audited.',
   headers: z.object({ 'idempotency-key': z.string().max(200).optional() }),
   body: request,
   answers: {

@@ -1,10 +1,12 @@
 -- Turns: who answers, on what, and what of it becomes true.
 
--- pause_reason: the scope of the pause that holds a conversation now, or null. The newest row of each scope and target counts.
+-- pause_reason: the scope of the pause that holds a conversation now, or null. The newest row of each scope and target counts. A campaign is a tenant's: two
+-- tenants may have one of the same name.
 create function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text) returns text language sql stable as $$
   select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance), ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
   where s.target is not null
-    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target order by j.id desc limit 1) = 'pausado'
+    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
+      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado'
   limit 1
 $$;
 

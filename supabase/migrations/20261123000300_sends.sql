@@ -1,8 +1,9 @@
 -- Sends: one lane per conversation, every rule checked in the transaction that takes the slot.
 
--- campaign_paused: one campaign is stopped; the others of the same contact go on.
-create function campaign_paused(p_campaign text) returns boolean language sql stable as $$
-  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j where j.scope = 'campaign' and j.target = p_campaign order by j.id desc limit 1), false)
+-- campaign_paused: one campaign of a tenant is stopped; the others of the same contact go on.
+create function campaign_paused(p_tenant text, p_campaign text) returns boolean language sql stable as $$
+  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j
+    where j.scope = 'campaign' and j.target = p_campaign and j.tenant_id = p_tenant order by j.id desc limit 1), false)
 $$;
 
 -- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
@@ -74,10 +75,10 @@ begin
   v_reply := found and not v_operator;
   if m.id is null then
     select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
-      and not campaign_paused(campaign_id) order by priority, id limit 1;
+      and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
   end if;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(campaign_id), due_at, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
     if not found then return jsonb_build_object('action', 'idle'); end if;
   end if;
   if m.due_at > v_now then

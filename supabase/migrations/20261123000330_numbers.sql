@@ -305,8 +305,8 @@ $$;
 
 -- reset_breakers: a person closes breakers: each process reads it with its next heartbeat; the circuit of a number is closed here and now.
 -- Arguments: p_breaker 'evolution' | 'claude' | 'database' | 'number' or null for all; p_instance a number of the tenant or null for all of them (the
---   tenant `default` owns the installation: all of every tenant's).
--- Result: {outcome: 'asked', open: [{breaker, instance, process}] what was open, released: [instance name]} | {outcome: 'unknown_instance'}; audited.
+--   tenant `default` owns the installation: all of every tenant's, and those of no number).
+-- Result: {outcome: 'asked', open: [{breaker, instance, process}] what was open, released: [instance name]} | {outcome: 'unknown_instance' | 'not_yours'}; audited.
 create function reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -317,10 +317,11 @@ begin
   if p_instance is not null and not exists (select from instances where name = p_instance and tenant_id = p_tenant) then
     return jsonb_build_object('outcome', 'unknown_instance');
   end if;
+  if p_tenant <> 'default' and p_breaker in ('claude', 'database') then return jsonb_build_object('outcome', 'not_yours'); end if;
   select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
     where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
-      and (b ->> 'instance' is null or b ->> 'instance' = p_instance
+      and (b ->> 'instance' = p_instance
         or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
     -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen

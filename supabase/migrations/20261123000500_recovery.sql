@@ -149,7 +149,7 @@ end $$;
 -- pauses: what is paused now, seen from a tenant. Result: [{scope, target, motivo, alterado_via, since}], the newest first.
 create function pauses(p_tenant text) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via', s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
-  from (select distinct on (scope, target) * from julia_status order by scope, target, id desc) s
+  from (select distinct on (scope, target, owner) * from (select *, case scope when 'campaign' then tenant_id end as owner from julia_status) j order by scope, target, owner, id desc) s
   where s.status = 'pausado' and case s.scope
     when 'all' then true
     when 'tenant' then s.target = p_tenant
@@ -160,7 +160,7 @@ $$;
 
 -- set_pause: stops or starts again everything, or a part of it: one row in julia_status, as by hand, and one in audit_log.
 -- Guarantee: with the commit, nothing new is claimed there; what waits stays where it is. Only the tenant `default`, which owns the installation,
---   may stop everything or another tenant.
+--   may stop everything or another tenant. A campaign that is stopped is the tenant's own, whatever others call theirs.
 -- Arguments: p_status 'pausado' | 'ativo'; p_scope and p_target as in julia_status; p_actor becomes alterado_via, p_reason motivo.
 -- Concurrency: any; the newest row counts. Result: {outcome: 'done', was: status before, still: [pauses left]} | {outcome: 'unknown_target' | 'not_yours'}.
 create function set_pause(p_tenant text, p_actor text, p_status text, p_scope text, p_target text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -174,7 +174,7 @@ begin
       when 'conversation' then exists (select 1 from conversations c where c.id::text = p_target and c.tenant_id = p_tenant)
       else p_target <> '' end;
   if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
-  select status into v_was from julia_status where scope = p_scope and target = p_target order by id desc limit 1;
+  select status into v_was from julia_status where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc limit 1;
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at) values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case p_status when 'pausado' then 'pause' else 'resume' end,
     case p_scope when 'all' then 'all' else p_scope || ':' || p_target end, jsonb_build_object('reason', p_reason), clock(p_now));

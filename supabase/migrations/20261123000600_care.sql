@@ -6,7 +6,7 @@
 create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000600'::text) $$;
 
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0 keeps them. Early updates and
--- heartbeats of dead processes go after a day, notices and alerts that are over with the jobs, the minutes of the SLA after 400 days.
+-- heartbeats of dead processes go after a day, notices, alerts and tokens that are over with the jobs, the minutes of the SLA after 400 days.
 -- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and calls of the model stay as figures, without
 --   words. Concurrency: safe to run twice at once. Result: {deleted, most: of the kind with the most; p_limit means that there may be more}.
 create function purge_old(p_ages jsonb, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -32,6 +32,8 @@ begin
   delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days' order by minute limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
   -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs nothing.
