@@ -589,6 +589,25 @@ create table public.tenants (
 alter table public.tenants enable row level security;
 grant insert, select, update on public.tenants to service_role;
 
+create table public.tokens (
+  id text not null,
+  tenant_id text not null,
+  sub text not null,
+  role text not null,
+  issued_by text,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  revoked_by text,
+  created_at timestamp with time zone default now() not null,
+  constraint tokens_pkey PRIMARY KEY (id),
+  constraint tokens_id_check CHECK ((id ~ '^[A-Za-z0-9_-]{8,64}$'::text))
+);
+alter table public.tokens enable row level security;
+CREATE INDEX tokens_age ON public.tokens USING btree (expires_at);
+CREATE INDEX tokens_tenant ON public.tokens USING btree (tenant_id, created_at);
+grant delete, insert, select, update on public.tokens to service_role;
+
 create table public.tool_calls (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -704,6 +723,7 @@ alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.tokens add constraint tokens_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.tool_calls add constraint tool_calls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -738,6 +758,22 @@ begin
 end $function$;
 revoke all on function public.add_opt_out(bigint,text,timestamp with time zone) from public;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.add_token(p_token jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if not exists (select from tenants where id = p_token ->> 'tenant') then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  insert into tokens (id, tenant_id, sub, role, issued_by, expires_at, created_at)
+    values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role', p_actor, (p_token ->> 'expires_at')::timestamptz, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_token ->> 'tenant', p_actor, 'token.issue', p_token ->> 'id',
+    jsonb_build_object('sub', p_token ->> 'sub', 'role', p_token ->> 'role', 'expires_at', p_token ->> 'expires_at'), clock(p_now));
+  return jsonb_build_object('outcome', 'added');
+end $function$;
+revoke all on function public.add_token(jsonb,text,timestamp with time zone) from public;
+grant execute on function public.add_token(jsonb,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.address_hash(p_kind text, p_instance bigint, p_address text)
  RETURNS text
@@ -1052,15 +1088,16 @@ $function$;
 revoke all on function public.breaker_open(text,text,timestamp with time zone) from public;
 grant execute on function public.breaker_open(text,text,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.campaign_paused(p_campaign text)
+CREATE OR REPLACE FUNCTION public.campaign_paused(p_tenant text, p_campaign text)
  RETURNS boolean
  LANGUAGE sql
  STABLE
 AS $function$
-  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j where j.scope = 'campaign' and j.target = p_campaign order by j.id desc limit 1), false)
+  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j
+    where j.scope = 'campaign' and j.target = p_campaign and j.tenant_id = p_tenant order by j.id desc limit 1), false)
 $function$;
-revoke all on function public.campaign_paused(text) from public;
-grant execute on function public.campaign_paused(text) to service_role;
+revoke all on function public.campaign_paused(text,text) from public;
+grant execute on function public.campaign_paused(text,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.choose_instance(p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamp with time zone)
  RETURNS text
@@ -1196,10 +1233,10 @@ begin
   v_reply := found and not v_operator;
   if m.id is null then
     select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
-      and not campaign_paused(campaign_id) order by priority, id limit 1;
+      and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
   end if;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(campaign_id), due_at, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
     if not found then return jsonb_build_object('action', 'idle'); end if;
   end if;
   if m.due_at > v_now then
@@ -2523,6 +2560,18 @@ $function$;
 revoke all on function public.list_suspicions(text,integer) from public;
 grant execute on function public.list_suspicions(text,integer) to service_role;
 
+CREATE OR REPLACE FUNCTION public.list_tokens(p_tenant text, p_all boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.created_at desc, t.id), '[]') from (
+    select * from tokens where tenant_id = p_tenant and (p_all or (revoked_at is null and expires_at > clock(p_now))) order by created_at desc, id limit p_limit) t
+$function$;
+revoke all on function public.list_tokens(text,boolean,integer,timestamp with time zone) from public;
+grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provider_id text)
  RETURNS void
  LANGUAGE sql
@@ -2914,7 +2963,8 @@ CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p
 AS $function$
   select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance), ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
   where s.target is not null
-    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target order by j.id desc limit 1) = 'pausado'
+    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
+      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado'
   limit 1
 $function$;
 revoke all on function public.pause_reason(text,text,bigint,text) from public;
@@ -2927,7 +2977,7 @@ CREATE OR REPLACE FUNCTION public.pauses(p_tenant text)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via', s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
-  from (select distinct on (scope, target) * from julia_status order by scope, target, id desc) s
+  from (select distinct on (scope, target, owner) * from (select *, case scope when 'campaign' then tenant_id end as owner from julia_status) j order by scope, target, owner, id desc) s
   where s.status = 'pausado' and case s.scope
     when 'all' then true
     when 'tenant' then s.target = p_tenant
@@ -3008,6 +3058,8 @@ begin
   delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days' order by minute limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
   -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs nothing.
@@ -3517,10 +3569,11 @@ begin
   if p_instance is not null and not exists (select from instances where name = p_instance and tenant_id = p_tenant) then
     return jsonb_build_object('outcome', 'unknown_instance');
   end if;
+  if p_tenant <> 'default' and p_breaker in ('claude', 'database') then return jsonb_build_object('outcome', 'not_yours'); end if;
   select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
     where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
-      and (b ->> 'instance' is null or b ->> 'instance' = p_instance
+      and (b ->> 'instance' = p_instance
         or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
     -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
@@ -3671,6 +3724,24 @@ begin
 end $function$;
 revoke all on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.revoke_token(p_tenant text, p_id text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v tokens;
+begin
+  select * into v from tokens where id = p_id and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.revoked_at is not null then return jsonb_build_object('outcome', 'already'); end if;
+  update tokens set revoked_at = clock(p_now), revoked_by = p_actor where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'token.revoke', v.id, jsonb_build_object('sub', v.sub, 'role', v.role, 'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'revoked', 'sub', v.sub, 'role', v.role);
+end $function$;
+revoke all on function public.revoke_token(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.revoke_token(text,text,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.same_words(p_text text)
  RETURNS text
@@ -3839,7 +3910,7 @@ begin
       when 'conversation' then exists (select 1 from conversations c where c.id::text = p_target and c.tenant_id = p_tenant)
       else p_target <> '' end;
   if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
-  select status into v_was from julia_status where scope = p_scope and target = p_target order by id desc limit 1;
+  select status into v_was from julia_status where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc limit 1;
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at) values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case p_status when 'pausado' then 'pause' else 'resume' end,
     case p_scope when 'all' then 'all' else p_scope || ':' || p_target end, jsonb_build_object('reason', p_reason), clock(p_now));
@@ -4384,6 +4455,29 @@ CREATE OR REPLACE FUNCTION public.unproven_count()
 AS $function$ select count(*) from messages where direction = 'out' and status = 'unproven' $function$;
 revoke all on function public.unproven_count() from public;
 grant execute on function public.unproven_count() to service_role;
+
+CREATE OR REPLACE FUNCTION public.use_token(p_token jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v tokens; v_now timestamptz := clock(p_now);
+begin
+  select * into v from tokens where id = p_token ->> 'id';
+  if not found then
+    -- who belongs to no tenant has nothing, and finds nothing
+    if not exists (select from tenants where id = p_token ->> 'tenant') then return jsonb_build_object('outcome', 'valid'); end if;
+    insert into tokens (id, tenant_id, sub, role, expires_at, used_at, created_at)
+      values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role', (p_token ->> 'expires_at')::timestamptz, v_now, v_now) on conflict (id) do nothing;
+    -- somebody else used it at this moment, or revoked it
+    select * into v from tokens where id = p_token ->> 'id';
+  end if;
+  if v.revoked_at is not null then return jsonb_build_object('outcome', 'revoked'); end if;
+  if v.used_at is null or v.used_at < v_now - interval '1 hour' then update tokens set used_at = v_now where id = v.id; end if;
+  return jsonb_build_object('outcome', 'valid');
+end $function$;
+revoke all on function public.use_token(jsonb,timestamp with time zone) from public;
+grant execute on function public.use_token(jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
