@@ -1,11 +1,11 @@
 /** The HTTP edge that all modes share: request ids, errors, the server. */
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import type { MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
 import type { RequestIdVariables } from 'hono/request-id';
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { DatabaseAway } from './db/failures.ts';
@@ -14,7 +14,6 @@ import { opsRoutes } from './ops.ts';
 import type { Process } from './ops.ts';
 import { createAuth, unauthorized } from './routes/auth.ts';
 import { browserRules } from './routes/browser.ts';
-import { incomingOf } from './routes/incoming.ts';
 import { routesOf } from './routes/table.ts';
 import type { Routes } from './routes/table.ts';
 import { span } from './trace.ts';
@@ -42,7 +41,6 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
   const app = new Hono<Env>();
   const auth = createAuth(process);
   const routes = routesOf(app, auth);
-  app.use(endUnread);
   app.use(requestId({ limitLength: 64 }));
   app.use(async (c, next) => {
     if (!TRACED.test(c.req.path)) return next();
@@ -83,15 +81,6 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
   });
   return app;
 }
-
-/**
- * What was answered before its body had arrived ends its connection: nothing of the rest is taken. Otherwise the server would read on to keep the connection,
- * which costs as much memory as the client is quick.
- */
-const endUnread: MiddlewareHandler<Env> = async (c, next) => {
-  await next();
-  if (incomingOf(c)?.complete === false) c.header('Connection', 'close');
-};
 
 export function errorBody(code: ErrorCode, message: string, requestId: string): ErrorBody {
   return { error: { code, message, request_id: requestId } };
@@ -140,7 +129,7 @@ export async function listen(
     requestTimeout: patience.requestMs,
     connectionsCheckingInterval: patience.checkMs,
   };
-  const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions }, (info: AddressInfo) => {
+  const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions, autoCleanupIncoming: false }, (info: AddressInfo) => {
     resolve({
       port: info.port,
       close: () =>
@@ -155,11 +144,30 @@ export async function listen(
         }),
     });
   });
+  server.on('request', endUnread);
   server.on('clientError', refuse);
   server.on('error', (error: NodeJS.ErrnoException) => {
     reject(error.code === 'EADDRINUSE' ? new Error(`PORT: ${port} is taken by another program; set another PORT`) : error);
   });
   return await promise;
+}
+
+/** For so long an answer may be on its way to a client who still writes. Milliseconds. */
+const LINGER_MS = 500;
+
+/**
+ * What was answered before its body had arrived ends its connection, and nothing of the rest is read: to read it away, as node and the adapter would, costs as
+ * much memory as the client is quick. Not at once: a connection that is closed with unread bytes is reset, and the answer would be lost.
+ */
+function endUnread(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.once('finish', () => {
+    if (incoming.complete) return;
+    const { socket } = incoming;
+    // node begins to read away what is left in this very moment, so it is stopped in the next one
+    setImmediate(() => socket.pause());
+    socket.end();
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  });
 }
 
 /** What no route can answer: a request that is no HTTP, or that does not end. In the form of all errors. */

@@ -114,6 +114,13 @@ test('P13 compose: only the balancer is public; Evolution, databases and figures
   assert.equal(compose.networks['evolution-data']?.internal, true);
 });
 
+test('Z5 compose: the balancer gives memory back before its limit is met', () => {
+  const caddy = serviceOf('caddy');
+  const limit = Number(/^(\d+)M$/.exec(caddy.deploy?.resources.limits.memory ?? '')?.[1]);
+  const soft = Number(/^(\d+)MiB$/.exec(caddy.environment?.['GOMEMLIMIT'] ?? '')?.[1]);
+  assert.ok(soft > limit / 2 && soft < limit * 0.9, `${soft} of ${limit}`);
+});
+
 test('P13 compose: the queue survives a restart of Redis, and is never evicted', () => {
   const command = services['redis']?.command?.join(' ') ?? '';
   assert.match(command, /--appendonly yes/);

@@ -14,12 +14,9 @@ import { freePort } from '../../scripts/lib/ports.ts';
 import { projectRoot } from '../../scripts/lib/tools.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { startSite } from '../support/site.ts';
-import { WEBHOOK_SECRET } from '../support/system.ts';
+import { startWebhookLoad } from '../support/webhook-load.ts';
 
 const run = promisify(execFile);
-/** 20 webhooks a second. */
-const EVERY_MS = 50;
-
 /** What a later release may bring under the rules of migrations: nothing that is there goes or changes its meaning. */
 const NEXT_RELEASE = `
   alter table messages add column if not exists sentiment text;
@@ -37,16 +34,16 @@ test('P10 D1 three apis are replaced one by one under 20 webhooks a second, and 
   const start = (port: number) => site.startReady('api', { PORT: String(port) });
   let apis = await Promise.all(ports.map(start));
   await site.startReady('worker');
-  const load = createLoad(t, balancer.url);
+  const load = startWebhookLoad(t, balancer.url);
 
-  await load.atLeast(20);
+  await load.answered(20);
   await site.query(NEXT_RELEASE);
   for (const [index, port] of ports.entries()) {
     // As compose does it: the old one ends before the new one begins.
     apis[index]?.signal('SIGTERM');
     assert.equal(await apis[index]?.ended, 0, 'it ends in order');
     apis = apis.with(index, await start(port));
-    await load.atLeast(load.count() + 10);
+    await load.answered(10);
   }
   const answers = await load.stop();
 
@@ -86,68 +83,6 @@ test('D1 the version before works on this schema and on the next one: a message 
   await site.until(() => site.simulator.sends().length > 0, 'the answer of the version before');
   assert.deepEqual(await site.query(`select status from messages where direction = 'in'`), [{ status: 'answered' }]);
 });
-
-type Load = {
-  count(): number;
-  /** Resolves when so many have been answered. */
-  atLeast(count: number): Promise<void>;
-  /** Waits for those under way; all answers, in order. */
-  stop(): Promise<{ id: string; status: number }[]>;
-};
-
-function createLoad(t: TestContext, url: string): Load {
-  const answers: { id: string; status: number }[] = [];
-  const underWay = new Set<Promise<void>>();
-  const waiting = new Set<{ count: number; resolve: () => void }>();
-  let sent = 0;
-  const post = async (index: number): Promise<void> => {
-    const id = `P10-${String(index).padStart(5, '0')}`;
-    const response = await fetch(`${url}/webhook/evolution`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${WEBHOOK_SECRET}` },
-      body: JSON.stringify(webhook(index, id)),
-    });
-    await response.arrayBuffer();
-    answers.push({ id, status: response.status });
-    for (const wait of waiting) if (answers.length >= wait.count) wait.resolve();
-  };
-  const timer = setInterval(() => {
-    const posting = post(sent++);
-    underWay.add(posting);
-    void posting.finally(() => underWay.delete(posting)).catch(() => {});
-  }, EVERY_MS);
-  t.after(() => clearInterval(timer));
-  return {
-    count: () => answers.length,
-    async atLeast(count) {
-      if (answers.length >= count) return;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const wait = { count, resolve };
-      waiting.add(wait);
-      await promise;
-      waiting.delete(wait);
-    },
-    async stop() {
-      clearInterval(timer);
-      await Promise.all(underWay);
-      return answers;
-    },
-  };
-}
-
-function webhook(index: number, id: string) {
-  return {
-    event: 'messages.upsert',
-    instance: 'julia-dev',
-    data: {
-      key: { remoteJid: `551198760${String(index % 40).padStart(4, '0')}@s.whatsapp.net`, fromMe: false, id },
-      pushName: 'Contato',
-      message: { conversation: `oi ${index}` },
-      messageType: 'conversation',
-      messageTimestamp: Math.floor(Date.now() / 1000),
-    },
-  };
-}
 
 /** The code of the newest release before this one, in a folder of its own, with the packages of this one. */
 async function placePreviousRelease(t: TestContext): Promise<{ folder: string; tag: string | null }> {

@@ -1,12 +1,18 @@
 /** A Caddy as new as the one of docker-compose.prod.yml: on PATH, or unpacked from Debian's backports. */
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { findOnPath, toolsDirectory } from '../../scripts/lib/tools.ts';
+import { startGuarded } from '../../scripts/lib/guarded-process.ts';
+import { freePort } from '../../scripts/lib/ports.ts';
+import { dataDirectory, findOnPath, projectRoot, toolsDirectory } from '../../scripts/lib/tools.ts';
 
 const run = promisify(execFile);
+
+type TestHooks = { after(hook: () => Promise<void>): void };
 
 /** Before 2.8 it could not send a request with a body a second time. */
 const OLDEST = [2, 8];
@@ -67,4 +73,64 @@ async function unpack(folder: string): Promise<void> {
   const file = (await readdir(folder)).find((name) => name.startsWith('caddy_'));
   if (file === undefined) throw new Error('apt downloaded no caddy');
   await run('dpkg', ['-x', path.join(folder, file), folder]);
+}
+
+/** A Caddy that runs: `outside` is SITE_ADDRESS, `inside` what Evolution posts to. */
+export type RunningCaddy = { inside: string; outside: string; pid: number };
+
+/** docker/Caddyfile, but for addresses of this machine and for `changes`, each of which must be there at least once. */
+export async function startCaddy(
+  t: TestHooks,
+  caddy: string,
+  ports: { names: number; api: number },
+  changes: readonly (readonly [from: string, to: string])[] = [],
+): Promise<RunningCaddy> {
+  const listen = await freePort();
+  const outside = await freePort();
+  let text = await readFile(path.join(projectRoot, 'docker/Caddyfile'), 'utf8');
+  for (const [from, to] of [
+    ['resolvers udp/127.0.0.11:53', `resolvers udp/127.0.0.1:${ports.names}`],
+    ['port 8000', `port ${ports.api}`],
+    ['http://:8000 {', `http://127.0.0.1:${listen} {`],
+    ['{$SITE_ADDRESS::80} {', `http://127.0.0.1:${outside} {`],
+    ['admin localhost:2019', 'admin off'],
+    ...changes,
+  ] as const) {
+    assert.ok(text.includes(from), from);
+    text = text.replaceAll(from, to);
+  }
+  const folder = path.join(dataDirectory, 'caddy', String(listen));
+  await mkdir(folder, { recursive: true });
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(path.join(folder, 'Caddyfile'), text);
+  const env = { PATH: process.env['PATH'] ?? '', HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder };
+  const ready = Promise.withResolvers<void>();
+  const lines: string[] = [];
+  const log = (line: string): void => {
+    lines.push(line);
+    if (line.includes('serving initial configuration')) ready.resolve();
+  };
+  const server = await startGuarded(caddy, ['run', '--config', path.join(folder, 'Caddyfile')], { stopSignal: 'TERM', env, log });
+  t.after(() => server.stop());
+  await Promise.race([ready.promise, server.exited.then((code) => assert.fail(`caddy ended with ${code}\n${lines.slice(-5).join('\n')}`))]);
+  return { inside: `http://127.0.0.1:${listen}`, outside: `http://127.0.0.1:${outside}`, pid: server.pid };
+}
+
+/** Docker's name server, which lists each copy from its start to its end: answers every question for an IPv4 address with all that are listed. */
+export async function startNames(t: TestHooks): Promise<{ port: number; add(address: string): void; remove(address: string): void }> {
+  const addresses = new Set<string>();
+  const socket = createSocket('udp4');
+  socket.on('message', (question, { address, port }) => {
+    const end = question.indexOf(0, 12) + 5; // the name ends with a zero, then type and class
+    const wanted = question.readUInt16BE(end - 4) === 1 ? [...addresses] : [];
+    const head = Buffer.from(question.subarray(0, 12));
+    head.writeUInt16BE(0x8180, 2);
+    head.writeUInt16BE(wanted.length, 6);
+    head.writeUInt32BE(0, 8);
+    const answers = wanted.map((each) => Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...each.split('.').map(Number)]));
+    socket.send(Buffer.concat([head, question.subarray(12, end), ...answers]), port, address);
+  });
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  t.after(async () => void socket.close());
+  return { port: socket.address().port, add: (address) => addresses.add(address), remove: (address) => addresses.delete(address) };
 }
