@@ -1,20 +1,24 @@
 // The life of an instance's socket: open, drop, log out, and the events that Evolution sends for each.
 
 import type { Core } from './core.ts';
+import { afterAwaited } from './lane.ts';
 import { ownJid } from './shapes.ts';
-import type { ConnectionState, Instance } from './types.ts';
+import type { ConnectionState, Instance, Trouble } from './types.ts';
 import { emitWebhook } from './webhooks.ts';
 
-/** Closes that Evolution does not mend by itself; every other reason shows as `connecting` only. */
-const FINAL_REASONS = new Map([
+/** What WhatsApp says for the closes that Evolution does not mend by itself; every other reason shows as `connecting` only. */
+const REASON_TEXTS = new Map([
   [401, 'Intentional Logout'],
   [402, 'Payment Required'],
   [403, 'Forbidden'],
   [406, 'Not Acceptable'],
+  [408, 'Connection was lost'],
 ]);
+/** Closes after which Evolution removes the session: it must be paired again. */
+const LOGS_OUT = [401, 408];
 
 /**
- * Puts the socket into a state. A close for a reason that reconnects (428, 408, 515, 440) sends no `close` event: the
+ * Puts the socket into a state. A close for a reason that reconnects (428, 515, 440, before 2.4 also 408) sends no `close` event: the
  * state becomes `connecting`. Reason defaults to 401, the log-out.
  */
 export function setConnection(core: Core, instance: Instance, state: ConnectionState, reason?: number): void {
@@ -26,12 +30,33 @@ export function setConnection(core: Core, instance: Instance, state: ConnectionS
       announce(core, instance, 'connecting', 200);
       return;
     case 'close':
-      if (FINAL_REASONS.has(reason ?? 401)) closeSocket(core, instance, reason ?? 401);
+      if (core.rules.finalReasons.includes(reason ?? 401)) closeSocket(core, instance, reason ?? 401);
       else announce(core, instance, 'connecting', 200);
   }
 }
 
+/** From now on the number is ill while Evolution says otherwise; null: it is well again, and what WhatsApp has kept is handed over. */
+export function setTrouble(core: Core, instance: Instance, trouble: Trouble | null): void {
+  if (trouble === null) {
+    healTrouble(core, instance);
+    return;
+  }
+  instance.trouble = trouble.kind;
+  instance.healsBy = trouble.heals;
+  if (trouble.kind === 'stuck') announce(core, instance, 'connecting', 200);
+}
+
+export function healTrouble(core: Core, instance: Instance): void {
+  const was = instance.trouble;
+  instance.trouble = null;
+  if (was === 'stuck') setConnection(core, instance, 'open');
+  else if (instance.state === 'open') for (const deliver of instance.held.splice(0)) deliver();
+}
+
 function openSocket(core: Core, instance: Instance): void {
+  const wasLoggedOut = instance.loggedOut && instance.connectedOnce;
+  if (instance.healsBy === 'reconnect' || instance.trouble === 'stuck') instance.trouble = null;
+  if (wasLoggedOut && core.rules.deafAfterLogout) Object.assign(instance, { trouble: 'deaf', healsBy: 'never' });
   instance.connectedOnce = true;
   instance.loggedOut = false;
   instance.disconnection = null;
@@ -42,12 +67,16 @@ function openSocket(core: Core, instance: Instance): void {
 }
 
 function closeSocket(core: Core, instance: Instance, code: number): void {
-  const message = FINAL_REASONS.get(code) ?? 'Connection Failure';
+  const message = REASON_TEXTS.get(code) ?? 'Connection Failure';
   const at = new Date(core.clock.now()).toISOString();
   const payload = { statusCode: code, error: code === 401 ? 'Unauthorized' : message, message };
   const boom = { data: null, isBoom: true, isServer: false, output: { statusCode: code, payload, headers: {} } };
   instance.disconnection = { code, at, object: JSON.stringify({ error: boom, date: at }) };
-  instance.loggedOut = code === 401;
+  instance.loggedOut = LOGS_OUT.includes(code);
+  if (instance.loggedOut) {
+    instance.loggingOut = true;
+    void afterAwaited(core, instance, 'logout.instance', null, null, () => void (instance.loggingOut = false));
+  }
   emitWebhook(core, instance, 'status.instance', {
     instance: instance.name,
     status: 'closed',
@@ -55,7 +84,6 @@ function closeSocket(core: Core, instance: Instance, code: number): void {
     disconnectionReasonCode: code,
     disconnectionObject: instance.disconnection.object,
   });
-  if (code === 401) emitWebhook(core, instance, 'logout.instance', null);
   announce(core, instance, 'close', code);
 }
 

@@ -5,10 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import type { Context, Hono } from 'hono';
 import { z } from 'zod';
-import { setConnection } from './connection.ts';
+import { setConnection, setTrouble } from './connection.ts';
 import type { Core } from './core.ts';
 import type { Env } from './evolution-http.ts';
-import { editMessage, inbound, ownerMessage, pickInstance, reactTo, readChat, removeMessage, typing } from './handset.ts';
+import { editMessage, inbound, ownerMessage, pickInstance, reactTo, readChat, removeMessage, typing, vote } from './handset.ts';
+import { EVOLUTION_VERSIONS, rulesOf } from './version.ts';
 import type { Contact, FaultInput, Json, ScriptTurn } from './types.ts';
 import { rawWebhook, repeatWebhook } from './webhooks.ts';
 import { resetCore } from './reset.ts';
@@ -28,6 +29,7 @@ const contactBody = z.object({
   phone: z.string().optional(),
   lid: z.string().optional(),
   addressing: addressing.optional(),
+  refuses: z.array(z.enum(['pn', 'lid'])).optional(),
 });
 const inboundBody = z.object({
   instance: z.string().optional(),
@@ -86,7 +88,7 @@ export function addControlRoutes(core: Core, app: Hono<Env>): void {
   app.patch('/sim/contacts/:id', async (c) => {
     const contact = core.world.contacts.get(c.req.param('id'));
     if (!contact) return c.json({ error: 'no such contact' }, 404);
-    const change = await read(c, z.object({ name: z.string().optional(), addressing: addressing.optional() }));
+    const change = await read(c, contactBody.pick({ addressing: true, refuses: true }).extend({ name: z.string().optional() }));
     Object.assign(contact, withoutUndefined(change));
     core.bus.emit({ type: 'contact', contact });
     return c.json({ contact });
@@ -94,8 +96,8 @@ export function addControlRoutes(core: Core, app: Hono<Env>): void {
 
   app.post('/sim/inbound', async (c) => c.json({ message: inbound(core, await read(c, inboundBody)) }, 201));
   app.post('/sim/inbound/:id/edit', async (c) => {
-    const { text } = await read(c, z.object({ text: z.string() }));
-    return found(c, editMessage(core, c.req.param('id'), text));
+    const { text, sealed } = await read(c, z.object({ text: z.string(), sealed: z.boolean().optional() }));
+    return found(c, editMessage(core, c.req.param('id'), text, { sealed }));
   });
   app.post('/sim/inbound/:id/delete', (c) => found(c, removeMessage(core, c.req.param('id'))));
   app.post('/sim/inbound/:id/react', async (c) => {
@@ -117,6 +119,25 @@ export function addControlRoutes(core: Core, app: Hono<Env>): void {
     const instance = pickInstance(core, body.instance);
     setConnection(core, instance, body.state, body.reason);
     return c.json({ instance: instance.name, state: instance.state });
+  });
+
+  app.post('/sim/vote', async (c) => {
+    const shape = chatBody.extend({ pollId: z.string().optional(), options: z.array(z.string()), chosen: z.array(z.string()) });
+    return c.json({ id: vote(core, await read(c, shape)) });
+  });
+  app.post('/sim/trouble', async (c) => {
+    const kind = z.enum(['zombie', 'deaf', 'stuck']).nullable();
+    const heals = z.enum(['restart', 'reconnect', 'never']).default('restart');
+    const body = await read(c, z.object({ instance: z.string().optional(), kind, heals }));
+    const instance = pickInstance(core, body.instance);
+    setTrouble(core, instance, body.kind === null ? null : { kind: body.kind, heals: body.heals });
+    return c.json({ instance: instance.name, state: instance.state, trouble: instance.trouble });
+  });
+  app.post('/sim/version', async (c) => {
+    const body = await read(c, z.object({ version: z.enum(EVOLUTION_VERSIONS).optional(), licensed: z.boolean().optional() }));
+    if (body.version !== undefined) core.rules = rulesOf(body.version);
+    core.licensed = body.licensed ?? core.licensed;
+    return c.json({ version: core.rules.says, licensed: core.licensed });
   });
 
   app.post('/sim/webhooks/repeat', async (c) => {
@@ -183,6 +204,7 @@ export function stateOf(core: Core): Json {
     messages: [...world.messages.values()],
     faults: core.faults.list(),
     claude: { mode: core.claude.mode },
+    evolution: { version: core.rules.says, licensed: core.licensed },
   };
 }
 

@@ -4,12 +4,16 @@ import type { Agent } from 'node:http';
 import type { Clock, Random } from './clock.ts';
 import type { Faults } from './faults.ts';
 import type { Fault, SimulatorEvent, SimulatorOptions, Wire } from './types.ts';
+import type { VersionRules } from './version.ts';
 import type { World } from './world.ts';
 import type { WebhookLog } from './webhooks.ts';
 import type { ClaudeState } from './claude.ts';
 
 export type Core = {
   options: SimulatorOptions;
+  /** What this Evolution does; `setVersion` changes it between two calls. */
+  rules: VersionRules;
+  licensed: boolean;
   /** The simulator's own address; known once the server listens. */
   url: string;
   clock: Clock;

@@ -2,7 +2,7 @@
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { HttpBindings } from '@hono/node-server';
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import type { Core } from './core.ts';
 import { faultNumber } from './faults.ts';
 import { textField, type Fault, type Instance, type Json } from './types.ts';
@@ -33,6 +33,27 @@ export class EvolutionError extends Error {
 
 export function json(status: number, body: unknown): Response {
   return Response.json(body, { status });
+}
+
+/** Of 2.4 without an activated licence only the root and the licence's own pages answer; webhooks and the socket run on. */
+export function licenceGate(core: Core): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const free = c.req.path === '/' || /^\/(manager|assets|license|sim|chat\/?$)/.test(c.req.path);
+    if (!core.rules.wantsLicence || core.licensed || free) {
+      await next();
+      return;
+    }
+    const address = `${core.url}/manager/login`;
+    const docs = 'https://docs.evolutionfoundation.com.br/licensing';
+    return json(503, {
+      error: 'service not activated',
+      code: 'LICENSE_REQUIRED',
+      register_url: address,
+      instance_id: '46574c01-323a-4663-ba30-303a30303a30',
+      docs_url: docs,
+      message: `This Evolution API instance is not activated. Open ${address} to activate, or set AUTHENTICATION_API_KEY in your .env with a valid licensing key. Docs: ${docs}`,
+    });
+  };
 }
 
 /** Existence first, then the key: an unknown instance is 404 even with a wrong key. */

@@ -1,13 +1,13 @@
 // Evolution's instance, webhook and settings routes, and its root.
 
 import type { Hono } from 'hono';
-import { setConnection } from './connection.ts';
+import { healTrouble, setConnection } from './connection.ts';
 import type { Core } from './core.ts';
 import { check, EvolutionError, guard, guardGlobal, json, plainFault, readBody, type Env, type Http } from './evolution-http.ts';
 import { textField, type Instance, type Json, type WebhookTarget } from './types.ts';
 import { emitWebhook } from './webhooks.ts';
 import { TINY_PNG } from './shapes.ts';
-import { WEBHOOK_EVENTS } from './world.ts';
+import { WEBHOOK_EVENTS, WEBHOOK_EVENTS_24 } from './world.ts';
 
 const SETTINGS = ['rejectCall', 'groupsIgnore', 'alwaysOnline', 'readMessages', 'readStatus', 'syncFullHistory'];
 const NO_EVENTS = "Cannot read properties of undefined (reading 'length')";
@@ -18,7 +18,7 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     return c.json({
       status: 200,
       message: 'Welcome to the Evolution API, it is working!',
-      version: '2.3.6',
+      version: core.rules.says,
       clientName: 'simulator',
       manager: `${core.url}/manager`,
       documentation: 'https://doc.evolution-api.com',
@@ -68,6 +68,8 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     const answer = await instanceFault(core, c, instance);
     if (answer) return answer;
     if (instance.state === 'open') return json(200, { instance: { instanceName: instance.name, state: 'open' } });
+    // The session of a log-out whose webhook is still out has not been removed yet: there is nothing to scan.
+    if (instance.trouble === 'stuck' || instance.loggingOut) return json(200, { count: 0 });
     if (!instance.loggedOut) {
       setConnection(core, instance, 'connecting');
       setConnection(core, instance, 'open');
@@ -80,7 +82,11 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     const instance = guard(core, c);
     const answer = await instanceFault(core, c, instance);
     if (answer) return answer;
-    if (!instance.loggedOut) {
+    // Evolution throws here, and answers 200.
+    if (instance.state === 'close') return json(200, { error: true, message: '[object Object]' });
+    if (instance.healsBy !== 'never') healTrouble(core, instance);
+    if (instance.loggedOut) return json(200, { ...startPairing(core, instance), count: 1 });
+    if (instance.trouble !== 'stuck') {
       setConnection(core, instance, 'connecting');
       setConnection(core, instance, 'open');
     }
@@ -92,6 +98,7 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     const answer = await instanceFault(core, c, instance);
     if (answer) return answer;
     if (instance.state === 'close') {
+      if (core.rules.logoutIsIdempotent) return json(200, success('Instance was already disconnected'));
       throw new EvolutionError(400, [`The "${instance.name}" instance is not connected`]);
     }
     setConnection(core, instance, 'close', 401);
@@ -115,7 +122,7 @@ export function addInstanceRoutes(core: Core, app: Hono<Env>): void {
     if (answer) return answer;
     check(body, { webhook: { type: 'object' } }, ['webhook']);
     const wanted = body['webhook'] as Partial<WebhookTarget>;
-    checkEvents(wanted.events);
+    checkEvents(core, wanted.events);
     if (wanted.events === undefined) throw new EvolutionError(500, NO_EVENTS);
     check(wanted, { enabled: { type: 'boolean' }, url: { type: 'string' } }, ['enabled', 'url']);
     const target = core.world.newWebhook({ ...wanted, url: wanted.url ?? '' }, instance.webhook);
@@ -202,11 +209,12 @@ function create(core: Core, body: Json, guardKey: () => void): Response {
   });
 }
 
-function checkEvents(events: unknown): void {
+function checkEvents(core: Core, events: unknown): void {
   if (!Array.isArray(events)) return;
-  const wrong = events.findIndex((event) => !WEBHOOK_EVENTS.includes(String(event)));
+  const known = core.rules.wantsLicence ? [...WEBHOOK_EVENTS, ...WEBHOOK_EVENTS_24] : WEBHOOK_EVENTS;
+  const wrong = events.findIndex((event) => !known.includes(String(event)));
   if (wrong === -1) return;
-  const message = `webhook.events[${wrong}] is not one of enum values: ${WEBHOOK_EVENTS.join(',')}`;
+  const message = `webhook.events[${wrong}] is not one of enum values: ${known.join(',')}`;
   throw new EvolutionError(400, [[message]]);
 }
 

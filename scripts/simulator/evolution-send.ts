@@ -7,11 +7,10 @@ import { remember, type Core } from './core.ts';
 import { closedError, dropSocket, EvolutionError, hang, json, plainFault, type Http, type Rule } from './evolution-http.ts';
 import { faultNumber } from './faults.ts';
 import { acknowledge } from './handset.ts';
-import { createJid, digitsOf, isOnWhatsapp, isPhoneJid } from './jid.ts';
+import { checkNumber, isConnected } from './evolution-number.ts';
 import { messageTypeOf, publicRow, sendContext } from './shapes.ts';
 import type { Fault, Instance, Json, Message, Row, WireSend } from './types.ts';
 import { emitWebhook, type Delivery } from './webhooks.ts';
-import { KNOWN_GROUP } from './world.ts';
 
 const DEFAULT_ACK_MS = 300;
 /** Keeps `echo-first` from waiting for a receiver that never answers. */
@@ -37,6 +36,8 @@ export type SendInput = {
   /** What a person sees; null for a reaction, which is no message of its own. */
   view(row: Row): Partial<Message> | null;
   targetId?: string | undefined;
+  /** The id at WhatsApp that the caller wishes for. */
+  messageId?: string | undefined;
 };
 
 export async function send(core: Core, c: Http, instance: Instance, input: SendInput): Promise<Response> {
@@ -53,6 +54,7 @@ export async function send(core: Core, c: Http, instance: Instance, input: SendI
     outcome: 'pending',
     status: null,
     ...(input.targetId === undefined ? {} : { targetId: input.targetId }),
+    ...(input.messageId === undefined ? {} : { messageId: input.messageId }),
   };
   remember(core.wire.sends, entry);
   try {
@@ -84,9 +86,11 @@ async function run(core: Core, c: Http, instance: Instance, input: SendInput, en
     const answer = await plainFault(core, c, fault);
     if (answer) return refused(entry, answer);
   }
+  const before = refusalOf(fault, jid, input.number);
+  if (before !== null) return refused(entry, json(before.status, before.body));
   await showPresence(core, instance, jid, input.presence, input.delay);
   if (fault?.kind === 'refuse-before') return refused(entry, closedResponse());
-  if (instance.state !== 'open') throw closedError();
+  if (!isConnected(instance)) throw closedError();
   if (!leaves) {
     entry.outcome = 'refused';
     core.bus.emit({ type: 'send', send: entry });
@@ -95,33 +99,13 @@ async function run(core: Core, c: Http, instance: Instance, input: SendInput, en
   const row = transmit(core, instance, jid, input, entry, fault?.['visible'] !== false);
   planAck(core, instance, row, fault);
   if (sendsFirst || fault?.kind === 'refuse-after') {
-    if (fault['visible'] !== false) emitWebhook(core, instance, 'send.message', publicRow(row), row.key.id);
+    if (fault['visible'] !== false) emitWebhook(core, instance, 'send.message', publicRow(core.rules, row), row.key.id);
     entry.outcome = 'unconfirmed';
     core.bus.emit({ type: 'send', send: entry });
     return await ambiguous(core, c, fault);
   }
   await echo(core, instance, row, fault);
-  return json(201, publicRow(row));
-}
-
-/** Evolution's whatsappNumber check. Throws what Evolution answers; returns the verified jid. */
-export function checkNumber(core: Core, instance: Instance, number: string): string {
-  const jid = createJid(number);
-  if (!instance.connectedOnce) {
-    throw new EvolutionError(500, "Cannot read properties of undefined (reading 'onWhatsApp')");
-  }
-  if (jid.endsWith('@g.us')) {
-    if (instance.state === 'open' && jid !== KNOWN_GROUP) throw new EvolutionError(400, ['[object Object]']);
-    return jid;
-  }
-  if (!isPhoneJid(jid)) return jid;
-  const contact = core.world.findContact(jid);
-  const verified = contact && isPhoneJid(jid) ? createJid(contact.phone) : jid;
-  if (instance.knownJids.has(verified)) return verified;
-  if (instance.state !== 'open') throw new EvolutionError(500, 'Connection Closed');
-  if (!isOnWhatsapp(digitsOf(verified))) throw new EvolutionError(400, [{ jid, exists: false, number }]);
-  instance.knownJids.add(verified);
-  return verified;
+  return json(201, publicRow(core.rules, row));
 }
 
 /** Blocks for `delay` (scaled) while the contact sees typing; ends with `paused`. */
@@ -135,6 +119,20 @@ export async function showPresence(core: Core, instance: Instance, jid: string, 
   core.bus.emit({ ...shown, on: recording || presence === 'composing', recording });
   await core.clock.sleep(core.clock.scaled(delay));
   core.bus.emit({ ...shown, on: false, recording: false });
+}
+
+/** Answers after which nothing has left, for a single call. */
+function refusalOf(fault: Fault | null, jid: string, number: string): EvolutionError | null {
+  switch (fault?.kind) {
+    case 'not-on-whatsapp':
+      return new EvolutionError(400, [{ exists: false, jid, number }]);
+    case 'closed':
+      return new EvolutionError(500, 'Connection Closed');
+    case 'socket-lost':
+      return new EvolutionError(400, ['1006']);
+    default:
+      return null;
+  }
 }
 
 function refused(entry: WireSend, response: Response): Response {
@@ -162,7 +160,8 @@ async function ambiguous(core: Core, c: Http, fault: Fault | null): Promise<Resp
 /** The stanza leaves. `stored` false is the crash between the stanza and the database. */
 function transmit(core: Core, instance: Instance, jid: string, input: SendInput, entry: WireSend, stored: boolean): Row {
   const now = core.clock.now();
-  const id = `3EB0${core.random.hex(18)}`;
+  const wished = core.rules.takesMessageId ? input.messageId : undefined;
+  const id = wished ?? `3EB0${core.random.hex(18)}`;
   const built = input.build(jid, id);
   const row: Row = {
     id: core.random.cuid(),
@@ -187,7 +186,8 @@ function transmit(core: Core, instance: Instance, jid: string, input: SendInput,
 
 function showToContact(core: Core, instance: Instance, row: Row, input: SendInput): void {
   const view = input.view(row);
-  if (view === null) return;
+  // A phone that has a message of this id drops the second one.
+  if (view === null || core.world.message(row.key.id, instance.name) !== null) return;
   const { contact, added } = core.world.contactFor(row.key.remoteJid);
   if (added) core.bus.emit({ type: 'contact', contact });
   const message: Message = {
@@ -219,7 +219,7 @@ function planAck(core: Core, instance: Instance, row: Row, fault: Fault | null):
 
 /** `send.message` and the answer race; a fault or the option decides it. */
 async function echo(core: Core, instance: Instance, row: Row, fault: Fault | null): Promise<void> {
-  const go = (): Delivery | null => emitWebhook(core, instance, 'send.message', publicRow(row), row.key.id);
+  const go = (): Delivery | null => emitWebhook(core, instance, 'send.message', publicRow(core.rules, row), row.key.id);
   if (fault?.kind === 'no-echo') return;
   if (fault?.kind === 'echo-late') {
     core.clock.after(faultNumber(fault, 'ms', 500), go);

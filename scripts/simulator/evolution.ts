@@ -1,12 +1,13 @@
-// The REST look-alike of Evolution API 2.3.6 on the Baileys channel: sending, chat and media routes.
+// The REST look-alike of Evolution API (2.3.6, 2.3.7, 2.4) on the Baileys channel: sending, chat and media routes.
 // Instance, webhook and settings routes are in evolution-instance.ts.
 
 import type { Hono } from 'hono';
 import { remember, type Core } from './core.ts';
 import { check, closedError, EvolutionError, guard, json, plainFault, readBody, type Env } from './evolution-http.ts';
-import { checkNumber, contextFor, send, SEND_RULES, showPresence, type SendInput } from './evolution-send.ts';
+import { contextFor, send, SEND_RULES, showPresence, type SendInput } from './evolution-send.ts';
+import { isConnected, lookUpNumber } from './evolution-number.ts';
 import { findMessages, findStatusMessage } from './evolution-find.ts';
-import { createJid, digitsOf, isOnWhatsapp, isPhoneJid } from './jid.ts';
+import { createJid } from './jid.ts';
 import { addMediaRoutes } from './evolution-media.ts';
 import { ownJid } from './shapes.ts';
 import type { Instance, Json } from './types.ts';
@@ -41,8 +42,8 @@ export function addEvolutionRoutes(core: Core, app: Hono<Env>): void {
     check(body, rules, ['number', 'presence', 'delay']);
     const answer = await plainFault(core, c, core.faults.take('presence', { instance: instance.name }));
     if (answer) return answer;
-    if (instance.connectedOnce && instance.state !== 'open') throw closedError();
-    const jid = checkNumber(core, instance, String(body['number']));
+    if (instance.connectedOnce && !isConnected(instance)) throw closedError();
+    const jid = presenceAddress(core, instance, String(body['number']));
     const presence = String(body['presence']);
     const delay = Number(body['delay']);
     const entry = { at: core.clock.now(), instance: instance.name, jid, presence, delay };
@@ -56,10 +57,10 @@ export function addEvolutionRoutes(core: Core, app: Hono<Env>): void {
     const body = await readBody(c);
     const instance = guard(core, c);
     check(body, { readMessages: { type: 'array' } }, ['readMessages']);
-    if (instance.state !== 'open') {
+    if (!isConnected(instance)) {
       throw new EvolutionError(500, ['Read messages fail', 'Error: Connection Closed']);
     }
-    markRead(core, instance.name, body['readMessages']);
+    markRead(core, instance, body['readMessages']);
     return json(201, { message: 'Read messages', read: 'success' });
   });
 
@@ -84,15 +85,14 @@ export function addEvolutionRoutes(core: Core, app: Hono<Env>): void {
     const body = await readBody(c);
     const instance = guard(core, c);
     check(body, { numbers: { type: 'array' } }, ['numbers']);
-    if (!instance.connectedOnce) checkNumber(core, instance, '');
     const numbers = (body['numbers'] as unknown[]).map(String);
-    if (instance.state !== 'open') {
+    if (instance.connectedOnce && !isConnected(instance)) {
       const payload = { statusCode: 428, error: 'Precondition Required', message: 'Connection Closed' };
       return json(400, { data: null, isBoom: true, isServer: false, output: { statusCode: 428, payload, headers: {} } });
     }
     return json(
       200,
-      numbers.map((number) => lookUp(core, number)),
+      numbers.map((number) => lookUpNumber(core, instance, number)),
     );
   });
 
@@ -106,6 +106,7 @@ function textSend(core: Core, instance: Instance, body: Json, text: string): Sen
     text,
     delay: Number(body['delay'] ?? 0),
     presence: 'composing',
+    messageId: typeof body['messageId'] === 'string' ? body['messageId'] : undefined,
     build: (jid) => {
       const quote = quotedContext(core, instance, body['quoted']);
       const context = jid.endsWith('@g.us') ? mentions(instance, body) : contextFor(core, jid);
@@ -176,21 +177,20 @@ function isOneEmoji(text: string): boolean {
   return [...graphemes.segment(text)].length === 1 && /\p{Extended_Pictographic}|\p{Regional_Indicator}|\u20e3/u.test(text);
 }
 
-function lookUp(core: Core, number: string): Json {
-  const jid = createJid(number);
-  const contact = core.world.findContact(jid);
-  const name = contact ? { name: contact.name } : {};
-  if (jid.endsWith('@lid')) return { jid, exists: true, number, ...name, lid: 'lid' };
-  if (!isPhoneJid(jid)) return { jid, exists: true, number };
-  const verified = contact ? createJid(contact.phone) : jid;
-  return { jid: verified, exists: isOnWhatsapp(digitsOf(verified)), number, ...name };
+/** sendPresence turns whatever its check throws into a 400 with the error as text, which an answer of Evolution's own has not. */
+function presenceAddress(core: Core, instance: Instance, number: string): string {
+  if (!instance.connectedOnce) throw new EvolutionError(400, ["TypeError: Cannot read properties of undefined (reading 'onWhatsApp')"]);
+  const { jid, exists } = lookUpNumber(core, instance, number);
+  if (!exists) throw new EvolutionError(400, ['[object Object]']);
+  return jid;
 }
 
-/** Blue ticks for the contact. Like the real one it says success for @lid chats and unknown ids, and does nothing there. */
-function markRead(core: Core, instance: string, keys: unknown): void {
+/** Blue ticks for the contact. Like the real one it says success for unknown ids and, before 2.4, for @lid chats, and does nothing there. */
+function markRead(core: Core, instance: Instance, keys: unknown): void {
   for (const key of Array.isArray(keys) ? (keys as { id?: unknown; remoteJid?: unknown }[]) : []) {
-    if (typeof key?.id !== 'string' || !String(key.remoteJid).endsWith('@s.whatsapp.net')) continue;
-    const message = core.world.message(key.id, instance);
+    const chat = String(key?.remoteJid);
+    if (typeof key?.id !== 'string' || !(chat.endsWith('@s.whatsapp.net') || (core.rules.readsLids && chat.endsWith('@lid')))) continue;
+    const message = core.world.message(key.id, instance.name);
     if (!message || message.fromMe || message.status === 'READ') continue;
     message.status = 'READ';
     core.bus.emit({ type: 'message-update', id: message.id, status: 'READ' });

@@ -1,7 +1,8 @@
 // The WhatsApp side: what contacts and the owner of the handset do, and what Evolution tells the webhook about it.
 
 import type { Core } from './core.ts';
-import { createJid } from './jid.ts';
+import { isConnected, rememberNumber } from './evolution-number.ts';
+import { afterAwaited, inFullLane, inLane } from './lane.ts';
 import {
   contactKey,
   defaultMimetype,
@@ -57,10 +58,16 @@ export function inbound(core: Core, input: InboundInput): Message {
   const row = buildRow(core, instance, contact, message, built);
   core.world.addMessage(message);
   core.bus.emit({ type: 'message', message });
-  const deliver = (): void => announceInbound(core, instance, contact, row);
-  if (instance.state === 'open') deliver();
-  else instance.held.push(deliver);
+  arrives(instance, () => announceInbound(core, instance, contact, row));
   return message;
+}
+
+/** WhatsApp keeps what comes while the socket is down; what a deaf number is given is gone. */
+function arrives(instance: Instance, work: () => void | Promise<void>): void {
+  if (instance.trouble === 'deaf') return;
+  const deliver = (): void => inLane(instance, work);
+  if (isConnected(instance)) deliver();
+  else instance.held.push(deliver);
 }
 
 /** A person types on the paired handset: an upsert with fromMe, the sign of a takeover. */
@@ -81,37 +88,74 @@ export function ownerMessage(
   const content = { conversation: input.text, ...deviceInfo() };
   const row: Row = {
     ...buildRow(core, instance, contact, message, { content, contextInfo: undefined, base64: undefined }),
-    key: contactKey(contact, id, true),
+    key: contactKey(core.rules, contact, id, true),
     pushName: 'Você',
     status: 'SERVER_ACK',
   };
   core.world.addMessage(message);
   core.bus.emit({ type: 'message', message });
-  core.world.addRow(instance.name, row);
-  emitWebhook(core, instance, 'messages.upsert', publicRow(row), id);
+  arrives(instance, () => announceRow(core, instance, row));
   return message;
 }
 
-/** The contact changes a message. False when there is none of that id. */
-export function editMessage(core: Core, id: string, text: string): boolean {
+function announceRow(core: Core, instance: Instance, row: Row): void {
+  core.world.addRow(instance.name, row);
+  emitWebhook(core, instance, 'messages.upsert', publicRow(core.rules, row), row.key.id);
+}
+
+/** The contact changes a message. False when there is none of that id. `sealed`: newer phones encrypt an edit, which Evolution passes on unread. */
+export function editMessage(core: Core, id: string, text: string, options: { sealed?: boolean | undefined } = {}): boolean {
   const found = findOwn(core, id);
   if (!found) return false;
-  const { message, instance } = found;
+  const { message, instance, contact } = found;
   message.text = text;
   message.edited = true;
-  const row = core.world.row(instance.name, id);
-  if (row && 'conversation' in row.message) row.message = { ...row.message, conversation: text };
   core.bus.emit({ type: 'message-update', id, text, edited: true });
-  const payload = {
+  if (options.sealed === true) {
+    const target = { remoteJid: ownJid(instance), fromMe: true, id };
+    const secretEncryptedMessage = {
+      targetMessageKey: target,
+      encPayload: { 0: 1, 1: 2 },
+      encIv: { 0: 3, 1: 4 },
+      secretEncType: MESSAGE_EDIT,
+    };
+    sendContent(core, instance, contact, { ...deviceInfo(), secretEncryptedMessage });
+    return true;
+  }
+  const editedMessage = { conversation: text };
+  const news = {
     // The key comes from the author's side: only its id means anything to the receiver.
     key: { remoteJid: ownJid(instance), fromMe: true, id },
     type: 'MESSAGE_EDIT',
-    editedMessage: { conversation: text },
+    editedMessage,
     timestampMs: String(core.clock.now()),
   };
-  emitWebhook(core, instance, 'messages.edited', payload, id);
+  arrives(instance, () =>
+    afterAwaited(core, instance, 'messages.edited', news, id, () => {
+      const row = core.world.row(instance.name, id);
+      // Evolution drops news of messages that its database does not hold.
+      if (!row) return;
+      const { remoteJid, fromMe } = row.key;
+      const ids = { instanceId: instance.id, messageId: row.id };
+      row.message = editedMessage;
+      row.messageTimestamp = Math.floor(core.clock.now() / 1000);
+      row.updates.push({ id: core.random.cuid(), keyId: id, remoteJid, fromMe, status: 'EDITED', ...ids });
+      if (!core.rules.editsAsUpdates) return;
+      const update = { keyId: id, remoteJid, fromMe, participant: '', status: 'SERVER_ACK', instanceId: instance.id };
+      emitWebhook(
+        core,
+        instance,
+        'messages.update',
+        { ...update, message: { editedMessage: { message: editedMessage } }, messageId: row.id },
+        id,
+      );
+    }),
+  );
   return true;
 }
+
+/** SecretEncType of WhatsApp's SecretEncryptedMessage. */
+const MESSAGE_EDIT = 2;
 
 /** The contact deletes a message for everyone: a REVOKE edit, then a delete with the bare key. */
 export function removeMessage(core: Core, id: string): boolean {
@@ -121,9 +165,28 @@ export function removeMessage(core: Core, id: string): boolean {
   message.deleted = true;
   core.bus.emit({ type: 'message-update', id, deleted: true });
   const revoke = { key: { remoteJid: ownJid(instance), fromMe: true, id }, type: 'REVOKE' };
-  emitWebhook(core, instance, 'messages.edited', revoke, id);
-  emitWebhook(core, instance, 'messages.delete', contactKey(contact, id, message.fromMe), id);
+  const key = contactKey(core.rules, contact, id, message.fromMe);
+  arrives(instance, () =>
+    afterAwaited(core, instance, 'messages.edited', revoke, id, () => {
+      emitWebhook(core, instance, 'messages.delete', { ...key, ...(core.rules.deleteTellsStatus ? { status: 'DELETED' } : {}) }, id);
+    }),
+  );
   return true;
+}
+
+/** The contact votes in a poll of ours; null: this Evolution does not tell of votes. */
+export function vote(
+  core: Core,
+  input: { instance?: string | undefined; contactId: string; pollId?: string | undefined; options: string[]; chosen: string[] },
+): string | null {
+  if (!core.rules.pollVotes) return null;
+  const instance = pickInstance(core, input.instance);
+  const contact = pickContact(core, input.contactId);
+  const pollCreationMessageKey = { remoteJid: contactJid(contact), fromMe: true, id: input.pollId ?? '3EB0POLL', participant: '' };
+  const selected = { encPayload: { 0: 1 }, encIv: { 0: 2 }, selectedOptions: input.chosen };
+  const pollUpdateMessage = { pollCreationMessageKey, vote: selected, senderTimestampMs: long(core.clock.now(), false) };
+  const pollUpdates = input.options.map((name) => ({ name, voters: input.chosen.includes(name) ? [contactJid(contact)] : [] }));
+  return sendContent(core, instance, contact, { pollUpdateMessage }, { pollUpdates });
 }
 
 /** The contact reacts to a message of either side; an empty emoji takes the reaction back. */
@@ -136,13 +199,17 @@ export function reactTo(core: Core, id: string, emoji: string): boolean {
   core.bus.emit({ type: 'message-update', id, reaction: { from: 'contact', emoji } });
   const key = { remoteJid: contactJid(contact), fromMe: message.fromMe, id };
   const reactionMessage = { key, text: emoji, senderTimestampMs: long(core.clock.now(), false) };
-  const ownId = `3A${core.random.hex(18)}`;
-  const base = newMessage(core, instance, contact, ownId, 0);
-  const content = { ...deviceInfo(), reactionMessage };
-  const row = buildRow(core, instance, contact, base, { content, contextInfo: undefined, base64: undefined });
-  core.world.addRow(instance.name, row);
-  emitWebhook(core, instance, 'messages.upsert', publicRow(row), ownId);
+  sendContent(core, instance, contact, { ...deviceInfo(), reactionMessage });
   return true;
+}
+
+/** Something of the contact that is no message of its own in a chat. Returns its id. */
+function sendContent(core: Core, instance: Instance, contact: Contact, content: Json, extras: Json = {}): string {
+  const id = `3A${core.random.hex(18)}`;
+  const built = { content, contextInfo: undefined, base64: undefined };
+  const row = { ...buildRow(core, instance, contact, newMessage(core, instance, contact, id, 0), built), ...extras };
+  arrives(instance, () => announceRow(core, instance, row));
+  return id;
 }
 
 /** The contact types. Evolution hears of it only for chats it has subscribed to, unless `force`. */
@@ -154,7 +221,7 @@ export function typing(
   const jid = contactJid(pickContact(core, input.contactId));
   if (input.force !== true && !instance.subscribed.has(jid)) return false;
   const payload = { id: jid, presences: { [jid]: { lastKnownPresence: input.presence } } };
-  emitWebhook(core, instance, 'presence.update', payload);
+  inFullLane(core, instance, () => void emitWebhook(core, instance, 'presence.update', payload));
   return true;
 }
 
@@ -176,7 +243,7 @@ export function readChat(core: Core, input: { instance?: string | undefined; con
 /** An ack of a message of ours, as MessageUpdate row and `messages.update`. */
 export function acknowledge(core: Core, message: Message, status: MessageStatus): void {
   const instance = core.world.instances.get(message.instance);
-  if (!instance || instance.state !== 'open' || core.world.silent.has(message.id)) return;
+  if (!instance || !isConnected(instance) || core.world.silent.has(message.id)) return;
   if (RANK[status] > RANK[message.status]) message.status = status;
   core.bus.emit({ type: 'message-update', id: message.id, status });
   const row = core.world.row(instance.name, message.id);
@@ -185,7 +252,7 @@ export function acknowledge(core: Core, message: Message, status: MessageStatus)
   const update = { keyId: message.id, remoteJid: row.key.remoteJid, fromMe: true, status };
   const ids = { instanceId: instance.id, messageId: row.id };
   row.updates.push({ id: core.random.cuid(), ...update, participant: null, pollUpdates: null, ...ids });
-  emitWebhook(core, instance, 'messages.update', { ...update, ...ids }, message.id);
+  inFullLane(core, instance, () => void emitWebhook(core, instance, 'messages.update', { ...update, ...ids }, message.id));
 }
 
 const RANK: Record<MessageStatus, number> = { PENDING: 0, SERVER_ACK: 1, DELIVERY_ACK: 2, READ: 3, ERROR: 4 };
@@ -274,7 +341,7 @@ function newMessage(core: Core, instance: Instance, contact: Contact, id: string
 function buildRow(core: Core, instance: Instance, contact: Contact, message: Message, built: Built): Row {
   return {
     id: core.random.cuid(),
-    key: contactKey(contact, message.id, false),
+    key: contactKey(core.rules, contact, message.id, false),
     pushName: contact.name,
     status: 'DELIVERY_ACK',
     message: built.content,
@@ -288,13 +355,17 @@ function buildRow(core: Core, instance: Instance, contact: Contact, message: Mes
   };
 }
 
+/** How long 2.3.6 remembers an id. */
+const REPEAT_SECONDS = 300;
+
 /** Stores the row, then tells the webhook, with the chats.* and contacts.* events that come along. */
 function announceInbound(core: Core, instance: Instance, contact: Contact, row: Row): void {
   const jid = row.key.remoteJid;
+  const known = core.world.row(instance.name, row.key.id);
+  if (known !== null && core.rules.dropsRepeats && core.clock.now() / 1000 - known.messageTimestamp < REPEAT_SECONDS) return;
   const noise = core.options.noise !== false;
   const isNew = !core.world.hasChat(instance.name, jid);
   core.world.addRow(instance.name, row);
-  if (contact.addressing !== 'lid-hidden') instance.knownJids.add(createJid(contact.phone));
   const place = { remoteJid: jid, instanceId: instance.id };
   if (noise && isNew) {
     emitWebhook(core, instance, 'chats.upsert', [{ ...place, name: contact.name, unreadMessages: 1 }]);
@@ -303,7 +374,11 @@ function announceInbound(core: Core, instance: Instance, contact: Contact, row: 
     emitWebhook(core, instance, 'chats.update', [place]);
     emitWebhook(core, instance, 'contacts.update', [place]);
   }
-  const shown = publicRow(row);
+  const shown = publicRow(core.rules, row);
+  const { remoteJid, remoteJidAlt } = shown['key'] as Row['key'];
+  const alternative = typeof remoteJidAlt === 'string' ? remoteJidAlt : null;
+  if (contact.addressing !== 'lid-hidden')
+    rememberNumber(instance, remoteJid.endsWith('@lid') ? (alternative ?? remoteJid) : remoteJid, alternative);
   const wantsBase64 = row.base64 !== undefined && instance.base64;
   const payload = wantsBase64 ? { ...shown, message: { ...row.message, base64: row.base64 } } : shown;
   emitWebhook(core, instance, 'messages.upsert', payload, row.key.id);

@@ -9,10 +9,10 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { addClaudeRoutes, createClaudeState } from './claude.ts';
 import { createClock, createRandom } from './clock.ts';
-import { setConnection } from './connection.ts';
+import { setConnection, setTrouble } from './connection.ts';
 import { addControlRoutes, ControlError, setScript } from './control.ts';
 import { createBus, faultsEvent, type Core } from './core.ts';
-import { EvolutionError, json, type Env } from './evolution-http.ts';
+import { EvolutionError, json, licenceGate, type Env } from './evolution-http.ts';
 import { addInstanceRoutes } from './evolution-instance.ts';
 import { addEvolutionRoutes } from './evolution.ts';
 import { createFaults } from './faults.ts';
@@ -25,6 +25,7 @@ import {
   readChat,
   removeMessage,
   typing,
+  vote,
   type InboundInput,
 } from './handset.ts';
 import { resetCore } from './reset.ts';
@@ -39,9 +40,11 @@ import type {
   ScriptTurn,
   SimulatorEvent,
   SimulatorOptions,
+  Trouble,
   Wire,
   WireSend,
 } from './types.ts';
+import { DEFAULT_VERSION, rulesOf, type EvolutionVersion } from './version.ts';
 import { createWebhookLog, rawWebhook, repeatWebhook, webhooksIdle } from './webhooks.ts';
 import { World } from './world.ts';
 
@@ -68,16 +71,23 @@ export type Simulator = {
   close(): Promise<void>;
   /** Forgets messages, wire, faults and script; contacts too unless kept. */
   reset(options?: { keep?: 'contacts'[] }): void;
-  addContact(input: { name: string; phone?: string; lid?: string; addressing?: Addressing }): Contact;
-  updateContact(id: string, change: { name?: string; addressing?: Addressing }): Contact;
+  addContact(input: { name: string; phone?: string; lid?: string; addressing?: Addressing; refuses?: Contact['refuses'] }): Contact;
+  updateContact(id: string, change: { name?: string; addressing?: Addressing; refuses?: Contact['refuses'] }): Contact;
   inbound(input: InboundInput): Message;
   owner(input: { instance?: string; contactId: string; text: string; id?: string }): Message;
-  edit(id: string, text: string): boolean;
+  edit(id: string, text: string, options?: { sealed?: boolean }): boolean;
   remove(id: string): boolean;
   react(id: string, emoji: string): boolean;
   typing(input: { instance?: string; contactId: string; presence: string; force?: boolean }): boolean;
   /** The contact opens the chat: READ for our messages. */
   read(input: { instance?: string; contactId: string }): number;
+  /** A vote in a poll of ours; null where this Evolution tells of none. */
+  vote(input: { instance?: string; contactId: string; pollId?: string; options: string[]; chosen: string[] }): string | null;
+  /** The number is ill while Evolution says otherwise; null heals it. */
+  trouble(trouble: Trouble | null, options?: { instance?: string }): void;
+  /** Another Evolution from the next call on, over the same rows. */
+  setVersion(version: EvolutionVersion): void;
+  setLicensed(licensed: boolean): void;
   connection(state: ConnectionState, options?: { instance?: string; reason?: number }): void;
   fault(input: FaultInput): Fault;
   /** All of them, or the one of that id. */
@@ -123,6 +133,8 @@ function createCore(options: SimulatorOptions): Core {
   const world = new World(random);
   for (const name of options.instances ?? ['julia-dev']) world.addInstance({ name, connected: true });
   return {
+    rules: rulesOf(options.version ?? DEFAULT_VERSION),
+    licensed: options.licensed ?? true,
     options: { ...options, apiKey: options.apiKey ?? DEFAULT_API_KEY },
     url: '',
     clock: createClock(options.timeScale ?? 1),
@@ -144,6 +156,7 @@ function createApp(core: Core): Hono<Env> {
   addControlRoutes(core, app);
   addClaudeRoutes(core, app);
   addSlackRoutes(core, app);
+  app.use(licenceGate(core));
   addInstanceRoutes(core, app);
   addEvolutionRoutes(core, app);
   app.notFound((c) => {
@@ -206,11 +219,15 @@ function createSimulator(core: Core, server: Server): Simulator {
     },
     inbound: (input) => inbound(core, input),
     owner: (input) => ownerMessage(core, input),
-    edit: (id, text) => editMessage(core, id, text),
+    edit: (id, text, options) => editMessage(core, id, text, options),
     remove: (id) => removeMessage(core, id),
     react: (id, emoji) => reactTo(core, id, emoji),
     typing: (input) => typing(core, input),
     read: (input) => readChat(core, input),
+    vote: (input) => vote(core, input),
+    trouble: (trouble, options) => setTrouble(core, pickInstance(core, options?.instance), trouble),
+    setVersion: (version) => void (core.rules = rulesOf(version)),
+    setLicensed: (licensed) => void (core.licensed = licensed),
     connection: (state, options) => setConnection(core, pickInstance(core, options?.instance), state, options?.reason),
     fault: (input) => core.faults.add(input),
     clearFaults: (id) => {

@@ -36,14 +36,32 @@ export function isPhoneJid(jid: string): boolean {
   return jid.endsWith('@s.whatsapp.net');
 }
 
-/** Same person with and without the ninth digit compare equal. */
-export function sameNumber(left: string, right: string): boolean {
-  return withoutNinthDigit(left) === withoutNinthDigit(right);
+/** Countries that write a mobile with and without one digit: what stands before it, the digit, what follows. */
+const TWO_WRITINGS = [
+  { pattern: /^(55[1-9]{2})(9?)([6-9]\d{7})$/, digit: '9' },
+  { pattern: /^(52)(1?)(\d{10})$/, digit: '1' },
+  { pattern: /^(54)(9?)(\d{10})$/, digit: '9' },
+];
+
+/** Digits as they are, and in the other writing where there is one. Anything but bare digits has none: Evolution does not look further either. */
+export function writingsOf(digits: string): string[] {
+  for (const { pattern, digit } of TWO_WRITINGS) {
+    const [, head = '', found, rest = ''] = pattern.exec(digits) ?? [];
+    if (found !== undefined) return found === '' ? [digits, `${head}${digit}${rest}`] : [digits, `${head}${rest}`];
+  }
+  return [digits];
 }
 
-function withoutNinthDigit(digits: string): string {
-  const parts = /^(55\d{2})9(\d{8})$/.exec(digits);
-  return parts ? `${parts[1]}${parts[2]}` : digits;
+/** Same person in both writings. */
+export function sameNumber(left: string, right: string): boolean {
+  return writingsOf(left).includes(right);
+}
+
+/** The writing under which WhatsApp knows a stranger: in Brazil with the ninth digit up to area code 30, without it from 31 on. */
+export function registeredWriting(digits: string): string {
+  const parts = /^55(\d{2})9?([6-9]\d{7})$/.exec(digits);
+  if (!parts) return mexicanOrArgentine(digits);
+  return Number(parts[1]) < 31 ? `55${parts[1]}9${parts[2]}` : `55${parts[1]}${parts[2]}`;
 }
 
 /** In the simulator every plausible number is on WhatsApp, except those that end in 0404. */

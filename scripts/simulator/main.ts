@@ -1,10 +1,11 @@
 // Command line of the simulator. Prints one line with its address; SIGTERM and SIGINT end it.
 //
 //   node scripts/simulator/main.ts --port 4010 --webhook URL --secret S --instance julia-dev [--instance other]
-//     [--api-key KEY] [--time-scale N] [--claude persona|proxy] [--claude-api-key KEY]
+//     [--version 2.3.6|2.3.7|2.4] [--api-key KEY] [--time-scale N] [--claude persona|proxy] [--claude-api-key KEY]
 
 import { parseArgs } from 'node:util';
 import { startSimulator } from './index.ts';
+import { versionOf } from './version.ts';
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     'time-scale': { type: 'string', default: '1' },
     claude: { type: 'string', default: 'persona' },
     'claude-api-key': { type: 'string' },
+    version: { type: 'string' },
   },
 });
 
@@ -28,6 +30,7 @@ if (values.claude === 'proxy' && claudeApiKey === undefined) {
 }
 
 const simulator = await startSimulator({
+  version: versionOf(values.version),
   port: Number(values.port),
   instances: values.instance,
   webhook: values.webhook === undefined ? undefined : { url: values.webhook, secret: values.secret },

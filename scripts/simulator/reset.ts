@@ -19,6 +19,9 @@ export function resetCore(core: Core, keep: string[]): void {
     instance.subscribed.clear();
     instance.loggedOut = false;
     instance.disconnection = null;
+    instance.trouble = null;
+    instance.lane = { busy: false, waiting: [] };
+    instance.loggingOut = false;
     if (instance.connectedOnce) instance.state = 'open';
   }
   core.bus.emit({ type: 'reset' });

@@ -3,8 +3,8 @@
 
 import type { Random } from './clock.ts';
 import type { Contact, Instance, Json, Key, Media, MediaKind, Row } from './types.ts';
-import { contactJid } from './world.ts';
-import { createJid } from './jid.ts';
+import type { VersionRules } from './version.ts';
+import { contactJid, phoneJid } from './world.ts';
 
 /** A 1x1 PNG: what a picture is when the test gives none. */
 export const TINY_PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -21,12 +21,24 @@ export function defaultMimetype(kind: MediaKind): string {
   return MIMETYPES[kind];
 }
 
-/** The key of an inbound message, or of one that the owner typed on the handset. */
-export function contactKey(contact: Contact, id: string, fromMe: boolean): Key {
+/** The key of an inbound message, or of one that the owner typed on the handset, as Baileys gives it and as Evolution stores it. */
+export function contactKey(rules: VersionRules, contact: Contact, id: string, fromMe: boolean): Key {
   const remoteJid = contactJid(contact);
   const addressingMode = contact.addressing === 'pn' ? 'pn' : 'lid';
-  const alternative = contact.addressing === 'lid' ? { remoteJidAlt: createJid(contact.phone) } : {};
-  return { remoteJid, fromMe, id, addressingMode, ...alternative };
+  const alternative =
+    contact.addressing === 'lid' ? phoneJid(contact) : contact.addressing === 'pn' && rules.keysNameBoth ? contact.lid : null;
+  const named = alternative === null ? {} : { remoteJidAlt: alternative };
+  return rules.keysNameBoth
+    ? { remoteJid, ...named, fromMe, id, participant: '', addressingMode }
+    : { remoteJid, fromMe, id, addressingMode, ...named };
+}
+
+/** The key as messages.upsert tells it: newer releases write the phone over the lid where they know it. */
+function announcedKey(rules: VersionRules, key: Key): Key {
+  const { remoteJid, remoteJidAlt } = key;
+  if (rules.lidChats === 'untouched' || !remoteJid.endsWith('@lid') || typeof remoteJidAlt !== 'string') return key;
+  if (rules.lidChats === 'phone') return { ...key, remoteJid: remoteJidAlt };
+  return { ...key, remoteJid: remoteJidAlt, remoteJidAlt: remoteJid, addressingMode: 'pn' };
 }
 
 /** The part that every handset adds to a message. */
@@ -127,13 +139,19 @@ export function messageTypeOf(content: Json): string {
 }
 
 /** What the webhook and the 201 answer show of a row: everything but the database id and its updates. */
-export function publicRow(row: Row): Json {
+export function publicRow(rules: VersionRules, row: Row): Json {
   const { id: _id, updates: _updates, base64: _base64, ...shown } = row;
-  return shown;
+  return { ...shown, key: announcedKey(rules, row.key), ...liftedContext(rules, row) };
+}
+
+/** What 2.4 takes for the context of a message that it did not send itself. */
+function liftedContext(rules: VersionRules, row: Row): Json {
+  if (!rules.losesQuotes || row.status === 'PENDING') return {};
+  return { contextInfo: row.message['messageContextInfo'] ?? null };
 }
 
 /** The same row as /chat/findMessages shows it: no status, bytes as base64. */
-export function storedRow(row: Row): Json {
+export function storedRow(rules: VersionRules, row: Row): Json {
   return {
     id: row.id,
     key: row.key,
@@ -144,6 +162,7 @@ export function storedRow(row: Row): Json {
     instanceId: row.instanceId,
     source: row.source,
     contextInfo: row.contextInfo ?? null,
+    ...liftedContext(rules, row),
     MessageUpdate: row.updates.map((update) => ({ status: update['status'] })),
   };
 }

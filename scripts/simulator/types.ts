@@ -1,6 +1,8 @@
 // The simulator's words: what a contact, a message, an instance, a fault and a wire record are.
 // The shapes that /sim/* shows are described in README.md; the Evolution shapes follow the recorded payloads.
 
+import type { EvolutionVersion } from './version.ts';
+
 export type Json = Record<string, unknown>;
 
 /** A field of a foreign body as text; anything but a string is empty. */
@@ -14,7 +16,22 @@ export type Addressing = 'pn' | 'lid' | 'lid-hidden';
 export type MessageStatus = 'PENDING' | 'SERVER_ACK' | 'DELIVERY_ACK' | 'READ' | 'ERROR';
 export type MediaKind = 'image' | 'audio' | 'video' | 'document' | 'sticker';
 
-export type Contact = { id: string; name: string; phone: string; lid: string; addressing: Addressing };
+export type Contact = {
+  id: string;
+  name: string;
+  /** Digits, in the writing under which WhatsApp knows this person. */
+  phone: string;
+  lid: string;
+  addressing: Addressing;
+  /** Addresses for which Evolution's check says `exists: false`. */
+  refuses: ('pn' | 'lid')[];
+};
+
+/**
+ * What ails a number while Evolution says otherwise. `zombie`: says open, the socket is closed. `deaf`: says open, inbound is neither
+ * saved nor posted. `stuck`: says connecting, for ever.
+ */
+export type Trouble = { kind: 'zombie' | 'deaf' | 'stuck'; /** what ends it beside the test */ heals: 'restart' | 'reconnect' | 'never' };
 
 export type Media = {
   kind: MediaKind;
@@ -93,12 +110,18 @@ export type Instance = {
   base64: boolean;
   settings: Json;
   createdAt: string;
-  /** Numbers in the IsOnWhatsapp cache: they decide which error a send gets while the socket is down. */
-  knownJids: Set<string>;
+  /** Evolution's memory of checked numbers: what it may be asked for, and the address that it sends to. Decides which error a send gets while the socket is down. */
+  knownJids: Map<string, string>;
   /** Chats whose presence the instance has subscribed to. */
   subscribed: Set<string>;
   /** Inbound that arrived while the socket was down; handed over at the next open, with its old timestamp. */
   held: (() => void)[];
+  trouble: Trouble['kind'] | null;
+  healsBy: Trouble['heals'];
+  /** What comes in waits here while an awaited webhook of the number is out. */
+  lane: { busy: boolean; waiting: (() => void | Promise<void>)[] };
+  /** The awaited webhook of a log-out is out: the session is still there, and no code is given. */
+  loggingOut: boolean;
 };
 
 export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack';
@@ -126,6 +149,8 @@ export type WireSend = {
   text: string;
   /** The WhatsApp id; null when nothing left. */
   id: string | null;
+  /** The id that the caller wished for, whether or not this Evolution takes it. */
+  messageId?: string;
   /** `unconfirmed`: it left, and the caller got an error or nothing. */
   outcome: 'pending' | 'sent' | 'unconfirmed' | 'rejected' | 'refused';
   status: number | null;
@@ -210,6 +235,10 @@ export type ScriptTurn = {
 export type ClaudeMode = 'persona' | 'script' | 'proxy';
 
 export type SimulatorOptions = {
+  /** Which Evolution this is. Default: the one that docker-compose.prod.yml runs. */
+  version?: EvolutionVersion | undefined;
+  /** False: a 2.4 whose licence nobody has activated. Default true. */
+  licensed?: boolean | undefined;
   /** 0 (default) takes a free port. */
   port?: number;
   /** Names; each is connected from the start with the token `NAME-token`. Default `julia-dev`. */

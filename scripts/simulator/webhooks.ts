@@ -27,6 +27,9 @@ export type Delivery = {
   epoch: number;
   /** Resolves with the status of the first attempt; null when there was no answer or no attempt. */
   first: Promise<number | null>;
+  /** Resolves when Evolution has done with it: it was taken, refused for good, or the attempts are used up. */
+  settled: Promise<void>;
+  settle(): void;
 };
 
 export type WebhookLog = {
@@ -72,16 +75,19 @@ export function emitWebhook(
   if (!target || !target.enabled || !/^https?:\/\//.test(target.url)) return null;
   if (!target.events.includes(upperName(event))) return null;
   const url = target.byEvents ? `${target.url}/${suffixOf(event)}` : target.url;
+  const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
   const delivery: Delivery = {
     id: `webhook-${++core.webhookLog.counter}`,
     instance: instance.name,
     event,
     messageId,
     url,
-    headers: requestHeaders(core, target),
+    headers: { ...requestHeaders(core, target), ...(core.rules.namesItself ? ownHeaders(core, instance, event) : {}) },
     body: JSON.stringify(envelope(core, instance, target, event, payload)),
     epoch: core.webhookLog.epoch,
     first: Promise.resolve(null),
+    settled,
+    settle,
   };
   delivery.first = start(core, delivery);
   remember(core.webhookLog.deliveries, delivery, KEPT_DELIVERIES);
@@ -150,6 +156,17 @@ function requestHeaders(core: Core, target: WebhookTarget): Record<string, strin
   };
 }
 
+function ownHeaders(core: Core, instance: Instance, event: string): Record<string, string> {
+  return {
+    'X-Instance-ID': instance.id,
+    'X-Instance-Name': instance.name,
+    'X-Event-Type': event,
+    'X-Timestamp': String(core.clock.now()),
+    // Its own source says 2.3.7.
+    'User-Agent': 'EvolutionAPI-Webhook/2.3.7',
+  };
+}
+
 /** HS256 with the claims that Evolution puts in. `now` in milliseconds. */
 function signToken(secret: string, now: number): string {
   const iat = Math.floor(now / 1000);
@@ -175,6 +192,7 @@ async function startFaulty(core: Core, delivery: Delivery, fault: Fault): Promis
   switch (fault.kind) {
     case 'drop':
       record(core, delivery, { attempt: 0, status: null, at: core.clock.now(), error: 'dropped by a fault' });
+      delivery.settle();
       return null;
     case 'delay':
       await core.clock.sleep(faultNumber(fault, 'ms', 1_000));
@@ -197,15 +215,20 @@ async function firstOf(core: Core, delivery: Delivery): Promise<number | null> {
   if (delivery.event === 'messages.upsert') {
     for (const release of core.webhookLog.waiting.splice(0)) release();
   }
-  if (!isFinal(status)) planRetry(core, delivery, 2);
+  if (isFinal(status)) delivery.settle();
+  else planRetry(core, delivery, 2);
   return status;
 }
 
 function planRetry(core: Core, delivery: Delivery, number: number): void {
-  if (number > MAX_ATTEMPTS || delivery.epoch !== core.webhookLog.epoch) return;
+  if (number > MAX_ATTEMPTS || delivery.epoch !== core.webhookLog.epoch) {
+    delivery.settle();
+    return;
+  }
   core.clock.after(core.clock.scaled(retryDelay(number - 1, core.chance.next())), () => {
     void attempt(core, delivery, number).then((status) => {
-      if (!isFinal(status)) planRetry(core, delivery, number + 1);
+      if (isFinal(status)) delivery.settle();
+      else planRetry(core, delivery, number + 1);
     });
   });
 }

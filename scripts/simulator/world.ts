@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Random } from './clock.ts';
-import { createJid, digitsOf, sameNumber } from './jid.ts';
+import { digitsOf, sameNumber } from './jid.ts';
 import type { Addressing, Contact, Instance, Message, Row, WebhookTarget } from './types.ts';
 
 /** Source: EventController.events in Evolution; GROUP_UPDATE is its own misspelling. */
@@ -40,6 +40,9 @@ export const WEBHOOK_EVENTS = [
   'INSTANCE_DELETE',
   'STATUS_INSTANCE',
 ];
+
+/** Known to 2.4 only; an older one refuses a webhook that names it. */
+export const WEBHOOK_EVENTS_24 = ['MESSAGING_HISTORY_SET'];
 
 /** The one group that every instance knows. Others are answered as unknown. */
 export const KNOWN_GROUP = '120363043111111111@g.us';
@@ -86,9 +89,13 @@ export class World {
       base64: false,
       settings: { ...DEFAULT_SETTINGS, ...input.settings },
       createdAt: new Date().toISOString(),
-      knownJids: new Set(),
+      knownJids: new Map(),
       subscribed: new Set(),
       held: [],
+      trouble: null,
+      healsBy: 'restart',
+      lane: { busy: false, waiting: [] },
+      loggingOut: false,
     };
     this.instances.set(instance.name, instance);
     return instance;
@@ -114,7 +121,7 @@ export class World {
     };
   }
 
-  addContact(input: { name: string; phone?: string; lid?: string; addressing?: Addressing }): Contact {
+  addContact(input: { name: string; phone?: string; lid?: string; addressing?: Addressing; refuses?: Contact['refuses'] }): Contact {
     const phone = (input.phone ?? `55119${this.#random.digits(8)}`).replace(/\D/g, '');
     const lidDigits = (input.lid ?? this.#random.digits(15)).replace(/\D/g, '');
     const contact: Contact = {
@@ -123,9 +130,10 @@ export class World {
       phone,
       lid: `${lidDigits}@lid`,
       addressing: input.addressing ?? 'pn',
+      refuses: input.refuses ?? [],
     };
     this.contacts.set(contact.id, contact);
-    this.#contactByJid.set(createJid(phone), contact);
+    this.#contactByJid.set(phoneJid(contact), contact);
     this.#contactByJid.set(contact.lid, contact);
     return contact;
   }
@@ -236,5 +244,10 @@ export const DEFAULT_SETTINGS = {
 
 /** The address under which WhatsApp shows a contact in a message key. */
 export function contactJid(contact: Contact): string {
-  return contact.addressing === 'pn' ? createJid(contact.phone) : contact.lid;
+  return contact.addressing === 'pn' ? phoneJid(contact) : contact.lid;
+}
+
+/** WhatsApp's own writing: it is not Evolution that names the address of who writes. */
+export function phoneJid(contact: Contact): string {
+  return `${contact.phone}@s.whatsapp.net`;
 }

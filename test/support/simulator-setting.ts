@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, beforeEach } from 'node:test';
 import { startSimulator, type Simulator } from '../../scripts/simulator/index.ts';
+import type { EvolutionVersion } from '../../scripts/simulator/version.ts';
 import { startReceiver, type Receiver, type Webhook } from './webhook-receiver.ts';
 
 export const MARIA = '5511988887777';
@@ -34,13 +35,14 @@ export type Setting = {
   received(event: string, count: number): Promise<Webhook[]>;
 };
 
-/** Call it once at the top of a test file. Its fields are set when the first test begins. */
-export function useSimulator(): Setting {
+/** Call it once at the top of a test file. Its fields are set when the first test begins. The release of the older recordings unless said. */
+export function useSimulator(version: EvolutionVersion = '2.3.6'): Setting {
   const setting = { api, post, received } as Setting;
   before(async () => {
     setting.receiver = await startReceiver();
     // Retries of 5 s become 5 ms; a blocking delay of 3 s becomes 3 ms.
     setting.simulator = await startSimulator({
+      version,
       instances: ['wa1'],
       webhook: { url: setting.receiver.url, secret: SECRET, base64: true },
       apiKey: API_KEY,

@@ -12,7 +12,7 @@ import type { Simulator } from '../../scripts/simulator/index.ts';
 import { testDatabase } from './database.ts';
 import { startProgram } from './process.ts';
 import type { Program } from './process.ts';
-import { testEnvironment, WEBHOOK_SECRET } from './system.ts';
+import { testedVersion, testEnvironment, WEBHOOK_SECRET } from './system.ts';
 
 type TestHooks = { after(hook: () => Promise<void>): void };
 type Mode = 'api' | 'worker' | 'scheduler';
@@ -53,7 +53,14 @@ export async function startSite(
   stack.defer(() => database.close());
   const door = await openDoor(new URL(database.url));
   stack.defer(() => door.close());
-  const simulator = await startSimulator({ instances: ['julia-dev'], noise: false, ackMs: 5, timeScale: 20, ...options.simulator });
+  const simulator = await startSimulator({
+    version: testedVersion(),
+    instances: ['julia-dev'],
+    noise: false,
+    ackMs: 5,
+    timeScale: 20,
+    ...options.simulator,
+  });
   stack.defer(() => simulator.close());
   const pool = new pg.Pool({ connectionString: database.url, max: 3 });
   pool.on('error', () => {});

@@ -11,6 +11,8 @@ import { ensureRedisServer, startRedis } from '../../scripts/lib/redis.ts';
 import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../scripts/simulator/index.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
+import { versionOf } from '../../scripts/simulator/version.ts';
+import type { EvolutionVersion } from '../../scripts/simulator/version.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
@@ -68,6 +70,11 @@ export type System = {
   close(): Promise<void>;
 };
 
+/** The Evolution that a run is against: EVOLUTION_VERSION, else the one that compose runs. */
+export function testedVersion(): EvolutionVersion | undefined {
+  return versionOf(process.env['EVOLUTION_VERSION']);
+}
+
 type TestHooks = { after(hook: () => Promise<void>): void };
 
 /** A wait that takes longer has failed. Generous: the machine is shared. Milliseconds. */
@@ -85,7 +92,13 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   stack.defer(() => database.close());
   const redis = options.queue === 'redis' ? await openRedis() : null;
   if (redis) stack.defer(() => redis.stop());
-  const simulator = await startSimulator({ instances: [INSTANCE], noise: false, ackMs: 5, ...options.simulator });
+  const simulator = await startSimulator({
+    version: testedVersion(),
+    instances: [INSTANCE],
+    noise: false,
+    ackMs: 5,
+    ...options.simulator,
+  });
   stack.defer(() => simulator.close());
   const pool = new pg.Pool({ connectionString: database.url, max: 3 });
   pool.on('error', () => {}); // the database is dropped under it at the end
