@@ -126,7 +126,7 @@ function countedFailure(outcome: SendOutcome): string | null {
 
 const NOT_COUNTED = new Set<string>(['bad_request', 'not_on_whatsapp', 'disconnected']);
 
-const NOT_THE_MESSAGES_FAULT = new Set<string>(['disconnected', 'rate_limited', 'unavailable', 'service_unavailable']);
+const NOT_THE_MESSAGES_FAULT = new Set<string>(['disconnected', 'rate_limited', 'unavailable', 'service_unavailable', 'unlicensed']);
 
 function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): SendRecord {
   const trouble = troubleOf(outcome);

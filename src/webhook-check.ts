@@ -47,6 +47,8 @@ export function failureInWords(failure: Failure): string {
       return 'Evolution does not know it yet';
     case 'unauthorized':
       return 'Evolution refuses EVOLUTION_API_KEY';
+    case 'unlicensed':
+      return `Evolution wants its licence to be activated (${failure.detail})`;
     case 'unavailable':
       return 'Evolution does not answer at EVOLUTION_API_URL';
     default:

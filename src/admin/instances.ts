@@ -270,7 +270,9 @@ async function act(ctx: AdminContext, name: string, actor: Actor, what: 'restart
   if ((await findNumber(ctx, actor.tenant, name)) === null) return unknown(name);
   const done = await ctx.whatsapp[what](name);
   if (done.kind === 'failed')
-    return /is not connected/.test(done.detail) ? refused('conflict', `${name} is not connected`) : upstream(done);
+    return /is not connected/.test(done.detail)
+      ? refused('conflict', `${name} is not connected; to pair it: instance connect ${name}`)
+      : upstream(done);
   if (what === 'logout') await setInstanceState(ctx.db, name, 'close');
   await recordAudit(ctx.db, { tenant: actor.tenant, actor: actor.id, action: `instance.${what}`, subject: name, details: {} });
   return { ok: true, result: { name } };

@@ -23,9 +23,9 @@ export function troubleOf(outcome: SendOutcome): Trouble | null {
     case 'unauthorized':
       return { reason: 'number_unauthorized', minutes: 5, trust: 0 };
     case 'service_unavailable':
-      return /licen[cs]e.?required/i.test(outcome.detail)
-        ? { reason: 'number_unlicensed', minutes: 5, trust: 0 }
-        : { reason: 'number_unavailable', minutes: 5, trust: 5 };
+      return { reason: 'number_unavailable', minutes: 5, trust: 5 };
+    case 'unlicensed':
+      return { reason: 'number_unlicensed', minutes: 5, trust: 0 };
     case 'bad_request':
     case 'not_on_whatsapp':
     case 'unknown_instance':

@@ -28,7 +28,7 @@ const LISTED: ProviderError = {
 
 /** Reasons by what they are about; others are rules of ours, or about the one recipient. */
 const DISCONNECTED_BY = new Set(['disconnected', 'number_disconnected']);
-const NOT_CONFIGURED_BY = new Set(['unauthorized', 'unknown_instance', 'number_unauthorized', 'number_unlicensed']);
+const NOT_CONFIGURED_BY = new Set(['unauthorized', 'unknown_instance', 'unlicensed', 'number_unauthorized', 'number_unlicensed']);
 const FAILED_BY = new Set([
   'unavailable',
   'service_unavailable',

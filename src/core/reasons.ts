@@ -137,6 +137,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   restricted: 'WhatsApp restricted this number',
   unavailable: 'Evolution could not be reached',
   service_unavailable: 'Evolution, or what stands before it, said that it cannot serve now',
+  unlicensed: 'Evolution wants its licence to be activated (LICENSE_REQUIRED)',
   provider_error: 'Evolution answered with an error of its own',
   timeout: 'Evolution did not answer in time, so it may have left',
   reset: 'the connection to Evolution broke during the send, so it may have left',

@@ -22,6 +22,7 @@ export type NotSentClass =
   | 'restricted'
   | 'unavailable'
   | 'service_unavailable'
+  | 'unlicensed'
   | 'provider_error';
 
 export type AmbiguousClass = 'timeout' | 'reset' | 'aborted' | 'proxy' | 'connection_closed' | 'provider_error';
@@ -68,7 +69,14 @@ export function classifySend(answer: SendAnswer): SendOutcome {
     case 500:
       return said.evolution ? classify500(said.text) : ambiguous('proxy', `HTTP 500: ${said.text}`);
     case 503:
-      // Evolution 2.4 without a licence (LICENSE_REQUIRED), or a proxy without a live upstream: before any send.
+      // Evolution 2.4 without a licence, or a proxy without a live upstream: before any send.
+      if (at(body, 'code') === 'LICENSE_REQUIRED') {
+        return notSent(
+          'unlicensed',
+          true,
+          `LICENSE_REQUIRED: activate it at ${stringAt(body, 'register_url') ?? '/manager/login of Evolution'}`,
+        );
+      }
       return notSent('service_unavailable', true, said.text);
     default:
       return ambiguous('proxy', `HTTP ${status}: ${said.text}`);

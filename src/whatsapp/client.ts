@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { stringAt } from '../core/json.ts';
+import { at, stringAt } from '../core/json.ts';
 import { classifySend } from '../core/send-outcome.ts';
 import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from '../core/send-outcome.ts';
 import { span } from '../trace.ts';
@@ -37,7 +37,7 @@ export type Evolution = {
     presence: { instance: string; number: string; presence: 'composing' | 'recording' | 'paused'; delayMs: number },
     options?: CallOptions,
   ): Promise<{ kind: 'ok' } | Failure>;
-  /** Conditions are AND-ed. One bound of the time window is completed with a far one, since Evolution ignores half a window. */
+  /** Conditions are AND-ed. A missing bound of the time window is completed, and both are kept to what Evolution's database takes. */
   findMessages(query: FindQuery, options?: CallOptions): Promise<FoundMessages | Failure>;
   connectionState(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; state: ConnectionState } | Failure>;
   /** `@lid` chats are silently skipped by Evolution although it answers success. */
@@ -62,8 +62,11 @@ export type Evolution = {
   ): Promise<{ kind: 'ok'; id: string | null } | Failure>;
   /** Starts the pairing, or tells that the number is open. */
   connect(instance: string, options?: CallOptions): Promise<Pairing | Failure>;
+  /** Fails for a number that is closed: it must be connected. */
   restart(instance: string, options?: CallOptions): Promise<{ kind: 'ok' } | Failure>;
   logout(instance: string, options?: CallOptions): Promise<{ kind: 'ok' } | Failure>;
+  /** What `GET /` says of the release, `2.3.7`. Answered without a licence too; slow where Evolution has no way out. */
+  version(options?: CallOptions): Promise<{ kind: 'ok'; version: string } | Failure>;
 };
 
 /** `code` is what the QR code holds; null while Evolution has none yet. `base64` is a picture of it. */
@@ -194,8 +197,6 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     async connect(instance, { signal } = {}) {
       const answer = await call('GET', 'instance/connect', instance, null, timeouts.otherMs, signal);
       return parsed(answer, pairingSchema, (body): Pairing | Failure => {
-        if (body.error === true)
-          return { kind: 'failed', retryable: true, class: 'provider_error', detail: body.message ?? 'Evolution could not connect it' };
         const open = body.instance?.state === 'open';
         return { kind: 'ok', state: open ? 'open' : 'connecting', code: body.code, pairingCode: body.pairingCode, base64: body.base64 };
       });
@@ -207,6 +208,10 @@ export function createEvolution(options: EvolutionOptions): Evolution {
 
     async logout(instance, { signal } = {}) {
       return done(await call('DELETE', 'instance/logout', instance, null, timeouts.otherMs, signal));
+    },
+
+    async version({ signal } = {}) {
+      return parsed(await call('GET', '', null, null, timeouts.otherMs, signal), rootSchema, ({ version }) => ({ kind: 'ok', version }));
     },
   };
 }
@@ -224,10 +229,9 @@ const stateSchema = z.object({ instance: z.object({ state: z.enum(['open', 'conn
 
 const createdSchema = z.object({ instance: z.object({ instanceId: z.string().nullable().catch(null) }) });
 
-/** An error of the pairing comes as a 200 with `error`. */
+const rootSchema = z.object({ version: z.string().regex(/^\d+\.\d+/) });
+
 const pairingSchema = z.object({
-  error: z.boolean().nullish(),
-  message: z.string().nullish().catch(null),
   instance: z.object({ state: z.string().nullish() }).nullish(),
   code: z.string().nullable().catch(null),
   pairingCode: z.string().nullable().catch(null),
@@ -323,21 +327,44 @@ function quotedBody({ id, remoteJid, fromMe, text }: Quoted): object {
 
 function findBody({ remoteJid, id, fromMe, from, to, page = 1, pageSize = 50 }: FindQuery): object {
   const key = { ...(remoteJid ? { remoteJid } : {}), ...(id ? { id } : {}), ...(fromMe ? { fromMe } : {}) };
+  // Evolution ignores half a window. "Until now" is a day more than now: its clock may be ahead of ours.
   const window =
-    from || to ? { messageTimestamp: { gte: (from ?? new Date(0)).toISOString(), lte: (to ?? new Date('2100-01-01')).toISOString() } } : {};
+    from || to ? { messageTimestamp: { gte: bounded(from ?? new Date(0)), lte: bounded(to ?? new Date(Date.now() + DAY_MS)) } } : {};
   // `offset` is Evolution's name for the page size.
   return { where: { ...(Object.keys(key).length > 0 ? { key } : {}), ...window }, page, offset: pageSize };
 }
 
+/** The column is a 32-bit integer of seconds: a bound outside of it is a 500, and nothing is found. */
+function bounded(bound: Date): string {
+  return new Date(Math.min(Math.max(bound.getTime(), 0), LARGEST_MS)).toISOString();
+}
+
+const DAY_MS = 86_400_000;
+/** 2038-01-19T03:14:07Z */
+const LARGEST_MS = (2 ** 31 - 1) * 1_000;
+
 function done(answer: SendAnswer): { kind: 'ok' } | Failure {
-  return 'status' in answer && answer.status >= 200 && answer.status < 300 ? { kind: 'ok' } : failureOf(answer);
+  return parsed(answer, z.unknown(), () => ({ kind: 'ok' }));
 }
 
 function parsed<Body, Value>(answer: SendAnswer, schema: z.ZodType<Body>, read: (body: Body) => Value): Value | Failure {
   if (!('status' in answer) || answer.status < 200 || answer.status >= 300) return failureOf(answer);
+  const failure = failedWithin(answer.body);
+  if (failure !== null) return failure;
   const body = schema.safeParse(answer.body);
   if (body.success) return read(body.data);
   return { kind: 'failed', retryable: true, class: 'provider_error', detail: `HTTP ${answer.status} with an unexpected body` };
+}
+
+/**
+ * connect and restart tell what was thrown in a 200, `{error: true, message}`. An error of Evolution's own has no text there, and for both
+ * it means the state of the number.
+ */
+function failedWithin(body: unknown): Failure | null {
+  if (at(body, 'error') !== true) return null;
+  const said = stringAt(body, 'message') ?? '';
+  const detail = said === '' || said.startsWith('[object') ? 'it is not connected, or Evolution has not loaded it' : said;
+  return { kind: 'failed', retryable: true, class: detail === said ? 'provider_error' : 'disconnected', detail };
 }
 
 /** These calls change nothing that a repeat would double, so what is ambiguous for a send is simply retryable here. */

@@ -153,11 +153,7 @@ const others: [name: string, answer: SendAnswer, expected: Expected][] = [
   ['aborted after the write', { networkError: 'aborted', requestWritten: true }, ['ambiguous', 'aborted']],
   ['a refusal after a write is not believed', { networkError: 'refused', requestWritten: true }, ['ambiguous', 'reset']],
   ['429', evolution(429, ['Too many requests']), ['not_sent', 'rate_limited', RETRY]],
-  [
-    '503 of a licence',
-    { status: 503, body: { code: 'LICENSE_REQUIRED', message: 'license required' } },
-    ['not_sent', 'service_unavailable', RETRY],
-  ],
+  ['503 of a licence', { status: 503, body: { code: 'LICENSE_REQUIRED', message: 'license required' } }, ['not_sent', 'unlicensed', RETRY]],
   ['502 of a proxy', { status: 502, body: '<html>Bad Gateway</html>' }, ['ambiguous', 'proxy']],
   ['504 of a proxy', { status: 504, body: '' }, ['ambiguous', 'proxy']],
   ['500 that is not Evolution speaking', { status: 500, body: '<html>' }, ['ambiguous', 'proxy']],

@@ -209,6 +209,14 @@ test('I17 client: the state of an instance, not loaded and unknown ones too', as
   assert.deepEqual([received[0]?.method, received[0]?.url], ['GET', '/instance/connectionState/wa1']);
 });
 
+test('W1 client: no bound of a look-up is outside of what the column of 32 bits takes', async () => {
+  const evolution = createEvolution({ url, apiKey: 'k1' });
+  await evolution.findMessages({ instance: 'wa1', from: new Date('1960-01-01'), to: new Date('2100-01-01') });
+  assert.deepEqual((received[0]?.body as { where: unknown }).where, {
+    messageTimestamp: { gte: '1970-01-01T00:00:00.000Z', lte: '2038-01-19T03:14:07.000Z' },
+  });
+});
+
 test('I15 client: findMessages asks for a page of a whole window and hands on the rows', async () => {
   const evolution = createEvolution({ url, apiKey: 'k1' });
   const records = [{ key: { id: 'ID1' } }, { odd: true }];
@@ -223,7 +231,11 @@ test('I15 client: findMessages asks for a page of a whole window and hands on th
     pageSize: 2,
   });
   assert.deepEqual(found, { kind: 'ok', total: 3, pages: 2, page: 1, records });
+  const asked = Date.now();
   await evolution.findMessages({ instance: 'wa1', from: new Date(0) });
+  const { where } = received[1]?.body as { where: { messageTimestamp: { lte: string } } };
+  const open = Date.parse(where.messageTimestamp.lte) - asked;
+  assert.ok(open >= 86_400_000 && open < 86_700_000, 'until now, and a day for a clock that is ahead of ours');
   await evolution.findMessages({ instance: 'wa1', id: 'ID1' });
   assert.deepEqual(
     received.map(({ body }) => body),
@@ -236,7 +248,7 @@ test('I15 client: findMessages asks for a page of a whole window and hands on th
         page: 1,
         offset: 2,
       },
-      { where: { messageTimestamp: { gte: '1970-01-01T00:00:00.000Z', lte: '2100-01-01T00:00:00.000Z' } }, page: 1, offset: 50 },
+      { where: { messageTimestamp: { gte: '1970-01-01T00:00:00.000Z', lte: where.messageTimestamp.lte } }, page: 1, offset: 50 },
       { where: { key: { id: 'ID1' } }, page: 1, offset: 50 },
     ],
   );
