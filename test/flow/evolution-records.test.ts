@@ -135,10 +135,9 @@ async function read({ request, response }: Recorded): Promise<string> {
   reply = response;
   const [, room = '', verb = '', instance = ''] = request.path.split('/');
   const body = request.body ?? {};
-  const inner = isRecord(body['webhook']) ? body['webhook'] : {};
   const webhook = {
     instance,
-    url: String(inner['url'] ?? 'http://h/x'),
+    url: 'http://127.0.0.1:8080/webhook/evolution',
     events: ['MESSAGES_UPSERT'],
     headers: { jwt_key: 'SECRET' },
   };
