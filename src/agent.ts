@@ -4,8 +4,10 @@
  */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import type { Breaker } from './breakers.ts';
+import type { Breaker, Verdict } from './breakers.ts';
 import { wholeSentences } from './core/answer.ts';
+import { decisive, MODEL_FAILURES } from './core/model-failure.ts';
+import type { Fault } from './core/model-failure.ts';
 import type { Prompt } from './core/prompt.ts';
 import type { Effect, ModelCallRecord, ToolCallRecord } from './db/turns.ts';
 import type { Llm, ModelFailure, ModelReply } from './llm.ts';
@@ -15,10 +17,11 @@ export type AgentLimits = { maxTokens: number; maxToolRounds: number; callTimeou
 
 export type AgentRun = {
   llm: Llm;
-  breaker: Breaker;
+  /** Of a model. */
+  breaker(model: string): Breaker;
   limits: AgentLimits;
   model: string;
-  /** Used once when the provider no longer knows `model`. */
+  /** Asked when `model` does not answer and another one may: it is overloaded, or gone. */
   fallbackModel: string;
   prompt: Prompt;
   tools: Tool[];
@@ -32,7 +35,12 @@ export type AgentOutcome = {
   toolCalls: ToolCallRecord[];
   modelCalls: ModelCallRecord[];
   transcript: Anthropic.MessageParam[];
-} & ({ kind: 'answer'; text: string; effects: Effect[] } | { kind: 'aborted' } | { kind: 'failed'; reason: string; retryable: boolean });
+} & (
+  | { kind: 'answer'; text: string; effects: Effect[] }
+  | { kind: 'aborted' }
+  /** `fault` says what becomes of the turn. `retryInMs`: no model may be asked sooner. */
+  | { kind: 'failed'; reason: string; fault: Fault; retryInMs: number }
+);
 
 /** Contract: never throws, ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
@@ -46,10 +54,11 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
 
   // The last round must end in words: what it still calls is not run.
   for (let round = 0; round <= run.limits.maxToolRounds; round++) {
-    const reply = await callModel(run, record, messages, round < run.limits.maxToolRounds, deadline);
+    const reply = await ask(run, record, messages, round < run.limits.maxToolRounds, deadline);
     if (!reply.ok) {
       if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
-      return outcome({ kind: 'failed' as const, reason: `model_${reply.failure.kind}`, retryable: reply.failure.retryable });
+      const { kind } = reply.failure;
+      return outcome({ kind: 'failed' as const, reason: `model_${kind}`, fault: MODEL_FAILURES[kind].fault, retryInMs: retryInMs(run) });
     }
     messages.push({ role: 'assistant', content: reply.reply.content });
     for (const block of reply.reply.content) {
@@ -64,7 +73,7 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   // What was said beside a tool call is said to the contact too; the same words twice are one.
   const text = said.filter((each, index) => said.indexOf(each) === index).join('\n\n');
   if (text === '' && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff')) {
-    return outcome({ kind: 'failed' as const, reason: 'model_empty_answer', retryable: true });
+    return outcome({ kind: 'failed' as const, reason: 'model_empty_answer', fault: MODEL_FAILURES.empty_answer.fault, retryInMs: 0 });
   }
   return outcome({ kind: 'answer' as const, text, effects });
 }
@@ -91,19 +100,45 @@ function cachedToTheEnd(messages: Anthropic.MessageParam[]): Anthropic.MessagePa
   return [...messages.slice(0, -1), { role: 'user', content }];
 }
 
+type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
+type Calls = { model: string; modelCalls: ModelCallRecord[] };
+
+/** One answer of the model, or of the other one when that may know better. Whoever answers goes on with the turn. */
+async function ask(run: AgentRun, record: Calls, messages: Anthropic.MessageParam[], withTools: boolean, deadline: number): Promise<Asked> {
+  const first = await callModel(run, record.model, record, messages, withTools, deadline);
+  const other = record.model === run.model ? run.fallbackModel : run.model;
+  if (first.ok || run.signal.aborted || other === record.model || !MODEL_FAILURES[first.failure.kind].other) return first;
+  const second = await callModel(run, other, record, messages, withTools, deadline);
+  if (!second.ok) return { ok: false, failure: decisive(first.failure, second.failure) };
+  record.model = other;
+  return second;
+}
+
+/** Until one of the models may be asked again. */
+function retryInMs(run: AgentRun): number {
+  return Math.min(...[run.model, run.fallbackModel].map((model) => run.breaker(model).retryInMs()));
+}
+
+/** A call that had less time than this proves nothing of the model when it ends as a timeout. Milliseconds. */
+const FAIR_MS = 10_000;
+
 async function callModel(
   run: AgentRun,
-  record: { model: string; modelCalls: ModelCallRecord[] },
+  model: string,
+  record: Calls,
   messages: Anthropic.MessageParam[],
   withTools: boolean,
   deadline: number,
-): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure }> {
+): Promise<Asked> {
   const started = performance.now();
-  const guarded = await run.breaker.run(
+  const timeoutMs = Math.min(run.limits.callTimeoutMs, deadline - started);
+  if (timeoutMs < 1) return { ok: false, failure: { kind: 'timeout', detail: 'no time is left for this turn', restMs: 0 } };
+  const isFair = timeoutMs >= Math.min(FAIR_MS, run.limits.callTimeoutMs);
+  const guarded = await run.breaker(model).run(
     () =>
       run.llm.call(
         {
-          model: record.model,
+          model,
           maxTokens: run.limits.maxTokens,
           system: [
             { type: 'text', text: run.prompt.system, ...CACHED },
@@ -112,29 +147,23 @@ async function callModel(
           tools: run.tools.map(toolParam),
           messages: cachedToTheEnd(withTools ? messages : withoutTools(messages)),
         },
-        { signal: run.signal, timeoutMs: Math.max(1, Math.min(run.limits.callTimeoutMs, deadline - performance.now())) },
+        { signal: run.signal, timeoutMs },
       ),
-    verdictOf,
+    (result) => verdictOf(result, isFair),
   );
   if (guarded.open)
-    return {
-      ok: false,
-      failure: { kind: 'breaker_open', retryable: true, counts: false, detail: `next probe in ${guarded.retryInMs} ms` },
-    };
+    return { ok: false, failure: { kind: 'breaker_open', detail: `next probe in ${guarded.retryInMs} ms`, restMs: guarded.retryInMs } };
   const result = guarded.value;
-  record.modelCalls.push(callRecord(record.model, result, performance.now() - started));
-  if (!result.ok && result.failure.kind === 'model_gone' && record.model !== run.fallbackModel) {
-    record.model = run.fallbackModel;
-    return callModel(run, record, messages, withTools, deadline);
-  }
+  record.modelCalls.push(callRecord(model, result, performance.now() - started));
   return result;
 }
 
-/** What a call says of the provider; one that we aborted says nothing. */
-function verdictOf(result: { ok: true } | { ok: false; failure: ModelFailure }): string | null | undefined {
+/** What a call says of the model; one that we aborted, or gave too little time, says nothing. */
+function verdictOf(result: Asked, isFair: boolean): Verdict {
   if (result.ok) return null;
-  if (result.failure.kind === 'aborted') return undefined;
-  return result.failure.counts ? result.failure.kind : null;
+  const { kind, restMs } = result.failure;
+  if (kind === 'aborted' || (kind === 'timeout' && !isFair)) return undefined;
+  return MODEL_FAILURES[kind].counts ? { reason: kind, restMs } : null;
 }
 
 /** The transcript may hold tool calls, so the tools stay listed; these words end the round trip. */

@@ -1,10 +1,11 @@
 /**
- * Circuit breakers around everything that can be away: one per number at Evolution, one around the model, one around the database. On opossum.
+ * Circuit breakers around everything that can be away: one per number at Evolution, one per model, one around the database. On opossum.
  *
  *   closed      calls go through; enough failures within a minute (and at least half of the calls that ended) open it
  *   open        nothing goes out, until the reset time is over
  *   half_open   one harmless call of our own goes out at once, also in a process that has nothing else to do: its success closes, its failure opens
  *               again, for twice as long, up to a cap
+ *   resting     closed, and asked by the other side not to call for a time (retry-after): nothing goes out until then
  *   on trial    closed by a harmless call that proves too little (a number that is connected may still be refused every message): real calls go out one
  *               at a time, and the first that fails opens it again for twice as long
  *
@@ -20,19 +21,24 @@ export type BreakerName = 'evolution' | 'claude' | 'database';
 export type BreakerState = 'closed' | 'open' | 'half_open';
 export type Transition = { breaker: string; instance: string | null; state: BreakerState; reason: string | null; at: string };
 
+/**
+ * What a value says of the other side: null all is well; a string it failed, with the reason; undefined nothing (a call that we aborted), so nothing is
+ * counted, and a trial that ends so leaves the question open. `restMs`: the other side asked not to be called for so long.
+ */
+export type Verdict = string | { reason: string; restMs: number } | null | undefined;
+
 /** A guarded call: the value, or the news that the breaker did not let it out. */
 export type Guarded<T> = { open: false; value: T } | { open: true; retryInMs: number };
 
 export type Breaker = {
   /**
-   * Runs `action` unless open. `failed` says which values count as failures of the other side, with the reason; undefined: the value says nothing (a call
-   * that we aborted), so nothing is counted, and a trial that ends so leaves the question open.
+   * Runs `action` unless open, or asked to rest.
    * Contract: `action` must not throw; it is started at most once.
    */
-  run<T>(action: () => Promise<T>, failed: (value: T) => string | null | undefined): Promise<Guarded<T>>;
+  run<T>(action: () => Promise<T>, failed: (value: T) => Verdict): Promise<Guarded<T>>;
   /** True when a call would not go out now. */
   isOpen(): boolean;
-  /** Milliseconds until the next probe may go out; 0 when calls go through. */
+  /** Milliseconds until a call, or the next probe, may go out; 0 when calls go through. */
   retryInMs(): number;
   report(): BreakerReport;
   /** Closes it by hand, and forgets what it counted. */
@@ -40,7 +46,7 @@ export type Breaker = {
 };
 
 export type Breakers = {
-  claude(): Breaker;
+  claude(model: string): Breaker;
   database(): Breaker;
   evolution(instance: string): Breaker;
   reports(): BreakerReport[];
@@ -56,8 +62,8 @@ export type BreakerHooks = {
   process: string;
   /** Called on each change of state. Contract: it must not throw. */
   onTransition(transition: Transition): void;
-  /** The harmless call: null when the other side is there, else why not. A call that throws has failed. */
-  probe(name: BreakerName, instance: string | null): Promise<string | null>;
+  /** The harmless call. One that throws has failed. */
+  probe(name: BreakerName, instance: string | null): Promise<Exclude<Verdict, undefined>>;
 };
 
 /** Failures are counted over this time. */
@@ -76,7 +82,7 @@ export function createBreakers(figures: Record<BreakerName, BreakerFigures>, hoo
     return made;
   }
   return {
-    claude: () => breaker('claude', null),
+    claude: (model) => breaker('claude', model),
     database: () => breaker('database', null),
     evolution: (instance) => breaker('evolution', instance),
     reports: () => [...all.values()].map((each) => each.report()),
@@ -143,12 +149,12 @@ type OwnedBreaker = Breaker & { follow(leader: Leader | null): void; shutdown():
 
 function createBreaker(name: BreakerName, instance: string | null, figures: BreakerFigures, hooks: BreakerHooks): OwnedBreaker {
   const made = new CircuitBreaker(
-    async (action: () => Promise<unknown>, failed: (value: unknown) => string | null | undefined) => {
+    async (action: () => Promise<unknown>, failed: (value: unknown) => Verdict) => {
       const value = await action();
       const verdict = failed(value);
       if (verdict === undefined) throw new NoVerdict(value);
-      if (verdict !== null) throw new CountedFailure(value, verdict);
-      return value;
+      if (verdict === null) return value;
+      throw new CountedFailure(value, reasonOf(verdict));
     },
     {
       timeout: false, // each client has its own time limit, and aborts
@@ -161,6 +167,10 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   );
   // The types leave `options` out; opossum reads resetTimeout from it at each opening, so it may be changed.
   const circuit = made as typeof made & { options: { resetTimeout: number } };
+  /** Doubles with each probe that fails. Milliseconds. */
+  let recoveryMs = figures.resetSeconds * 1000;
+  /** Milliseconds of the clock. */
+  let restUntil = 0;
   let openedAt: Date | null = null;
   let probing = false;
   let onTrial = false;
@@ -187,7 +197,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     if (onTrial) reopen(why);
     else if (failures >= figures.failures && failures * 2 >= calls) {
       reason = why;
-      circuit.open();
+      open();
     }
   });
   circuit.on('open', () => {
@@ -213,12 +223,22 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     const verdict = await hooks.probe(name, instance).catch((error: unknown) => toError(error).message);
     probing = false;
     if (!circuit.halfOpen || leader !== null) return;
-    if (verdict !== null) reopen(verdict);
+    if (verdict !== null) reopen(reasonOf(verdict));
     else close('the probe succeeded', name === 'evolution');
   }
   function reopen(why: string): void {
     reason = why;
-    circuit.options.resetTimeout = Math.min(figures.maxResetSeconds * 1000, circuit.options.resetTimeout * 2);
+    recoveryMs = Math.min(figures.maxResetSeconds * 1000, recoveryMs * 2);
+    open();
+  }
+  function reasonOf(verdict: string | { reason: string; restMs: number }): string {
+    if (typeof verdict === 'string') return verdict;
+    restUntil = Math.max(restUntil, Date.now() + verdict.restMs);
+    return verdict.reason;
+  }
+  /** The other side may have asked for a longer rest than the probe would give it. */
+  function open(): void {
+    circuit.options.resetTimeout = Math.max(recoveryMs, restUntil - Date.now());
     circuit.open();
   }
   function close(why: string, trial: boolean): void {
@@ -230,7 +250,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   }
   function endTrial(): void {
     onTrial = false;
-    circuit.options.resetTimeout = figures.resetSeconds * 1000;
+    recoveryMs = figures.resetSeconds * 1000;
   }
 
   const state = (): BreakerState => (circuit.halfOpen ? 'half_open' : circuit.opened ? 'open' : 'closed');
@@ -238,15 +258,15 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     if (leader?.next_probe_at) return Date.parse(leader.next_probe_at);
     return openedAt === null ? null : openedAt.getTime() + circuit.options.resetTimeout;
   };
-  const retryInMs = (): number => (circuit.closed ? 0 : Math.max(0, (nextProbeAt() ?? 0) - Date.now()));
-  const isOpen = (): boolean => !circuit.closed || (onTrial && tried);
+  const retryInMs = (): number => Math.max(0, (circuit.closed ? restUntil : (nextProbeAt() ?? 0)) - Date.now());
+  const isOpen = (): boolean => !circuit.closed || (onTrial && tried) || restUntil > Date.now();
   return {
-    async run<T>(action: () => Promise<T>, failed: (value: T) => string | null | undefined): Promise<Guarded<T>> {
-      if (isOpen()) return { open: true, retryInMs: Math.max(retryInMs(), TRIAL_WAIT_MS) };
+    async run<T>(action: () => Promise<T>, failed: (value: T) => Verdict): Promise<Guarded<T>> {
+      if (isOpen()) return { open: true, retryInMs: Math.max(retryInMs(), restUntil > Date.now() ? 0 : TRIAL_WAIT_MS) };
       const trial = onTrial;
       if (trial) tried = true;
       try {
-        return { open: false, value: (await circuit.fire(action, failed as (value: unknown) => string | null | undefined)) as T };
+        return { open: false, value: (await circuit.fire(action, failed as (value: unknown) => Verdict)) as T };
       } catch (error) {
         if (error instanceof CountedFailure || error instanceof NoVerdict) return { open: false, value: error.value as T };
         throw error; // a programming error of the action
@@ -265,12 +285,13 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       reason: circuit.closed ? null : reason,
       opened_at: openedAt?.toISOString() ?? null,
       next_probe_at: circuit.closed ? null : new Date(nextProbeAt() ?? Date.now()).toISOString(),
-      recovery_ms: circuit.options.resetTimeout,
+      recovery_ms: recoveryMs,
       on_trial: onTrial,
       follows: leader?.process ?? null,
     }),
     reset(why) {
       ended.clear();
+      restUntil = 0;
       resetAt = Date.now();
       close(why, false);
     },
@@ -290,7 +311,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       if (mine !== null && mine < rank(other)) return; // we lead
       leader = other;
       reason = other.reason;
-      circuit.open();
+      open();
     },
     shutdown: () => circuit.shutdown(),
   };

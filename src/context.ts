@@ -102,7 +102,7 @@ export async function openContext(
   const transitions = createTransitions(door, processId);
   const breakers = createBreakers(config.breakers, {
     process: processId,
-    probe: createProbe({ whatsapp, llm, door, model: config.claude?.model ?? null }),
+    probe: createProbe({ whatsapp, llm, door }),
     onTransition(transition) {
       events.breakerChanged(transition);
       transitions.add(transition);

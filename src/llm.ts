@@ -1,5 +1,7 @@
 /** The model: one call, its usage and its failures as values. No conversation here, no retry: the turn decides. */
 import Anthropic from '@anthropic-ai/sdk';
+import { retryAfterMs } from './core/model-failure.ts';
+import type { ModelFailureKind } from './core/model-failure.ts';
 import { costUsd } from './core/prices.ts';
 import type { Usage } from './core/prices.ts';
 import { span } from './trace.ts';
@@ -15,13 +17,8 @@ export type ModelRequest = {
 
 export type ModelReply = { content: Anthropic.ContentBlock[]; stopReason: string | null; model: string; usage: Usage; costUsd: number };
 
-/** `retryable`: the same call may succeed later. `counts`: it says something about the provider's health (the breaker counts it). */
-export type ModelFailure = {
-  kind: 'aborted' | 'timeout' | 'unreachable' | 'overloaded' | 'rate_limited' | 'unauthorized' | 'model_gone' | 'refused' | 'breaker_open';
-  retryable: boolean;
-  counts: boolean;
-  detail: string;
-};
+/** What each kind means stands in core/model-failure.ts. `restMs`: the provider asked not to be called for so long. */
+export type ModelFailure = { kind: ModelFailureKind; detail: string; restMs: number };
 
 export type Llm = {
   /** Contract: never throws; ends within `timeoutMs` or when the signal aborts. May be called any number of times at once. */
@@ -67,10 +64,7 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
       };
     } catch (error) {
       if (late.signal.aborted && !signal.aborted)
-        return {
-          ok: false,
-          failure: { kind: 'timeout', retryable: true, counts: true, detail: `no answer within ${limitMs} ms` },
-        };
+        return { ok: false, failure: { kind: 'timeout', detail: `no answer within ${limitMs} ms`, restMs: 0 } };
       return { ok: false, failure: failureOf(error) };
     } finally {
       clearTimeout(timer);
@@ -110,17 +104,21 @@ function answerAttributes({ model, stopReason, usage, costUsd }: ModelReply): At
 
 function failureOf(error: unknown): ModelFailure {
   const detail = error instanceof Error ? error.message.slice(0, 300) : String(error);
-  if (error instanceof Anthropic.APIUserAbortError) return { kind: 'aborted', retryable: true, counts: false, detail };
-  if (error instanceof Anthropic.APIConnectionTimeoutError) return { kind: 'timeout', retryable: true, counts: true, detail };
-  if (error instanceof Anthropic.APIConnectionError) return { kind: 'unreachable', retryable: true, counts: true, detail };
-  if (error instanceof Anthropic.APIError) {
-    const status = error.status as number | undefined;
-    if (status === 401 || status === 403) return { kind: 'unauthorized', retryable: false, counts: true, detail };
-    if (status === 404) return { kind: 'model_gone', retryable: false, counts: false, detail };
-    if (status === 429) return { kind: 'rate_limited', retryable: true, counts: true, detail };
-    if (status === 408 || (status !== undefined && status >= 500)) return { kind: 'overloaded', retryable: true, counts: true, detail };
-    return { kind: 'refused', retryable: false, counts: false, detail };
-  }
-  // What is left is an answer that is no JSON, or a bug of ours; either way this turn has no answer.
-  return { kind: 'unreachable', retryable: true, counts: true, detail };
+  const restMs = error instanceof Anthropic.APIError ? retryAfterMs(error.headers as Headers | undefined, new Date()) : 0;
+  return { kind: kindOf(error, detail), detail, restMs };
+}
+
+function kindOf(error: unknown, detail: string): ModelFailureKind {
+  if (error instanceof Anthropic.APIUserAbortError) return 'aborted';
+  if (error instanceof Anthropic.APIConnectionTimeoutError) return 'timeout';
+  // What is no answer of the API is one that is no JSON, or a bug of ours; either way this turn has no answer.
+  if (error instanceof Anthropic.APIConnectionError || !(error instanceof Anthropic.APIError)) return 'unreachable';
+  const status = error.status as number | undefined;
+  if (status === 401) return 'unauthorized';
+  // Anthropic tells an empty account as a 400 of the type invalid_request_error.
+  if (status === 402 || (status === 400 && /credit balance/i.test(detail))) return 'billing';
+  if (status === 403) return 'forbidden';
+  if (status === 404) return 'model_gone';
+  if (status === 429) return 'rate_limited';
+  return status === undefined || status === 408 || status >= 500 ? 'overloaded' : 'refused';
 }

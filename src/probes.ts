@@ -1,17 +1,21 @@
 /** The harmless calls by which an open breaker is tried. Each ends within a bounded time. */
-import type { BreakerName } from './breakers.ts';
+import type { BreakerName, Verdict } from './breakers.ts';
+import { MODEL_FAILURES } from './core/model-failure.ts';
 import type { Door } from './db/door.ts';
 import { schemaVersion } from './db/operations.ts';
 import type { Llm } from './llm.ts';
 import type { Evolution } from './whatsapp/client.ts';
 
-type Parts = { whatsapp: Evolution | null; llm: Llm | null; door: Door; model: string | null };
+type Parts = { whatsapp: Evolution | null; llm: Llm | null; door: Door };
 
 /** What the probe of the model may take. Milliseconds. */
 const MODEL_MS = 15_000;
 
-/** Returns null when the other side is there, else why not. */
-export function createProbe({ whatsapp, llm, door, model }: Parts): (name: BreakerName, instance: string | null) => Promise<string | null> {
+export function createProbe({
+  whatsapp,
+  llm,
+  door,
+}: Parts): (name: BreakerName, instance: string | null) => Promise<Exclude<Verdict, undefined>> {
   return async (name, instance) => {
     switch (name) {
       case 'evolution': {
@@ -20,14 +24,15 @@ export function createProbe({ whatsapp, llm, door, model }: Parts): (name: Break
         return state === undefined || state.kind === 'ok' ? null : state.class;
       }
       case 'claude': {
-        if (llm === null || model === null) return null;
-        // One word of the cheap model, some 10 tokens: only the real thing shows that a contact would be answered. (Rejected: waiting for the next
-        // contact, who would pay for the test with silence.)
-        const { ok, ...rest } = await llm.call(
-          { model, maxTokens: 1, system: [], tools: [], messages: [{ role: 'user', content: 'ping' }] },
+        if (llm === null || instance === null) return null;
+        // One word, some 10 tokens: only the real thing shows that a contact would be answered. (Rejected: waiting for the next contact, who would pay
+        // for the test with silence.)
+        const answer = await llm.call(
+          { model: instance, maxTokens: 1, system: [], tools: [], messages: [{ role: 'user', content: 'ping' }] },
           { signal: new AbortController().signal, timeoutMs: MODEL_MS },
         );
-        return ok || !('failure' in rest) || !rest.failure.counts ? null : rest.failure.kind;
+        if (answer.ok || !MODEL_FAILURES[answer.failure.kind].counts) return null;
+        return { reason: answer.failure.kind, restMs: answer.failure.restMs };
       }
       case 'database':
         // Shown to anybody by /health/circuit: no address of the database.

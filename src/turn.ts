@@ -134,7 +134,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
   try {
     return await runAgent({
       llm: ctx.llm,
-      breaker: ctx.breakers.claude(),
+      breaker: (name) => ctx.breakers.claude(name),
       limits: {
         maxTokens: claude.maxTokens,
         maxToolRounds: claude.maxToolRounds,
@@ -204,7 +204,8 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
     case 'aborted':
       return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'the answer was not wanted any more' });
     case 'failed':
-      if (outcome.retryable) return finish(ctx, claim, { ...record, kind: 'failed', reason: outcome.reason });
+      if (outcome.fault === 'nobody' || outcome.fault === 'answer')
+        return finish(ctx, claim, { ...record, kind: 'failed', reason: outcome.reason });
       return finish(ctx, claim, {
         ...record,
         kind: 'handoff',

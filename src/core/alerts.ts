@@ -93,12 +93,12 @@ export const CONDITIONS: readonly Condition[] = [
     cooldownSeconds: QUARTER_HOUR,
     held: ({ breakers }) =>
       breakers.map(({ breaker, instance, reason }) => {
-        const what = instance === null ? breaker : `${breaker} (número ${instance})`;
+        const what = instance === null ? breaker : `${breaker} (${breaker === 'claude' ? 'modelo' : 'número'} ${instance})`;
         return {
           subject: instance === null ? breaker : `${breaker}:${instance}`,
           text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}. Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
           recovery: `Resolvido: o disjuntor ${what} fechou.`,
-          ...(instance === null ? {} : { about: instance }),
+          ...(instance === null || breaker === 'claude' ? {} : { about: instance }),
         };
       }),
   },

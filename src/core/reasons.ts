@@ -62,9 +62,11 @@ export const REASONS: Readonly<Record<string, string>> = {
   model_overloaded: 'the model was overloaded or had a failure of its own',
   model_rate_limited: 'the model refused because of its rate limit',
   model_unauthorized: 'the model refused the key (ANTHROPIC_API_KEY)',
+  model_forbidden: 'the key (ANTHROPIC_API_KEY) may not use the model',
+  model_billing: 'the account at Anthropic has no money left',
   model_model_gone: 'the provider does not know the configured model (LLM_MODEL)',
   model_refused: 'the model refused the request as invalid',
-  model_breaker_open: 'the circuit breaker around the model is open after repeated failures',
+  model_breaker_open: 'the model is not asked at the moment: its circuit breaker is open after repeated failures, or it asked for a pause',
   model_empty_answer: 'the model answered without any words',
 
   // rules before a send, in their order

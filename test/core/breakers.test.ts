@@ -69,10 +69,10 @@ test('C1 opens: a number after 5 failures, and only that number', async (t) => {
 
 test('C1 opens: the model after 3 failures', async (t) => {
   const { breakers, times } = setUp(t);
-  await times(2, breakers.claude(), 'overloaded');
-  assert.equal(breakers.claude().isOpen(), false);
-  await times(1, breakers.claude(), 'overloaded');
-  assert.equal(breakers.claude().isOpen(), true);
+  await times(2, breakers.claude('haiku'), 'overloaded');
+  assert.equal(breakers.claude('haiku').isOpen(), false);
+  await times(1, breakers.claude('haiku'), 'overloaded');
+  assert.equal(breakers.claude('haiku').isOpen(), true);
 });
 
 test('C1 opens: fewer failures than the figure never open it, however few calls there were', async (t) => {
@@ -117,7 +117,7 @@ for (const [name, waits] of [
 ] as const) {
   test(`C2 recovers without a restart, without any work: ${name} is probed once after each wait, which doubles up to its cap; C3 nothing else goes out`, async (t) => {
     const { breakers, probes, world, times, calls, tick, transitions } = setUp(t);
-    const breaker = name === 'evolution' ? breakers.evolution('a') : breakers[name]();
+    const breaker = name === 'database' ? breakers.database() : breakers[name]('a');
     await times(FIGURES[name].failures, breaker, 'unreachable');
     const before = calls();
     world.probe = 'still away';
@@ -144,7 +144,7 @@ test('C3 no hammering: while a probe is out nothing else goes', async (t) => {
   const probe = Promise.withResolvers<string | null>();
   const breakers = createBreakers(FIGURES, { process: 'w', onTransition: () => {}, probe: () => probe.promise });
   t.after(() => breakers[Symbol.dispose]());
-  const breaker = breakers.claude();
+  const breaker = breakers.claude('haiku');
   const ask = async () =>
     (
       await breaker.run(
@@ -197,7 +197,7 @@ test('C3 a call on trial that says nothing leaves the question open', async (t) 
 
 test('C3 after a recovery it takes as many failures again', async (t) => {
   const { breakers, times, call, tick } = setUp(t, { ...FIGURES, claude: { failures: 3, resetSeconds: 10, maxResetSeconds: 10 } });
-  const breaker = breakers.claude();
+  const breaker = breakers.claude('haiku');
   await times(3, breaker, 'overloaded');
   await tick(10_000);
   assert.equal(await call(breaker, null), 'called');
@@ -273,10 +273,46 @@ test('C2 one process probes for all: the others follow the one whose breaker ope
 test('C1 a call that throws is an error of the program, not of the other side, and is not swallowed', async (t) => {
   const { breakers } = setUp(t);
   await assert.rejects(
-    breakers.claude().run(
+    breakers.claude('haiku').run(
       () => Promise.reject(new RangeError('bug')),
       () => null,
     ),
     RangeError,
   );
+});
+
+test('C1 each model has a breaker of its own', async (t) => {
+  const { breakers, times, transitions } = setUp(t);
+  await times(3, breakers.claude('haiku'), 'overloaded');
+  assert.deepEqual([breakers.claude('haiku').isOpen(), breakers.claude('sonnet').isOpen()], [true, false]);
+  assert.deepEqual(
+    transitions.map(({ breaker, instance, state }) => [breaker, instance, state]),
+    [['claude', 'haiku', 'open']],
+  );
+});
+
+test('L15 retry-after: nothing goes out before it is over, and neither does the probe', async (t) => {
+  const { breakers, probes, call, tick } = setUp(t);
+  const breaker = breakers.claude('haiku');
+  const limited = (restMs: number) =>
+    breaker.run(
+      async () => null,
+      () => ({ reason: 'rate_limited', restMs }),
+    );
+  await limited(20_000);
+  assert.deepEqual([breaker.report().state, breaker.retryInMs(), await call(breaker, null)], ['closed', 20_000, 'open']);
+  await tick(20_000);
+  assert.deepEqual([breaker.retryInMs(), await call(breaker, null)], [0, 'called']);
+  await tick(60_000);
+  for (const restMs of [0, 0, 90_000]) await limited(restMs);
+  assert.deepEqual([breaker.report().state, breaker.retryInMs()], ['open', 90_000]);
+  await tick(60_000);
+  assert.deepEqual(probes, []);
+  await tick(30_000);
+  assert.deepEqual([probes.length, breaker.report().state], [1, 'closed']);
+  assert.equal(breaker.report().recovery_ms, 60_000, 'what was asked for is no failed probe');
+  // a reset by hand is stronger than what was asked for
+  await limited(50_000);
+  breaker.reset('reset by ana');
+  assert.equal(await call(breaker, null), 'called');
 });

@@ -57,7 +57,7 @@ async function writtenByTypescript(): Promise<string[]> {
   const outcome = await textOf('src/core/send-outcome.ts');
   const notSent = quoted(/type NotSentClass =([^;]*);/.exec(outcome)?.[1] ?? '');
   const ambiguous = quoted(/type AmbiguousClass =([^;]*);/.exec(outcome)?.[1] ?? '');
-  const model = quoted(/type ModelFailure = \{\s*kind:([^;]*);/.exec(await textOf('src/llm.ts'))?.[1] ?? '');
+  const model = quoted(/type ModelFailureKind =([^;]*);/.exec(await textOf('src/core/model-failure.ts'))?.[1] ?? '');
   assert.ok(notSent.length >= 9 && ambiguous.length >= 6 && model.length >= 9, 'the classes of failures');
   const abuse = quoted(/type AbuseReason =([^;]*);/.exec(await textOf('src/core/abuse.ts'))?.[1] ?? '');
   assert.ok(abuse.length >= 5, 'the kinds of abuse');

@@ -9,7 +9,6 @@ import { startSimulator } from '../../scripts/simulator/index.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
 import { runAgent } from '../../src/agent.ts';
 import type { AgentOutcome, AgentRun } from '../../src/agent.ts';
-import type { Breaker } from '../../src/breakers.ts';
 import { createBreakers } from '../../src/breakers.ts';
 import { buildPrompt } from '../../src/core/prompt.ts';
 import type { PromptMessage } from '../../src/core/prompt.ts';
@@ -18,7 +17,7 @@ import { TOOLS } from '../../src/tools/all.ts';
 
 const FIGURES = { failures: 1_000, resetSeconds: 60, maxResetSeconds: 60 };
 let simulator: Simulator;
-let breaker: Breaker;
+let breaker: AgentRun['breaker'];
 before(async () => {
   simulator = await startSimulator();
 });
@@ -30,7 +29,7 @@ beforeEach((t) => {
     { process: 'test', onTransition: () => {}, probe: async () => null },
   );
   (t as unknown as { after(hook: () => void): void }).after(() => breakers[Symbol.dispose]());
-  breaker = breakers.claude();
+  breaker = (model) => breakers.claude(model);
 });
 
 const message = (text: string, direction: 'in' | 'out' = 'in'): PromptMessage => ({
@@ -74,10 +73,10 @@ function answered(outcome: AgentOutcome): Extract<AgentOutcome, { kind: 'answer'
   assert.equal(outcome.kind, 'answer', JSON.stringify(outcome));
   return outcome;
 }
-function failed(outcome: AgentOutcome): { reason: string; retryable: boolean; outcomes: string[] } {
+function failed(outcome: AgentOutcome): { reason: string; fault: string; outcomes: string[] } {
   assert.equal(outcome.kind, 'failed', JSON.stringify(outcome));
-  const { reason, retryable, modelCalls } = outcome;
-  return { reason, retryable, outcomes: modelCalls.map((call) => call.outcome) };
+  const { reason, fault, modelCalls } = outcome;
+  return { reason, fault, outcomes: modelCalls.map((call) => call.outcome) };
 }
 const fact = (text: string) => ({ name: 'remember', input: { fact: text } });
 const requests = () => simulator.wire().claude.map((call) => JSON.stringify(call.request));
@@ -116,7 +115,7 @@ test('L1 tools for ever and never a word is a failure, not silence', async () =>
   simulator.script([{ tools: [fact('x')], repeat: true }]);
   assert.deepEqual(failed(await run()), {
     reason: 'model_empty_answer',
-    retryable: true,
+    fault: 'answer',
     outcomes: ['tool_use', 'tool_use', 'tool_use', 'tool_use'],
   });
 });
@@ -182,34 +181,99 @@ test('L4 cache: three breakpoints, and the second turn reads what the first has 
 });
 
 const FAULTS: [name: string, fault: Record<string, unknown>, reason: string][] = [
-  ['429', { kind: 'status', status: 429 }, 'model_rate_limited'],
-  ['500', { kind: 'status', status: 500 }, 'model_overloaded'],
-  ['529', { kind: 'status', status: 529 }, 'model_overloaded'],
-  ['a dropped connection', { kind: 'drop' }, 'model_unreachable'],
-  ['an answer that is no JSON', { kind: 'invalid-json' }, 'model_unreachable'],
-  ['an answer without words', { kind: 'no-text' }, 'model_empty_answer'],
+  ['429', { kind: 'status', status: 429 }, 'rate_limited'],
+  ['500', { kind: 'status', status: 500 }, 'overloaded'],
+  ['529', { kind: 'status', status: 529 }, 'overloaded'],
+  ['403', { kind: 'status', status: 403 }, 'forbidden'],
+  ['404', { kind: 'status', status: 404 }, 'model_gone'],
+  ['a dropped connection', { kind: 'drop' }, 'unreachable'],
+  ['an answer that is no JSON', { kind: 'invalid-json' }, 'unreachable'],
+  ['a refused request', { kind: 'status', status: 400 }, 'refused'],
 ];
-for (const [name, fault, reason] of FAULTS) {
-  test(`I14 model failure: ${name} is one call, and may be tried again`, async () => {
+for (const [name, fault, kind] of FAULTS) {
+  test(`L15 model failure: ${name} once is one call, and the other model answers`, async () => {
     simulator.fault({ target: 'claude', ...fault } as Parameters<Simulator['fault']>[0]);
+    simulator.script([{ text: 'Olá!' }]);
+    const outcome = answered(await run());
+    assert.equal(outcome.model, 'claude-sonnet-5-5');
+    // the client repeats nothing by itself: the turn decides
+    assert.deepEqual(
+      outcome.modelCalls.map((call) => [call.model, call.outcome]),
+      [
+        ['claude-haiku-5-5', kind],
+        ['claude-sonnet-5-5', 'end_turn'],
+      ],
+    );
+  });
+  test(`L15 model failure: ${name} of both models is told with whose fault it is`, async () => {
+    simulator.fault({ target: 'claude', ...fault, times: 2 } as Parameters<Simulator['fault']>[0]);
     const outcome = failed(await run());
-    assert.deepEqual([outcome.reason, outcome.retryable, outcome.outcomes.length], [reason, true, 1]);
-    assert.equal(simulator.wire().claude.length, 1); // the client repeats nothing by itself: the turn decides
+    const whose = { forbidden: 'configuration', model_gone: 'configuration', refused: 'request' }[kind] ?? 'nobody';
+    assert.deepEqual(outcome, { reason: `model_${kind}`, fault: whose, outcomes: [kind, kind] });
   });
 }
 
-test('I14 model failure: a failure in the second round keeps what the first has cost', async () => {
-  simulator.script([{ tools: [fact('x')] }, { status: 500 }]);
-  const outcome = await run();
-  assert.deepEqual(failed(outcome), { reason: 'model_overloaded', retryable: true, outcomes: ['tool_use', 'overloaded'] });
-  assert.ok((outcome.modelCalls[0]?.cost_usd ?? 0) > 0);
+for (const [status, kind] of [
+  [401, 'unauthorized'],
+  [402, 'billing'],
+] as const) {
+  test(`L15 model failure: ${status} is of the key, so no other model is asked`, async () => {
+    simulator.fault({ target: 'claude', kind: 'status', status, times: 2 });
+    assert.deepEqual(failed(await run()), { reason: `model_${kind}`, fault: 'configuration', outcomes: [kind] });
+  });
+}
+
+test('L15 model failure: an answer without words is tried again by the turn, not by the other model', async () => {
+  simulator.fault({ target: 'claude', kind: 'no-text' });
+  assert.deepEqual(failed(await run()), { reason: 'model_empty_answer', fault: 'answer', outcomes: ['end_turn'] });
 });
 
-test('I14 a wrong key and a refused request are not worth another try', async () => {
-  assert.deepEqual(failed(await run({ limits: { maxTokens: 0, maxToolRounds: 3, callTimeoutMs: 5_000, turnTimeoutMs: 5_000 } })), {
+test('L15 one overloaded and one gone: who can still answer decides', async () => {
+  simulator.fault({ target: 'claude', kind: 'status', status: 529 });
+  assert.deepEqual(failed(await run({ model: 'claude-haiku-5-5', fallbackModel: 'claude-gone-1' })), {
+    reason: 'model_overloaded',
+    fault: 'nobody',
+    outcomes: ['overloaded', 'model_gone'],
+  });
+});
+
+test('L15 the other model takes over in the middle of a turn, and keeps what the first round has cost', async () => {
+  simulator.script([{ tools: [fact('x')] }, { status: 500 }, { text: 'Anotado!' }]);
+  const outcome = answered(await run());
+  assert.deepEqual(
+    outcome.modelCalls.map((call) => [call.model, call.outcome]),
+    [
+      ['claude-haiku-5-5', 'tool_use'],
+      ['claude-haiku-5-5', 'overloaded'],
+      ['claude-sonnet-5-5', 'end_turn'],
+    ],
+  );
+  assert.ok((outcome.modelCalls[0]?.cost_usd ?? 0) > 0);
+  assert.deepEqual(outcome.effects, [{ type: 'remember', fact: 'x' }]);
+});
+
+test('L15 retry-after: the model is not asked again before that, the other one is', async () => {
+  simulator.fault({ target: 'claude', kind: 'status', status: 429, retryAfter: 40 });
+  simulator.script([{ text: 'Olá!', repeat: true }]);
+  answered(await run());
+  assert.deepEqual(
+    answered(await run()).modelCalls.map((call) => call.model),
+    ['claude-sonnet-5-5'],
+  );
+  const wait = breaker('claude-haiku-5-5').retryInMs();
+  assert.ok(wait > 30_000 && wait <= 40_000, `${wait}`);
+  assert.equal(breaker('claude-sonnet-5-5').retryInMs(), 0);
+  simulator.fault({ target: 'claude', kind: 'status', status: 429, retryAfter: 20 });
+  const outcome = await run();
+  assert.deepEqual(failed(outcome), { reason: 'model_rate_limited', fault: 'nobody', outcomes: ['rate_limited'] });
+  assert.ok(outcome.kind === 'failed' && outcome.retryInMs > 10_000 && outcome.retryInMs <= 20_000, 'the sooner of the two');
+});
+
+test('I14 a request that no model takes is nobody else’s fault', async () => {
+  assert.deepEqual(failed(await run({}, { maxTokens: 0 })), {
     reason: 'model_refused',
-    retryable: false,
-    outcomes: ['refused'],
+    fault: 'request',
+    outcomes: ['refused', 'refused'],
   });
 });
 
@@ -234,14 +298,14 @@ test('L1 a model that is gone: the fallback model answers, and is the one on rec
   );
   assert.deepEqual(failed(await run({ model: 'claude-gone-1', fallbackModel: 'claude-gone-2' })), {
     reason: 'model_model_gone',
-    retryable: false,
+    fault: 'configuration',
     outcomes: ['model_gone', 'model_gone'],
   });
 });
 
 test('I14 an open breaker costs no call', async () => {
-  const outcome = failed(await run({ breaker: { ...breaker, run: async () => ({ open: true, retryInMs: 5_000 }) } }));
-  assert.deepEqual(outcome, { reason: 'model_breaker_open', retryable: true, outcomes: [] });
+  const open = (name: string) => ({ ...breaker(name), run: async () => ({ open: true, retryInMs: 5_000 }) as const });
+  assert.deepEqual(failed(await run({ breaker: open })), { reason: 'model_breaker_open', fault: 'nobody', outcomes: [] });
   assert.equal(simulator.wire().claude.length, 0);
 });
 
@@ -308,8 +372,8 @@ test('L1 a call that takes too long is a timeout', async (t) => {
   const url = await server(t, () => {});
   assert.deepEqual(failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 100 })), {
     reason: 'model_timeout',
-    retryable: true,
-    outcomes: ['timeout'],
+    fault: 'nobody',
+    outcomes: ['timeout', 'timeout'],
   });
 });
 
@@ -320,8 +384,8 @@ test('L1 an answer that stops half way is a timeout too', async (t) => {
   });
   assert.deepEqual(failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 100 })), {
     reason: 'model_timeout',
-    retryable: true,
-    outcomes: ['timeout'],
+    fault: 'nobody',
+    outcomes: ['timeout', 'timeout'],
   });
 });
 
@@ -344,5 +408,5 @@ test('L1 the turn has one limit for all its calls', async (t) => {
     );
   });
   const outcome = failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 60_000, turnTimeoutMs: 300 }));
-  assert.deepEqual(outcome, { reason: 'model_timeout', retryable: true, outcomes: ['tool_use', 'timeout'] });
+  assert.deepEqual(outcome, { reason: 'model_timeout', fault: 'nobody', outcomes: ['tool_use', 'timeout'] });
 });

@@ -143,7 +143,7 @@ test('D8 I14 Claude away: three tries within two minutes, then the contact gets 
   stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
   const conversation = await stage.hear('oi');
   const waits = await turnsUntilDone(stage.ctx, conversation);
-  assert.equal(stage.prompts().length, 3);
+  assert.equal(stage.prompts().length, 6);
   assert.ok(waits.reduce((sum, ms) => sum + ms, 0) < 120_000, `the contact waits ${waits.join(' + ')} ms`);
   assert.deepEqual(await stage.system.dump(), ['in contact handed_over(turn_failed): oi', `out agent queued: ${FALLBACK_TEXT}`]);
   assert.deepEqual(await stage.system.query('select reason, controls from handoffs'), [{ reason: 'turn_failed', controls: true }]);
