@@ -14,10 +14,11 @@ import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
 import { jidVariants } from './core/phone.ts';
 import { absenceProves, FIRST_LOOK_MS, MAX_ATTEMPTS, matchEcho, nextLook, retryDelay, waitDelay } from './core/send.ts';
-import { troubleOf } from './core/number-health.ts';
+import { faultOf } from './core/send-fault.ts';
 import { settleByConnectionState } from './core/send-outcome.ts';
 import type { SendOutcome } from './core/send-outcome.ts';
 import { persist } from './db/persist.ts';
+import { setInstanceState } from './db/operations.ts';
 import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './db/sends.ts';
 import type { ClaimedSend, Look, SendClaim, SendRecord, UncertainSend } from './db/sends.ts';
 import type { Evolution } from './whatsapp/client.ts';
@@ -87,7 +88,7 @@ async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Prom
   ctx.events.sendClaimed(claim);
   const renewing = setInterval(() => ctx.background.run('renew send', () => renewSend(ctx.db, claim, ctx.sendPolicy.leaseMs)), RENEW_MS);
   try {
-    const guarded = await ctx.breakers.evolution(claim.instance).run(() => call(whatsapp, claim), countedFailure);
+    const guarded = await ctx.breakers.evolution(claim.instance).run(() => call(ctx, whatsapp, claim), verdictOf);
     const record: SendRecord = guarded.open
       ? {
           kind: 'retry',
@@ -103,7 +104,7 @@ async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Prom
   }
 }
 
-async function call(whatsapp: Evolution, claim: ClaimedSend): Promise<SendOutcome> {
+async function call(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Promise<SendOutcome> {
   const outcome =
     claim.type === 'reaction'
       ? await whatsapp.sendReaction({
@@ -112,24 +113,25 @@ async function call(whatsapp: Evolution, claim: ClaimedSend): Promise<SendOutcom
           emoji: claim.text,
         })
       : await whatsapp.sendText({ instance: claim.instance, number: claim.jid, text: claim.text });
-  if (outcome.kind !== 'ambiguous' || !outcome.needsConnectionState) return outcome;
-  const state = await whatsapp.connectionState(claim.instance);
-  return state.kind === 'ok' ? settleByConnectionState(outcome, state.state) : outcome;
+  if (outcome.kind !== 'not_sent' || outcome.class !== 'connection_closed') return outcome;
+  const answer = await whatsapp.connectionState(claim.instance);
+  if (answer.kind !== 'ok') return outcome;
+  // Known at once: what waits for this number need not try, and the reconnect wakes it.
+  const state = answer.state === 'not_loaded' ? 'close' : answer.state;
+  if (state !== 'open') ctx.background.run('note state', () => setInstanceState(ctx.db, claim.instance, state));
+  return settleByConnectionState(outcome, answer.state);
 }
 
-/** What says something about the number or Evolution, not about one recipient. A number that is away is held by its state, and must go on at once when it is back. */
-function countedFailure(outcome: SendOutcome): string | null {
-  if (outcome.kind === 'sent') return null;
-  if (outcome.kind === 'not_sent' && NOT_COUNTED.has(outcome.class)) return null;
-  return outcome.class;
+/** For the breaker of the number: why a call failed, null when it went well, undefined when it says nothing. */
+function verdictOf(outcome: SendOutcome): string | null | undefined {
+  const fault = faultOf(outcome);
+  if (outcome.kind === 'sent' || fault === null || fault.breaker === 'success') return null;
+  return fault.breaker === 'failure' ? outcome.class : undefined;
 }
-
-const NOT_COUNTED = new Set<string>(['bad_request', 'not_on_whatsapp', 'disconnected']);
-
-const NOT_THE_MESSAGES_FAULT = new Set<string>(['disconnected', 'rate_limited', 'unavailable', 'service_unavailable', 'unlicensed']);
 
 function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): SendRecord {
-  const trouble = troubleOf(outcome);
+  const fault = faultOf(outcome);
+  const trouble = fault?.trouble ?? null;
   switch (outcome.kind) {
     case 'sent':
       return { kind: 'sent', provider_id: outcome.providerId };
@@ -137,11 +139,10 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
       return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: FIRST_LOOK_MS, trouble };
     case 'not_sent': {
       const { class: failure, detail } = outcome;
-      // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be mending it.
-      const misconfigured = failure === 'unauthorized' || failure === 'unknown_instance';
-      if (!outcome.retryable && !misconfigured) return { kind: 'failed', class: failure, detail, trouble };
+      // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be correcting it.
+      if (!outcome.retryable && fault?.whose !== 'installation') return { kind: 'failed', class: failure, detail, trouble };
       // A number or an Evolution that is away is no fault of the message: it waits without using its attempts up.
-      const counts = !NOT_THE_MESSAGES_FAULT.has(failure);
+      const counts = fault?.attempt ?? true;
       if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail, trouble };
       const waitedMs = Date.now() - claim.created_at.getTime();
       return {

@@ -153,7 +153,7 @@ async function ambiguous(core: Core, c: Http, fault: Fault | null): Promise<Resp
     case 'timed-out':
       return json(400, new EvolutionError(400, ['Error: Timed Out']).body);
     default:
-      return closedResponse();
+      return typeof fault?.['says'] === 'string' ? json(400, new EvolutionError(400, [fault['says']]).body) : closedResponse();
   }
 }
 

@@ -30,6 +30,7 @@ const LISTED: ProviderError = {
 const DISCONNECTED_BY = new Set(['disconnected', 'number_disconnected']);
 const NOT_CONFIGURED_BY = new Set(['unauthorized', 'unknown_instance', 'unlicensed', 'number_unauthorized', 'number_unlicensed']);
 const FAILED_BY = new Set([
+  'connection_closed',
   'unavailable',
   'service_unavailable',
   'provider_error',
@@ -37,8 +38,6 @@ const FAILED_BY = new Set([
   'restricted',
   'breaker_open',
   'provider_refused',
-  'number_unavailable',
-  'number_refused',
   'number_restricted',
   'number_rate_limited',
   'number_error_acks',

@@ -101,9 +101,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   pace: 'proactive messages of a number keep a distance (RATE_LIMIT_INTERVALO_MIN, RATE_LIMIT_INTERVALO_MAX)',
   number_disconnected: 'the number is disconnected from WhatsApp; it leaves when the number is back (npm run admin -- instance qr NAME)',
   number_rate_limited: 'WhatsApp or Evolution asked this number for a slower pace, so it rests from messages that nobody asked for',
-  number_refused: 'Evolution could not send with this number, so it rests from messages that nobody asked for',
   number_restricted: 'WhatsApp restricts this number, so it rests from messages that nobody asked for',
-  number_unavailable: 'Evolution said that it cannot serve now, so this number rests from messages that nobody asked for',
   number_unlicensed: 'Evolution wants its licence to be activated (LICENSE_REQUIRED) before it sends',
   number_unauthorized: 'Evolution refuses the key (EVOLUTION_API_KEY), so nothing that nobody asked for leaves until it is mended',
   number_error_acks: 'WhatsApp refused a message of this number after it had been sent, so it rests from messages that nobody asked for',
@@ -132,7 +130,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   // what Evolution answered
   bad_request: 'Evolution refused the request as invalid',
   not_on_whatsapp: 'the phone number is not on WhatsApp',
-  unauthorized: 'Evolution refused the key (EVOLUTION_API_KEY)',
+  unauthorized: 'Evolution, or a proxy before it, refused the key (EVOLUTION_API_KEY)',
   unknown_instance: 'Evolution does not know this number (EVOLUTION_INSTANCE)',
   disconnected: 'the number is disconnected from WhatsApp',
   rate_limited: 'Evolution or WhatsApp asked for a slower pace',
@@ -145,7 +143,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   reset: 'the connection to Evolution broke during the send, so it may have left',
   aborted: 'the send was broken off, so it may have left',
   proxy: 'something between us and Evolution answered with an error, so it may have left',
-  connection_closed: 'the connection of the number closed during the send, so it may have left',
+  connection_closed: 'Evolution says that the number is connected, and its connection is closed (npm run admin -- instance restart NAME)',
 };
 
 /** The sentence of a reason; null when it is none of the product's (a tool's or a person's own words). */

@@ -17,7 +17,10 @@ export type NotSentClass =
   | 'not_on_whatsapp'
   | 'unauthorized'
   | 'unknown_instance'
+  /** The number is not connected, and says so. */
   | 'disconnected'
+  /** The socket of the number is closed, whatever Evolution says of it. */
+  | 'connection_closed'
   | 'rate_limited'
   | 'restricted'
   | 'unavailable'
@@ -25,14 +28,13 @@ export type NotSentClass =
   | 'unlicensed'
   | 'provider_error';
 
-export type AmbiguousClass = 'timeout' | 'reset' | 'aborted' | 'proxy' | 'connection_closed' | 'provider_error';
+export type AmbiguousClass = 'timeout' | 'reset' | 'aborted' | 'proxy' | 'provider_error';
 
 /** `detail` is at most 200 characters, for people, with phone numbers masked. */
 export type SendOutcome =
   | { kind: 'sent'; providerId: string; /** may differ from the number sent to */ jid: string | null }
   | { kind: 'not_sent'; retryable: boolean; class: NotSentClass; detail: string }
-  /** `needsConnectionState`: `settleByConnectionState` can decide it. */
-  | { kind: 'ambiguous'; class: AmbiguousClass; detail: string; needsConnectionState: boolean };
+  | { kind: 'ambiguous'; class: AmbiguousClass; detail: string };
 
 /** `not_loaded`: the instance exists, but this Evolution process has no socket for it. */
 export type ConnectionState = 'open' | 'connecting' | 'close' | 'refused' | 'not_loaded';
@@ -50,7 +52,8 @@ export function classifySend(answer: SendAnswer): SendOutcome {
     case 401:
       return notSent('unauthorized', false, said.text);
     case 403:
-      return notSent('restricted', false, said.text);
+      // Evolution passes WhatsApp's refusal on; a proxy before it refuses who asks.
+      return said.evolution ? notSent('restricted', false, said.text) : notSent('unauthorized', false, `HTTP 403: ${said.text}`);
     case 404:
       // An unknown instance and an unknown route have the same status.
       return notSent(/instance does not exist/.test(said.text) ? 'unknown_instance' : 'bad_request', false, said.text);
@@ -65,7 +68,8 @@ export function classifySend(answer: SendAnswer): SendOutcome {
     case 431:
       return notSent('bad_request', false, `HTTP ${status}: ${said.text}`);
     case 429:
-      return notSent('rate_limited', true, said.text);
+      // As 403: a proxy's limit says nothing of the number.
+      return notSent(said.evolution ? 'rate_limited' : 'service_unavailable', true, said.text);
     case 500:
       return said.evolution ? classify500(said.text) : ambiguous('proxy', `HTTP 500: ${said.text}`);
     case 503:
@@ -83,12 +87,9 @@ export function classifySend(answer: SendAnswer): SendOutcome {
   }
 }
 
-/**
- * Settles "Connection Closed": Baileys refuses to write on a closed socket, so when the instance is not open (asked right after the
- * answer) nothing was sent. While it is open the message may be on the wire. Other outcomes come back as they are.
- */
+/** A closed socket of a number that says (asked right after the answer) that it is not connected is no riddle: it waits for the reconnect. */
 export function settleByConnectionState(outcome: SendOutcome, state: ConnectionState): SendOutcome {
-  if (outcome.kind !== 'ambiguous' || !outcome.needsConnectionState || state === 'open') return outcome;
+  if (outcome.kind !== 'not_sent' || outcome.class !== 'connection_closed' || state === 'open') return outcome;
   return notSent('disconnected', true, `${outcome.detail} (state ${state})`);
 }
 
@@ -169,13 +170,24 @@ function classify400(body: unknown, messages: readonly unknown[], text: string):
   const refused =
     Array.isArray(first) || typeof at(body, 'response', 'message') === 'string' || REFUSED_TEXT.some((start) => text.startsWith(start));
   if (refused) return notSent('bad_request', false, text);
-  if (text === 'Error: Connection Closed') return { ...ambiguous('connection_closed', text), needsConnectionState: true };
+  if (SOCKET_CLOSED.has(text) || NO_SOCKET.test(text)) return notSent('connection_closed', true, text);
+  if (text === 'Error: rate-overlimit') return notSent('rate_limited', true, text);
   return ambiguous(text === 'Error: Timed Out' ? 'timeout' : 'provider_error', text);
 }
 
+/**
+ * Thrown before anything is written, by the source of Evolution 2.3.6 and 2.3.7: Baileys does not write on a closed socket, and a socket that drops during a
+ * send (close code 1006) ends the questions that come before the message.
+ */
+const SOCKET_CLOSED = new Set(['Error: Connection Closed', '1006', 'Error: 1006']);
+/** A number that this Evolution never connected has no client: reading any of its methods is a TypeError. */
+const NO_SOCKET =
+  /^TypeError: Cannot read properties of (?:undefined|null) \(reading '(?:onWhatsApp|sendMessage|presenceSubscribe|sendPresenceUpdate|relayMessage|textMessage|groupMetadata|ws)'\)$/;
+
 /** Evolution turns every error after the number check into a 400, so its own 500 comes from before the send. */
 function classify500(text: string): SendOutcome {
-  if (text === 'Connection Closed' || text.startsWith('Cannot read properties of undefined')) return notSent('disconnected', true, text);
+  if (text === 'Connection Closed' || text.startsWith('Cannot read properties of undefined'))
+    return notSent('connection_closed', true, text);
   if (text === 'rate-overlimit') return notSent('rate_limited', true, text);
   return notSent('provider_error', true, text);
 }
@@ -199,7 +211,7 @@ function notSent(kind: NotSentClass, retryable: boolean, detail: string): Extrac
 }
 
 function ambiguous(kind: AmbiguousClass, detail: string): Extract<SendOutcome, { kind: 'ambiguous' }> {
-  return { kind: 'ambiguous', class: kind, detail: forPeople(detail), needsConnectionState: false };
+  return { kind: 'ambiguous', class: kind, detail: forPeople(detail) };
 }
 
 function forPeople(detail: string): string {

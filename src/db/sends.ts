@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Trouble } from '../core/number-health.ts';
+import type { Trouble } from '../core/send-fault.ts';
 import type { Door } from './door.ts';
 
 const time = z.coerce.date();

@@ -374,8 +374,7 @@ function failureOf(answer: SendAnswer): Failure {
     case 'not_sent':
       return { kind: 'failed', retryable: outcome.retryable, class: outcome.class, detail: outcome.detail };
     case 'ambiguous': {
-      const kind =
-        outcome.class === 'connection_closed' ? 'disconnected' : outcome.class === 'provider_error' ? 'provider_error' : 'unavailable';
+      const kind = outcome.class === 'provider_error' ? 'provider_error' : 'unavailable';
       return { kind: 'failed', retryable: true, class: kind, detail: outcome.detail };
     }
     case 'sent':

@@ -174,8 +174,8 @@ begin
   end if;
   if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
     perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
-  elsif v_kind = 'sent' and m.kind not in ('reply', 'handoff') then
-    perform number_sent(m.instance_id, v_now);
+  elsif v_kind = 'sent' then
+    perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
   end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id

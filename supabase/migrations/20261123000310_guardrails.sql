@@ -274,8 +274,8 @@ begin
       waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
     looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
-    -- why it is not well is the reason
-    number_hold(i, not v_unasked, p_now));
+    -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
+    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted', 'number_rate_limited')), p_now));
 end $$;
 
 -- Its plan does not depend on the message, but looks cheaper for each single one: made anew each time, it would cost as much as the rules themselves.

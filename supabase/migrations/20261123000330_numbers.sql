@@ -66,7 +66,8 @@ $$;
 
 -- number_trouble: something says that a number is not well: an answer of the provider, an ERROR ack, missing delivery acks.
 -- Guarantee: nothing proactive leaves for at least `minutes`, doubled for each hold within a day that came before this one, up to a day; below
---   a trust of 40 until the trust is back. News while it is held already may prolong that, and count once as repetition.
+--   a trust of 40 until the trust is back. News while it is held already may prolong that, and count once as repetition. What takes no trust (a setting is
+--   wrong) says nothing of the number: it is neither doubled nor does it double what follows, and any message that leaves ends it (number_sent).
 -- Arguments: p_trouble {reason, minutes, trust (points that it takes)}.
 -- Concurrency: locks the instance; whoever holds a conversation's lock may call it, as claim_send locks in that order too.
 create function number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamptz) returns void language plpgsql as $$
@@ -76,6 +77,7 @@ declare
   v_row int;
   v_trust numeric;
   v_reason text := p_trouble ->> 'reason';
+  v_setting boolean := (p_trouble ->> 'trust')::numeric = 0;
   v_until timestamptz;
   v_back timestamptz;
 begin
@@ -83,7 +85,7 @@ begin
   v_open := v.held_reason is not null and v.held_until > p_now;
   v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open then v.held_in_row else v.held_in_row + 1 end;
   v_trust := greatest(0, trust_now(v, p_now) - (p_trouble ->> 'trust')::numeric);
-  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * power(2, least(v_row, 10))::float8);
+  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * case when v_setting then 1 else power(2, least(v_row, 10))::float8 end);
   v_back := p_now + make_interval(secs => ceil(greatest(0, 40 - v_trust) / 5 * 3600)::float8);
   if v_back > v_until then
     v_until := v_back;
@@ -94,7 +96,9 @@ begin
     return;
   end if;
   update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open then held_since else p_now end,
-    held_until = v_until, held_in_row = v_row where id = v.id returning * into v;
+    held_until = v_until,
+    -- what comes next is the next in the row all the same
+    held_in_row = case when v_setting and not v_open then v_row - 1 else v_row end where id = v.id returning * into v;
   if not v_open then
     perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now', floor(v_trust), 'in_row', v_row), p_now);
     insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at) values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
@@ -112,12 +116,14 @@ begin
     values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);
 end $$;
 
--- number_sent: the provider took a proactive message of this number; the one on trial closes the circuit, unless deliveries are what is in doubt.
+-- number_sent: the provider took a message of this number. A proactive one on trial closes the circuit, unless deliveries are what is in doubt; any one does
+--   when a setting was wrong.
 -- Concurrency: any; locks the instance only when there is something to change.
-create function number_sent(p_instance_id bigint, p_now timestamptz) returns void language plpgsql as $$
+create function number_sent(p_instance_id bigint, p_proactive boolean, p_now timestamptz) returns void language plpgsql as $$
 declare v instances;
 begin
-  select * into v from instances where id = p_instance_id and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks') for no key update;
+  select * into v from instances where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
+    or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks'))) for no key update;
   if found then perform release_number(v, 'a message left again', p_now); end if;
 end $$;
 

@@ -106,7 +106,7 @@ test('N1 over HTTP: a message without a number leaves from the fittest, one that
     await system.query(`insert into instances (name, status, proactive) values ('outro', 'open', true), ('de fora', 'open', false)`);
     await system.query(`update instances set status = 'open'`);
     await system.query(
-      `select number_trouble(id, '{"reason": "number_refused", "minutes": 15, "trust": 10}', now()) from instances where name = $1`,
+      `select number_trouble(id, '{"reason": "number_restricted", "minutes": 15, "trust": 10}', now()) from instances where name = $1`,
       [INSTANCE],
     );
     const post = async (index: number, body: object = {}): Promise<unknown> => {

@@ -18,6 +18,9 @@ let system: System;
 let ctx: Context;
 const clock: Clock = { now: null };
 
+let phones = 0;
+const newPhone = () => `55119${41_000_000 + ++phones}`;
+
 before(async () => {
   // The breaker has tests of its own.
   system = await startSystem({ after: () => {} }, { workers: 0, env: { EVOLUTION_BREAKER_FAILURES: '1000' } });
@@ -26,15 +29,16 @@ before(async () => {
     ...clocked(await system.openContext('worker'), clock),
     whatsapp: createEvolution({ url, apiKey, timeouts: { sendMs: 250, otherMs: 3_000 } }),
   };
+  // The first webhook of a process is its slowest: an echo has to be quicker than the client's patience.
+  const { conversation, ids } = await queueReplies(system, newPhone(), ['aquecendo']);
+  await sendNext(ctx, conversation);
+  await system.until(async () => (await states(system, ids))[0] === 'delivered', 'its ack is there');
 });
 after(() => system.close());
 beforeEach(() => {
   clock.now = null;
   system.simulator.clearFaults();
 });
-
-let phones = 0;
-const newPhone = () => `55119${41_000_000 + ++phones}`;
 
 /** Messages with these words that really left. */
 const left = (text: string) => system.simulator.sends({ text, sent: true }).length;
@@ -128,37 +132,45 @@ const CASES: Case[] = [
     handoff: 'send_unproven',
   },
   {
-    title: '400 Connection Closed while open, it did not leave',
+    title: '400 Connection Closed while open: surely not sent',
     faults: [send('refuse-before')],
-    first: 'uncertain(connection_closed)',
-    attempts: 1,
-    finally: 'unproven(connection_closed)',
-    left: 0,
-    calls: 1,
-    handoff: 'send_unproven',
-  },
-  {
-    title: '400 Connection Closed while open, after it left',
-    faults: [send('refuse-after'), noEcho],
-    first: 'uncertain(connection_closed)',
-    attempts: 1,
-    finally: 'sent',
-    left: 1,
-    calls: 1,
-  },
-  {
-    title: '400 Connection Closed and the state is not open: surely not sent',
-    faults: [send('refuse-before'), { target: 'state', kind: 'says', state: 'close' }],
-    first: 'queued(disconnected)',
+    first: 'queued(connection_closed)',
     attempts: 0,
     finally: 'sent',
     left: 1,
     calls: 2,
   },
   {
+    title: '400 of a socket that dropped during the send (1006): surely not sent',
+    faults: [send('status', body(400, ['1006']))],
+    first: 'queued(connection_closed)',
+    attempts: 0,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '400 TypeError of a number that this Evolution never connected: surely not sent',
+    faults: [send('status', body(400, ["TypeError: Cannot read properties of undefined (reading 'sendMessage')"]))],
+    first: 'queued(connection_closed)',
+    attempts: 0,
+    finally: 'sent',
+    left: 1,
+    calls: 2,
+  },
+  {
+    title: '400 of an error in Evolution after it left, the echo was lost',
+    faults: [send('refuse-after', { says: 'TypeError: this.isZero is not a function' }), noEcho],
+    first: 'uncertain(provider_error)',
+    attempts: 1,
+    finally: 'sent',
+    left: 1,
+    calls: 1,
+  },
+  {
     title: '500 Connection Closed',
     faults: [send('status', body(500, 'Connection Closed'))],
-    first: 'queued(disconnected)',
+    first: 'queued(connection_closed)',
     attempts: 0,
     finally: 'sent',
     left: 1,
@@ -167,7 +179,7 @@ const CASES: Case[] = [
   {
     title: '500 of the number check',
     faults: [send('status', body(500, "Cannot read properties of undefined (reading 'onWhatsApp')"))],
-    first: 'queued(disconnected)',
+    first: 'queued(connection_closed)',
     attempts: 0,
     finally: 'sent',
     left: 1,
@@ -330,6 +342,50 @@ test('O2 outcome: a number that is not on WhatsApp', async () => {
   await drainLane(ctx, clock, system, conversation);
   assert.deepEqual(await states(system, ids), ['failed(not_on_whatsapp)', 'cancelled(earlier_part_failed)']);
   assert.equal(calls('nem isto'), 0);
+});
+
+for (const said of ['close', 'connecting'] as const)
+  test(`W14 outcome: 400 Connection Closed of a number that says ${said}: known at once, held by its state, and gone on with at the reconnect`, async () => {
+    const text = `espera por ${said}`;
+    const { conversation, ids } = await queueReplies(system, newPhone(), [text]);
+    system.simulator.fault(send('refuse-before'));
+    system.simulator.fault({ target: 'state', kind: 'says', state: said });
+    await sendNext(ctx, conversation);
+    assert.deepEqual(await states(system, ids), ['queued(disconnected)']);
+    await ctx.background.drain(5_000);
+    assert.equal(await stateOfNumber(), said);
+    clock.now = new Date(Date.now() + 60_000);
+    assert.equal((await sendNext(ctx, conversation)).kind, 'wait');
+    assert.deepEqual([await states(system, ids), calls(text)], [['queued(number_disconnected)'], 1], 'it is not tried meanwhile');
+    clock.now = null;
+    system.simulator.connection('open');
+    await system.until(async () => (await stateOfNumber()) === 'open', 'reconnected');
+    await drainLane(ctx, clock, system, conversation);
+    assert.deepEqual([(await states(system, ids)).map(acked), left(text), (await sendRow(system, ids[0] ?? 0)).attempts], [['sent'], 1, 1]);
+  });
+
+const stateOfNumber = async () =>
+  (await system.query<{ status: string }>(`select status from instances where name = $1`, [INSTANCE]))[0]?.status;
+
+test('W14 outcome: twelve failures of the gateway cost the number no trust, and hold nothing that nobody asked for', async () => {
+  await system.query(
+    `update instances set trust = 100, trust_at = now(), held_reason = null, held_since = null, held_until = null, held_in_row = 0`,
+  );
+  for (let index = 0; index < 12; index++) {
+    const { conversation } = await queueReplies(system, newPhone(), [`falha ${index}`]);
+    system.simulator.fault(
+      [
+        send('refuse-before'),
+        send('status', body(400, ['1006'])),
+        send('drop', { sent: false }),
+        send('status', { status: 503, body: '' }),
+      ][index % 4]!,
+    );
+    await sendNext(ctx, conversation);
+  }
+  assert.deepEqual(await system.query(`select trust::int, held_reason from instances where name = $1`, [INSTANCE]), [
+    { trust: 100, held_reason: null },
+  ]);
 });
 
 test('O2 outcome: nothing listens at the address', async () => {

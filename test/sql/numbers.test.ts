@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { Trouble } from '../../src/core/number-health.ts';
+import type { Trouble } from '../../src/core/send-fault.ts';
 import { INSTANCE } from '../support/inbound.ts';
 import { queueReplies, sendsDatabase, sentAs } from '../support/sends.ts';
 import type { Claimed } from '../support/sends.ts';
@@ -12,7 +12,7 @@ const at = (minutes: number): Date => new Date(T0.getTime() + minutes * 60_000);
 const phone = (index: number): string => `55119${String(40_000_000 + index)}`;
 
 const RATE: Trouble = { reason: 'number_rate_limited', minutes: 5, trust: 10 };
-const REFUSED: Trouble = { reason: 'number_refused', minutes: 15, trust: 10 };
+const REFUSED: Trouble = { reason: 'number_restricted', minutes: 15, trust: 10 };
 const FORBIDDEN: Trouble = { reason: 'number_restricted', minutes: 60, trust: 30 };
 
 let people = 0;
@@ -57,7 +57,7 @@ async function open(t: TestContext) {
     );
   const claim = (conversation: number, now: Date) => sends.claim(conversation, now);
   const record = (claimed: Claimed, outcome: Record<string, unknown>, now: Date) => sends.record(claimed, outcome, now);
-  return { query: sends.query, db: sends.db, claim, record, row, send, ack, assess, events };
+  return { sends, query: sends.query, db: sends.db, claim, record, row, send, ack, assess, events };
 }
 
 type Sent = { id: number; conversation: number; action: string; reason: string };
@@ -65,7 +65,7 @@ const retry = (trouble: Trouble) => ({ kind: 'retry', class: 'rate_limited', det
 
 for (const [title, trouble, minutes] of [
   ['429 -> 5 minutes', RATE, 5],
-  ['400 -> 15 minutes', REFUSED, 15],
+  ['a restriction in words -> 15 minutes', REFUSED, 15],
   ['403 -> 60 minutes', FORBIDDEN, 60],
 ] as const) {
   test(`N3 O14 cooldown: ${title}, then one message on trial, then all; replies go on`, async (t) => {
@@ -97,22 +97,59 @@ for (const [title, trouble, minutes] of [
 test('N3 cooldown grows with repetition within a day, by repetitions and not by messages that were on their way', async (t) => {
   const { send, row, query, db } = await open(t);
   const trouble = async (minute: number) =>
-    query(`select number_trouble(id, $1, $2) from instances`, [JSON.stringify({ ...RATE, trust: 0 }), at(minute)]);
+    query(`select number_trouble(id, $1, $2) from instances`, [JSON.stringify({ ...RATE, trust: 1 }), at(minute)]);
   await Promise.all([trouble(0), trouble(0), trouble(0)]);
   assert.deepEqual((await row()).until, at(5), 'three at once are one');
   await trouble(5);
   assert.deepEqual((await row()).until, at(5 + 10));
-  assert.equal((await send(15, retry({ ...RATE, trust: 0 }))).action, 'send', 'on trial');
+  assert.equal((await send(15, retry({ ...RATE, trust: 1 }))).action, 'send', 'on trial');
   assert.deepEqual((await row()).until, at(15 + 20), 'the trial failed');
   assert.equal((await send(35, sentAs('OK'))).action, 'send');
   await trouble(40);
   assert.deepEqual((await row()).until, at(40 + 40), 'released between, but within the day');
-  await query(`select number_sent(id, $1) from instances`, [at(81)]);
+  await query(`select number_sent(id, true, $1) from instances`, [at(81)]);
   const nextDay = 81 + 26 * 60;
   await trouble(nextDay);
   assert.deepEqual((await row()).until, at(nextDay + 5), 'a day later it begins anew');
   for (let index = 0; index < 14; index++) await trouble(nextDay + 10_000 * (index + 1)); // each far apart
   assert.equal(((await db.call('number_health', { p_tenant: 'default' })) as unknown[]).length, 1);
+});
+
+test('W14 a wrong setting takes no trust, is not doubled, and ends with whatever leaves', async (t) => {
+  const { send, row, query, claim, record } = await open(t);
+  const wrong = { reason: 'number_unauthorized', minutes: 5, trust: 0 };
+  for (let index = 0; index < 12; index++) {
+    await query(`select number_trouble(id, $1, $2) from instances`, [JSON.stringify(wrong), at(index * 6)]);
+    assert.deepEqual([(await row()).until, (await row()).trust], [at(index * 6 + 5), 100], 'five minutes each time');
+  }
+  const held = await send(67, null);
+  assert.deepEqual([held.action, held.reason], ['wait', 'number_unauthorized']);
+  const reply = await queueReplies(query, phone((people += 1)), ['oi'], { at: at(67) });
+  await record(await claim(reply.conversation, at(67)), sentAs('R1'), at(67));
+  assert.equal((await row()).reason, null, 'the key is right again');
+  assert.equal((await claim(held.conversation, at(67))).action, 'send');
+  await query(`select number_trouble(id, $1, $2) from instances`, [JSON.stringify(RATE), at(68)]);
+  assert.deepEqual((await row()).until, at(68 + 5), 'and what WhatsApp says after that is the first of its row');
+});
+
+test("W14 what a person writes waits for WhatsApp's own words only", async (t) => {
+  const { query, row, sends } = await open(t);
+  for (const [reason, waits] of [
+    ['number_restricted', true],
+    ['number_rate_limited', true],
+    ['number_unauthorized', false],
+    ['number_unlicensed', false],
+    ['number_undelivered', false],
+    ['number_few_deliveries', false],
+    ['number_error_acks', false],
+    ['number_trust', false],
+  ] as const) {
+    await query(`update instances set held_reason = $1, held_since = $2, held_until = $3`, [reason, at(0), at(15)]);
+    const { conversation } = await sends.proactive(phone((people += 1)), at(0), { kind: 'manual', typing_ms: 0 });
+    const claim = await sends.claim(conversation, at(1));
+    assert.deepEqual([claim.action, claim.reason], waits ? ['wait', reason] : ['send', undefined], reason);
+  }
+  assert.equal((await row()).reason, 'number_trust');
 });
 
 test('N3 below a trust of 40 a number is removed from proactive messages until it is back, 5 an hour', async (t) => {
@@ -237,8 +274,8 @@ test('C5 a reset ends the rest of a number, lifts its trust, and what waited is 
   assert.deepEqual(answer.released, [INSTANCE]);
   assert.equal((await claim(held.conversation, at(2))).action, 'send');
   assert.deepEqual([(await row()).reason, (await row()).trust], [null, 40]);
-  await query(`select number_trouble(id, $1, $2) from instances`, [JSON.stringify({ ...RATE, trust: 0 }), at(3)]);
-  assert.deepEqual((await row()).until, at(8), 'and it begins anew');
+  await query(`select number_trouble(id, $1, $2) from instances`, [JSON.stringify({ ...FORBIDDEN, trust: 0 }), at(3)]);
+  assert.deepEqual((await row()).until, at(63), 'and it begins anew');
 });
 
 test('C5 T1 a tenant closes the breakers of its own numbers; the tenant default, which owns the installation, all', async (t) => {

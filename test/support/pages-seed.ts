@@ -15,6 +15,6 @@ export const SEED = `
   select record_transition('{"breaker": "evolution", "instance": "julia-prod", "process": "worker-1", "state": "open"}');
   select add_notice('{"tenant": "default", "key": "k", "kind": "alert", "text": "x", "urgent": false}');
   insert into julia_status (status, scope, target) values ('ativo', 'campaign', 'pascoa');
-  select note_instance(i, 'held', 'number_refused', '{}', now()) from instances i;
+  select note_instance(i, 'held', 'number_restricted', '{}', now()) from instances i;
   insert into audit_log (actor, action, subject, details) values ('runtime', 'contact.merge', '1', '{"merged": 2}');
 `;

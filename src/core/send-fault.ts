@@ -1,0 +1,72 @@
+/**
+ * Whose fault it is that a message did not leave, or that nobody knows, and what follows from that: one table. Pure.
+ *
+ *   message        this one message: the number is well, and others go
+ *   installation   a setting of ours or of Evolution's is wrong: somebody may be correcting it
+ *   gateway        Evolution, or what stands before it: restarting, overloaded, not there
+ *   number         the socket of this number is dead, whatever Evolution says of it: a restart of the number may cure it
+ *   whatsapp       WhatsApp itself refuses: only this costs the number trust
+ *
+ * What the gateway and the socket do holds sends by the breaker, which a sign of life closes; proactive messages rest only after WhatsApp's own words, and
+ * while a setting is wrong.
+ */
+import type { AmbiguousClass, NotSentClass, SendOutcome } from './send-outcome.ts';
+
+export type FailureClass = NotSentClass | AmbiguousClass;
+export type Whose = 'message' | 'installation' | 'gateway' | 'number' | 'whatsapp';
+
+/** Proactive messages rest for so long, and the trust figure (0..100) falls by so much; see number_trouble in SQL. */
+export type Trouble = { reason: string; minutes: number; trust: number };
+
+export type Fault = {
+  whose: Whose;
+  /** What the breaker of the number hears. `nothing`: it says nothing of whether messages go, so a trial stays open. */
+  breaker: 'failure' | 'success' | 'nothing';
+  /** Whether it uses one of the message's attempts. */
+  attempt: boolean;
+  trouble: Trouble | null;
+};
+
+const FAULTS: Readonly<Record<FailureClass, Fault>> = {
+  bad_request: { whose: 'message', breaker: 'nothing', attempt: true, trouble: null },
+  not_on_whatsapp: { whose: 'message', breaker: 'success', attempt: true, trouble: null },
+  unauthorized: { whose: 'installation', breaker: 'failure', attempt: true, trouble: rest('number_unauthorized', 5, 0) },
+  unknown_instance: { whose: 'installation', breaker: 'failure', attempt: true, trouble: null },
+  unlicensed: { whose: 'installation', breaker: 'failure', attempt: false, trouble: rest('number_unlicensed', 5, 0) },
+  unavailable: { whose: 'gateway', breaker: 'failure', attempt: false, trouble: null },
+  service_unavailable: { whose: 'gateway', breaker: 'failure', attempt: false, trouble: null },
+  provider_error: { whose: 'gateway', breaker: 'failure', attempt: true, trouble: null },
+  reset: { whose: 'gateway', breaker: 'failure', attempt: true, trouble: null },
+  aborted: { whose: 'gateway', breaker: 'failure', attempt: true, trouble: null },
+  proxy: { whose: 'gateway', breaker: 'failure', attempt: true, trouble: null },
+  // Held by its state, and gone on with at the reconnect.
+  disconnected: { whose: 'number', breaker: 'nothing', attempt: false, trouble: null },
+  connection_closed: { whose: 'number', breaker: 'failure', attempt: false, trouble: null },
+  timeout: { whose: 'number', breaker: 'failure', attempt: true, trouble: null },
+  rate_limited: { whose: 'whatsapp', breaker: 'failure', attempt: false, trouble: rest('number_rate_limited', 5, 10) },
+  restricted: { whose: 'whatsapp', breaker: 'failure', attempt: true, trouble: rest('number_restricted', 60, 30) },
+};
+
+function rest(reason: string, minutes: number, trust: number): Trouble {
+  return { reason, minutes, trust };
+}
+
+/** Null: it left. */
+export function faultOf(outcome: SendOutcome): Fault | null {
+  if (outcome.kind === 'sent') return null;
+  // WhatsApp's own words count in whichever error of Evolution they come.
+  const whatsapp = RELAYS.has(outcome.class) && RESTRICTION.test(outcome.detail) && !/prisma/i.test(outcome.detail);
+  return whatsapp ? { ...FAULTS[outcome.class], ...RESTRICTED } : FAULTS[outcome.class];
+}
+
+/** Answers in which Evolution passes on what was thrown while it sent. */
+const RELAYS = new Set<FailureClass>(['provider_error', 'timeout', 'rate_limited', 'restricted']);
+/** What WhatsApp says of a number that it has restricted: 463 is the limit on writing to strangers ("reach-out time lock"). */
+const RESTRICTION =
+  /reach.?out|time.?lock|\b463\b|\brestrict(?:ed|ions?)\b|banned|\bspam\b|blocked by whatsapp|temporar\w* (?:block|suspend|unavailable for this account)/i;
+const RESTRICTED = { whose: 'whatsapp', trouble: FAULTS.restricted.trouble } as const;
+
+/** A dead socket behind an Evolution that answers: a restart of the number may cure it. */
+export function isCuredByRestart(reason: string | null): boolean {
+  return reason !== null && Object.hasOwn(FAULTS, reason) && FAULTS[reason as FailureClass].whose === 'number'; // hasOwn has said that it is one
+}
