@@ -2087,8 +2087,8 @@ begin
       waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
     looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
-    -- why it is not well is the reason
-    number_hold(i, not v_unasked, p_now));
+    -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
+    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted', 'number_rate_limited')), p_now));
 end $function$;
 revoke all on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to service_role;
@@ -2889,18 +2889,19 @@ $function$;
 revoke all on function public.number_hold(public.instances,boolean,timestamp with time zone) from public;
 grant execute on function public.number_hold(public.instances,boolean,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.number_sent(p_instance_id bigint, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.number_sent(p_instance_id bigint, p_proactive boolean, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v instances;
 begin
-  select * into v from instances where id = p_instance_id and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks') for no key update;
+  select * into v from instances where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
+    or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks'))) for no key update;
   if found then perform release_number(v, 'a message left again', p_now); end if;
 end $function$;
-revoke all on function public.number_sent(bigint,timestamp with time zone) from public;
-grant execute on function public.number_sent(bigint,timestamp with time zone) to service_role;
+revoke all on function public.number_sent(bigint,boolean,timestamp with time zone) from public;
+grant execute on function public.number_sent(bigint,boolean,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamp with time zone)
  RETURNS void
@@ -2913,6 +2914,7 @@ declare
   v_row int;
   v_trust numeric;
   v_reason text := p_trouble ->> 'reason';
+  v_setting boolean := (p_trouble ->> 'trust')::numeric = 0;
   v_until timestamptz;
   v_back timestamptz;
 begin
@@ -2920,7 +2922,7 @@ begin
   v_open := v.held_reason is not null and v.held_until > p_now;
   v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open then v.held_in_row else v.held_in_row + 1 end;
   v_trust := greatest(0, trust_now(v, p_now) - (p_trouble ->> 'trust')::numeric);
-  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * power(2, least(v_row, 10))::float8);
+  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * case when v_setting then 1 else power(2, least(v_row, 10))::float8 end);
   v_back := p_now + make_interval(secs => ceil(greatest(0, 40 - v_trust) / 5 * 3600)::float8);
   if v_back > v_until then
     v_until := v_back;
@@ -2931,7 +2933,9 @@ begin
     return;
   end if;
   update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open then held_since else p_now end,
-    held_until = v_until, held_in_row = v_row where id = v.id returning * into v;
+    held_until = v_until,
+    -- what comes next is the next in the row all the same
+    held_in_row = case when v_setting and not v_open then v_row - 1 else v_row end where id = v.id returning * into v;
   if not v_open then
     perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now', floor(v_trust), 'in_row', v_row), p_now);
     insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at) values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
@@ -3415,8 +3419,8 @@ begin
   end if;
   if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
     perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
-  elsif v_kind = 'sent' and m.kind not in ('reply', 'handoff') then
-    perform number_sent(m.instance_id, v_now);
+  elsif v_kind = 'sent' then
+    perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
   end if;
   select * into m from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id
