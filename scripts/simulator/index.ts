@@ -113,8 +113,8 @@ export type Simulator = {
     body: unknown,
     options?: { suffix?: string; instance?: string },
   ): Promise<{ status: number | null; body: string; error: string | null }>;
-  /** Points every instance at this address; null switches webhooks off. */
-  setWebhook(url: string | null, secret?: string): void;
+  /** Points every instance at this address; null switches webhooks off. All events unless some are named. */
+  setWebhook(url: string | null, secret?: string, events?: readonly string[]): void;
 };
 
 /** Rejects when the port is taken. */
@@ -183,10 +183,10 @@ function listen(app: Hono<Env>, port: number): Promise<Server> {
   });
 }
 
-function setWebhook(core: Core, url: string | null, secret?: string, base64?: boolean): void {
+function setWebhook(core: Core, url: string | null, secret?: string, base64 = false, events: readonly string[] = []): void {
   for (const instance of core.world.instances.values()) {
     const headers = secret === undefined ? {} : { jwt_key: secret };
-    instance.webhook = url === null ? null : core.world.newWebhook({ url, headers, base64: base64 ?? false }, instance.webhook);
+    instance.webhook = url === null ? null : core.world.newWebhook({ url, headers, base64, events: [...events] }, instance.webhook);
     instance.base64 = instance.webhook?.base64 ?? false;
   }
 }
@@ -244,7 +244,7 @@ function createSimulator(core: Core, server: Server): Simulator {
     on: (listener) => core.bus.on(listener),
     repeatWebhook: (options) => repeatWebhook(core, options?.messageId ?? null, options?.times ?? 1),
     rawWebhook: (body, options) => rawWebhook(core, pickInstance(core, options?.instance), body, options?.suffix),
-    setWebhook: (url, secret) => setWebhook(core, url, secret),
+    setWebhook: (url, secret, events) => setWebhook(core, url, secret, false, events),
   };
 }
 

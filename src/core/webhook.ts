@@ -1,17 +1,31 @@
 /** Which webhook a number must have at Evolution, and what is wrong with the one that it has. Pure. */
 
-/** Exactly what the runtime uses; an empty list would mean all of them. Source: contract 3. */
-export const WEBHOOK_EVENTS = [
-  'MESSAGES_UPSERT',
-  'MESSAGES_UPDATE',
-  'MESSAGES_EDITED',
-  'MESSAGES_DELETE',
-  'SEND_MESSAGE',
-  'CONNECTION_UPDATE',
-  'STATUS_INSTANCE',
-  'LOGOUT_INSTANCE',
-  'PRESENCE_UPDATE',
-] as const;
+/**
+ * Exactly what the runtime uses, each with its use; an empty list would mean all of them. Source: contract 3.
+ * Edits come in MESSAGES_UPDATE (from Evolution 2.3.7 on), deletions in MESSAGES_DELETE, the end of a session in CONNECTION_UPDATE and STATUS_INSTANCE.
+ */
+const EVENT_USES = {
+  MESSAGES_UPSERT: 'what contacts write, and what a person types on the phone',
+  MESSAGES_UPDATE: 'deliveries, reads, refusals and edits',
+  MESSAGES_DELETE: 'what a contact takes back',
+  SEND_MESSAGE: 'the echo of what left through Evolution, ours and that of other programs',
+  CONNECTION_UPDATE: 'whether the number is connected',
+  STATUS_INSTANCE: 'why it is not',
+  PRESENCE_UPDATE: 'a turn waits while the contact types',
+} as const;
+
+export const WEBHOOK_EVENTS = Object.keys(EVENT_USES) as readonly (keyof typeof EVENT_USES)[]; // Object.keys forgets the names
+
+/**
+ * Evolution waits for the receiver of these, with all of its attempts, before it goes on: some 20 minutes while we are away. One that is not subscribed
+ * is no wait. Source: contract 5.2; the same in 2.3.6, 2.3.7 and 2.4.
+ */
+export const AWAITED_EVENTS: Readonly<Record<string, string>> = {
+  MESSAGES_EDITED:
+    'one edit, deletion or change of a timer in any chat stops everything that comes in on the number: neither posted nor saved',
+  LOGOUT_INSTANCE: 'a number that was logged out gets no code to pair it again',
+  REMOVE_INSTANCE: 'a number that was deleted stays',
+};
 
 export const WEBHOOK_PATH = '/webhook/evolution';
 
@@ -29,6 +43,10 @@ export function webhookFaults(found: FoundWebhook | null, secrets: readonly stri
     faults.push('its webhook carries another secret than EVOLUTION_WEBHOOK_SECRET, so everything that it posts is refused');
   const missing = WEBHOOK_EVENTS.filter((event) => !found.events.includes(event));
   if (missing.length > 0) faults.push(`its webhook leaves out ${missing.join(', ')}`);
+  for (const [event, harm] of Object.entries(AWAITED_EVENTS)) {
+    if (found.events.includes(event))
+      faults.push(`its webhook asks for ${event}, for whose receiver Evolution waits: while this product is away, ${harm}`);
+  }
   return faults;
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WEBHOOK_EVENTS, webhookFaults } from '../../src/core/webhook.ts';
+import { WEBHOOK_EVENTS as KNOWN_TO_EVOLUTION } from '../../scripts/simulator/world.ts';
+import { AWAITED_EVENTS, WEBHOOK_EVENTS, webhookFaults } from '../../src/core/webhook.ts';
 import type { FoundWebhook } from '../../src/core/webhook.ts';
 
 const RIGHT: FoundWebhook = {
@@ -34,7 +35,26 @@ const CASES: [string, FoundWebhook | null, string[]][] = [
     ['its webhook carries another secret than EVOLUTION_WEBHOOK_SECRET, so everything that it posts is refused'],
   ],
   ['too few events', { ...RIGHT, events: WEBHOOK_EVENTS.slice(1) }, ['its webhook leaves out MESSAGES_UPSERT']],
+  [
+    'an event too many, of those that are waited for',
+    { ...RIGHT, events: [...RIGHT.events, 'MESSAGES_EDITED', 'LOGOUT_INSTANCE'] },
+    [
+      'its webhook asks for MESSAGES_EDITED, for whose receiver Evolution waits: while this product is away, one edit, deletion or change of a timer in any chat stops everything that comes in on the number: neither posted nor saved',
+      'its webhook asks for LOGOUT_INSTANCE, for whose receiver Evolution waits: while this product is away, a number that was logged out gets no code to pair it again',
+    ],
+  ],
 ];
+
+test('W12 events: none that is asked for is one that Evolution waits for, and each of ours is one that it knows', () => {
+  assert.deepEqual(
+    WEBHOOK_EVENTS.filter((event) => event in AWAITED_EVENTS),
+    [],
+  );
+  assert.deepEqual(
+    [...WEBHOOK_EVENTS, ...Object.keys(AWAITED_EVENTS)].filter((event) => !KNOWN_TO_EVOLUTION.includes(event)),
+    [],
+  );
+});
 
 for (const [title, found, expected] of CASES) {
   test(`I17 webhook: ${title}`, () => assert.deepEqual(webhookFaults(found, ['the-secret', 'the-old-secret']), expected));

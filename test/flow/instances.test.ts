@@ -157,7 +157,7 @@ describe('A11 I17 numbers at the command line', () => {
     assert.match(without.stderr.join('\n'), /^EVOLUTION_API_URL, EVOLUTION_API_KEY, EVOLUTION_INSTANCE: must be set for this$/);
   });
 
-  test('I17 at a start it is said what is wrong with a webhook, and how to mend it; connect mends it', async () => {
+  test('W12 I17 at a start it is said what is wrong with a webhook, and how to mend it; connect mends it', async () => {
     const said = async (): Promise<string[]> => {
       const from = system.lines.length;
       await checkWebhooks(system.ctx);
@@ -171,13 +171,13 @@ describe('A11 I17 numbers at the command line', () => {
       enabled: true,
       url: `${system.url}/hook`,
       headers: { jwt_key: 'an-old-secret-of-somebody' },
-      events: ['MESSAGES_UPSERT'],
+      events: ['MESSAGES_UPSERT', 'MESSAGES_EDITED'],
     });
     const faults = await said();
-    assert.equal(faults.length, 3);
+    assert.equal(faults.length, 4);
     assert.match(
       faults.join('\n'),
-      /another path than \/webhook\/evolution[\s\S]*another secret than EVOLUTION_WEBHOOK_SECRET[\s\S]*leaves out MESSAGES_UPDATE, /,
+      /another path than \/webhook\/evolution[\s\S]*another secret than EVOLUTION_WEBHOOK_SECRET[\s\S]*leaves out MESSAGES_UPDATE, [\s\S]*asks for MESSAGES_EDITED, for whose receiver Evolution waits/,
     );
     assert.ok(!faults.join(' ').includes('an-old-secret'));
     assert.equal(system.lines.at(-1)?.context['hint'], `npm run admin -- instance connect ${INSTANCE}`);

@@ -8,6 +8,7 @@ import type { Server, Socket } from 'node:net';
 import pg from 'pg';
 import { freePort } from '../../scripts/lib/ports.ts';
 import { startSimulator } from '../../scripts/simulator/index.ts';
+import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
 import { testDatabase } from './database.ts';
 import { startProgram } from './process.ts';
@@ -92,7 +93,7 @@ export async function startSite(
       program.onChange(() => changes.emit('change'));
       const made = Object.assign(program, { mode, url: `http://127.0.0.1:${port}` });
       site.processes.push(made);
-      if (mode === 'api') simulator.setWebhook(`${made.url}/webhook/evolution`, WEBHOOK_SECRET);
+      if (mode === 'api') simulator.setWebhook(`${made.url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);
       return made;
     },
     async startReady(mode, env, main) {

@@ -18,6 +18,7 @@ import { loadConfig } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
 import { openContext } from '../../src/context.ts';
 import type { Context, ContextOverrides } from '../../src/context.ts';
+import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
 import { createApp, listen } from '../../src/http.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Logger } from '../../src/log.ts';
@@ -129,7 +130,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   );
   stack.defer(() => server.close());
   const url = `http://127.0.0.1:${server.port}`;
-  simulator.setWebhook(`${url}/webhook/evolution`, WEBHOOK_SECRET);
+  simulator.setWebhook(`${url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);
 
   const system: System = {
     databaseUrl: database.url,
