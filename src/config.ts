@@ -104,6 +104,8 @@ export type Config = {
     /** Parts of an answer that have not left are withdrawn when the contact writes again. */
     readonly withdrawParts: boolean;
     readonly takeoverMinutes: number;
+    /** Messages of other programs through Evolution's API are a person's. */
+    readonly takeoverFromApi: boolean;
   };
   readonly backup: Backup;
   /** null: no secret can be kept in the database. */
@@ -299,6 +301,7 @@ function turn(v: Variables, report: Report): Config['turn'] {
     maxMessageAgeMinutes: v.MAX_MESSAGE_AGE_MINUTES,
     withdrawParts: v.WITHDRAW_UNSENT_PARTS,
     takeoverMinutes: v.TAKEOVER_MINUTES,
+    takeoverFromApi: v.TAKEOVER_FROM_API,
   };
 }
 

@@ -257,6 +257,7 @@ function createInbox(db: Door, config: Config): Context['inbox'] {
   const options = {
     takeoverMinutes: config.turn.takeoverMinutes,
     takeoverCapMinutes: TAKEOVER_CAP_MINUTES,
+    takeoverFromApi: config.turn.takeoverFromApi,
     withdrawParts: config.turn.withdrawParts,
     managerPhone: config.outbound.managerPhone,
   };

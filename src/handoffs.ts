@@ -1,7 +1,7 @@
 /** Tells people of conversations that need them: at once when a turn says so, and each minute what nobody told (see crons/handoffs.ts). */
-import { digestText, draftText, forwardText, packetText, returnedText } from './core/packet.ts';
+import { digestText, draftText, forwardText, greetingText, packetText, returnedText } from './core/packet.ts';
 import { listDrafts } from './db/drafts.ts';
-import { handoffsToTell, recordHandoffStep, returnForgotten } from './db/people.ts';
+import { greetingsToTell, handoffsToTell, recordGreetingTold, recordHandoffStep, returnForgotten } from './db/people.ts';
 import type { HandoffToTell } from './db/people.ts';
 import type { TurnClaim } from './db/turns.ts';
 import { sendNotice } from './notices.ts';
@@ -77,6 +77,16 @@ export async function tellOfMessages(ctx: NoticeContext, claim: TurnClaim): Prom
 export async function tellOfDraft(ctx: NoticeContext, claim: Pick<TurnClaim, 'tenant_id' | 'turn_id'>): Promise<void> {
   for (const draft of await listDrafts(ctx.db, claim.tenant_id, 1, claim.turn_id))
     await sendNotice(ctx, { tenant: claim.tenant_id, key: `draft-${draft.id}`, kind: 'draft', text: draftText(draft), urgent: false });
+}
+
+/** Tells, once of each number, that its phone answers by itself. Returns how many. */
+export async function tellOfGreetings(ctx: NoticeContext): Promise<number> {
+  const found = await greetingsToTell(ctx.db, AT_ONCE);
+  for (const { tenant, instance, text } of found) {
+    await sendNotice(ctx, { tenant, key: `greeting-${instance}`, kind: 'greeting', text: greetingText(instance, text), urgent: false });
+    await recordGreetingTold(ctx.db, instance);
+  }
+  return found.length;
 }
 
 /** Gives handoffs back in which nobody wrote for `handoffTimeoutHours`, and says so. Returns how many. */

@@ -27,7 +27,7 @@ export type Webhook = {
 export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   const events = parseWebhook(webhook.body, webhook.suffix, new Date());
   // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
-  if (events.every((event) => event.kind === 'ignored' || event.kind === 'presence')) {
+  if (events.every((event) => (event.kind === 'ignored' && event.reason !== 'machine') || event.kind === 'presence')) {
     ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
     for (const event of events) if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event));
     return;
@@ -85,6 +85,8 @@ async function wake(ctx: StoreContext, result: RecordedEvent, instance: string |
   const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
   if (conversation != null && result.wake)
     await wakeTurn(ctx, conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
+  // It has waited for longer than any debounce.
+  for (const other of result.wake_turns ?? []) if (other !== conversation) await wakeTurn(ctx, other, 0);
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
   if (result.wake_sends === true) {
     for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);

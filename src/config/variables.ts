@@ -117,6 +117,7 @@ export const variables = z.object({
   MAX_MESSAGE_AGE_MINUTES: integer(1, 43_200).default(120),
   WITHDRAW_UNSENT_PARTS: bool().default(true),
   TAKEOVER_MINUTES: integer(1, 10_080).default(30),
+  TAKEOVER_FROM_API: bool().default(false),
   HANDOFF_REMINDER_MINUTES: integer(1, 10_080).default(10),
   HANDOFF_TIMEOUT_HOURS: integer(0, 8_760).default(24),
   ABUSE_GATES: bool().default(true),

@@ -92,7 +92,7 @@ function roundsOf(messages: AbuseMessage[]): Round[] {
   const rounds: Round[] = [];
   let said: AbuseMessage | null = null;
   for (const message of messages) {
-    if (message.type === 'reaction') continue;
+    if (message.type === 'reaction' || message.author === 'automatic') continue;
     if (message.direction === 'out') {
       // Somebody of the team is at work: no loop.
       if (message.author === 'human') rounds.length = 0;

@@ -50,6 +50,15 @@ type From = {
   fromMe: boolean;
   /** It came as `send.message`: somebody called the API (most often us). */
   viaApi: boolean;
+  /**
+   * With fromMe: the other address that the key names, when it is not the one of our own number. It is the contact's or our own under another name, so the contact
+   * is looked for under it and nothing is learned from it.
+   */
+  alt?: ChatAddress;
+  /** With fromMe: its id has the form of a library's, so a program wrote it. */
+  program?: true;
+  /** The other side is a machine of WhatsApp's own: stored, never answered. */
+  machine?: true;
   pushName: string | null;
   /** ISO time made of `messageTimestamp`; the time of arrival when the payload has none. */
   sentAt: string;

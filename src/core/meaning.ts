@@ -18,7 +18,7 @@ export type Meaning = {
 
 /** Null for nearly all messages. */
 export function meaningOf(event: InboundEvent): Meaning | null {
-  if (event.kind !== 'message' || event.content.typed === null) return null;
+  if (event.kind !== 'message' || event.content.typed === null || event.machine === true) return null;
   const text = event.content.typed;
   const meaning: Meaning = event.fromMe
     ? { intent: null, command: null, handset: handsetCommand(text) }

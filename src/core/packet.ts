@@ -90,7 +90,22 @@ export function returnedText({ conversation_id: id, name }: { conversation_id: n
   return `A conversa ${id} (${name ?? 'sem nome'}) ficou ${hours} h sem ninguém e voltou para o agente.`;
 }
 
-const AUTHORS: Readonly<Record<string, string>> = { contact: 'Cliente', agent: 'Agente', human: 'Equipe', system: 'Sistema' };
+/** The phone of a number answers by itself. `text`: what it said, or null. */
+export function greetingText(instance: string, text: string | null): string {
+  return [
+    `O celular do número ${instance} responde sozinho a quem escreve${text === null ? '' : `: "${line(text, 200)}"`}`,
+    'Essas mensagens não calam o agente, que responde também: o cliente recebe as duas. Para que receba só a do agente, desligue a mensagem de saudação e a de ausência no WhatsApp Business (Ferramentas comerciais).',
+    'Se foi uma pessoa que escreveu isso, ela cala o agente com "/bot off" na conversa.',
+  ].join('\n');
+}
+
+const AUTHORS: Readonly<Record<string, string>> = {
+  contact: 'Cliente',
+  agent: 'Agente',
+  human: 'Equipe',
+  system: 'Sistema',
+  automatic: 'Automático',
+};
 
 function whoText({ name, phone }: { name: string | null; phone: string | null }): string {
   const number = phone === null ? 'telefone não conhecido' : `+${phone}`;

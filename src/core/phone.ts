@@ -4,7 +4,8 @@
  * `551199999999` are the same contact.
  */
 
-export type JidKind = 'pn' | 'lid' | 'group' | 'broadcast' | 'status' | 'newsletter' | 'unknown';
+/** `machine`: an account of WhatsApp itself that is no address to write to. */
+export type JidKind = 'pn' | 'lid' | 'machine' | 'group' | 'broadcast' | 'status' | 'newsletter' | 'unknown';
 export type Jid = { kind: JidKind; user: string; device?: number };
 
 /**
@@ -84,6 +85,11 @@ export function parseJid(jid: string): Jid {
   return { kind: kindOf(user, server), user, ...device };
 }
 
+/** The numbers of Meta AI and of the characters of its studio. Source: Baileys 7.0.0-rc.9, `isJidBot` in WABinary/jid-utils.ts. */
+export function isMachineNumber(pn: string): boolean {
+  return /^(?:1313555\d{4}|131655500\d{2})$/.test(pn);
+}
+
 /** BR national number -> with 55. Leading zeros are the trunk prefix; a number that still starts with none of these is left as it is. */
 function withCountryCode(digits: string): string | null {
   const trunk = digits.startsWith('0');
@@ -103,10 +109,14 @@ function kindOf(user: string, server: string | null): JidKind {
     case 's.whatsapp.net':
     case 'c.us':
     case 'hosted':
+      // WhatsApp's own news are written by 0@s.whatsapp.net
+      if (user === '0') return 'machine';
       return /^\d{5,15}$/.test(user) ? 'pn' : 'unknown';
     case 'lid':
     case 'hosted.lid':
       return /^\d{1,20}$/.test(user) ? 'lid' : 'unknown';
+    case 'bot':
+      return 'machine';
     case 'g.us':
       return 'group';
     case 'broadcast':

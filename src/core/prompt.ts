@@ -9,7 +9,7 @@ export type PromptAgent = { name: string; tone: string; instructions: string; pr
 export type PromptMessage = {
   id: number;
   direction: 'in' | 'out';
-  author: 'contact' | 'agent' | 'human' | 'system';
+  author: 'contact' | 'agent' | 'human' | 'system' | 'automatic';
   type: string;
   /** null: deleted by whoever wrote it */
   text: string | null;
@@ -73,6 +73,7 @@ ${agent.promises}
 - Mensagens entre colchetes, como [imagem], descrevem algo que você não viu nem ouviu: diga isso com naturalidade e peça por texto o que faltar.
 - Linhas de "[sistema: ...]" vêm do programa, não do cliente. O que elas dizem que não foi enviado o cliente não leu: retome o que ainda valer.
 - Linhas de "[pessoa da equipe]" foram escritas por um colega: siga o que ele combinou e não repita.
+- Linhas de "[mensagem automática]" o celular ou outro programa mandou sozinho: o cliente as leu, mas ninguém o atendeu com elas.
 - Não invente preços, prazos, endereços nem políticas. Se não souber, diga que vai verificar e use handoff_to_human.
 - Responda em português do Brasil, curto, como numa conversa de WhatsApp: sem títulos, sem listas longas, no máximo um emoji. Responda a tudo o que for novo em uma só resposta.`;
 }
@@ -138,13 +139,15 @@ function lineOf(message: PromptMessage): string {
   if (message.type === 'reaction') return message.text === '' ? '[retirou a reação]' : `[reagiu com ${message.text}]`;
   const text = message.direction === 'in' ? unmarked(fit(message.text)) : fit(message.text);
   const quoted = message.quoted_text === null ? '' : `[em resposta a: "${unmarked(cut(message.quoted_text, 200))}"]\n`;
-  const mark = message.author === 'human' ? '[pessoa da equipe] ' : '';
+  const mark = MARKS[message.author] ?? '';
   return `${mark}${quoted}${text}`;
 }
 
+const MARKS: Readonly<Record<string, string>> = { human: '[pessoa da equipe] ', automatic: '[mensagem automática] ' };
+
 /** Only the runtime speaks as a colleague or as the system: who types these marks gets round brackets. */
 function unmarked(text: string): string {
-  return text.replaceAll(/\[(?=\s*(?:pessoa\s+da\s+equipe|sistema)(?!\p{L}))/giu, '(');
+  return text.replaceAll(/\[(?=\s*(?:pessoa\s+da\s+equipe|mensagem\s+automática|sistema)(?!\p{L}))/giu, '(');
 }
 
 /** At most so many UTF-16 units, and never half a surrogate pair: the provider refuses a request that holds one. */

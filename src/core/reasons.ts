@@ -25,6 +25,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   too_old: 'it was older than MAX_MESSAGE_AGE_MINUTES when its turn came, so it is listed to a person instead',
   answered_by_person: 'a person of the team wrote in the chat after it, before it became known here',
   too_long: 'the message was too long to read, so the contact was asked for a summary',
+  whatsapp_machine: "it came from a machine of WhatsApp's own (Meta AI), which is never answered",
   reaction: 'a reaction needs no answer; the agent sees it in the history',
   answered_before_restore: 'it was answered after the backup was made that was restored since (the answer is in the chat on the phone)',
   erased: 'everything about the contact was erased (npm run admin -- erase-contact)',
@@ -54,6 +55,12 @@ export const REASONS: Readonly<Record<string, string>> = {
   'the answer was not wanted any more': 'the contact wrote again, a person took over, or a pause began while the model was working',
   send_failed: 'a message of the agent could not be sent (npm run admin -- dlq list)',
   send_unproven: 'nobody knows whether a message of the agent left (npm run admin -- dlq list)',
+
+  // what our number sent and we did not write
+  no_words: 'nothing in it can be read, so no person typed it',
+  program: 'another program sent it with this number (TAKEOVER_FROM_API, when people answer there)',
+  greeting: 'the phone answers by itself: these words come at once to whoever writes (greeting or absence message of WhatsApp Business)',
+  broadcast: 'the same words went to several people at once',
 
   // the model
   model_aborted: 'the call of the model was broken off',

@@ -6,7 +6,7 @@ export type MessageEntry = {
   id: number;
   at: Date;
   direction: 'in' | 'out';
-  author: 'contact' | 'agent' | 'human' | 'system';
+  author: 'contact' | 'agent' | 'human' | 'system' | 'automatic';
   type: string;
   status: string;
   reason: string | null;
@@ -198,6 +198,7 @@ const AUTHORS: Readonly<Record<MessageEntry['author'], string>> = {
   contact: 'from the contact',
   agent: 'of the agent',
   human: 'of a person on the phone',
+  automatic: 'of our number, not written by a person',
   system: 'that was ordered through the API',
 };
 
@@ -266,7 +267,9 @@ function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], forma
     case 'sent':
       return message.author === 'human'
         ? 'sent'
-        : `sent ${format(sentAt(message))}${attempts(message)}, not confirmed by the contact's phone yet`;
+        : message.author === 'automatic'
+          ? `sent; the agent goes on, because ${because(message.reason)}`
+          : `sent ${format(sentAt(message))}${attempts(message)}, not confirmed by the contact's phone yet`;
     case 'delivered':
     case 'read': {
       const delivered = message.delivered_at === null ? '' : `, delivered ${format(message.delivered_at)}`;
@@ -360,6 +363,7 @@ function concludeOutbound(message: MessageEntry, conversation: ConversationState
     case 'delivered':
     case 'read':
       if (message.author === 'human') return 'written by a person on the phone';
+      if (message.author === 'automatic') return `not written by a person: ${because(message.reason)}`;
       return `sent in ${seconds(sentAt(message).getTime() - message.at.getTime())}, ${message.status === 'sent' ? 'not delivered yet' : message.status}`;
     case 'uncertain':
       return `in doubt for a moment: ${because(message.reason)}`;

@@ -21,6 +21,8 @@ const recorded = z.object({
   wake_send: z.boolean().nullish(),
   /** The number is back: all its lanes may go on. */
   wake_sends: z.boolean().nullish(),
+  /** Other conversations that have something to answer again: a takeover there turned out to be none. */
+  wake_turns: z.array(z.number()).nullish(),
   first_pending_at: time.nullish(),
   inbound_at: time.nullish(),
 });
@@ -32,6 +34,8 @@ export type RecordedWebhook = z.infer<typeof answer>[number];
 export type InboundOptions = {
   takeoverMinutes: number;
   takeoverCapMinutes: number;
+  /** What another program sends through Evolution's API counts as a person's words: people answer there. */
+  takeoverFromApi?: boolean;
   /** Canonical phone of the manager, whose commands are obeyed. */
   managerPhone?: string | null;
   /** Unsent parts of an answer are withdrawn when the contact writes. */ withdrawParts: boolean;

@@ -21,7 +21,7 @@ const handoffToTell = z.object({
   phone: z.string().nullable(),
   /** The contact is the manager: who is written to about it must be somebody else. */
   is_manager: z.boolean(),
-  messages: z.array(z.object({ author: z.enum(['contact', 'agent', 'human', 'system']), text: z.string(), at: time, said: z.boolean() })),
+  messages: z.array(z.object({ author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']), text: z.string(), at: time, said: z.boolean() })),
 });
 export type HandoffToTell = z.infer<typeof handoffToTell>;
 
@@ -33,6 +33,18 @@ export async function handoffsToTell(db: Door, manager: string | null, remindMs:
 /** SQL record_handoff_step: people were told of it, or reminded. */
 export async function recordHandoffStep(db: Door, handoff: number, step: HandoffToTell['step']): Promise<void> {
   await db.call('record_handoff_step', { p_handoff: handoff, p_step: step });
+}
+
+const greetings = z.array(z.object({ tenant: z.string(), instance: z.string(), text: z.string().nullable() }));
+
+/** SQL greetings_to_tell: numbers whose phone answers by itself, and nobody was told yet. */
+export async function greetingsToTell(db: Door, limit: number): Promise<z.infer<typeof greetings>> {
+  return greetings.parse(await db.call('greetings_to_tell', { p_limit: limit }));
+}
+
+/** SQL record_greeting_told: people know it. */
+export async function recordGreetingTold(db: Door, instance: string): Promise<void> {
+  await db.call('record_greeting_told', { p_instance: instance });
 }
 
 const returned = z.array(

@@ -113,7 +113,7 @@ const entry = z.discriminatedUnion('what', [
       id: z.number(),
       at: time,
       direction: z.enum(['in', 'out']),
-      author: z.enum(['contact', 'agent', 'human', 'system']),
+      author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']),
       type: z.string(),
       status: z.string(),
       reason: z.string().nullable(),

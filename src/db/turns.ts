@@ -18,7 +18,7 @@ const pendingMessage = z.object({
 const historyMessage = z.object({
   id: z.number(),
   direction: z.enum(['in', 'out']),
-  author: z.enum(['contact', 'agent', 'human', 'system']),
+  author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']),
   type: z.string(),
   /** null: deleted by whoever wrote it */
   text: z.string().nullable(),

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
 import { readMessage, readProtocol } from '../core/message-content.ts';
-import { bareJid, canonicalPhone, parseJid } from '../core/phone.ts';
+import { bareJid, canonicalPhone, isMachineNumber, parseJid } from '../core/phone.ts';
 
 /** Why an event was put aside. A closed list, so that it can be a metric's label. */
 type IgnoredReason =
@@ -16,6 +16,7 @@ type IgnoredReason =
   | 'broadcast'
   | 'newsletter'
   | 'own_number'
+  | 'machine'
   | 'unknown_chat'
   | 'history'
   | 'protocol'
@@ -161,12 +162,17 @@ function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distr
   const fromMe = viaApi || isTrue(at(data, 'key', 'fromMe'));
   const chat = readChat(data, fromMe, envelope.ownPn);
   if (typeof chat === 'string') return ignored(chat);
+  const isMachine = isMachineNumber(chat.address.pn ?? chat.alt?.pn ?? '');
+  if (isMachine && fromMe) return ignored('machine');
   const read = readMessage(data);
   const from = {
     chat: chat.address,
     jid: chat.jid,
     fromMe,
     viaApi,
+    ...(chat.alt === null ? {} : { alt: chat.alt }),
+    ...(fromMe && LIBRARY_ID.test(idAt(data, 'key', 'id') ?? '') ? { program: true as const } : {}),
+    ...(isMachine ? { machine: true as const } : {}),
     // "Você" on our own messages is no name of the contact.
     pushName: fromMe ? null : (stringAt(data, 'pushName')?.trim() ?? null),
     sentAt: sentAt(data, envelope.receivedAt),
@@ -198,19 +204,39 @@ function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distr
   }
 }
 
+type Chat = {
+  address: ChatAddress;
+  jid: string;
+  /** Of a message of ours: see InboundEvent. */
+  alt: ChatAddress | null;
+};
+
 /** The person of a direct chat, or why there is none to talk to. */
-function readChat(data: unknown, fromMe: boolean, ownPn: string | null): { address: ChatAddress; jid: string } | IgnoredReason {
+function readChat(data: unknown, fromMe: boolean, ownPn: string | null): Chat | IgnoredReason {
   const jid = idAt(data, 'key', 'remoteJid') ?? '';
   const elsewhere = notDirect(jid);
   if (elsewhere !== null) return elsewhere;
   const address = addressOf(jid);
   if (address.pn !== null && address.pn === ownPn) return 'own_number';
+  const alts = ALTS.map((name) => addressOf(idAt(data, 'key', name) ?? '')).filter(
+    ({ pn, lid }) => (pn !== null && pn !== ownPn) || lid !== null,
+  );
   // In a message of ours the Alt may be our own address (contract 2.2).
-  const alts = fromMe ? [] : ALTS.map((name) => addressOf(idAt(data, 'key', name) ?? ''));
-  const pn = address.pn ?? alts.find((alt) => alt.pn !== null && alt.pn !== ownPn)?.pn ?? null;
+  if (fromMe) {
+    if (address.pn === null && address.lid === null) return 'unknown_chat';
+    const alt = alts.find(({ pn, lid }) => (pn !== null && pn !== address.pn) || (lid !== null && lid !== address.lid)) ?? null;
+    return { address, jid: bareJid(jid), alt };
+  }
+  const pn = address.pn ?? alts.find((alt) => alt.pn !== null)?.pn ?? null;
   const lid = address.lid ?? alts.find((alt) => alt.lid !== null)?.lid ?? null;
-  return pn === null && lid === null ? 'unknown_chat' : { address: { pn, lid }, jid: bareJid(jid) };
+  return pn === null && lid === null ? 'unknown_chat' : { address: { pn, lid }, jid: bareJid(jid), alt: null };
 }
+
+/**
+ * Ids of Baileys before 6.6. Its later ones look like those of WhatsApp Web, behind which people type, so they say nothing; the phone's own are
+ * `3A` and 18 digits (iOS) or 32 digits (Android).
+ */
+const LIBRARY_ID = /^BAE5[0-9A-F]{12}$/;
 
 /** Where a key names the person's other address; the last two are of Evolution before 2.3.6. */
 const ALTS = ['remoteJidAlt', 'senderPn', 'previousRemoteJid'];

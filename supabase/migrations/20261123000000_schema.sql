@@ -86,6 +86,8 @@ create table instances (
   held_until         timestamptz,
   held_in_row        int not null default 0,
   judged_from        timestamptz,                     -- deliveries before this say nothing any more
+  greeting_message   bigint,                          -- the first automatic text of its phone, see judge_own; null: none was seen
+  greeting_told_at   timestamptz,
   created_at         timestamptz not null default now(),
   updated_at         timestamptz not null default now()
 );
@@ -196,7 +198,8 @@ create table messages (
   conversation_id  bigint not null references conversations (id),
   seq              bigint not null,
   direction        text not null check (direction in ('in', 'out')),
-  author           text not null check (author in ('contact', 'agent', 'human', 'system')),
+  -- human: a person typed it with our number; automatic: the phone itself or another program sent it
+  author           text not null check (author in ('contact', 'agent', 'human', 'system', 'automatic')),
   type             text not null default 'text',
   status           text not null,
   reason           text,                            -- why it was skipped, blocked, failed, cancelled, held
@@ -243,7 +246,7 @@ create table messages (
       when 'in' then status in ('received', 'answered', 'skipped', 'handed_over')
       else status in ('draft', 'queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped', 'expired', 'cancelled', 'uncertain', 'unproven')
     end),
-  constraint messages_out_kind check ((direction = 'out' and author <> 'human') = (kind is not null))
+  constraint messages_out_kind check ((direction = 'out' and author not in ('human', 'automatic')) = (kind is not null))
 );
 create unique index messages_provider on messages (instance_id, provider_id) where provider_id is not null;
 create unique index messages_idempotency on messages (tenant_id, idempotency_key) where idempotency_key is not null;
@@ -261,6 +264,7 @@ create index messages_proactive on messages (tenant_id, id) where kind not in ('
 create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
 create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
 create index messages_turn on messages (turn_id) where turn_id is not null;
+create index messages_own_words on messages (instance_id, (meaning ->> 'own_words')) where kind is null and meaning ? 'own_words';
 
 -- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone after a day.
 create table early_updates (

@@ -32,12 +32,9 @@ begin
   perform lock_provider_id(v.instance_id, p_provider_id);
   if v.provider_id is null and p_provider_id is not null then
     select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
-    if found and v_copy.author = 'human' then
+    if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
-      update handoffs set taken_at = null where conversation_id = v_copy.conversation_id and status <> 'returned' and taken_at = v_copy.created_at;
-      update conversations c set takeover_since = null, takeover_until = null
-        where c.id = v_copy.conversation_id and c.takeover_since = v_copy.created_at
-          and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= v_copy.created_at);
+      perform undo_takeover(v_copy.conversation_id, v_copy.created_at, p_now);
     elsif found then
       return; -- this id belongs to another of our rows: a wrong match, leave both
     end if;
@@ -92,7 +89,7 @@ begin
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
   if v_kind = 'ack' then
-    if v.direction = 'out' and v.author <> 'human' then
+    if v.kind is not null then
       if v_new = 'failed' then
         if v.status in ('sent', 'sending', 'uncertain') then
           perform fail_send(v.id, 'provider_refused', clock(p_now));
@@ -159,30 +156,33 @@ begin
       and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status not in ('cancelled', 'queued'));
 end $$;
 
--- record_message: one message or reaction of a direct chat, of the contact, of ourselves (an echo), or of a person on the phone.
--- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. Words that we did not write pause the agent in this
---   conversation for takeoverMinutes after they were typed, sliding, at most takeoverCapMinutes after the first. What the words were recognised as
+-- record_message: one message or reaction of a direct chat: of the contact, of ourselves (an echo), of a person on the phone, or of whatever else uses our number.
+-- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. What a person typed, and nothing else (see judge_own), pauses the agent in this
+--   conversation for takeoverMinutes after it was typed, sliding, at most takeoverCapMinutes after the first. What the words were recognised as
 --   (p_event meaning, see core/meaning.ts) becomes true here, in whatever state the conversation is: an opt-out holds from this commit on, a command
---   of the manager waits for claim_turn, `/bot off` and `/bot on` take the agent out of the conversation and back.
--- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, withdrawParts, managerPhone, correlationId}.
+--   of the manager waits for claim_turn, `/bot off` and `/bot on` take the agent out of the conversation and back. A machine of WhatsApp's own is stored and never answered.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, takeoverFromApi, withdrawParts, managerPhone, correlationId}.
 -- Concurrency: any number of callers; they queue on the conversation.
--- Result: {outcome: stored | duplicate | echo | takeover | returned | command | context, conversation_id, message_id, wake, first_pending_at, inbound_at}.
+-- Result: {outcome: stored | duplicate | echo | takeover | automatic | returned | command | context, reason, conversation_id, message_id, wake, wake_turns, first_pending_at, inbound_at}.
 create function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
   v_from_me boolean := (p_event ->> 'fromMe')::boolean;
   v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
   v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
   v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
+  v_typed text := p_event -> 'content' ->> 'typed';
+  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt') else p_event -> 'chat' end;
   v_contact bigint;
   v_conversation conversations;
   v_known messages;
   v_id bigint;
   v_first timestamptz;
-  v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
-  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
-  v_since timestamptz;
+  v_key text;
+  v_judged jsonb;
+  v_wake bigint[];
 begin
   select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
   if found then
@@ -196,7 +196,12 @@ begin
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
   end if;
 
-  v_contact := ensure_contact(p_instance, p_event -> 'chat' ->> 'pn', p_event -> 'chat' ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  if v_from_me and v_typed is not null then
+    -- before the conversation's lock, in the same order as everybody
+    v_key := own_words(v_typed, (select name from contacts where id = v_contact));
+    if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
+  end if;
   v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
 
   if v_from_me then
@@ -214,14 +219,19 @@ begin
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
   if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at, p_options ->> 'managerPhone', v_now); end if;
+  if v_from_me and not v_is_reaction and v_meaning is null then
+    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), null, null, v_now);
+    v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
+  end if;
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
-      case when v_from_me then 'out' else 'in' end, case when v_from_me then 'human' else 'contact' end,
+      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
-      case when v_from_me then 'sent' when v_is_reaction then 'skipped' else 'received' end,
-      case when not v_from_me and v_is_reaction then 'reaction' end,
-      v_text, p_event -> 'content' ->> 'typed', v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
+      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' when v_is_reaction then 'reaction' end,
+      v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
       p_event ->> 'providerId', v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
       p_options ->> 'correlationId', v_now)
@@ -231,7 +241,7 @@ begin
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
   update conversations set last_seq = last_seq + 1,
-    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_meaning ? 'command' then 0 else 1 end,
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0 else 1 end,
     last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
   -- rare, as what follows: a look costs a tenth of a call for nothing
@@ -239,23 +249,12 @@ begin
     perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   end if;
 
-  if v_is_reaction then
+  if v_is_reaction or (v_is_machine and not v_from_me) then
     return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
-
   if v_from_me then
-    if v_meaning ->> 'handset' = 'on' then
-      perform give_back(v_conversation.id, 'handset', v_now);
-      return jsonb_build_object('outcome', 'returned', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
-    end if;
-    -- "off" lasts as long as any takeover may; other words slide it
-    if v_meaning ->> 'handset' = 'off' then v_takeover := v_cap; end if;
-    if v_sent_at + v_takeover > v_now then
-      v_since := case when v_conversation.takeover_until > v_now then v_conversation.takeover_since else v_now end;
-      update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, v_since + v_cap)) where id = v_conversation.id;
-    end if;
-    update handoffs set taken_at = v_now where conversation_id = v_conversation.id and status <> 'returned' and taken_at is null;
-    return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+    return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false)
+      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'), v_meaning ->> 'handset', p_options, v_now);
   end if;
 
   if v_meaning ? 'command' then
@@ -264,12 +263,13 @@ begin
   if v_meaning ->> 'intent' = 'bot_question' then
     insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
   end if;
+  if v_conversation.takeover_until > v_now then v_wake := judge_again(v_conversation, v_sent_at, v_now); end if;
   if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
     perform withdraw_parts(v_conversation.id);
   end if;
   if exists (select from messages where conversation_id = v_conversation.id and status = 'draft') then perform withdraw_drafts(v_conversation.id); end if;
   v_first := first_pending(v_conversation.id);
-  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null, 'wake_turns', v_wake,
     'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
 end $$;
 

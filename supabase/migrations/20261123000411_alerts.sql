@@ -83,7 +83,7 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
       (select jsonb_build_object('sends', count(*), 'failed_sends', count(*) filter (where status = 'failed'))
-        from (select status, created_at from messages where direction = 'out' and author <> 'human' order by id desc limit 5000) m
+        from (select status, created_at from messages where direction = 'out' and kind is not null order by id desc limit 5000) m
         where created_at > clock(p_now) - interval '15 minutes' and status in ('sent', 'delivered', 'read', 'failed')) ||
       -- the clock is asked once: an index is of no use to what changes from row to row
       jsonb_build_object('errors_last_hour', (select count(*) from messages where direction = 'out' and status = 'failed' and created_at > (select clock(p_now)) - interval '1 hour')
@@ -158,6 +158,6 @@ create function sla_figures(p_from timestamptz, p_now timestamptz default null) 
         'slow_turns', count(*) filter (where status = 'committed' and model is not null and ended_at - started_at > interval '5 seconds'),
         'failed_turns', count(*) filter (where status in ('failed', 'expired'))) from turns where started_at >= p_from)
     || (select jsonb_build_object('sends', count(*) filter (where status in ('sent', 'delivered', 'read')), 'failed_sends', count(*) filter (where status = 'failed'))
-        from messages where direction = 'out' and author <> 'human' and created_at >= p_from)
+        from messages where direction = 'out' and kind is not null and created_at >= p_from)
 $$;
 create index messages_day on messages using brin (created_at);

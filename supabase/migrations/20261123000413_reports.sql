@@ -25,7 +25,7 @@ create function report_figures(p_tenant text, p_from timestamptz, p_to timestamp
   with inbound as (
     select * from messages where created_at >= p_from and created_at < p_to and direction = 'in' and tenant_id = p_tenant and type <> 'reaction'
   ), outbound as (
-    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and author <> 'human' and tenant_id = p_tenant
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and kind is not null and tenant_id = p_tenant
   ), done as (
     select * from turns where started_at >= p_from and started_at < p_to and tenant_id = p_tenant
   ), replies as (

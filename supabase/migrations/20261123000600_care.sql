@@ -209,7 +209,7 @@ create function settle_restored(p_instance instances, p_now timestamptz) returns
 begin
   update messages m set status = 'answered', reason = 'answered_before_restore'
     where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received' and m.provider_at < p_instance.restored_at
-      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction'
+      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
         and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second', m.provider_at));
   update conversations c set takeover_since = null, takeover_until = null
     where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at

@@ -254,6 +254,7 @@ test('I3 debounce: figures of the turn and their defaults', () => {
     debounceMaxMs: 15_000,
     humanDelay: true,
     maxMessageAgeMinutes: 120,
+    takeoverFromApi: false,
     withdrawParts: true,
     takeoverMinutes: 30,
   });

@@ -71,7 +71,7 @@ const addresses: [key: object, read: string, why: string][] = [
     'from pn=541122334455 lid=- answer to 5491122334455@s.whatsapp.net',
     'Argentina, with its 9',
   ],
-  [{ remoteJid: '867051314767696@bot' }, 'ignored unknown_chat', 'a bot of WhatsApp'],
+  [{ remoteJid: '867051314767696@bot' }, 'ignored machine', 'a bot of WhatsApp'],
   [{ remoteJid: '123@broadcast', participant: MARIA }, 'ignored broadcast', 'a broadcast list'],
   [{ remoteJid: '1234@lid@lid' }, 'ignored unknown_chat', 'two servers'],
 ];

@@ -284,6 +284,64 @@ test('I8 LID senders: aliases are learned from the contact only', () => {
   assert.deepEqual(chat({ remoteJid: '4521234567@s.whatsapp.net', fromMe: false }), { pn: '4521234567', lid: null });
 });
 
+test('W6 addresses: of our own messages the other address is told apart, unless it is our own number', () => {
+  const own = (key: object, sender?: string) => {
+    const event = upsert({ key: { id: 'ID1', fromMe: true, ...key }, message: { conversation: 'oi' } }, sender);
+    return event.kind === 'message' ? [event.chat, event.alt] : event.kind;
+  };
+  const lid = '123456789012345@lid';
+  assert.deepEqual(own({ remoteJid: lid, remoteJidAlt: '551188887777@s.whatsapp.net' }), [
+    { pn: null, lid: '123456789012345' },
+    { pn: '5511988887777', lid: null },
+  ]);
+  assert.deepEqual(own({ remoteJid: MARIA, remoteJidAlt: lid }), [
+    { pn: '5511988887777', lid: null },
+    { pn: null, lid: '123456789012345' },
+  ]);
+  assert.deepEqual(own({ remoteJid: lid, remoteJidAlt: '5511900000002@s.whatsapp.net' }), [
+    { pn: null, lid: '123456789012345' },
+    undefined,
+  ]);
+  assert.deepEqual(own({ remoteJid: MARIA, remoteJidAlt: MARIA }), [{ pn: '5511988887777', lid: null }, undefined]);
+  assert.deepEqual(own({ remoteJid: lid, senderPn: '5511900000002@s.whatsapp.net', remoteJidAlt: MARIA }), [
+    { pn: null, lid: '123456789012345' },
+    { pn: '5511988887777', lid: null },
+  ]);
+});
+
+test('W6 who is a person: an id of a library tells a program, the ids of phones and of WhatsApp Web do not', () => {
+  const program = (id: string, fromMe = true) => {
+    const event = upsert({ key: { remoteJid: MARIA, fromMe, id }, message: { conversation: 'oi' } });
+    return event.kind === 'message' ? event.program : event.kind;
+  };
+  assert.equal(program('BAE5F4A1B2C3D4E5'), true);
+  assert.equal(program('BAE5F4A1B2C3D4E5', false), undefined, 'a customer may use what it likes');
+  for (const id of [
+    '3EB0A1B2C3D4E5F6A7B8C9',
+    '3A0123456789ABCDEF01',
+    'BAE5F4A1B2C3D4E5F6A7B8C9D0E1F2A3',
+    'ACD5F4A1B2C3D4E5F6A7B8C9D0E1F2A3',
+    'ID1',
+  ])
+    assert.equal(program(id), undefined, id);
+});
+
+test("W11 machines: WhatsApp's own are told, under each address, and nobody else is", () => {
+  const told = (key: object) => {
+    const event = upsert({ key: { id: 'ID1', fromMe: false, ...key }, pushName: 'Meta AI', message: { conversation: 'Paris.' } });
+    return event.kind === 'message' ? (event.machine ?? false) : event.kind === 'ignored' ? event.reason : event.kind;
+  };
+  for (const pn of ['13135550002', '13135559999', '13135550000', '13165550000', '13165550099'])
+    assert.equal(told({ remoteJid: `${pn}@s.whatsapp.net` }), true, pn);
+  assert.equal(told({ remoteJid: '13135550002@c.us' }), true);
+  assert.equal(told({ remoteJid: '867051314767696@lid', remoteJidAlt: '13135550002@s.whatsapp.net' }), true);
+  for (const jid of ['867051314767696@bot', '718584497008509@bot', '0@s.whatsapp.net', '0@c.us'])
+    assert.equal(told({ remoteJid: jid }), 'machine', jid);
+  assert.equal(told({ remoteJid: '13135550002@s.whatsapp.net', fromMe: true }), 'machine', 'the owner asks it something');
+  for (const pn of ['13135560002', '131355500021', '1313555000', '13165551000', '5511988887777'])
+    assert.equal(told({ remoteJid: `${pn}@s.whatsapp.net` }), false, pn);
+});
+
 test('I7 groups, status, broadcast: no conversation of a person', () => {
   const reason = (remoteJid: unknown, fromMe = false) => {
     const event = upsert({ key: { id: 'ID1', remoteJid, fromMe }, message: { conversation: 'oi' } });
@@ -296,7 +354,7 @@ test('I7 groups, status, broadcast: no conversation of a person', () => {
   assert.equal(reason('120363111111111111@newsletter'), 'newsletter');
   assert.equal(reason('5511900000002@s.whatsapp.net', true), 'own_number');
   assert.equal(reason('551100000002@s.whatsapp.net'), 'message');
-  assert.equal(reason('0@s.whatsapp.net'), 'unknown_chat');
+  assert.equal(reason('0@s.whatsapp.net'), 'machine');
   assert.equal(reason(null), 'unknown_chat');
 });
 

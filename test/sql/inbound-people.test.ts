@@ -137,7 +137,7 @@ test('I6 own echo: 20 copies at once of an echo that overtakes its HTTP answer s
   assert.deepEqual(await takeover(sql), { since: null, until: null });
 });
 
-test('I6 own echo: the same words to somebody else, or words that we did not write, are a person', async (t) => {
+test('I6 own echo: the same words to somebody else, or words that we did not write, are no echo', async (t) => {
   const sql = await openSql(t);
   await sending(sql, { text: 'Oi' });
   const results = await sql.record(
@@ -149,7 +149,7 @@ test('I6 own echo: the same words to somebody else, or words that we did not wri
   );
   assert.deepEqual(
     results.map((result) => result.outcome),
-    ['takeover', 'takeover'],
+    ['automatic', 'automatic'],
   );
 });
 
@@ -161,7 +161,7 @@ test("I6 own echo: one that was taken for a person's words is healed by the HTTP
   ]) {
     const id = `OUT-${chat.lid ?? chat.pn}`;
     const message = await sending(sql, { text: 'as we wrote it' });
-    const [wrong] = await sql.record([said({ id, text: 'as WhatsApp changed it', fromMe: true, viaApi: true, ...chat })], NOON);
+    const [wrong] = await sql.record([said({ id, text: 'as WhatsApp changed it', fromMe: true, ...chat })], NOON);
     assert.equal(wrong?.outcome, 'takeover');
     await recordSend(sql, message, { kind: 'sent', provider_id: id });
     assert.deepEqual(await sql.rows('select author, status from messages where provider_id = $1', [id]), [
@@ -176,7 +176,7 @@ test('I6 own echo: healing leaves the takeover of a person who really typed, bef
   for (const order of ['echo first', 'person first'] as const) {
     const id = `OUT ${order}`;
     const message = await sending(sql, { text: order });
-    const wrong = said({ id, text: 'changed', fromMe: true, viaApi: true });
+    const wrong = said({ id, text: 'changed', fromMe: true });
     const person = said({ id: `HUMAN ${order}`, text: 'eu cuido disso', fromMe: true });
     await sql.record([order === 'echo first' ? wrong : person], NOON);
     await sql.record([order === 'echo first' ? person : wrong], minutesAfter(1));

@@ -73,7 +73,7 @@ test('O3 late truth: an error that said "not sent", and an echo that says otherw
 test('O2 echo: words that were never claimed are a person’s, even when the agent is about to say the same', async (t) => {
   const sends = await sendsDatabase(t);
   const { conversation, ids } = await queueReplies(sends, PHONE, ['Olá!'], { at: NOON });
-  await record(sends, echo('Olá!', 'wa-1', NOON), NOON);
+  await record(sends, said({ id: 'wa-1', pn: PHONE, text: 'Olá!', at: NOON, fromMe: true }), NOON);
   assert.equal((await sendRow(sends, ids[0] ?? 0)).status, 'queued');
   assert.equal((await sends.claim(conversation, later(1_000))).reason, 'takeover');
 });

@@ -66,7 +66,7 @@ export type Sql = {
   /** One connection for itself: for transactions that stay open. */
   client(): Promise<pg.Client>;
   /** record_inbound, one webhook per event; deadlocks are repeated as the api does. */
-  record(events: InboundEvent[], now?: Date, options?: typeof TAKEOVER): Promise<RecordedEvent[]>;
+  record(events: InboundEvent[], now?: Date, options?: typeof TAKEOVER & { takeoverFromApi?: boolean }): Promise<RecordedEvent[]>;
   /** Messages as `conversation direction author status[(reason)]: text` in the order of their seq. */
   dump(): Promise<string[]>;
 };
