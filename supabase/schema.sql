@@ -308,6 +308,8 @@ create table public.instances (
   held_until timestamp with time zone,
   held_in_row integer default 0 not null,
   judged_from timestamp with time zone,
+  greeting_message bigint,
+  greeting_told_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint instances_pkey PRIMARY KEY (id),
@@ -415,10 +417,10 @@ create table public.messages (
   idempotency_key text,
   duplicate_of bigint,
   constraint messages_pkey PRIMARY KEY (id),
-  constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text]))),
+  constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text, 'automatic'::text]))),
   constraint messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text]))),
   constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text, 'operator'::text]))),
-  constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> 'human'::text)) = (kind IS NOT NULL))),
+  constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> ALL (ARRAY['human'::text, 'automatic'::text]))) = (kind IS NOT NULL))),
   constraint messages_state CHECK (
 CASE direction
     WHEN 'in'::text THEN (status = ANY (ARRAY['received'::text, 'answered'::text, 'skipped'::text, 'handed_over'::text]))
@@ -432,6 +434,7 @@ CREATE INDEX messages_drafts ON public.messages USING btree (conversation_id, tu
 CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
 CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
 CREATE INDEX messages_lane ON public.messages USING btree (conversation_id, priority, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
+CREATE INDEX messages_own_words ON public.messages USING btree (instance_id, ((meaning ->> 'own_words'::text))) WHERE ((kind IS NULL) AND (meaning ? 'own_words'::text));
 CREATE INDEX messages_pending ON public.messages USING btree (conversation_id, seq) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
 CREATE INDEX messages_pending_at ON public.messages USING btree (created_at) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
 CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
@@ -872,7 +875,7 @@ AS $function$
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
       (select jsonb_build_object('sends', count(*), 'failed_sends', count(*) filter (where status = 'failed'))
-        from (select status, created_at from messages where direction = 'out' and author <> 'human' order by id desc limit 5000) m
+        from (select status, created_at from messages where direction = 'out' and kind is not null order by id desc limit 5000) m
         where created_at > clock(p_now) - interval '15 minutes' and status in ('sent', 'delivered', 'read', 'failed')) ||
       -- the clock is asked once: an index is of no use to what changes from row to row
       jsonb_build_object('errors_last_hour', (select count(*) from messages where direction = 'out' and status = 'failed' and created_at > (select clock(p_now)) - interval '1 hour')
@@ -965,7 +968,7 @@ begin
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
   if v_kind = 'ack' then
-    if v.direction = 'out' and v.author <> 'human' then
+    if v.kind is not null then
       if v_new = 'failed' then
         if v.status in ('sent', 'sending', 'uncertain') then
           perform fail_send(v.id, 'provider_refused', clock(p_now));
@@ -1511,6 +1514,21 @@ begin
 end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.contact_at(p_instance public.instances, p_pn text, p_lid text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_id bigint;
+begin
+  if p_pn is not null then select contact_id into v_id from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+  if v_id is null and p_lid is not null then select contact_id into v_id from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
+  return v_id;
+end $function$;
+revoke all on function public.contact_at(public.instances,text,text) from public;
+grant execute on function public.contact_at(public.instances,text,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.contact_free_at(p_contact bigint, p_offers boolean, p_window interval, p_cap integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -2101,6 +2119,17 @@ AS $function$ select created_at from messages where conversation_id = p_conversa
 revoke all on function public.first_pending(bigint) from public;
 grant execute on function public.first_pending(bigint) to service_role;
 
+CREATE OR REPLACE FUNCTION public.folded_words(p_text text)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select array(select w from regexp_split_to_table(regexp_replace(lower(regexp_replace(normalize(p_text, NFKD), '[\u0300-\u036f]', '', 'g')),
+    '[\x01-\x60\x7b-\xbf\u2000-\u2bff\ufe00-\ufe0f\U0001f000-\U0001faff]+', ' ', 'g'), ' ') as w where w <> '')
+$function$;
+revoke all on function public.folded_words(text) from public;
+grant execute on function public.folded_words(text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_window interval, p_cap integer, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -2165,6 +2194,18 @@ begin
 end $function$;
 revoke all on function public.give_up_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.give_up_send(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.greetings_to_tell(p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', i.tenant_id, 'instance', i.name, 'text', (select m.text from messages m where m.id = i.greeting_message)) order by i.id), '[]')
+  from (select * from instances where greeting_message is not null and greeting_told_at is null order by id limit p_limit) i
+$function$;
+revoke all on function public.greetings_to_tell(integer) from public;
+grant execute on function public.greetings_to_tell(integer) to service_role;
 
 CREATE OR REPLACE FUNCTION public.handoffs_to_tell(p_manager text, p_remind_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2364,6 +2405,74 @@ AS $function$
 $function$;
 revoke all on function public.job_status(jsonb) from public;
 grant execute on function public.job_status(jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.judge_again(v public.conversations, p_said_at timestamp with time zone, p_now timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare h messages; v_judged jsonb; v_wake bigint[] := '{}';
+begin
+  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction' and not coalesce(m.meaning ? 'handset', false)
+      and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at) order by m.seq desc limit 1;
+  if not found then return v_wake; end if;
+  -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a phone does not do by itself
+  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes') then return v_wake; end if;
+  if h.meaning ? 'own_words' then perform lock_own_words(v.instance_id, h.meaning ->> 'own_words'); end if;
+  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id, v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
+  if v_judged ->> 'verdict' <> 'greeting' then return v_wake; end if;
+  update messages set author = 'automatic', reason = 'greeting', meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}') where id = h.id;
+  update instances set greeting_message = h.id where id = v.instance_id and greeting_message is null;
+  if undo_takeover(v.id, h.created_at, p_now) then v_wake := v_wake || v.id; end if;
+  return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
+end $function$;
+revoke all on function public.judge_again(public.conversations,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.judge_again(public.conversations,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.judge_message(v public.conversations, p_text text, p_key text, p_at timestamp with time zone, p_words boolean, p_program boolean, p_self bigint, p_attended boolean, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words, 'program', p_program);
+begin
+  if p_attended is not null then v_facts := v_facts || jsonb_build_object('attended', p_attended); end if;
+  return jsonb_build_object('verdict', judge_own(v_facts), 'meaning', case when p_key is not null then
+    jsonb_build_object('own_words', p_key, 'waited', v_facts -> 'waited', 'since', v_facts -> 'since', 'mid', v_facts -> 'mid', 'after_send', v_facts -> 'after_send') end);
+end $function$;
+revoke all on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) from public;
+grant execute on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.judge_own(p_facts jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_waited int := (p_facts ->> 'waited')::int;
+  v_mid boolean := coalesce((p_facts ->> 'mid')::boolean, false);
+  v_begins boolean := v_waited is not null and not v_mid;
+  v_chats int := coalesce((p_facts ->> 'chats')::int, 0);
+  -- Nobody types 12 characters a second. Whoever had begun before has had some seconds more, and WhatsApp's clock tells no fractions.
+  v_typing_seconds numeric := (p_facts ->> 'chars')::numeric / 12 - 3;
+begin
+  return case
+    when not (p_facts ->> 'words')::boolean then 'no_words'
+    when (p_facts ->> 'program')::boolean then 'program'
+    when (p_facts ->> 'known')::boolean then 'greeting'
+    when (p_facts ->> 'since')::int <= 5 and (p_facts ->> 'prompt')::int >= 1 then 'greeting'
+    when v_begins and v_waited <= 15 and (p_facts ->> 'steady')::int >= 2 then 'greeting'
+    when (p_facts ->> 'after_send')::int <= 5 and (p_facts ->> 'sent_prompt')::int >= 2 then 'greeting'
+    when (p_facts ->> 'near')::int >= 2 then 'broadcast'
+    when v_chats >= 2 and (p_facts ->> 'unasked')::int * 2 > v_chats then 'broadcast'
+    when v_begins and not (p_facts ->> 'attended')::boolean and v_waited < v_typing_seconds then 'greeting'
+    else 'person' end;
+end $function$;
+revoke all on function public.judge_own(jsonb) from public;
+grant execute on function public.judge_own(jsonb) to service_role;
 
 CREATE OR REPLACE FUNCTION public.judged_sends(p_instance public.instances, p_now timestamp with time zone)
  RETURNS TABLE(slot_at timestamp with time zone, delivered boolean, refused boolean, proactive boolean)
@@ -2572,6 +2681,13 @@ $function$;
 revoke all on function public.list_tokens(text,boolean,integer,timestamp with time zone) from public;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.lock_own_words(p_instance_id bigint, p_key text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_key, 12)) $function$;
+revoke all on function public.lock_own_words(bigint,text) from public;
+grant execute on function public.lock_own_words(bigint,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provider_id text)
  RETURNS void
  LANGUAGE sql
@@ -2602,6 +2718,28 @@ begin
 end $function$;
 revoke all on function public.low_reply_ratio(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.low_reply_ratio(bigint,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.mark_automatic(p_instance bigint, p_key text, p_verdict text, p_at timestamp with time zone, p_now timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_copy record; v_wake bigint[] := '{}';
+begin
+  for v_copy in
+    with wrong as (update messages m set author = 'automatic', reason = p_verdict
+      where m.instance_id = p_instance and m.kind is null and m.meaning ? 'own_words' and m.meaning ->> 'own_words' = p_key and m.author = 'human'
+        and case p_verdict when 'broadcast' then m.provider_at > p_at - interval '10 minutes'
+          else m.provider_at > p_at - interval '2 days' and ((m.meaning ->> 'waited')::int <= 15 and not (m.meaning ->> 'mid')::boolean or (m.meaning ->> 'after_send')::int <= 5) end
+      returning m.conversation_id, m.created_at)
+    select conversation_id, min(created_at) as at from wrong group by 1 order by 1
+  loop
+    if undo_takeover(v_copy.conversation_id, v_copy.at, p_now) then v_wake := v_wake || v_copy.conversation_id; end if;
+  end loop;
+  return v_wake;
+end $function$;
+revoke all on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.mark_restored(p_backup_at timestamp with time zone, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2960,6 +3098,91 @@ end $function$;
 revoke all on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) from public;
 grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.own_chat(p_instance public.instances, p_chat jsonb, p_alt jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_chat bigint; v_alt bigint;
+begin
+  if coalesce(jsonb_typeof(p_alt), 'null') = 'null' or p_alt ->> 'pn' = p_instance.phone then return p_chat; end if;
+  v_alt := contact_at(p_instance, p_alt ->> 'pn', p_alt ->> 'lid');
+  if v_alt is null then return p_chat; end if;
+  v_chat := contact_at(p_instance, p_chat ->> 'pn', p_chat ->> 'lid');
+  return case when v_chat is null or not exists (select from conversations where contact_id = v_chat and last_inbound_at is not null) then p_alt else p_chat end;
+end $function$;
+revoke all on function public.own_chat(public.instances,jsonb,jsonb) from public;
+grant execute on function public.own_chat(public.instances,jsonb,jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.own_facts(v public.conversations, p_text text, p_key text, p_at timestamp with time zone, p_self bigint, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_second timestamptz := date_trunc('second', p_at);
+  v_said messages;         -- our last words before it
+  v_asked messages;        -- the first words of the contact that wait for an answer
+  v_mid boolean;
+  v_first_send timestamptz;
+  v_newest timestamptz;    -- the contact wrote last
+  v_facts jsonb;
+begin
+  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out' and m.author <> 'automatic' and m.type <> 'reaction'
+      and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self and date_trunc('second', said_at(m)) <= v_second
+      and m.seq > v.last_seq - 200
+    order by date_trunc('second', said_at(m)) desc, m.seq desc limit 1;
+  v_said.provider_at := said_at(v_said);
+  -- the beginning of the newest run of messages without an answer: what was left without one long before is another talk
+  select q.* into v_asked from messages q where q.id = (select r.id from (
+      select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at), m.seq) as before
+      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction' and m.seq > v.last_seq - 200
+        and date_trunc('second', m.provider_at) between p_at - interval '1 day' and v_second
+        and (v_said.id is null or (date_trunc('second', m.provider_at), m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
+    where r.before is null or r.provider_at - r.before > interval '10 minutes' order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
+  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200 and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
+    and m.id <> v_asked.id and m.provider_at > v_asked.provider_at - interval '10 minutes'
+    and (date_trunc('second', m.provider_at), m.seq) < (date_trunc('second', v_asked.provider_at), v_asked.seq));
+  if v_said.kind is not null and not exists (select from messages m where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days' and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
+    v_first_send := v_said.provider_at;
+  end if;
+  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction' and m.seq > v.last_seq - 200
+    and date_trunc('second', m.provider_at) <= v_second);
+  v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars', coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
+    'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid', coalesce(v_mid, false),
+    'after_send', extract(epoch from v_second - date_trunc('second', v_first_send))::int);
+  return v_facts || (select jsonb_build_object(
+      'known', count(*) filter (where m.author = 'automatic' and m.reason = 'greeting' and o.begins and o.waited <= 5) >= 2,
+      'prompt', count(*) filter (where o.begins and o.waited <= 5),
+      'sent_prompt', count(*) filter (where o.after_send <= 5),
+      'steady', count(*) filter (where o.begins and o.waited <= 15 and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
+      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and abs(extract(epoch from m.provider_at - p_at)) <= 3),
+      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately),
+      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
+    from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null and not (m.meaning ->> 'mid')::boolean as begins,
+      (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked, abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
+    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words' and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self and m.provider_at > p_at - interval '60 days');
+end $function$;
+revoke all on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) from public;
+grant execute on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.own_words(p_text text, p_name text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_words text[] := folded_words(p_text); v_name text[] := folded_words(p_name); v_left text;
+begin
+  select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n) where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
+  return case when length(v_left) >= 12 then v_left end;
+end $function$;
+revoke all on function public.own_words(text,text) from public;
+grant execute on function public.own_words(text,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
  RETURNS text
  LANGUAGE sql
@@ -3220,6 +3443,18 @@ end $function$;
 revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.record_greeting_told(p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set greeting_told_at = clock(p_now) where name = p_instance and greeting_told_at is null;
+  return jsonb_build_object('recorded', found);
+end $function$;
+revoke all on function public.record_greeting_told(text,timestamp with time zone) from public;
+grant execute on function public.record_greeting_told(text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.record_handoff_step(p_handoff bigint, p_step text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3284,17 +3519,20 @@ declare
   v_now timestamptz := clock(p_now);
   v_from_me boolean := (p_event ->> 'fromMe')::boolean;
   v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
   v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
   v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
+  v_typed text := p_event -> 'content' ->> 'typed';
+  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt') else p_event -> 'chat' end;
   v_contact bigint;
   v_conversation conversations;
   v_known messages;
   v_id bigint;
   v_first timestamptz;
-  v_takeover interval := make_interval(mins => (p_options ->> 'takeoverMinutes')::int);
-  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
-  v_since timestamptz;
+  v_key text;
+  v_judged jsonb;
+  v_wake bigint[];
 begin
   select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
   if found then
@@ -3308,7 +3546,12 @@ begin
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
   end if;
 
-  v_contact := ensure_contact(p_instance, p_event -> 'chat' ->> 'pn', p_event -> 'chat' ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  if v_from_me and v_typed is not null then
+    -- before the conversation's lock, in the same order as everybody
+    v_key := own_words(v_typed, (select name from contacts where id = v_contact));
+    if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
+  end if;
   v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
 
   if v_from_me then
@@ -3326,14 +3569,19 @@ begin
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
   if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at, p_options ->> 'managerPhone', v_now); end if;
+  if v_from_me and not v_is_reaction and v_meaning is null then
+    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), null, null, v_now);
+    v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
+  end if;
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
-      case when v_from_me then 'out' else 'in' end, case when v_from_me then 'human' else 'contact' end,
+      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
-      case when v_from_me then 'sent' when v_is_reaction then 'skipped' else 'received' end,
-      case when not v_from_me and v_is_reaction then 'reaction' end,
-      v_text, p_event -> 'content' ->> 'typed', v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
+      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' when v_is_reaction then 'reaction' end,
+      v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
       p_event ->> 'providerId', v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
       p_options ->> 'correlationId', v_now)
@@ -3343,7 +3591,7 @@ begin
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
   update conversations set last_seq = last_seq + 1,
-    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_meaning ? 'command' then 0 else 1 end,
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0 else 1 end,
     last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
   -- rare, as what follows: a look costs a tenth of a call for nothing
@@ -3351,23 +3599,12 @@ begin
     perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
   end if;
 
-  if v_is_reaction then
+  if v_is_reaction or (v_is_machine and not v_from_me) then
     return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
   end if;
-
   if v_from_me then
-    if v_meaning ->> 'handset' = 'on' then
-      perform give_back(v_conversation.id, 'handset', v_now);
-      return jsonb_build_object('outcome', 'returned', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
-    end if;
-    -- "off" lasts as long as any takeover may; other words slide it
-    if v_meaning ->> 'handset' = 'off' then v_takeover := v_cap; end if;
-    if v_sent_at + v_takeover > v_now then
-      v_since := case when v_conversation.takeover_until > v_now then v_conversation.takeover_since else v_now end;
-      update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_sent_at + v_takeover, v_since + v_cap)) where id = v_conversation.id;
-    end if;
-    update handoffs set taken_at = v_now where conversation_id = v_conversation.id and status <> 'returned' and taken_at is null;
-    return jsonb_build_object('outcome', case when v_sent_at + v_takeover > v_now then 'takeover' else 'context' end, 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+    return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false)
+      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'), v_meaning ->> 'handset', p_options, v_now);
   end if;
 
   if v_meaning ? 'command' then
@@ -3376,12 +3613,13 @@ begin
   if v_meaning ->> 'intent' = 'bot_question' then
     insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
   end if;
+  if v_conversation.takeover_until > v_now then v_wake := judge_again(v_conversation, v_sent_at, v_now); end if;
   if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
     perform withdraw_parts(v_conversation.id);
   end if;
   if exists (select from messages where conversation_id = v_conversation.id and status = 'draft') then perform withdraw_drafts(v_conversation.id); end if;
   v_first := first_pending(v_conversation.id);
-  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null,
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null, 'wake_turns', v_wake,
     'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
 end $function$;
 revoke all on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) from public;
@@ -3535,7 +3773,7 @@ AS $function$
   with inbound as (
     select * from messages where created_at >= p_from and created_at < p_to and direction = 'in' and tenant_id = p_tenant and type <> 'reaction'
   ), outbound as (
-    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and author <> 'human' and tenant_id = p_tenant
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and kind is not null and tenant_id = p_tenant
   ), done as (
     select * from turns where started_at >= p_from and started_at < p_to and tenant_id = p_tenant
   ), replies as (
@@ -3746,6 +3984,14 @@ begin
 end $function$;
 revoke all on function public.revoke_token(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.revoke_token(text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.said_at(m public.messages)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select least(m.claimed_at, m.provider_at) $function$;
+revoke all on function public.said_at(public.messages) from public;
+grant execute on function public.said_at(public.messages) to service_role;
 
 CREATE OR REPLACE FUNCTION public.same_words(p_text text)
  RETURNS text
@@ -4021,7 +4267,7 @@ AS $function$
 begin
   update messages m set status = 'answered', reason = 'answered_before_restore'
     where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received' and m.provider_at < p_instance.restored_at
-      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction'
+      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
         and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second', m.provider_at));
   update conversations c set takeover_since = null, takeover_until = null
     where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at
@@ -4071,12 +4317,9 @@ begin
   perform lock_provider_id(v.instance_id, p_provider_id);
   if v.provider_id is null and p_provider_id is not null then
     select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
-    if found and v_copy.author = 'human' then
+    if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
-      update handoffs set taken_at = null where conversation_id = v_copy.conversation_id and status <> 'returned' and taken_at = v_copy.created_at;
-      update conversations c set takeover_since = null, takeover_until = null
-        where c.id = v_copy.conversation_id and c.takeover_since = v_copy.created_at
-          and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= v_copy.created_at);
+      perform undo_takeover(v_copy.conversation_id, v_copy.created_at, p_now);
     elsif found then
       return; -- this id belongs to another of our rows: a wrong match, leave both
     end if;
@@ -4109,7 +4352,7 @@ AS $function$
         'slow_turns', count(*) filter (where status = 'committed' and model is not null and ended_at - started_at > interval '5 seconds'),
         'failed_turns', count(*) filter (where status in ('failed', 'expired'))) from turns where started_at >= p_from)
     || (select jsonb_build_object('sends', count(*) filter (where status in ('sent', 'delivered', 'read')), 'failed_sends', count(*) filter (where status = 'failed'))
-        from messages where direction = 'out' and author <> 'human' and created_at >= p_from)
+        from messages where direction = 'out' and kind is not null and created_at >= p_from)
 $function$;
 revoke all on function public.sla_figures(timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.sla_figures(timestamp with time zone,timestamp with time zone) to service_role;
@@ -4256,6 +4499,34 @@ end $function$;
 revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) from public;
 grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.take_own(v public.conversations, p_id bigint, p_sent_at timestamp with time zone, p_key text, p_verdict text, p_handset text, p_options jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+  -- "off" lasts as long as any takeover may; other words slide it
+  v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
+  v_since timestamptz := case when v.takeover_until > p_now then v.takeover_since else p_now end;
+begin
+  if p_handset = 'on' then
+    perform give_back(v.id, 'handset', p_now);
+    return jsonb_build_object('outcome', 'returned');
+  end if;
+  if p_verdict <> 'person' then
+    if p_verdict = 'greeting' then update instances set greeting_message = p_id where id = v.instance_id and greeting_message is null; end if;
+    return jsonb_build_object('outcome', 'automatic', 'reason', p_verdict, 'wake_turns',
+      case when p_verdict in ('greeting', 'broadcast') and p_key is not null then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
+  end if;
+  update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
+  if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
+  update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
+  return jsonb_build_object('outcome', 'takeover');
+end $function$;
+revoke all on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.take_slack_event(p_event text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4379,6 +4650,33 @@ begin
 end $function$;
 revoke all on function public.unanswered(bigint,integer) from public;
 grant execute on function public.unanswered(bigint,integer) to service_role;
+
+CREATE OR REPLACE FUNCTION public.undo_takeover(p_conversation bigint, p_at timestamp with time zone, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations; v_turns bigint[];
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  update handoffs set taken_at = null where conversation_id = v.id and status <> 'returned' and taken_at = p_at;
+  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
+    return false;
+  end if;
+  update conversations set takeover_since = null, takeover_until = null where id = v.id;
+  update messages m set status = 'received', reason = null from turns t
+    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover' and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
+  -- an answer of which nothing left
+  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out' and m.status = 'cancelled' and m.reason = 'takeover'
+    and m.created_at > least(p_at, v.takeover_since) - interval '10 minutes')
+  select array_agg(turn_id) into v_turns from gone;
+  update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
+    and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status <> 'cancelled');
+  update conversations set inbound_seq = inbound_seq + 1 where id = v.id;
+  return first_pending(v.id) is not null;
+end $function$;
+revoke all on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
