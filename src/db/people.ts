@@ -21,7 +21,9 @@ const handoffToTell = z.object({
   phone: z.string().nullable(),
   /** The contact is the manager: who is written to about it must be somebody else. */
   is_manager: z.boolean(),
-  messages: z.array(z.object({ author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']), text: z.string(), at: time, said: z.boolean() })),
+  messages: z.array(
+    z.object({ author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']), text: z.string(), at: time, said: z.boolean() }),
+  ),
 });
 export type HandoffToTell = z.infer<typeof handoffToTell>;
 

@@ -120,7 +120,7 @@ const phone = (n: number) => `55119${String(91000000 + n)}`;
 const at = (seconds: number) => minutesAfter(seconds / 60);
 
 function own(input: Said & { seconds: number }, more: object = {}): InboundEvent {
-  return { ...said({ ...input, fromMe: true, at: at(input.seconds) }), ...more } as InboundEvent; // more names fields of a message
+  return { ...said({ ...input, fromMe: true, at: at(input.seconds) }), ...more };
 }
 
 async function hear(sql: Sql, n: number, seconds: number, name = `Cliente ${n}`): Promise<void> {
