@@ -196,11 +196,11 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ command, outcome }, 'Command of the manager answered');
     },
 
-    swept(what: 'turns' | 'sends', count: number): void {
+    swept(what: 'turns' | 'sends' | 'deferred', count: number): void {
       if (count === 0) return;
       if (what === 'turns') log.warning({ what, count }, 'Found work that the queue had forgotten');
       // what has been due for a moment and is on its way anyway is among them
-      else log.info({ what, count }, 'Woke lanes with something due');
+      else log.info({ what, count }, what === 'sends' ? 'Woke lanes with something due' : 'Woke conversations that wait for the model');
     },
   };
 }

@@ -9,7 +9,7 @@ import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
 import { claimsToBeHuman, honestAnswer } from './core/bot-suspicion.ts';
 import { buildPrompt } from './core/prompt.ts';
-import { debounceDelay, decideTurn, FALLBACK_TEXT, HONEST_TEXT, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
+import { debounceDelay, decideTurn, FALLBACK_TEXT, HONEST_TEXT, putOff, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
 import { persist } from './db/persist.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
 import type { CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
@@ -204,13 +204,28 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
     case 'aborted':
       return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'the answer was not wanted any more' });
     case 'failed':
-      if (outcome.fault === 'nobody' || outcome.fault === 'answer')
-        return finish(ctx, claim, { ...record, kind: 'failed', reason: outcome.reason });
+      return fail(ctx, claim, outcome, record);
+  }
+}
+
+async function fail(
+  ctx: Context,
+  claim: TurnClaim,
+  { reason, fault, retryInMs }: Extract<AgentOutcome, { kind: 'failed' }>,
+  record: Partial<TurnResult>,
+): Promise<TurnEnd> {
+  switch (fault) {
+    case 'nobody':
+    case 'configuration':
+      return finish(ctx, claim, { ...record, kind: 'deferred', reason, ...putOff(claim, { fault, retryInMs }, ctx.random()) });
+    case 'answer':
+      return finish(ctx, claim, { ...record, kind: 'failed', reason });
+    case 'request':
       return finish(ctx, claim, {
         ...record,
         kind: 'handoff',
-        reason: outcome.reason,
-        effects: [needsPerson(outcome.reason, true)],
+        reason,
+        effects: [needsPerson(reason, true)],
         parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff'),
       });
   }
@@ -239,6 +254,8 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
       );
     case 'failed':
       return { kind: 'again', delayMs: turnRetryDelay(completion.failed_in_row ?? 1, ctx.random()) };
+    case 'deferred':
+      return { kind: 'again', delayMs: completion.retry_ms ?? 0 };
     case 'suppressed':
       return { kind: 'done' };
     case 'lost':

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import { reconcile } from './crons/reconcile-inbox.ts';
+import { watchDeferred } from './deferred.ts';
 import { DatabaseAway } from './db/failures.ts';
 import { store } from './inbound.ts';
 import { answerCommand } from './operator.ts';
@@ -40,9 +41,11 @@ export async function startWorker(ctx: Context): Promise<Running> {
       else await reconcile(ctx, job.reconcile);
     }),
   );
+  const endWatch = watchDeferred(ctx);
   ctx.log.always({ concurrency: workerConcurrency, queue: ctx.config.queue.kind }, 'Worker started');
   return {
     async stop(graceMs) {
+      endWatch();
       leaving.abort();
       const giveBack = setTimeout(() => stopping.abort(), Math.max(0, graceMs - GIVE_BACK_MS));
       await ctx.queues.stop(graceMs);

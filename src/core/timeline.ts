@@ -206,6 +206,7 @@ const TURNS: Readonly<Record<string, string>> = {
   open: 'is at work',
   committed: 'answered',
   superseded: 'gave up',
+  deferred: 'put it off, since the model was unavailable',
   suppressed: 'wrote an answer that was not sent',
   skipped: 'decided not to answer',
   handed_over: 'left it to a person',

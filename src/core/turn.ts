@@ -5,6 +5,7 @@
  *   waiting     messages are stored, a job waits for the burst to end (`debounceDelay`)
  *   claimed     one worker holds the lease; `decideTurn` looks at the snapshot
  *   running     the model works; a newer message aborts it, at most twice in a row, then the answer goes
+ *   deferred    the model is unavailable, which is no failure of this turn: what is unanswered waits, and is tried again (`putOff`)
  *   committed | superseded | suppressed | skipped | handed_over | failed     see complete_turn in SQL
  */
 
@@ -18,6 +19,10 @@ export type TurnSnapshot = {
   failed_in_row: number;
   /** Since when turns have been failing, null when the last one did not. */
   failing_since: Date | null;
+  /** Since when turns have been put off because the model is unavailable. */
+  deferred_since: Date | null;
+  /** When the contact was told of that. */
+  apologised_at: Date | null;
   pending: { type: string; text: string; at: Date; created_at: Date; intent: string | null }[];
   history: AbuseMessage[];
   /** Nothing is answered until then, after abuse. */
@@ -62,7 +67,7 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   const newest = Math.max(...turn.pending.map((message) => message.at.getTime()));
   if (answeredByPerson(turn)) return { kind: 'skip', reason: 'answered_by_person', tellPerson: false };
   const intents = new Set(turn.pending.map((message) => message.intent));
-  if (turn.now.getTime() - newest > settings.maxMessageAgeMinutes * 60_000)
+  if (isTooOld(turn, newest, settings.maxMessageAgeMinutes * 60_000))
     return { kind: 'skip', reason: 'too_old', tellPerson: turn.pending.some((message) => !isOptOut(message.intent)) };
   // What was asked for holds already, and of two wishes the last; whoever asked hears it once.
   const wish = turn.pending.findLast(({ intent }) => intent === 'opt_out' || intent === 'resubscribe')?.intent;
@@ -95,6 +100,14 @@ function answeredByPerson({ pending, history }: TurnSnapshot): boolean {
   return pending.every(({ at, created_at: arrived }) => at.getTime() < answeredAt && arrived.getTime() - at.getTime() > LATE_MS);
 }
 
+const DAY_MS = 86_400_000;
+
+/** While the model was unavailable nothing grew too old, up to a day: the contact was told that it will be answered. */
+function isTooOld({ now, deferred_since: since }: TurnSnapshot, newestMs: number, maxAgeMs: number): boolean {
+  if (since === null) return now.getTime() - newestMs > maxAgeMs;
+  return since.getTime() - newestMs > maxAgeMs || now.getTime() - newestMs > Math.max(maxAgeMs, DAY_MS);
+}
+
 function isOptOut(intent: string | null): boolean {
   return intent === 'opt_out' || intent === 'opt_out_again';
 }
@@ -120,13 +133,56 @@ function keepsFailing({ failed_in_row: failed, failing_since: since, now }: Turn
   return failed >= MAX_FAILED_TURNS || (failed >= 2 && since !== null && now.getTime() - since.getTime() >= FAILING_MS);
 }
 
-/** Milliseconds that a turn may take: less after a failure, so that the fallback text still leaves within two minutes of the first try. */
-export function turnTimeLimit(turn: Pick<TurnSnapshot, 'failing_since' | 'now'>, limitMs: number): number {
-  if (turn.failing_since === null) return limitMs;
-  const leftMs = turn.failing_since.getTime() + 1.75 * FAILING_MS - turn.now.getTime();
-  return Math.max(5_000, Math.min(limitMs, leftMs));
+/**
+ * A contact who waits for the model hears of it so long after it wrote. What is left of 120 s is for the try that may be under way just then, and for
+ * the send. Milliseconds.
+ */
+const APOLOGY_MS = 105_000;
+/** The least that a try gets. Milliseconds. */
+const LEAST_MS = 8_000;
+
+/** Milliseconds that a turn may take: less after a failure, or while the model is unavailable, so that who waits hears something within two minutes. */
+export function turnTimeLimit(
+  turn: Pick<TurnSnapshot, 'failing_since' | 'deferred_since' | 'apologised_at' | 'now'> & { pending: { created_at: Date }[] },
+  limitMs: number,
+): number {
+  const waits = turn.deferred_since !== null && !hasApologised(turn);
+  const since = Math.min(
+    turn.failing_since?.getTime() ?? Infinity,
+    ...(waits ? turn.pending.map((each) => each.created_at.getTime()) : []),
+  );
+  return Math.min(limitMs, Math.max(LEAST_MS, since + APOLOGY_MS - turn.now.getTime()));
 }
 
+/** An outage that goes on for longer than this deserves another word. Milliseconds. */
+const SAME_OUTAGE_MS = 12 * 3_600_000;
+
+function hasApologised({ apologised_at: at, now }: Pick<TurnSnapshot, 'apologised_at' | 'now'>): boolean {
+  return at !== null && now.getTime() - at.getTime() < SAME_OUTAGE_MS;
+}
+
+/** A turn that is put off is tried again after as long as it has waited, within these. Milliseconds. */
+const RETRY_MS = { nobody: { least: 2_000, most: 30_000 }, configuration: { least: 10_000, most: 300_000 } } as const;
+
+/** When a turn that is put off is tried again (not before `retryInMs`), and what the contact hears meanwhile. */
+export function putOff(
+  turn: Pick<TurnSnapshot, 'deferred_since' | 'apologised_at' | 'now'>,
+  failure: { fault: 'nobody' | 'configuration'; retryInMs: number },
+  random: number,
+): { retry_ms: number; apology: string; apology_ms: number | null } {
+  const { least, most } = RETRY_MS[failure.fault];
+  const waitedMs = turn.deferred_since === null ? 0 : turn.now.getTime() - turn.deferred_since.getTime();
+  const backoffMs = Math.min(most, Math.max(least, waitedMs)) * (1 + random / 4);
+  return {
+    retry_ms: Math.ceil(Math.max(failure.retryInMs, backoffMs)),
+    apology: APOLOGY_TEXT,
+    apology_ms: hasApologised(turn) ? null : APOLOGY_MS,
+  };
+}
+
+/** Said once an outage. It promises what happens: the agent goes on by itself, and nothing has to be written again. */
+export const APOLOGY_TEXT =
+  'Estou com um problema técnico e não consigo responder agora. Sua mensagem está guardada: respondo por aqui assim que voltar, não precisa escrever de novo.';
 export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
 /** What the product is, and a person for whoever wants one. */
 export const HONEST_TEXT = 'Sou uma assistente virtual, um software. Se preferir, chamo uma pessoa da equipe para continuar com você.';

@@ -57,6 +57,8 @@ const claimed = z.object({
   failed_in_row: z.number(),
   failing_since: time.nullable(),
   superseded_in_row: z.number(),
+  deferred_since: time.nullable(),
+  apologised_at: time.nullable(),
   pending: z.array(pendingMessage).min(1),
   history: z.array(historyMessage),
   jid: z.string(),
@@ -138,12 +140,16 @@ export type ModelCallRecord = {
 export type Part = { text: string; typing_ms: number; kind: 'reply' | 'handoff' };
 
 export type TurnResult = {
-  kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted';
+  kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred';
   reason: string | null;
   model?: string | null;
   parts?: Part[];
   /** Nothing is answered in this conversation for so long. */
   quiet?: { reason: string; seconds: number };
+  /** Of a turn that is put off: when to try again, and what the contact hears once it has waited for `apology_ms` (null: it has heard it). */
+  retry_ms?: number;
+  apology?: string;
+  apology_ms?: number | null;
   effects?: Effect[];
   tool_calls?: ToolCallRecord[];
   model_calls?: ModelCallRecord[];
@@ -151,11 +157,12 @@ export type TurnResult = {
 };
 
 const completion = z.object({
-  outcome: z.enum(['lost', 'superseded', 'suppressed', 'committed', 'failed']),
+  outcome: z.enum(['lost', 'superseded', 'suppressed', 'committed', 'failed', 'deferred']),
   reason: z.string().nullish(),
   failed_in_row: z.number().nullish(),
   first_pending_at: time.nullish(),
   parts: z.number().nullish(),
+  retry_ms: z.number().nullish(),
   /** The answer waits for a person's yes. */
   draft: z.boolean().nullish(),
 });
@@ -169,4 +176,9 @@ export async function completeTurn(db: Door, claim: TurnClaim, result: TurnResul
 /** SQL sweep_turns: conversations with something unanswered for `olderMs` and no live turn. */
 export async function sweepTurns(db: Door, olderMs: number, limit: number): Promise<number[]> {
   return z.array(z.number()).parse(await db.call('sweep_turns', { p_older_ms: olderMs, p_limit: limit }));
+}
+
+/** SQL sweep_deferred: conversations that wait for the model and whose time has come; `available`: a model may be asked now. */
+export async function sweepDeferred(db: Door, available: boolean, limit: number): Promise<number[]> {
+  return z.array(z.number()).parse(await db.call('sweep_deferred', { p_available: available, p_limit: limit }));
 }

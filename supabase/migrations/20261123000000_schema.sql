@@ -152,6 +152,10 @@ create table conversations (
   superseded_in_row  int not null default 0,
   failed_in_row      int not null default 0,
   failing_since      timestamptz,                   -- start of the first turn of such a row
+  deferred_since     timestamptz,                   -- the model is unavailable: since then turns here are put off, and what is unanswered waits
+  deferred_until     timestamptz,                   -- when to look again
+  deferred_reason    text,
+  apologised_at      timestamptz,                   -- the contact was told of it, once an outage
   quiet_until        timestamptz,                   -- abuse: nothing is answered until then, for quiet_reason
   quiet_reason       text,
   last_inbound_at    timestamptz,
@@ -161,6 +165,7 @@ create table conversations (
   unique (instance_id, contact_id)
 );
 create index conversations_contact on conversations (contact_id);
+create index conversations_deferred on conversations (deferred_until) where deferred_until is not null;
 create index conversations_merged on conversations (merged_into) where merged_into is not null;
 
 create table turns (
@@ -168,7 +173,7 @@ create table turns (
   tenant_id        text not null references tenants (id),
   conversation_id  bigint not null references conversations (id),
   agent_id         bigint references agents (id),
-  status           text not null default 'open' check (status in ('open', 'committed', 'superseded', 'suppressed', 'skipped', 'handed_over', 'failed', 'expired')),
+  status           text not null default 'open' check (status in ('open', 'committed', 'superseded', 'suppressed', 'skipped', 'handed_over', 'failed', 'expired', 'deferred')),
   reason           text,
   fence            bigint not null,
   lease_until      timestamptz not null,

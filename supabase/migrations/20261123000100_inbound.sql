@@ -147,7 +147,8 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent' returning turn_id)
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent'
+        and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id) -- what is said of an outage answers nothing
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;

@@ -26,7 +26,8 @@ create function was_said(p_status text) returns boolean language sql immutable a
 -- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'command', ...} the manager
 --   wrote a command, which a pause does not hold (see claim_command) | {state: 'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is
 --   at the phone, open_handoff, mode, quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
---   asked for, failed_in_row, failing_since, superseded_in_row, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+--   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, pending [...], history [...], contact, agent, instance, jid,
+--   opted_out, correlation_id}.
 create function claim_turn(p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -61,6 +62,7 @@ begin
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
+    if v.deferred_since is not null then perform end_deferral(v.id); end if; -- what waited was deleted, or answered otherwise
     return jsonb_build_object('state', 'idle');
   end if;
 
@@ -99,9 +101,10 @@ begin
     'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls and h.status <> 'returned'),
     'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until) end,
     'today', (select jsonb_build_object('turns', count(*), 'tokens', coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
-      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null),
+      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
@@ -153,15 +156,44 @@ begin
   return found;
 end $$;
 
+-- end_deferral: a conversation does not wait for the model any more. Concurrency: the caller holds the conversation's lock.
+create function end_deferral(p_conversation bigint) returns void language sql as $$
+  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null where id = p_conversation
+$$;
+
+-- defer_turn: the model is unavailable, which is nobody's fault here: the turn is put off and its messages stay unanswered. Uses no attempt.
+-- Guarantee: when the first message has waited for apology_ms, the contact is told so, in the same transaction; the caller passes apology_ms null when
+--   that has been said in this outage. The sentence is an answer to nothing, so it leaves soon or not at all.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'deferred', retry_ms: when to look again, parts}.
+create function defer_turn(v conversations, v_turn turns, p_result jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
+declare
+  v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
+  v_due timestamptz := first_pending(v.id) + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
+  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(v, p_now) = 'agent'
+    and (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id) is null;
+  v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
+begin
+  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
+  if v_apology then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, turn_id, correlation_id, kind, priority, part,
+        due_at, expires_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued', p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
+        p_now, p_now + interval '10 minutes', p_now);
+  end if;
+  update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until, deferred_reason = p_result ->> 'reason',
+    apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+  return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000), 'parts', case when v_apology then 1 else 0 end);
+end $$;
+
 -- complete_turn: ends a turn; the only place where an answer becomes true.
 -- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer, effects of tools,
 --   statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and money are recorded in any case.
--- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted', reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing
+-- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology, apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing
 --   is answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} | {type: 'remember', fact} | {type: 'react', message_id, emoji}],
 --   tool_calls [{name, input, output, ok, ms}], model_calls [{model, outcome, ms, input_tokens, output_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd}], transcript}.
--- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed', reason, failed_in_row,
---   first_pending_at, parts}. superseded: the contact wrote again (at most twice in a row, then the answer goes); claim anew.
+-- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed' | 'deferred', reason, failed_in_row,
+--   first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at most twice in a row, then the answer goes); claim anew.
 create function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -199,9 +231,11 @@ begin
     from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
   v_first := first_pending(v.id);
 
+  if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
+
   if v_kind = 'failed' then
     update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at) where id = v.id returning * into v;
+    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id returning * into v;
     return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
   end if;
 
@@ -224,6 +258,7 @@ begin
       -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
       update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
         where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
+      if v_stop <> 'paused' and v.deferred_since is not null then perform end_deferral(v.id); end if;
       return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
     end if;
   end if;
@@ -237,8 +272,16 @@ begin
     reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
   -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
   update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
-    failed_in_row = 0, failing_since = null, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
+    -- an outage is over when the model has answered, or a person has the conversation
+    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
     quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until) where id = v.id;
+
+  if v.apologised_at is not null then
+    -- the answer is there before the sentence about the outage has left
+    update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
+      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
+  end if;
 
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
@@ -280,13 +323,26 @@ end $$;
 
 -- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.
 -- Arguments: p_older_ms only what has waited so long (above the longest debounce); p_limit at most so many.
--- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out, but for the manager's commands.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Left out are paused ones (but for the manager's commands), and those whose
+--   turn was put off until later.
 create function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(id), '[]') from (
     select m.conversation_id as id from messages m
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
     where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
-      and (m.meaning ? 'command' or pause_reason(c.tenant_id, i.name, c.id, null) is null)
+      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null and coalesce(c.deferred_until <= clock(p_now), true)))
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
+$$;
+
+-- sweep_deferred: conversations whose turn was put off, and whose time has come: what a queue forgot meanwhile, or a worker left behind.
+-- Arguments: p_available a model may be asked now: then also those that only wait for its breaker; p_limit at most so many.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out.
+create function sweep_deferred(p_available boolean, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select c.id from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now)) or (p_available and c.deferred_reason = 'model_breaker_open'))
+      and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open' and t.lease_until > clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    order by c.deferred_since limit p_limit) s
 $$;

@@ -9,6 +9,7 @@ import {
   debounceDelay,
   decideTurn,
   presenceDelay,
+  putOff,
   turnRetryDelay,
   turnTimeLimit,
 } from '../../src/core/turn.ts';
@@ -26,6 +27,9 @@ function message(text: string, minutesAgo = 0, intent: string | null = null): Tu
   const at = new Date(NOW.getTime() - minutesAgo * 60_000);
   return { type: 'text', text, at, created_at: at, intent };
 }
+function ago(minutes: number): Date {
+  return message('', minutes).at;
+}
 /** Its webhook came just now. */
 function late(text: string, minutesAgo: number): TurnSnapshot['pending'][number] {
   return { ...message(text, minutesAgo), created_at: NOW };
@@ -39,6 +43,8 @@ function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
     holder: 'agent',
     failed_in_row: 0,
     failing_since: null,
+    deferred_since: null,
+    apologised_at: null,
     pending: [message('oi')],
     history: [],
     quiet: null,
@@ -73,6 +79,17 @@ const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnD
     { models: null },
   ],
   ['old', { pending: [message('oi', 121)] }, { kind: 'skip', reason: 'too_old', tellPerson: true }],
+  ['grew old while the model was unavailable', { pending: [message('oi', 500)], deferred_since: ago(490) }, run('normal')],
+  [
+    'was old before that',
+    { pending: [message('oi', 500)], deferred_since: ago(100) },
+    { kind: 'skip', reason: 'too_old', tellPerson: true },
+  ],
+  [
+    'waited for a day',
+    { pending: [message('oi', 1441)], deferred_since: ago(1440) },
+    { kind: 'skip', reason: 'too_old', tellPerson: true },
+  ],
   ['exactly at the age', { pending: [message('oi', 120)] }, run('normal')],
   ['an old and a new one', { pending: [message('oi', 500), message('e aí?', 1)] }, run('normal')],
   ['newest is not last', { pending: [message('e aí?', 1), message('oi', 500)] }, run('normal')],
@@ -288,10 +305,37 @@ test('I14 decideTurn: turns that fail for a minute go to a person, but not after
   assert.deepEqual(decideTurn(turn(since(60)), SETTINGS), { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT });
 });
 
+const seconds = (count: number): Date => new Date(NOW.getTime() - count * 1_000);
+
 test('I14 turnTimeLimit: the second try ends early enough for the fallback text within two minutes of the first', () => {
-  assert.equal(turnTimeLimit({ now: NOW, failing_since: null }, 60_000), 60_000);
-  assert.equal(turnTimeLimit({ now: NOW, failing_since: new Date(NOW.getTime() - 62_000) }, 60_000), 43_000);
-  assert.equal(turnTimeLimit({ now: NOW, failing_since: new Date(NOW.getTime() - 500_000) }, 60_000), 5_000);
+  assert.equal(turnTimeLimit(turn(), 60_000), 60_000);
+  assert.equal(turnTimeLimit(turn({ failing_since: seconds(62) }), 60_000), 43_000);
+  assert.equal(turnTimeLimit(turn({ failing_since: seconds(500) }), 60_000), 8_000);
+  assert.equal(turnTimeLimit(turn({ failing_since: seconds(500) }), 1_000), 1_000, 'never more than is allowed');
+});
+
+test('L15 turnTimeLimit: a try while the model is unavailable ends early enough for the apology, until that is said', () => {
+  const pending = [{ ...message('oi'), created_at: seconds(80) }, message('e aí?')];
+  assert.equal(turnTimeLimit(turn({ pending }), 60_000), 60_000, 'the first try has all its time');
+  assert.equal(turnTimeLimit(turn({ pending, deferred_since: seconds(40) }), 60_000), 25_000);
+  assert.equal(turnTimeLimit(turn({ pending, deferred_since: seconds(400), apologised_at: seconds(300) }), 60_000), 60_000);
+});
+
+test('L15 putOff: again after as long as it has waited, never before the model may be asked; what the contact hears, once an outage', () => {
+  const after = (waited: number | null, retryInMs = 0, fault: 'nobody' | 'configuration' = 'nobody') =>
+    putOff(turn({ deferred_since: waited === null ? null : seconds(waited) }), { fault, retryInMs }, 0).retry_ms;
+  assert.deepEqual(
+    [null, 0, 2, 7, 20, 400].map((waited) => after(waited)),
+    [2_000, 2_000, 2_000, 7_000, 20_000, 30_000],
+  );
+  assert.deepEqual(
+    [null, 60, 4_000].map((waited) => after(waited, 0, 'configuration')),
+    [10_000, 60_000, 300_000],
+  );
+  assert.deepEqual([after(null, 55_000), after(400, 290_000), after(400, 1_000)], [55_000, 290_000, 30_000]);
+  assert.equal(putOff(turn(), { fault: 'nobody', retryInMs: 0 }, 1).retry_ms, 2_500);
+  const heard = (apologised: Date | null) => putOff(turn({ apologised_at: apologised }), { fault: 'nobody', retryInMs: 0 }, 0).apology_ms;
+  assert.deepEqual([heard(null), heard(seconds(600)), heard(seconds(13 * 3_600))], [105_000, null, 105_000]);
 });
 
 test('X3 presenceDelay: typing and recording wait until the cap, anything else as after a message', () => {

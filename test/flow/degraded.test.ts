@@ -7,7 +7,6 @@ import { test } from 'node:test';
 import { removePostgresData, startPostgres } from '../../scripts/lib/embedded-postgres.ts';
 import { sweepSendsJob } from '../../src/crons/sweep-sends.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
-import { FALLBACK_TEXT } from '../../src/core/turn.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { sendNext } from '../../src/outbound.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
@@ -15,7 +14,6 @@ import { clocked, queueReplies, sendRow } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
-import { openStage, turnsUntilDone } from '../support/turns.ts';
 
 const RUN = { tick: new Date(), signal: new AbortController().signal };
 const PHONE = '5511912345678';
@@ -136,15 +134,4 @@ test('D8 Evolution away: the answer waits without using up its attempts, says wh
   await sendNext(ctx, conversation);
   assert.equal(system.simulator.sends({ sent: true }).length, 1);
   assert.equal((await sendNext(ctx, conversation)).kind, 'idle');
-});
-
-test('D8 I14 Claude away: three tries within two minutes, then the contact gets words and a person the conversation; once it is back the others are answered', async (t) => {
-  const stage = await openStage(t, { env: { CLAUDE_BREAKER_FAILURES: '1000' } });
-  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
-  const conversation = await stage.hear('oi');
-  const waits = await turnsUntilDone(stage.ctx, conversation);
-  assert.equal(stage.prompts().length, 6);
-  assert.ok(waits.reduce((sum, ms) => sum + ms, 0) < 120_000, `the contact waits ${waits.join(' + ')} ms`);
-  assert.deepEqual(await stage.system.dump(), ['in contact handed_over(turn_failed): oi', `out agent queued: ${FALLBACK_TEXT}`]);
-  assert.deepEqual(await stage.system.query('select reason, controls from handoffs'), [{ reason: 'turn_failed', controls: true }]);
 });

@@ -93,10 +93,10 @@ test('I4 a third newer message is not forgotten: it is answered soon after the t
   assert.deepEqual(await overlapping(stage), []);
 });
 
-test('I14 a model that fails through the whole system: tried again by itself, answered', async (t) => {
+test('L15 a model that fails through the whole system: tried again by itself, answered', async (t) => {
   const stage = await openStage(t, { workers: 1, overrides: { random: () => 0 } });
   stage.system.simulator.script([{ status: 529 }, { status: 529 }, { text: 'Olá!' }]);
   await stage.hear('oi');
   await allAnswered(stage, 1);
-  assert.deepEqual(await stage.turns(), ['failed(model_overloaded)', 'committed']);
+  assert.deepEqual(await stage.turns(), ['deferred(model_overloaded)', 'committed']);
 });

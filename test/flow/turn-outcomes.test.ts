@@ -106,9 +106,9 @@ test('I13 no key: stored and listed, not controlled, said once at the start, and
   assert.equal(loaded.ok && loaded.warnings.filter((warning) => warning.startsWith('ANTHROPIC_API_KEY')).length, 1);
 });
 
-test('I14 a model that always fails: three tries, then the fallback text exactly once and a person', async (t) => {
+test('I14 a model that never says a word: three tries, then the fallback text exactly once and a person', async (t) => {
   const stage = await openStage(t);
-  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
+  stage.system.simulator.fault({ target: 'claude', kind: 'no-text', times: null });
   const conversation = await stage.hear('oi');
   const waits = await turnsUntilDone(stage.ctx, conversation);
   assert.deepEqual(waits.length, MAX_FAILED_TURNS);
@@ -118,11 +118,11 @@ test('I14 a model that always fails: three tries, then the fallback text exactly
   await turnsUntilDone(stage.ctx, conversation);
   await sendDue(stage.ctx, conversation);
   assert.deepEqual(sent(stage), [FALLBACK_TEXT]);
-  assert.equal(stage.prompts().length, MAX_FAILED_TURNS * 2);
+  assert.equal(stage.prompts().length, MAX_FAILED_TURNS);
   assert.deepEqual(await stage.turns(), [
-    'failed(model_overloaded)',
-    'failed(model_overloaded)',
-    'failed(model_overloaded)',
+    'failed(model_empty_answer)',
+    'failed(model_empty_answer)',
+    'failed(model_empty_answer)',
     'handed_over(turn_failed)',
     'handed_over(human)',
   ]);
@@ -135,23 +135,24 @@ test('I14 a model that always fails: three tries, then the fallback text exactly
 
 test('I14 a failure that no try can mend goes to a person at once', async (t) => {
   const stage = await openStage(t);
-  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 401 });
+  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 400, times: null });
   const conversation = await stage.hear('oi');
   assert.deepEqual(await turnsUntilDone(stage.ctx, conversation), []);
   await sendDue(stage.ctx, conversation);
   assert.deepEqual(sent(stage), [FALLBACK_TEXT]);
-  assert.deepEqual(await handoffs(stage), [{ reason: 'model_unauthorized', controls: true }]);
+  assert.deepEqual(await handoffs(stage), [{ reason: 'model_refused', controls: true }]);
 });
 
 test('I14 a failure that passes: the next try answers, and the failures are forgotten', async (t) => {
   const stage = await openStage(t);
-  stage.system.simulator.script([{ status: 500 }, { status: 500 }, { text: 'Olá!' }]);
+  stage.system.simulator.fault({ target: 'claude', kind: 'no-text' });
+  stage.system.simulator.script([{ text: 'Olá!', repeat: true }]);
   const conversation = await stage.hear('oi');
   assert.equal((await turnsUntilDone(stage.ctx, conversation)).length, 1);
   assert.deepEqual(await stage.system.query('select failed_in_row, controlled_by from conversations'), [
     { failed_in_row: 0, controlled_by: 'agent' },
   ]);
-  assert.deepEqual(await stage.turns(), ['failed(model_overloaded)', 'committed']);
+  assert.deepEqual(await stage.turns(), ['failed(model_empty_answer)', 'committed']);
 });
 
 test('I15 an old message is not answered by itself but listed; a new one is, with the old one before it', async (t) => {

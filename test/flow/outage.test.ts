@@ -1,0 +1,263 @@
+/** The model is unavailable: who waits hears it once, nothing is given up, and the agent goes on by itself. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { APOLOGY_TEXT } from '../../src/core/turn.ts';
+import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
+import { wakeDeferred } from '../../src/deferred.ts';
+import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
+import type { Stage } from '../support/turns.ts';
+import { adminDone } from '../support/admin.ts';
+
+const RUN = { tick: new Date(), signal: new AbortController().signal };
+const sent = (stage: Stage) => stage.system.simulator.sends({ sent: true }).map((send) => send.text);
+const waiting = (stage: Stage) =>
+  stage.system.query(
+    `select deferred_reason as reason, deferred_until > now() as later, apologised_at is not null as apologised, failed_in_row as failed, controlled_by as by from conversations`,
+  );
+const WAITS = { reason: 'model_overloaded', later: true, apologised: false, failed: 0, by: 'agent' };
+const DONE = { reason: null, later: null, apologised: false, failed: 0, by: 'agent' };
+
+function overload(stage: Stage): void {
+  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
+}
+function recover(stage: Stage): void {
+  stage.system.simulator.clearFaults();
+  for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5']) stage.ctx.breakers.claude(model).reset('test');
+}
+/** As if the contact had written, and its turns had begun to be put off, so many seconds earlier. */
+async function later(stage: Stage, seconds: number): Promise<void> {
+  await stage.system.query(`update messages set created_at = created_at - $1::int * interval '1 second'`, [seconds]);
+  await stage.system.query(
+    `update conversations set deferred_since = deferred_since - $1::int * interval '1 second', deferred_until = deferred_until - $1::int * interval '1 second'`,
+    [seconds],
+  );
+}
+async function deferredTurn(stage: Stage, conversation: number): Promise<number> {
+  const end = await turn(stage.ctx, conversation);
+  assert.equal(end.kind, 'again', JSON.stringify(end));
+  return end.kind === 'again' ? end.delayMs : 0;
+}
+
+test('L15 the model is unavailable: no attempt is used; who has waited for two minutes hears one sentence, and when it is back one answer to everything', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  for (let index = 0; index < 5; index++) await deferredTurn(stage, conversation);
+  assert.deepEqual(await waiting(stage), [WAITS_OPEN]);
+  assert.equal(stage.prompts().length, 6, 'three of each model, then its breaker is open');
+  await later(stage, 104);
+  const wait = await deferredTurn(stage, conversation);
+  assert.ok(wait <= 1_000, `it looks again when the contact has waited for long enough: ${wait}`);
+  await later(stage, 1);
+  await deferredTurn(stage, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT]);
+  assert.equal(stage.system.lines.filter((line) => line.message === 'Message sent').at(-1)?.context['latency_ms'], null, 'it is no answer');
+
+  await stage.hear('tem alguém aí?');
+  await later(stage, 300);
+  await deferredTurn(stage, conversation);
+  await stage.hear('quero saber o preço');
+  await later(stage, 300);
+  await deferredTurn(stage, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT], 'once an outage');
+  assert.deepEqual(await stage.system.query('select count(*)::int as n from handoffs'), [{ n: 0 }]);
+
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá! Custa R$ 10.' }]);
+  assert.deepEqual(await turnsUntilDone(stage.ctx, conversation), []);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT, 'Olá! Custa R$ 10.']);
+  assert.deepEqual(stage.prompts().at(-1)?.texts, [
+    'user: [início da conversa]',
+    `assistant: ${APOLOGY_TEXT}`,
+    'user: oi',
+    'user: tem alguém aí?',
+    'user: quero saber o preço',
+  ]);
+  assert.deepEqual(await waiting(stage), [DONE]);
+  assert.ok((await stage.system.dump()).filter((line) => line.startsWith('in')).every((line) => line.startsWith('in contact answered')));
+});
+const WAITS_OPEN = { ...WAITS, reason: 'model_breaker_open' };
+
+test('L15 the next outage is another one: the contact hears of it again', async (t) => {
+  const stage = await openStage(t);
+  stage.system.simulator.script([{ text: 'Olá!', repeat: true }]);
+  for (let outage = 0; outage < 2; outage++) {
+    overload(stage);
+    const conversation = await stage.hear(`oi ${outage}`);
+    await deferredTurn(stage, conversation);
+    await later(stage, 106);
+    await deferredTurn(stage, conversation);
+    await sendDue(stage.ctx, conversation);
+    recover(stage);
+    await turnsUntilDone(stage.ctx, conversation);
+    await sendDue(stage.ctx, conversation);
+  }
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT, 'Olá!', APOLOGY_TEXT, 'Olá!']);
+});
+
+test('L15 what has waited for the model is answered although MAX_MESSAGE_AGE_MINUTES is over', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 5 * 3_600);
+  await stage.system.query(`update messages set provider_at = provider_at - interval '5 hours'`);
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Olá!']);
+});
+
+test('L15 a person who took the conversation over has it: no sentence of the agent, no answer', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await stage.system.query(`update conversations set controlled_by = 'human', escalation_reason = 'Ana'`);
+  await later(stage, 200);
+  recover(stage);
+  assert.deepEqual(await turn(stage.ctx, conversation), { kind: 'done' });
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), []);
+  assert.deepEqual(await waiting(stage), [{ ...DONE, by: 'human' }]);
+});
+
+test('L15 taken over or paused while the last try was under way: nothing is said over it, and it is said after the pause', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 200);
+  const paused = {
+    ...stage.ctx,
+    llm: {
+      call: async () => (
+        await adminDone(stage.ctx, 'pause', { scope: 'all', reason: 'x' }),
+        { ok: false, failure: { kind: 'overloaded', detail: '', restMs: 0 } }
+      ),
+    },
+  } as unknown as Stage['ctx'];
+  await turn(paused, conversation);
+  assert.deepEqual(await waiting(stage), [{ ...WAITS, apologised: false }]);
+  await later(stage, 60);
+  assert.equal(await wakeDeferred(stage.ctx), 0, 'a pause holds it');
+  await adminDone(stage.ctx, 'resume', { scope: 'all' });
+  assert.equal(await wakeDeferred(stage.ctx), 1);
+  await deferredTurn(stage, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT]);
+});
+
+test('L15 the sentence is withdrawn by no further message, but by the answer when that is there first', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation);
+  await stage.hear('alô?'); // the sentence has not left yet
+  assert.ok((await stage.system.dump()).includes(`out agent queued: ${APOLOGY_TEXT}`));
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Olá!']);
+  assert.ok((await stage.system.dump()).includes(`out agent cancelled(answered_meanwhile): ${APOLOGY_TEXT}`));
+});
+
+test('L15 a sentence that could not leave for ten minutes is no news any more', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation);
+  await stage.system.query(`update messages set expires_at = expires_at - interval '10 minutes' where direction = 'out'`);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), []);
+  assert.ok((await stage.system.dump()).includes(`out agent expired(expired): ${APOLOGY_TEXT}`));
+});
+
+test('L15 a job that got lost: the look of each worker brings the conversation back when its time has come, and at once when a model may be asked', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  assert.equal(await wakeDeferred(stage.ctx), 0, 'not before its time');
+  await later(stage, 60);
+  const woken = async () => (await stage.system.ctx.queues.counts()).turn['wait'];
+  assert.equal(await wakeDeferred(stage.ctx), 1);
+  assert.equal(await woken(), 1);
+  for (let index = 0; index < 3; index++) await deferredTurn(stage, conversation);
+  assert.deepEqual(await waiting(stage), [WAITS_OPEN]);
+  assert.equal(await wakeDeferred(stage.ctx), 0, 'its breaker is open');
+  stage.ctx.breakers.claude('claude-sonnet-5-5').reset('by hand');
+  assert.equal(await wakeDeferred(stage.ctx), 1, 'one model is enough');
+
+  // the scheduler's sweep leaves what was put off until later, and finds the rest
+  assert.equal(await sweepTurnsJob.run(stage.ctx, RUN), 0);
+  await stage.system.query(`update messages set created_at = created_at - interval '1 minute'`);
+  assert.equal(await sweepTurnsJob.run(stage.ctx, RUN), 0);
+  await later(stage, 600);
+  assert.equal(await sweepTurnsJob.run(stage.ctx, RUN), 1);
+});
+
+test('L15 what waited is deleted, or answered otherwise: nothing looks for it any more', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await stage.system.query(`update messages set status = 'skipped', reason = 'deleted_by_contact'`);
+  await later(stage, 60);
+  assert.equal(await wakeDeferred(stage.ctx), 1);
+  assert.deepEqual(await turn(stage.ctx, conversation), { kind: 'done' });
+  assert.deepEqual(await waiting(stage), [DONE]);
+  assert.equal(await wakeDeferred(stage.ctx), 0);
+});
+
+test('L15 a worker that dies while it tries: the conversation is found when its lease is over, and hears the sentence', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 110);
+  await stage.ctx.db.call('claim_turn', { p_conversation: conversation, p_worker: 'dead', p_lease_ms: 30_000 });
+  assert.equal(await wakeDeferred(stage.ctx), 0, 'it is in hands');
+  await stage.system.query(`update turns set lease_until = now() - interval '1 second' where status = 'open'`);
+  assert.equal(await wakeDeferred(stage.ctx), 1);
+  await deferredTurn(stage, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT]);
+});
+
+test('L15 a wrong key is put off too: the contact hears the same, and the agent goes on when it is right', async (t) => {
+  const stage = await openStage(t);
+  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 401, times: null });
+  const conversation = await stage.hear('oi');
+  assert.ok((await deferredTurn(stage, conversation)) >= 10_000);
+  assert.deepEqual(await waiting(stage), [{ ...WAITS, reason: 'model_unauthorized' }]);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation);
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.ok((await stage.system.dump()).includes('in contact answered: oi'));
+  assert.deepEqual(sent(stage).at(-1), 'Olá!');
+});
+
+test('L15 turns that are put off count neither as turns of the contact’s day nor as failures', async (t) => {
+  const stage = await openStage(t, { env: { MAX_TURNOS_CONTATO_DIA: '2' } });
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  for (let index = 0; index < 4; index++) await deferredTurn(stage, conversation);
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Olá!']);
+});
