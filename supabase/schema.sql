@@ -174,6 +174,10 @@ create table public.conversations (
   superseded_in_row integer default 0 not null,
   failed_in_row integer default 0 not null,
   failing_since timestamp with time zone,
+  deferred_since timestamp with time zone,
+  deferred_until timestamp with time zone,
+  deferred_reason text,
+  apologised_at timestamp with time zone,
   quiet_until timestamp with time zone,
   quiet_reason text,
   last_inbound_at timestamp with time zone,
@@ -187,6 +191,7 @@ create table public.conversations (
 );
 alter table public.conversations enable row level security;
 CREATE INDEX conversations_contact ON public.conversations USING btree (contact_id);
+CREATE INDEX conversations_deferred ON public.conversations USING btree (deferred_until) WHERE (deferred_until IS NOT NULL);
 CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 grant delete, insert, select, update on public.conversations to service_role;
 
@@ -651,7 +656,7 @@ create table public.turns (
   started_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
   constraint turns_pkey PRIMARY KEY (id),
-  constraint turns_status_check CHECK ((status = ANY (ARRAY['open'::text, 'committed'::text, 'superseded'::text, 'suppressed'::text, 'skipped'::text, 'handed_over'::text, 'failed'::text, 'expired'::text])))
+  constraint turns_status_check CHECK ((status = ANY (ARRAY['open'::text, 'committed'::text, 'superseded'::text, 'suppressed'::text, 'skipped'::text, 'handed_over'::text, 'failed'::text, 'expired'::text, 'deferred'::text])))
 );
 alter table public.turns enable row level security;
 CREATE INDEX turns_conversation ON public.turns USING btree (conversation_id, started_at);
@@ -1280,7 +1285,8 @@ begin
   return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
-    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'));
+    -- what is still unanswered does not end with this: it is said of an outage
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in' and i.status <> 'received'));
 end $function$;
 revoke all on function public.claim_send(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to service_role;
@@ -1323,6 +1329,7 @@ begin
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
+    if v.deferred_since is not null then perform end_deferral(v.id); end if; -- what waited was deleted, or answered otherwise
     return jsonb_build_object('state', 'idle');
   end if;
 
@@ -1361,9 +1368,10 @@ begin
     'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls and h.status <> 'returned'),
     'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until) end,
     'today', (select jsonb_build_object('turns', count(*), 'tokens', coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
-      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null),
+      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
@@ -1434,9 +1442,11 @@ begin
     from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
   v_first := first_pending(v.id);
 
+  if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
+
   if v_kind = 'failed' then
     update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at) where id = v.id returning * into v;
+    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id returning * into v;
     return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
   end if;
 
@@ -1459,6 +1469,7 @@ begin
       -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
       update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
         where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
+      if v_stop <> 'paused' and v.deferred_since is not null then perform end_deferral(v.id); end if;
       return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
     end if;
   end if;
@@ -1472,8 +1483,16 @@ begin
     reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
   -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
   update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
-    failed_in_row = 0, failing_since = null, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
+    -- an outage is over when the model has answered, or a person has the conversation
+    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
     quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until) where id = v.id;
+
+  if v.apologised_at is not null then
+    -- the answer is there before the sentence about the outage has left
+    update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
+      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
+  end if;
 
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
@@ -1618,6 +1637,32 @@ $function$;
 revoke all on function public.dead_letters(text,integer,bigint) from public;
 grant execute on function public.dead_letters(text,integer,bigint) to service_role;
 
+CREATE OR REPLACE FUNCTION public.defer_turn(v public.conversations, v_turn public.turns, p_result jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
+  v_due timestamptz := first_pending(v.id) + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
+  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(v, p_now) = 'agent'
+    and (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id) is null;
+  v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
+begin
+  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
+  if v_apology then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, turn_id, correlation_id, kind, priority, part,
+        due_at, expires_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued', p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
+        p_now, p_now + interval '10 minutes', p_now);
+  end if;
+  update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until, deferred_reason = p_result ->> 'reason',
+    apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+  return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000), 'parts', case when v_apology then 1 else 0 end);
+end $function$;
+revoke all on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) from public;
+grant execute on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1667,6 +1712,15 @@ AS $function$
 $function$;
 revoke all on function public.due_follow_ups(integer,timestamp with time zone) from public;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.end_deferral(p_conversation bigint)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null where id = p_conversation
+$function$;
+revoke all on function public.end_deferral(bigint) from public;
+grant execute on function public.end_deferral(bigint) to service_role;
 
 CREATE OR REPLACE FUNCTION public.end_process(p_id text)
  RETURNS jsonb
@@ -4428,6 +4482,22 @@ end $function$;
 revoke all on function public.swap_instance_key(text,text,text) from public;
 grant execute on function public.swap_instance_key(text,text,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select c.id from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now)) or (p_available and c.deferred_reason = 'model_breaker_open'))
+      and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open' and t.lease_until > clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    order by c.deferred_since limit p_limit) s
+$function$;
+revoke all on function public.sweep_deferred(boolean,integer,timestamp with time zone) from public;
+grant execute on function public.sweep_deferred(boolean,integer,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -4457,7 +4527,7 @@ AS $function$
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
     where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
-      and (m.meaning ? 'command' or pause_reason(c.tenant_id, i.name, c.id, null) is null)
+      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null and coalesce(c.deferred_until <= clock(p_now), true)))
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $function$;
 revoke all on function public.sweep_turns(integer,integer,timestamp with time zone) from public;
@@ -4839,7 +4909,8 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent' returning turn_id)
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent'
+        and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id) -- what is said of an outage answers nothing
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;
