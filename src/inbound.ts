@@ -78,7 +78,7 @@ export async function store(ctx: StoreContext, record: WebhookRecord): Promise<R
 
 /** Recognised again at each storing: a webhook that was kept in the queue brings none. */
 function understood(event: InboundEvent): InboundEvent {
-  return event.kind === 'message' ? { ...event, meaning: meaningOf(event) } : event;
+  return event.kind === 'message' || event.kind === 'edit' ? { ...event, meaning: meaningOf(event) } : event;
 }
 
 async function wake(ctx: StoreContext, result: RecordedEvent, instance: string | null): Promise<void> {

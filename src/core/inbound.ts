@@ -20,6 +20,10 @@ export type ContentType =
   | 'button'
   | 'list'
   | 'order'
+  | 'payment'
+  | 'event'
+  | 'call'
+  | 'invite'
   | 'unsupported';
 
 export type MediaInfo = {
@@ -40,6 +44,8 @@ export type MessageContent = {
   /** What the person typed (text, caption, chosen button), or null. */
   typed: string | null;
   media: MediaInfo | null;
+  /** It came without its words, which may still come under the same id: WhatsApp shows "waiting for this message" meanwhile. */
+  wordless?: true;
 };
 
 type From = {
@@ -64,6 +70,9 @@ type From = {
   sentAt: string;
 };
 
+/** About a message that is known by its id. An id is unique in its chat only; `chat` is null where the news does not name one. */
+type News = { providerId: string; chat: ChatAddress | null };
+
 export type InboundEvent = {
   /** Name of the instance (the number) at Evolution. */
   instance: string;
@@ -77,12 +86,34 @@ export type InboundEvent = {
       quoted: { providerId: string; text: string | null } | null;
       /** What its words were recognised as, set by inbound.ts. */
       meaning?: Meaning | null;
+      /** It came as the newer form of a message: one that is known under this id and has other words is edited. */
+      revised?: true;
     } & From)
   | ({ kind: 'reaction'; providerId: string; targetId: string; /** null: removed */ emoji: string | null } & From)
-  | { kind: 'edit'; providerId: string; text: string }
-  | { kind: 'delete'; providerId: string }
-  | { kind: 'ack'; providerId: string; status: 'sent' | 'delivered' | 'read' | 'failed' }
+  | (News & {
+      kind: 'edit';
+      text: string;
+      /** What of the text was typed. */
+      typed: string | null;
+      /** ISO time of the change, or of its arrival where nothing tells it. */
+      changedAt: string;
+      /** The new words could not be read: `text` says so. The same edit may be told with its words, before or after. */
+      unsure?: true;
+      /** As that of a message. */
+      meaning?: Meaning | null;
+    })
+  | (News & {
+      kind: 'delete';
+      /** It may be an edit, whose words are told by other news, before or after. */ unsure?: true;
+      changedAt?: string;
+    })
+  | (News & { kind: 'ack'; status: 'sent' | 'delivered' | 'read' | 'failed' })
   | { kind: 'connection'; state: 'open' | 'connecting' | 'close' | 'refused'; reason: number | null; ownerPn: string | null }
   | { kind: 'presence'; chat: ChatAddress; presence: 'composing' | 'recording' | 'paused' | 'available' | 'unavailable' }
-  | { kind: 'ignored'; reason: string }
+  | {
+      kind: 'ignored';
+      reason: string;
+      /** It leaves an entry for a week; else it is counted only. */
+      kept?: true;
+    }
 );

@@ -16,13 +16,14 @@ export type Meaning = {
   handset: 'on' | 'off' | null;
 };
 
-/** Null for nearly all messages. */
+/** Null for nearly all messages. An edit of ours means nothing: SQL takes the meaning of a contact's only. */
 export function meaningOf(event: InboundEvent): Meaning | null {
-  if (event.kind !== 'message' || event.content.typed === null || event.machine === true) return null;
-  const text = event.content.typed;
-  const meaning: Meaning = event.fromMe
-    ? { intent: null, command: null, handset: handsetCommand(text) }
-    : { intent: intentOf(text), command: parseOperatorWords(text), handset: null };
+  const text = event.kind === 'message' ? event.content.typed : event.kind === 'edit' ? event.typed : null;
+  if (text === null || (event.kind === 'message' && event.machine === true)) return null;
+  const meaning: Meaning =
+    event.kind === 'message' && event.fromMe
+      ? { intent: null, command: null, handset: handsetCommand(text) }
+      : { intent: intentOf(text), command: parseOperatorWords(text), handset: null };
   return meaning.intent === null && meaning.command === null && meaning.handset === null ? null : meaning;
 }
 

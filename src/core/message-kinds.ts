@@ -1,101 +1,84 @@
 /** The kinds of WhatsApp content, each told in text: the field names of Baileys and of the Meta Cloud API (contract 2.3, 3.1). Pure and total. */
 import type { ContentType, MediaInfo, MessageContent } from './inbound.ts';
-import { at, countAt, idAt, isBlank, listAt, numberAt, objectAt, storable, stringAt } from './json.ts';
+import { at, countAt, listAt, numberAt, stringAt } from './json.ts';
+import { buttons, choice, interactive, interactiveReply, list, template } from './message-menus.ts';
+import {
+  call,
+  event,
+  eventResponse,
+  invitation,
+  order,
+  payment,
+  poll,
+  pollResult,
+  pollVote,
+  product,
+  scheduledCall,
+  stickerPack,
+} from './message-notes.ts';
+import { inline, inlineAt, joined, note, plain, withRemark } from './message-parts.ts';
+
+/** Null: the part says nothing of its kind. */
+type Reader = (part: unknown) => MessageContent | null;
 
 /** In the order in which a key wins; one message has one of them. */
-export const READERS: ReadonlyMap<string, (part: unknown) => MessageContent | null> = new Map([
+export const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['imageMessage', (part) => media('image', 'imagem', part)],
   ['videoMessage', (part) => media('video', at(part, 'gifPlayback') === true ? 'gif' : 'vídeo', part)],
   ['ptvMessage', (part) => media('video', 'recado em vídeo', part)],
   ['audioMessage', (part) => media('audio', isVoice(part) ? 'áudio de voz' : 'áudio', part)],
   ['documentMessage', (part) => media('document', 'documento', part)],
   ['stickerMessage', (part) => media('sticker', 'figurinha', part)],
+  ['stickerPackMessage', stickerPack],
   ['locationMessage', (part) => location('localização', part)],
   ['liveLocationMessage', (part) => location('localização em tempo real', part)],
   ['contactMessage', (part) => contacts([part])],
   ['contactsArrayMessage', (part) => contacts(listAt(part, 'contacts'))],
   ['pollCreationMessage', poll],
-  ['pollCreationMessageV2', poll],
-  ['pollCreationMessageV3', poll],
-  ['pollCreationMessageV5', poll],
-  ['pollUpdateMessage', () => note('poll', 'voto em enquete, não pode ser lido')],
+  ['pollUpdateMessage', pollVote],
+  ['pollResultSnapshotMessage', pollResult],
   ['buttonsResponseMessage', (part) => choice('button', stringAt(part, 'selectedDisplayText') ?? stringAt(part, 'selectedButtonId'))],
   ['templateButtonReplyMessage', (part) => choice('button', stringAt(part, 'selectedDisplayText') ?? stringAt(part, 'selectedId'))],
   ['listResponseMessage', (part) => choice('list', stringAt(part, 'title') ?? stringAt(part, 'singleSelectReply', 'selectedRowId'))],
   ['interactiveResponseMessage', interactiveReply],
-  [
-    'buttonsMessage',
-    (part) =>
-      menu(
-        'button',
-        stringAt(part, 'contentText'),
-        listAt(part, 'buttons').map((button) => stringAt(button, 'buttonText', 'displayText')),
-      ),
-  ],
-  [
-    'interactiveMessage',
-    (part) =>
-      menu(
-        'button',
-        stringAt(part, 'body', 'text'),
-        listAt(part, 'nativeFlowMessage', 'buttons').map((button) => stringAt(parsed(at(button, 'buttonParamsJson')), 'display_text')),
-      ),
-  ],
-  [
-    'listMessage',
-    (part) =>
-      menu(
-        'list',
-        joined('\n', stringAt(part, 'title'), stringAt(part, 'description')),
-        listAt(part, 'sections')
-          .flatMap((section) => listAt(section, 'rows'))
-          .map((row) => stringAt(row, 'title')),
-      ),
-  ],
-  ['templateMessage', (part) => menu('button', stringAt(part, 'hydratedTemplate', 'hydratedContentText'), [])],
+  ['buttonsMessage', buttons],
+  ['interactiveMessage', interactive],
+  ['listMessage', list],
+  ['templateMessage', template],
+  ['highlyStructuredMessage', (part) => (at(part, 'hydratedHsm') === undefined ? null : template(at(part, 'hydratedHsm')))],
   ['orderMessage', order],
   ['productMessage', product],
-  ['extendedTextMessage', (part) => plain(at(part, 'text'))],
+  ['sendPaymentMessage', (part) => payment('pagamento', part)],
+  ['requestPaymentMessage', (part) => payment('cobrança', part)],
+  ['declinePaymentRequestMessage', () => note('payment', 'cobrança recusada')],
+  ['cancelPaymentRequestMessage', () => note('payment', 'cobrança cancelada')],
+  ['paymentInviteMessage', () => note('payment', 'convite de pagamento')],
+  ['invoiceMessage', (part) => payment('fatura', part)],
+  ['eventMessage', event],
+  ['eventResponseMessage', eventResponse],
+  ['callLogMesssage', call],
+  ['callLogMessage', call],
+  ['scheduledCallCreationMessage', scheduledCall],
+  ['groupInviteMessage', (part) => invitation('convite de grupo', stringAt(part, 'groupName'), part)],
+  ['newsletterAdminInviteMessage', (part) => invitation('convite de canal, como administrador', stringAt(part, 'newsletterName'), part)],
+  ['newsletterFollowerInviteMessage', (part) => invitation('convite de canal', stringAt(part, 'newsletterName'), part)],
+  ['questionResponseMessage', (part) => plain(at(part, 'text'))],
+  ['statusQuestionAnswerMessage', (part) => plain(at(part, 'text'))],
+  ['statusQuotedMessage', (part) => plain(at(part, 'text'))],
+  ['extendedTextMessage', extendedText],
   ['conversation', plain],
 ]);
 
-/** A text; null when blank, so that a message never becomes an empty turn. */
-function plain(value: unknown): MessageContent | null {
-  if (typeof value !== 'string' || isBlank(value)) return null;
-  const text = storable(value);
-  return { type: 'text', text, typed: text, media: null };
+/** WhatsApp numbers a kind anew when its form grows: `pollCreationMessageV5` is read as `pollCreationMessage`. */
+export function readerOf(key: string): Reader | undefined {
+  return READERS.get(key) ?? READERS.get(key.replace(/V\d{1,2}$/, ''));
 }
 
-function choice(type: 'button' | 'list', chosen: string | null): MessageContent {
-  return chosen === null ? note(type, 'escolha sem texto') : { type, text: chosen, typed: chosen, media: null };
-}
-
-/** Buttons and lists that were sent: the text, and the options as a note. */
-function menu(type: 'button' | 'list', text: string | null, options: readonly (string | null)[]): MessageContent {
-  const names = options
-    .filter((option) => option !== null)
-    .slice(0, 20)
-    .map(inline);
-  const optionsNote = names.length > 0 ? `[opções: ${names.join('; ')}]` : null;
-  const typed = text?.trim() ?? null;
-  return { type, text: joined('\n', typed, optionsNote) ?? '[menu]', typed, media: null };
-}
-
-/** The answer to a native-flow button, or to a form, whose fields are told by name. */
-function interactiveReply(part: unknown): MessageContent {
-  const answers = parsed(at(part, 'nativeFlowResponseMessage', 'paramsJson'));
-  const body = stringAt(part, 'body', 'text');
-  const label = stringAt(answers, 'display_text') ?? stringAt(answers, 'title') ?? idAt(answers, 'id');
-  if (label !== null) return choice('button', stringAt(answers, 'display_text') ?? body ?? label);
-  const fields = Object.keys(objectAt(answers) ?? {})
-    .filter((name) => name !== 'flow_token')
-    .slice(0, 30)
-    .flatMap((name) => {
-      const value = stringAt(answers, name) ?? idAt(answers, name);
-      return value === null ? [] : [`${inline(name)}: ${inline(value)}`];
-    });
-  if (fields.length > 0) return choice('button', joined('\n', body, `[formulário: ${fields.join('; ')}]`));
-  return choice('button', body);
+/** The preview of a link stands below the text on the phone. Evolution takes it away where it can (contract 2.3). */
+function extendedText(part: unknown): MessageContent | null {
+  const content = plain(at(part, 'text'));
+  const preview = joined(' | ', inlineAt(part, 'title'), inlineAt(part, 'description'));
+  return content === null || preview === null ? content : { ...content, text: `${content.text}\n[prévia do link: ${preview}]` };
 }
 
 function media(type: ContentType, name: string, part: unknown): MessageContent {
@@ -129,7 +112,7 @@ function location(name: string, part: unknown): MessageContent {
   const described = joined(' ', place, coordinates);
   const caption = stringAt(part, 'caption') ?? stringAt(part, 'comment');
   const content = note('location', described === null ? name : `${name}: ${described}`);
-  return caption === null ? content : { ...content, text: `${content.text}\n${caption}`, typed: caption };
+  return withRemark(content, caption);
 }
 
 function contacts(cards: readonly unknown[]): MessageContent {
@@ -152,70 +135,4 @@ function phonesOf(vcard: string): string[] {
     const written = inline(line.slice(line.indexOf(':') + 1));
     return waid !== undefined ? [`+${waid}`] : written === '' ? [] : [written];
   });
-}
-
-function poll(part: unknown): MessageContent {
-  const options = listAt(part, 'options')
-    .slice(0, 20)
-    .map((option) => inlineAt(option, 'optionName'))
-    .filter((name) => name !== null);
-  const question = inlineAt(part, 'name');
-  return note(
-    'poll',
-    joined(' ', joined(': ', 'enquete', question), options.length > 0 ? `Opções: ${options.join('; ')}` : null) ?? 'enquete',
-  );
-}
-
-function order(part: unknown): MessageContent {
-  const items = countAt(part, 'itemCount');
-  const details = joined(
-    ', ',
-    inlineAt(part, 'orderTitle'),
-    items === null ? null : `${items} ${items === 1 ? 'item' : 'itens'}`,
-    money(part, 'totalAmount1000', 'totalCurrencyCode'),
-  );
-  return withRemark(note('order', joined(': ', 'pedido', details) ?? 'pedido'), stringAt(part, 'message'));
-}
-
-function product(part: unknown): MessageContent {
-  const shown = at(part, 'product');
-  const details = joined(', ', inlineAt(shown, 'title'), money(shown, 'priceAmount1000', 'currencyCode'));
-  return withRemark(note('order', joined(': ', 'produto', details) ?? 'produto'), stringAt(part, 'body'));
-}
-
-function money(part: unknown, amountKey: string, currencyKey: string): string | null {
-  const thousandths = numberAt(part, amountKey);
-  return thousandths === null ? null : `${inlineAt(part, currencyKey) ?? ''} ${(thousandths / 1000).toFixed(2)}`.trim();
-}
-
-function withRemark(content: MessageContent, remark: string | null): MessageContent {
-  return remark === null ? content : { ...content, text: `${content.text}\n${remark}`, typed: remark };
-}
-
-export function note(type: ContentType, text: string): MessageContent {
-  return { type, text: `[${text}]`, typed: null, media: null };
-}
-
-export function inlineAt(value: unknown, ...path: readonly string[]): string | null {
-  const text = stringAt(value, ...path);
-  return text === null ? null : inline(text) || null;
-}
-
-/** Foreign text inside a bracketed note: one line, no brackets, so that a file name cannot pose as a note of ours. */
-function inline(text: string): string {
-  return text.slice(0, 400).toWellFormed().replaceAll(/[[\]]/g, '').replaceAll(/\s+/g, ' ').trim().slice(0, 200).toWellFormed();
-}
-
-export function joined(separator: string, ...parts: readonly (string | null)[]): string | null {
-  const present = parts.filter((part) => part !== null && part !== '');
-  return present.length > 0 ? present.join(separator) : null;
-}
-
-function parsed(json: unknown): unknown {
-  if (typeof json !== 'string') return null;
-  try {
-    return JSON.parse(json);
-  } catch {
-    return null;
-  }
 }

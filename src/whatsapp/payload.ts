@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
-import { readMessage, readProtocol } from '../core/message-content.ts';
+import { readMessage, readProtocol, readUpdate, SEALED_EDIT } from '../core/message-content.ts';
+import type { ReadMessage, ReadNews } from '../core/message-content.ts';
 import { bareJid, canonicalPhone, isMachineNumber, parseJid } from '../core/phone.ts';
 
 /** Why an event was put aside. A closed list, so that it can be a metric's label. */
@@ -24,7 +25,6 @@ type IgnoredReason =
   | 'forged_protocol'
   | 'forged_resend'
   | 'no_id'
-  | 'no_text'
   | 'read_on_phone'
   | 'unknown_status'
   | 'unknown_state'
@@ -71,9 +71,13 @@ function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): 
   };
   const sender = parseJid(idAt(body, 'sender') ?? '');
   const ownPn = sender.kind === 'pn' ? canonicalPhone(`+${sender.user}`) : null;
-  const events = parseData(eventName(idAt(body, 'event') ?? suffix ?? ''), data, { source, ownPn, receivedAt, body });
+  const event = eventName(idAt(body, 'event') ?? suffix ?? '');
+  const events = parseData(event, data, { source, ownPn, receivedAt, body });
   const found = events.length > 0 ? events : [ignored('empty')];
-  return found.map((event) => ({ ...source, ...event }));
+  return found.map((each) => ({
+    ...source,
+    ...(each.kind === 'ignored' && leavesTrace(event, each.reason) ? { ...each, kept: true } : each),
+  }));
 }
 
 /** `MESSAGES_UPSERT`, `messages-upsert` and `messages.upsert` are one name. */
@@ -94,10 +98,10 @@ function parseData(event: string, data: unknown, envelope: Envelope): Distribute
     case 'send.message':
       return messagesOf(data).map((message) => parseMessage(message, envelope, true));
     case 'messages.update':
-      return listOf(data).map(parseAck);
+      return listOf(data).map((update) => parseUpdate(update, envelope));
     case 'messages.edited':
     case 'send.message.update':
-      return listOf(data).map(parseEdited);
+      return messagesOf(data).map((news) => parseEdited(news, envelope));
     case 'messages.delete':
       return listOf(data).map(parseDeleted);
     case 'presence.update':
@@ -116,6 +120,7 @@ function parseData(event: string, data: unknown, envelope: Envelope): Distribute
 
 const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, IgnoredReason>([
   ['messages.set', 'history'],
+  ['messaging.history.set', 'history'],
   ['contacts.set', 'contacts'],
   ['contacts.upsert', 'contacts'],
   ['contacts.update', 'contacts'],
@@ -139,6 +144,23 @@ const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, Ignor
   ['error', 'error'],
 ]);
 
+/** Events that are about a message: what is put aside of them leaves an entry, so that nobody has to guess what became of it. The rest is counted. */
+const ABOUT_MESSAGES = new Set([
+  'messages.upsert',
+  'send.message',
+  'messages.update',
+  'messages.edited',
+  'send.message.update',
+  'messages.delete',
+]);
+/** Of `messages.update`, what comes with each message and says nothing. */
+const TICKS = new Set(['pending', 'read_on_phone', 'group', 'status', 'broadcast', 'newsletter']);
+
+function leavesTrace(event: string, reason: string): boolean {
+  if (!ABOUT_MESSAGES.has(event) || reason === 'empty') return false;
+  return event !== 'messages.update' || !TICKS.has(reason);
+}
+
 function listOf(data: unknown): readonly unknown[] {
   return listAt({ data }, 'data');
 }
@@ -159,25 +181,29 @@ function isResend(...places: readonly unknown[]): boolean {
 }
 
 function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
-  const fromMe = viaApi || isTrue(at(data, 'key', 'fromMe'));
-  const chat = readChat(data, fromMe, envelope.ownPn);
+  return messageEvent(data, at(data, 'key'), readMessage(data), envelope, viaApi);
+}
+
+/** `key` names the message and its chat; `data` is what else is told of it. */
+function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
+  const fromMe = viaApi || isTrue(at(key, 'fromMe'));
+  const chat = readChat(key, fromMe, envelope.ownPn);
   if (typeof chat === 'string') return ignored(chat);
   const isMachine = isMachineNumber(chat.address.pn ?? chat.alt?.pn ?? '');
   if (isMachine && fromMe) return ignored('machine');
-  const read = readMessage(data);
   const from = {
     chat: chat.address,
     jid: chat.jid,
     fromMe,
     viaApi,
     ...(chat.alt === null ? {} : { alt: chat.alt }),
-    ...(fromMe && LIBRARY_ID.test(idAt(data, 'key', 'id') ?? '') ? { program: true as const } : {}),
+    ...(fromMe && LIBRARY_ID.test(idAt(key, 'id') ?? '') ? { program: true as const } : {}),
     ...(isMachine ? { machine: true as const } : {}),
     // "Você" on our own messages is no name of the contact.
     pushName: fromMe ? null : (stringAt(data, 'pushName')?.trim() ?? null),
     sentAt: sentAt(data, envelope.receivedAt),
   };
-  const providerId = idAt(data, 'key', 'id');
+  const providerId = idOf(key);
   switch (read.kind) {
     case 'content':
       return {
@@ -186,6 +212,7 @@ function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distr
         providerId: providerId ?? `noid-${digest([chat.jid, at(data, 'messageTimestamp'), read.content.text])}`,
         content: read.content,
         quoted: read.quoted,
+        ...(read.revised ? { revised: true as const } : {}),
         ...from,
       };
     case 'reaction':
@@ -200,8 +227,14 @@ function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distr
     case 'edit':
     case 'delete':
     case 'silent':
-      return protocolEvent(read);
+      return newsOf(read, null, chat.address, from.sentAt);
   }
+}
+
+/** The id of a message at WhatsApp; `messageId` is Evolution's own row, unless a forwarder has named WhatsApp's so. */
+function idOf(key: unknown): string | null {
+  const row = idAt(key, 'messageId');
+  return idAt(key, 'keyId') ?? idAt(key, 'id') ?? (row !== null && /^(?:wamid\..+|[\dA-F]{16,40})$/.test(row) ? row : null);
 }
 
 type Chat = {
@@ -212,15 +245,14 @@ type Chat = {
 };
 
 /** The person of a direct chat, or why there is none to talk to. */
-function readChat(data: unknown, fromMe: boolean, ownPn: string | null): Chat | IgnoredReason {
-  const jid = idAt(data, 'key', 'remoteJid') ?? '';
+function readChat(key: unknown, fromMe: boolean, ownPn: string | null): Chat | IgnoredReason {
+  // Of a contact, the other address will do where the first one is missing.
+  const jid = withServer(key) || (fromMe ? '' : (idAt(key, 'remoteJidAlt') ?? ''));
   const elsewhere = notDirect(jid);
   if (elsewhere !== null) return elsewhere;
   const address = addressOf(jid);
   if (address.pn !== null && address.pn === ownPn) return 'own_number';
-  const alts = ALTS.map((name) => addressOf(idAt(data, 'key', name) ?? '')).filter(
-    ({ pn, lid }) => (pn !== null && pn !== ownPn) || lid !== null,
-  );
+  const alts = ALTS.map((name) => altOf(key, name)).filter(({ pn, lid }) => (pn !== null && pn !== ownPn) || lid !== null);
   // In a message of ours the Alt may be our own address (contract 2.2).
   if (fromMe) {
     if (address.pn === null && address.lid === null) return 'unknown_chat';
@@ -229,7 +261,10 @@ function readChat(data: unknown, fromMe: boolean, ownPn: string | null): Chat | 
   }
   const pn = address.pn ?? alts.find((alt) => alt.pn !== null)?.pn ?? null;
   const lid = address.lid ?? alts.find((alt) => alt.lid !== null)?.lid ?? null;
-  return pn === null && lid === null ? 'unknown_chat' : { address: { pn, lid }, jid: bareJid(jid), alt: null };
+  if (pn === null && lid === null) return 'unknown_chat';
+  // A lid that lost its server is surely right only as far as it is somebody's name: the answer goes to the phone, where that is known.
+  const cut = address.lid !== null && !(idAt(key, 'remoteJid') ?? '@').includes('@');
+  return { address: { pn, lid }, jid: cut && pn !== null ? phoneJid(key) : bareJid(jid), alt: null };
 }
 
 /**
@@ -240,6 +275,38 @@ const LIBRARY_ID = /^BAE5[0-9A-F]{12}$/;
 
 /** Where a key names the person's other address; the last two are of Evolution before 2.3.6. */
 const ALTS = ['remoteJidAlt', 'senderPn', 'previousRemoteJid'];
+
+/**
+ * The jid of a key's chat. Evolution 2.4 may cut the server off (contract 9): then `addressingMode` says what the digits are, or the other address, which is
+ * of the other kind. Where neither says it they stay as they are, a number as the EVOLUTION channel's caller typed it.
+ */
+function withServer(key: unknown): string {
+  const jid = idAt(key, 'remoteJid') ?? '';
+  const { kind, user } = parseJid(jid);
+  if (jid.includes('@') || !/^\d{1,17}$/.test(user) || kind === 'group') return jid;
+  const alt = parseJid(idAt(key, 'remoteJidAlt') ?? '');
+  if (alt.kind === 'pn' && alt.user === user) return `${user}@s.whatsapp.net`;
+  const mode = modeOf(key) ?? (alt.kind === 'lid' ? 'pn' : alt.kind === 'pn' ? 'lid' : null);
+  return mode === null ? jid : `${user}@${mode === 'lid' ? 'lid' : 's.whatsapp.net'}`;
+}
+
+function modeOf(key: unknown): 'pn' | 'lid' | null {
+  const mode = idAt(key, 'addressingMode')?.toLowerCase();
+  return mode === 'pn' || mode === 'lid' ? mode : null;
+}
+
+/** The other address of a key. Without a server it is what `addressingMode` says that the first one is not. */
+function altOf(key: unknown, name: string): ChatAddress {
+  const jid = idAt(key, name) ?? '';
+  if (jid.includes('@') || modeOf(key) !== 'pn') return addressOf(jid);
+  return { pn: null, lid: /^\d{1,20}$/.test(jid) ? jid : null };
+}
+
+/** The phone of a key whose lid was cut off: its user as the provider wrote it, since a ninth digit that WhatsApp does not know is not found. */
+function phoneJid(key: unknown): string {
+  const found = ALTS.map((name) => parseJid(idAt(key, name) ?? '')).find((alt) => alt.kind === 'pn');
+  return `${found?.user ?? ''}@s.whatsapp.net`;
+}
 
 function notDirect(jid: string): IgnoredReason | null {
   const { kind } = parseJid(jid);
@@ -269,24 +336,32 @@ function digest(parts: readonly unknown[]): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-function parseEdited(data: unknown): Distributed<InboundEvent> {
-  // The key is from the author's side, so only a group tells anything about the chat.
+/** The protocolMessage itself, or a message that holds one. */
+function parseEdited(data: unknown, envelope: Envelope): Distributed<InboundEvent> {
   const { kind } = parseJid(idAt(data, 'key', 'remoteJid') ?? '');
-  return kind === 'group' || kind === 'status' || kind === 'newsletter' ? ignored(kind) : protocolEvent(readProtocol(data));
+  if (kind === 'group' || kind === 'status' || kind === 'newsletter') return ignored(kind);
+  if (objectAt(data, 'message') !== null) return parseMessage(data, envelope, false);
+  // The key is from the author's side: of a contact's news it names us (our lid is not known), of our own the contact.
+  const chat = envelope.ownPn === null || kind !== 'pn' ? null : readChat(at(data, 'key'), true, envelope.ownPn);
+  const read = readProtocol(data);
+  return newsOf(
+    read,
+    null,
+    chat === null || typeof chat === 'string' ? null : chat.address,
+    sentAt({ messageTimestamp: at(data, 'timestampMs') }, envelope.receivedAt),
+  );
 }
 
-function protocolEvent(read: ReturnType<typeof readProtocol>): Distributed<InboundEvent> {
-  switch (read.kind) {
-    case 'edit':
-      if (read.targetId === null) return ignored('no_id');
-      return read.text === null ? ignored('no_text') : { kind: 'edit', providerId: read.targetId, text: read.text };
-    case 'delete':
-      return read.targetId === null ? ignored('no_id') : { kind: 'delete', providerId: read.targetId };
-    case 'silent':
-      return ignored(read.reason);
-    default:
-      return ignored('protocol');
-  }
+/** News about a message that is known by its id. `ownId` when the news does not name it itself, `chat` when it is known. */
+function newsOf(read: ReadNews, ownId: string | null, chat: ChatAddress | null, changedAt: string): Distributed<InboundEvent> {
+  if (read.kind === 'silent') return ignored(read.reason);
+  const providerId = read.targetId ?? ownId;
+  if (providerId === null) return ignored('no_id');
+  if (read.kind === 'delete') return { kind: 'delete', providerId, chat, ...(read.unsure === true ? { unsure: true, changedAt } : {}) };
+  const { content } = read;
+  return content === null
+    ? { kind: 'edit', providerId, chat, text: SEALED_EDIT, typed: null, changedAt, unsure: true }
+    : { kind: 'edit', providerId, chat, text: content.text, typed: content.typed, changedAt };
 }
 
 /** Three shapes: the key itself (Baileys, Meta), or a row whose `id` is Evolution's own and whose `key` counts. */
@@ -295,12 +370,18 @@ function parseDeleted(data: unknown): Distributed<InboundEvent> {
   const elsewhere = groupish(idAt(key, 'remoteJid'));
   if (elsewhere !== null) return ignored(elsewhere);
   const providerId = idAt(key, 'id') ?? idAt(data, 'keyId');
-  return providerId === null ? ignored('no_id') : { kind: 'delete', providerId };
+  return providerId === null ? ignored('no_id') : { kind: 'delete', providerId, chat: chatOf(key) };
+}
+
+/** The chat that a key names, when it is a direct one. */
+function chatOf(key: unknown): ChatAddress | null {
+  const chat = readChat(key, isTrue(at(key, 'fromMe')), null);
+  return typeof chat === 'string' ? null : chat.address;
 }
 
 type AckStatus = Extract<InboundEvent, { kind: 'ack' }>['status'];
 
-/** Baileys' words and its numbers, and Meta's words. `DELETED` is also what Evolution writes for a status it does not know. */
+/** Baileys' words and its numbers, and Meta's words. */
 const ACKS: ReadonlyMap<string, AckStatus | 'pending'> = new Map<string, AckStatus | 'pending'>([
   ['ERROR', 'failed'],
   ['PENDING', 'pending'],
@@ -319,18 +400,40 @@ const ACKS: ReadonlyMap<string, AckStatus | 'pending'> = new Map<string, AckStat
   ['5', 'read'],
 ]);
 
-function parseAck(data: unknown): Distributed<InboundEvent> {
-  const elsewhere = groupish(idAt(data, 'remoteJid') ?? idAt(data, 'key', 'remoteJid'));
+/**
+ * What a `messages.update` says: new words (an edit, or what a message came without), a deletion, or how far a message of ours got. The words win over the ticks
+ * that come with them: Evolution 2.3.7 writes SERVER_ACK where there is no status.
+ */
+function parseUpdate(data: unknown, envelope: Envelope): Distributed<InboundEvent> {
+  // Forwarders replay Baileys' own `{key, update}`.
+  const key = objectAt(data, 'key') ?? data;
+  const elsewhere = groupish(idAt(key, 'remoteJid'));
   if (elsewhere !== null) return ignored(elsewhere);
-  const providerId = idAt(data, 'keyId') ?? idAt(data, 'key', 'id');
-  if (providerId === null) return ignored('no_id');
+  const providerId = idOf(key) ?? idOf(data);
   // On Baileys `fromMe: false` tells what was done to the contact's message on another device; Meta says it of every ack.
-  const fromMe = at(data, 'fromMe') ?? at(data, 'key', 'fromMe');
-  if ((fromMe === false || fromMe === 'false' || fromMe === 0) && !providerId.startsWith('wamid.')) return ignored('read_on_phone');
-  // Forwarders replay Baileys' own `{key, update: {status}}`.
+  const fromMe = at(data, 'fromMe') ?? at(key, 'fromMe');
+  const theirs = fromMe === false || fromMe === 'false' || fromMe === 0;
+  const read = readUpdate(data, theirs);
+  if (
+    read !== null &&
+    providerId === null &&
+    (read.kind === 'content' || read.kind === 'reaction' || (read.kind !== 'silent' && read.targetId === null))
+  )
+    return ignored('no_id');
+  if (read?.kind === 'content' || read?.kind === 'reaction')
+    return messageEvent(
+      data,
+      { ...objectAt(key), id: providerId },
+      read.kind === 'content' ? { ...read, revised: true } : read,
+      envelope,
+      false,
+    );
+  if (read !== null) return newsOf(read, providerId, chatOf(key), sentAt(data, envelope.receivedAt));
+  if (providerId === null) return ignored('no_id');
+  if (theirs && !providerId.startsWith('wamid.')) return ignored('read_on_phone');
   const status = ACKS.get((idAt(data, 'status') ?? idAt(data, 'update', 'status') ?? '').toUpperCase());
   if (status === undefined) return ignored('unknown_status');
-  return status === 'pending' ? ignored('pending') : { kind: 'ack', providerId, status };
+  return status === 'pending' ? ignored('pending') : { kind: 'ack', providerId, chat: chatOf(key), status };
 }
 
 function groupish(jid: string | null): IgnoredReason | null {
@@ -376,6 +479,6 @@ function parsePresence(data: unknown): Distributed<InboundEvent> {
   return presence === undefined ? ignored('unknown_state') : { kind: 'presence', chat, presence };
 }
 
-function ignored(reason: IgnoredReason): { kind: 'ignored'; reason: string } {
+function ignored(reason: IgnoredReason): { kind: 'ignored'; reason: IgnoredReason } {
   return { kind: 'ignored', reason };
 }

@@ -75,6 +75,7 @@ declare
   v_conversation conversations;
   v_kind text := p_event ->> 'kind';
   v_new text := p_event ->> 'status';
+  v_changed boolean;
 begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   if not found then
@@ -109,20 +110,46 @@ begin
     end if;
     return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
-  if v_kind = 'edit' and v.deleted_at is null and v.text is distinct from p_event ->> 'text' then
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'text', edited_at = clock(p_now) where id = v.id;
-  elsif v_kind = 'delete' and v.deleted_at is null then
-    update messages set deleted_at = clock(p_now),
-      status = case when direction = 'in' and status = 'received' then 'skipped' else status end,
-      reason = case when direction = 'in' and status = 'received' then 'deleted_by_contact' else reason end where id = v.id;
+  v_changed := change_words(v, p_event, clock(p_now));
+  if v_changed then select * into v from messages where id = v.id; end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id,
+    'wake', v_changed and v.direction = 'in' and v.status = 'received', 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+end $$;
+
+-- change_words: an edit or a deletion of a message that is known.
+-- Guarantee: what is unsure (new words that nobody could read; a deletion that may be an edit) never replaces words that were told within a minute of it, as both
+--   are often news of one edit; and it gives way to words that come later. The message leaves the turn that read it: that turn does not end it any more.
+--   New words mean what they say from now on: an opt-out holds, a command of the manager that waits is the new one or none.
+-- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
+-- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
+create function change_words(m messages, p_event jsonb, p_now timestamptz) returns boolean language plpgsql as $$
+declare
+  v_unsure boolean := coalesce((p_event ->> 'unsure')::boolean, false);
+  v_edit boolean := p_event ->> 'kind' = 'edit';
+  v_pending boolean := m.direction = 'in' and m.status = 'received';
+  v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+begin
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute' then return false; end if;
+  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
+  if v_edit then
+    if m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
+    if m.direction = 'in' and v_meaning is not null then
+      v_meaning := case when m.meaning ? 'command' then (select jsonb_build_object('command', v_meaning -> 'command') where jsonb_typeof(v_meaning -> 'command') = 'object')
+        else take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, null, p_now) end;
+    end if;
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null,
+      meaning = case when direction = 'in' then v_meaning else meaning end,
+      status = case when deleted_at is not null and direction = 'in' and status = 'skipped' then 'received' else status end,
+      reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
+      returning direction = 'in' and status = 'received' into v_pending;
   else
-    return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+    update messages set deleted_at = p_now, status = case when v_pending then 'skipped' else status end,
+      reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
   end if;
   -- a turn that is under way read the old text
-  if v.direction = 'in' and v.status = 'received' then
-    update conversations set inbound_seq = inbound_seq + 1 where id = v.conversation_id;
-  end if;
-  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', v.direction = 'in' and v.status = 'received');
+  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
+  return true;
 end $$;
 
 -- apply_early: the news about a message that came before it, in the order in which they came. The caller holds lock_provider_id.

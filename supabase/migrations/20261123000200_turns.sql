@@ -239,7 +239,9 @@ begin
     return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
   end if;
 
-  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and v.superseded_in_row < 2) then
+  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
+      -- an answer to words that have been taken back never goes
+      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received' and e.edited_at >= v_turn.started_at))) then
     update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'), ended_at = v_now where id = p_turn;
     update conversations set superseded_in_row = superseded_in_row + 1 where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
     return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);

@@ -104,7 +104,7 @@ const messages: [name: string, message: unknown, text: string, key?: object][] =
   ['somebody named us in a status', { statusMentionMessage: { message: { protocolMessage: { type: 25 } } } }, 'ignored protocol'],
   ['keys beside a text', { senderKeyDistributionMessage: {}, messageContextInfo: {}, conversation: 'oi' }, 'oi'],
   ['keys alone', { fastRatchetKeySenderKeyDistributionMessage: {}, messageContextInfo: {} }, 'ignored protocol'],
-  ['an encrypted edit of an event', { secretEncryptedMessage: {} }, 'ignored protocol'],
+  ['an encrypted edit of nothing', { secretEncryptedMessage: {} }, 'ignored no_id'],
   ['lengths of protobuf', { audioMessage: { ptt: true, seconds: { low: 12, high: 0, unsigned: true } } }, '[áudio de voz, 12 s]'],
   [
     'a form whose answers are no object',

@@ -47,15 +47,52 @@ export function said(input: Said): InboundEvent {
 }
 
 export function ack(id: string, status: 'sent' | 'delivered' | 'read' | 'failed'): InboundEvent {
-  return { instance: INSTANCE, instanceId: null, kind: 'ack', providerId: id, status };
+  return { instance: INSTANCE, instanceId: null, kind: 'ack', providerId: id, chat: null, status };
 }
 
 export function edit(id: string, text: string): InboundEvent {
-  return { instance: INSTANCE, instanceId: null, kind: 'edit', providerId: id, text };
+  return {
+    instance: INSTANCE,
+    instanceId: null,
+    kind: 'edit',
+    providerId: id,
+    chat: null,
+    text,
+    typed: text,
+    changedAt: NOON.toISOString(),
+  };
 }
 
 export function remove(id: string): InboundEvent {
-  return { instance: INSTANCE, instanceId: null, kind: 'delete', providerId: id };
+  return { instance: INSTANCE, instanceId: null, kind: 'delete', providerId: id, chat: null };
+}
+
+/** An event in one line: what tables of payloads compare. */
+export function inWords(event: InboundEvent): string {
+  switch (event.kind) {
+    case 'message': {
+      const who = !event.fromMe ? 'contact' : event.viaApi ? 'api' : 'phone';
+      return `${who} ${addressed(event.chat)} at ${event.jid}: ${event.content.text}${event.content.wordless === true ? ' (wordless)' : ''}`;
+    }
+    case 'reaction':
+      return `${event.fromMe ? 'our ' : ''}reaction ${addressed(event.chat)} ${event.emoji} to ${event.targetId}`;
+    case 'edit':
+      return `${event.unsure === true ? 'unsure ' : ''}edit of ${event.providerId} in ${addressed(event.chat)}: ${event.text}`;
+    case 'delete':
+      return `${event.unsure === true ? 'unsure ' : ''}delete of ${event.providerId} in ${addressed(event.chat)}`;
+    case 'ack':
+      return `${event.status} ${event.providerId} in ${addressed(event.chat)}`;
+    case 'connection':
+      return `connection ${event.state} ${event.reason}`;
+    case 'presence':
+      return `presence ${addressed(event.chat)}`;
+    case 'ignored':
+      return `ignored ${event.reason}${event.kept === true ? ', kept' : ''}`;
+  }
+}
+
+function addressed(chat: ChatAddress | null): string {
+  return chat === null ? '-' : `${chat.pn ?? '-'}/${chat.lid ?? '-'}`;
 }
 
 export type Rows = Record<string, unknown>[];

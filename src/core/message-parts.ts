@@ -1,0 +1,91 @@
+/** What the readers of message kinds share: how a part is told in a line. Pure and total. */
+import type { ContentType, MessageContent } from './inbound.ts';
+import { isBlank, numberAt, storable, stringAt } from './json.ts';
+
+/** A text; null when blank, so that a message never becomes an empty turn. */
+export function plain(value: unknown): MessageContent | null {
+  if (typeof value !== 'string' || isBlank(value)) return null;
+  const text = storable(value);
+  return { type: 'text', text, typed: text, media: null };
+}
+
+/** Something that has no words of its own, told in brackets. */
+export function note(type: ContentType, text: string): MessageContent {
+  return { type, text: `[${text}]`, typed: null, media: null };
+}
+
+/** Words that the person wrote beside it: a caption, a remark. */
+export function withRemark(content: MessageContent, remark: string | null): MessageContent {
+  return remark === null ? content : { ...content, text: `${content.text}\n${remark}`, typed: remark };
+}
+
+export function inlineAt(value: unknown, ...path: readonly string[]): string | null {
+  const text = stringAt(value, ...path);
+  return text === null ? null : inline(text) || null;
+}
+
+/** Foreign text inside a bracketed note: one line, no brackets, so that a file name cannot pose as a note of ours. */
+export function inline(text: string, chars = 200): string {
+  return text
+    .slice(0, 2 * chars)
+    .toWellFormed()
+    .replaceAll(/[[\]]/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+    .slice(0, chars)
+    .toWellFormed();
+}
+
+export function joined(separator: string, ...parts: readonly (string | null)[]): string | null {
+  const present = parts.filter((part) => part !== null && part !== '');
+  return present.length > 0 ? present.join(separator) : null;
+}
+
+/** Longer JSON in a string is no button and no form. Characters. */
+const MAX_JSON_CHARS = 50_000;
+
+/** WhatsApp keeps buttons and forms as JSON in a string. Null when it is none. */
+export function parsed(json: unknown): unknown {
+  if (typeof json !== 'string' || json.length > MAX_JSON_CHARS) return null;
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}
+
+/** WhatsApp's two forms of an amount: thousandths beside a currency, or `{value, offset}`. */
+export function money(part: unknown, amountKey: string, currencyKey: string): string | null {
+  const thousandths = numberAt(part, amountKey);
+  return thousandths === null ? null : amountText(thousandths / 1000, inlineAt(part, currencyKey));
+}
+
+export function moneyOf(amount: unknown, currency: string | null): string | null {
+  const value = numberAt(amount, 'value');
+  const offset = numberAt(amount, 'offset');
+  if (value === null || offset === null || offset <= 0) return null;
+  return amountText(value / offset, inlineAt(amount, 'currencyCode') ?? inlineAt(amount, 'currency') ?? currency);
+}
+
+function amountText(amount: number, currency: string | null): string {
+  return `${currency ?? ''} ${amount.toFixed(2)}`.trim();
+}
+
+/** Where WhatsApp shows a time, each phone shows its own zone's. The product's country is Brazil, and the zone stands beside it. */
+const CLOCK = new Intl.DateTimeFormat('pt-BR', { timeZone: 'America/Sao_Paulo', dateStyle: 'short', timeStyle: 'short' });
+
+/** A moment in seconds, or in milliseconds from some size on; null when it is none of this century. */
+export function momentAt(value: unknown, ...path: readonly string[]): string | null {
+  const stamp = numberAt(value, ...path);
+  if (stamp === null) return null;
+  const ms = stamp > 1e11 ? stamp : stamp * 1000;
+  return ms >= Date.UTC(2000, 0, 1) && ms < Date.UTC(2100, 0, 1) ? `${CLOCK.format(new Date(ms))} (horário de Brasília)` : null;
+}
+
+/** A list of at most so many of what `tell` says of each. */
+export function told(parts: readonly unknown[], tell: (part: unknown) => string | null, most = 20): string[] {
+  return parts
+    .slice(0, most)
+    .map(tell)
+    .filter((text): text is string => text !== null && text !== '');
+}
