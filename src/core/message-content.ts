@@ -90,7 +90,7 @@ function editedContent(edited: unknown): MessageContent | null {
 
 /**
  * Reads what a `messages.update` says of the message that it names, but for its ticks; null: nothing. Content that comes this way is an edit, or the words
- * that the message came without. `theirs`: the contact wrote the message. Source: contract 9; Evolution before 2.3.6 tells of an edit with neither status
+ * that the message came without. `theirs`: the contact wrote the message. Source: contract 5.1; Evolution before 2.3.6 tells of an edit with neither status
  * nor words, or with DELETED.
  */
 export function readUpdate(data: unknown, theirs: boolean): ReadMessage | null {
@@ -214,7 +214,7 @@ function readKnown(inner: unknown): MessageContent | null {
   return null;
 }
 
-/** A vote whose names stand beside the message: Evolution adds them up there (contract 9). */
+/** A vote whose names stand beside the message: Evolution adds them up there (contract 5.1). */
 function votesOf(content: MessageContent, data: unknown): MessageContent {
   if (content.type !== 'poll' || objectAt(data, 'message', 'pollUpdateMessage') === null || content.typed !== null) return content;
   const chosen = told(listAt(data, 'pollUpdates'), (option) => (listAt(option, 'voters').length > 0 ? inlineAt(option, 'name') : null));

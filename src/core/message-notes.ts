@@ -16,7 +16,7 @@ export function poll(part: unknown): MessageContent {
   return noteOf('poll', joined(' ', question, options.length > 0 ? `Opções: ${options.join('; ')}` : null) ?? 'enquete', null, null, part);
 }
 
-/** Evolution 2.3.7 names what was chosen where it could decrypt the vote; an empty list takes it back (contract 9). */
+/** Evolution 2.3.7 names what was chosen where it could decrypt the vote; an empty list takes it back (contract 5.1). */
 export function pollVote(part: unknown): MessageContent {
   const named = at(part, 'vote', 'selectedOptions');
   if (!Array.isArray(named)) return note('poll', 'voto em enquete, não pode ser lido');

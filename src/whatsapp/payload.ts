@@ -277,7 +277,7 @@ const LIBRARY_ID = /^BAE5[0-9A-F]{12}$/;
 const ALTS = ['remoteJidAlt', 'senderPn', 'previousRemoteJid'];
 
 /**
- * The jid of a key's chat. Evolution 2.4 may cut the server off (contract 9): then `addressingMode` says what the digits are, or the other address, which is
+ * The jid of a key's chat. Evolution 2.4 may cut the server off (contract 5.1): then `addressingMode` says what the digits are, or the other address, which is
  * of the other kind. Where neither says it they stay as they are, a number as the EVOLUTION channel's caller typed it.
  */
 function withServer(key: unknown): string {
