@@ -959,6 +959,7 @@ declare
   v_conversation conversations;
   v_kind text := p_event ->> 'kind';
   v_new text := p_event ->> 'status';
+  v_changed boolean;
 begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   if not found then
@@ -993,20 +994,10 @@ begin
     end if;
     return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
-  if v_kind = 'edit' and v.deleted_at is null and v.text is distinct from p_event ->> 'text' then
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'text', edited_at = clock(p_now) where id = v.id;
-  elsif v_kind = 'delete' and v.deleted_at is null then
-    update messages set deleted_at = clock(p_now),
-      status = case when direction = 'in' and status = 'received' then 'skipped' else status end,
-      reason = case when direction = 'in' and status = 'received' then 'deleted_by_contact' else reason end where id = v.id;
-  else
-    return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
-  end if;
-  -- a turn that is under way read the old text
-  if v.direction = 'in' and v.status = 'received' then
-    update conversations set inbound_seq = inbound_seq + 1 where id = v.conversation_id;
-  end if;
-  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', v.direction = 'in' and v.status = 'received');
+  v_changed := change_words(v, p_event, clock(p_now));
+  if v_changed then select * into v from messages where id = v.id; end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id,
+    'wake', v_changed and v.direction = 'in' and v.status = 'received', 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
@@ -1106,6 +1097,42 @@ AS $function$
 $function$;
 revoke all on function public.campaign_paused(text,text) from public;
 grant execute on function public.campaign_paused(text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.change_words(m public.messages, p_event jsonb, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_unsure boolean := coalesce((p_event ->> 'unsure')::boolean, false);
+  v_edit boolean := p_event ->> 'kind' = 'edit';
+  v_pending boolean := m.direction = 'in' and m.status = 'received';
+  v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+begin
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute' then return false; end if;
+  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
+  if v_edit then
+    if m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
+    if m.direction = 'in' and v_meaning is not null then
+      v_meaning := case when m.meaning ? 'command' then (select jsonb_build_object('command', v_meaning -> 'command') where jsonb_typeof(v_meaning -> 'command') = 'object')
+        else take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, null, p_now) end;
+    end if;
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null,
+      meaning = case when direction = 'in' then v_meaning else meaning end,
+      status = case when deleted_at is not null and direction = 'in' and status = 'skipped' then 'received' else status end,
+      reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
+      returning direction = 'in' and status = 'received' into v_pending;
+  else
+    update messages set deleted_at = p_now, status = case when v_pending then 'skipped' else status end,
+      reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
+  end if;
+  -- a turn that is under way read the old text
+  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
+  return true;
+end $function$;
+revoke all on function public.change_words(public.messages,jsonb,timestamp with time zone) from public;
+grant execute on function public.change_words(public.messages,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.choose_instance(p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamp with time zone)
  RETURNS text
@@ -1450,7 +1477,9 @@ begin
     return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
   end if;
 
-  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and v.superseded_in_row < 2) then
+  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
+      -- an answer to words that have been taken back never goes
+      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received' and e.edited_at >= v_turn.started_at))) then
     update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'), ended_at = v_now where id = p_turn;
     update conversations set superseded_in_row = superseded_in_row + 1 where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
     return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
