@@ -1,7 +1,7 @@
-/** contact unmerge: two people who were taken for one. */
+/** contact merge, contact unmerge: one person who was taken for two, and two who were taken for one. */
 import { z } from 'zod';
-import { unmergeContact } from '../db/numbers.ts';
-import { defineCommand, idArg, refused } from './command.ts';
+import { mergeByHand, unmergeContact } from '../db/numbers.ts';
+import { defineCommand, idArg, refused, wordsArg } from './command.ts';
 
 const unmerge = defineCommand({
   name: 'contact unmerge',
@@ -33,4 +33,32 @@ const unmerge = defineCommand({
   text: ({ kept, merged }) => `Contact ${merged} is a person of its own again, beside contact ${kept}.`,
 });
 
-export const unmergeCommands = [unmerge];
+const merge = defineCommand({
+  name: 'contact merge',
+  summary: 'makes two contacts one person',
+  details:
+    'Another WhatsApp account under a known phone number is somebody new, who sees nothing of the one before: numbers are given to other people. When it is the same person after all ' +
+    '(a deleted account, a mistake), this makes the two one again; `contact unmerge` takes it back. `audit_log` has the moves (contact.phone_moved).',
+  args: z.object({
+    id: idArg.describe('one of them'),
+    other: idArg.describe('the other one'),
+    reason: wordsArg.describe('how it is known'),
+  }),
+  positional: ['id', 'other'],
+  readOnly: false,
+  role: 'admin',
+  async run(ctx, { id, other, reason }, actor) {
+    const answer = await mergeByHand(ctx.db, actor.tenant, actor.id, id, other, reason);
+    switch (answer.outcome) {
+      case 'same':
+        return refused('bad_request', 'a contact cannot be merged with itself');
+      case 'unknown':
+        return refused('not_found', `contacts ${id} and ${other} are not both there`);
+      case 'merged':
+        return { ok: true, result: { kept: answer.kept } };
+    }
+  },
+  text: ({ kept }) => `They are one now: contact ${kept}.`,
+});
+
+export const unmergeCommands = [merge, unmerge];

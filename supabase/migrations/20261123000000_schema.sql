@@ -115,6 +115,7 @@ create table contact_addresses (
   kind         text not null check (kind in ('pn', 'lid')),
   address      text not null check (address ~ '^[0-9]{1,20}$'),
   delivered_at timestamptz,                     -- something reached the person here, to the hour
+  moved_at     timestamptz,                     -- a phone number that came from somebody else: since then it is this one's
   created_at   timestamptz not null default now()
 );
 create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';

@@ -101,6 +101,22 @@ begin
   return v_keep;
 end $$;
 
+-- merge_by_hand: a person says that two contacts are one: an account that was made anew under the same number, or told apart by mistake. `contact unmerge` takes it back.
+-- Guarantee: as merge_contacts; audited with who and why. Result: {outcome: 'merged', kept} | {outcome: 'unknown'} | {outcome: 'same'}.
+create function merge_by_hand(p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_kept bigint;
+begin
+  if p_a = p_b then return jsonb_build_object('outcome', 'same'); end if;
+  perform 1 from contacts where id in (p_a, p_b) order by id for update;
+  if (select count(*) from contacts where id in (p_a, p_b) and tenant_id = p_tenant and merged_into is null and erased_at is null) < 2 then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
+  v_kept := merge_contacts(p_a, p_b);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.merge_by_hand', v_kept::text, jsonb_build_object('merged', greatest(p_a, p_b), 'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'merged', 'kept', v_kept);
+end $$;
+
 -- unmerge_contact: takes a merge of two contacts back: who was merged into p_kept last (or the contact p_merged) is a person of its own again, with the
 --   history, the addresses, the opt-out, the pause and the handoffs that it brought.
 -- Guarantee: what either of the two had at the merge, it has again; what came since stays with the one that was kept, but for what came under a
@@ -173,16 +189,82 @@ begin
   return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
 end $$;
 
--- ensure_contact: the person behind an address pair, made or merged as needed.
--- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one); p_name shown when new.
--- Concurrency: any number of callers; the unique keys of contact_addresses decide a race. Result: contact id, which no other transaction
---   merges away before this one ends.
-create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text) returns bigint language plpgsql as $$
+-- judge_pair: what it means that a phone number and a lid came as one person's. A lid names an account, a phone number is lent. Pure.
+-- Arguments: p_facts {pn, lid: who has the address, null: nobody; other_lid: whoever has the number has another lid on this instance; other_pn: whoever has the lid has another
+--   number; parted: a merge of the two was taken back by a person; old: the message is older than the number's place}.
+-- Result: 'same' nothing to do | 'create' somebody new, with both | 'learn' the one who is known gets the other address | 'merge' two who are one
+--   | 'new_phone' the account has another number now and keeps everything; the old number is nobody's
+--   | 'new_account' the number is another account's now: somebody new, who sees nothing of the one before
+--   | 'moved' the number is another known account's now | 'lid_only' an old message of a number that has moved since: the lid says whose it is.
+create function judge_pair(p_facts jsonb) returns text language plpgsql immutable as $$
+declare
+  v_pn bigint := (p_facts ->> 'pn')::bigint;
+  v_lid bigint := (p_facts ->> 'lid')::bigint;
+  v_other_lid boolean := coalesce((p_facts ->> 'other_lid')::boolean, false);
+  v_other_pn boolean := coalesce((p_facts ->> 'other_pn')::boolean, false);
+  v_parted boolean := coalesce((p_facts ->> 'parted')::boolean, false);
+  v_old boolean := coalesce((p_facts ->> 'old')::boolean, false);
+begin
+  return case
+    when v_pn = v_lid then 'same'
+    when v_pn is null and v_lid is null then 'create'
+    when v_lid is null then case when not v_other_lid then 'learn' when v_old then 'lid_only' else 'new_account' end
+    when v_pn is null then case when v_other_pn then 'new_phone' else 'learn' end
+    when not v_other_lid and not v_other_pn and not v_parted then 'merge'
+    when v_old then 'lid_only'
+    else 'moved' end;
+end $$;
+
+-- pair_facts: what judge_pair looks at. Read only.
+create function pair_facts(p_instance instances, p_pn text, p_lid text, p_sent_at timestamptz) returns jsonb language plpgsql stable as $$
+declare v_pn contact_addresses; v_lid contact_addresses;
+begin
+  select * into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+  select * into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+  return jsonb_build_object('pn', v_pn.contact_id, 'lid', v_lid.contact_id, 'old', p_sent_at < date_trunc('second', v_pn.moved_at),
+    'other_lid', exists (select from contact_addresses where contact_id = v_pn.contact_id and kind = 'lid' and instance_id = p_instance.id and address <> p_lid),
+    'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn' and address <> p_pn),
+    'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id) and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
+end $$;
+
+-- move_phone: a phone number is another contact's from now on, or (p_to null) nobody's that is known.
+-- Guarantee: who had it keeps history and memory and is answered at a lid where there is one; what waits for whoever has no other address is not sent to the new owner. An
+--   opt-out stays with the phone: whoever has it now has opted out too. Audited without the number; `contact merge` takes it back.
+-- Concurrency: the caller holds the locks of both contacts.
+create function move_phone(p_instance instances, p_pn text, p_to bigint, p_now timestamptz) returns void language plpgsql as $$
+declare v contact_addresses; v_talk conversations; v_jid text;
+begin
+  select * into v from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+  insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
+    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+    on conflict do nothing;
+  if p_to is null then delete from contact_addresses where id = v.id;
+  else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null, moved_at = p_now where id = v.id; end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_instance.tenant_id, 'runtime', 'contact.phone_moved', v.contact_id::text, jsonb_build_object('to', p_to, 'instance', p_instance.name), p_now);
+  -- by its end: a jid may have another writing of the number
+  for v_talk in select * from conversations where contact_id = v.contact_id and merged_into is null and jid like '%' || right(p_pn, 8) || '@s.whatsapp.net' order by id for no key update loop
+    select case kind when 'lid' then address || '@lid' else address || '@s.whatsapp.net' end into v_jid from contact_addresses
+      where contact_id = v.contact_id and (kind = 'pn' or instance_id = v_talk.instance_id) order by kind = 'lid' desc, delivered_at desc nulls last, id desc limit 1;
+    update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
+    if v_jid is null then
+      update messages set status = 'cancelled', reason = 'phone_moved' where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+    end if;
+  end loop;
+end $$;
+
+-- ensure_contact: the person behind an address or a pair of them, made, merged or told apart as needed (see judge_pair).
+-- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one); p_name shown when new; p_sent_at when the message was sent
+--   that names them, so that an old one moves nothing back; null: now.
+-- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known contact looks again under its lock. Result: contact id, which
+--   no other transaction merges away before this one ends.
+create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text, p_sent_at timestamptz default null, p_now timestamptz default null) returns bigint language plpgsql as $$
 declare
   v_pn bigint;
   v_lid bigint;
   v_id bigint;
-  v_taken bigint;
+  v_facts jsonb;
+  v_verdict text;
 begin
   loop
     v_pn := null;
@@ -190,31 +272,49 @@ begin
     -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
     if p_pn is not null then select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
     if p_lid is not null then select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
-    if v_pn is not null and v_lid is not null and v_pn <> v_lid then
-      v_id := merge_contacts(v_pn, v_lid);
-    else
-      v_id := coalesce(v_pn, v_lid);
+    v_id := coalesce(v_pn, v_lid);
+    v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end when v_pn = v_lid then 'same' when v_id is null then 'create' end;
+    if v_verdict is null then
+      -- somebody known is about to change: whoever else is at it has ended when we hold the locks
+      perform 1 from contacts where id in (v_pn, v_lid) order by id for no key update;
+      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)));
+      continue when (v_facts ->> 'pn')::bigint is distinct from v_pn or (v_facts ->> 'lid')::bigint is distinct from v_lid;
+      v_verdict := judge_pair(v_facts);
+      v_id := coalesce(v_lid, v_pn);
     end if;
-    if v_id is null then
-      insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
-    elsif p_name is not null then
-      update contacts set name = p_name where id = v_id and name is null;
-    end if;
-    v_taken := v_id;
+    case v_verdict
+      when 'same', 'learn', 'new_phone' then null;
+      when 'merge' then v_id := merge_contacts(v_pn, v_lid);
+      when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
+      when 'lid_only' then
+        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now);
+      else
+        insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
+        if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
+    end case;
+    if p_name is not null and v_verdict not in ('create', 'new_account') then update contacts set name = p_name where id = v_id and name is null; end if;
     if p_pn is not null and v_pn is null then
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
-      select contact_id into v_taken from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+      select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+      perform honour_suppression(p_instance, v_id, p_pn, null);
     end if;
-    if p_lid is not null and v_lid is null and v_taken = v_id then
+    if p_lid is not null and v_lid is null and (v_pn is null or v_pn = v_id or v_verdict = 'new_account') then
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
-      select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+      perform honour_suppression(p_instance, v_id, null, p_lid);
     end if;
-    if (p_pn is not null and v_pn is null) or (p_lid is not null and v_lid is null) then perform honour_suppression(p_instance, v_id, p_pn, p_lid); end if;
+    if v_verdict in ('new_phone', 'moved') then
+      perform move_phone(p_instance, a.address, null, clock(p_now)) from contact_addresses a where a.contact_id = v_id and a.kind = 'pn' and a.address <> p_pn;
+    end if;
     -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
     perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
-    exit when found and v_taken = v_id;
-    -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
-    delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
+    exit when found and (v_verdict = 'same' or
+      ((p_pn is null or v_id = (select contact_id from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn))
+        and (p_lid is null or v_id = (select contact_id from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid))));
+    -- somebody else wrote one of these addresses meanwhile: look again (an empty contact of ours goes)
+    if v_verdict = 'create' then
+      delete from opt_outs o where o.contact_id = v_id and not exists (select from contact_addresses a where a.contact_id = v_id);
+      delete from contacts c where c.id = v_id and not exists (select from contact_addresses a where a.contact_id = c.id);
+    end if;
   end loop;
   return v_id;
 end $$;

@@ -224,7 +224,7 @@ begin
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
   end if;
 
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
   if v_from_me and v_typed is not null then
     -- before the conversation's lock, in the same order as everybody
     v_key := own_words(v_typed, (select name from contacts where id = v_contact));
