@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { COMMANDS, runCommand } from '../../src/admin.ts';
 import type { AdminContext } from '../../src/admin/command.ts';
 import { openPostgres } from '../../src/db/door.ts';
+import { recordInbound } from '../../src/db/inbound.ts';
 import { testDatabase } from '../support/database.ts';
 import { ack, minutesAfter, NOON, openSql, recordSend, said, sending } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
@@ -121,19 +122,39 @@ test('X6 of two merges the later one is taken back first; an erasure leaves noth
   assert.deepEqual(await sql.rows(`select count(*)::int as n from contact_merges where kept = 1 and merged = 2`), [{ n: 0 }]);
 });
 
-test('A11 contact unmerge', async (t) => {
+test('A11 contact merge, contact unmerge', async (t) => {
   const { url } = await testDatabase(t);
   const db = openPostgres(url);
   t.after(() => db.close());
-  const command = COMMANDS.find((each) => each.name === 'contact unmerge');
-  assert.ok(command);
-  const ctx = { db } as unknown as AdminContext; // all that this command uses
-  const run = async (args: object) => runCommand(command, ctx, args, { id: 'cli:ana', tenant: 'default' });
-  const refusal = await run({ id: '7' });
-  assert.deepEqual(refusal.ok ? null : [refusal.kind, refusal.message], [
-    'not_found',
-    'nothing was merged into contact 7 that could be taken back',
-  ]);
+  const ctx = { db } as unknown as AdminContext; // all that these commands use
+  const run = async (name: 'contact merge' | 'contact unmerge', args: object) => {
+    const command = COMMANDS.find((each) => each.name === name);
+    assert.ok(command);
+    const answer = await runCommand(command, ctx, args, { id: 'cli:ana', tenant: 'default' });
+    return answer.ok ? command.text(answer.result, String) : `${answer.kind}: ${answer.message}`;
+  };
+  assert.equal(await run('contact unmerge', { id: '7' }), 'not_found: nothing was merged into contact 7 that could be taken back');
+  assert.equal(await run('contact merge', { id: '7', other: '8', reason: 'x' }), 'not_found: contacts 7 and 8 are not both there');
+  assert.equal(await run('contact merge', { id: '7', other: '7', reason: 'x' }), 'bad_request: a contact cannot be merged with itself');
+  await recordInbound(
+    db,
+    [
+      {
+        requestId: 'r',
+        instance: 'julia-dev',
+        event: 'x',
+        raw: {},
+        events: [said({ id: 'A', pn: PN }), said({ id: 'B', pn: null, lid: LID })],
+      },
+    ],
+    {
+      takeoverMinutes: 30,
+      takeoverCapMinutes: 240,
+      withdrawParts: true,
+    },
+  );
+  assert.equal(await run('contact merge', { id: '2', other: '1', reason: 'the same person' }), 'They are one now: contact 1.');
+  assert.equal(await run('contact unmerge', { id: '1' }), 'Contact 2 is a person of its own again, beside contact 1.');
 });
 
 test('X6 answers go where the contact wrote from last; where WhatsApp refuses one, to the address where something was delivered last', async (t) => {
