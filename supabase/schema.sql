@@ -113,6 +113,7 @@ create table public.contact_addresses (
   kind text not null,
   address text not null,
   delivered_at timestamp with time zone,
+  moved_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   constraint contact_addresses_pkey PRIMARY KEY (id),
   constraint contact_addresses_address_check CHECK ((address ~ '^[0-9]{1,20}$'::text)),
@@ -1835,7 +1836,7 @@ end $function$;
 revoke all on function public.enqueue_message(jsonb,timestamp with time zone) from public;
 grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text)
+CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text, p_sent_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -1844,7 +1845,8 @@ declare
   v_pn bigint;
   v_lid bigint;
   v_id bigint;
-  v_taken bigint;
+  v_facts jsonb;
+  v_verdict text;
 begin
   loop
     v_pn := null;
@@ -1852,36 +1854,54 @@ begin
     -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
     if p_pn is not null then select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
     if p_lid is not null then select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
-    if v_pn is not null and v_lid is not null and v_pn <> v_lid then
-      v_id := merge_contacts(v_pn, v_lid);
-    else
-      v_id := coalesce(v_pn, v_lid);
+    v_id := coalesce(v_pn, v_lid);
+    v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end when v_pn = v_lid then 'same' when v_id is null then 'create' end;
+    if v_verdict is null then
+      -- somebody known is about to change: whoever else is at it has ended when we hold the locks
+      perform 1 from contacts where id in (v_pn, v_lid) order by id for no key update;
+      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)));
+      continue when (v_facts ->> 'pn')::bigint is distinct from v_pn or (v_facts ->> 'lid')::bigint is distinct from v_lid;
+      v_verdict := judge_pair(v_facts);
+      v_id := coalesce(v_lid, v_pn);
     end if;
-    if v_id is null then
-      insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
-    elsif p_name is not null then
-      update contacts set name = p_name where id = v_id and name is null;
-    end if;
-    v_taken := v_id;
+    case v_verdict
+      when 'same', 'learn', 'new_phone' then null;
+      when 'merge' then v_id := merge_contacts(v_pn, v_lid);
+      when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
+      when 'lid_only' then
+        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now);
+      else
+        insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
+        if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
+    end case;
+    if p_name is not null and v_verdict not in ('create', 'new_account') then update contacts set name = p_name where id = v_id and name is null; end if;
     if p_pn is not null and v_pn is null then
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
-      select contact_id into v_taken from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+      select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+      perform honour_suppression(p_instance, v_id, p_pn, null);
     end if;
-    if p_lid is not null and v_lid is null and v_taken = v_id then
+    if p_lid is not null and v_lid is null and (v_pn is null or v_pn = v_id or v_verdict = 'new_account') then
       insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
-      select contact_id into v_taken from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+      perform honour_suppression(p_instance, v_id, null, p_lid);
     end if;
-    if (p_pn is not null and v_pn is null) or (p_lid is not null and v_lid is null) then perform honour_suppression(p_instance, v_id, p_pn, p_lid); end if;
+    if v_verdict in ('new_phone', 'moved') then
+      perform move_phone(p_instance, a.address, null, clock(p_now)) from contact_addresses a where a.contact_id = v_id and a.kind = 'pn' and a.address <> p_pn;
+    end if;
     -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
     perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
-    exit when found and v_taken = v_id;
-    -- somebody else wrote this address meanwhile: look again (an empty contact of ours goes)
-    delete from contacts c where c.id = v_id and v_pn is null and v_lid is null and not exists (select 1 from contact_addresses a where a.contact_id = c.id);
+    exit when found and (v_verdict = 'same' or
+      ((p_pn is null or v_id = (select contact_id from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn))
+        and (p_lid is null or v_id = (select contact_id from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid))));
+    -- somebody else wrote one of these addresses meanwhile: look again (an empty contact of ours goes)
+    if v_verdict = 'create' then
+      delete from opt_outs o where o.contact_id = v_id and not exists (select from contact_addresses a where a.contact_id = v_id);
+      delete from contacts c where c.id = v_id and not exists (select from contact_addresses a where a.contact_id = c.id);
+    end if;
   end loop;
   return v_id;
 end $function$;
-revoke all on function public.ensure_contact(public.instances,text,text,text) from public;
-grant execute on function public.ensure_contact(public.instances,text,text,text) to service_role;
+revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instances, p_contact bigint, p_jid text, p_inbound boolean)
  RETURNS public.conversations
@@ -2557,6 +2577,32 @@ end $function$;
 revoke all on function public.judge_own(jsonb) from public;
 grant execute on function public.judge_own(jsonb) to service_role;
 
+CREATE OR REPLACE FUNCTION public.judge_pair(p_facts jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_pn bigint := (p_facts ->> 'pn')::bigint;
+  v_lid bigint := (p_facts ->> 'lid')::bigint;
+  v_other_lid boolean := coalesce((p_facts ->> 'other_lid')::boolean, false);
+  v_other_pn boolean := coalesce((p_facts ->> 'other_pn')::boolean, false);
+  v_parted boolean := coalesce((p_facts ->> 'parted')::boolean, false);
+  v_old boolean := coalesce((p_facts ->> 'old')::boolean, false);
+begin
+  return case
+    when v_pn = v_lid then 'same'
+    when v_pn is null and v_lid is null then 'create'
+    when v_lid is null then case when not v_other_lid then 'learn' when v_old then 'lid_only' else 'new_account' end
+    when v_pn is null then case when v_other_pn then 'new_phone' else 'learn' end
+    when not v_other_lid and not v_other_pn and not v_parted then 'merge'
+    when v_old then 'lid_only'
+    else 'moved' end;
+end $function$;
+revoke all on function public.judge_pair(jsonb) from public;
+grant execute on function public.judge_pair(jsonb) to service_role;
+
 CREATE OR REPLACE FUNCTION public.judged_sends(p_instance public.instances, p_now timestamp with time zone)
  RETURNS TABLE(slot_at timestamp with time zone, delivered boolean, refused boolean, proactive boolean)
  LANGUAGE sql
@@ -2854,6 +2900,26 @@ end $function$;
 revoke all on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) from public;
 grant execute on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.merge_by_hand(p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_kept bigint;
+begin
+  if p_a = p_b then return jsonb_build_object('outcome', 'same'); end if;
+  perform 1 from contacts where id in (p_a, p_b) order by id for update;
+  if (select count(*) from contacts where id in (p_a, p_b) and tenant_id = p_tenant and merged_into is null and erased_at is null) < 2 then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
+  v_kept := merge_contacts(p_a, p_b);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.merge_by_hand', v_kept::text, jsonb_build_object('merged', greatest(p_a, p_b), 'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'merged', 'kept', v_kept);
+end $function$;
+revoke all on function public.merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.merge_contacts(p_a bigint, p_b bigint)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -2991,6 +3057,34 @@ AS $function$
 $function$;
 revoke all on function public.metrics_snapshot(timestamp with time zone) from public;
 grant execute on function public.metrics_snapshot(timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.move_phone(p_instance public.instances, p_pn text, p_to bigint, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v contact_addresses; v_talk conversations; v_jid text;
+begin
+  select * into v from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+  insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
+    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+    on conflict do nothing;
+  if p_to is null then delete from contact_addresses where id = v.id;
+  else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null, moved_at = p_now where id = v.id; end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_instance.tenant_id, 'runtime', 'contact.phone_moved', v.contact_id::text, jsonb_build_object('to', p_to, 'instance', p_instance.name), p_now);
+  -- by its end: a jid may have another writing of the number
+  for v_talk in select * from conversations where contact_id = v.contact_id and merged_into is null and jid like '%' || right(p_pn, 8) || '@s.whatsapp.net' order by id for no key update loop
+    select case kind when 'lid' then address || '@lid' else address || '@s.whatsapp.net' end into v_jid from contact_addresses
+      where contact_id = v.contact_id and (kind = 'pn' or instance_id = v_talk.instance_id) order by kind = 'lid' desc, delivered_at desc nulls last, id desc limit 1;
+    update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
+    if v_jid is null then
+      update messages set status = 'cancelled', reason = 'phone_moved' where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+    end if;
+  end loop;
+end $function$;
+revoke all on function public.move_phone(public.instances,text,bigint,timestamp with time zone) from public;
+grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_tenant text, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -3265,6 +3359,24 @@ begin
 end $function$;
 revoke all on function public.own_words(text,text) from public;
 grant execute on function public.own_words(text,text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.pair_facts(p_instance public.instances, p_pn text, p_lid text, p_sent_at timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_pn contact_addresses; v_lid contact_addresses;
+begin
+  select * into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+  select * into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+  return jsonb_build_object('pn', v_pn.contact_id, 'lid', v_lid.contact_id, 'old', p_sent_at < date_trunc('second', v_pn.moved_at),
+    'other_lid', exists (select from contact_addresses where contact_id = v_pn.contact_id and kind = 'lid' and instance_id = p_instance.id and address <> p_lid),
+    'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn' and address <> p_pn),
+    'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id) and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
+end $function$;
+revoke all on function public.pair_facts(public.instances,text,text,timestamp with time zone) from public;
+grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
  RETURNS text
@@ -3629,7 +3741,7 @@ begin
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
   end if;
 
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
   if v_from_me and v_typed is not null then
     -- before the conversation's lock, in the same order as everybody
     v_key := own_words(v_typed, (select name from contacts where id = v_contact));
