@@ -134,6 +134,7 @@ const REASONS: Readonly<Record<string, string>> = {
   answer_too_old: 'uma resposta ficou parada durante uma pausa e não foi enviada',
   bot_question: 'perguntou se fala com um robô',
   abuse_loop: 'parece outro robô: responde a cada resposta',
+  abuse_agent: 'parece outro agente de IA: uma resposta completa a cada mensagem, sem fim',
   abuse_repeated: 'repete a mesma mensagem',
   abuse_flood: 'manda mensagens demais de uma vez',
   abuse_daily_turns: 'já conversou o máximo de um dia',

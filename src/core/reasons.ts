@@ -40,6 +40,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   bot_question: 'the contact asked whether it talks with a machine, and this tenant calls a person then (npm run admin -- identity)',
   answer_too_old: 'a pause held this answer for longer than MAX_MESSAGE_AGE_MINUTES, so it is listed to a person instead',
   abuse_loop: 'the other side answers each answer as a machine does, so the agent keeps quiet and a person is told',
+  abuse_agent:
+    'the other side writes as another agent does, whole sentences for each answer, so the agent keeps quiet and a person is told',
   abuse_repeated: 'the same words came again and again, so the agent keeps quiet and a person is told',
   abuse_flood: 'too many messages came at once, so the agent keeps quiet and a person is told',
   abuse_daily_turns: 'this contact used its turns of 24 hours (MAX_TURNOS_CONTATO_DIA), so a person is told',

@@ -46,6 +46,25 @@ test('X8 a bot that answers each answer is stopped before the model: one polite 
   assert.equal(stage.prompts().length, calls + 1);
 });
 
+test('W11 another agent that words each message anew is noticed within 12 rounds; a person is told once, and it costs nothing from then on', async (t) => {
+  const stage = await openStage(t, { slack: 'webhook' });
+  stage.system.simulator.script([{ match: '', text: 'Oi! Em que posso ajudar?', repeat: true }]);
+  const topics = ['a entrega', 'o sabor', 'a cobertura', 'o tamanho', 'a data', 'o pagamento', 'a embalagem'];
+  const openings = ['Compreendo', 'Perfeito', 'Que ótimo', 'Entendido', 'Excelente'];
+  for (let n = 0; n < 16; n++)
+    await say(
+      stage,
+      `${openings[n % 5]}! Agradeço o contato. Poderia me informar algo mais sobre ${topics[n % 7]} do item de número ${n * 37}?`,
+    );
+  const calls = stage.prompts().length;
+  assert.ok(calls < 12, `${calls} calls of the model`);
+  assert.equal(texts(stage).length, calls + 1);
+  await stage.system.until(() => stage.system.simulator.slackTexts()[0]);
+  assert.equal(stage.system.simulator.slackTexts().length, 1, 'told once');
+  const [handoff] = await stage.system.query<{ reason: string }>('select reason from handoffs');
+  assert.ok(handoff?.reason === 'abuse_agent' || handoff?.reason === 'abuse_loop', handoff?.reason);
+});
+
 test('X8 a flood costs no model call', async (t) => {
   const stage = await openStage(t);
   const sent = Array.from(
