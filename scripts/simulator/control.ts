@@ -58,7 +58,10 @@ const faultBody = z.looseObject({
   target: z.enum(['send', 'presence', 'find', 'state', 'instance', 'webhook', 'claude', 'slack']),
   kind: z.string(),
   times: z.number().int().positive().nullable().optional(),
-  match: z.object({ text: z.string().optional(), instance: z.string().optional(), event: z.string().optional() }).optional(),
+  forMs: z.number().positive().optional(),
+  match: z
+    .object({ text: z.string().optional(), instance: z.string().optional(), event: z.string().optional(), model: z.string().optional() })
+    .optional(),
 });
 const scriptBody = z.object({
   turns: z.array(
@@ -69,6 +72,9 @@ const scriptBody = z.object({
       delayMs: z.number().optional(),
       status: z.number().optional(),
       stop_reason: z.string().optional(),
+      thinkTokens: z.number().optional(),
+      redactedThinking: z.boolean().optional(),
+      afterTools: z.boolean().optional(),
       repeat: z.boolean().optional(),
     }),
   ),

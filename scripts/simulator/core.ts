@@ -7,7 +7,7 @@ import type { Fault, SimulatorEvent, SimulatorOptions, Wire } from './types.ts';
 import type { VersionRules } from './version.ts';
 import type { World } from './world.ts';
 import type { WebhookLog } from './webhooks.ts';
-import type { ClaudeState } from './claude.ts';
+import type { ClaudeState } from './claude-answer.ts';
 
 export type Core = {
   options: SimulatorOptions;

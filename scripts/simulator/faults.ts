@@ -2,7 +2,7 @@
 
 import type { Fault, FaultInput, FaultTarget } from './types.ts';
 
-export type FaultScope = { instance?: string; text?: string; event?: string };
+export type FaultScope = { instance?: string; text?: string; event?: string; model?: string };
 
 export type Faults = {
   list(): Fault[];
@@ -10,23 +10,38 @@ export type Faults = {
   /** False when there is none of that id. */
   remove(id: string): boolean;
   clear(): void;
-  /** The fault that hits this call, counted as used; null for none. */
+  /** The fault that hits this call, counted as used; null for none. Refusals are not among them: what they say depends on the whole request. */
   take(target: FaultTarget, scope: FaultScope): Fault | null;
+  /** Counts the one of that id as used. */
+  use(id: string): void;
 };
 
-/** Contract: `onChange` may not throw; it is called after every change of the list. */
-export function createFaults(onChange: (faults: Fault[]) => void): Faults {
+/** Contract: `onChange` may not throw; it is called after every change of the list. `now` in milliseconds. */
+export function createFaults(onChange: (faults: Fault[]) => void, now: () => number): Faults {
   let faults: Fault[] = [];
   let counter = 0;
   function replace(next: Fault[]): void {
     faults = next;
     onChange(faults);
   }
+  function forgetOver(): void {
+    const rest = faults.filter((fault) => fault.endsAt === null || fault.endsAt > now());
+    if (rest.length < faults.length) replace(rest);
+  }
+  function use(hit: Fault): void {
+    if (hit.times === null) return;
+    hit.times -= 1;
+    replace(hit.times > 0 ? faults : faults.filter((fault) => fault !== hit));
+  }
   return {
-    list: () => faults,
+    list: () => {
+      forgetOver();
+      return faults;
+    },
     add: (input) => {
-      const times = input.times === undefined ? 1 : input.times;
-      const fault: Fault = { ...input, id: `fault-${++counter}`, times };
+      const lasts = input.kind === 'refuse' || input.forMs !== undefined;
+      const times = input.times === undefined ? (lasts ? null : 1) : input.times;
+      const fault: Fault = { ...input, id: `fault-${++counter}`, times, endsAt: input.forMs === undefined ? null : now() + input.forMs };
       replace([...faults, fault]);
       return fault;
     },
@@ -40,14 +55,16 @@ export function createFaults(onChange: (faults: Fault[]) => void): Faults {
       if (faults.length > 0) replace([]);
     },
     take: (target, scope) => {
-      const hit = faults.find((fault) => fault.target === target && matches(fault, scope));
+      forgetOver();
+      const hit = faults.find((fault) => fault.target === target && fault.kind !== 'refuse' && matches(fault, scope));
       if (!hit) return null;
       const taken = { ...hit };
-      if (hit.times !== null) {
-        hit.times -= 1;
-        replace(hit.times > 0 ? faults : faults.filter((fault) => fault !== hit));
-      }
+      use(hit);
       return taken;
+    },
+    use: (id) => {
+      const hit = faults.find((fault) => fault.id === id);
+      if (hit) use(hit);
     },
   };
 }
@@ -55,6 +72,7 @@ export function createFaults(onChange: (faults: Fault[]) => void): Faults {
 function matches(fault: Fault, scope: FaultScope): boolean {
   const match = fault.match ?? {};
   if (match.instance !== undefined && match.instance !== scope.instance) return false;
+  if (match.model !== undefined && match.model !== scope.model) return false;
   if (match.text !== undefined && !(scope.text ?? '').includes(match.text)) return false;
   if (fault.target !== 'webhook') return true;
   // Without a wish, a webhook fault means the message itself and not the chats.update beside it.

@@ -142,7 +142,7 @@ function createCore(options: SimulatorOptions): Core {
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
     wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [] },
-    faults: createFaults((faults) => bus.emit(faultsEvent(faults))),
+    faults: createFaults((faults) => bus.emit(faultsEvent(faults)), Date.now),
     bus,
     webhookLog: createWebhookLog(),
     claude: createClaudeState(options.claude ?? 'persona'),

@@ -74,6 +74,8 @@ const RULES: Rule[] = [
 const GREETING = /^\s*(?:\[[^\]]*\]\s*)?(oi+|ol[áa]|opa|e a[íi]|bom dia|boa tarde|boa noite|hey|al[ôo])\b/im;
 /** What the contact quotes and what the runtime adds is no question of the contact. */
 const NOT_SAID_NOW = /\[(em resposta a|sistema):[\s\S]*?\]\n?/gi;
+/** A text block that is no words of the contact at all. */
+const OF_THE_RUNTIME = /^\[sistema:[\s\S]*\]$/i;
 const UNKNOWN = 'Entendi. Pode me contar um pouco mais para eu ajudar melhor?';
 
 /** The answer to the newest user text; after tool results, the text that goes with them. */
@@ -101,12 +103,16 @@ export function personaReply(body: Json): Reply {
 export function newestUserText(messages: ApiMessage[]): string {
   const texts: string[] = [];
   for (const message of messages.toReversed()) {
+    if (message.role === 'system') continue;
     const blocks = blocksOf(message);
     if (message.role === 'assistant') {
       if (blocks.some((block) => block.type === 'tool_use')) continue;
       break;
     }
-    const own = blocks.filter((block) => block.type === 'text').map((block) => String(block['text']));
+    const own = blocks
+      .filter((block) => block.type === 'text')
+      .map((block) => String(block['text']))
+      .filter((said) => !OF_THE_RUNTIME.test(said));
     texts.unshift(...own);
   }
   return texts.join('\n');
@@ -128,7 +134,7 @@ export function takeTurn(turns: ScriptTurn[], text: string, afterTools: boolean)
 
 /** The request brings the results of tools. */
 export function answersTools(messages: ApiMessage[]): boolean {
-  const last = messages.at(-1);
+  const last = messages.findLast((message) => message.role !== 'system');
   return last !== undefined && blocksOf(last).some((block) => block.type === 'tool_result');
 }
 

@@ -11,8 +11,8 @@ export function resetCore(core: Core, keep: string[]): void {
   core.world.clear(keep.includes('contacts'));
   for (const list of Object.values(core.wire)) list.length = 0;
   clearWebhookLog(core.webhookLog);
-  Object.assign(core.claude, { mode: core.claude.baseMode, turns: [] });
-  core.claude.cache.clear();
+  Object.assign(core.claude, { mode: core.claude.baseMode, turns: [], refused: [] });
+  for (const known of [core.claude.cache, core.claude.answers, core.claude.fingerprints]) known.clear();
   for (const instance of core.world.instances.values()) {
     instance.held = [];
     instance.knownJids.clear();

@@ -130,12 +130,14 @@ export type FaultInput = {
   kind: string;
   /** How many matching calls it hits; null hits all until it is removed. Default 1. */
   times?: number | null;
-  match?: { text?: string; instance?: string; event?: string };
+  /** For so many milliseconds from now on, every matching call is hit. */
+  forMs?: number;
+  match?: { text?: string; instance?: string; event?: string; model?: string };
   /** Only in this process, for `send` and `claude`: the call is held until then, and then hit. Must not reject. */
   until?: Promise<void>;
   [argument: string]: unknown;
 };
-export type Fault = FaultInput & { id: string; times: number | null };
+export type Fault = FaultInput & { id: string; times: number | null; endsAt: number | null };
 
 export type WireSend = {
   at: number;
@@ -165,6 +167,8 @@ export type WireClaude = {
   request: Json;
   response: unknown;
   status: number | null;
+  /** What the real API would bill, in US dollars. */
+  usd: number;
 };
 export type WireWebhook = {
   at: number;
@@ -226,6 +230,10 @@ export type ScriptTurn = {
   /** An HTTP error instead of an answer. */
   status?: number;
   stop_reason?: string;
+  /** Instead of what the model would think by its settings; 0: it answers at once. Not more than the settings allow: `disabled` stays so. */
+  thinkTokens?: number;
+  /** The thought comes back encrypted as a whole. */
+  redactedThinking?: boolean;
   /** True: only for a request that brings the results of tools; false: only for one that does not. */
   afterTools?: boolean;
   /** Not used up when taken: for loads that want the same answer every time. */
@@ -262,7 +270,7 @@ export type SimulatorOptions = {
   claudeApiKey?: string | undefined;
   /** The real API, for the proxy. */
   claudeBaseUrl?: string | undefined;
-  /** A prefix shorter than this is not cached. The real API asks for 1024 or more; default 0. */
+  /** A prefix shorter than this is not cached. Default: what the model asks for. */
   cacheMinTokens?: number | undefined;
   webhookTimeoutMs?: number | undefined;
   /** A new number opens without a code to scan, as the one whose answers were recorded did. Default false. */
