@@ -6,14 +6,16 @@ import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import type { Breaker, Verdict } from './breakers.ts';
 import { wholeSentences } from './core/answer.ts';
+import { settingsFor } from './core/models.ts';
+import type { Effort } from './core/models.ts';
 import { decisive, MODEL_FAILURES } from './core/model-failure.ts';
-import type { Fault } from './core/model-failure.ts';
+import type { Fault, ModelFailureKind } from './core/model-failure.ts';
 import type { Prompt } from './core/prompt.ts';
 import type { Effect, ModelCallRecord, ToolCallRecord } from './db/turns.ts';
 import type { Llm, ModelFailure, ModelReply } from './llm.ts';
 import type { Tool, ToolSituation } from './tools/tool.ts';
 
-export type AgentLimits = { maxTokens: number; maxToolRounds: number; callTimeoutMs: number; turnTimeoutMs: number };
+export type AgentLimits = { maxTokens: number; effort: Effort; maxToolRounds: number; callTimeoutMs: number; turnTimeoutMs: number };
 
 export type AgentRun = {
   llm: Llm;
@@ -45,37 +47,86 @@ export type AgentOutcome = {
 /** Contract: never throws, ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const deadline = performance.now() + run.limits.turnTimeoutMs;
-  const messages = initialMessages(run.prompt);
-  const known = messages.length;
-  const record = { model: run.model, toolCalls: [] as ToolCallRecord[], modelCalls: [] as ModelCallRecord[] };
+  const begin = initialMessages(run.prompt);
+  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [] };
   const effects: Effect[] = [];
   const said: string[] = [];
-  const outcome = <T extends object>(end: T) => ({ ...record, transcript: messages.slice(known), ...end });
+  const outcome = <T extends object>(end: T) => {
+    const { rounds, refusedBy: _, ...record } = work;
+    return { ...record, transcript: rounds, ...end };
+  };
+  const failed = (kind: ModelFailureKind) =>
+    outcome({ kind: 'failed' as const, reason: `model_${kind}`, fault: MODEL_FAILURES[kind].fault, retryInMs: retryInMs(run) });
 
-  // The last round must end in words: what it still calls is not run.
-  for (let round = 0; round <= run.limits.maxToolRounds; round++) {
-    const reply = await ask(run, record, messages, round < run.limits.maxToolRounds, deadline);
-    if (!reply.ok) {
-      if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
-      const { kind } = reply.failure;
-      return outcome({ kind: 'failed' as const, reason: `model_${kind}`, fault: MODEL_FAILURES[kind].fault, retryInMs: retryInMs(run) });
+  let round = 0;
+  let again = 0;
+  for (;;) {
+    // The last round must end in words: the model may call nothing more.
+    const isLast = round === run.limits.maxToolRounds;
+    const answer = await ask(run, work, { begin, again, isLast, deadline });
+    if (!answer.ok) return run.signal.aborted ? outcome({ kind: 'aborted' as const }) : failed(answer.failure.kind);
+    const { content } = answer.reply;
+    const end = endOf(answer.reply);
+    if (end === 'no_room' && again < MOST_AGAIN) {
+      again += 1;
+      continue;
     }
-    messages.push({ role: 'assistant', content: reply.reply.content });
-    for (const block of reply.reply.content) {
-      const words = block.type === 'text' ? block.text.trim() : '';
-      if (words !== '') said.push(reply.reply.stopReason === 'max_tokens' ? wholeSentences(words) : words);
-    }
-    const calls = reply.reply.content.filter((block) => block.type === 'tool_use');
-    if (calls.length === 0 || reply.reply.stopReason !== 'tool_use' || round === run.limits.maxToolRounds) break;
-    messages.push({ role: 'user', content: calls.map((call) => runTool(run, call, record.toolCalls, effects)) });
+    work.rounds.push({ role: 'assistant', content });
+    for (const words of wordsOf(content)) said.push(end === 'words' || end === 'calls' ? words : wholeSentences(words));
+    if (end !== 'calls' || isLast) break;
+    work.rounds.push({ role: 'user', content: callsOf(content).map((call) => runTool(run, call, work.toolCalls, effects)) });
+    round += 1;
   }
 
   // What was said beside a tool call is said to the contact too; the same words twice are one.
   const text = said.filter((each, index) => said.indexOf(each) === index).join('\n\n');
-  if (text === '' && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff')) {
-    return outcome({ kind: 'failed' as const, reason: 'model_empty_answer', fault: MODEL_FAILURES.empty_answer.fault, retryInMs: 0 });
-  }
+  if (text === '' && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff')) return failed('empty_answer');
   return outcome({ kind: 'answer' as const, text, effects });
+}
+
+/** What a turn has come to. `rounds`: answers of the model as they came, and results of tools. */
+type Work = {
+  model: string;
+  toolCalls: ToolCallRecord[];
+  modelCalls: ModelCallRecord[];
+  rounds: Anthropic.MessageParam[];
+  /** They are not asked with these words again. */
+  refusedBy: string[];
+};
+
+/** So often an answer is asked for again with more room, in one turn. */
+const MOST_AGAIN = 2;
+
+/** `no_room`: it ended in thinking, or in the middle of a tool call. `cut`: its words end in the middle. */
+type End = 'words' | 'calls' | 'cut' | 'no_room' | 'refusal' | 'context_exceeded';
+
+function endOf({ stopReason, content }: ModelReply): End {
+  // Of a call that was cut the input is not whole, and words before it are no answer yet.
+  const isAnswer = wordsOf(content).length > 0 && callsOf(content).length === 0;
+  switch (stopReason) {
+    case 'tool_use':
+      return 'calls';
+    case 'max_tokens':
+      return isAnswer ? 'cut' : 'no_room';
+    case 'model_context_window_exceeded':
+      return isAnswer ? 'cut' : 'context_exceeded';
+    case 'refusal':
+      return 'refusal';
+    case 'end_turn':
+    case 'stop_sequence':
+    case 'pause_turn': // the loop of a tool that runs at the provider; this product offers none
+    case null:
+    default: // a reason of a later version of the API
+      return 'words';
+  }
+}
+
+function wordsOf(content: Anthropic.ContentBlock[]): string[] {
+  return content.flatMap((block) => (block.type === 'text' && block.text.trim() !== '' ? [block.text.trim()] : []));
+}
+
+function callsOf(content: Anthropic.ContentBlock[]): Anthropic.ToolUseBlock[] {
+  return content.filter((block) => block.type === 'tool_use');
 }
 
 /** Three breakpoints: after the system text, after the history, and at the end (for the rounds of this turn). */
@@ -101,17 +152,34 @@ function cachedToTheEnd(messages: Anthropic.MessageParam[]): Anthropic.MessagePa
 }
 
 type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
-type Calls = { model: string; modelCalls: ModelCallRecord[] };
+type Question = { begin: Anthropic.MessageParam[]; again: number; isLast: boolean; deadline: number };
 
 /** One answer of the model, or of the other one when that may know better. Whoever answers goes on with the turn. */
-async function ask(run: AgentRun, record: Calls, messages: Anthropic.MessageParam[], withTools: boolean, deadline: number): Promise<Asked> {
-  const first = await callModel(run, record.model, record, messages, withTools, deadline);
-  const other = record.model === run.model ? run.fallbackModel : run.model;
-  if (first.ok || run.signal.aborted || other === record.model || !MODEL_FAILURES[first.failure.kind].other) return first;
-  const second = await callModel(run, other, record, messages, withTools, deadline);
-  if (!second.ok) return { ok: false, failure: decisive(first.failure, second.failure) };
-  record.model = other;
-  return second;
+async function ask(run: AgentRun, work: Work, question: Question): Promise<Asked> {
+  const other = work.model === run.model ? run.fallbackModel : run.model;
+  const models = [...new Set([work.model, other])].filter((model) => !work.refusedBy.includes(model));
+  let failure: ModelFailure | null = null;
+  for (const model of models) {
+    const answer = await callModel(run, work, model, question);
+    if (answer.ok) {
+      goOnWith(work, model);
+      return answer;
+    }
+    failure = failure === null ? answer.failure : decisive(failure, answer.failure);
+    if (run.signal.aborted || !MODEL_FAILURES[answer.failure.kind].other) break;
+  }
+  return { ok: false, failure: failure ?? { kind: 'refusal', detail: 'each model has declined these words', restMs: 0 } };
+}
+
+/** Thoughts belong to the model that had them: another one refuses a request that brings them. */
+function goOnWith(work: Work, model: string): void {
+  if (work.model !== model) work.rounds = work.rounds.map(withoutThoughts);
+  work.model = model;
+}
+
+function withoutThoughts(message: Anthropic.MessageParam): Anthropic.MessageParam {
+  if (message.role !== 'assistant' || typeof message.content === 'string') return message;
+  return { ...message, content: message.content.filter(({ type }) => type !== 'thinking' && type !== 'redacted_thinking') };
 }
 
 /** Until one of the models may be asked again. */
@@ -122,30 +190,26 @@ function retryInMs(run: AgentRun): number {
 /** A call that had less time than this proves nothing of the model when it ends as a timeout. Milliseconds. */
 const FAIR_MS = 10_000;
 
-async function callModel(
-  run: AgentRun,
-  model: string,
-  record: Calls,
-  messages: Anthropic.MessageParam[],
-  withTools: boolean,
-  deadline: number,
-): Promise<Asked> {
+async function callModel(run: AgentRun, work: Work, model: string, { begin, again, isLast, deadline }: Question): Promise<Asked> {
   const started = performance.now();
-  const timeoutMs = Math.min(run.limits.callTimeoutMs, deadline - started);
+  const { callTimeoutMs, maxTokens: answerTokens, effort } = run.limits;
+  const timeoutMs = Math.min(callTimeoutMs, deadline - started);
   if (timeoutMs < 1) return { ok: false, failure: { kind: 'timeout', detail: 'no time is left for this turn', restMs: 0 } };
-  const isFair = timeoutMs >= Math.min(FAIR_MS, run.limits.callTimeoutMs);
+  const isFair = timeoutMs >= Math.min(FAIR_MS, callTimeoutMs);
+  const rounds = model === work.model ? work.rounds : work.rounds.map(withoutThoughts);
   const guarded = await run.breaker(model).run(
     () =>
       run.llm.call(
         {
           model,
-          maxTokens: run.limits.maxTokens,
+          settings: settingsFor(model, { answerTokens, effort, again }),
           system: [
             { type: 'text', text: run.prompt.system, ...CACHED },
             { type: 'text', text: run.prompt.situation },
           ],
           tools: run.tools.map(toolParam),
-          messages: cachedToTheEnd(withTools ? messages : withoutTools(messages)),
+          wordsOnly: isLast,
+          messages: cachedToTheEnd([...begin, ...rounds]),
         },
         { signal: run.signal, timeoutMs },
       ),
@@ -154,8 +218,17 @@ async function callModel(
   if (guarded.open)
     return { ok: false, failure: { kind: 'breaker_open', detail: `next probe in ${guarded.retryInMs} ms`, restMs: guarded.retryInMs } };
   const result = guarded.value;
-  record.modelCalls.push(callRecord(model, result, performance.now() - started));
-  return result;
+  work.modelCalls.push(callRecord(model, result, performance.now() - started));
+  return result.ok ? judged(work, model, result.reply) : result;
+}
+
+/** An answer that is none, as the failure that it is. What a model has said before it declined is not used. */
+function judged(work: Work, model: string, reply: ModelReply): Asked {
+  const end = endOf(reply);
+  if (end === 'refusal') work.refusedBy.push(model);
+  return end === 'refusal' || end === 'context_exceeded'
+    ? { ok: false, failure: { kind: end, detail: '', restMs: 0 } }
+    : { ok: true, reply };
 }
 
 /** What a call says of the model; one that we aborted, or gave too little time, says nothing. */
@@ -164,16 +237,6 @@ function verdictOf(result: Asked, isFair: boolean): Verdict {
   const { kind, restMs } = result.failure;
   if (kind === 'aborted' || (kind === 'timeout' && !isFair)) return undefined;
   return MODEL_FAILURES[kind].counts ? { reason: kind, restMs } : null;
-}
-
-/** The transcript may hold tool calls, so the tools stay listed; these words end the round trip. */
-function withoutTools(messages: Anthropic.MessageParam[]): Anthropic.MessageParam[] {
-  const last = messages.at(-1);
-  if (last?.role !== 'user' || typeof last.content === 'string') return messages;
-  return [
-    ...messages.slice(0, -1),
-    { ...last, content: [...last.content, { type: 'text', text: '[sistema: responda agora ao cliente, sem usar mais ferramentas]' }] },
-  ];
 }
 
 /** What the model is told of a tool; a tool never changes, and the schema takes a while to write out. */

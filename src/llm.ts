@@ -4,18 +4,28 @@ import { retryAfterMs } from './core/model-failure.ts';
 import type { ModelFailureKind } from './core/model-failure.ts';
 import { costUsd } from './core/prices.ts';
 import type { Usage } from './core/prices.ts';
+import type { Settings } from './core/models.ts';
 import { span } from './trace.ts';
 import type { Attributes } from './trace.ts';
 
 export type ModelRequest = {
   model: string;
-  maxTokens: number;
+  /** What core/models.ts says for this model. */
+  settings: Settings;
   system: Anthropic.TextBlockParam[];
   tools: Anthropic.Tool[];
+  /** The model must answer in words. */
+  wordsOnly?: boolean;
   messages: Anthropic.MessageParam[];
 };
 
-export type ModelReply = { content: Anthropic.ContentBlock[]; stopReason: string | null; model: string; usage: Usage; costUsd: number };
+export type ModelReply = {
+  content: Anthropic.ContentBlock[];
+  stopReason: Anthropic.StopReason | null;
+  model: string;
+  usage: Usage;
+  costUsd: number;
+};
 
 /** What each kind means stands in core/model-failure.ts. `restMs`: the provider asked not to be called for so long. */
 export type ModelFailure = { kind: ModelFailureKind; detail: string; restMs: number };
@@ -42,10 +52,7 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), limitMs); // ended with the call: AbortSignal.timeout would be kept for the whole limit
     try {
-      const message = await client.messages.create(
-        { model: request.model, max_tokens: request.maxTokens, system: request.system, tools: request.tools, messages: request.messages },
-        { signal: AbortSignal.any([signal, late.signal]), timeout: limitMs },
-      );
+      const message = await client.messages.create(bodyOf(request), { signal: AbortSignal.any([signal, late.signal]), timeout: limitMs });
       const usage: Usage = {
         input: message.usage.input_tokens,
         output: message.usage.output_tokens,
@@ -78,7 +85,7 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
         'gen_ai.operation.name': 'chat',
         'gen_ai.provider.name': 'anthropic',
         'gen_ai.request.model': request.model,
-        'gen_ai.request.max_tokens': request.maxTokens,
+        'gen_ai.request.max_tokens': request.settings.maxTokens,
       };
       return span(`chat ${request.model}`, { kind: 'client', onlyWithin: true, attributes: about }, async (current) => {
         const result = await ask(request, signal, timeoutMs);
@@ -87,6 +94,20 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
         return result;
       });
     },
+  };
+}
+
+/** No field is sent that says nothing: a model may refuse one that it does not know. */
+function bodyOf({ model, settings, system, tools, wordsOnly, messages }: ModelRequest): Anthropic.MessageCreateParamsNonStreaming {
+  return {
+    model,
+    max_tokens: settings.maxTokens,
+    ...(settings.thinking === null ? {} : { thinking: { type: settings.thinking } }),
+    ...(settings.effort === null ? {} : { output_config: { effort: settings.effort } }),
+    ...(system.length === 0 ? {} : { system }),
+    ...(tools.length === 0 ? {} : { tools }),
+    ...(wordsOnly === true && tools.length > 0 ? { tool_choice: { type: 'none' } } : {}),
+    messages,
   };
 }
 

@@ -10,6 +10,8 @@ type Parts = { whatsapp: Evolution | null; llm: Llm | null; door: Door };
 
 /** What the probe of the model may take. Milliseconds. */
 const MODEL_MS = 15_000;
+/** A model that thinks stops within its thought: that it answers at all is what counts. */
+const PROBE = { maxTokens: 1, thinking: null, effort: null } as const;
 
 export function createProbe({
   whatsapp,
@@ -28,7 +30,7 @@ export function createProbe({
         // One word, some 10 tokens: only the real thing shows that a contact would be answered. (Rejected: waiting for the next contact, who would pay
         // for the test with silence.)
         const answer = await llm.call(
-          { model: instance, maxTokens: 1, system: [], tools: [], messages: [{ role: 'user', content: 'ping' }] },
+          { model: instance, settings: PROBE, system: [], tools: [], messages: [{ role: 'user', content: 'ping' }] },
           { signal: new AbortController().signal, timeoutMs: MODEL_MS },
         );
         if (answer.ok || !MODEL_FAILURES[answer.failure.kind].counts) return null;

@@ -137,6 +137,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       breaker: (name) => ctx.breakers.claude(name),
       limits: {
         maxTokens: claude.maxTokens,
+        effort: claude.effort,
         maxToolRounds: claude.maxToolRounds,
         callTimeoutMs: claude.callTimeoutSeconds * 1000,
         turnTimeoutMs: turnTimeLimit(claim, claude.turnTimeoutSeconds * 1000),

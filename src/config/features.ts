@@ -1,6 +1,8 @@
 /** The optional parts: each is fully there or `null`, and half a set of variables is a problem. */
 import { existsSync } from 'node:fs';
 
+import { familyOf } from '../core/models.ts';
+import type { Effort } from '../core/models.ts';
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 
@@ -19,7 +21,10 @@ export type Claude = {
   readonly model: string;
   /** For turns that a routing rule finds difficult. */
   readonly complexModel: string;
+  /** Room for an answer; where a model thinks anyway, the room for that comes on top (core/models.ts). */
   readonly maxTokens: number;
+  /** How hard a model tries, where it has such levels. */
+  readonly effort: Effort;
   readonly maxToolRounds: number;
   readonly callTimeoutSeconds: number;
   readonly turnTimeoutSeconds: number;
@@ -77,6 +82,8 @@ export function claude(v: Variables, report: Report): Claude | null {
   for (const name of ['LLM_MODEL', 'LLM_MODEL_COMPLEX'] as const) {
     if (RETIRED_MODELS.includes(v[name]))
       report.warn(`${name}: names a model that is retired; the provider will refuse it, name a current one`);
+    else if (familyOf(v[name]) === null)
+      report.warn(`${name}: ${v[name]} is not among the models known here, so it is asked carefully, and its calls have no price`);
   }
   if (v.LLM_LOOP_TIMEOUT_SEGUNDOS < v.LLM_TIMEOUT_SEGUNDOS) {
     report.problem('LLM_LOOP_TIMEOUT_SEGUNDOS: must not be shorter than LLM_TIMEOUT_SEGUNDOS; the whole turn holds at least one call');
@@ -93,6 +100,7 @@ export function claude(v: Variables, report: Report): Claude | null {
     model: v.LLM_MODEL,
     complexModel: v.LLM_MODEL_COMPLEX,
     maxTokens: v.LLM_MAX_TOKENS,
+    effort: v.LLM_EFFORT,
     maxToolRounds: v.LLM_MAX_TOOL_ITERATIONS,
     callTimeoutSeconds: v.LLM_TIMEOUT_SEGUNDOS,
     turnTimeoutSeconds: v.LLM_LOOP_TIMEOUT_SEGUNDOS,

@@ -91,6 +91,13 @@ export function timeZone() {
   return z.string().refine((raw) => /^[A-Za-z]/.test(raw) && isKnownZone(raw), 'must be a known time zone, such as America/Sao_Paulo');
 }
 
+/** One of these words, in any case. */
+export function oneOf<const Word extends string>(words: readonly Word[]) {
+  return text()
+    .transform((value) => value.toLowerCase())
+    .pipe(z.enum(words, { error: `must be one of ${words.join(', ')}` }));
+}
+
 export function logLevel() {
   return z
     .string()

@@ -4,12 +4,14 @@
  */
 import { z } from 'zod';
 
+import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../core/models.ts';
 import {
   bool,
   days,
   environmentName,
   integer,
   logLevel,
+  oneOf,
   originsOrStar,
   phone,
   phonesOrStar,
@@ -147,8 +149,9 @@ export const variables = z.object({
   // Claude
   ANTHROPIC_API_KEY: text().optional(),
   ANTHROPIC_BASE_URL: http().optional(),
-  LLM_MODEL: text().default('claude-haiku-5-5'),
-  LLM_MODEL_COMPLEX: text().default('claude-sonnet-5-5'),
+  LLM_MODEL: text().default(DEFAULT_MODEL),
+  LLM_MODEL_COMPLEX: text().default(DEFAULT_COMPLEX_MODEL),
+  LLM_EFFORT: oneOf(EFFORTS).default('low'),
   LLM_MAX_TOKENS: integer(1, 64_000).default(300),
   LLM_MAX_TOOL_ITERATIONS: integer(0, 20).default(3),
   LLM_TIMEOUT_SEGUNDOS: integer(1, 600).default(30),

@@ -12,6 +12,8 @@ export type ModelFailureKind =
   | 'billing'
   | 'model_gone'
   | 'empty_answer'
+  | 'refusal'
+  | 'context_exceeded'
   | 'refused';
 
 /**
@@ -38,6 +40,8 @@ export const MODEL_FAILURES: Readonly<Record<ModelFailureKind, Meaning>> = {
   billing: { fault: 'configuration', counts: true, other: false },
   model_gone: { fault: 'configuration', counts: false, other: true },
   empty_answer: { fault: 'answer', counts: false, other: false },
+  refusal: { fault: 'request', counts: false, other: true }, // its classifiers declined these words
+  context_exceeded: { fault: 'request', counts: false, other: true }, // not every model reads as much
   refused: { fault: 'request', counts: false, other: true },
 };
 

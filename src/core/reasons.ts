@@ -77,6 +77,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   model_billing: 'the account at Anthropic has no money left',
   model_model_gone: 'the provider does not know the configured model (LLM_MODEL)',
   model_refused: 'the model refused the request as invalid',
+  model_refusal: 'the model declined to answer these words',
+  model_context_exceeded: 'the conversation was longer than the model can read',
   model_breaker_open: 'the model is not asked at the moment: its circuit breaker is open after repeated failures, or it asked for a pause',
   model_empty_answer: 'the model answered without any words',
 

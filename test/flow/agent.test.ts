@@ -59,7 +59,7 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
   return runAgent({
     llm: createLlm({ apiKey: 'sk-test', baseUrl: simulator.anthropicUrl }),
     breaker,
-    limits: { maxTokens: 300, maxToolRounds: 3, callTimeoutMs: 5_000, turnTimeoutMs: 10_000, ...limits },
+    limits: { maxTokens: 300, effort: 'low', maxToolRounds: 3, callTimeoutMs: 5_000, turnTimeoutMs: 10_000, ...limits },
     model: 'claude-haiku-5-5',
     fallbackModel: 'claude-sonnet-5-5',
     prompt: promptOf('oi'),
@@ -107,8 +107,8 @@ test('L1 at most 3 tool rounds: the fourth call must end in words, and what it s
     outcome.effects.map((effect) => effect.type === 'remember' && effect.fact),
     ['fato 1', 'fato 2', 'fato 3'],
   );
-  assert.match(requests()[3] ?? '', /sem usar mais ferramentas/);
-  assert.doesNotMatch(requests()[2] ?? '', /sem usar mais ferramentas/);
+  assert.match(requests()[3] ?? '', /"tool_choice":{"type":"none"}/);
+  assert.doesNotMatch(requests()[2] ?? '', /tool_choice/);
 });
 
 test('L1 tools for ever and never a word is a failure, not silence', async () => {
@@ -116,7 +116,7 @@ test('L1 tools for ever and never a word is a failure, not silence', async () =>
   assert.deepEqual(failed(await run()), {
     reason: 'model_empty_answer',
     fault: 'answer',
-    outcomes: ['tool_use', 'tool_use', 'tool_use', 'tool_use'],
+    outcomes: ['tool_use', 'tool_use', 'tool_use', 'end_turn'],
   });
 });
 
@@ -167,6 +167,82 @@ test('L1 a reaction alone is an answer; the same words twice are said once', asy
   assert.deepEqual(answered(await run()).effects, [{ type: 'react', message_id: 5, emoji: '👍' }]);
   simulator.script([{ text: 'Vou ver.', tools: [fact('b')] }, { text: 'Vou ver.' }]);
   assert.equal(answered(await run()).text, 'Vou ver.');
+});
+
+for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5', 'claude-opus-5-5', 'claude-sonnet-4-6', 'claude-haiku-4-5']) {
+  test(`L13 ${model} through three rounds of tools: nothing is refused, thoughts go back as they came`, async () => {
+    simulator.script([...[1, 2, 3].map((n) => ({ text: `${n}`, tools: [fact(`fato ${n}`)] })), { text: 'Pronto.' }]);
+    const outcome = answered(await run({ model }));
+    assert.deepEqual(
+      simulator.wire().claude.map(({ status }) => status),
+      [200, 200, 200, 200],
+    );
+    assert.match(outcome.text, /Pronto\.$/);
+    assert.equal(outcome.effects.length, 3);
+  });
+}
+
+test('L13 encrypted thoughts are brought back too', async () => {
+  simulator.script([{ tools: [fact('a')], redactedThinking: true }, { text: 'Pronto.' }]);
+  assert.equal(answered(await run({ model: 'claude-opus-5-5' })).text, 'Pronto.');
+  assert.match(requests()[1] ?? '', /redacted_thinking/);
+});
+
+test('L13 another model in the middle of a turn gets no thoughts of the first', async () => {
+  simulator.script([{ tools: [fact('a')] }, { text: 'Pronto.', repeat: true }]);
+  const llm = createLlm({ apiKey: 'k', baseUrl: simulator.anthropicUrl });
+  let calls = 0;
+  const outcome = answered(
+    await run({
+      model: 'claude-opus-5-5',
+      llm: {
+        async call(request, options) {
+          calls += 1;
+          const gone = { kind: 'model_gone' as const, detail: '', restMs: 0 };
+          return calls === 2 ? { ok: false, failure: gone } : llm.call(request, options);
+        },
+      },
+    }),
+  );
+  assert.equal(outcome.model, 'claude-sonnet-5-5');
+  assert.doesNotMatch(requests()[1] ?? '', /"type":"thinking"/);
+});
+
+test('L13 an answer that ends in thinking, or in the middle of a call, is asked for again with more room', async () => {
+  simulator.script([
+    { text: 'Olá!', thinkTokens: 5_000 },
+    { text: 'Olá!', thinkTokens: 5_000 },
+  ]);
+  const outcome = answered(await run({ model: 'claude-opus-5-5' }));
+  assert.equal(outcome.text, 'Olá!');
+  assert.deepEqual(
+    outcome.modelCalls.map((call) => call.outcome),
+    ['max_tokens', 'end_turn'],
+  );
+  simulator.script([...[1, 2].map(() => ({ text: 'Um momento', tools: [fact('x'.repeat(290))] })), { text: 'Anotado.' }]);
+  const cut = answered(await run({}, { maxTokens: 60 }));
+  assert.deepEqual([cut.text, cut.effects.length], ['Um momento\n\nAnotado.', 1]);
+});
+
+test('L13 an answer that is only thinking even with all the room is a failure that may be tried again', async () => {
+  simulator.script([{ text: 'Olá!', thinkTokens: 200_000, repeat: true }]);
+  const outcome = failed(await run({ model: 'claude-opus-5-5' }));
+  assert.deepEqual(outcome, { reason: 'model_empty_answer', fault: 'answer', outcomes: ['max_tokens', 'max_tokens', 'max_tokens'] });
+});
+
+test('L13 every end of an answer is an end: words are said, a full context is nothing to try again', async () => {
+  for (const stop_reason of ['end_turn', 'stop_sequence', 'pause_turn', 'of_a_later_version']) {
+    simulator.script([{ text: 'Olá!', stop_reason }]);
+    assert.equal(answered(await run()).text, 'Olá!', stop_reason);
+  }
+  simulator.script([{ text: 'Temos vaga na sexta. Também na', stop_reason: 'model_context_window_exceeded' }]);
+  assert.equal(answered(await run()).text, 'Temos vaga na sexta.');
+  simulator.script([{ text: '', stop_reason: 'model_context_window_exceeded', repeat: true }]);
+  assert.deepEqual(failed(await run()), {
+    reason: 'model_context_exceeded',
+    fault: 'request',
+    outcomes: ['model_context_window_exceeded', 'model_context_window_exceeded'],
+  });
 });
 
 test('L4 cache: three breakpoints, and the second turn reads what the first has written', async () => {
@@ -270,7 +346,7 @@ test('L15 retry-after: the model is not asked again before that, the other one i
 });
 
 test('I14 a request that no model takes is nobody else’s fault', async () => {
-  assert.deepEqual(failed(await run({}, { maxTokens: 0 })), {
+  assert.deepEqual(failed(await run({}, { maxTokens: -5_000 })), {
     reason: 'model_refused',
     fault: 'request',
     outcomes: ['refused', 'refused'],

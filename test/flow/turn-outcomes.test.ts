@@ -201,21 +201,21 @@ test('O7 a long answer becomes parts in order, each a row of its own with its ty
 });
 
 test('L3 the model of the environment, the complex one for a difficult message, tokens and money per call and per turn', async (t) => {
-  const stage = await openStage(t, { env: { LLM_MODEL: 'claude-haiku-of-test', LLM_MODEL_COMPLEX: 'claude-opus-of-test' } });
+  const stage = await openStage(t, { env: { LLM_MODEL: 'claude-haiku-4-5', LLM_MODEL_COMPLEX: 'claude-opus-5-5' } });
   const conversation = await stage.hear('oi');
   await turn(stage.ctx, conversation);
   await stage.hear('achei muito caro');
   await turn(stage.ctx, conversation);
   assert.deepEqual(
     stage.prompts().map((prompt) => prompt.model),
-    ['claude-haiku-of-test', 'claude-opus-of-test'],
+    ['claude-haiku-4-5', 'claude-opus-5-5'],
   );
   const turns = await stage.system.query(
     'select model, input_tokens + cache_read_tokens + cache_write_tokens > 500 as read, output_tokens > 0 as wrote, cost_usd > 0 as paid from turns order by id',
   );
   assert.deepEqual(
     turns,
-    ['claude-haiku-of-test', 'claude-opus-of-test'].map((model) => ({ model, read: true, wrote: true, paid: true })),
+    ['claude-haiku-4-5', 'claude-opus-5-5'].map((model) => ({ model, read: true, wrote: true, paid: true })),
   );
   assert.deepEqual(
     await stage.system.query(
