@@ -35,7 +35,8 @@ export async function evaluateAlerts(ctx: JobContext, each: readonly Condition['
 async function look(ctx: JobContext, each: readonly Condition['each'][], catalogue: readonly CronJob[], now: Date): Promise<Snapshot> {
   const minute = each.includes('minute');
   const rows = await alertSnapshot(ctx.db, minute);
-  if (!minute && !each.includes('quarter')) return { ...rows, down: [] };
+  const gateway = ctx.config.evolution?.url.replace(/\/+$/, '') ?? null;
+  if (!minute && !each.includes('quarter')) return { ...rows, gateway, down: [] };
   const [ready, jobs, rates, hour, month, suspicion] = await Promise.all([
     readiness(ctx),
     jobLines(ctx.db, catalogue, now),
@@ -46,7 +47,7 @@ async function look(ctx: JobContext, each: readonly Condition['each'][], catalog
   ]);
   const down = downWords(ready.checks);
   if (minute) await noteMinute(ctx.db, down.length === 0 && isServed(rows));
-  return { ...rows, down, jobs, rates, suspicion, ...(hour === null || month === null ? {} : { sla: { hour, month } }) };
+  return { ...rows, gateway, down, jobs, rates, suspicion, ...(hour === null || month === null ? {} : { sla: { hour, month } }) };
 }
 
 function downWords(checks: Awaited<ReturnType<typeof readiness>>['checks']): string[] {

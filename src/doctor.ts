@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { loadConfig, RUN_MODES } from './config.ts';
 import type { Environment } from './config/environment.ts';
 import { openAdminContext } from './context.ts';
+import { releaseFault } from './core/gateway.ts';
 import { failed, fine, judgeClock, judgeDisk, judgeProcesses, skipped, warning } from './core/diagnosis.ts';
 import type { Finding } from './core/diagnosis.ts';
 import { DatabaseRefused } from './db/failures.ts';
@@ -157,7 +158,13 @@ async function checkEvolution(tools: Tools): Promise<Found[]> {
   const { whatsapp } = tools;
   if (whatsapp === null)
     return [failed('EVOLUTION_API_URL, EVOLUTION_API_KEY and EVOLUTION_INSTANCE are not set', 'set them; docs/evolution.md says how')];
-  return Promise.all(
+  const release = await whatsapp.version();
+  const fault = release.kind === 'ok' ? releaseFault(release.version) : null;
+  const told =
+    release.kind === 'failed'
+      ? []
+      : [fault === null ? fine(`it is ${release.version}`) : warning(fault, 'set EVOLUTION_IMAGE; docs/evolution.md, 5.5')];
+  const numbers = await Promise.all(
     (await numbersOf(tools)).map(async (name) => {
       const connect = `npm run admin -- instance connect ${name}`;
       const answer = await whatsapp.connectionState(name);
@@ -171,12 +178,18 @@ async function checkEvolution(tools: Tools): Promise<Found[]> {
           'Evolution refuses EVOLUTION_API_KEY',
           'set it to the AUTHENTICATION_API_KEY of Evolution, or to the key of the number',
         );
+      if (answer.class === 'unlicensed')
+        return failed(
+          `Evolution wants its licence to be activated (${answer.detail})`,
+          'open that page and activate it; docs/evolution.md, 5.5',
+        );
       return failed(
         `Evolution does not answer at EVOLUTION_API_URL (${answer.class})`,
         'docker compose -f docker-compose.prod.yml up -d evolution-api; is the address right from here?',
       );
     }),
   );
+  return [...told, ...numbers];
 }
 
 async function checkWebhooks(tools: Tools): Promise<Found[]> {

@@ -12,6 +12,8 @@
  */
 import type { Context } from './context.ts';
 import type { InboundEvent } from './core/inbound.ts';
+import { takesMessageId } from './core/gateway.ts';
+import { idAt } from './core/json.ts';
 import { jidVariants } from './core/phone.ts';
 import { absenceProves, FIRST_LOOK_MS, MAX_ATTEMPTS, matchEcho, nextLook, retryDelay, waitDelay } from './core/send.ts';
 import { faultOf } from './core/send-fault.ts';
@@ -79,9 +81,9 @@ function spanOf({ correlation_id: of, message_id, conversation_id, kind, attempt
 
 /** What a person does before answering: blue ticks, then "typing". Not awaited by the lane, since Evolution blocks meanwhile; if it fails, the message still goes. */
 async function readAndType(whatsapp: Evolution, claim: Extract<SendClaim, { action: 'typing' }>): Promise<void> {
-  const { instance, jid, read_jid: remoteJid, read_ids: ids } = claim;
+  const { instance, number, read_jid: remoteJid, read_ids: ids } = claim;
   if (ids.length > 0) await whatsapp.markRead({ instance, messages: ids.map((id) => ({ id, remoteJid, fromMe: false })) });
-  await whatsapp.sendPresence({ instance, number: jid, presence: 'composing', delayMs: claim.ms });
+  await whatsapp.sendPresence({ instance, number, presence: 'composing', delayMs: claim.ms });
 }
 
 async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Promise<SendStep> {
@@ -109,10 +111,10 @@ async function call(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Prom
     claim.type === 'reaction'
       ? await whatsapp.sendReaction({
           instance: claim.instance,
-          key: { id: claim.quoted_id ?? '', remoteJid: claim.jid, fromMe: false },
+          key: { id: claim.quoted_id ?? '', remoteJid: claim.number, fromMe: false },
           emoji: claim.text,
         })
-      : await whatsapp.sendText({ instance: claim.instance, number: claim.jid, text: claim.text });
+      : await whatsapp.sendText({ instance: claim.instance, number: claim.number, text: claim.text, messageId: claim.wire_id });
   if (outcome.kind !== 'not_sent' || outcome.class !== 'connection_closed') return outcome;
   const answer = await whatsapp.connectionState(claim.instance);
   if (answer.kind !== 'ok') return outcome;
@@ -134,7 +136,7 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
   const trouble = fault?.trouble ?? null;
   switch (outcome.kind) {
     case 'sent':
-      return { kind: 'sent', provider_id: outcome.providerId };
+      return { kind: 'sent', provider_id: outcome.providerId, jid: outcome.jid === claim.number ? null : outcome.jid };
     case 'ambiguous':
       return { kind: 'uncertain', class: outcome.class, detail: outcome.detail, look_ms: FIRST_LOOK_MS, trouble };
     case 'not_sent': {
@@ -191,6 +193,7 @@ async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, c
 
 async function search(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<Look> {
   const signal = AbortSignal.timeout(LOOK_MS);
+  if (await isThereById(whatsapp, claim, signal)) return { kind: 'found', providerId: claim.wire_id ?? '' };
   const from = new Date(claim.claimed_at.getTime() - CLOCK_SKEW_MS);
   const jids = new Set(claim.jids.flatMap(jidVariants));
   const answers = await Promise.all(
@@ -208,6 +211,14 @@ async function search(ctx: Context, whatsapp: Evolution, conversation: number, c
   const providerId = candidates.find((id) => !taken.has(id));
   if (providerId !== undefined) return { kind: 'found', providerId };
   return { kind: 'absent', proof: absenceProves(claim) && (await isStored(whatsapp, claim, jids, signal)) };
+}
+
+/** Asked by the id that the send was to have: one look, no words to compare. That it is not there says nothing: the release may have been another one then. */
+async function isThereById(whatsapp: Evolution, claim: UncertainSend, signal: AbortSignal): Promise<boolean> {
+  const { instance, wire_id: id, gateway_version: version } = claim;
+  if (id === null || !takesMessageId(version)) return false;
+  const found = await whatsapp.findMessages({ instance, id, fromMe: true, pageSize: 1 }, { signal });
+  return found.kind === 'ok' && found.records.some((record) => idAt(record, 'key', 'id') === id);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** instance list, show, set, connect, qr, restart, logout: the WhatsApp numbers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { releaseFault } from '../core/gateway.ts';
 import { because, stateInWords } from '../core/reasons.ts';
 import { WEBHOOK_EVENTS, WEBHOOK_PATH } from '../core/webhook.ts';
 import { DatabaseRefused } from '../db/failures.ts';
@@ -71,6 +72,7 @@ const show = defineCommand({
     return [
       numberLine(number, format),
       ...limitLines(number),
+      `  Evolution: ${releaseLine(number.gateway_version)}`,
       `  webhook: ${faults.length === 0 ? 'as it should be' : `${faults.join('; ')} (to mend it: instance connect ${number.instance})`}`,
       ...history.map((each) => `  ${format(each.at)} ${each.event}${each.reason === null ? '' : `: ${each.reason}`}`),
     ].join('\n');
@@ -309,6 +311,10 @@ function numberLine(number: NumberHealth, format: FormatTime): string {
       ? `\n  proactive messages ${health === 'held' ? `wait${until === null ? '' : ` until ${format(until)}`}` : 'go one at a time'}, because ${because(reason)}`
       : '';
   return `${instance}: ${stateInWords(status)} since ${format(status_at)}; trust ${trust}${arrived}${held}`;
+}
+
+function releaseLine(version: string | null): string {
+  return version === null ? 'nobody has asked for its release yet' : (releaseFault(version) ?? version);
 }
 
 function limitLines({

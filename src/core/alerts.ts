@@ -12,6 +12,8 @@ export type Snapshot = {
   numbers: readonly { name: string; status: string; seconds: number }[];
   unanswered: { count: number; oldest_seconds: number | null };
   outbound: { due: number; oldest_seconds: number | null; stuck: number };
+  /** Where Evolution is; its page of the licence is below it. */
+  gateway?: string | null;
   /** What is down, in words; empty when all that messages need answers. */
   down: readonly string[];
   /** The rest is looked at less often. */
@@ -91,12 +93,16 @@ export const CONDITIONS: readonly Condition[] = [
     urgent: true,
     forSeconds: 0,
     cooldownSeconds: QUARTER_HOUR,
-    held: ({ breakers }) =>
+    held: ({ breakers, gateway }) =>
       breakers.map(({ breaker, instance, reason }) => {
+        const licence =
+          reason === 'unlicensed'
+            ? ` A Evolution pede a ativação da licença (LICENSE_REQUIRED): abra ${gateway ?? 'o endereço da Evolution'}/manager/login.`
+            : '';
         const what = instance === null ? breaker : `${breaker} (${breaker === 'claude' ? 'modelo' : 'número'} ${instance})`;
         return {
           subject: instance === null ? breaker : `${breaker}:${instance}`,
-          text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}. Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
+          text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}.${licence} Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
           recovery: `Resolvido: o disjuntor ${what} fechou.`,
           ...(instance === null || breaker === 'claude' ? {} : { about: instance }),
         };

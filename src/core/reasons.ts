@@ -135,6 +135,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   earlier_part_failed: 'an earlier part of the same answer failed',
   contact_wrote: 'the contact wrote again before it left, and the next answer takes that into account',
   answered_meanwhile: 'the answer was there before this sentence about an outage had left',
+  address_refused: 'WhatsApp knows nobody under this address, so it goes to the other one of the same person',
   proven_not_sent: 'Evolution showed that it did not leave, so it is sent again',
   retried_by_hand: 'a person put it back into its lane',
   discarded_by_hand: 'a person decided that it shall not be sent',

@@ -1,4 +1,4 @@
-import { assessNumbers, settleBreakers } from '../db/numbers.ts';
+import { assessNumbers, noteGateway, settleBreakers } from '../db/numbers.ts';
 import { listInstances, setInstanceState } from '../db/operations.ts';
 import { sweepSends } from '../db/sends.ts';
 import type { CronJob } from './job.ts';
@@ -14,6 +14,10 @@ export const checkInstancesJob: CronJob = {
   async run(ctx, { signal }) {
     if (ctx.whatsapp === null) return 0;
     const instances = await listInstances(ctx.db);
+    if (instances.some((each) => each.version_stale)) {
+      const answer = await ctx.whatsapp.version({ signal });
+      if (answer.kind === 'ok') await noteGateway(ctx.db, answer.version);
+    }
     let back = false;
     for (const { name } of instances) {
       const answer = await ctx.whatsapp.connectionState(name, { signal });

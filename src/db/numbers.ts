@@ -12,6 +12,8 @@ const numberHealth = z.object({
   status_reason: z.number().nullable(),
   status_at: time,
   phone: z.string().nullable(),
+  /** The release of Evolution; null: nobody has asked yet. */
+  gateway_version: z.string().nullable(),
   /** May be chosen for messages that nobody asked for. */
   proactive: z.boolean(),
   phase: z.string(),
@@ -37,6 +39,11 @@ export type NumberHealth = z.infer<typeof numberHealth>;
 /** SQL number_health: each number with what is known of it; `tenant` null for all. */
 export async function listNumberHealth(db: Door, tenant: string | null): Promise<NumberHealth[]> {
   return z.array(numberHealth).parse(await db.call('number_health', { p_tenant: tenant }));
+}
+
+/** SQL note_gateway: which release of Evolution answers. */
+export async function noteGateway(db: Door, version: string): Promise<void> {
+  await db.call('note_gateway', { p_version: version });
 }
 
 /** SQL assess_numbers: looks over the deliveries of each number; returns those that may send again. */

@@ -180,6 +180,6 @@ export async function setInstanceState(db: Door, name: string, state: string): P
 }
 
 /** SQL list_instances: the numbers to poll. */
-export async function listInstances(db: Door): Promise<{ name: string; status: string }[]> {
-  return z.array(z.object({ name: z.string(), status: z.string() })).parse(await db.call('list_instances', {}));
+export async function listInstances(db: Door): Promise<{ name: string; status: string; version_stale: boolean }[]> {
+  return z.array(z.object({ name: z.string(), status: z.string(), version_stale: z.boolean() })).parse(await db.call('list_instances', {}));
 }

@@ -36,7 +36,10 @@ const toSend = z.object({
   message_id: z.number(),
   claim: z.number(),
   instance: z.string(),
-  jid: z.string(),
+  /** How Evolution is told whom to send to: an address of WhatsApp's own, or the bare digits of a phone that somebody typed. */
+  number: z.string(),
+  /** The id at WhatsApp that is asked for. */
+  wire_id: z.string(),
   type: z.string(),
   text: z.string(),
   quoted_id: z.string().nullable(),
@@ -60,6 +63,9 @@ const toLookUp = z.object({
   instance: z.string(),
   /** Every address of the contact: Evolution may have stored the message under another than it was sent to. */
   jids: z.array(z.string()),
+  wire_id: z.string().nullable(),
+  /** The release of Evolution; null: nobody has asked yet. */
+  gateway_version: z.string().nullable(),
   type: z.string(),
   text: z.string(),
   claimed_at: time,
@@ -85,7 +91,7 @@ const claim = z.discriminatedUnion('action', [
     ms: z.number(),
     until: time,
     instance: z.string(),
-    jid: z.string(),
+    number: z.string(),
     read_jid: z.string(),
     read_ids: z.array(z.string()),
   }),
@@ -106,7 +112,7 @@ export async function renewSend(db: Door, send: ClaimedSend, leaseMs: number): P
 }
 
 export type SendRecord =
-  | { kind: 'sent'; provider_id: string }
+  | { kind: 'sent'; provider_id: string; /** WhatsApp's own address, where another was named */ jid?: string | null }
   | ({ class: string; detail: string; /** what it says of the number */ trouble?: Trouble | null } & (
       | { kind: 'retry'; delay_ms: number; counts: boolean }
       | { kind: 'failed' }

@@ -93,6 +93,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
       const chips = numbers.map(({ name, status, seconds }) => ({
         name,
         status,
+        evolution: healthOf(name)?.gateway_version ?? null,
         since_seconds: Math.round(seconds),
         breaker: breakers.some(({ instance }) => instance === name) ? 'open' : 'closed',
         hour: rates[name]?.hour ?? null,

@@ -25,9 +25,10 @@ export type Webhook = {
 export type FoundMessages = { kind: 'ok'; total: number; pages: number; page: number; records: unknown[] };
 
 export type Evolution = {
-  /** One HTTP call, 90 s at most. Aborting or timing out does not stop the send at Evolution: the outcome is then ambiguous. */
+  /** `number` is an address, or bare digits, under which Evolution looks for both writings (contract 4.5). `messageId` is the id at WhatsApp where the release takes one (5.3).
+   * One HTTP call, 90 s at most. Aborting or timing out does not stop the send at Evolution: the outcome is then ambiguous. */
   sendText(
-    message: { instance: string; number: string; text: string; quoted?: Quoted | undefined },
+    message: { instance: string; number: string; text: string; quoted?: Quoted | undefined; messageId?: string | undefined },
     options?: CallOptions,
   ): Promise<SendOutcome>;
   /** `emoji` empty removes the reaction. */
@@ -142,8 +143,14 @@ export function createEvolution(options: EvolutionOptions): Evolution {
   }
 
   return {
-    async sendText({ instance, number, text, quoted }, { signal } = {}) {
-      const body = { number, text, linkPreview: false, ...(quoted ? { quoted: quotedBody(quoted) } : {}) };
+    async sendText({ instance, number, text, quoted, messageId }, { signal } = {}) {
+      const body = {
+        number,
+        text,
+        linkPreview: false,
+        ...(quoted ? { quoted: quotedBody(quoted) } : {}),
+        ...(messageId === undefined ? {} : { messageId }),
+      };
       return classifySend(await call('POST', 'message/sendText', instance, body, timeouts.sendMs, signal));
     },
 

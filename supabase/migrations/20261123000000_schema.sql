@@ -77,6 +77,8 @@ create table instances (
   next_proactive_at  timestamptz,
   reconciled_at      timestamptz,                   -- up to here the provider's messages have been compared with ours
   restored_at        timestamptz,                   -- a backup was restored then, and the comparison has not reached that moment yet: the number is paused
+  gateway_version    text,                          -- the release of Evolution, as it tells it
+  gateway_version_at timestamptz,
   evolution_key      text,                          -- a key of its own at Evolution, sealed (src/secrets.ts); null: EVOLUTION_API_KEY
   proactive          boolean not null default false,  -- may be chosen for messages that nobody asked for (MULTI_CHIP_ENABLED)
   trust              numeric not null default 100 check (trust between 0 and 100),  -- as of trust_at; comes back with time, see trust_now
@@ -114,8 +116,10 @@ create table contact_addresses (
   contact_id   bigint not null references contacts (id),
   kind         text not null check (kind in ('pn', 'lid')),
   address      text not null check (address ~ '^[0-9]{1,20}$'),
+  written      text check (written ~ '^[0-9]{5,20}$'),   -- of a phone: the digits under which WhatsApp itself names it; null: nobody has heard (see dial)
   delivered_at timestamptz,                     -- something reached the person here, to the hour
   moved_at     timestamptz,                     -- a phone number that came from somebody else: since then it is this one's
+  refused_at   timestamptz,                     -- Evolution found nobody under this address then; forgotten after a week and with a delivery
   created_at   timestamptz not null default now()
 );
 create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';
@@ -214,6 +218,7 @@ create table messages (
   meaning          jsonb,                           -- what its words were recognised as, before any model read them (see record_message)
   media            jsonb,
   provider_id      text,                            -- key.id at WhatsApp
+  wire_id          text,                            -- out: the id that we ask for, from the first claim on and for every attempt; a release that honours it makes it provider_id
   provider_at      timestamptz not null,            -- messageTimestamp; for our own the time of the send
   quoted_id        text,
   quoted_text      text,
@@ -255,6 +260,7 @@ create table messages (
   constraint messages_out_kind check ((direction = 'out' and author not in ('human', 'automatic')) = (kind is not null))
 );
 create unique index messages_provider on messages (instance_id, provider_id) where provider_id is not null;
+create unique index messages_wire on messages (instance_id, wire_id) where wire_id is not null and provider_id is null;
 create unique index messages_idempotency on messages (tenant_id, idempotency_key) where idempotency_key is not null;
 create unique index messages_seq on messages (conversation_id, seq);
 create index messages_pending on messages (conversation_id, seq) where direction = 'in' and status = 'received';

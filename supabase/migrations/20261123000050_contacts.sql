@@ -319,8 +319,36 @@ begin
   return v_id;
 end $$;
 
+-- one_writing: a phone's digits without the one that some countries write or leave out, so that both writings compare equal; as TWO_WRITINGS of core/phone.ts.
+create function one_writing(p_digits text) returns text language sql immutable as
+$$ select regexp_replace(p_digits, '^(?:(55[1-9]{2})9(?=[6-9]\d{7}$)|(52)1(?=\d{10}$)|(54)9(?=\d{10}$))', '\1\2\3') $$;
+
+-- address_row: the row of contact_addresses behind an address of a contact, in either writing; null: none.
+create function address_row(p_contact bigint, p_jid text) returns bigint language sql stable as $$
+  select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid' then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
+    else a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) end order by a.id limit 1
+$$;
+
+-- dial: how a call to Evolution names an address. A phone whose writing WhatsApp has told is named as WhatsApp does; one that somebody typed goes as bare digits, under
+-- which alone Evolution looks for both writings (contract 4.5).
+create function dial(p_contact bigint, p_jid text) returns text language sql stable as $$
+  select case when p_jid not like '%@s.whatsapp.net' then p_jid
+    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
+$$;
+
+-- confirm_address: WhatsApp itself names a contact's phone so: in the key of a message, in the answer to a send. Idempotent.
+create function confirm_address(p_contact bigint, p_jid text) returns void language sql as $$
+  update contact_addresses set written = split_part(p_jid, '@', 1) where p_jid like '%@s.whatsapp.net' and id = address_row(p_contact, p_jid)
+    and written is distinct from split_part(p_jid, '@', 1)
+$$;
+
+-- address_refused: Evolution found nobody under this address within the last week.
+create function address_refused(p_contact bigint, p_jid text, p_now timestamptz) returns boolean language sql stable as $$
+  select exists (select from contact_addresses a where a.id = address_row(p_contact, p_jid) and a.refused_at > p_now - interval '7 days')
+$$;
+
 -- ensure_conversation: the thread of a contact on a number, locked for the rest of the transaction.
--- Arguments: p_jid where answers go; an existing row takes it over only when p_inbound (the contact wrote from it).
+-- Arguments: p_jid where answers go; an existing row takes it over only when p_inbound (the contact wrote from it), and not while Evolution finds nobody there.
 -- Concurrency: callers queue on the row lock. Result: the conversation row.
 create function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean) returns conversations language plpgsql as $$
 declare v conversations;
@@ -330,9 +358,13 @@ begin
     insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
       on conflict (instance_id, contact_id) do nothing;
     select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+    if p_inbound then perform confirm_address(p_contact, p_jid); end if;
   end if;
   if p_inbound and v.jid <> p_jid then
-    update conversations set jid = p_jid where id = v.id returning * into v;
+    perform confirm_address(p_contact, p_jid);
+    if not address_refused(p_contact, p_jid, clock_timestamp()) then
+      update conversations set jid = p_jid where id = v.id returning * into v;
+    end if;
   end if;
   return v;
 end $$;

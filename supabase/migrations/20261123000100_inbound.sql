@@ -51,6 +51,11 @@ begin
   perform apply_early(v.instance_id, p_provider_id, p_at);
 end $$;
 
+-- sent_as: the row of ours that asked for this id at WhatsApp and has not heard of it; its id is null when there is none. Words and address say nothing here.
+create function sent_as(p_instance_id bigint, p_wire_id text) returns messages language sql stable as $$
+  select m from messages m where m.instance_id = p_instance_id and m.wire_id = p_wire_id and m.provider_id is null
+$$;
+
 -- fail_send: a message of ours ends as failed, told by the answer to the send or by a later ack.
 -- Guarantee: the rest of an answer without its beginning would be nonsense, so it does not leave; a person is told of an answer that did not arrive.
 --   Without its reaction an answer is whole.
@@ -79,6 +84,12 @@ declare
 begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   if not found then
+    -- news of a message under the id that we chose: so it left
+    v := sent_as(p_instance_id, p_event ->> 'providerId');
+    if v.id is not null then
+      perform 1 from conversations where id = v.conversation_id for no key update;
+      perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
+    end if;
     perform lock_provider_id(p_instance_id, p_event ->> 'providerId');
     select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   end if;
@@ -222,6 +233,15 @@ begin
     end if;
     return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
+  end if;
+
+  if v_from_me then
+    v_known := sent_as(p_instance.id, p_event ->> 'providerId');
+    if v_known.id is not null then
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
   end if;
 
   v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);

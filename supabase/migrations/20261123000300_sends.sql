@@ -28,7 +28,7 @@ $$;
 -- Concurrency: locks the conversation, then the instance, then the contact: claims of one number queue for a moment.
 -- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason, message_id}
 --   | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again | {action: 'look', ...} an uncertain send is to be looked up
---   | {action: 'send', message_id, claim, instance, jid, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
+--   | {action: 'send', message_id, claim, instance, number, wire_id, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
 create function claim_send(p_conversation bigint, p_policy jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -63,6 +63,7 @@ begin
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
       'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
         select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
+      'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
       'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
       'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
         order by w.seq desc limit 1));
@@ -109,19 +110,25 @@ begin
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
     -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'jid', v.jid,
-      'read_jid', coalesce((select a.address || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and v.jid like '%@lid' limit 1), v.jid),
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid),
+      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn'
+        and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid,
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid, wire_id = coalesce(wire_id, new_wire_id()),
     attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
     'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in' and i.status <> 'received'));
 end $$;
+
+-- new_wire_id: an id as WhatsApp's own web client makes them. Random and never derived from the row: rows are numbered anew in another database, and a phone
+-- drops a message whose id it has seen.
+create function new_wire_id() returns text language sql volatile as
+$$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8) || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $$;
 
 -- renew_send: keeps the lease of a send that takes long. Result: {alive}.
 create function renew_send(p_message bigint, p_claim bigint, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -143,7 +150,8 @@ end $$;
 -- record_send: what became of a claimed send.
 -- Guarantee: only the claim that sent may speak, once; a row that an echo has settled meanwhile keeps that state (its id is filled in).
 --   A send that surely did not leave gives its slot back.
--- Arguments: p_outcome {kind: 'sent', provider_id} | {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)}
+--   An address under which Evolution found nobody is no end while the person has another one: the message goes there.
+-- Arguments: p_outcome {kind: 'sent', provider_id, jid: WhatsApp's own address where it was not known, or null} | {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)}
 --   | {kind: 'failed', class, detail} | {kind: 'uncertain', class, detail, look_ms}; each but the first may have `trouble`, see number_trouble.
 -- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded', status, more} | {outcome: 'stale', status}; more: the
 --   lane holds further messages.
@@ -159,6 +167,10 @@ begin
       where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
     if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
     perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
+    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
+      perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
+      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to and jid <> p_outcome ->> 'jid';
+    end if;
   elsif m.status not in ('sending', 'uncertain') then
     return jsonb_build_object('outcome', 'stale', 'status', m.status);
   elsif v_kind = 'uncertain' then
@@ -169,6 +181,9 @@ begin
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, v_now) then
+    update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp', lease_until = null, slot_at = null, attempts = attempts - 1,
+      due_at = v_now, goes_at = v_now where id = m.id;
   else
     update messages set slot_at = null where id = m.id;
     perform fail_send(m.id, p_outcome ->> 'class', v_now);

@@ -194,7 +194,7 @@ end $$;
 --   the newest 50 sends of 24 hours that are older than 10 minutes.
 create function number_health(p_tenant text default null, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status, 'status_reason', i.status_reason, 'status_at', i.status_at,
-    'phone', i.phone, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
+    'phone', i.phone, 'gateway_version', i.gateway_version, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
     'pace_max_seconds', i.pace_max_seconds,
     'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
     'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected' else i.held_reason end,
@@ -244,24 +244,48 @@ $$;
 -- note_delivery: a message reached its contact under the address that it was sent to. One write an hour and address is enough to know.
 -- Concurrency: the caller holds the conversation's lock.
 create function note_delivery(p_message messages, p_contact bigint, p_now timestamptz) returns void language sql as $$
-  update contact_addresses set delivered_at = p_now where contact_id = p_contact and address = split_part(p_message.sent_to, '@', 1)
-    and kind = case when p_message.sent_to like '%@lid' then 'lid' else 'pn' end and (delivered_at is null or delivered_at < p_now - interval '1 hour')
+  update contact_addresses set delivered_at = p_now, refused_at = null where id = address_row(p_contact, p_message.sent_to)
+    and (delivered_at is null or delivered_at < p_now - interval '1 hour' or refused_at is not null)
 $$;
 
--- turn_address: WhatsApp refused a message under this address: answers go to another one of the same person, if there is one: where something was
---   delivered last, else the phone number. The contact's next message turns it back to where that came from.
+-- turn_address: answers go to another address of the same person, if there is one: where something was delivered last, else the phone number; not where Evolution
+--   found nobody within the week. The contact's next message turns it back to where that came from.
+-- Arguments: p_sent_to the address that was refused. Result: whether answers go elsewhere now (or did already).
 -- Concurrency: the caller holds the conversation's lock.
-create function turn_address(p_conversation conversations, p_sent_to text, p_now timestamptz) returns void language plpgsql as $$
-declare v_jid text;
+create function turn_address(p_conversation conversations, p_sent_to text, p_now timestamptz) returns boolean language plpgsql as $$
+declare v_jid text; v_refused bigint := address_row(p_conversation.contact_id, p_sent_to);
 begin
-  select x.jid into v_jid from (
-    select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end as jid, a.delivered_at, a.kind, a.id from contact_addresses a
-    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)) x
-  where x.jid <> p_sent_to order by x.delivered_at desc nulls last, x.kind = 'pn' desc, x.id desc limit 1;
-  if v_jid is null or p_conversation.jid <> p_sent_to then return; end if;
+  if p_conversation.jid <> p_sent_to then return not address_refused(p_conversation.contact_id, p_conversation.jid, p_now); end if;
+  select coalesce(a.written, a.address) || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end into v_jid from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id) and a.id is distinct from v_refused
+      and (a.refused_at is null or a.refused_at <= p_now - interval '7 days')
+    order by a.delivered_at desc nulls last, a.kind = 'pn' desc, a.id desc limit 1;
+  if v_jid is null then return false; end if;
   update conversations set jid = v_jid where id = p_conversation.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text, jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+  return true;
+end $$;
+
+-- refuse_address: Evolution found nobody under the address of a send. A writing that WhatsApp had told is forgotten first, since people are moved from one to the other; then
+--   the address is, for a week, and answers go to another one. Result: whether there is something left to try.
+-- Concurrency: the caller holds the conversation's lock.
+create function refuse_address(p_conversation conversations, p_sent_to text, p_now timestamptz) returns boolean language plpgsql as $$
+declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+begin
+  update contact_addresses set written = null where id = v_row and written is not null;
+  if found then return true; end if;
+  update contact_addresses set refused_at = p_now where id = v_row;
+  return turn_address(p_conversation, p_sent_to, p_now);
+end $$;
+
+-- note_gateway: which release of Evolution answers, for all of its numbers. Result: {changed: how many did not know}.
+create function note_gateway(p_version text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_changed int;
+begin
+  select count(*) into v_changed from instances where gateway_version is distinct from p_version;
+  update instances set gateway_version = p_version, gateway_version_at = clock(p_now);
+  return jsonb_build_object('changed', v_changed);
 end $$;
 
 -- set_instance: an operator changes what a number may do. Null leaves a value as it is; a cap or pace of -1 goes back to what the environment says.

@@ -140,5 +140,6 @@ end $$;
 
 -- list_instances: the numbers to poll. Result: [{name, status}].
 create function list_instances() returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status) order by id), '[]') from instances
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
+    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true)) order by id), '[]') from instances
 $$;

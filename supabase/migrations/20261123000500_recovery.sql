@@ -31,7 +31,8 @@ begin
   end if;
   if v.status = 'unproven' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
   update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0, provider_id = null, lease_until = null, slot_at = null,
-    typing_until = null, due_at = v_now, goes_at = null where id = v.id;
+    -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
+    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null where id = v.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
     where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed' and id > v.id;
   get diagnostics v_parts = row_count;

@@ -110,3 +110,19 @@ test('A11 doctor: what is away is named with what mends it, and the rest is stil
   assert.match(trouble(evolution, 'processes').says, /no worker and no scheduler/);
   assert.equal(nothing.findings.find((each) => each.check === 'database')?.status, 'skipped');
 });
+
+test('W12 W13 doctor: a licence that is wanted, with its address; a release that is too old; an event that is waited for', async (t) => {
+  const site = await startSite(t, { simulator: { version: '2.4', licensed: false } });
+  await site.startReady('api');
+  const unlicensed = await doctor(t, site.env);
+  const said = (report: Report) => report.findings.filter(({ status }) => status !== 'ok').map(({ says }) => says);
+  const page = `LICENSE_REQUIRED: activate it at ${site.simulator.url}/manager/login`;
+  assert.ok(said(unlicensed).includes(`Evolution wants its licence to be activated (${page})`), said(unlicensed).join('\n'));
+  assert.ok(unlicensed.findings.some(({ status, says }) => status === 'ok' && says === 'it is 2.4.0'));
+  site.simulator.setVersion('2.3.6');
+  site.simulator.setWebhook(`${site.env['APP_BASE_URL'] ?? site.simulator.url}/webhook/evolution`, site.env['EVOLUTION_WEBHOOK_SECRET']);
+  const old = said(await doctor(t, site.env)).join('\n');
+  assert.match(old, /^Evolution 2\.3\.6 does not tell edits and is deaf after a log-out: run 2\.3\.7 or newer$/m);
+  assert.match(old, /^julia-dev: its webhook asks for MESSAGES_EDITED, for whose receiver Evolution waits/m);
+  assert.match(old, /^julia-dev: its webhook asks for LOGOUT_INSTANCE/m);
+});

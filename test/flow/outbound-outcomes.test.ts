@@ -477,11 +477,11 @@ test('W2 doubt: a comparison that finds it while it is looked up at Evolution se
 });
 
 test('O2 look-up: WhatsApp keeps a number outside São Paulo without its ninth digit', async () => {
-  system.simulator.addContact({ name: 'Bia', phone: '5531988776655' });
+  system.simulator.addContact({ name: 'Bia', phone: '553188776655' });
   const { conversation, ids } = await queueReplies(system, '5531988776655', ['trem bão']);
   for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
   await drainLane(ctx, clock, system, conversation);
-  assert.equal(system.simulator.sends({ text: 'trem bão' })[0]?.jid, '5531988776655@s.whatsapp.net');
+  assert.equal(system.simulator.sends({ text: 'trem bão' })[0]?.jid, '553188776655@s.whatsapp.net');
   assert.deepEqual((await states(system, ids)).map(acked), ['sent']);
 });
 

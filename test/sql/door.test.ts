@@ -8,6 +8,7 @@ import type { Door } from '../../src/db/door.ts';
 import * as care from '../../src/db/care.ts';
 import { recordInbound } from '../../src/db/inbound.ts';
 import * as limits from '../../src/db/limits.ts';
+import { noteGateway } from '../../src/db/numbers.ts';
 import * as operations from '../../src/db/operations.ts';
 import * as recovery from '../../src/db/recovery.ts';
 import * as sends from '../../src/db/sends.ts';
@@ -233,7 +234,10 @@ for (const kind of DOORS) {
 
       assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
       assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
-      assert.deepEqual(await operations.listInstances(db), [{ name: 'julia-dev', status: 'open' }]);
+      const polled = { name: 'julia-dev', status: 'open' };
+      assert.deepEqual(await operations.listInstances(db), [{ ...polled, version_stale: true }]);
+      await noteGateway(db, '2.3.7');
+      assert.deepEqual(await operations.listInstances(db), [{ ...polled, version_stale: false }]);
       const ages = { webhooks: 7, jobs: 30, transcripts: 90, messages: 0, audit: 730 };
       assert.deepEqual(await care.purgeOld(db, ages, 10), { deleted: 0, more: false });
     });

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CONDITIONS } from '../../src/core/alerts.ts';
+import type { Snapshot } from '../../src/core/alerts.ts';
+import { releaseFault, takesMessageId } from '../../src/core/gateway.ts';
+
+test('W13 release: which one takes our ids, and which one is too old', () => {
+  const cases: [version: string, takes: boolean, tooOld: boolean][] = [
+    ['2.2.3', false, true],
+    ['2.3.6', false, true],
+    ['2.3.7', false, false],
+    ['2.3.10', false, false],
+    ['2.4', true, false],
+    ['2.4.0', true, false],
+    ['2.4.0-rc2', true, false],
+    ['v2.5.1', true, false],
+    ['3.0.0', true, false],
+    ['1.8.7', false, true],
+    ['latest', false, true],
+    ['', false, true],
+  ];
+  for (const [version, takes, tooOld] of cases)
+    assert.deepEqual([takesMessageId(version), releaseFault(version) !== null], [takes, tooOld], version);
+  assert.equal(takesMessageId(null), false);
+});
+
+test('W13 alert: a breaker that a missing licence opened names the page that activates it', () => {
+  const opened = CONDITIONS.find(({ name }) => name === 'breaker_open');
+  const snapshot = { breakers: [{ breaker: 'evolution', instance: 'julia', reason: 'unlicensed' }], gateway: 'http://evolution:8080' };
+  const [held] = opened?.held(snapshot as unknown as Snapshot) ?? []; // the condition reads nothing else
+  assert.match(held?.text ?? '', /LICENSE_REQUIRED\): abra http:\/\/evolution:8080\/manager\/login\./);
+});
