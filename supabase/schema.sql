@@ -112,12 +112,15 @@ create table public.contact_addresses (
   contact_id bigint not null,
   kind text not null,
   address text not null,
+  written text,
   delivered_at timestamp with time zone,
   moved_at timestamp with time zone,
+  refused_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   constraint contact_addresses_pkey PRIMARY KEY (id),
   constraint contact_addresses_address_check CHECK ((address ~ '^[0-9]{1,20}$'::text)),
-  constraint contact_addresses_kind_check CHECK ((kind = ANY (ARRAY['pn'::text, 'lid'::text])))
+  constraint contact_addresses_kind_check CHECK ((kind = ANY (ARRAY['pn'::text, 'lid'::text]))),
+  constraint contact_addresses_written_check CHECK ((written ~ '^[0-9]{5,20}$'::text))
 );
 alter table public.contact_addresses enable row level security;
 CREATE INDEX contact_addresses_contact ON public.contact_addresses USING btree (contact_id);
@@ -305,6 +308,8 @@ create table public.instances (
   next_proactive_at timestamp with time zone,
   reconciled_at timestamp with time zone,
   restored_at timestamp with time zone,
+  gateway_version text,
+  gateway_version_at timestamp with time zone,
   evolution_key text,
   proactive boolean default false not null,
   trust numeric default 100 not null,
@@ -390,6 +395,7 @@ create table public.messages (
   meaning jsonb,
   media jsonb,
   provider_id text,
+  wire_id text,
   provider_at timestamp with time zone not null,
   quoted_id text,
   quoted_text text,
@@ -453,6 +459,7 @@ CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, prior
 CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id) WHERE (provider_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
+CREATE UNIQUE INDEX messages_wire ON public.messages USING btree (instance_id, wire_id) WHERE ((wire_id IS NOT NULL) AND (provider_id IS NULL));
 grant delete, insert, select, update on public.messages to service_role;
 
 create table public.model_calls (
@@ -796,6 +803,27 @@ $function$;
 revoke all on function public.address_hash(text,bigint,text) from public;
 grant execute on function public.address_hash(text,bigint,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.address_refused(p_contact bigint, p_jid text, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select exists (select from contact_addresses a where a.id = address_row(p_contact, p_jid) and a.refused_at > p_now - interval '7 days')
+$function$;
+revoke all on function public.address_refused(bigint,text,timestamp with time zone) from public;
+grant execute on function public.address_refused(bigint,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.address_row(p_contact bigint, p_jid text)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid' then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
+    else a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) end order by a.id limit 1
+$function$;
+revoke all on function public.address_row(bigint,text) from public;
+grant execute on function public.address_row(bigint,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.admin_status(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -964,6 +992,12 @@ declare
 begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   if not found then
+    -- news of a message under the id that we chose: so it left
+    v := sent_as(p_instance_id, p_event ->> 'providerId');
+    if v.id is not null then
+      perform 1 from conversations where id = v.conversation_id for no key update;
+      perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
+    end if;
     perform lock_provider_id(p_instance_id, p_event ->> 'providerId');
     select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   end if;
@@ -1257,6 +1291,7 @@ begin
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
       'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
         select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
+      'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
       'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
       'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
         order by w.seq desc limit 1));
@@ -1303,14 +1338,15 @@ begin
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
     -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'jid', v.jid,
-      'read_jid', coalesce((select a.address || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and v.jid like '%@lid' limit 1), v.jid),
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid),
+      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn'
+        and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid,
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid, wire_id = coalesce(wire_id, new_wire_id()),
     attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'jid', v.jid, 'type', m.type, 'text', m.text,
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
@@ -1564,6 +1600,16 @@ end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.confirm_address(p_contact bigint, p_jid text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update contact_addresses set written = split_part(p_jid, '@', 1) where p_jid like '%@s.whatsapp.net' and id = address_row(p_contact, p_jid)
+    and written is distinct from split_part(p_jid, '@', 1)
+$function$;
+revoke all on function public.confirm_address(bigint,text) from public;
+grant execute on function public.confirm_address(bigint,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.contact_at(p_instance public.instances, p_pn text, p_lid text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -1692,6 +1738,17 @@ begin
 end $function$;
 revoke all on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) from public;
 grant execute on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.dial(p_contact bigint, p_jid text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when p_jid not like '%@s.whatsapp.net' then p_jid
+    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
+$function$;
+revoke all on function public.dial(bigint,text) from public;
+grant execute on function public.dial(bigint,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1915,9 +1972,13 @@ begin
     insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
       on conflict (instance_id, contact_id) do nothing;
     select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+    if p_inbound then perform confirm_address(p_contact, p_jid); end if;
   end if;
   if p_inbound and v.jid <> p_jid then
-    update conversations set jid = p_jid where id = v.id returning * into v;
+    perform confirm_address(p_contact, p_jid);
+    if not address_refused(p_contact, p_jid, clock_timestamp()) then
+      update conversations set jid = p_jid where id = v.id returning * into v;
+    end if;
   end if;
   return v;
 end $function$;
@@ -2745,7 +2806,8 @@ CREATE OR REPLACE FUNCTION public.list_instances()
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status) order by id), '[]') from instances
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
+    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true)) order by id), '[]') from instances
 $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
@@ -3086,6 +3148,13 @@ end $function$;
 revoke all on function public.move_phone(public.instances,text,bigint,timestamp with time zone) from public;
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.new_wire_id()
+ RETURNS text
+ LANGUAGE sql
+AS $function$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8) || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $function$;
+revoke all on function public.new_wire_id() from public;
+grant execute on function public.new_wire_id() to service_role;
+
 CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_tenant text, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -3116,8 +3185,8 @@ CREATE OR REPLACE FUNCTION public.note_delivery(p_message public.messages, p_con
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update contact_addresses set delivered_at = p_now where contact_id = p_contact and address = split_part(p_message.sent_to, '@', 1)
-    and kind = case when p_message.sent_to like '%@lid' then 'lid' else 'pn' end and (delivered_at is null or delivered_at < p_now - interval '1 hour')
+  update contact_addresses set delivered_at = p_now, refused_at = null where id = address_row(p_contact, p_message.sent_to)
+    and (delivered_at is null or delivered_at < p_now - interval '1 hour' or refused_at is not null)
 $function$;
 revoke all on function public.note_delivery(public.messages,bigint,timestamp with time zone) from public;
 grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to service_role;
@@ -3133,6 +3202,20 @@ begin
 end $function$;
 revoke all on function public.note_figures(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.note_gateway(p_version text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_changed int;
+begin
+  select count(*) into v_changed from instances where gateway_version is distinct from p_version;
+  update instances set gateway_version = p_version, gateway_version_at = clock(p_now);
+  return jsonb_build_object('changed', v_changed);
+end $function$;
+revoke all on function public.note_gateway(text,timestamp with time zone) from public;
+grant execute on function public.note_gateway(text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.note_instance(p_instance public.instances, p_event text, p_reason text, p_details jsonb, p_now timestamp with time zone)
  RETURNS void
@@ -3175,7 +3258,7 @@ CREATE OR REPLACE FUNCTION public.number_health(p_tenant text DEFAULT NULL::text
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status, 'status_reason', i.status_reason, 'status_at', i.status_at,
-    'phone', i.phone, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
+    'phone', i.phone, 'gateway_version', i.gateway_version, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
     'pace_max_seconds', i.pace_max_seconds,
     'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
     'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected' else i.held_reason end,
@@ -3258,6 +3341,14 @@ begin
 end $function$;
 revoke all on function public.number_trouble(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.number_trouble(bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.one_writing(p_digits text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select regexp_replace(p_digits, '^(?:(55[1-9]{2})9(?=[6-9]\d{7}$)|(52)1(?=\d{10}$)|(54)9(?=\d{10}$))', '\1\2\3') $function$;
+revoke all on function public.one_writing(text) from public;
+grant execute on function public.one_writing(text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone, p_suggestion text DEFAULT NULL::text)
  RETURNS void
@@ -3741,6 +3832,15 @@ begin
       'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
   end if;
 
+  if v_from_me then
+    v_known := sent_as(p_instance.id, p_event ->> 'providerId');
+    if v_known.id is not null then
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
   v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
   if v_from_me and v_typed is not null then
     -- before the conversation's lock, in the same order as everybody
@@ -3836,6 +3936,10 @@ begin
       where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
     if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
     perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
+    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
+      perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
+      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to and jid <> p_outcome ->> 'jid';
+    end if;
   elsif m.status not in ('sending', 'uncertain') then
     return jsonb_build_object('outcome', 'stale', 'status', m.status);
   elsif v_kind = 'uncertain' then
@@ -3846,6 +3950,9 @@ begin
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, v_now) then
+    update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp', lease_until = null, slot_at = null, attempts = attempts - 1,
+      due_at = v_now, goes_at = v_now where id = m.id;
   else
     update messages set slot_at = null where id = m.id;
     perform fail_send(m.id, p_outcome ->> 'class', v_now);
@@ -3875,6 +3982,21 @@ begin
 end $function$;
 revoke all on function public.record_transition(jsonb) from public;
 grant execute on function public.record_transition(jsonb) to service_role;
+
+CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_sent_to text, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+begin
+  update contact_addresses set written = null where id = v_row and written is not null;
+  if found then return true; end if;
+  update contact_addresses set refused_at = p_now where id = v_row;
+  return turn_address(p_conversation, p_sent_to, p_now);
+end $function$;
+revoke all on function public.refuse_address(public.conversations,text,timestamp with time zone) from public;
+grant execute on function public.refuse_address(public.conversations,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamp with time zone)
  RETURNS jsonb
@@ -4087,7 +4209,8 @@ begin
   end if;
   if v.status = 'unproven' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
   update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0, provider_id = null, lease_until = null, slot_at = null,
-    typing_until = null, due_at = v_now, goes_at = null where id = v.id;
+    -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
+    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null where id = v.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
     where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed' and id > v.id;
   get diagnostics v_parts = row_count;
@@ -4204,6 +4327,16 @@ CREATE OR REPLACE FUNCTION public.schema_version()
 AS $function$ select to_jsonb('20261123000600'::text) $function$;
 revoke all on function public.schema_version() from public;
 grant execute on function public.schema_version() to service_role;
+
+CREATE OR REPLACE FUNCTION public.sent_as(p_instance_id bigint, p_wire_id text)
+ RETURNS public.messages
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select m from messages m where m.instance_id = p_instance_id and m.wire_id = p_wire_id and m.provider_id is null
+$function$;
+revoke all on function public.sent_as(bigint,text) from public;
+grant execute on function public.sent_as(bigint,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.set_contact_wait(p_tenant text, p_phone text, p_offers_only boolean, p_until timestamp with time zone, p_actor text, p_reason text)
  RETURNS jsonb
@@ -4828,20 +4961,22 @@ revoke all on function public.trust_now(public.instances,timestamp with time zon
 grant execute on function public.trust_now(public.instances,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.turn_address(p_conversation public.conversations, p_sent_to text, p_now timestamp with time zone)
- RETURNS void
+ RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_jid text;
+declare v_jid text; v_refused bigint := address_row(p_conversation.contact_id, p_sent_to);
 begin
-  select x.jid into v_jid from (
-    select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end as jid, a.delivered_at, a.kind, a.id from contact_addresses a
-    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)) x
-  where x.jid <> p_sent_to order by x.delivered_at desc nulls last, x.kind = 'pn' desc, x.id desc limit 1;
-  if v_jid is null or p_conversation.jid <> p_sent_to then return; end if;
+  if p_conversation.jid <> p_sent_to then return not address_refused(p_conversation.contact_id, p_conversation.jid, p_now); end if;
+  select coalesce(a.written, a.address) || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end into v_jid from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id) and a.id is distinct from v_refused
+      and (a.refused_at is null or a.refused_at <= p_now - interval '7 days')
+    order by a.delivered_at desc nulls last, a.kind = 'pn' desc, a.id desc limit 1;
+  if v_jid is null then return false; end if;
   update conversations set jid = v_jid where id = p_conversation.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text, jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+  return true;
 end $function$;
 revoke all on function public.turn_address(public.conversations,text,timestamp with time zone) from public;
 grant execute on function public.turn_address(public.conversations,text,timestamp with time zone) to service_role;
