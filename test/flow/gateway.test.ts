@@ -214,7 +214,10 @@ for (const version of EVOLUTION_VERSIONS) {
         `select provider_id = wire_id as same from messages where id = any($1) order by id`,
         [ids],
       );
-      assert.deepEqual(kept, Array(2).fill({ same: version === '2.4' }));
+      assert.deepEqual(
+        kept.map(({ same }) => same),
+        Array(2).fill(version === '2.4'),
+      );
     });
 
     test('W13 doubt: what left is found by its id in one look, whatever words the chat holds', async () => {
