@@ -280,20 +280,22 @@ function answerOf(run: AgentRun, call: Anthropic.ToolUseBlock, effects: Effect[]
   return { ok, output };
 }
 
-function callRecord(
-  model: string,
-  result: { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure },
-  ms: number,
-): ModelCallRecord {
-  const usage = result.ok ? result.reply.usage : { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+function callRecord(model: string, result: Asked, ms: number): ModelCallRecord {
+  const paid = result.ok ? result.reply : result.failure.paid;
+  const { usage, costUsd } = paid ?? { usage: NOTHING_USED, costUsd: 0 };
   return {
     model,
     outcome: result.ok ? (result.reply.stopReason ?? 'ok') : result.failure.kind,
     ms: Math.round(ms),
     input_tokens: usage.input,
     output_tokens: usage.output,
+    thinking_tokens: usage.thinking,
     cache_read_tokens: usage.cacheRead,
-    cache_write_tokens: usage.cacheWrite,
-    cost_usd: result.ok ? result.reply.costUsd : 0,
+    cache_write_tokens: usage.cacheWrite + usage.cacheWriteHour,
+    cost_usd: costUsd,
+    estimated: !result.ok && paid !== undefined,
+    detail: result.ok ? result.reply.category : null,
   };
 }
+
+const NOTHING_USED = { input: 0, output: 0, thinking: 0, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 };

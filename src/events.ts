@@ -96,9 +96,12 @@ export function createEvents(log: Logger, mode: string) {
       const tenant = tenantLabel(claim.tenant_id);
       metrics.tokens.inc({ tenant, type: 'input' }, call.input_tokens);
       metrics.tokens.inc({ tenant, type: 'output' }, call.output_tokens);
+      metrics.thinking.inc({ tenant }, call.thinking_tokens);
       metrics.tokens.inc({ tenant, type: 'cache_read' }, call.cache_read_tokens);
       metrics.tokens.inc({ tenant, type: 'cache_write' }, call.cache_write_tokens);
-      metrics.cost.inc({ tenant }, call.cost_usd);
+      if (call.cost_usd === null) metrics.unpriced.inc({ model: call.model });
+      else metrics.cost.inc({ tenant }, call.cost_usd);
+      if (call.outcome === 'refusal') metrics.refusals.inc({ model: call.model, category: call.detail ?? 'none' });
       metrics.modelCalls.observe({ model: call.model, outcome: call.outcome }, call.ms / 1000);
       metrics.modelCache(call);
       log.info({ ...turnIds(claim), ...call }, 'Model called');

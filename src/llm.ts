@@ -4,6 +4,7 @@ import { retryAfterMs } from './core/model-failure.ts';
 import type { ModelFailureKind } from './core/model-failure.ts';
 import { costUsd } from './core/prices.ts';
 import type { Usage } from './core/prices.ts';
+import { estimateTokens } from './core/models.ts';
 import type { Settings } from './core/models.ts';
 import { span } from './trace.ts';
 import type { Attributes } from './trace.ts';
@@ -24,11 +25,22 @@ export type ModelReply = {
   stopReason: Anthropic.StopReason | null;
   model: string;
   usage: Usage;
-  costUsd: number;
+  /** US dollars; null: the model has no price. */
+  costUsd: number | null;
+  /** The category of a refusal. */
+  category: string | null;
 };
 
-/** What each kind means stands in core/model-failure.ts. `restMs`: the provider asked not to be called for so long. */
-export type ModelFailure = { kind: ModelFailureKind; detail: string; restMs: number };
+/**
+ * What each kind means stands in core/model-failure.ts. `restMs`: the provider asked not to be called for so long. `paid`: the request was under way, so
+ * its input is paid although nothing came of it; how much that was is an estimate, at the price of what no cache has.
+ */
+export type ModelFailure = {
+  kind: ModelFailureKind;
+  detail: string;
+  restMs: number;
+  paid?: { usage: Usage; costUsd: number | null };
+};
 
 export type Llm = {
   /** Contract: never throws; ends within `timeoutMs` or when the signal aborts. May be called any number of times at once. */
@@ -47,18 +59,14 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
   });
   type Ended = Awaited<ReturnType<Llm['call']>>;
   async function ask(request: ModelRequest, signal: AbortSignal, timeoutMs: number): Promise<Ended> {
+    if (signal.aborted) return { ok: false, failure: { kind: 'aborted', detail: 'before it was sent', restMs: 0 } };
     // The client's own limit ends with the headers; an answer that stops half way must end too.
     const limitMs = Math.ceil(timeoutMs); // both refuse fractions
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), limitMs); // ended with the call: AbortSignal.timeout would be kept for the whole limit
     try {
       const message = await client.messages.create(bodyOf(request), { signal: AbortSignal.any([signal, late.signal]), timeout: limitMs });
-      const usage: Usage = {
-        input: message.usage.input_tokens,
-        output: message.usage.output_tokens,
-        cacheRead: message.usage.cache_read_input_tokens ?? 0,
-        cacheWrite: message.usage.cache_creation_input_tokens ?? 0,
-      };
+      const usage = usageOf(message.usage);
       return {
         ok: true,
         reply: {
@@ -66,13 +74,15 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
           stopReason: message.stop_reason,
           model: message.model,
           usage,
-          costUsd: costUsd(message.model, usage),
+          costUsd: isFree(message) ? 0 : costUsd(message.model, usage, new Date()),
+          category: message.stop_details?.category ?? null,
         },
       };
     } catch (error) {
       if (late.signal.aborted && !signal.aborted)
-        return { ok: false, failure: { kind: 'timeout', detail: `no answer within ${limitMs} ms`, restMs: 0 } };
-      return { ok: false, failure: failureOf(error) };
+        return { ok: false, failure: { kind: 'timeout', detail: `no answer within ${limitMs} ms`, restMs: 0, paid: inputOf(request) } };
+      const failure = failureOf(error);
+      return { ok: false, failure: failure.kind === 'aborted' ? { ...failure, paid: inputOf(request) } : failure };
     } finally {
       clearTimeout(timer);
     }
@@ -111,15 +121,42 @@ function bodyOf({ model, settings, system, tools, wordsOnly, messages }: ModelRe
   };
 }
 
+function usageOf(usage: Anthropic.Usage): Usage {
+  const hour = usage.cache_creation?.ephemeral_1h_input_tokens ?? 0;
+  return {
+    input: usage.input_tokens,
+    output: usage.output_tokens,
+    thinking: usage.output_tokens_details?.thinking_tokens ?? 0,
+    cacheRead: usage.cache_read_input_tokens ?? 0,
+    cacheWrite: (usage.cache_creation_input_tokens ?? 0) - hour,
+    cacheWriteHour: hour,
+  };
+}
+
+/** Of these categories a refusal before any output is billed all the same (release notes of 2026-09-24). */
+const BILLED_REFUSALS: readonly unknown[] = ['bio', 'frontier_llm', 'reasoning_extraction'];
+
+/** A refusal before any output tells its tokens, and is not billed (build-with-claude/refusals-and-fallback, 2026-08-22). */
+function isFree({ stop_reason: end, stop_details: details, content }: Anthropic.Message): boolean {
+  return end === 'refusal' && content.length === 0 && !BILLED_REFUSALS.includes(details?.category);
+}
+
+function inputOf(request: ModelRequest): { usage: Usage; costUsd: number | null } {
+  const { system, tools, messages } = request;
+  const input = estimateTokens(request.model, JSON.stringify([system, tools, messages]).length);
+  const usage = { input, output: 0, thinking: 0, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 };
+  return { usage, costUsd: costUsd(request.model, usage, new Date()) };
+}
+
 function answerAttributes({ model, stopReason, usage, costUsd }: ModelReply): Attributes {
   return {
     'gen_ai.response.model': model,
     'gen_ai.response.finish_reasons': stopReason === null ? [] : [stopReason],
-    'gen_ai.usage.input_tokens': usage.input + usage.cacheRead + usage.cacheWrite,
+    'gen_ai.usage.input_tokens': usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWriteHour,
     'gen_ai.usage.output_tokens': usage.output,
     'gen_ai.usage.cache_read.input_tokens': usage.cacheRead,
-    'gen_ai.usage.cache_creation.input_tokens': usage.cacheWrite,
-    'julia.cost_usd': costUsd,
+    'gen_ai.usage.cache_creation.input_tokens': usage.cacheWrite + usage.cacheWriteHour,
+    ...(costUsd === null ? {} : { 'julia.cost_usd': costUsd }),
   };
 }
 

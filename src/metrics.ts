@@ -58,6 +58,24 @@ export function createMetrics(mode: string) {
       labelNames: ['tenant'],
       registers,
     }),
+    thinking: new Counter({
+      name: 'julia_modelo_pensamento_tokens_total',
+      help: 'Tokens of the output that were thinking',
+      labelNames: ['tenant'],
+      registers,
+    }),
+    unpriced: new Counter({
+      name: 'julia_modelo_sem_preco_total',
+      help: 'Calls of a model that has no price, so they are in no sum of money',
+      labelNames: ['model'],
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'julia_modelo_recusas_total',
+      help: 'Answers in which a model declined the words of a contact, by the category that it named',
+      labelNames: ['model', 'category'],
+      registers,
+    }),
     modelCalls: new Histogram({
       name: 'julia_modelo_segundos',
       help: 'Calls of the model',

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 
 import { familyOf } from '../core/models.ts';
 import type { Effort } from '../core/models.ts';
+import { hasPrice } from '../core/prices.ts';
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 
@@ -82,8 +83,9 @@ export function claude(v: Variables, report: Report): Claude | null {
   for (const name of ['LLM_MODEL', 'LLM_MODEL_COMPLEX'] as const) {
     if (RETIRED_MODELS.includes(v[name]))
       report.warn(`${name}: names a model that is retired; the provider will refuse it, name a current one`);
-    else if (familyOf(v[name]) === null)
-      report.warn(`${name}: ${v[name]} is not among the models known here, so it is asked carefully, and its calls have no price`);
+    else if (familyOf(v[name]) === null) report.warn(`${name}: ${v[name]} is not among the models known here, so it is asked with care`);
+    if (!RETIRED_MODELS.includes(v[name]) && !hasPrice(v[name], new Date()))
+      report.warn(`${name}: no price of ${v[name]} is known, so its calls are in no sum of money`);
   }
   if (v.LLM_LOOP_TIMEOUT_SEGUNDOS < v.LLM_TIMEOUT_SEGUNDOS) {
     report.problem('LLM_LOOP_TIMEOUT_SEGUNDOS: must not be shorter than LLM_TIMEOUT_SEGUNDOS; the whole turn holds at least one call');

@@ -114,3 +114,8 @@ export function settingsFor(model: string, wanted: { effort: Effort; answerToken
 function nearestEffort({ efforts }: Family, wanted: Effort): Effort | null {
   return EFFORTS.slice(0, EFFORTS.indexOf(wanted) + 1).findLast((each) => efforts.includes(each)) ?? null;
 }
+
+/** Tokens of a text, roughly. */
+export function estimateTokens(model: string, chars: number): number {
+  return Math.ceil(chars / traitsOf(model).charsPerToken);
+}

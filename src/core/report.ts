@@ -19,6 +19,7 @@ type Figures = {
   opt_outs: number;
   tokens: number;
   cost_usd: number;
+  unpriced_calls: number;
   unanswered: number;
   with_people: number;
 };
@@ -77,10 +78,14 @@ export function reportText(kind: ReportKind, span: string, figures: Figures, sla
       : [`Tempo até a resposta: metade em até ${seconds(median)}, 95 % em até ${seconds(figures.reply_seconds_p95 ?? median)}.`]),
     `Enviadas: ${total}${total === 0 ? '' : ` (${sent.map(([name, n]) => `${n} ${KINDS[name] ?? name}`).join(', ')})`}; ${figures.failed} falharam.`,
     `Pediram para sair: ${figures.opt_outs}.`,
-    `Modelo: ${figures.tokens} tokens, US$ ${figures.cost_usd.toFixed(2).replace('.', ',')}.`,
+    `Modelo: ${figures.tokens} tokens, US$ ${figures.cost_usd.toFixed(2).replace('.', ',')}${unpriced(figures.unpriced_calls)}.`,
     `Agora: ${figures.unanswered} sem resposta, ${figures.with_people} com pessoas.`,
     `SLA de 30 dias: ${sla.map(({ name, actual, target, met }) => `${met ? '✅' : '❌'} ${WORDS[name]} ${actual === null ? 'sem dados' : share(actual)} (meta ${share(target)})`).join('; ')}.`,
   ].join('\n');
+}
+
+function unpriced(calls: number): string {
+  return calls === 0 ? '' : ` (sem ${calls} chamadas de modelos sem preço conhecido)`;
 }
 
 function seconds(value: number): string {

@@ -23,7 +23,13 @@ export type MessageEntry = {
   edited_at: Date | null;
   deleted_at: Date | null;
 };
-type Tokens = { input_tokens: number; output_tokens: number; cost_usd: number };
+type Tokens = {
+  input_tokens: number;
+  output_tokens: number;
+  thinking_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+};
 export type TurnEntry = {
   what: 'turn';
   id: number;
@@ -32,10 +38,22 @@ export type TurnEntry = {
   reason: string | null;
   model: string | null;
   ended_at: Date | null;
-} & Tokens & {
-    cache_read_tokens: number;
-  };
-type ModelCallEntry = { what: 'model_call'; id: number; at: Date; turn_id: number; model: string; outcome: string; ms: number } & Tokens;
+  cost_usd: number;
+  unpriced_calls: number;
+} & Tokens;
+type ModelCallEntry = {
+  what: 'model_call';
+  id: number;
+  at: Date;
+  turn_id: number;
+  model: string;
+  outcome: string;
+  ms: number;
+  /** null: the model has no price. */
+  cost_usd: number | null;
+  estimated: boolean;
+  detail: string | null;
+} & Tokens;
 type ToolCallEntry = {
   what: 'tool_call';
   id: number;
@@ -157,8 +175,8 @@ function describe(
       return { says: `turn ${entry.id} ${TURNS[entry.status] ?? entry.status}`, why: turnFigures(entry) };
     case 'model_call':
       return {
-        says: `the model ${entry.model} worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}`,
-        why: figures(entry),
+        says: `the model ${entry.model} worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}${entry.detail === null ? '' : ` (${entry.detail})`}`,
+        why: figures(entry, moneyOf(entry)),
       };
     case 'tool_call':
       return {
@@ -215,6 +233,7 @@ const TURNS: Readonly<Record<string, string>> = {
 };
 
 const MODEL_ENDS: Readonly<Record<string, string>> = {
+  refusal: 'declined to answer these words',
   end_turn: 'answered',
   tool_use: 'asked for a tool',
   max_tokens: 'was cut at its limit of tokens',
@@ -303,12 +322,29 @@ function sentAt(message: MessageEntry): Date {
 function turnFigures(turn: TurnEntry): string {
   const why = turn.reason === null ? [] : [`because ${because(turn.reason)}`];
   const took = turn.ended_at === null ? [] : [`took ${seconds(turn.ended_at.getTime() - turn.at.getTime())}`];
-  return [...why, ...took, ...(turn.model === null ? [] : [figures(turn)])].join('; ');
+  const unpriced = turn.unpriced_calls === 0 ? '' : `, and ${turn.unpriced_calls} calls of a model without a price`;
+  const used = turn.model === null ? [] : [figures(turn, `${dollars(turn.cost_usd)}${unpriced}`)];
+  return [...why, ...took, ...used].join('; ');
 }
 
-function figures(used: Tokens & { cache_read_tokens?: number }): string {
-  const cached = used.cache_read_tokens === undefined || used.cache_read_tokens === 0 ? '' : ` and ${used.cache_read_tokens} cached`;
-  return `${used.input_tokens}${cached} tokens in, ${used.output_tokens} out, US$ ${used.cost_usd.toFixed(4)}`;
+function figures(used: Tokens, money: string): string {
+  const { cache_read_tokens: read, cache_write_tokens: written, thinking_tokens: thought } = used;
+  const parts = [
+    ...(read === 0 ? [] : [`${read} read from the cache`]),
+    ...(written === 0 ? [] : [`${written} written to the cache`]),
+    ...(thought === 0 ? [] : [`${thought} of the output thinking`]),
+  ];
+  const told = `${used.input_tokens + read + written} tokens in, ${used.output_tokens} out, ${money}`;
+  return parts.length === 0 ? told : `${told} (${parts.join(', ')})`;
+}
+
+function moneyOf({ cost_usd: cost, estimated }: ModelCallEntry): string {
+  if (cost === null) return 'no price is known for this model';
+  return estimated ? `about ${dollars(cost)} for what it had been given` : dollars(cost);
+}
+
+function dollars(cost: number): string {
+  return `US$ ${cost.toFixed(6)}`;
 }
 
 const SENT: ReadonlySet<string> = new Set(['sent', 'delivered', 'read']);

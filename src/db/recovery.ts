@@ -105,7 +105,13 @@ export async function reopenInbound(
   );
 }
 
-const tokens = { input_tokens: z.number(), output_tokens: z.number(), cost_usd: z.number() };
+const tokens = {
+  input_tokens: z.number(),
+  output_tokens: z.number(),
+  thinking_tokens: z.number(),
+  cache_read_tokens: z.number(),
+  cache_write_tokens: z.number(),
+};
 const entry = z.discriminatedUnion('what', [
   z
     .object({
@@ -139,8 +145,9 @@ const entry = z.discriminatedUnion('what', [
       status: z.string(),
       reason: z.string().nullable(),
       model: z.string().nullable(),
-      cache_read_tokens: z.number(),
       ...tokens,
+      cost_usd: z.number(),
+      unpriced_calls: z.number(),
       ended_at: time.nullable(),
     })
     .loose(),
@@ -154,6 +161,9 @@ const entry = z.discriminatedUnion('what', [
       outcome: z.string(),
       ms: z.number(),
       ...tokens,
+      cost_usd: z.number().nullable(),
+      estimated: z.boolean(),
+      detail: z.string().nullable(),
     })
     .loose(),
   z

@@ -17,6 +17,8 @@ const figures = z.object({
   opt_outs: z.number(),
   tokens: z.number(),
   cost_usd: z.number(),
+  /** Days that were counted before this figure existed have none. */
+  unpriced_calls: z.number().default(0),
   unanswered: z.number(),
   with_people: z.number(),
 });

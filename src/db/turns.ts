@@ -132,9 +132,16 @@ export type ModelCallRecord = {
   ms: number;
   input_tokens: number;
   output_tokens: number;
+  /** Of the output. */
+  thinking_tokens: number;
   cache_read_tokens: number;
   cache_write_tokens: number;
-  cost_usd: number;
+  /** null: the model has no price. */
+  cost_usd: number | null;
+  /** It was broken off: its input is paid, and nobody told how much that was. */
+  estimated: boolean;
+  /** The category of a refusal. */
+  detail: string | null;
 };
 
 export type Part = { text: string; typing_ms: number; kind: 'reply' | 'handoff' };

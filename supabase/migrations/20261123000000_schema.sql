@@ -189,7 +189,9 @@ create table turns (
   output_tokens    int not null default 0,
   cache_read_tokens   int not null default 0,
   cache_write_tokens  int not null default 0,
-  cost_usd         numeric(12, 6) not null default 0,
+  thinking_tokens     int not null default 0,
+  cost_usd         numeric(14, 8) not null default 0, -- of the calls that have a price
+  unpriced_calls   int not null default 0,
   transcript       jsonb,
   correlation_id   text,
   started_at       timestamptz not null default now(),
@@ -316,7 +318,10 @@ create table model_calls (
   output_tokens       int not null default 0,
   cache_read_tokens   int not null default 0,
   cache_write_tokens  int not null default 0,
-  cost_usd            numeric(12, 6) not null default 0,
+  thinking_tokens     int not null default 0, -- of the output
+  cost_usd            numeric(14, 8),         -- at the price of the day of the call; null: the model has none
+  estimated           boolean not null default false, -- it was broken off: its input is paid, and nobody told how much that was
+  detail              text,                   -- the category of a refusal
   created_at          timestamptz not null default now()
 );
 create index model_calls_turn on model_calls (turn_id);

@@ -190,8 +190,8 @@ end $$;
 --   statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and money are recorded in any case.
 -- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology, apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing
 --   is answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} | {type: 'remember', fact} | {type: 'react', message_id, emoji}],
---   tool_calls [{name, input, output, ok, ms}], model_calls [{model, outcome, ms, input_tokens, output_tokens, cache_read_tokens,
---   cache_write_tokens, cost_usd}], transcript}.
+--   tool_calls [{name, input, output, ok, ms}], model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+--   cache_read_tokens, cache_write_tokens, cost_usd (null: no price), estimated, detail}], transcript}.
 -- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed' | 'deferred', reason, failed_in_row,
 --   first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at most twice in a row, then the answer goes); claim anew.
 create function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -213,15 +213,17 @@ declare
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd)
-    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.cost_usd
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens, cache_write_tokens, cost_usd,
+      estimated, detail)
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
+      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail
     from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
-      cache_read_tokens int, cache_write_tokens int, cost_usd numeric)
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text)
     where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
   update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
-      input_tokens = s.i, output_tokens = s.o, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c
-    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(cache_read_tokens), 0) r,
-      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c from model_calls where turn_id = p_turn) s
+      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u from model_calls where turn_id = p_turn) s
     where t.id = p_turn;
   if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');

@@ -20,7 +20,7 @@ create index number_days_tenant on number_days (tenant_id);
 
 -- report_figures: what happened from p_from to before p_to, and what waits now. Read only; bounded by block range indexes on the time of messages and turns.
 -- Result: {received, conversations, new_contacts, answered, handed_over, failed_turns, sent {kind: n}, failed, reply_seconds_median, reply_seconds_p95: from the first
---   message of a burst to its answer, debounce and typing included; opt_outs, tokens, cost_usd, unanswered, with_people: now}.
+--   message of a burst to its answer, debounce and typing included; opt_outs, tokens, cost_usd, unpriced_calls, unanswered, with_people: now}.
 create function report_figures(p_tenant text, p_from timestamptz, p_to timestamptz) returns jsonb language sql stable as $$
   with inbound as (
     select * from messages where created_at >= p_from and created_at < p_to and direction = 'in' and tenant_id = p_tenant and type <> 'reaction'
@@ -43,6 +43,7 @@ create function report_figures(p_tenant text, p_from timestamptz, p_to timestamp
     'reply_seconds_p95', (select percentile_cont(0.95) within group (order by seconds) from replies),
     'opt_outs', (select count(*) from opt_outs where created_at >= p_from and created_at < p_to and tenant_id = p_tenant),
     'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0) from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
+    'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
     'unanswered', (select count(*) from messages where direction = 'in' and status = 'received' and tenant_id = p_tenant),
     'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
 $$;

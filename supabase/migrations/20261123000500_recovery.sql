@@ -85,12 +85,14 @@ create function timeline(p_tenant text, p_conversation bigint, p_limit int, p_me
           from messages m where m.conversation_id = c.id
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status', t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
-            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'cache_read_tokens', t.cache_read_tokens, 'cost_usd', t.cost_usd, 'ended_at', t.ended_at,
+            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens, 'cache_read_tokens', t.cache_read_tokens,
+            'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls, 'ended_at', t.ended_at,
             'correlation_id', t.correlation_id)
           from turns t where t.conversation_id = c.id
         union all
         select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id, 'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
-            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'cost_usd', k.cost_usd)
+            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens, 'cache_read_tokens', k.cache_read_tokens,
+            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail', k.detail)
           from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id', k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)

@@ -32,6 +32,7 @@ test('E7 S4 the report says what happened and what of the SLA is met', () => {
     opt_outs: 1,
     tokens: 123_456,
     cost_usd: 1.234,
+    unpriced_calls: 0,
     unanswered: 0,
     with_people: 2,
   };

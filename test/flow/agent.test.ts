@@ -94,7 +94,7 @@ test('L1 a tool runs, the model hears of it, and words said beside it are said t
     outcome.modelCalls.map((call) => call.outcome),
     ['tool_use', 'end_turn'],
   );
-  assert.ok(outcome.modelCalls.every((call) => call.output_tokens > 0 && call.cost_usd > 0));
+  assert.ok(outcome.modelCalls.every((call) => call.output_tokens > 0 && (call.cost_usd ?? 0) > 0));
   assert.equal(outcome.transcript.length, 3);
 });
 
@@ -244,6 +244,35 @@ test('L13 every end of an answer is an end: words are said, a full context is no
     outcomes: ['model_context_window_exceeded', 'model_context_window_exceeded'],
   });
 });
+
+test('L4 L16 the ledger is the bill: each call costs what the other side would ask for it', async () => {
+  for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5', 'claude-opus-5-5', 'claude-sonnet-4-6', 'claude-haiku-4-5']) {
+    simulator.reset();
+    simulator.script([{ tools: [fact('a')] }, { text: 'Pronto.' }]);
+    const { modelCalls } = answered(await run({ model, prompt: promptOf('x'.repeat(20_000)) }));
+    const bill = simulator.wire().claude.map(({ usd }) => usd);
+    assert.equal(bill.length, 2);
+    for (const [at, usd] of bill.entries()) assert.ok(Math.abs((modelCalls[at]?.cost_usd ?? 0) - usd) < 1e-8, `${model} ${at}`);
+  }
+});
+
+test('L16 thinking is told apart; a model without a price costs null, not nothing', async () => {
+  const thought = answered(await run({ model: 'claude-opus-5-5' })).modelCalls[0];
+  assert.ok((thought?.thinking_tokens ?? 0) >= 150 && (thought?.output_tokens ?? 0) > (thought?.thinking_tokens ?? 0));
+  const unknown = await run({
+    llm: {
+      call: async () => ({ ok: false, failure: { kind: 'timeout', detail: '', restMs: 0, paid: { usage: NOTHING, costUsd: null } } }),
+    },
+  });
+  assert.deepEqual(
+    unknown.modelCalls.map((call) => [call.cost_usd, call.estimated]),
+    [
+      [null, true],
+      [null, true],
+    ],
+  );
+});
+const NOTHING = { input: 0, output: 0, thinking: 0, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 };
 
 test('L4 cache: three breakpoints, and the second turn reads what the first has written', async () => {
   simulator.script([{ text: 'Olá!', repeat: true }]);
@@ -403,7 +432,7 @@ async function server(
   return `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
 }
 
-test('X3 an abort ends the request at the wire, before it is paid for', async (t) => {
+test('X3 L16 an abort ends the request at the wire; what it had been given is booked, as an estimate', async (t) => {
   const aborting = new AbortController();
   const closed = Promise.withResolvers<boolean>();
   const url = await server(t, (_request, response) => {
@@ -414,8 +443,8 @@ test('X3 an abort ends the request at the wire, before it is paid for', async (t
   assert.equal(outcome.kind, 'aborted');
   assert.equal(await closed.promise, false);
   assert.deepEqual(
-    outcome.modelCalls.map((call) => [call.outcome, call.cost_usd]),
-    [['aborted', 0]],
+    outcome.modelCalls.map((call) => [call.outcome, call.estimated, call.input_tokens > 1_000, (call.cost_usd ?? 0) > 0.0001]),
+    [['aborted', true, true, true]],
   );
 });
 
@@ -435,10 +464,10 @@ test('X3 an abort between two rounds keeps what the first has cost and starts no
   });
   assert.equal(outcome.kind, 'aborted');
   assert.deepEqual(
-    outcome.modelCalls.map((call) => [call.outcome, call.cost_usd > 0]),
+    outcome.modelCalls.map((call) => [call.outcome, (call.cost_usd ?? 0) > 0, call.estimated]),
     [
-      ['tool_use', true],
-      ['aborted', false],
+      ['tool_use', true, false],
+      ['aborted', false, false],
     ],
   );
   assert.equal(simulator.wire().claude.length, 1);

@@ -92,8 +92,8 @@ for (const [name, act, , left] of INTERRUPTIONS.filter(([, , ended]) =>
     assert.deepEqual(sent(stage), []);
     assert.equal(stage.prompts().length, 1);
     assert.deepEqual(await inbound(stage), [left]);
-    assert.deepEqual(await stage.system.query('select outcome, cost_usd::float as cost from model_calls'), [
-      { outcome: 'aborted', cost: 0 },
+    assert.deepEqual(await stage.system.query('select outcome, estimated, cost_usd > 0 as paid from model_calls'), [
+      { outcome: 'aborted', estimated: true, paid: true },
     ]);
   });
 }

@@ -25,10 +25,12 @@ test('I4 X3 a message that lands during generation aborts the call, and one answ
   assert.deepEqual(stage.prompts()[1]?.texts, ['user: quero um corte', 'user: e uma barba']);
   assert.deepEqual(await stage.turns(), ['superseded(the answer was not wanted any more)', 'committed']);
   assert.deepEqual(
-    await stage.system.query('select c.outcome, t.status from model_calls c join turns t on t.id = c.turn_id order by c.id'),
+    await stage.system.query(
+      'select c.outcome, t.status, t.cost_usd = c.cost_usd and c.cost_usd > 0 as paid from model_calls c join turns t on t.id = c.turn_id order by c.id',
+    ),
     [
-      { outcome: 'aborted', status: 'superseded' },
-      { outcome: 'end_turn', status: 'committed' },
+      { outcome: 'aborted', status: 'superseded', paid: true },
+      { outcome: 'end_turn', status: 'committed', paid: true },
     ],
   );
 });

@@ -105,7 +105,10 @@ for (const kind of DOORS) {
             output_tokens: 2,
             cache_read_tokens: 0,
             cache_write_tokens: 0,
+            thinking_tokens: 1,
             cost_usd: 0.000123,
+            estimated: false,
+            detail: null,
           },
         ],
         transcript,
@@ -154,7 +157,7 @@ for (const kind of DOORS) {
       );
       assert.deepEqual(row, {
         transcript,
-        cost: '0.000123',
+        cost: '0.00012300',
         memory: words,
         input: { fact: words, none: null },
         raw: { deep: [1, null, { a: 'ç' }] },

@@ -46,6 +46,37 @@ async function hear(sql: Sql, input: Said, now = NOON): Promise<number> {
 const turnsOf = async (sql: Sql) =>
   (await sql.rows(`select status || coalesce('(' || reason || ')', '') as line from turns order by id`)).map((row) => row['line']);
 
+test('L16 complete_turn: a call without a price is in no sum, is counted apart, and a past call keeps its price', async (t) => {
+  const sql = await openSql(t);
+  const turn = await claim(sql, await hear(sql, { id: 'A1' }));
+  const call = {
+    model: 'm',
+    outcome: 'end_turn',
+    ms: 5,
+    input_tokens: 10,
+    output_tokens: 9,
+    thinking_tokens: 4,
+    cache_read_tokens: 0,
+    cache_write_tokens: 0,
+  };
+  await complete(sql, turn, {
+    ...ANSWER,
+    model_calls: [
+      { ...call, cost_usd: 0.00000001 },
+      { ...call, cost_usd: null },
+      { ...call, cost_usd: 0.5, estimated: true },
+    ],
+  });
+  assert.deepEqual(await sql.rows('select cost_usd::text as cost, unpriced_calls, thinking_tokens from turns'), [
+    { cost: '0.50000001', unpriced_calls: 1, thinking_tokens: 12 },
+  ]);
+  assert.deepEqual(await sql.rows('select cost_usd::text as cost, estimated from model_calls order by id'), [
+    { cost: '0.00000001', estimated: false },
+    { cost: null, estimated: false },
+    { cost: '0.50000000', estimated: true },
+  ]);
+});
+
 for (const callers of [2, 20]) {
   test(`I5 claim_turn: of ${callers} callers at once exactly one gets the turn`, async (t) => {
     const sql = await openSql(t);
