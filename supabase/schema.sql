@@ -473,7 +473,10 @@ create table public.model_calls (
   output_tokens integer default 0 not null,
   cache_read_tokens integer default 0 not null,
   cache_write_tokens integer default 0 not null,
-  cost_usd numeric(12,6) default 0 not null,
+  thinking_tokens integer default 0 not null,
+  cost_usd numeric(14,8),
+  estimated boolean default false not null,
+  detail text,
   created_at timestamp with time zone default now() not null,
   constraint model_calls_pkey PRIMARY KEY (id)
 );
@@ -658,7 +661,9 @@ create table public.turns (
   output_tokens integer default 0 not null,
   cache_read_tokens integer default 0 not null,
   cache_write_tokens integer default 0 not null,
-  cost_usd numeric(12,6) default 0 not null,
+  thinking_tokens integer default 0 not null,
+  cost_usd numeric(14,8) default 0 not null,
+  unpriced_calls integer default 0 not null,
   transcript jsonb,
   correlation_id text,
   started_at timestamp with time zone default now() not null,
@@ -1488,15 +1493,17 @@ declare
 begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd)
-    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, r.cache_read_tokens, r.cache_write_tokens, r.cost_usd
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens, cache_write_tokens, cost_usd,
+      estimated, detail)
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
+      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail
     from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
-      cache_read_tokens int, cache_write_tokens int, cost_usd numeric)
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text)
     where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
   update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
-      input_tokens = s.i, output_tokens = s.o, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c
-    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(cache_read_tokens), 0) r,
-      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c from model_calls where turn_id = p_turn) s
+      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u from model_calls where turn_id = p_turn) s
     where t.id = p_turn;
   if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');
@@ -4108,6 +4115,7 @@ AS $function$
     'reply_seconds_p95', (select percentile_cont(0.95) within group (order by seconds) from replies),
     'opt_outs', (select count(*) from opt_outs where created_at >= p_from and created_at < p_to and tenant_id = p_tenant),
     'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0) from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
+    'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
     'unanswered', (select count(*) from messages where direction = 'in' and status = 'received' and tenant_id = p_tenant),
     'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
 $function$;
@@ -4909,12 +4917,14 @@ AS $function$
           from messages m where m.conversation_id = c.id
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status', t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
-            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'cache_read_tokens', t.cache_read_tokens, 'cost_usd', t.cost_usd, 'ended_at', t.ended_at,
+            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens, 'cache_read_tokens', t.cache_read_tokens,
+            'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls, 'ended_at', t.ended_at,
             'correlation_id', t.correlation_id)
           from turns t where t.conversation_id = c.id
         union all
         select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id, 'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
-            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'cost_usd', k.cost_usd)
+            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens, 'cache_read_tokens', k.cache_read_tokens,
+            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail', k.detail)
           from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id', k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
