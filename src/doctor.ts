@@ -7,8 +7,9 @@ import { loadConfig, RUN_MODES } from './config.ts';
 import type { Environment } from './config/environment.ts';
 import { openAdminContext } from './context.ts';
 import { releaseFault } from './core/gateway.ts';
-import { failed, fine, judgeClock, judgeDisk, judgeProcesses, skipped, warning } from './core/diagnosis.ts';
+import { failed, fine, judgeClock, judgeDisk, judgeModel, judgePeople, judgeProcesses, skipped, warning } from './core/diagnosis.ts';
 import type { Finding } from './core/diagnosis.ts';
+import { alertSnapshot } from './db/alerts.ts';
 import { DatabaseRefused } from './db/failures.ts';
 import { migrationNames } from './db/migrate.ts';
 import { healthSnapshot, listInstances, schemaVersion } from './db/operations.ts';
@@ -53,6 +54,8 @@ export async function examine(env: Environment): Promise<Finding[]> {
       check('webhook', () => checkWebhooks(tools)),
       ...apart,
       check('clock', () => checkDatabaseClock(tools)),
+      check('claude', () => checkWaiting(tools)),
+      check('people', () => checkPeople(tools)),
       check('switches', () => checkSwitches(tools)),
     ]);
     return [...named('variables', variables), ...about.flat()];
@@ -234,6 +237,20 @@ async function checkClaude({ claude }: Config): Promise<Found[]> {
       }
     }),
   );
+}
+
+async function checkWaiting({ db }: Tools): Promise<Found[]> {
+  const { breakers, deferred } = await alertSnapshot(db, false);
+  const found = judgeModel(breakers, deferred);
+  return found === null ? [] : [found];
+}
+
+async function checkPeople({ db, config }: Tools): Promise<Found[]> {
+  const channels = [
+    ...(config.slack === null ? [] : ['Slack']),
+    ...(config.outbound.managerPhone === null ? [] : ['WhatsApp (GESTOR_WHATSAPP)']),
+  ];
+  return [judgePeople(channels, (await alertSnapshot(db, false)).unheard)];
 }
 
 async function checkDatabaseClock({ db }: Tools): Promise<Found[]> {

@@ -60,7 +60,9 @@ function block(held: HeldConversation, format: FormatTime): string {
     held.controlled_by === 'human'
       ? 'a person has it'
       : held.takeover_until === null
-        ? 'the agent answers'
+        ? held.mode === 'manual'
+          ? 'in mode manual only people answer'
+          : 'the agent answers'
         : `taken over until ${format(held.takeover_until)}`;
   const last = held.last_inbound_at === null ? [] : [`  last written ${format(held.last_inbound_at)}: ${held.last_text ?? ''}`];
   const reasons = held.handoffs.map(

@@ -1,5 +1,6 @@
 /** status: what an operator asks first. */
 import { z } from 'zod';
+import { modelInWords, unheardInWords } from '../core/health.ts';
 import { stateInWords } from '../core/reasons.ts';
 import { adminStatus } from '../db/control.ts';
 import { defineCommand, refused } from './command.ts';
@@ -29,8 +30,10 @@ const status = defineCommand({
       `Processes: ${alive.map((each) => `${each.mode} ${each.version} (${each.id})`).join(', ') || 'none'}${missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`}`,
       `Numbers: ${found.instances.map((each) => `${each.name} ${stateInWords(each.status)} since ${format(each.status_at)}`).join(', ') || 'none'}`,
       `Unanswered: ${unanswered.count}${waits}`,
+      ...(found.deferred.count === 0 ? [] : [`MODEL: ${modelInWords([], found.deferred)}`]),
       `To leave: ${outbound.due} due, ${outbound.later} later, ${outbound.sending} leaving, ${outbound.uncertain} being looked up, ${found.dead_letters} dead letters`,
       `With people: ${found.with_people} conversations`,
+      ...(found.unheard === 0 ? [] : [`UNHEARD: ${unheardInWords(found.unheard)}`]),
     ].join('\n');
   },
 });

@@ -2,6 +2,7 @@
  * The conditions that people are alerted of: each a pure function over one snapshot, which names what it holds for. Texts are for operators, in Portuguese.
  * How often and in which words they are told is said here too; that it is once is kept by apply_alerts in SQL.
  */
+import { faultOf } from './model-failure.ts';
 import type { SlaFigures } from './sla.ts';
 import { burning } from './sla.ts';
 
@@ -11,6 +12,8 @@ export type Snapshot = {
   breakers: readonly { breaker: string; instance: string | null; reason: string | null }[];
   numbers: readonly { name: string; status: string; seconds: number }[];
   unanswered: { count: number; oldest_seconds: number | null };
+  /** Conversations that wait for the model. */
+  deferred: { count: number; oldest_seconds: number | null; reasons: readonly string[] };
   outbound: { due: number; oldest_seconds: number | null; stuck: number };
   /** Where Evolution is; its page of the licence is below it. */
   gateway?: string | null;
@@ -40,7 +43,16 @@ type ProcessRow = {
 };
 
 /** What a condition holds for. `subject` null: the installation. */
-export type Held = { subject: string | null; text: string; recovery: string | null; about?: string };
+export type Held = {
+  subject: string | null;
+  text: string;
+  recovery: string | null;
+  about?: string;
+  /** Instead of the condition's. */
+  forSeconds?: number;
+  /** 1 unless said: what gets worse after it was told is told again. */
+  stage?: number;
+};
 
 export type Condition = {
   name: string;
@@ -94,20 +106,23 @@ export const CONDITIONS: readonly Condition[] = [
     forSeconds: 0,
     cooldownSeconds: QUARTER_HOUR,
     held: ({ breakers, gateway }) =>
-      breakers.map(({ breaker, instance, reason }) => {
-        const licence =
-          reason === 'unlicensed'
-            ? ` A Evolution pede a ativação da licença (LICENSE_REQUIRED): abra ${gateway ?? 'o endereço da Evolution'}/manager/login.`
-            : '';
-        const what = instance === null ? breaker : `${breaker} (${breaker === 'claude' ? 'modelo' : 'número'} ${instance})`;
-        return {
-          subject: instance === null ? breaker : `${breaker}:${instance}`,
-          text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}.${licence} Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
-          recovery: `Resolvido: o disjuntor ${what} fechou.`,
-          ...(instance === null || breaker === 'claude' ? {} : { about: instance }),
-        };
-      }),
+      breakers
+        .filter(({ breaker }) => breaker !== 'claude') // told as model_unavailable
+        .map(({ breaker, instance, reason }) => {
+          const licence =
+            reason === 'unlicensed'
+              ? ` A Evolution pede a ativação da licença (LICENSE_REQUIRED): abra ${gateway ?? 'o endereço da Evolution'}/manager/login.`
+              : '';
+          const what = instance === null ? breaker : `${breaker} (número ${instance})`;
+          return {
+            subject: instance === null ? breaker : `${breaker}:${instance}`,
+            text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}.${licence} Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
+            recovery: `Resolvido: o disjuntor ${what} fechou.`,
+            ...(instance === null ? {} : { about: instance }),
+          };
+        }),
   },
+  { name: 'model_unavailable', each: 'seconds', urgent: true, forSeconds: 0, cooldownSeconds: QUARTER_HOUR, held: modelHeld },
   {
     name: 'number_disconnected',
     each: 'seconds',
@@ -319,6 +334,50 @@ export const CONDITIONS: readonly Condition[] = [
   },
 ];
 
+/** A conversation that waits for so long is news, whatever the breakers say. Seconds. */
+const WAITING_SECONDS = 60;
+/** While the other model answers, a breaker is told of after this: both may be about to open, and that is one message. Seconds. */
+const ONE_MODEL_SECONDS = 25;
+
+/** One condition for all models and everybody who waits: it is told once, and once more when it gets worse, that is when conversations begin to wait. */
+function modelHeld({ breakers, deferred: { count, oldest_seconds: oldest, reasons } }: Snapshot): Held[] {
+  const open = breakers.filter(({ breaker }) => breaker === 'claude');
+  const wrong = reasons.find((reason) => faultOf(reason) === 'configuration');
+  if (open.length === 0 && wrong === undefined && (oldest ?? 0) < WAITING_SECONDS) return [];
+  const names = open.flatMap(({ instance }) => instance ?? []).join(', ');
+  const breaker = open.length === 0 ? '' : `Disjuntor aberto: claude${names === '' ? '' : ` (${names})`}. `;
+  const why = open.find(({ reason }) => reason !== null)?.reason ?? reasons[0]?.replace('model_', '') ?? 'não informado';
+  const recovery = 'Resolvido: o modelo responde de novo, e quem esperava é respondido pelo agente.';
+  if (count === 0)
+    return [
+      {
+        subject: null,
+        text: `${breaker}Motivo: ${why}. O outro modelo responde enquanto isso. Veja /health/circuit.`,
+        recovery,
+        forSeconds: ONE_MODEL_SECONDS,
+      },
+    ];
+  const who = count === 1 ? '1 conversa espera' : `${count} conversas esperam`;
+  const what = wrong === undefined ? 'O modelo não responde' : (WRONG[wrong] ?? 'A configuração do modelo está errada');
+  return [
+    {
+      subject: null,
+      text:
+        `${what}: ${who}. ${breaker}Motivo: ${why}. Quem espera ouve uma frase em até 2 min, e o agente responde sozinho quando ` +
+        `${wrong === undefined ? 'o modelo voltar' : 'isso for corrigido'}. Veja npm run admin -- doctor.`,
+      recovery,
+      stage: 2,
+    },
+  ];
+}
+
+const WRONG: Readonly<Record<string, string>> = {
+  model_unauthorized: 'O modelo recusa a chave (ANTHROPIC_API_KEY)',
+  model_forbidden: 'A chave (ANTHROPIC_API_KEY) não pode usar o modelo (LLM_MODEL, LLM_MODEL_COMPLEX)',
+  model_billing: 'A conta na Anthropic está sem saldo',
+  model_model_gone: 'O modelo configurado não existe mais (LLM_MODEL, LLM_MODEL_COMPLEX)',
+};
+
 /** What holds now, of the conditions that are looked at `each` so often, as SQL takes it. */
 export function heldAlerts(snapshot: Snapshot, each: readonly Condition['each'][]) {
   const looked = CONDITIONS.filter((condition) => each.includes(condition.each));
@@ -328,9 +387,20 @@ export function heldAlerts(snapshot: Snapshot, each: readonly Condition['each'][
   };
 }
 
-export function alertOf({ name, urgent, forSeconds, cooldownSeconds }: Condition, { subject, text, recovery, about }: Held) {
-  const key = subject === null ? name : `${name}:${subject}`;
-  return { key, name, subject, urgent, about: about ?? null, text, recovery, for_seconds: forSeconds, cooldown_seconds: cooldownSeconds };
+export function alertOf({ name, urgent, forSeconds, cooldownSeconds }: Condition, held: Held) {
+  const { subject, text, recovery } = held;
+  return {
+    key: subject === null ? name : `${name}:${subject}`,
+    name,
+    subject,
+    urgent,
+    about: held.about ?? null,
+    text,
+    recovery,
+    for_seconds: held.forSeconds ?? forSeconds,
+    cooldown_seconds: cooldownSeconds,
+    stage: held.stage ?? 1,
+  };
 }
 
 function nearLimit(rates: Snapshot['rates'], window: 'hour' | 'day', words: string): Held[] {

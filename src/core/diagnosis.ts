@@ -1,7 +1,23 @@
 /** What a check found, as a person needs it: what is so, and the command or step that mends it. Pure. */
 
+import { modelInWords, unheardInWords } from './health.ts';
+import type { HealthRows } from './health.ts';
+import { faultOf } from './model-failure.ts';
+
 export type Finding = {
-  check: 'variables' | 'database' | 'schema' | 'queue' | 'processes' | 'evolution' | 'webhook' | 'claude' | 'clock' | 'disk' | 'switches';
+  check:
+    | 'variables'
+    | 'database'
+    | 'schema'
+    | 'queue'
+    | 'processes'
+    | 'evolution'
+    | 'webhook'
+    | 'claude'
+    | 'people'
+    | 'clock'
+    | 'disk'
+    | 'switches';
   /** `failed`: something does not work; `warning`: it works, and somebody should look; `skipped`: there is nothing to check. */
   status: 'ok' | 'warning' | 'failed' | 'skipped';
   says: string;
@@ -46,6 +62,27 @@ export function judgeProcesses(seen: Readonly<Record<string, number>>, silentSec
     `no ${missing.join(' and no ')} has shown a sign of life for ${silentSeconds} s`,
     missing.map((mode) => `docker compose -f docker-compose.prod.yml up -d ${mode}`).join('; '),
   );
+}
+
+/** Whether people hear of what needs them. `unheard`: conversations that wait for a person whom nobody could tell. */
+export function judgePeople(channels: readonly string[], unheard: number): Found {
+  const set = 'set SLACK_WEBHOOK_URL, or GESTOR_WHATSAPP to the phone of whoever looks after the conversations';
+  if (unheard > 0)
+    return failed(
+      unheardInWords(unheard),
+      channels.length === 0 ? set : 'npm run admin -- handoff list; does the channel still take messages?',
+    );
+  if (channels.length === 0) return warning('nobody is told of handoffs and alerts: no channel is set', set);
+  return fine(`handoffs and alerts are told by ${channels.join(' and ')}`);
+}
+
+/** What the workers say of the model, beside what it says to us now. */
+export function judgeModel(breakers: HealthRows['breakers'], deferred: HealthRows['deferred']): Found | null {
+  const says = modelInWords(breakers, deferred);
+  if (says === null) return null;
+  return deferred.reasons.some((reason) => faultOf(reason) === 'configuration')
+    ? failed(says, 'correct ANTHROPIC_API_KEY, LLM_MODEL and LLM_MODEL_COMPLEX, or the account, and restart; who waits is answered then')
+    : warning(says, 'nothing, the agent goes on by itself: npm run admin -- breaker list says when the model is tried next');
 }
 
 /** The worst of the findings decides. */

@@ -1,5 +1,6 @@
 /** What figures mean for an operator: reasons in words, levels of the queue, one score. Pure. */
 import { SILENT_SECONDS } from './alerts.ts';
+import { because } from './reasons.ts';
 import type { Objective } from './sla.ts';
 
 /** Unanswered for so long: somebody should know. Seconds. */
@@ -36,12 +37,16 @@ export type HealthRows = {
   paused: string | null;
   processes: readonly { mode: string; seen_seconds: number }[];
   numbers: readonly { name: string; status: string }[];
+  breakers: readonly { breaker: string; instance: string | null; reason: string | null }[];
   unanswered: { count: number; oldest_seconds: number | null };
+  deferred: { count: number; oldest_seconds: number | null; reasons: readonly string[] };
+  /** Conversations that wait for a person whom nobody could tell. */
+  unheard: number;
   outbound: { due: number; stuck: number; uncertain: number };
 };
 
 /** What is wrong although everything answers, worst first. */
-export function degradations({ paused, processes, numbers, unanswered, outbound }: HealthRows): string[] {
+export function degradations({ paused, processes, numbers, breakers, unanswered, deferred, unheard, outbound }: HealthRows): string[] {
   const alive = new Set(processes.filter((each) => each.seen_seconds < SILENT_SECONDS).map((each) => each.mode));
   const reasons: string[] = [];
   if (!alive.has('worker')) reasons.push('no worker is running: nothing is answered (start RUN_MODE=worker)');
@@ -49,6 +54,9 @@ export function degradations({ paused, processes, numbers, unanswered, outbound 
   if (paused !== null) reasons.push('everything is paused (julia_status)');
   for (const { name, status } of numbers)
     if (status === 'close' || status === 'refused') reasons.push(`the number ${name} is disconnected`);
+  const model = modelInWords(breakers, deferred);
+  if (model !== null) reasons.push(model);
+  if (unheard > 0) reasons.push(unheardInWords(unheard));
   const { oldest_seconds: oldest, count } = unanswered;
   if (oldest !== null && oldest > UNANSWERED_SECONDS)
     reasons.push(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`);
@@ -57,6 +65,28 @@ export function degradations({ paused, processes, numbers, unanswered, outbound 
   if (outbound.stuck > 0) reasons.push(`${outbound.stuck} sends or turns are stuck: whoever had them is gone`);
   if (outbound.uncertain > 0) reasons.push(`${outbound.uncertain} sends may or may not have left`);
   return reasons;
+}
+
+/** What is the matter with the model, in words; null when nothing is. */
+export function modelInWords(
+  breakers: HealthRows['breakers'],
+  { count, oldest_seconds: oldest, reasons }: HealthRows['deferred'],
+): string | null {
+  const open = breakers.filter(({ breaker }) => breaker === 'claude');
+  const names = open.flatMap(({ instance }) => instance ?? []).join(', ');
+  if (count > 0) {
+    const waits = count === 1 ? '1 conversation waits' : `${count} conversations wait`;
+    const broken = open.find(({ reason }) => reason !== null)?.reason;
+    const why = reasons.find((reason) => reason !== 'model_breaker_open') ?? (broken == null ? reasons[0] : `model_${broken}`);
+    return `the model is unavailable: ${waits} for it, the longest for ${Math.round((oldest ?? 0) / 60)} minutes, because ${because(why ?? null)}`;
+  }
+  return open.length === 0 ? null : `the model ${names} is unavailable (${open[0]?.reason ?? 'no reason'}): the other one answers`;
+}
+
+/** Of conversations that wait for a person whom nobody could tell. */
+export function unheardInWords(count: number): string {
+  const waits = count === 1 ? '1 conversation waits' : `${count} conversations wait`;
+  return `${waits} for a person, and nobody could be told: no channel took the notice (SLACK_WEBHOOK_URL or GESTOR_WHATSAPP; handoff list)`;
 }
 
 /** 100 less what is wrong; each part says how much it costs and why. */

@@ -54,6 +54,12 @@ export function decisive<F extends { kind: ModelFailureKind }>(first: F, second:
   return first.kind === 'breaker_open' ? second : first;
 }
 
+/** Reasons of turns are `model_` and the kind of the failure; null for others. */
+export function faultOf(reason: string): Fault | null {
+  const kind = reason.startsWith('model_') ? reason.slice('model_'.length) : '';
+  return Object.hasOwn(MODEL_FAILURES, kind) ? MODEL_FAILURES[kind as ModelFailureKind].fault : null;
+}
+
 /** A provider that asks for more than this has a limit that somebody must lift; it is looked at again each hour. Milliseconds. */
 const MOST_MS = 3_600_000;
 

@@ -265,7 +265,7 @@ function messageState(message: MessageEntry, entries: readonly TimelineEntry[], 
 function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], format: (at: Date) => string): string {
   switch (message.status) {
     case 'received':
-      return 'stored, not answered yet';
+      return waitsForModel(message, entries) ? 'stored, waits for the model' : 'stored, not answered yet';
     case 'answered': {
       if (message.reason === 'command') return 'stored, a command of the manager, carried out and answered';
       const others = messagesOf(entries).filter(
@@ -317,6 +317,10 @@ function attempts(message: MessageEntry): string {
 function sentAt(message: MessageEntry): Date {
   const claimed = message.claimed_at ?? message.at;
   return claimed > message.provider_at ? claimed : message.provider_at;
+}
+
+function waitsForModel(message: MessageEntry, entries: readonly TimelineEntry[]): boolean {
+  return turnsOf(message, entries).at(-1)?.status === 'deferred';
 }
 
 function turnFigures(turn: TurnEntry): string {

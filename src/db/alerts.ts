@@ -28,6 +28,10 @@ export async function noteFigures(db: Door, process: string, measured: ProcessFi
     .parse(await db.call('note_figures', { p_process: process, p_figures: measured })).scheduler_seconds;
 }
 
+/** Conversations that wait for the model. */
+export const deferred = z.object({ count: z.number(), oldest_seconds: z.number().nullable(), reasons: z.array(z.string()) });
+export type Deferred = z.infer<typeof deferred>;
+
 const counted = z.object({ count: z.number(), oldest_seconds: z.number().nullable() });
 const snapshot = z.object({
   now: time,
@@ -37,6 +41,8 @@ const snapshot = z.object({
   breakers: z.array(z.object({ breaker: z.string(), instance: z.string().nullable(), reason: z.string().nullable() })),
   numbers: z.array(z.object({ name: z.string(), status: z.string(), seconds: z.number() })),
   unanswered: counted,
+  deferred,
+  unheard: z.number(),
   outbound: z.object({ due: z.number(), oldest_seconds: z.number().nullable(), stuck: z.number(), uncertain: z.number() }),
   work: z
     .object({
@@ -66,6 +72,8 @@ export type HeldAlert = {
   recovery: string | null;
   for_seconds: number;
   cooldown_seconds: number;
+  /** 1 unless said. */
+  stage?: number;
 };
 
 /** SQL apply_alerts: the conditions that hold, of those that were looked at, become state and notices. */

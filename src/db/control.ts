@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { deferred } from './alerts.ts';
 import type { Door } from './door.ts';
 
 /** What people switch by hand: pauses, handoffs, and the audit of it. SQL in the migration `recovery`. */
@@ -98,6 +99,8 @@ const status = z.object({
   processes: z.array(z.object({ id: z.string(), mode: z.string(), version: z.string(), seen_seconds: z.number() })),
   instances: z.array(z.object({ name: z.string(), status: z.string(), status_at: time })),
   unanswered: z.object({ count: z.number(), oldest_seconds: z.number().nullable() }),
+  deferred,
+  unheard: z.number(),
   outbound: z.object({ due: z.number(), later: z.number(), sending: z.number(), uncertain: z.number() }),
   dead_letters: z.number(),
   with_people: z.number(),

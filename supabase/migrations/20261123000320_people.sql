@@ -143,6 +143,11 @@ begin
   return v_n;
 end $$;
 
+-- waits_for_person: only people answer here, and the contact's is the last word.
+create function waits_for_person(v conversations) returns boolean language sql stable as $$
+  select v.mode = 'manual' and exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq and m.direction = 'in' and m.status = 'handed_over')
+$$;
+
 -- handoffs_to_tell: handoffs that people have not heard of, and those that nobody took within p_remind_ms after they had. Read only; the notice's
 -- key makes telling twice harmless.
 -- Result: [{id, step: 'told' | 'reminded', tenant, conversation_id, instance, reason, summary, suggestion, controls, created_at, name, phone, is_manager,

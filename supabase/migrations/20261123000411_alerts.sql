@@ -18,6 +18,7 @@ create table alerts (
   since        timestamptz not null,                 -- of the present state of affairs: first seen, or recovered
   seen_at      timestamptz not null,                 -- last seen to be so
   told_at      timestamptz,
+  stage        int not null default 1,               -- how bad it was when people were told: what gets worse is told again
   times        int not null default 0                -- messages so far
 );
 create index alerts_name on alerts (name) where status <> 'ok';
@@ -43,17 +44,36 @@ create function stuck_rows(p_now timestamptz) returns bigint language sql stable
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $$;
 
+-- unheard_conversations: how many wait for a person although nobody could be told of them: no channel is configured, or none took the notice for a day.
+-- Also those that only people answer (mode manual), whose words are forwarded. Read only; p_tenant null: of all.
+create function unheard_conversations(p_tenant text, p_now timestamptz default null) returns bigint language sql stable as $$
+  select count(*) from (
+    select h.conversation_id from handoffs h
+    where h.status <> 'returned' and h.taken_at is null and h.tenant_id = coalesce(p_tenant, h.tenant_id) and exists (select from notices n
+      where n.tenant_id = h.tenant_id and n.status = 'failed' and (n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
+        or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute' and h.notified_at)))
+      and not exists (select from notices n where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded') and n.status <> 'failed')
+    union
+    select t.conversation_id from notices n join turns t on n.key = 'forward-' || t.id join conversations c on c.id = t.conversation_id
+    where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day' and n.tenant_id = coalesce(p_tenant, n.tenant_id)
+      and waits_for_person(c)) u
+$$;
+
 -- alert_snapshot: what the conditions are decided on. Read only; bounded by partial indexes of what is open and by the newest rows.
 -- Arguments: p_all false leaves out what takes a look over many rows (work), for the look of each few seconds.
 -- Result: {now, project_ref, paused, processes [{id, mode, started_seconds, seen_seconds, figures}], breakers [{breaker, instance, reason}]: open in a process that lives, or
---   opened within the last minute; numbers [{name, status, seconds}], unanswered {count, oldest_seconds} of what is not paused, outbound {due, oldest_seconds of
+--   opened within the last minute; numbers [{name, status, seconds}], unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count,
+--   oldest_seconds, reasons [reason]} of conversations that wait for the model, unheard: see unheard_conversations, outbound {due, oldest_seconds of
 --   what is not paused, stuck, uncertain}, work null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes, errors_last_hour}}.
 create function alert_snapshot(p_all boolean, p_now timestamptz default null) returns jsonb language sql stable as $$
   with unanswered as (
     select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received' order by m.created_at limit 1000
   ), waiting as (
     select u.created_at from unanswered u join conversations c on c.id = u.conversation_id join instances i on i.id = c.instance_id
-    where pause_reason(c.tenant_id, i.name, c.id, null) is null
+    where pause_reason(c.tenant_id, i.name, c.id, null) is null and c.deferred_until is null
+  ), deferred as (
+    select c.deferred_since, c.deferred_reason from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and pause_reason(c.tenant_id, i.name, c.id, null) is null
   ), due as (
     select m.due_at from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = m.instance_id
     where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now)) and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
@@ -77,6 +97,9 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
       from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(deferred_since)),
+      'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
+    'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
@@ -91,8 +114,9 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
 $$;
 
 -- apply_alerts: the conditions that hold now become state and messages.
--- Guarantee: one notice when a condition has held for its time, one when it is over, over any number of callers; not more often than its cooldown.
--- Arguments: p_holds [{key, name, subject, urgent, about, text, recovery, for_seconds, cooldown_seconds}]; p_looked [name]: the conditions that were looked at, of which
+-- Guarantee: one notice when a condition has held for its time, one when it is over, over any number of callers; not more often than its cooldown. What gets
+--   worse after it was told (a higher stage) is told again, once.
+-- Arguments: p_holds [{key, name, subject, urgent, about, text, recovery, for_seconds, cooldown_seconds, stage}]; p_looked [name]: the conditions that were looked at, of which
 --   those that do not hold have recovered. Concurrency: callers queue. Result: {fired: [name], recovered: [name]}.
 create function apply_alerts(p_holds jsonb, p_looked jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
@@ -104,7 +128,7 @@ declare
 begin
   perform pg_advisory_xact_lock(hashtextextended('alerts', 19));
   for h in select * from jsonb_to_recordset(p_holds) as x (key text, name text, subject text, urgent boolean, about text, text text, recovery text,
-      for_seconds int, cooldown_seconds int) loop
+      for_seconds int, cooldown_seconds int, stage int) loop
     insert into alerts as a (key, name, subject, urgent, about, text, recovery, status, since, seen_at)
       values (h.key, h.name, h.subject, h.urgent, h.about, h.text, h.recovery, 'pending', v_now, v_now)
       on conflict (key) do update set urgent = excluded.urgent, about = excluded.about, text = excluded.text, recovery = excluded.recovery, seen_at = v_now,
@@ -112,9 +136,9 @@ begin
         -- it has to hold without a break: not over a time in which nobody looked
         since = case when a.status = 'ok' or (a.status = 'pending' and a.seen_at < v_now - interval '5 minutes') then v_now else a.since end
       returning * into v;
-    if v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
-        and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds)) then
-      update alerts set status = 'firing', told_at = v_now, times = times + 1 where id = v.id returning * into v;
+    if (v.status = 'firing' and coalesce(h.stage, 1) > v.stage) or (v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
+        and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds))) then
+      update alerts set status = 'firing', told_at = v_now, times = times + 1, stage = coalesce(h.stage, 1) where id = v.id returning * into v;
       perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times, 'kind', 'alert', 'text', v.text, 'urgent', v.urgent, 'about', v.about), v_now);
       v_fired := v_fired || v.name;
     end if;

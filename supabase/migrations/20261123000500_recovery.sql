@@ -184,7 +184,7 @@ begin
   return jsonb_build_object('outcome', 'done', 'was', coalesce(v_was, 'ativo'), 'still', pauses(p_tenant));
 end $$;
 
--- list_handoffs: conversations that a person has or should look at, the longest waiting first.
+-- list_handoffs: conversations that a person has or should look at, the longest waiting first; also those of mode manual whose contact waits.
 -- Result: [{conversation_id, instance, contact, controlled_by, mode, escalation_reason, takeover_until, last_inbound_at, last_text, handoffs [{id, reason, summary,
 --   controls, status, created_at}]}].
 create function list_handoffs(p_tenant text, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
@@ -196,7 +196,7 @@ create function list_handoffs(p_tenant text, p_limit int, p_now timestamptz defa
       (select coalesce(jsonb_agg(jsonb_build_object('id', h.id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status, 'created_at', h.created_at) order by h.id), '[]')
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-    where c.tenant_id = p_tenant and c.merged_into is null and (c.controlled_by = 'human' or c.takeover_until > clock(p_now)
+    where c.tenant_id = p_tenant and c.merged_into is null and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
 $$;
@@ -229,6 +229,9 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
+      from conversations c where c.deferred_until is not null and c.tenant_id = p_tenant),
+    'unheard', unheard_conversations(p_tenant, p_now),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),

@@ -8,7 +8,10 @@ const WELL: HealthRows = {
   paused: null,
   processes: ['api', 'worker', 'scheduler'].map((mode) => ({ mode, seen_seconds: 3 })),
   numbers: [{ name: 'julia', status: 'open' }],
+  breakers: [],
   unanswered: { count: 0, oldest_seconds: null },
+  deferred: { count: 0, oldest_seconds: null, reasons: [] },
+  unheard: 0,
   outbound: { due: 0, stuck: 0, uncertain: 0 },
 };
 
@@ -43,6 +46,20 @@ test('H2 P12 each thing that is wrong has its words', () => {
     /100 messages wait in the queue/,
   );
   assert.match(reasons({ outbound: { due: 0, stuck: 2, uncertain: 3 } }), /2 sends or turns are stuck.*\n3 sends may or may not have left/);
+});
+
+test('I14 H2 the model unavailable and people whom nobody could tell have their words', () => {
+  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }).join('\n');
+  const breakers = [{ breaker: 'claude', instance: 'haiku', reason: 'overloaded' }];
+  assert.equal(reasons({ breakers }), 'the model haiku is unavailable (overloaded): the other one answers');
+  assert.equal(reasons({ breakers: [{ breaker: 'evolution', instance: 'julia', reason: 'timeout' }] }), '');
+  const deferred = { count: 12, oldest_seconds: 240, reasons: ['model_breaker_open'] };
+  assert.match(
+    reasons({ breakers, deferred }),
+    /^the model is unavailable: 12 conversations wait for it, the longest for 4 minutes, because the model was overloaded/,
+  );
+  assert.match(reasons({ deferred: { ...deferred, count: 1, reasons: ['model_unauthorized'] } }), /1 conversation waits .* the key/);
+  assert.match(reasons({ unheard: 2 }), /^2 conversations wait for a person, and nobody could be told: no channel/);
 });
 
 const GOOD = { minutes: 60, up_minutes: 60, turns: 100, slow_turns: 0, failed_turns: 0, sends: 100, failed_sends: 0 };

@@ -27,7 +27,42 @@ const SOME_TURNS = (fields: string) =>
   `insert into turns (tenant_id, conversation_id, fence, lease_until, worker, inbound_seq, status, model, started_at, ended_at)
    select 'default', (select min(id) from conversations), n, now(), 'w', 0, ${fields} from generate_series(1, 20) n`;
 
+const DEFER = (reason: string, seconds: number) =>
+  sql(
+    `update conversations set deferred_since = now() - interval '${seconds} seconds', deferred_until = now() + interval '1 minute', deferred_reason = '${reason}'`,
+  );
+const ANSWER = sql(`update conversations set deferred_since = null, deferred_until = null, deferred_reason = null`);
+const claudeIs = (state: string, model: string) =>
+  sql(
+    `select record_transition('{"breaker": "claude", "instance": "${model}", "process": "worker-host-1-abcdef", "state": "${state}", "reason": "overloaded"}')`,
+  );
+const MINUTES_PASS = sql(`update circuit_transitions set created_at = created_at - interval '2 minutes'`);
+
 const SCENARIOS: Scenario[] = [
+  {
+    name: 'C6 one model away, the other answers',
+    set: claudeIs('open', 'claude-haiku-5-5'),
+    clear: async (system) => {
+      await MINUTES_PASS(system);
+      await claudeIs('closed', 'claude-haiku-5-5')(system);
+    },
+    says: /Disjuntor aberto: claude \(claude-haiku-5-5\)\. Motivo: overloaded\. O outro modelo responde/,
+    urgent: true,
+  },
+  {
+    name: 'L15 I14 somebody waits for the model',
+    set: DEFER('model_overloaded', 61),
+    clear: ANSWER,
+    says: /O modelo não responde: 1 conversa espera\. Motivo: overloaded\. Quem espera ouve uma frase/,
+    urgent: true,
+  },
+  {
+    name: 'L15 I14 the key is wrong: told at once',
+    set: DEFER('model_unauthorized', 0),
+    clear: ANSWER,
+    says: /O modelo recusa a chave \(ANTHROPIC_API_KEY\): 1 conversa espera/,
+    urgent: true,
+  },
   {
     name: 'E1 P12 no worker',
     set: sql(`update process_status set seen_at = now() - interval '61 seconds' where mode = 'worker'`),
@@ -246,10 +281,64 @@ test('C6 a breaker that opened and closed between two looks is told too', async 
   const system = await atRest(t);
   for (const state of ['open', 'closed'])
     await system.query(
-      `select record_transition('{"breaker": "claude", "process": "worker-host-1-abcdef", "state": "${state}", "reason": "overloaded"}')`,
+      `select record_transition('{"breaker": "evolution", "instance": "julia-dev", "process": "worker-host-1-abcdef", "state": "${state}", "reason": "timeout"}')`,
     );
   await evaluate(system);
-  assert.match((await told(system)).join(), /Disjuntor aberto: claude\. Motivo: overloaded/);
+  assert.match((await told(system)).join(), /Disjuntor aberto: evolution \(número julia-dev\)\. Motivo: timeout/);
+});
+
+test('L15 an outage of both models is one message with the count of who waits, however it is found out, and one at its end', async (t) => {
+  const system = await atRest(t);
+  await claudeIs('open', 'claude-haiku-5-5')(system);
+  await evaluate(system);
+  assert.deepEqual(await told(system), [], 'the other model is about to be asked');
+  await claudeIs('open', 'claude-sonnet-5-5')(system);
+  await DEFER('model_breaker_open', 10)(system);
+  for (let look = 0; look < 3; look++) await evaluate(system);
+  const [first, ...more] = await told(system);
+  assert.match(
+    first ?? '',
+    /O modelo não responde: 1 conversa espera\. Disjuntor aberto: claude \(claude-haiku-5-5, claude-sonnet-5-5\)\. Motivo: overloaded/,
+  );
+  assert.deepEqual(more, []);
+  // 40 minutes on, and many more wait: still the same outage
+  await system.query(
+    `select enqueue_message(jsonb_build_object('instance', 'julia-dev', 'phone', '5511912345' || (600 + n), 'text', 'x', 'kind', 'notification')) from generate_series(1, 60) n`,
+  );
+  await system.query(`delete from messages`);
+  await DEFER('model_breaker_open', 2_400)(system);
+  await system.query(
+    `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, created_at)
+       select 'default', instance_id, id, 900, 'in', 'contact', 'received', 'oi', now(), now() - interval '40 minutes' from conversations`,
+  );
+  await evaluate(system);
+  await longAgo(system);
+  await evaluate(system);
+  assert.equal((await told(system)).length, 1, (await told(system)).join('\n'));
+  // one model is back and answers; the other follows: one end
+  await MINUTES_PASS(system);
+  await claudeIs('closed', 'claude-sonnet-5-5')(system);
+  await ANSWER(system);
+  await system.query(`update messages set status = 'answered'`);
+  await evaluate(system);
+  assert.equal((await told(system)).length, 1);
+  await claudeIs('closed', 'claude-haiku-5-5')(system);
+  await evaluate(system);
+  assert.deepEqual((await told(system)).slice(1), ['Resolvido: o modelo responde de novo, e quem esperava é respondido pelo agente.']);
+});
+
+test('L15 one model away was told; that conversations begin to wait is worse, and is told too, once', async (t) => {
+  const system = await atRest(t);
+  await claudeIs('open', 'claude-haiku-5-5')(system);
+  await evaluate(system);
+  await system.query(`update alerts set since = since - interval '25 seconds'`);
+  await evaluate(system);
+  assert.match((await told(system)).join(), /O outro modelo responde/);
+  await claudeIs('open', 'claude-sonnet-5-5')(system);
+  await DEFER('model_overloaded', 1)(system);
+  for (let look = 0; look < 3; look++) await evaluate(system);
+  assert.equal((await told(system)).length, 2);
+  assert.match((await told(system))[1] ?? '', /1 conversa espera/);
 });
 
 test('C6 a breaker that a process really opened is told with its name and reason, and its end', async (t) => {

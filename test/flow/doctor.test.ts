@@ -27,6 +27,7 @@ function trouble(report: Report, check: Finding['check']): Finding {
 test('A11 doctor: on an installation at work every check is ok and the exit code 0; a person reads the same', async (t) => {
   const site = await startSite(t);
   await Promise.all((['api', 'worker', 'scheduler'] as const).map((mode) => site.startReady(mode)));
+  site.env['SLACK_WEBHOOK_URL'] = `${site.simulator.slackUrl}/hook`;
   const report = await doctor(t, site.env);
   assert.deepEqual(
     report.findings.filter((each) => each.status !== 'ok'),
@@ -44,6 +45,7 @@ test('A11 doctor: on an installation at work every check is ok and the exit code
     'claude',
     'clock',
     'disk',
+    'people',
     'switches',
   ])
     assert.ok(
@@ -58,7 +60,20 @@ test('A11 doctor: on an installation at work every check is ok and the exit code
   // What is wrong while everything runs.
   await site.query(`insert into julia_status (status) values ('pausado')`);
   site.simulator.connection('close');
-  const [later, key, number, claude, model, limits, secret] = await Promise.all([
+  // somebody waits for the model, and somebody for a person of whom nobody heard
+  await site.query(
+    `select enqueue_message('{"instance": "julia-dev", "phone": "5511912345678", "text": "x", "kind": "manual", "send_after": "2099-01-01"}')`,
+  );
+  await site.query(
+    `update conversations set deferred_since = now(), deferred_until = now() + interval '1 hour', deferred_reason = 'model_unauthorized'`,
+  );
+  await site.query(
+    `insert into handoffs (tenant_id, conversation_id, reason, controls, status) select 'default', id, 'x', true, 'notified' from conversations`,
+  );
+  await site.query(
+    `insert into notices (tenant_id, key, kind, text, urgent, due_at, created_at, status, error) select 'default', 'handoff-' || id || '-told', 'handoff', 'x', true, now(), now(), 'failed', 'no_channel' from handoffs`,
+  );
+  const [later, key, number, claude, model, limits, secret, mute] = await Promise.all([
     doctor(t, site.env),
     doctor(t, { ...site.env, EVOLUTION_API_KEY: 'wrong' }),
     doctor(t, { ...site.env, EVOLUTION_INSTANCE: 'other' }),
@@ -66,7 +81,11 @@ test('A11 doctor: on an installation at work every check is ok and the exit code
     doctor(t, { ...site.env, LLM_MODEL: 'gpt-9' }),
     doctor(t, { ...site.env, OUTBOUND_ALLOWLIST: '', DEBOUNCE_MS: '9000', DEBOUNCE_MAX_MS: '1' }),
     doctor(t, { ...site.env, EVOLUTION_WEBHOOK_SECRET: 'another-secret-of-16' }),
+    doctor(t, { ...site.env, SLACK_WEBHOOK_URL: '' }),
   ]);
+  assert.match(trouble(mute, 'people').says, /^1 conversation waits for a person, and nobody could be told: no channel/);
+  assert.match(trouble(mute, 'people').mend ?? '', /^set SLACK_WEBHOOK_URL, or GESTOR_WHATSAPP/);
+  assert.match(trouble(later, 'people').mend ?? '', /handoff list/);
   assert.match(trouble(later, 'switches').mend ?? '', /npm run admin -- resume/);
   assert.match(trouble(later, 'evolution').says, /julia-dev is not connected \(close\)/);
   assert.equal(later.code, 1);
@@ -81,6 +100,9 @@ test('A11 doctor: on an installation at work every check is ok and the exit code
   assert.equal(trouble(claude, 'claude').status, 'warning');
   assert.equal(trouble(model, 'claude').says, 'there is no model gpt-9');
   assert.match(trouble(limits, 'variables').says, /^DEBOUNCE_MAX_MS: must not be less/);
+  await site.query(`insert into julia_status (status) values ('ativo')`);
+  const waiting = trouble(await doctor(t, site.env), 'claude');
+  assert.deepEqual([waiting.status, waiting.says.slice(0, 53)], ['failed', 'the model is unavailable: 1 conversation waits for it']);
   for (const report of [later, key, number])
     assert.ok(!report.out.includes(site.simulator.apiKey) && !report.out.includes('sk-test'), 'no secret');
 });

@@ -6,7 +6,7 @@ import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
 import { wakeDeferred } from '../../src/deferred.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
-import { adminDone } from '../support/admin.ts';
+import { admin, adminDone } from '../support/admin.ts';
 
 const RUN = { tick: new Date(), signal: new AbortController().signal };
 const sent = (stage: Stage) => stage.system.simulator.sends({ sent: true }).map((send) => send.text);
@@ -260,4 +260,72 @@ test('L15 turns that are put off count neither as turns of the contact’s day n
   await turnsUntilDone(stage.ctx, conversation);
   await sendDue(stage.ctx, conversation);
   assert.deepEqual(sent(stage), ['Olá!']);
+});
+
+test('L15 H2 X11 while conversations wait: health, status and why say so', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  const { body } = await deep(stage);
+  assert.equal(body.status, 'degraded');
+  assert.ok(
+    body.reasons.includes(
+      'the model is unavailable: 1 conversation waits for it, the longest for 0 minutes, because the model was overloaded or had a failure of its own',
+    ),
+    body.reasons.join('\n'),
+  );
+  assert.match((await admin(stage.ctx, 'status')).text ?? '', /^MODEL: the model is unavailable: 1 conversation waits/m);
+  const [message] = await stage.system.query<{ id: string }>('select id from messages');
+  assert.match(
+    (await admin(stage.ctx, 'why', { id: String(message?.id) })).text ?? '',
+    /stored, waits for the model[\s\S]*put it off, since the model was unavailable/,
+  );
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  assert.doesNotMatch((await deep(stage)).body.reasons.join(), /model/);
+});
+
+async function deep(stage: Stage): Promise<{ body: { status: string; reasons: string[] } }> {
+  return { body: (await (await fetch(`${stage.system.url}/health/deep`)).json()) as { status: string; reasons: string[] } };
+}
+
+test('I14 a handoff that reaches nobody is seen: by health and status, and gone when somebody wrote', async (t) => {
+  const stage = await openStage(t);
+  stage.system.simulator.script([
+    { tools: [{ name: 'handoff_to_human', input: { reason: 'pediu', summary: 'x' } }] },
+    { text: 'Vou chamar a Ana.' },
+  ]);
+  const conversation = await stage.hear('quero uma pessoa');
+  await turnsUntilDone(stage.ctx, conversation);
+  await stage.ctx.background.drain(10_000);
+  await stage.system.until(
+    async () => (await stage.system.query(`select 1 from notices where status = 'failed' and error = 'no_channel'`))[0],
+    'the notice',
+  );
+  const said =
+    '1 conversation waits for a person, and nobody could be told: no channel took the notice (SLACK_WEBHOOK_URL or GESTOR_WHATSAPP; handoff list)';
+  assert.ok((await deep(stage)).body.reasons.includes(said), (await deep(stage)).body.reasons.join('\n'));
+  assert.match((await admin(stage.ctx, 'status')).text ?? '', /^UNHEARD: 1 conversation waits for a person/m);
+  await adminDone(stage.ctx, 'handoff return', { id: conversation });
+  assert.ok(!(await deep(stage)).body.reasons.includes(said));
+
+  // mode manual: nobody is told of what the contact writes, and it stands in no handoff
+  await adminDone(stage.ctx, 'conversation mode', { id: conversation, mode: 'manual' });
+  await stage.hear('alguém?');
+  await turnsUntilDone(stage.ctx, conversation);
+  await stage.ctx.background.drain(10_000);
+  await stage.system.until(
+    async () => (await stage.system.query(`select 1 from notices where kind = 'forward' and status = 'failed'`))[0],
+    'the forward',
+  );
+  assert.ok((await deep(stage)).body.reasons.includes(said));
+  assert.match(
+    (await admin(stage.ctx, 'handoff list')).text ?? '',
+    new RegExp(`conversation ${conversation} .*: in mode manual only people answer`),
+  );
+  const { id } = stage.system.simulator.owner({ contactId: stage.maria, text: 'oi, sou a Ana' });
+  await stage.system.until(async () => (await stage.system.query('select 1 from messages where provider_id = $1', [id]))[0]);
+  assert.ok(!(await deep(stage)).body.reasons.includes(said));
 });
