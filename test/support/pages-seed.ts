@@ -10,6 +10,7 @@ export const SEED = `
   update messages set kind = 'reply' where id = 41;
   update messages set status = 'unproven', reason = 'timeout' where id = 42;
   update conversations set takeover_since = now(), takeover_until = now() + interval '30 minutes';
+  update conversations set deferred_since = now(), deferred_until = now(), deferred_reason = 'model_overloaded';
   select open_handoff(7, null, 'send_unproven', null, false, now());
   select add_opt_out(3, 'agent');
   select record_transition('{"breaker": "evolution", "instance": "julia-prod", "process": "worker-1", "state": "open"}');
