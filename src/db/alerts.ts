@@ -30,7 +30,6 @@ export async function noteFigures(db: Door, process: string, measured: ProcessFi
 
 /** Conversations that wait for the model. */
 export const deferred = z.object({ count: z.number(), oldest_seconds: z.number().nullable(), reasons: z.array(z.string()) });
-export type Deferred = z.infer<typeof deferred>;
 
 const counted = z.object({ count: z.number(), oldest_seconds: z.number().nullable() });
 const snapshot = z.object({
