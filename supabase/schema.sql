@@ -39,6 +39,7 @@ create table public.alerts (
   since timestamp with time zone not null,
   seen_at timestamp with time zone not null,
   told_at timestamp with time zone,
+  stage integer default 1 not null,
   times integer default 0 not null,
   constraint alerts_pkey PRIMARY KEY (id),
   constraint alerts_key_key UNIQUE (key),
@@ -842,6 +843,9 @@ AS $function$
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
+      from conversations c where c.deferred_until is not null and c.tenant_id = p_tenant),
+    'unheard', unheard_conversations(p_tenant, p_now),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
@@ -884,7 +888,10 @@ AS $function$
     select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received' order by m.created_at limit 1000
   ), waiting as (
     select u.created_at from unanswered u join conversations c on c.id = u.conversation_id join instances i on i.id = c.instance_id
-    where pause_reason(c.tenant_id, i.name, c.id, null) is null
+    where pause_reason(c.tenant_id, i.name, c.id, null) is null and c.deferred_until is null
+  ), deferred as (
+    select c.deferred_since, c.deferred_reason from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and pause_reason(c.tenant_id, i.name, c.id, null) is null
   ), due as (
     select m.due_at from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = m.instance_id
     where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now)) and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
@@ -908,6 +915,9 @@ AS $function$
       from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(deferred_since)),
+      'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
+    'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
@@ -937,7 +947,7 @@ declare
 begin
   perform pg_advisory_xact_lock(hashtextextended('alerts', 19));
   for h in select * from jsonb_to_recordset(p_holds) as x (key text, name text, subject text, urgent boolean, about text, text text, recovery text,
-      for_seconds int, cooldown_seconds int) loop
+      for_seconds int, cooldown_seconds int, stage int) loop
     insert into alerts as a (key, name, subject, urgent, about, text, recovery, status, since, seen_at)
       values (h.key, h.name, h.subject, h.urgent, h.about, h.text, h.recovery, 'pending', v_now, v_now)
       on conflict (key) do update set urgent = excluded.urgent, about = excluded.about, text = excluded.text, recovery = excluded.recovery, seen_at = v_now,
@@ -945,9 +955,9 @@ begin
         -- it has to hold without a break: not over a time in which nobody looked
         since = case when a.status = 'ok' or (a.status = 'pending' and a.seen_at < v_now - interval '5 minutes') then v_now else a.since end
       returning * into v;
-    if v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
-        and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds)) then
-      update alerts set status = 'firing', told_at = v_now, times = times + 1 where id = v.id returning * into v;
+    if (v.status = 'firing' and coalesce(h.stage, 1) > v.stage) or (v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
+        and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds))) then
+      update alerts set status = 'firing', told_at = v_now, times = times + 1, stage = coalesce(h.stage, 1) where id = v.id returning * into v;
       perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times, 'kind', 'alert', 'text', v.text, 'urgent', v.urgent, 'about', v.about), v_now);
       v_fired := v_fired || v.name;
     end if;
@@ -2800,7 +2810,7 @@ AS $function$
       (select coalesce(jsonb_agg(jsonb_build_object('id', h.id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status, 'created_at', h.created_at) order by h.id), '[]')
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-    where c.tenant_id = p_tenant and c.merged_into is null and (c.controlled_by = 'human' or c.takeover_until > clock(p_now)
+    where c.tenant_id = p_tenant and c.merged_into is null and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
 $function$;
@@ -5034,6 +5044,25 @@ end $function$;
 revoke all on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.unheard_conversations(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select count(*) from (
+    select h.conversation_id from handoffs h
+    where h.status <> 'returned' and h.taken_at is null and h.tenant_id = coalesce(p_tenant, h.tenant_id) and exists (select from notices n
+      where n.tenant_id = h.tenant_id and n.status = 'failed' and (n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
+        or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute' and h.notified_at)))
+      and not exists (select from notices n where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded') and n.status <> 'failed')
+    union
+    select t.conversation_id from notices n join turns t on n.key = 'forward-' || t.id join conversations c on c.id = t.conversation_id
+    where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day' and n.tenant_id = coalesce(p_tenant, n.tenant_id)
+      and waits_for_person(c)) u
+$function$;
+revoke all on function public.unheard_conversations(text,timestamp with time zone) from public;
+grant execute on function public.unheard_conversations(text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -5145,6 +5174,16 @@ CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time
 AS $function$ select case when p_until > p_now then jsonb_build_object('rule', p_rule, 'until', p_until) end $function$;
 revoke all on function public.waits(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.waits(text,timestamp with time zone,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.waits_for_person(v public.conversations)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select v.mode = 'manual' and exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq and m.direction = 'in' and m.status = 'handed_over')
+$function$;
+revoke all on function public.waits_for_person(public.conversations) from public;
+grant execute on function public.waits_for_person(public.conversations) to service_role;
 
 CREATE OR REPLACE FUNCTION public.warming_caps(p_phase text, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
