@@ -1,4 +1,5 @@
 /** The model: one call, its usage and its failures as values. No conversation here, no retry: the turn decides. */
+import { cut } from './core/cut.ts';
 import Anthropic from '@anthropic-ai/sdk';
 import { retryAfterMs } from './core/model-failure.ts';
 import type { ModelFailureKind } from './core/model-failure.ts';
@@ -161,7 +162,7 @@ function answerAttributes({ model, stopReason, usage, costUsd }: ModelReply): At
 }
 
 function failureOf(error: unknown): ModelFailure {
-  const detail = error instanceof Error ? error.message.slice(0, 300) : String(error);
+  const detail = error instanceof Error ? cut(error.message, 300) : String(error);
   const restMs = error instanceof Anthropic.APIError ? retryAfterMs(error.headers as Headers | undefined, new Date()) : 0;
   return { kind: kindOf(error, detail), detail, restMs };
 }

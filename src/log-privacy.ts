@@ -9,6 +9,8 @@
  * digits and is none is let through first: ISO times, uuids, epoch milliseconds, and, unless their digits are a full Brazilian number,
  * hex ids and decimal fractions.
  */
+import { cut } from './core/cut.ts';
+
 /** How much of a value a line keeps. A line is read by people: a value beyond these sizes is a mistake at the call site, cut not kept. */
 const MAX_DEPTH = 8;
 const MAX_ENTRIES = 100;
@@ -48,7 +50,7 @@ export function createPrivacy(secrets: readonly string[]): Privacy {
     if (raw.length > MAX_SEARCHED_TEXT) return `[${raw.length} characters]`;
     const withoutKnown = known === null ? raw : raw.replace(known, SECRET);
     const masked = maskNumbers(maskSecretShapes(withoutKnown));
-    return masked.length > MAX_TEXT ? `${masked.slice(0, MAX_TEXT)}… [${masked.length} characters]` : masked;
+    return masked.length > MAX_TEXT ? `${cut(masked, MAX_TEXT)}… [${masked.length} characters]` : masked;
   }
 
   function copy(value: unknown, detail: LineDetail): unknown {

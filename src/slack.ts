@@ -1,4 +1,5 @@
 /** Slack, outgoing: one message to the channel, as the bot or through the incoming webhook. Expected failures are values. */
+import { shortened } from './core/cut.ts';
 import { z } from 'zod';
 import type { Slack } from './config/features.ts';
 import type { Failure } from './errors.ts';
@@ -17,7 +18,7 @@ export type SlackPost = { ok: true } | (Failure<'away' | 'refused'> & { retryAft
  * Contract: never throws. May be repeated; Slack shows a repeated message twice.
  */
 export async function postToSlack(slack: Slack, text: string, channel: string = slack.channel): Promise<SlackPost> {
-  const words = escaped(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
+  const words = escaped(shortened(text, MAX_TEXT));
   if (slack.bot === null) return viaWebhook(slack.webhookUrl ?? '', words);
   const said = await viaBot(slack.apiUrl, slack.bot.token, channel, words);
   return !said.ok && said.kind === 'refused' && slack.webhookUrl !== null ? viaWebhook(slack.webhookUrl, words) : said;

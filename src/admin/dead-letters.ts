@@ -1,4 +1,5 @@
 /** dlq list, show, retry, discard: outbound messages that did not leave, or of which nobody knows. */
+import { printable } from '../core/foreign-text.ts';
 import { z } from 'zod';
 import { because } from '../core/reasons.ts';
 import { discardDeadLetter, listDeadLetters, retryDeadLetter } from '../db/recovery.ts';
@@ -39,7 +40,7 @@ const show = defineCommand({
       ? refused('not_found', `message ${id} is no dead letter (why ${id} tells what became of it)`)
       : { ok: true, result: explained(letter) };
   },
-  text: (letter, format) => `${line(letter, format)}\n  ${letter.text.replaceAll('\n', '\n  ')}`,
+  text: (letter, format) => `${line(letter, format)}\n  ${printable(letter.text).replaceAll('\n', '\n  ')}`,
 });
 
 type Retried = {

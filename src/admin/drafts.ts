@@ -1,4 +1,5 @@
 /** conversation mode; draft list, approve, discard: who writes in a conversation, and answers that wait for a person's yes. */
+import { shownName, printable } from '../core/foreign-text.ts';
 import { z } from 'zod';
 import { splitAnswer } from '../core/answer.ts';
 import { because } from '../core/reasons.ts';
@@ -110,7 +111,7 @@ async function settle(
 }
 
 function block(draft: Draft, format: FormatTime): string {
-  const who = draft.contact ?? 'a contact without a name';
-  const asked = (draft.asked ?? '').replaceAll('\n', '\n  > ');
-  return `draft ${draft.id}  ${format(draft.created_at)}  conversation ${draft.conversation_id}, ${who} on ${draft.instance}\n  > ${asked}\n  ${draft.text.replaceAll('\n', '\n  ')}`;
+  const who = shownName(draft.contact) ?? 'a contact without a name';
+  const asked = printable(draft.asked ?? '').replaceAll('\n', '\n  > ');
+  return `draft ${draft.id}  ${format(draft.created_at)}  conversation ${draft.conversation_id}, ${who} on ${draft.instance}\n  > ${asked}\n  ${printable(draft.text).replaceAll('\n', '\n  ')}`;
 }

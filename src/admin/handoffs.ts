@@ -1,4 +1,5 @@
 /** handoff list, handoff return: conversations that people have. */
+import { shownName, oneLine } from '../core/foreign-text.ts';
 import { z } from 'zod';
 import { because } from '../core/reasons.ts';
 import { listHandoffs, returnHandoff } from '../db/control.ts';
@@ -54,8 +55,11 @@ const giveBack = defineCommand({
 
 export const handoffCommands = [list, giveBack];
 
+/** Of a contact's words in a list. */
+const LINE_CHARS = 300;
+
 function block(held: HeldConversation, format: FormatTime): string {
-  const who = held.contact ?? 'a contact without a name';
+  const who = shownName(held.contact) ?? 'a contact without a name';
   const by =
     held.controlled_by === 'human'
       ? 'a person has it'
@@ -64,9 +68,11 @@ function block(held: HeldConversation, format: FormatTime): string {
           ? 'in mode manual only people answer'
           : 'the agent answers'
         : `taken over until ${format(held.takeover_until)}`;
-  const last = held.last_inbound_at === null ? [] : [`  last written ${format(held.last_inbound_at)}: ${held.last_text ?? ''}`];
+  const last =
+    held.last_inbound_at === null ? [] : [`  last written ${format(held.last_inbound_at)}: ${oneLine(held.last_text ?? '', LINE_CHARS)}`];
   const reasons = held.handoffs.map(
-    (each) => `  ${format(each.created_at)}  because ${because(each.reason)}${each.summary === null ? '' : `: ${each.summary}`}`,
+    (each) =>
+      `  ${format(each.created_at)}  because ${because(each.reason)}${each.summary === null ? '' : `: ${oneLine(each.summary, LINE_CHARS)}`}`,
   );
   if (reasons.length === 0 && held.escalation_reason !== null) reasons.push(`  because ${because(held.escalation_reason)}`);
   return [`conversation ${held.conversation_id}  ${who} on ${held.instance}: ${by}`, ...reasons, ...last].join('\n');

@@ -1,4 +1,5 @@
 /** optout list, add, remove: who gets no message that it did not ask for. */
+import { shownName } from '../core/foreign-text.ts';
 import { z } from 'zod';
 import { canonicalPhone } from '../core/phone.ts';
 import { listOptOuts, setOptOut } from '../db/people.ts';
@@ -67,5 +68,5 @@ async function change(
 
 function who({ contact_id: contact, name, phone }: OptOut): string {
   if (contact === null) return 'an address without a contact';
-  return `${name ?? `contact ${contact}`}${phone === null ? '' : ` ${phone}`}`;
+  return `${shownName(name) ?? `contact ${contact}`}${phone === null ? '' : ` ${phone}`}`;
 }

@@ -1,4 +1,5 @@
 /** suspicion list, dismiss; identity: contacts who ask whether they talk with a machine, and what they get. */
+import { oneLine } from '../core/foreign-text.ts';
 import { z } from 'zod';
 import { botSuspicion, dismissSuspicion, IDENTITIES, listSuspicions, setIdentity } from '../db/drafts.ts';
 import { defineCommand, idArg, limitArg, refused, wordsArg } from './command.ts';
@@ -16,7 +17,7 @@ const list = defineCommand({
   text({ figure: { flagged, conversations, share }, suspicions }, format) {
     const lines = suspicions.map((each) => {
       const dismissed = each.false_positive_at === null ? '' : `  (dismissed by ${each.marked_by ?? 'somebody'})`;
-      return `${each.id}  ${format(each.created_at)}  conversation ${each.conversation_id}: ${each.text}${dismissed}`;
+      return `${each.id}  ${format(each.created_at)}  conversation ${each.conversation_id}: ${oneLine(each.text, 400)}${dismissed}`;
     });
     return [`${flagged} of ${conversations} conversations in 7 days (${(share * 100).toFixed(1)} %).`, ...lines].join('\n');
   },

@@ -1,4 +1,5 @@
 /** An answer becomes WhatsApp messages: parts at sentence ends, each with the time that a person would type. Pure. */
+import { cut } from './cut.ts';
 
 /** Characters of one part; longer answers are split. */
 export const PART_CHARS = 400;
@@ -11,9 +12,9 @@ export function splitAnswer(text: string, limit: number = PART_CHARS): string[] 
   const parts: string[] = [];
   let rest = text.replaceAll('\r\n', '\n').trim();
   while (rest.length > limit) {
-    const cut = cutBefore(rest, limit);
-    parts.push(rest.slice(0, cut).trimEnd());
-    rest = rest.slice(cut).trimStart();
+    const end = cutBefore(rest, limit);
+    parts.push(rest.slice(0, end).trimEnd());
+    rest = rest.slice(end).trimStart();
   }
   if (rest !== '') parts.push(rest);
   return parts;
@@ -65,15 +66,9 @@ function cutBefore(text: string, limit: number): number {
   return space ?? wordCut(text, limit);
 }
 
-/** Somewhere in a word that fills the room: between two characters as a person sees them, or at least never inside a surrogate pair. */
+/** Somewhere in a word that fills the room, between two characters as a person sees them; a character that is larger than the room stays whole. */
 function wordCut(text: string, limit: number): number {
-  let end = 0;
-  for (const { index, segment } of new Intl.Segmenter('pt', { granularity: 'grapheme' }).segment(text.slice(0, limit + 50))) {
-    if (index + segment.length > limit) break;
-    end = index + segment.length;
-  }
-  if (end > 0) return end;
-  return text.slice(0, limit).isWellFormed() ? limit : Math.max(2, limit - 1);
+  return cut(text, limit).length || cut(text, limit + 64).length;
 }
 
 /**

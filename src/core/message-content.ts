@@ -3,6 +3,7 @@
  * `unsupported`. This file takes a message out of its wrappers (contract 2.2, 2.3); message-kinds.ts knows what is inside.
  */
 
+import { cut } from './cut.ts';
 import type { MessageContent } from './inbound.ts';
 import { at, idAt, isBlank, isTrue, listAt, objectAt, stringAt } from './json.ts';
 import { readableWords } from './message-fallback.ts';
@@ -313,7 +314,7 @@ function withTranscript(content: MessageContent, transcript: string): MessageCon
 
 function emojiOf(reaction: unknown): string | null {
   const emoji = stringAt(reaction, 'text');
-  return emoji === null ? null : emoji.slice(0, 64).toWellFormed();
+  return emoji === null ? null : cut(emoji, 64).toWellFormed();
 }
 
 /** `contextInfo` is lifted to `data` for most kinds, but stays inside wrapped ones (contract 2.2). */

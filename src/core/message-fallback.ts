@@ -5,6 +5,7 @@
  * A part of a message holds words among machinery. A name that WhatsApp gives to words (`title`, `text`, `caption`) is believed; any other string is told
  * unless it looks like machinery: an identifier, a key, a hash, base64, an address of WhatsApp, the address of an encrypted file.
  */
+import { cut } from './cut.ts';
 import { isBlank, storable } from './json.ts';
 import { inline, moneyOf, parsed } from './message-parts.ts';
 
@@ -58,7 +59,7 @@ function visitText(walk: Walk, value: string, key: string, parent: object | null
     if (typeof json === 'object' && json !== null) return visit(walk, json, key, parent, depth + 1);
     if (/^\s*(?:\{\s*"|\[\s*[{"])/.test(value)) return;
   }
-  const text = value.slice(0, 4 * MAX_WORD_CHARS).trim();
+  const text = cut(value, 4 * MAX_WORD_CHARS).trim();
   if (readsAsWords(text, key, parent)) tell(walk, text);
 }
 

@@ -1,4 +1,5 @@
 /** Choices that were offered or made: buttons, lists, templates, native flows, carousels. Pure and total. Field names: contract 2.3 and Baileys' protobuf. */
+import { cut } from './cut.ts';
 import type { MessageContent } from './inbound.ts';
 import { at, idAt, listAt, objectAt, stringAt } from './json.ts';
 import { readableWords } from './message-fallback.ts';
@@ -127,7 +128,7 @@ function payment(setting: unknown): string | null {
   const pix = objectAt(setting, 'pix_static_code') ?? objectAt(setting, 'pix_dynamic_code');
   if (pix !== null) {
     const key = inlineAt(pix, 'key');
-    return joined(', ', 'Pix', inlineAt(pix, 'merchant_name'), key === null ? null : `chave ${key.slice(0, 80)}`);
+    return joined(', ', 'Pix', inlineAt(pix, 'merchant_name'), key === null ? null : `chave ${cut(key, 80)}`);
   }
   return withDetail('link de pagamento', stringAt(setting, 'payment_link', 'uri'));
 }

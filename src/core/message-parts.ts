@@ -1,5 +1,7 @@
 /** What the readers of message kinds share: how a part is told in a line. Pure and total. */
 import type { ContentType, MessageContent } from './inbound.ts';
+import { cut } from './cut.ts';
+import { inNote } from './foreign-text.ts';
 import { isBlank, numberAt, storable, stringAt } from './json.ts';
 
 /** A text; null when blank, so that a message never becomes an empty turn. */
@@ -24,16 +26,9 @@ export function inlineAt(value: unknown, ...path: readonly string[]): string | n
   return text === null ? null : inline(text) || null;
 }
 
-/** Foreign text inside a bracketed note: one line, no brackets, so that a file name cannot pose as a note of ours. */
+/** Foreign text inside a bracketed note: one line without brackets of any script, so that a file name cannot pose as a note of ours. */
 export function inline(text: string, chars = 200): string {
-  return text
-    .slice(0, 2 * chars)
-    .toWellFormed()
-    .replaceAll(/[[\]]/g, '')
-    .replaceAll(/\s+/g, ' ')
-    .trim()
-    .slice(0, chars)
-    .toWellFormed();
+  return cut(inNote(cut(text, 4 * chars)), chars).toWellFormed();
 }
 
 export function joined(separator: string, ...parts: readonly (string | null)[]): string | null {

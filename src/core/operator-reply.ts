@@ -1,4 +1,5 @@
 /** What an operator reads after a command in a chat: the result of the admin command in Portuguese. Pure and total: a result that it does not know is "Feito." */
+import { oneLine, shownName } from './foreign-text.ts';
 import { z } from 'zod';
 
 type FormatTime = (at: Date) => string;
@@ -101,7 +102,7 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
       ? 'Nenhuma conversa espera por uma pessoa.'
       : list(
           conversations.map(
-            (each) => `${each.conversation_id}: ${each.contact ?? 'sem nome'} (${each.instance}) ${quote(each.last_text ?? '')}`,
+            (each) => `${each.conversation_id}: ${shownName(each.contact) ?? 'sem nome'} (${each.instance}) ${quote(each.last_text ?? '')}`,
           ),
         ),
   ),
@@ -126,7 +127,9 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
   'draft list': told(drafts, ({ drafts: all }) =>
     all.length === 0
       ? 'Nenhum rascunho espera.'
-      : list(all.map((each) => `${each.id}: conversa ${each.conversation_id} (${each.contact ?? 'sem nome'}) ${quote(each.text)}`)),
+      : list(
+          all.map((each) => `${each.id}: conversa ${each.conversation_id} (${shownName(each.contact) ?? 'sem nome'}) ${quote(each.text)}`),
+        ),
   ),
   'draft approve': told(
     draftSettled,
@@ -165,6 +168,5 @@ function list(lines: string[]): string {
 }
 
 function quote(text: string): string {
-  const flat = text.replaceAll(/\s+/g, ' ').trim();
-  return `"${flat.length > 80 ? `${flat.slice(0, 79).toWellFormed()}…` : flat}"`;
+  return `"${oneLine(text, 80)}"`;
 }

@@ -1,4 +1,6 @@
 /** What a person is told who is needed in a conversation: who, what, the last words, a suggested answer, and how to give it back. Pure; Portuguese. */
+import { cut } from './cut.ts';
+import { shownName, oneLine } from './foreign-text.ts';
 
 export type PacketHandoff = {
   conversation_id: number;
@@ -28,24 +30,26 @@ export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', re
   const how = controls
     ? `Responda pelo celular do número ${instance}. Para devolver ao agente: "devolver ${id}", ou "/bot on" na própria conversa.`
     : `O agente continua respondendo. Para tirar da lista: "devolver ${id}".`;
-  return [
-    head,
-    `Quem: ${whoText(handoff)}, pelo número ${instance}`,
-    `Motivo: ${handoffReason(handoff.reason)}`,
-    ...(handoff.summary === null ? [] : [`Resumo: ${line(handoff.summary, 800)}`]),
-    ...(handoff.messages.length === 0
-      ? []
-      : [
-          'Últimas mensagens:',
-          ...handoff.messages.map(
-            ({ author, text, said }) => `> ${AUTHORS[author] ?? author}${said ? '' : ' (ainda não saiu)'}: ${line(text, MAX_LINE_CHARS)}`,
-          ),
-        ]),
-    `Sugestão de resposta: ${line(handoff.suggestion ?? greeting(handoff.name), 500)}`,
-    how,
-  ]
-    .join('\n')
-    .slice(0, MAX_CHARS);
+  return cut(
+    [
+      head,
+      `Quem: ${whoText(handoff)}, pelo número ${instance}`,
+      `Motivo: ${handoffReason(handoff.reason)}`,
+      ...(handoff.summary === null ? [] : [`Resumo: ${oneLine(handoff.summary, 800)}`]),
+      ...(handoff.messages.length === 0
+        ? []
+        : [
+            'Últimas mensagens:',
+            ...handoff.messages.map(
+              ({ author, text, said }) =>
+                `> ${AUTHORS[author] ?? author}${said ? '' : ' (ainda não saiu)'}: ${oneLine(text, MAX_LINE_CHARS)}`,
+            ),
+          ]),
+      `Sugestão de resposta: ${oneLine(handoff.suggestion ?? greeting(handoff.name), 500)}`,
+      how,
+    ].join('\n'),
+    MAX_CHARS,
+  );
 }
 
 /** Many conversations at once, after an outage or a pause: one notice instead of one each. Without names: it outlives an erasure. */
@@ -63,10 +67,11 @@ export function forwardText(
   { conversation_id: id, name, phone, instance }: Pick<PacketHandoff, 'conversation_id' | 'name' | 'phone' | 'instance'>,
   texts: string[],
 ): string {
-  const lines = texts.map((text) => `> ${line(text, 500)}`);
-  return [`*Conversa ${id}* (${whoText({ name, phone })}, pelo número ${instance}), que está com uma pessoa:`, ...lines]
-    .join('\n')
-    .slice(0, MAX_CHARS);
+  const lines = texts.map((text) => `> ${oneLine(text, 500)}`);
+  return cut(
+    [`*Conversa ${id}* (${whoText({ name, phone })}, pelo número ${instance}), que está com uma pessoa:`, ...lines].join('\n'),
+    MAX_CHARS,
+  );
 }
 
 /** An answer that waits for a yes. */
@@ -78,22 +83,22 @@ export function draftText(draft: {
   text: string;
 }): string {
   return [
-    `*Rascunho ${draft.id}* para a conversa ${draft.conversation_id} (${draft.contact ?? 'sem nome'})`,
-    ...(draft.asked === null ? [] : [`Cliente: ${line(draft.asked, 800)}`]),
-    `Resposta: ${draft.text.slice(0, 2_000)}`,
+    `*Rascunho ${draft.id}* para a conversa ${draft.conversation_id} (${shownName(draft.contact) ?? 'sem nome'})`,
+    ...(draft.asked === null ? [] : [`Cliente: ${oneLine(draft.asked, 800)}`]),
+    `Resposta: ${cut(draft.text, 2_000)}`,
     `Enviar: "aprovar ${draft.id}". Não enviar: "recusar ${draft.id}".`,
   ].join('\n');
 }
 
 /** Nobody wrote for a long time: the agent has it again. */
 export function returnedText({ conversation_id: id, name }: { conversation_id: number; name: string | null }, hours: number): string {
-  return `A conversa ${id} (${name ?? 'sem nome'}) ficou ${hours} h sem ninguém e voltou para o agente.`;
+  return `A conversa ${id} (${shownName(name) ?? 'sem nome'}) ficou ${hours} h sem ninguém e voltou para o agente.`;
 }
 
 /** The phone of a number answers by itself. `text`: what it said, or null. */
 export function greetingText(instance: string, text: string | null): string {
   return [
-    `O celular do número ${instance} responde sozinho a quem escreve${text === null ? '' : `: "${line(text, 200)}"`}`,
+    `O celular do número ${instance} responde sozinho a quem escreve${text === null ? '' : `: "${oneLine(text, 200)}"`}`,
     'Essas mensagens não calam o agente, que responde também: o cliente recebe as duas. Para que receba só a do agente, desligue a mensagem de saudação e a de ausência no WhatsApp Business (Ferramentas comerciais).',
     'Se foi uma pessoa que escreveu isso, ela cala o agente com "/bot off" na conversa.',
   ].join('\n');
@@ -109,18 +114,19 @@ const AUTHORS: Readonly<Record<string, string>> = {
 
 function whoText({ name, phone }: { name: string | null; phone: string | null }): string {
   const number = phone === null ? 'telefone não conhecido' : `+${phone}`;
-  return name === null ? number : `${line(name, 60)} (${number})`;
+  const called = shownName(name);
+  return called === null ? number : `${called} (${number})`;
 }
 
 function greeting(name: string | null): string {
-  const first = name === null ? '' : ` ${line(name, 60).split(' ')[0] ?? ''}`;
-  return `Oi${first}! Sou da equipe e vou continuar com você por aqui. Já li o que você escreveu.`;
+  const first = shownName(name)?.split(' ')[0];
+  return `Oi${first === undefined ? '' : ` ${first}`}! Sou da equipe e vou continuar com você por aqui. Já li o que você escreveu.`;
 }
 
 /** Why a person is needed, in Portuguese; a tool's or a person's own words are shown as they are. */
 export function handoffReason(reason: string): string {
   if (reason.startsWith('model_')) return 'o modelo não respondeu';
-  return REASONS[reason] ?? line(reason, 300);
+  return REASONS[reason] ?? oneLine(reason, 300);
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -140,9 +146,3 @@ const REASONS: Readonly<Record<string, string>> = {
   abuse_daily_turns: 'já conversou o máximo de um dia',
   abuse_daily_tokens: 'já custou o máximo de um dia',
 };
-
-/** One line of at most so many characters. */
-function line(text: string, chars: number): string {
-  const flat = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
-  return flat.length <= chars ? flat : `${flat.slice(0, chars - 1).toWellFormed()}…`;
-}

@@ -4,6 +4,7 @@
  * safe is ambiguous. Source: contract 3.1 and 4.2; codes of Meta's Cloud API.
  */
 
+import { cut } from './cut.ts';
 import { at, idAt, listAt, numberAt, objectAt, stringAt } from './json.ts';
 import { maskPhone } from './phone.ts';
 
@@ -215,11 +216,11 @@ function ambiguous(kind: AmbiguousClass, detail: string): Extract<SendOutcome, {
 }
 
 function forPeople(detail: string): string {
-  return detail
-    .slice(0, 2000)
-    .replaceAll(/\d{8,}/g, maskPhone)
-    .replaceAll(/\s+/g, ' ')
-    .trim()
-    .slice(0, 200)
-    .toWellFormed();
+  return cut(
+    cut(detail, 2_000)
+      .replaceAll(/\d{8,}/g, maskPhone)
+      .replaceAll(/\s+/g, ' ')
+      .trim(),
+    200,
+  ).toWellFormed();
 }

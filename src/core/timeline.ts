@@ -1,4 +1,5 @@
 /** Why a message was (not) answered, in words that need no source code. Pure: the timeline and the clock come in, sentences go out. */
+import { oneLine } from './foreign-text.ts';
 import { because, LOOK_YOURSELF } from './reasons.ts';
 
 export type MessageEntry = {
@@ -428,6 +429,5 @@ function seconds(ms: number): string {
 
 /** The first line of a text, at most 120 characters, in quotes. */
 function quote(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
-  return `"${line.length > 120 ? `${line.slice(0, 119).toWellFormed()}…` : line}"`;
+  return `"${oneLine(text, 120)}"`;
 }

@@ -3,6 +3,7 @@
  * never takes the rest with it. The source of every rule is contract 1.3, 2 and 3.
  */
 
+import { shownName } from '../core/foreign-text.ts';
 import { createHash } from 'node:crypto';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
@@ -200,7 +201,7 @@ function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: 
     ...(fromMe && LIBRARY_ID.test(idAt(key, 'id') ?? '') ? { program: true as const } : {}),
     ...(isMachine ? { machine: true as const } : {}),
     // "Você" on our own messages is no name of the contact.
-    pushName: fromMe ? null : (stringAt(data, 'pushName')?.trim() ?? null),
+    pushName: fromMe ? null : shownName(stringAt(data, 'pushName')),
     sentAt: sentAt(data, envelope.receivedAt),
   };
   const providerId = idOf(key);

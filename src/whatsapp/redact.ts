@@ -1,4 +1,5 @@
 /** The copy of a webhook that is stored, for replay and for looking at. */
+import { cut } from '../core/cut.ts';
 import { storable } from '../core/json.ts';
 
 /** Deeper than any real body, a text inside the deepest nest of wrappers included. */
@@ -39,7 +40,7 @@ function redactString(text: string, key: string): string {
   if (BULK_KEY.test(key) || BASE64.test(text)) return `[removed: ${base64Bytes(text)} bytes]`;
   // The webhook's own address may carry a password or a token.
   if (key === 'destination' || key === 'server_url') return storable(text.replace(/\/\/[^/@]*@/, '//').replace(/[?#].*$/s, ''));
-  return text.length > MAX_STRING ? `${storable(text.slice(0, MAX_STRING))}[cut: ${text.length} characters]` : storable(text);
+  return text.length > MAX_STRING ? `${storable(cut(text, MAX_STRING))}[cut: ${text.length} characters]` : storable(text);
 }
 
 function base64Bytes(text: string): number {

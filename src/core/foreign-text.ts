@@ -1,0 +1,64 @@
+/**
+ * Text that a contact controls, made safe for whoever reads it: what is typed, quoted or reacted with, names, captions, names of files, options of polls, what
+ * the agent remembered of it. The runtime and the team speak in square brackets to the model, and in lines of their own to people; so brackets of any script, signs
+ * that nobody sees and ends of lines are what could make a contact read like them. Letters that look like others need no list: without its bracket a mark is words.
+ * Pure and total.
+ */
+import { shortened } from './cut.ts';
+
+/** For a prompt: as typed, in round brackets, without what nobody sees. Ends of lines stay. */
+export function forModel(text: string): string {
+  return unbracketed(visible(text));
+}
+
+/** For the eyes of a person, and for one line of a prompt: one line of at most so many UTF-16 units. */
+export function oneLine(text: string, units: number): string {
+  return shortened(visible(text).replaceAll(/\s+/gu, ' ').trim(), units);
+}
+
+/** For several lines on a screen or a terminal. */
+export function printable(text: string): string {
+  return visible(text);
+}
+
+/** For a place inside brackets of the runtime: one line without brackets but round ones. */
+export function inNote(text: string): string {
+  return visible(text)
+    .replaceAll(OPENS, (found) => (found === '(' ? found : ''))
+    .replaceAll(CLOSES, (found) => (found === ')' ? found : ''))
+    .replaceAll(/\s+/gu, ' ')
+    .trim();
+}
+
+/** The name that a contact gave itself: one short line without brackets wherever a person or a model reads it; null when nothing is left. */
+export function shownName(raw: string | null): string | null {
+  const name = raw === null ? '' : oneLine(unbracketed(raw), NAME_UNITS);
+  return /[\p{L}\p{N}\p{P}\p{S}]/u.test(name) ? name : null;
+}
+
+const NAME_UNITS = 60;
+
+/** Without signs that nobody sees: directions, joiners, fillers, tags, controls. What an emoji is made of stays. All ends of lines become one. */
+function visible(text: string): string {
+  const lines = text.normalize('NFC').replaceAll(/\r\n?|[\u0085\u2028\u2029\v\f]/g, '\n');
+  return lines.replaceAll(EMOJI_OR_UNSEEN, (_, emoji: string | undefined) => emoji ?? '');
+}
+
+/**
+ * An emoji with what it is made of: its variation, its skin, others joined to it, the letters of a flag; a keycap. Else what is not seen: also the fillers of Hangul
+ * and the empty Braille cell, which are letters to Unicode, and blank.
+ */
+const EMOJI_OR_UNSEEN =
+  /((?:\u{1F3F4}[\u{E0030}-\u{E0039}\u{E0061}-\u{E007A}]{3,6}\u{E007F}|\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier})?)(?:\u200D\p{Extended_Pictographic}(?:\uFE0F|\p{Emoji_Modifier})?)*|[\d#*]\uFE0F?\u20E3)|[\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]|(?![\n\t])\p{Cc}/gu;
+
+/** Brackets of any script become round ones, and what looks like a tag too. Quotation marks that open low are none. */
+function unbracketed(text: string): string {
+  return text
+    .replaceAll(/<(\/?[\p{L}!?][^<>\n]{0,200})>/gu, '($1)')
+    .replaceAll(/<(?=[\p{L}/!?])/gu, '(')
+    .replaceAll(OPENS, '(')
+    .replaceAll(CLOSES, ')');
+}
+
+const OPENS = /[[\p{Ps}\u00AB\u2039\u2E26\u2E28\u239B-\u239D\u23A1-\u23A3\u23A7-\u23A9]--[\u201A\u201E]]/gv;
+const CLOSES = /[\p{Pe}\u00BB\u203A\u2E27\u2E29\u239E-\u23A0\u23A4-\u23A6\u23AB-\u23AD]/gv;
