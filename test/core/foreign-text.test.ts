@@ -102,7 +102,7 @@ function bracketsOf(text: string): string {
 }
 
 const UNSEEN =
-  /[\u200b-\u200f\u2028-\u202e\u2060-\u206f\u{34F}\u00ad\u180e\u115f\u3164\uffa0\u2800\ufeff\u{E0000}-\u{E0FFF}]|(?!\n)\p{Cc}/u;
+  /[\u200b-\u200f\u2028-\u202e\u2060-\u206f\u00ad\u180e\u115f\u3164\uffa0\u2800\ufeff\u{E0000}-\u{E0FFF}]|\u034f|(?!\n)\p{Cc}/u;
 
 test('Z8 the corpus has more than 200 forms', () => {
   assert.ok(new Set(CORPUS).size >= 200, String(new Set(CORPUS).size));
