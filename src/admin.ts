@@ -5,11 +5,13 @@ import type { Actor, AdminCommand, AdminContext, CommandShape, Outcome, Refusal 
 import { refused } from './admin/command.ts';
 import { contactCommands } from './admin/contacts.ts';
 import { secretCommands } from './admin/secrets.ts';
+import { asideCommands } from './admin/aside.ts';
 import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { draftCommands } from './admin/drafts.ts';
 import { jobCommands } from './admin/jobs.ts';
 import { handoffCommands } from './admin/handoffs.ts';
+import { linkCommands } from './admin/instance-link.ts';
 import { instanceCommands } from './admin/instances.ts';
 import { limitCommands } from './admin/limits.ts';
 import { optOutCommands } from './admin/opt-outs.ts';
@@ -28,6 +30,8 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...pauseCommands,
   ...breakerCommands,
   ...instanceCommands,
+  ...linkCommands,
+  ...asideCommands,
   ...unmergeCommands,
   ...deadLetterCommands,
   ...handoffCommands,

@@ -134,6 +134,11 @@ export type Config = {
 
 export type LoadedConfig = { ok: true; config: Config; warnings: string[] } | { ok: false; problems: string[] };
 
+/** With MULTI_CHIP_ENABLED=false one number counts; null: all that are registered. */
+export function onlyInstance({ outbound, evolution }: Pick<Config, 'outbound' | 'evolution'>): string | null {
+  return outbound.multiChip ? null : (evolution?.instance ?? null);
+}
+
 /** A copy of the process's environment. Nothing else in the product reads it. */
 export function readEnv(): Environment {
   return { ...process.env };

@@ -8,6 +8,7 @@ import { createBatcher } from './batch.ts';
 import type { Batcher } from './batch.ts';
 import { createBreakers } from './breakers.ts';
 import type { Breakers } from './breakers.ts';
+import { onlyInstance } from './config.ts';
 import type { Config } from './config.ts';
 import { defaultAgent } from './core/default-agent.ts';
 import { WRONG_PROJECT } from './core/health.ts';
@@ -260,6 +261,7 @@ function createInbox(db: Door, config: Config): Context['inbox'] {
     takeoverFromApi: config.turn.takeoverFromApi,
     withdrawParts: config.turn.withdrawParts,
     managerPhone: config.outbound.managerPhone,
+    onlyInstance: onlyInstance(config),
   };
   return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {
     maxItems: 50,

@@ -200,7 +200,7 @@ async function checkWebhooks(tools: Tools): Promise<Found[]> {
   if (whatsapp === null) return [skipped('without Evolution there is none')];
   const found = await Promise.all(
     (await numbersOf(tools)).map(async (name) => {
-      const faults = await faultsOf({ whatsapp, config }, name);
+      const faults = await faultsOf({ whatsapp, config, db: tools.db }, name);
       const mend = `npm run admin -- instance connect ${name}`;
       return faults.length === 0
         ? [fine(`that of ${name} is set as it must be`)]

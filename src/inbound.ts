@@ -5,8 +5,9 @@ import { meaningOf } from './core/meaning.ts';
 import { debounceDelay, presenceDelay } from './core/turn.ts';
 import { DatabaseAway } from './db/failures.ts';
 import { pendingSince } from './db/inbound.ts';
-import type { RecordedEvent, WebhookRecord } from './db/inbound.ts';
+import type { Poster, RecordedEvent, WebhookRecord } from './db/inbound.ts';
 import { sweepSends } from './db/sends.ts';
+import { deliverNotices } from './notices.ts';
 import { parseWebhook } from './whatsapp/payload.ts';
 import { redact } from './whatsapp/redact.ts';
 import { stringAt } from './core/json.ts';
@@ -18,6 +19,8 @@ export type Webhook = {
   body: unknown;
   /** `messages-upsert`, when Evolution posts by event. */
   suffix: string | null;
+  /** Whose secret it came with. */
+  from: Poster;
 };
 
 /**
@@ -29,7 +32,8 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
   if (events.every((event) => (event.kind === 'ignored' && event.reason !== 'machine') || event.kind === 'presence')) {
     ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
-    for (const event of events) if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event));
+    for (const event of events)
+      if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event, webhook.from));
     return;
   }
   const record = {
@@ -37,6 +41,7 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
     instance: events[0]?.instance ?? null,
     event: stringAt(webhook.body, 'event') ?? webhook.suffix,
     raw: redact(webhook.body),
+    from: webhook.from,
     events,
   };
   try {
@@ -52,14 +57,14 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
 }
 
 /** Somebody who is typing is not answered in the middle of it: the turn waits for the rest, up to the cap of the debounce. */
-async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 'presence' }>): Promise<void> {
-  const pending = await pendingSince(ctx.db, event.instance, event.chat);
+async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 'presence' }>, from: Poster): Promise<void> {
+  const pending = await pendingSince(ctx.db, event.instance, event.chat, from);
   if (pending === null) return;
   await wakeTurn(ctx, pending.conversation_id, presenceDelay(event.presence, pending.first_pending_at, pending.now, ctx.config.turn));
 }
 
 /** What storing needs of the context: the command line opens no more than this. */
-export type StoreContext = Pick<Context, 'config' | 'events' | 'db' | 'inbox' | 'background'> & {
+export type StoreContext = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background'> & {
   queues: Pick<Context['queues'], 'wakeTurn' | 'wakeSend' | 'wakeReconcile'>;
 };
 
@@ -70,6 +75,7 @@ export async function store(ctx: StoreContext, record: WebhookRecord): Promise<R
   // News of a message of ours belong to its trace.
   for (const { outcome, correlation_id: of } of results)
     if (of != null && of !== record.requestId) mark(outcome, { kind: 'internal', of, link: record.requestId });
+  if (results.some(({ told }) => told === true)) ctx.background.run('deliver notices', () => deliverNotices(ctx));
   // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
   for (const [index, result] of results.entries())
     ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));

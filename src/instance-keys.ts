@@ -1,6 +1,6 @@
 /** The keys of numbers that have one of their own at Evolution, as the client needs them: opened, and read again now and then. */
 import type { SecretKeys } from './config/care.ts';
-import { listInstanceKeys } from './db/care.ts';
+import { listSealedSecrets } from './db/care.ts';
 import type { Door } from './db/door.ts';
 import type { Logger } from './log.ts';
 import { openSecret } from './secrets.ts';
@@ -11,22 +11,25 @@ const FRESH_MS = 30_000;
 /** What a sealed key belongs to. */
 export const ownerOf = (instance: string): string => `instance:${instance}:evolution_key`;
 
+/** `none`: EVOLUTION_API_KEY. `unreadable`: it has one that nobody can open here; nothing else may stand in for it. */
+export type InstanceKey = { kind: 'own'; key: string } | { kind: 'none' } | { kind: 'unreadable' };
+
 /**
- * The key of a number, or null: EVOLUTION_API_KEY. Never throws: while the database is away what was known last counts. Without SECRETS_KEY no key can be opened,
- * and nothing is asked.
+ * The key of a number. Never throws: while the database is away what was known last counts. A number that has a key of its own uses that one or none:
+ * it was given one so that EVOLUTION_API_KEY, which may do everything at Evolution, is not used for it.
  */
-export function createInstanceKeys(db: Door, secrets: SecretKeys | null, log: Logger): (instance: string) => Promise<string | null> {
-  if (secrets === null) return async () => null;
-  let known = new Map<string, string>();
+export function createInstanceKeys(db: Door, secrets: SecretKeys | null, log: Logger): (instance: string) => Promise<InstanceKey> {
+  let known = new Map<string, InstanceKey>();
   let readAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | null = null;
-  async function read(keys: SecretKeys): Promise<void> {
+  async function read(): Promise<void> {
     try {
-      const found = new Map<string, string>();
-      for (const { name, key } of await listInstanceKeys(db)) {
-        const opened = openSecret(keys, key, ownerOf(name));
+      const found = new Map<string, InstanceKey>();
+      for (const { name, kind, sealed } of await listSealedSecrets(db, null)) {
+        if (kind !== 'evolution_key') continue;
+        const opened = secrets === null ? null : openSecret(secrets, sealed, ownerOf(name));
         if (opened === null) log.error({ instance: name }, 'The key of a number cannot be opened: SECRETS_KEY is another one');
-        else found.set(name, opened.text);
+        found.set(name, opened === null ? { kind: 'unreadable' } : { kind: 'own', key: opened.text });
       }
       known = found;
       readAt = performance.now();
@@ -38,10 +41,12 @@ export function createInstanceKeys(db: Door, secrets: SecretKeys | null, log: Lo
   }
   return async (instance) => {
     if (performance.now() - readAt > FRESH_MS) {
-      reading ??= read(secrets);
+      reading ??= read();
       // Only the first time is waited for.
       if (readAt === Number.NEGATIVE_INFINITY) await reading;
     }
-    return known.get(instance) ?? null;
+    // Never read: who keeps keys in the database may have one for this number.
+    if (readAt === Number.NEGATIVE_INFINITY && secrets !== null) return { kind: 'unreadable' };
+    return known.get(instance) ?? { kind: 'none' };
   };
 }

@@ -2,7 +2,8 @@
 import type { Context } from './context.ts';
 import { webhookFaults } from './core/webhook.ts';
 import { listNumberHealth } from './db/numbers.ts';
-import type { Failure } from './whatsapp/client.ts';
+import { secretsOf } from './webhook-secrets.ts';
+import type { Failure, Webhook } from './whatsapp/client.ts';
 
 /** Says in words what is wrong with each number that we may write from, and the command that mends it. Changes nothing, never rejects for what Evolution says. */
 export async function checkWebhooks(ctx: Pick<Context, 'config' | 'db' | 'log' | 'whatsapp'>): Promise<void> {
@@ -11,33 +12,31 @@ export async function checkWebhooks(ctx: Pick<Context, 'config' | 'db' | 'log' |
   const { instance: own } = config.evolution;
   const numbers = await listNumberHealth(ctx.db, null);
   for (const { instance } of numbers.filter((each) => each.proactive || each.instance === own)) {
-    for (const fault of await faultsOf({ whatsapp, config }, instance))
+    for (const fault of await faultsOf({ whatsapp, config, db: ctx.db }, instance))
       ctx.log.warning({ instance, hint: `npm run admin -- instance connect ${instance}` }, `The number ${instance}: ${fault}`);
   }
 }
 
-/** What is wrong with the webhook of one number, in sentences. */
-export async function faultsOf(
-  { whatsapp, config }: { whatsapp: NonNullable<Context['whatsapp']>; config: Context['config'] },
-  instance: string,
-): Promise<string[]> {
-  const found = await whatsapp.findWebhook(instance);
-  if (found.kind === 'failed') return [failureInWords(found)];
-  return webhookFaults(found.webhook, secretsOf(config));
-}
+type Checked = { whatsapp: NonNullable<Context['whatsapp']>; config: Context['config']; db: Context['db'] };
 
-function secretsOf({ webhook }: Pick<Context['config'], 'webhook'>): string[] {
-  return [webhook.secret, webhook.secretPrevious].filter((secret) => secret !== null);
+/** What is wrong with the webhook of one number, in sentences. Throws what the database throws. */
+export async function faultsOf(ctx: Checked, instance: string): Promise<string[]> {
+  const found = await ctx.whatsapp.findWebhook(instance);
+  if (found.kind === 'failed') return [failureInWords(found)];
+  return faultsIn(ctx, instance, found.webhook);
 }
 
 /** As faultsOf, but null when Evolution does not say anything about the webhook. */
-export async function webhookFaultsOf(
-  { whatsapp, config }: { whatsapp: NonNullable<Context['whatsapp']>; config: Context['config'] },
-  instance: string,
-  signal: AbortSignal,
-): Promise<string[] | null> {
-  const found = await whatsapp.findWebhook(instance, { signal });
-  return found.kind === 'failed' ? null : webhookFaults(found.webhook, secretsOf(config));
+export async function webhookFaultsOf(ctx: Checked, instance: string, signal: AbortSignal): Promise<string[] | null> {
+  const found = await ctx.whatsapp.findWebhook(instance, { signal });
+  return found.kind === 'failed' ? null : faultsIn(ctx, instance, found.webhook);
+}
+
+async function faultsIn({ db, config }: Checked, instance: string, webhook: Webhook | null): Promise<string[]> {
+  const { own, secrets } = await secretsOf(db, config, instance);
+  if (own && secrets.length === 0)
+    return ['its webhook secret cannot be opened: SECRETS_KEY is another one (instance secret gives it a new one)'];
+  return webhookFaults(webhook, secrets, own ? 'its own' : 'EVOLUTION_WEBHOOK_SECRET');
 }
 
 /** What a person can do about an answer of Evolution. */

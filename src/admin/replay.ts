@@ -53,6 +53,7 @@ const replay = defineCommand({
       instance: webhook.instance,
       event: webhook.event,
       raw: webhook.body,
+      from: { tenant: actor.tenant },
       events,
     };
     const results = await store(ctx, record);
@@ -94,7 +95,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
 };
 
 /** `reconcile` rows hold ids only; a socket's state and an edit may have been overtaken since. */
-function eventsOf(webhook: StoredWebhook): InboundEvent[] {
+export function eventsOf(webhook: StoredWebhook): InboundEvent[] {
   if (stringAt(webhook.body, 'event') === 'reconcile' && at(webhook.body, 'data') === undefined) return [];
   return parseWebhook(webhook.body, webhook.event, webhook.received_at).filter(
     ({ kind }) => kind === 'message' || kind === 'reaction' || kind === 'ack' || kind === 'delete',

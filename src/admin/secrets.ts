@@ -1,9 +1,10 @@
 /** instance key, secrets rotate: secrets that are kept in the database, sealed. */
 import { z } from 'zod';
-import { listInstanceKeys, setInstanceKey, swapInstanceKey } from '../db/care.ts';
+import { listSealedSecrets, setInstanceKey, swapSecret } from '../db/care.ts';
 import { recordAudit } from '../db/control.ts';
 import { ownerOf } from '../instance-keys.ts';
 import { openSecret, sealSecret } from '../secrets.ts';
+import { webhookSecretOf } from '../webhook-secrets.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
 
 const NO_KEY = 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`';
@@ -28,11 +29,15 @@ const key = defineCommand({
   text: ({ name, own_key: own }) => (own ? `${name} has a key of its own.` : `${name} uses EVOLUTION_API_KEY.`),
 });
 
+/** Of a webhook, as against a key. */
+const SECRET = 'webhook secret';
+
 const rotate = defineCommand({
   name: 'secrets rotate',
   summary: 'seals all stored secrets with the current SECRETS_KEY',
   details:
-    'After SECRETS_KEY was changed and SECRETS_KEY_PREVIOUS set to the old one, in all processes. When it says that none is left, SECRETS_KEY_PREVIOUS can go. May be repeated, and run while everything works.',
+    'After SECRETS_KEY was changed and SECRETS_KEY_PREVIOUS set to the old one, in all processes. When it says that none is left, SECRETS_KEY_PREVIOUS can go. May be repeated, and run ' +
+    'while everything works. Keys and webhook secrets of all numbers for the tenant default, of its own numbers for another tenant.',
   args: z.object({}),
   readOnly: false,
   role: 'admin',
@@ -40,12 +45,13 @@ const rotate = defineCommand({
     const { secrets } = ctx.config;
     if (secrets === null) return refused('conflict', NO_KEY);
     const result = { rotated: 0, current: 0, unreadable: [] as string[] };
-    for (const each of await listInstanceKeys(ctx.db)) {
-      const opened = openSecret(secrets, each.key, ownerOf(each.name));
-      if (opened === null) result.unreadable.push(each.name);
+    for (const { name, kind, sealed } of await listSealedSecrets(ctx.db, actor.tenant === 'default' ? null : actor.tenant)) {
+      const owner = kind === 'evolution_key' ? ownerOf(name) : webhookSecretOf(name);
+      const opened = openSecret(secrets, sealed, owner);
+      if (opened === null) result.unreadable.push(kind === 'evolution_key' ? name : `${name} (${SECRET})`);
       else if (opened.current) result.current++;
-      // Somebody may have set another key meanwhile: that one stays.
-      else if (await swapInstanceKey(ctx.db, each.name, each.key, sealSecret(secrets, opened.text, ownerOf(each.name)))) result.rotated++;
+      // Somebody may have set another one meanwhile: that one stays.
+      else if (await swapSecret(ctx.db, name, sealed, sealSecret(secrets, opened.text, owner))) result.rotated++;
     }
     await recordAudit(ctx.db, { tenant: actor.tenant, actor: actor.id, action: 'secrets.rotate', subject: 'instances', details: result });
     return { ok: true, result };
@@ -55,7 +61,9 @@ const rotate = defineCommand({
       `${rotated} secrets are sealed anew, ${current} were already.`,
       ...(unreadable.length === 0
         ? ['None is left of the previous key.']
-        : [`Of neither key, so they must be set again (instance key): ${unreadable.join(', ')}`]),
+        : [
+            `Of neither key, so they must be set again (instance key${unreadable.some((each) => each.includes(SECRET)) ? ', instance secret' : ''}): ${unreadable.join(', ')}`,
+          ]),
     ].join('\n'),
 });
 

@@ -31,8 +31,8 @@ export const WEBHOOK_PATH = '/webhook/evolution';
 
 export type FoundWebhook = { url: string; enabled: boolean; events: readonly string[]; headers: Readonly<Record<string, string>> };
 
-/** Sentences, worst first; empty when it is right. `secrets` are those that the api accepts; none: it accepts everybody. No secret is ever in a sentence. */
-export function webhookFaults(found: FoundWebhook | null, secrets: readonly string[]): string[] {
+/** Sentences, worst first; empty when it is right. `secrets` are those that the api accepts, `name` what they are called; none: it accepts everybody. No secret is ever in a sentence. */
+export function webhookFaults(found: FoundWebhook | null, secrets: readonly string[], name = 'EVOLUTION_WEBHOOK_SECRET'): string[] {
   if (found === null) return ['it has no webhook, so nothing that contacts write arrives'];
   const faults: string[] = [];
   if (!found.enabled) faults.push('its webhook is switched off');
@@ -40,7 +40,7 @@ export function webhookFaults(found: FoundWebhook | null, secrets: readonly stri
     faults.push('the address of its webhook begins with neither http:// nor https://, so Evolution never calls it');
   else if (!isOurPath(found.url)) faults.push(`its webhook posts to another path than ${WEBHOOK_PATH}`);
   if (secrets.length > 0 && !secrets.some((secret) => carries(found.headers, secret)))
-    faults.push('its webhook carries another secret than EVOLUTION_WEBHOOK_SECRET, so everything that it posts is refused');
+    faults.push(`its webhook carries another secret than ${name}, so everything that it posts is refused`);
   const missing = WEBHOOK_EVENTS.filter((event) => !found.events.includes(event));
   if (missing.length > 0) faults.push(`its webhook leaves out ${missing.join(', ')}`);
   for (const [event, harm] of Object.entries(AWAITED_EVENTS)) {

@@ -1,5 +1,6 @@
 /** Asks Evolution for messages whose webhook never came: dropped by Evolution, lost at its restart, or posted while we were away. */
 import type { InboundEvent } from '../core/inbound.ts';
+import { onlyInstance } from '../config.ts';
 import { listInstances } from '../db/operations.ts';
 import { markReconciled, reconcileFrom } from '../db/recovery.ts';
 import { knownProviderIds, sweepSends } from '../db/sends.ts';
@@ -42,7 +43,7 @@ export const reconcileInboxJob: CronJob = {
 };
 
 /** A worker reconciles too, when a number is back. */
-type ReconcileContext = Omit<JobContext, 'log' | 'sendPolicy' | 'process'>;
+type ReconcileContext = Omit<JobContext, 'sendPolicy' | 'process'>;
 
 /**
  * Stores what a number's Evolution knows and we do not; each message once, however often and wherever this runs. The age rule of the turn decides
@@ -50,6 +51,8 @@ type ReconcileContext = Omit<JobContext, 'log' | 'sendPolicy' | 'process'>;
  */
 export async function reconcile(ctx: ReconcileContext, instance: string, signal?: AbortSignal): Promise<number | null> {
   if (ctx.whatsapp === null) return null;
+  // Whose webhooks are set aside is not read either.
+  if ((onlyInstance(ctx.config) ?? instance) !== instance) return 0;
   const comparison = await reconcileFrom(ctx.db, instance, OVERLAP_MS);
   if (comparison === null) return 0;
   const { from, restored } = comparison;
@@ -111,6 +114,7 @@ async function storeUnknown(ctx: ReconcileContext, instance: string, found: Inbo
     instance,
     event: 'reconcile',
     raw: { event: 'reconcile', instance, ids: unknown.map((event) => event.providerId) },
+    from: { ourselves: true },
     events: unknown,
   });
   return unknown.length;

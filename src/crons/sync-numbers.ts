@@ -22,7 +22,7 @@ export const syncNumbersJob: CronJob = {
     const numbers = (await listNumberHealth(ctx.db, null)).filter((each) => each.proactive || each.instance === own);
     const holds = [];
     for (const { instance } of numbers) {
-      const faults = await webhookFaultsOf({ whatsapp, config }, instance, signal);
+      const faults = await webhookFaultsOf({ whatsapp, config, db: ctx.db }, instance, signal);
       // An Evolution that does not answer says nothing about the webhook: nothing fires, and nothing is over.
       if (faults === null) return { skipped: 'Evolution does not answer' };
       if (faults.length === 0) continue;

@@ -52,9 +52,17 @@ export async function markRestored(db: Door, backupAt: Date, actor: string): Pro
   return restored.parse(await db.call('mark_restored', { p_backup_at: backupAt.toISOString(), p_actor: actor }));
 }
 
-/** SQL instance_keys: the sealed keys of numbers that have one of their own. */
-export async function listInstanceKeys(db: Door): Promise<{ name: string; key: string }[]> {
-  return z.array(z.object({ name: z.string(), key: z.string() })).parse(await db.call('instance_keys', {}));
+const sealed = z.object({
+  name: z.string(),
+  kind: z.enum(['evolution_key', 'webhook_secret', 'webhook_secret_previous']),
+  sealed: z.string(),
+  /** False: a previous secret whose time is over. */
+  counts: z.boolean(),
+});
+
+/** SQL sealed_secrets: the sealed keys and secrets of numbers that have some of their own; `tenant` null: of all tenants. */
+export async function listSealedSecrets(db: Door, tenant: string | null): Promise<z.infer<typeof sealed>[]> {
+  return z.array(sealed).parse(await db.call('sealed_secrets', { p_tenant: tenant }));
 }
 
 /** SQL set_instance_key: a number's own key, sealed, or null; audited. False for an unknown number. */
@@ -63,8 +71,19 @@ export async function setInstanceKey(db: Door, tenant: string, instance: string,
   return z.object({ found: z.boolean() }).parse(answer).found;
 }
 
-/** SQL swap_instance_key: the same key sealed anew, unless it was changed since it was read. */
-export async function swapInstanceKey(db: Door, instance: string, old: string, sealed: string): Promise<boolean> {
-  const answer = await db.call('swap_instance_key', { p_instance: instance, p_old: old, p_new: sealed });
+/** SQL set_webhook_secret: a number's own secret, sealed; the one before it counts until an hour after it is confirmed. False for an unknown number. */
+export async function setWebhookSecret(db: Door, tenant: string, instance: string, sealed: string, actor: string): Promise<boolean> {
+  const answer = await db.call('set_webhook_secret', { p_tenant: tenant, p_instance: instance, p_sealed: sealed, p_actor: actor });
+  return z.object({ found: z.boolean() }).parse(answer).found;
+}
+
+/** SQL confirm_webhook_secret: Evolution has it. */
+export async function confirmWebhookSecret(db: Door, instance: string): Promise<void> {
+  await db.call('confirm_webhook_secret', { p_instance: instance });
+}
+
+/** SQL swap_secret: the same secret sealed again, unless it was changed since it was read. */
+export async function swapSecret(db: Door, instance: string, old: string, sealed: string): Promise<boolean> {
+  const answer = await db.call('swap_secret', { p_instance: instance, p_old: old, p_new: sealed });
   return z.object({ swapped: z.boolean() }).parse(answer).swapped;
 }

@@ -2,14 +2,26 @@ import { z } from 'zod';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import type { Door } from './door.ts';
 
+/** Who says what a webhook says: a number by its own secret, a tenant by that of the installation, or Evolution's answer to a question of ours. */
+export type Poster = { instance: string } | { tenant: string } | { ourselves: true };
+
 /** One webhook as it is stored: its raw body without secrets, and what it means. */
-export type WebhookRecord = { requestId: string; instance: string | null; event: string | null; raw: unknown; events: InboundEvent[] };
+export type WebhookRecord = {
+  requestId: string;
+  instance: string | null;
+  event: string | null;
+  raw: unknown;
+  from: Poster;
+  events: InboundEvent[];
+};
 
 const time = z.coerce.date();
 
 const recorded = z.object({
   outcome: z.string(),
   reason: z.string().nullish(),
+  /** Set aside: the first of its name, so people are to be told. */
+  told: z.boolean().nullish(),
   conversation_id: z.number().nullish(),
   message_id: z.number().nullish(),
   instance_id: z.number().nullish(),
@@ -28,7 +40,7 @@ const recorded = z.object({
 });
 export type RecordedEvent = z.infer<typeof recorded>;
 
-const answer = z.array(z.object({ webhook_id: z.number(), tenant_id: z.string(), results: z.array(recorded) }));
+const answer = z.array(z.object({ webhook_id: z.number().nullable(), tenant_id: z.string(), results: z.array(recorded) }));
 export type RecordedWebhook = z.infer<typeof answer>[number];
 
 export type InboundOptions = {
@@ -38,6 +50,8 @@ export type InboundOptions = {
   takeoverFromApi?: boolean;
   /** Canonical phone of the manager, whose commands are obeyed. */
   managerPhone?: string | null;
+  /** The one number that counts (MULTI_CHIP_ENABLED=false); null: every number that is registered. */
+  onlyInstance?: string | null;
   /** Unsent parts of an answer are withdrawn when the contact writes. */ withdrawParts: boolean;
 };
 
@@ -48,7 +62,7 @@ export async function recordInbound(db: Door, webhooks: WebhookRecord[], options
 
 const pending = z.object({ conversation_id: z.number(), first_pending_at: time, now: time });
 
-/** SQL pending_since: what somebody who is typing waits to have answered; null when there is nothing. */
-export async function pendingSince(db: Door, instance: string, chat: ChatAddress): Promise<z.infer<typeof pending> | null> {
-  return pending.nullable().parse(await db.call('pending_since', { p_instance: instance, p_pn: chat.pn, p_lid: chat.lid }));
+/** SQL pending_since: what somebody who is typing waits to have answered; null when there is nothing, or when `from` may not say so. */
+export async function pendingSince(db: Door, instance: string, chat: ChatAddress, from: Poster): Promise<z.infer<typeof pending> | null> {
+  return pending.nullable().parse(await db.call('pending_since', { p_instance: instance, p_pn: chat.pn, p_lid: chat.lid, p_from: from }));
 }

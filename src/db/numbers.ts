@@ -78,12 +78,25 @@ export async function setInstance(db: Door, tenant: string, name: string, actor:
   return outcome === 'changed';
 }
 
-/** SQL adopt_instance: makes a number known and choosable; false when it belongs to another tenant. */
-export async function adoptInstance(db: Door, tenant: string, name: string, providerId: string | null, actor: string): Promise<boolean> {
-  const { outcome } = z
-    .object({ outcome: z.enum(['adopted', 'other_tenant']) })
-    .parse(await db.call('adopt_instance', { p_tenant: tenant, p_name: name, p_provider_id: providerId, p_actor: actor }));
-  return outcome === 'adopted';
+/** SQL instance_owner: the tenant of a number; null: nobody has one of this name. */
+export async function findInstanceOwner(db: Door, name: string): Promise<string | null> {
+  return z
+    .string()
+    .nullable()
+    .parse(await db.call('instance_owner', { p_name: name }));
+}
+
+/** SQL adopt_instance: makes a number known and choosable. `providerId` null: the next webhook tells Evolution's uuid. */
+export async function adoptInstance(
+  db: Door,
+  tenant: string,
+  name: string,
+  providerId: string | null,
+  actor: string,
+): Promise<'adopted' | 'other_tenant' | 'unknown_tenant'> {
+  return z
+    .object({ outcome: z.enum(['adopted', 'other_tenant', 'unknown_tenant']) })
+    .parse(await db.call('adopt_instance', { p_tenant: tenant, p_name: name, p_provider_id: providerId, p_actor: actor })).outcome;
 }
 
 const reset = z.discriminatedUnion('outcome', [

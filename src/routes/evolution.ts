@@ -13,18 +13,19 @@ import { readBody } from './body.ts';
 import { contextSoon } from './context-of.ts';
 import { sourceOfRequest } from './source.ts';
 import type { Routes } from './table.ts';
+import { ownSecrets } from '../webhook-secrets.ts';
+import type { OwnSecret } from '../webhook-secrets.ts';
 import { webhookAuth } from './webhook-auth.ts';
 
 /** Answers 200 only when the event is durable; 503 lets Evolution come again; 400 and 401 make it drop the event for good. */
 export function evolutionRoutes(routes: Routes, process: Process): void {
   const { http } = process.config;
-  const allowed = webhookAuth(secretsOf(process.config));
+  const posterOf = webhookAuth(secretsOf(process.config), readerOf(process));
   const accepted = createRateLimit({ limit: http.webhookRateLimit, windowMs: WINDOW_MS });
   const refused = createRateLimit({ limit: http.webhookRefusedRateLimit, windowMs: WINDOW_MS });
-  /** Those without the secret are counted apart: whoever shares an address with Evolution cannot use up its allowance. */
-  const count = (c: Request<Env>, which: typeof accepted, variable: string): void => {
-    // The secret belongs to the tenant default.
-    const waitMs = which.take(`default ${sourceOfRequest(c, http.trustedProxyHops)}`, performance.now());
+  /** Those without a secret are counted apart: whoever shares an address with Evolution cannot use up its allowance. */
+  const count = (c: Request<Env>, which: typeof accepted, who: string, variable: string): void => {
+    const waitMs = which.take(`${who} ${sourceOfRequest(c, http.trustedProxyHops)}`, performance.now());
     if (waitMs === null) return;
     process.context?.events.webhookRefused('too_many', { correlation_id: c.get('requestId') });
     throw tooMany(c, waitMs, variable);
@@ -32,14 +33,22 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
   // Evolution glues the suffix on: an address that was given with a slash at its end gets `//messages-upsert`, and a 404 would drop the event.
   routes.post(['/webhook/evolution', '/webhook/evolution/*'], ABOUT, async (c) => {
     const id = c.get('requestId');
-    if (!(await allowed(c.req.header('authorization')))) {
-      count(c, refused, 'WEBHOOK_REFUSED_RATE_LIMIT');
+    const poster = await posterOf(c.req.header('authorization')).catch((error: unknown): never => {
+      if (!(error instanceof DatabaseAway)) throw error;
+      // A 401 would drop the event for good, and it may be a number's own secret.
+      count(c, refused, 'default', 'WEBHOOK_REFUSED_RATE_LIMIT');
+      process.context?.events.webhookRefused('unavailable', { correlation_id: id, error });
+      throw new HTTPException(503, { message: 'nobody can say whose secret this is while the database is away; try again' });
+    });
+    if (poster === null) {
+      count(c, refused, 'default', 'WEBHOOK_REFUSED_RATE_LIMIT');
       process.context?.events.webhookRefused('unauthorized', { correlation_id: id });
       throw new HTTPException(401, {
-        message: 'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET as jwt_key or as a Bearer header of the webhook',
+        message:
+          'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET, or the secret of the number, as jwt_key or as a Bearer header of the webhook',
       });
     }
-    count(c, accepted, 'WEBHOOK_RATE_LIMIT');
+    count(c, accepted, 'instance' in poster ? `number ${poster.instance}` : 'default', 'WEBHOOK_RATE_LIMIT');
     const body = parseJson(await readBody(c, { bytes: http.maxWebhookBytes, variable: 'MAX_WEBHOOK_MB' }).catch(refusedFor(process, id)));
     if (body === undefined) {
       process.context?.events.webhookRefused('malformed', { correlation_id: id });
@@ -48,7 +57,7 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
     const context = await contextSoon(process);
     if (context === null) throw new HTTPException(503, { message: 'starting; try again' });
     try {
-      await receive(context, { requestId: id, body, suffix: suffixOf(c.req.path) });
+      await receive(context, { requestId: id, body, suffix: suffixOf(c.req.path), from: poster });
     } catch (error) {
       if (!(error instanceof DatabaseAway)) throw error;
       context.events.webhookRefused('unavailable', { correlation_id: id, error });
@@ -67,7 +76,8 @@ const ABOUT = {
   summary: 'what Evolution posts',
   details:
     'The address of the webhook of Evolution, with or without webhookByEvents. Authorization: Bearer with EVOLUTION_WEBHOOK_SECRET itself, or with the token ' +
-    'that Evolution makes when the secret is the jwt_key of the webhook. Unknown events are accepted and counted.',
+    'that Evolution makes when the secret is the jwt_key of the webhook; or the same with the own secret of a number. Unknown events are accepted and counted; ' +
+    'what names a number that is not registered, or another one than the secret is of, is set aside.',
   body: z.record(z.string(), z.unknown()),
   answers: {
     200: { means: 'durable, or of no interest', schema: z.object({ status: z.literal('ok') }) },
@@ -90,6 +100,17 @@ function refusedFor(process: Process, id: string): (error: unknown) => never {
 
 function suffixOf(path: string): string | null {
   return /^\/webhook\/evolution\/+([^/]+)\/*$/.exec(path)?.[1] ?? null;
+}
+
+/** The secrets of numbers; without SECRETS_KEY none can be opened. */
+function readerOf(process: Process): (() => Promise<OwnSecret[]>) | null {
+  const { secrets } = process.config;
+  if (secrets === null) return null;
+  return async () => {
+    const context = await contextSoon(process);
+    if (context === null) throw new DatabaseAway('sealed_secrets', 'the process is starting');
+    return ownSecrets(context.db, secrets);
+  };
 }
 
 function secretsOf({ webhook }: Config): string[] {

@@ -92,12 +92,14 @@ export type EvolutionOptions = {
   /** Base address, a path included. */
   url: string;
   apiKey: string;
-  /** A number's own key in place of `apiKey`; null: it has none. Contract: does not throw. */
-  keyOf?: (instance: string) => Promise<string | null>;
+  /** A number's own key in place of `apiKey`; `unreadable`: it has one that cannot be opened, and no call is made. Contract: does not throw. */
+  keyOf?: (instance: string) => Promise<{ kind: 'own'; key: string } | { kind: 'none' } | { kind: 'unreadable' }>;
   fetch?: typeof globalThis.fetch;
   /** Milliseconds; defaults 90,000 and 15,000. A send may take a number check and key queries of 60 s each, rarely both (contract 4.2). */
   timeouts?: { sendMs: number; otherMs: number };
 };
+
+const KEY_UNREADABLE = 'the own key of this number cannot be opened: SECRETS_KEY is another one (instance key sets it again)';
 
 export function createEvolution(options: EvolutionOptions): Evolution {
   const timeouts = options.timeouts ?? { sendMs: 90_000, otherMs: 15_000 };
@@ -112,11 +114,13 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<SendAnswer> {
-    const own = instance === null ? null : ((await options.keyOf?.(instance)) ?? null);
+    const own = (instance === null ? undefined : await options.keyOf?.(instance)) ?? { kind: 'none' };
+    // As Evolution would answer to a wrong key: surely not sent, retried, and then a person's.
+    if (own.kind === 'unreadable') return { status: 401, body: { response: { message: KEY_UNREADABLE } } };
     const request: RequestInit = {
       method,
       headers: {
-        apikey: own ?? options.apiKey,
+        apikey: own.kind === 'own' ? own.key : options.apiKey,
         accept: 'application/json',
         // A kept connection that Evolution ends (after 5 s without a request) just when a send is written is a reset, after which nobody can say whether
         // the message left. A new one costs less than a millisecond.

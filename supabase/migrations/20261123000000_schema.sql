@@ -80,6 +80,9 @@ create table instances (
   gateway_version    text,                          -- the release of Evolution, as it tells it
   gateway_version_at timestamptz,
   evolution_key      text,                          -- a key of its own at Evolution, sealed (src/secrets.ts); null: EVOLUTION_API_KEY
+  webhook_secret           text,                    -- the secret of its webhook, sealed; null: EVOLUTION_WEBHOOK_SECRET
+  webhook_secret_previous  text,                    -- the one before it
+  webhook_secret_since     timestamptz,             -- Evolution has it since then; null: perhaps not yet, so what was before it still counts, see speaks_for
   proactive          boolean not null default false,  -- may be chosen for messages that nobody asked for (MULTI_CHIP_ENABLED)
   trust              numeric not null default 100 check (trust between 0 and 100),  -- as of trust_at; comes back with time, see trust_now
   trust_at           timestamptz not null default now(),
@@ -431,6 +434,21 @@ create table audit_log (
   created_at  timestamptz not null default now()
 );
 
+-- Who posted webhooks and may not: nobody registered the name, or what it claims is another's. Nothing of it is answered; what came waits in webhook_events until
+-- a person adopts or forgets it.
+create table set_aside (
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null default 'default' references tenants (id),
+  name          text not null,                       -- the instance, as Evolution posted it
+  provider_id   text,
+  reason        text not null check (reason in ('unknown_instance', 'foreign_uuid', 'secret_of_another', 'only_one_number')),
+  webhooks      bigint not null default 1,           -- that came, kept or not
+  first_at      timestamptz not null,
+  last_at       timestamptz not null,
+  forgotten_at  timestamptz                          -- a person wants to hear nothing more of it
+);
+create unique index set_aside_who on set_aside (name, coalesce(provider_id, ''));
+
 -- Raw webhooks with the secrets taken out, for replay; kept 7 days.
 create table webhook_events (
   id           bigint generated always as identity primary key,
@@ -440,9 +458,11 @@ create table webhook_events (
   body         jsonb not null,
   results      jsonb,
   request_id   text,
+  aside_id     bigint references set_aside (id),     -- it was set aside, and waits
   received_at  timestamptz not null default now()
 );
 create index webhook_events_age on webhook_events (received_at);
+create index webhook_events_aside on webhook_events (aside_id, id) where aside_id is not null;
 
 -- What the installation says of itself: `project_ref` must equal SUPABASE_PROJECT_REF when both are set.
 create table installation (

@@ -1,28 +1,42 @@
 -- Who is who: numbers, people behind their addresses, and the thread of a person on a number.
 
--- ensure_instance: the row of a number, made when first heard of.
--- Guarantee: exactly one row per name. The name is what people know; an unknown name with a known provider_id (Evolution's uuid) is that number renamed.
--- Concurrency: any number of callers.
--- Result: the instance row.
+-- ensure_instance: the row of a number that the installation itself names: EVOLUTION_INSTANCE, or one that a person connects. What a webhook names is not
+--   registered by it: see webhook_refusal.
+-- Guarantee: exactly one row per name. Arguments: p_provider_id Evolution's uuid for a new row, or null. Concurrency: any number of callers. Result: the instance row.
 create function ensure_instance(p_name text, p_provider_id text) returns instances language plpgsql as $$
 declare v instances;
 begin
-  select * into v from instances where name = p_name;
-  if found then
-    if p_provider_id is not null and v.provider_id is distinct from p_provider_id then
-      -- deleted and made again under the same name at Evolution: the name is what people know
-      update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
-      update instances set provider_id = p_provider_id where id = v.id returning * into v;
-    end if;
-    return v;
-  end if;
-  update instances set name = p_name where provider_id = p_provider_id returning * into v;
-  if found then return v; end if;
-  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict do nothing returning * into v;
-  -- somebody else wrote this name or this id meanwhile: look again
-  if not found then return ensure_instance(p_name, p_provider_id); end if;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing returning * into v;
+  if not found then select * into v from instances where name = p_name; end if;
   return v;
 end $$;
+
+-- speaks_for: whether a credential may post what happens on a number. A number's own secret speaks for that number alone; the secret of the installation for the
+--   numbers of the tenant default that have none of their own, and for one that got its own less than an hour ago: Evolution repeats a webhook for 25 minutes
+--   with what it signed first. Arguments: p_from {instance} its own secret | {tenant} the secret of the installation | {ourselves: true} we asked Evolution.
+create function speaks_for(p_from jsonb, i instances, p_now timestamptz) returns boolean language sql stable as $$
+  select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
+    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour') end
+$$;
+
+-- webhook_refusal: why what was posted under a name is set aside; null: it is that number's. What Evolution answers when we ask for a number by name is that number's.
+-- Arguments: p_instance the row of that name, or nulls; p_from who posted it, see speaks_for; p_only the one number that counts (MULTI_CHIP_ENABLED=false), or null.
+create function webhook_refusal(p_instance instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamptz) returns text language sql stable as $$
+  select case
+    when p_from ->> 'instance' <> p_name then 'secret_of_another'
+    when p_instance.id is null then 'unknown_instance'
+    when not speaks_for(p_from, p_instance, p_now) then 'secret_of_another'
+    when p_name <> p_only then 'only_one_number'
+    when p_from ? 'ourselves' then null
+    when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
+    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id) then 'foreign_uuid' end
+$$;
+
+-- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.
+create function learn_uuid(p_instance instances, p_provider_id text) returns void language sql as $$
+  update instances set provider_id = p_provider_id where id = p_instance.id and p_provider_id is distinct from provider_id
+    and not exists (select from instances o where o.provider_id = p_provider_id)
+$$;
 
 -- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
 -- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it; what moved, and what the older one

@@ -355,12 +355,50 @@ begin
   return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back);
 end $$;
 
+-- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come in numbers; what a person has forgotten
+--   is only counted.
+-- Guarantee: at most 200 names, and 10,000 webhooks of a name are kept. Concurrency: callers of one name queue on its row.
+-- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, told: people are to be told}.
+create function put_aside(p_name text, p_provider_id text, p_reason text, p_now timestamptz) returns jsonb language plpgsql as $$
+declare v set_aside; v_new boolean := false; v_known text;
+begin
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
+  if not found then
+    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'wake', false); end if;
+    insert into set_aside (name, provider_id, reason, first_at, last_at) values (p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
+    if not found then return put_aside(p_name, p_provider_id, p_reason, p_now); end if;
+    v_new := true;
+  end if;
+  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance', 'wake', false); end if;
+  if v_new then
+    -- a name that a shell would understand is not put into a command
+    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
+    if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true, 'about', null,
+        'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
+    else
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent', true, 'about', null, 'text', case p_reason
+        when 'unknown_instance' then 'Webhooks de um número que ninguém cadastrou: ' || v_known || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
+          || v_known || '. Para não ouvir mais dele: npm run admin -- instance forget ' || v_known || '.'
+        when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
+          || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known || '.'
+        when 'secret_of_another' then 'Webhooks em nome do número ' || v_known || ' chegaram com o segredo de outro. Nada disso é respondido; fica guardado. Se o webhook dele está errado na Evolution: '
+          || 'npm run admin -- instance connect ' || v_known || '. Veja: npm run admin -- instance unknown.'
+        else 'Webhooks do número ' || v_known || ', e MULTI_CHIP_ENABLED=false atende só o de EVOLUTION_INSTANCE. Nada dele é respondido; o que chega fica guardado. Para não ouvir mais dele: '
+          || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000, 'told', v_new, 'wake', false);
+end $$;
+
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
--- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be acknowledged.
--- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, events: InboundEvent[]}]; p_options see record_message.
+-- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be acknowledged. What its credential may not
+--   say, and what names no number of ours, is set aside and changes no number, contact or conversation.
+-- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for; absent: the secret of the installation, events: InboundEvent[]}]; p_options see
+--   record_message, and onlyInstance: the one number that counts, or null.
 -- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock: Postgres ends one
 --   (40P01) and the caller repeats it.
--- Result: [{webhook_id, tenant_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
+-- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
 create function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_webhook jsonb;
@@ -369,42 +407,62 @@ declare
   v_results jsonb;
   v_all jsonb := '[]';
   v_instance instances;
+  v_reason text;
+  v_tenant text;
+  v_aside bigint;
+  v_kept boolean;
   v_id bigint;
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
-    v_instance := null;
+    v_tenant := 'default';
+    v_aside := null;
+    v_kept := false;
     for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
       if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+        v_kept := true;
       else
-        v_instance := ensure_instance(v_event ->> 'instance', v_event ->> 'instanceId');
+        select * into v_instance from instances where name = v_event ->> 'instance';
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
+        if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, p_now)
           when v_event ->> 'kind' in ('message', 'reaction') then
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
           when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
           else jsonb_build_object('outcome', 'ignored', 'reason', v_event ->> 'kind', 'wake', false)
         end;
+        if v_reason is null then
+          v_tenant := v_instance.tenant_id;
+          v_kept := true;
+        elsif coalesce((v_result ->> 'keep')::boolean, false) then
+          v_aside := (v_result ->> 'aside_id')::bigint;
+          v_kept := true;
+        end if;
       end if;
       v_results := v_results || v_result;
     end loop;
-    insert into webhook_events (tenant_id, instance, event, body, results, request_id, received_at)
-      values (coalesce(v_instance.tenant_id, 'default'), v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
-      returning id into v_id;
-    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', coalesce(v_instance.tenant_id, 'default'), 'results', v_results);
+    v_id := null;
+    if v_kept then
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, received_at)
+        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
+        returning id into v_id;
+    end if;
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
   end loop;
   return v_all;
 end $$;
 
 -- pending_since: whether somebody who is typing has something unanswered, so that the turn can wait for the rest. Read only.
--- Result: {conversation_id, first_pending_at, now} or null.
-create function pending_since(p_instance text, p_pn text, p_lid text, p_now timestamptz default null) returns jsonb language sql stable as $$
+-- Arguments: p_from who says that somebody types, see speaks_for. Result: {conversation_id, first_pending_at, now} or null.
+create function pending_since(p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamptz default null) returns jsonb language sql stable as $$
   select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'now', clock(p_now))
   from instances i
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
     join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
-  where i.name = p_instance and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
+  where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
   group by c.id limit 1
 $$;

@@ -309,18 +309,21 @@ begin
   return jsonb_build_object('outcome', 'changed');
 end $$;
 
+-- instance_owner: the tenant of a number, or null: nobody has a number of this name. Read only.
+create function instance_owner(p_name text) returns jsonb language sql stable as $$ select to_jsonb(tenant_id) from instances where name = p_name $$;
+
 -- adopt_instance: a number is made known by name, and may be chosen for proactive messages unless an operator said otherwise. Idempotent.
--- Result: {outcome: 'adopted' | 'other_tenant'}.
+-- Arguments: p_provider_id Evolution's uuid; null: the next webhook tells it, since its owner says that what Evolution has under this name is this number.
+-- Result: {outcome: 'adopted' | 'other_tenant' | 'unknown_tenant'}.
 create function adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text) returns jsonb language plpgsql as $$
 declare v instances;
 begin
-  select * into v from instances where name = p_name;
-  if not found then
-    insert into instances (tenant_id, name, provider_id, proactive) values (p_tenant, p_name, p_provider_id, true) on conflict (name) do nothing;
-    select * into v from instances where name = p_name;
-  end if;
+  if not exists (select from tenants where id = p_tenant) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  insert into instances (tenant_id, name, proactive) values (p_tenant, p_name, true) on conflict (name) do nothing;
+  select * into v from instances where name = p_name for no key update;
   if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
-  v := ensure_instance(p_name, p_provider_id);
+  update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
+  update instances set provider_id = p_provider_id where id = v.id;
   update instances set proactive = true where id = v.id and not proactive
     and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed' and e.details ? 'proactive');
   insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);

@@ -132,10 +132,13 @@ create function job_status(p_jobs jsonb) returns jsonb language sql stable as $$
   from jsonb_array_elements_text(p_jobs) j (name), lateral (select * from job_runs n where n.job = j.name order by n.tick desc limit 1) r
 $$;
 
--- set_instance_state: what a poll of connectionState says, through the same door as the webhook. Result as record_connection.
+-- set_instance_state: what a poll of connectionState says, through the same door as the webhook. Result as record_connection; an unknown number changes nothing.
 create function set_instance_state(p_name text, p_state text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v instances;
 begin
-  return record_connection(ensure_instance(p_name, null), jsonb_build_object('state', p_state), p_now);
+  select * into v from instances where name = p_name;
+  if not found then return jsonb_build_object('outcome', 'unknown', 'wake', false, 'wake_sends', false); end if;
+  return record_connection(v, jsonb_build_object('state', p_state), p_now);
 end $$;
 
 -- list_instances: the numbers to poll. Result: [{name, status}].

@@ -6,7 +6,7 @@
 create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000600'::text) $$;
 
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0 keeps them. Early updates and
--- heartbeats of dead processes go after a day, notices, alerts and tokens that are over with the jobs, the minutes of the SLA after 400 days.
+-- heartbeats of dead processes go after a day, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA after 400 days.
 -- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and calls of the model stay as figures, without
 --   words. Concurrency: safe to run twice at once. Result: {deleted, most: of the kind with the most; p_limit means that there may be more}.
 create function purge_old(p_ages jsonb, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -32,6 +32,8 @@ begin
   delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days' order by minute limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from set_aside where id in (select a.id from set_aside a where a.last_at < v_jobs and not exists (select from webhook_events w where w.aside_id = a.id) limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
@@ -141,9 +143,13 @@ begin
   return jsonb_build_object('outcome', 'erased', 'contact_id', v_id, 'messages', v_messages, 'webhooks', v_webhooks);
 end $$;
 
--- instance_keys: the sealed keys of numbers that have one of their own. Result: [{name, key}]. Read only.
-create function instance_keys() returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'key', evolution_key) order by id), '[]') from instances where evolution_key is not null
+-- sealed_secrets: what numbers have of their own, sealed: keys at Evolution and secrets of webhooks. p_tenant null: of all tenants. Read only.
+-- Result: [{name, kind: 'evolution_key' | 'webhook_secret' | 'webhook_secret_previous', sealed, counts: a previous one ends an hour after Evolution has the new one}].
+create function sealed_secrets(p_tenant text, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'kind', s.kind, 'sealed', s.sealed,
+      'counts', s.kind <> 'webhook_secret_previous' or i.webhook_secret_since is null or i.webhook_secret_since > clock(p_now) - interval '1 hour') order by i.id, s.kind), '[]')
+  from instances i cross join lateral (values ('evolution_key', i.evolution_key), ('webhook_secret', i.webhook_secret), ('webhook_secret_previous', i.webhook_secret_previous)) s (kind, sealed)
+  where s.sealed is not null and (p_tenant is null or i.tenant_id = p_tenant)
 $$;
 
 -- set_instance_key: gives a number a sealed key of its own, or with null takes it away. Audited without the key. Result: {found}.
@@ -156,10 +162,31 @@ begin
   return jsonb_build_object('found', true);
 end $$;
 
--- swap_instance_key: the same key, sealed anew. Guarantee: only while it is still the one that was read. Result: {swapped}.
-create function swap_instance_key(p_instance text, p_old text, p_new text) returns jsonb language plpgsql as $$
+-- set_webhook_secret: a number gets a secret for its webhooks, sealed. The one before it counts until confirm_webhook_secret, and an hour on. Audited without it.
+-- Result: {found}.
+create function set_webhook_secret(p_tenant text, p_instance text, p_sealed text, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 begin
-  update instances set evolution_key = p_new where name = p_instance and evolution_key = p_old;
+  -- one that Evolution never confirmed is not what Evolution has
+  update instances set webhook_secret_previous = case when webhook_secret is not null and webhook_secret_since is null then webhook_secret_previous else webhook_secret end,
+    webhook_secret = p_sealed, webhook_secret_since = null where name = p_instance and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('found', false); end if;
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'instance.secret', p_instance, clock(p_now));
+  return jsonb_build_object('found', true);
+end $$;
+
+-- confirm_webhook_secret: Evolution has the secret that a number got. Idempotent. Result: {}.
+create function confirm_webhook_secret(p_instance text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update instances set webhook_secret_since = clock(p_now) where name = p_instance and webhook_secret is not null and webhook_secret_since is null;
+  return '{}';
+end $$;
+
+-- swap_secret: the same secret of a number, sealed again. Guarantee: only while it is still the one that was read. Result: {swapped}.
+create function swap_secret(p_instance text, p_old text, p_new text) returns jsonb language plpgsql as $$
+begin
+  update instances set evolution_key = case evolution_key when p_old then p_new else evolution_key end, webhook_secret = case webhook_secret when p_old then p_new else webhook_secret end,
+    webhook_secret_previous = case webhook_secret_previous when p_old then p_new else webhook_secret_previous end
+    where name = p_instance and p_old in (evolution_key, webhook_secret, webhook_secret_previous);
   return jsonb_build_object('swapped', found);
 end $$;
 

@@ -110,7 +110,14 @@ test('D8 Redis away: 200 and stored; nothing wakes up, the sweep finds all of it
   );
   // The worker's third connection is back too: what was kept is stored. (BullMQ never closes a worker whose connection is just being made again.)
   const events = parseWebhook(upsert('C', 'depois', 0), null, new Date());
-  await system.ctx.queues.keepWebhook({ requestId: 'kept', instance: INSTANCE, event: 'messages.upsert', raw: {}, events });
+  await system.ctx.queues.keepWebhook({
+    requestId: 'kept',
+    instance: INSTANCE,
+    event: 'messages.upsert',
+    raw: {},
+    from: { tenant: 'default' },
+    events,
+  });
   await system.until(() => system.lines.some((line) => line.context['request_id'] === 'kept'), 'what was kept is stored');
 });
 

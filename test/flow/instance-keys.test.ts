@@ -1,7 +1,10 @@
 /** D5: a number with a key of its own, kept sealed; the key is used, rotated while everything works, and stands nowhere in clear. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ownerOf } from '../../src/instance-keys.ts';
+import { sealSecret } from '../../src/secrets.ts';
 import { startProgram } from '../support/process.ts';
+import { startRecorder } from '../support/recorder.ts';
 import { INSTANCE } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 
@@ -47,4 +50,22 @@ test('D5 a number with its own key at Evolution: sealed in the database, used fo
   assert.equal(await sealed(), rotated, 'what cannot be opened stays as it is');
   assert.equal((await admin({ SECRETS_KEY: SECOND }, 'instance', 'key', INSTANCE)).out, `${INSTANCE} uses EVOLUTION_API_KEY.`);
   assert.equal(await sealed(), null);
+});
+
+test('D5 A5 a half-done rotation: a number whose own key cannot be opened waits, and EVOLUTION_API_KEY does not stand in for it', async (t) => {
+  const evolution = await startRecorder(t);
+  const stage = await openStage(t, { env: { SECRETS_KEY: SECOND, EVOLUTION_API_URL: evolution.url } });
+  const { system } = stage;
+  await system.query('update instances set evolution_key = $1 where name = $2', [
+    sealSecret({ current: FIRST, previous: null }, TOKEN, ownerOf(INSTANCE)),
+    INSTANCE,
+  ]);
+  evolution.forwardTo(system.simulator.evolutionUrl);
+  const conversation = await stage.hear('Oi!');
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.equal(system.simulator.sends().length, 0);
+  assert.deepEqual(evolution.calls, [], 'no call leaves for this number, with whatever key');
+  const [row] = await system.query<{ status: string; reason: string }>(`select status, reason from messages where direction = 'out'`);
+  assert.deepEqual(row, { status: 'queued', reason: 'unauthorized' });
 });

@@ -321,6 +321,7 @@ async function comparisonOf(id: string | null | undefined): Promise<WebhookRecor
     instance: INSTANCE,
     event: 'reconcile',
     raw: {},
+    from: { tenant: 'default' },
     events: parseFoundMessages(INSTANCE, found.records, new Date()),
   };
 }

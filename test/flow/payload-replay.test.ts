@@ -63,6 +63,7 @@ async function replay(t: TestContext, recorded: Recorded[]): Promise<{ system: S
     env: { DEBOUNCE_MS: '0', MAX_MESSAGE_AGE_MINUTES: '180' },
     simulator: { instances: ['wa1', 'evo1', 'meta1'], ackMs: null },
   });
+  await system.query(`insert into instances (name) values ('wa1'), ('evo1'), ('meta1')`);
   // What the product sends is told by nobody: each webhook of this test is a recorded one.
   system.simulator.setWebhook(null);
   system.simulator.script([{ text: 'Certo!', repeat: true }]);

@@ -136,6 +136,7 @@ test('A11 contact merge, contact unmerge', async (t) => {
   assert.equal(await run('contact unmerge', { id: '7' }), 'not_found: nothing was merged into contact 7 that could be taken back');
   assert.equal(await run('contact merge', { id: '7', other: '8', reason: 'x' }), 'not_found: contacts 7 and 8 are not both there');
   assert.equal(await run('contact merge', { id: '7', other: '7', reason: 'x' }), 'bad_request: a contact cannot be merged with itself');
+  await db.call('ensure_instance', { p_name: 'julia-dev', p_provider_id: null });
   await recordInbound(
     db,
     [
@@ -144,6 +145,7 @@ test('A11 contact merge, contact unmerge', async (t) => {
         instance: 'julia-dev',
         event: 'x',
         raw: {},
+        from: { tenant: 'default' },
         events: [said({ id: 'A', pn: PN }), said({ id: 'B', pn: null, lid: LID })],
       },
     ],

@@ -67,6 +67,7 @@ for (const kind of DOORS) {
             instance: 'julia-dev',
             event: 'messages.upsert',
             raw: { deep: [1, null, { a: 'ç' }] },
+            from: { tenant: 'default' },
             events: [message('A1', words, sentAt)],
           },
         ],

@@ -63,6 +63,7 @@ test('I8 lid: two contacts with conversations, an open turn, opt-outs and a take
 
 test('I8 lid: a conversation that nobody else has on that number moves whole; repeated pairs change nothing', async (t) => {
   const sql = await openSql(t);
+  await sql.rows(`insert into instances (name) values ('other')`);
   await sql.record([said({ id: 'P1', pn: PN, instance: 'other' }), said({ id: 'L1', pn: null, lid: LID })]);
   const both = (id: string) => said({ id, pn: PN, lid: LID });
   await Promise.all([sql.record([both('B1')]), sql.record([both('B2')]), sql.record([both('B3')])]);
@@ -77,6 +78,7 @@ for (const moved of [true, false]) {
   test(`I8 lid: a message that arrives while its contact is merged away ends up with the one that stays (${moved ? 'conversation moved' : 'conversations joined'})`, async (t) => {
     const sql = await openSql(t);
     if (moved) {
+      await sql.rows(`insert into instances (name) values ('other')`);
       await sql.record([said({ id: 'P1', pn: PN, instance: 'other' })]);
     } else {
       await sql.record([said({ id: 'P1', pn: PN })]);

@@ -53,15 +53,19 @@ for (const callers of [2, 20]) {
     ]);
   });
 
-  test(`I8 lid: ${callers} callers bring a number that nobody knows yet: one instance, none fails`, async (t) => {
+  test(`Z4 ${callers} callers bring a number that nobody registered: one name is set aside, people are told once, none fails`, async (t) => {
     const sql = await openSql(t);
     const events = Array.from({ length: callers }, (_, index) => ({
       ...said({ id: `M${index}`, instance: 'new-number' }),
       instanceId: 'uuid-1',
     }));
     await Promise.all(events.map((event) => sql.record([event])));
-    assert.deepEqual(await sql.rows('select name, provider_id from instances'), [{ name: 'new-number', provider_id: 'uuid-1' }]);
-    assert.equal((await counts(sql))['messages'], callers);
+    assert.deepEqual(await sql.rows('select name, provider_id, webhooks::int as webhooks from set_aside'), [
+      { name: 'new-number', provider_id: 'uuid-1', webhooks: callers },
+    ]);
+    assert.deepEqual(await sql.rows('select name from instances'), [{ name: INSTANCE }]);
+    assert.equal((await counts(sql))['messages'], 0);
+    assert.equal((await sql.rows('select from notices')).length, 1);
   });
 }
 
@@ -208,7 +212,7 @@ test('I18 neighbours: a batch is all or nothing, so a bad webhook leaves no half
   const sql = await openSql(t);
   const bad = { ...said({ id: 'BAD' }), sentAt: 'no time at all' };
   await assert.rejects(sql.record([said({ id: 'GOOD' }), bad]), /invalid input syntax/);
-  assert.deepEqual(await counts(sql), { contacts: 0, conversations: 0, messages: 0, instances: 0 });
+  assert.deepEqual(await counts(sql), { contacts: 0, conversations: 0, messages: 0, instances: 1 });
 });
 
 async function statusOf(sql: Sql, message: number): Promise<unknown> {

@@ -206,7 +206,14 @@ test('A7 a return ends control, takeover and open handoffs together; a second on
 
 test('I19 O15 a reopened message is unanswered once more, and a turn under way must look again', async (t) => {
   const base = await sendsDatabase(t);
-  const webhook = { requestId: 'r', instance: INSTANCE, event: 'test', raw: {}, events: [said({ id: 'A1', at: new Date() })] };
+  const webhook = {
+    requestId: 'r',
+    instance: INSTANCE,
+    event: 'test',
+    raw: {},
+    from: { tenant: 'default' },
+    events: [said({ id: 'A1', at: new Date() })],
+  };
   const [stored] = await recordInbound(base.db, [webhook], OPTIONS);
   const key = { instance: INSTANCE, providerId: 'A1' };
   assert.equal((await reopenInbound(base.db, 'default', key, ACTOR, 'r')).outcome, 'waiting', 'unanswered as it is');
@@ -229,7 +236,7 @@ test('I19 T1 a stored webhook belongs to the tenant of its number', async (t) =>
   const events = [said({ id: 'B1', instance: 'numero-dela' })];
   const [stored] = await recordInbound(
     base.db,
-    [{ requestId: 'r', instance: 'numero-dela', event: 'test', raw: { a: 1 }, events }],
+    [{ requestId: 'r', instance: 'numero-dela', event: 'test', raw: { a: 1 }, from: { instance: 'numero-dela' }, events }],
     OPTIONS,
   );
   assert.deepEqual((await findStoredWebhook(base.db, 'outra', stored?.webhook_id ?? 0))?.body, { a: 1 });
@@ -240,7 +247,9 @@ test('X11 the timeline around a message starts with it, shows its webhooks, and 
   const base = await sendsDatabase(t);
   const record = (id: string, at: Date) =>
     base.db.call('record_inbound', {
-      p_webhooks: [{ requestId: id, instance: INSTANCE, event: 'messages.upsert', raw: {}, events: [said({ id, at })] }],
+      p_webhooks: [
+        { requestId: id, instance: INSTANCE, event: 'messages.upsert', raw: {}, from: { tenant: 'default' }, events: [said({ id, at })] },
+      ],
       p_options: OPTIONS,
       p_now: at.toISOString(),
     });
