@@ -67,7 +67,8 @@ export function messageRoutes(routes: Routes, process: Process): void {
       throw new HTTPException(403, {
         message: `kind "manual"${bypass_reason === undefined ? '' : ' with bypass_reason'}: needs the role operator; this token has the role ${caller.role}`,
       });
-    const from = instance ?? ctx.config.evolution?.instance;
+    // EVOLUTION_INSTANCE is the installation's; of another tenant's numbers one is chosen, or none is meant.
+    const from = instance ?? (caller.tenant === 'default' ? ctx.config.evolution?.instance : '');
     if (from === undefined)
       throw new HTTPException(503, { message: 'instance: no number is configured; name one or set EVOLUTION_INSTANCE' });
     try {
@@ -91,7 +92,12 @@ export function messageRoutes(routes: Routes, process: Process): void {
       return c.json({ id, status }, 202);
     } catch (error) {
       if (error instanceof DatabaseRefused && error.code === 'WA001')
-        throw new HTTPException(400, { message: `instance: there is no number ${from}` });
+        throw new HTTPException(400, {
+          message:
+            from === ''
+              ? 'instance: name the number; none may be chosen by itself (instance set NAME --proactive true)'
+              : `instance: there is no number ${from}`,
+        });
       if (error instanceof DatabaseRefused && error.code === 'WA002')
         throw new HTTPException(409, { message: 'Idempotency-Key: was used for another message within 24 hours' });
       throw error;

@@ -1,0 +1,481 @@
+/**
+ * Every route and every admin command, walked as an admin of another tenant with the ids of its victims. What counts is what happens: calls at Evolution
+ * and Slack, and rows, not only the answer. A route or a command that is not in the tables below fails the first test.
+ */
+import assert from 'node:assert/strict';
+import { before, after, describe, test } from 'node:test';
+import { SignJWT } from 'jose';
+import { COMMANDS } from '../../src/admin.ts';
+import { apiRoutes } from '../../src/api.ts';
+import { createApp } from '../../src/http.ts';
+import { ownerOf } from '../../src/instance-keys.ts';
+import type { Process } from '../../src/ops.ts';
+import { mayCall, TOKEN_ROLES } from '../../src/routes/auth.ts';
+import type { DescribedRoute } from '../../src/routes/table.ts';
+import { sealSecret } from '../../src/secrets.ts';
+import { startRecorder } from '../support/recorder.ts';
+import type { Recorder } from '../support/recorder.ts';
+import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
+import type { System } from '../support/system.ts';
+
+const OLD_KEY = 'the-first-key-of-tests-0123456789abcdef';
+const NEW_KEY = 'the-second-key-of-tests-0123456789abcdef';
+const ATTACKER = 'atacante';
+/** In everything that victims wrote; whoever reads it has seen too much. */
+const SECRET_WORDS = 'palavras-que-so-a-vitima-conhece';
+
+type Victim = {
+  tenant: string;
+  instance: string;
+  phone: string;
+  conversation: number;
+  message: number;
+  provider: string;
+  failed: number;
+  unproven: number;
+  draft: number;
+  suspicion: number;
+  webhook: number;
+  contact: number;
+  merged: number;
+  other: number;
+  token: string;
+};
+
+type Args = Record<string, unknown>;
+
+/** What an attacker would try with each command. Own means of harm (its own level, its own identity) are among them: they must stay its own. */
+const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
+  status: () => [{}],
+  rate: () => [{}],
+  'rate reset': (v) => [{ instance: v.instance, reason: 'x' }, { reason: 'x' }],
+  proactive: () => [{ level: 'none', reason: 'x' }],
+  'contact wait': (v) => [{ phone: v.phone, until: '2030-01-01T00:00:00Z', reason: 'x' }],
+  why: (v) => [{ id: String(v.message) }, { id: v.provider }, { id: String(v.failed) }],
+  pause: (v) => [...scopes(v), {}],
+  resume: (v) => [...scopes(v), {}],
+  'breaker list': () => [{}],
+  'breaker reset': (v) => [
+    {},
+    { instance: v.instance },
+    { name: 'number', instance: v.instance },
+    { name: 'claude' },
+    { name: 'database' },
+  ],
+  'instance list': () => [{}],
+  'instance show': named,
+  'instance set': (v) => [{ name: v.instance, cap_hour: 0, proactive: false }],
+  'instance connect': (v) => [
+    { name: v.instance },
+    { name: v.instance, url: 'https://evil.example' },
+    { name: 'novo', url: 'https://evil.example' },
+    { name: '..' },
+    { name: '.' },
+  ],
+  'instance secret': named,
+  'instance qr': named,
+  'instance restart': named,
+  'instance logout': named,
+  'instance unknown': () => [{}],
+  'instance adopt': (v) => [{ name: 'estranho' }, { name: 'aside:1' }, { name: 'estranho', for: v.tenant }, { name: v.instance }],
+  'instance forget': (v) => [{ name: 'estranho' }, { name: 'aside:1' }, { name: v.instance }],
+  'contact merge': (v) => [{ id: v.contact, other: v.other, reason: 'x' }],
+  'contact unmerge': (v) => [{ id: v.contact }, { id: v.contact, merged: v.merged }],
+  'dlq list': () => [{}],
+  'dlq show': (v) => [{ id: v.failed }, { id: v.unproven }],
+  'dlq retry': (v) => [{ id: v.failed }, { id: v.unproven, reason: 'x' }, { all: true, reason: 'x' }],
+  'dlq discard': (v) => [
+    { id: v.failed, reason: 'x' },
+    { id: v.unproven, reason: 'x' },
+  ],
+  'handoff list': () => [{}],
+  'handoff return': (v) => [{ id: v.conversation }],
+  'conversation mode': (v) => [{ id: v.conversation, mode: 'manual', reason: 'x' }],
+  'draft list': () => [{}],
+  'draft approve': (v) => [{ id: v.draft }, { id: v.draft, text: 'outra coisa' }],
+  'draft discard': (v) => [{ id: v.draft }],
+  'optout list': () => [{}],
+  'optout add': (v) => [{ phone: v.phone, reason: 'x' }],
+  'optout remove': (v) => [{ phone: v.phone, reason: 'x' }],
+  'suspicion list': () => [{}],
+  'suspicion dismiss': (v) => [{ id: v.suspicion, reason: 'x' }],
+  identity: () => [{ setting: 'handoff', reason: 'x' }],
+  replay: (v) => [{ id: v.webhook }, { id: v.webhook, force: true, reason: 'x' }],
+  'export-contact': (v) => [{ contact: `contact:${v.contact}` }, { contact: `+${v.phone}` }],
+  'erase-contact': (v) => [
+    { contact: `contact:${v.contact}`, reason: 'x' },
+    { contact: `+${v.phone}`, reason: 'x' },
+  ],
+  'instance key': (v) => [{ name: v.instance, key: 'x' }, { name: v.instance }],
+  'secrets rotate': () => [{}],
+  'token list': () => [{}, { all: true }],
+  'token revoke': (v) => [{ id: v.token, reason: 'x' }],
+  'audit list': () => [{}],
+  'job list': () => [{}],
+  'job run': () => [{ name: 'purge_old' }, { name: 'backup' }],
+};
+
+/** The guarded routes that are no command: what is asked of them. */
+const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: object }[]>> = {
+  'post /api/messages': (v) => [
+    { path: '/api/messages', body: { to: v.phone, text: 'oi', instance: v.instance } },
+    { path: '/api/messages', body: { to: v.phone, text: 'oi', instance: v.instance, kind: 'manual', bypass_reason: 'por que não' } },
+    { path: '/api/messages', body: { to: v.phone, text: 'oi', campaign_id: 'natal', kind: 'campaign' } },
+  ],
+  'get /api/messages': (v) => [{ path: '/api/messages' }, { path: `/api/messages?instance=${v.instance}&to=${v.phone}` }],
+  'get /api/messages/:id{[0-9]{1,15}}': (v) => [{ path: `/api/messages/${v.failed}` }, { path: `/api/messages/${v.message}` }],
+  'get /api/conversations/:id{[0-9]{1,15}}/timeline': (v) => [{ path: `/api/conversations/${v.conversation}/timeline` }],
+  'get /api/messages/:id{[0-9]{1,15}}/timeline': (v) => [{ path: `/api/messages/${v.message}/timeline` }],
+  'get /admin/dlq': () => [{ path: '/admin/dlq' }],
+  'get /admin/dlq/:id{[0-9]{1,15}}': (v) => [{ path: `/admin/dlq/${v.failed}` }],
+  'post /admin/dlq/:id{[0-9]{1,15}}/retry': (v) => [{ path: `/admin/dlq/${v.failed}/retry`, body: { reason: 'x' } }],
+  'post /admin/dlq/:id{[0-9]{1,15}}/discard': (v) => [{ path: `/admin/dlq/${v.failed}/discard`, body: { reason: 'x' } }],
+};
+
+/** Open to everybody, or to whoever has the sender's secret: each was thought about, and has tests of its own. */
+const OPEN = [
+  'get /api/docs',
+  'get /docs',
+  'get /health',
+  'get /health/alerts',
+  'get /health/chips',
+  'get /health/circuit',
+  'get /health/circuits',
+  'get /health/deep',
+  'get /health/fila',
+  'get /health/jobs',
+  'get /health/queue',
+  'get /health/rate',
+  'get /health/rate-limit',
+  'get /health/ready',
+  'get /health/score',
+  'get /health/whatsapp',
+  'get /healthz',
+  'get /metrics',
+  'get /openapi.json',
+  'get /ready',
+  'post /webhook/evolution',
+  'post /webhook/evolution/*',
+  'post /webhook/slack',
+];
+
+function named(v: Victim): Args[] {
+  return [{ name: v.instance }];
+}
+
+function scopes(v: Victim): Args[] {
+  return [
+    { scope: 'all' },
+    { scope: 'tenant', target: v.tenant },
+    { scope: 'instance', target: v.instance },
+    { scope: 'conversation', target: String(v.conversation) },
+    { scope: 'campaign', target: 'natal' },
+  ];
+}
+
+describe('Z2 ownership before effect', () => {
+  let system: System;
+  let evolution: Recorder;
+  let slack: Recorder;
+  let routes: readonly DescribedRoute[];
+  let victims: Victim[];
+  const hooks: (() => Promise<void>)[] = [];
+
+  before(async () => {
+    const shared = { after: (hook: () => Promise<void>) => void hooks.unshift(hook) };
+    evolution = await startRecorder(shared);
+    slack = await startRecorder(shared);
+    system = await startSystem(shared, {
+      workers: 0,
+      slack: 'bot',
+      simulator: { instances: [INSTANCE, 'vitima-1', 'atacante-1'] },
+      env: {
+        EVOLUTION_API_URL: evolution.url,
+        SLACK_API_URL: slack.url,
+        APP_BASE_URL: 'https://api.example.com',
+        SECRETS_KEY: NEW_KEY,
+        SECRETS_KEY_PREVIOUS: OLD_KEY,
+      },
+    });
+    evolution.forwardTo(system.simulator.evolutionUrl);
+    slack.forwardTo(system.simulator.slackUrl);
+    const state: Process = { config: system.config, context: system.ctx, stopping: false };
+    createApp(state, system.ctx.log, (all) => {
+      apiRoutes(all, state);
+      routes = all.described;
+    });
+    await system.query(
+      `insert into tenants (id, name) values ('vitima', 'vitima'), ('${ATTACKER}', 'atacante'); insert into instances (tenant_id, name, status) values ('vitima', 'vitima-1', 'open'), ('${ATTACKER}', 'atacante-1', 'open')`,
+    );
+    await system.query(`select put_aside('estranho', null, 'unknown_instance', null)`);
+    victims = [await seed(system, 'default', INSTANCE, '5511912345001'), await seed(system, 'vitima', 'vitima-1', '5511912345002')];
+  });
+  after(async () => {
+    for (const hook of hooks) await hook();
+  });
+
+  const tokenOf = (role: string, tenant = ATTACKER): Promise<string> =>
+    new SignJWT({ sub: 'mallory', role, tenant })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime('10 minutes')
+      .sign(new TextEncoder().encode(JWT_SECRET));
+
+  async function ask(
+    method: string,
+    path: string,
+    body: object | undefined,
+    token: string | null,
+  ): Promise<{ status: number; text: string }> {
+    const answer = await fetch(`${system.url}${path}`, {
+      method: method.toUpperCase(),
+      headers: { 'content-type': 'application/json', ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
+      ...(body === undefined || method === 'get' ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: answer.status, text: await answer.text() };
+  }
+
+  /** Everything that is not the attacker's, and what would hold a victim's messages back. */
+  async function dump(): Promise<Record<string, unknown>> {
+    const tables = await system.query<{ name: string }>(
+      `select c.relname as name from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+       where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' order by 1`,
+    );
+    const found: Record<string, unknown> = {};
+    for (const { name } of tables)
+      found[name] = (
+        await system.query(
+          `select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') as rows from ${name} t where tenant_id <> '${ATTACKER}'`,
+        )
+      )[0];
+    found['tenants'] = await system.query(`select * from tenants where id <> '${ATTACKER}' order by id`);
+    found['paused'] = await system.query(
+      `select m.id from messages m join instances i on i.id = m.instance_id
+       where m.tenant_id <> '${ATTACKER}' and (pause_reason(m.tenant_id, i.name, m.conversation_id, m.campaign_id) is not null or campaign_paused(m.tenant_id, m.campaign_id))`,
+    );
+    found['resets'] = await system.query(
+      `select * from breaker_resets where instance is null or instance not in (select name from instances where tenant_id = '${ATTACKER}')`,
+    );
+    return found;
+  }
+
+  /** Asks, and finds nothing changed and nothing told that is not the attacker's. */
+  async function unharmed(what: string, method: string, path: string, body: object | undefined): Promise<void> {
+    const [calls, posts, rows] = [evolution.calls.length, slack.calls.length, await dump()];
+    const { status, text } = await ask(method, path, body, await tokenOf('admin'));
+    assert.ok(status < 500 || status === 503, `${what}: ${status} ${text}`);
+    await system.ctx.background.drain(5_000);
+    assert.deepEqual(evolution.calls.slice(calls), [], `${what}: calls at Evolution`);
+    assert.deepEqual(slack.calls.slice(posts), [], `${what}: calls at Slack`);
+    assert.deepEqual(await dump(), rows, `${what}: rows of others`);
+    assert.ok(!text.includes(SECRET_WORDS), `${what}: ${text}`);
+    const asked = `${path} ${JSON.stringify(body ?? {})}`;
+    for (const { instance, phone, tenant } of victims)
+      for (const name of [instance, phone, ...(tenant === 'default' ? [] : [tenant])])
+        if (!asked.includes(name)) assert.ok(!text.includes(name), `${what}: tells ${name}: ${text}`);
+  }
+
+  test('every route and every command is walked, and every open route is meant to be open', () => {
+    const commandPaths = new Set(COMMANDS.map((each) => `/admin/${each.name.replaceAll(' ', '/')}`));
+    assert.deepEqual(
+      COMMANDS.map((each) => each.name).filter((name) => ATTACKS[name] === undefined),
+      [],
+      'a new command: say in ATTACKS what another tenant would try with it',
+    );
+    const rest = routes
+      .filter(({ path }) => !commandPaths.has(path))
+      .map(({ method, path, access }) => ({ key: `${method} ${path}`, access }));
+    const open = rest.filter(({ access }) => access === 'public' || access === 'webhook').map(({ key }) => key);
+    assert.deepEqual(open.toSorted(), OPEN.toSorted(), 'a new route without a guard: is it meant to be open?');
+    assert.deepEqual(
+      rest
+        .filter(({ access }) => access !== 'public' && access !== 'webhook')
+        .map(({ key }) => key)
+        .toSorted(),
+      Object.keys(REQUESTS).toSorted(),
+      'a new route: say in REQUESTS what another tenant would ask of it',
+    );
+  });
+
+  for (const command of COMMANDS) {
+    test(`${command.name} of another tenant does nothing to anybody else, and tells nothing of them`, async () => {
+      const path = `/admin/${command.name.replaceAll(' ', '/')}`;
+      for (const victim of victims)
+        for (const args of ATTACKS[command.name]?.(victim) ?? []) {
+          const what = `${command.name} ${JSON.stringify(args)} against ${victim.tenant}`;
+          await unharmed(what, 'post', path, args);
+          if (command.readOnly) await unharmed(`GET ${what}`, 'get', `${path}?${queryOf(args)}`, undefined);
+        }
+    });
+  }
+
+  for (const [route, requests] of Object.entries(REQUESTS)) {
+    test(`${route} of another tenant does nothing to anybody else, and tells nothing of them`, async () => {
+      for (const victim of victims)
+        for (const { path, body } of requests(victim))
+          await unharmed(`${route} ${path} against ${victim.tenant}`, route.split(' ')[0] ?? 'get', path, body);
+    });
+  }
+
+  test('H16 every guarded route answers 401 without a token and 403 to a role that is too low, and nothing happens', async () => {
+    const rows = await dump();
+    const calls = evolution.calls.length;
+    for (const { method, path, access } of routes) {
+      if (access === 'public' || access === 'webhook') continue;
+      const real = path.replace(/:id\{[^/]*\}/, '1');
+      assert.equal((await ask(method, real, {}, null)).status, 401, `${method} ${path} without a token`);
+      for (const role of ['anything', ...TOKEN_ROLES])
+        if (!mayCall(role, access))
+          assert.equal((await ask(method, real, {}, await tokenOf(role, 'default'))).status, 403, `${method} ${path} as ${role}`);
+    }
+    assert.deepEqual(evolution.calls.slice(calls), []);
+    const now = await dump();
+    // Each of these tokens is written down at its first use, and nothing else is.
+    assert.deepEqual({ ...now, tokens: null }, { ...rows, tokens: null });
+  });
+
+  test("a number that Evolution has and nobody here is nobody else's to take: its webhook stays where it points", async () => {
+    const { evolutionUrl, apiKey: apikey } = system.simulator;
+    await fetch(`${evolutionUrl}/instance/create`, {
+      method: 'POST',
+      headers: { apikey, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        instanceName: 'vizinho',
+        integration: 'WHATSAPP-BAILEYS',
+        webhook: {
+          enabled: true,
+          url: 'https://vizinho.example/hook',
+          events: ['MESSAGES_UPSERT'],
+          headers: {},
+          byEvents: false,
+          base64: false,
+        },
+      }),
+    });
+    const calls = evolution.calls.length;
+    const { status } = await ask('post', '/admin/instance/connect', { name: 'vizinho' }, await tokenOf('admin'));
+    assert.equal(status, 403);
+    assert.deepEqual(evolution.calls.slice(calls), ['POST /instance/create'], 'which makes nothing where something is');
+    const found = (await (await fetch(`${evolutionUrl}/webhook/find/vizinho`, { headers: { apikey } })).json()) as { url: string };
+    assert.equal(found.url, 'https://vizinho.example/hook');
+    assert.deepEqual(await system.query(`select from instances where name = 'vizinho'`), []);
+  });
+
+  test('its own numbers a tenant makes and changes: posted to APP_BASE_URL, with a secret that speaks for that number', async () => {
+    const { status, text } = await ask('post', '/admin/instance/connect', { name: 'atacante-2' }, await tokenOf('admin'));
+    assert.equal(status, 200, text);
+    const { evolutionUrl, apiKey: apikey } = system.simulator;
+    const found = (await (await fetch(`${evolutionUrl}/webhook/find/atacante-2`, { headers: { apikey } })).json()) as {
+      url: string;
+      headers: Record<string, string>;
+    };
+    assert.equal(found.url, 'https://api.example.com/webhook/evolution');
+    assert.match(found.headers['jwt_key'] ?? '', /^[0-9a-f]{64}$/, 'not the secret of the installation');
+    assert.deepEqual(await system.query(`select tenant_id, webhook_secret is not null as own from instances where name = 'atacante-2'`), [
+      { tenant_id: ATTACKER, own: true },
+    ]);
+  });
+});
+
+function queryOf(args: Args): string {
+  return Object.entries(args)
+    .map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`)
+    .join('&');
+}
+
+/** One of everything, with words that nobody else may read. */
+async function seed(system: System, tenant: string, instance: string, phone: string): Promise<Victim> {
+  const one = async <T extends Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<T> => {
+    const [row] = await system.query<T>(sql, values);
+    assert.ok(row, sql);
+    return row;
+  };
+  const webhook = (id: string, chat: object, words: string) => ({
+    requestId: `seed-${tenant}-${id}`,
+    instance,
+    event: 'messages.upsert',
+    raw: {
+      event: 'messages.upsert',
+      instance,
+      data: { key: { remoteJid: `${phone}@s.whatsapp.net`, fromMe: false, id: `${tenant}-${id}` }, message: { conversation: words } },
+    },
+    from: { ourselves: true },
+    events: [
+      {
+        instance,
+        instanceId: null,
+        kind: 'message',
+        providerId: `${tenant}-${id}`,
+        content: { type: 'text', text: words, typed: words, media: null },
+        quoted: null,
+        chat,
+        jid: `${phone}@s.whatsapp.net`,
+        fromMe: false,
+        viaApi: false,
+        pushName: SECRET_WORDS,
+        sentAt: new Date().toISOString(),
+      },
+    ],
+  });
+  const options = { takeoverMinutes: 30, takeoverCapMinutes: 240, withdrawParts: false };
+  const record = (id: string, chat: object) =>
+    one<{ r: { webhook_id: number; results: { conversation_id: number; message_id: number; contact_id: number }[] }[] }>(
+      'select record_inbound($1, $2) as r',
+      [JSON.stringify([webhook(id, chat, `${SECRET_WORDS} ${id}`)]), JSON.stringify(options)],
+    );
+  const first = (await record('A', { pn: phone, lid: null })).r[0];
+  const result = first?.results[0];
+  assert.ok(first && result);
+  const lid = (await record('B', { pn: null, lid: `99${phone}` })).r[0]?.results[0];
+  assert.ok(lid);
+  await system.query('select merge_contacts($1, $2)', [result.contact_id, lid.contact_id]);
+  const other = (await record('C', { pn: phone.replace(/.$/, '9'), lid: null })).r[0]?.results[0];
+  assert.ok(other);
+  const queued = async (kind: string, more: object = {}): Promise<number> => {
+    const { r } = await one<{ r: { id: number } }>('select enqueue_message($1) as r', [
+      JSON.stringify({ tenant, instance, phone, text: `${SECRET_WORDS} ${kind}`, kind, ...more }),
+    ]);
+    return r.id;
+  };
+  const failed = await queued('notification');
+  const unproven = await queued('manual');
+  const draft = await queued('follow_up');
+  await queued('campaign', { campaign_id: 'natal' });
+  await system.query(`update messages set status = 'failed', reason = 'bad_request' where id = $1`, [failed]);
+  await system.query(`update messages set status = 'unproven', reason = 'timeout' where id = $1`, [unproven]);
+  await system.query(`update messages set status = 'draft', kind = 'reply' where id = $1`, [draft]);
+  await system.query(`update conversations set controlled_by = 'human', escalation_reason = 'asked' where id = $1`, [
+    result.conversation_id,
+  ]);
+  await system.query(`select open_handoff($1, null, 'asked_for_person', $2, true, now())`, [result.conversation_id, SECRET_WORDS]);
+  await system.query(`select add_opt_out($1, 'message')`, [result.contact_id]);
+  const { id: suspicion } = await one<{ id: string }>(
+    `insert into bot_suspicions (tenant_id, conversation_id, message_id) values ($1, $2, $3) returning id`,
+    [tenant, result.conversation_id, result.message_id],
+  );
+  await system.query(
+    `update instances set held_reason = 'number_restricted', held_since = now(), held_until = now() + interval '1 hour', evolution_key = $2 where name = $1`,
+    [instance, sealSecret({ current: OLD_KEY, previous: null }, 'the-key', ownerOf(instance))],
+  );
+  const token = `token-of-${tenant}`;
+  await system.query(
+    `insert into tokens (id, tenant_id, sub, role, expires_at) values ($1, $2, 'dono', 'admin', now() + interval '1 day')`,
+    [token, tenant],
+  );
+  return {
+    tenant,
+    instance,
+    phone,
+    conversation: result.conversation_id,
+    message: result.message_id,
+    provider: `${tenant}-A`,
+    failed,
+    unproven,
+    draft,
+    suspicion: Number(suspicion),
+    webhook: first.webhook_id,
+    contact: result.contact_id,
+    merged: lid.contact_id,
+    other: other.contact_id,
+    token,
+  };
+}
