@@ -4,6 +4,7 @@ import { adoptAside, asideWebhooks, endAside, forgetAside, listAside } from '../
 import type { Aside } from '../db/access.ts';
 import { store } from '../inbound.ts';
 import { onlyInstance } from '../config.ts';
+import { because } from '../core/reasons.ts';
 import { defineCommand, limitArg, refused, wordsArg } from './command.ts';
 import type { AdminContext } from './command.ts';
 import { eventsOf } from './replay.ts';
@@ -103,20 +104,13 @@ export const asideCommands = [unknown, adopt, forget];
 
 const NOT_YOURS = 'what is set aside belongs to the installation: only the tenant default may do this';
 
-const REASONS: Readonly<Record<Aside['reason'], string>> = {
-  unknown_instance: 'nobody registered this name',
-  foreign_uuid: 'another instance of Evolution posts under the name of a number of ours: it was made again, or is a copy',
-  secret_of_another: 'it came with a secret that speaks for others',
-  only_one_number: 'MULTI_CHIP_ENABLED=false serves EVOLUTION_INSTANCE only',
-};
-
 function asideLines({ id, name, provider_id, reason, webhooks, kept, forgotten_at, same_as }: Aside, first: string, last: string): string {
   // A name comes from outside: on one line, and in a command only when a shell takes it as it is.
   const shown = JSON.stringify(name);
   const key = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/.test(name) ? name : `aside:${id}`;
   const forgotten = forgotten_at !== null;
   return [
-    `aside:${id}  ${shown}${provider_id === null ? '' : ` (${JSON.stringify(provider_id)}${same_as === null ? '' : `, which is ${same_as}`})`}: ${REASONS[reason]}`,
+    `aside:${id}  ${shown}${provider_id === null ? '' : ` (${JSON.stringify(provider_id)}${same_as === null ? '' : `, which is ${same_as}`})`}: ${because(reason)}`,
     `  ${webhooks} webhooks from ${first} to ${last}, ${kept} kept${forgotten ? '; forgotten' : ''}`,
     forgotten
       ? `  to have it back: instance adopt ${key}`

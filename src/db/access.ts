@@ -62,7 +62,7 @@ const aside = z.object({
   id: z.number(),
   name: z.string(),
   provider_id: z.string().nullable(),
-  reason: z.enum(['unknown_instance', 'foreign_uuid', 'secret_of_another', 'only_one_number']),
+  reason: z.enum(['nobodys_number', 'foreign_uuid', 'secret_of_another', 'only_one_number']),
   webhooks: z.number(),
   kept: z.number(),
   first_at: time,

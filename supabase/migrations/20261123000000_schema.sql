@@ -441,7 +441,7 @@ create table set_aside (
   tenant_id     text not null default 'default' references tenants (id),
   name          text not null,                       -- the instance, as Evolution posted it
   provider_id   text,
-  reason        text not null check (reason in ('unknown_instance', 'foreign_uuid', 'secret_of_another', 'only_one_number')),
+  reason        text not null check (reason in ('nobodys_number', 'foreign_uuid', 'secret_of_another', 'only_one_number')),
   webhooks      bigint not null default 1,           -- that came, kept or not
   first_at      timestamptz not null,
   last_at       timestamptz not null,

@@ -24,7 +24,7 @@ $$;
 create function webhook_refusal(p_instance instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamptz) returns text language sql stable as $$
   select case
     when p_from ->> 'instance' <> p_name then 'secret_of_another'
-    when p_instance.id is null then 'unknown_instance'
+    when p_instance.id is null then 'nobodys_number'
     when not speaks_for(p_from, p_instance, p_now) then 'secret_of_another'
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null

@@ -378,7 +378,7 @@ begin
         'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
     else
       perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent', true, 'about', null, 'text', case p_reason
-        when 'unknown_instance' then 'Webhooks de um número que ninguém cadastrou: ' || v_known || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
+        when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
           || v_known || '. Para não ouvir mais dele: npm run admin -- instance forget ' || v_known || '.'
         when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
           || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known || '.'

@@ -70,7 +70,7 @@ test('F10 Z4 a name that nobody registered is no number of ours: nothing of it i
     [INSTANCE],
   );
   assert.deepEqual(await system.query('select from contacts union all select from conversations union all select from messages'), []);
-  assert.deepEqual(await aside(system), [{ name: 'farmacia-vizinha', reason: 'unknown_instance', webhooks: 4 }]);
+  assert.deepEqual(await aside(system), [{ name: 'farmacia-vizinha', reason: 'nobodys_number', webhooks: 4 }]);
   const [notice, ...more] = await told(system);
   assert.deepEqual(more, [], 'once');
   assert.match(notice ?? '', /farmacia-vizinha.*instance adopt farmacia-vizinha.*instance forget farmacia-vizinha/);
@@ -106,7 +106,7 @@ test('Z4 forgotten is forgotten: what was kept goes, what comes is counted, nobo
   await adminDone(system.ctx, 'instance forget', { name: 'estranho' });
   assert.equal((await system.webhook(text('estranho', 'Oi de novo'))).status, 200);
   assert.deepEqual(await system.query(`select from webhook_events`), [], 'nothing of a stranger is kept');
-  assert.deepEqual(await aside(system), [{ name: 'estranho', reason: 'unknown_instance', webhooks: 2 }]);
+  assert.deepEqual(await aside(system), [{ name: 'estranho', reason: 'nobodys_number', webhooks: 2 }]);
   assert.equal((await told(system)).length, 1);
   await adminDone(system.ctx, 'instance adopt', { name: 'estranho' });
   await system.webhook(text('estranho', 'Agora sim'));
@@ -122,7 +122,7 @@ test('Z4 MULTI_CHIP_ENABLED=false: everything but EVOLUTION_INSTANCE is set asid
   assert.deepEqual(await system.dump(), ['in contact received: Olá']);
   assert.deepEqual(
     (await aside(system)).map(({ name, reason }) => `${name} ${reason}`),
-    ['segundo only_one_number', 'terceiro unknown_instance'],
+    ['segundo only_one_number', 'terceiro nobodys_number'],
   );
   const adopted = await admin(system.ctx, 'instance adopt', { name: 'segundo' });
   assert.match(adopted.ok ? '' : adopted.message, /MULTI_CHIP_ENABLED/);
@@ -145,7 +145,7 @@ test('Z4 a foreign uuid changes no number: neither that of a copy, nor one that 
   assert.deepEqual(await system.dump(), ['in contact received: Oi']);
   assert.deepEqual(
     (await aside(system)).map(({ name, reason }) => `${name} ${reason}`),
-    [`${INSTANCE} foreign_uuid`, `${INSTANCE} foreign_uuid`, 'novo-nome unknown_instance'],
+    [`${INSTANCE} foreign_uuid`, `${INSTANCE} foreign_uuid`, 'novo-nome nobodys_number'],
   );
   const ambiguous = await admin(system.ctx, 'instance adopt', { name: INSTANCE });
   assert.equal(ambiguous.ok ? null : ambiguous.kind, 'conflict');
