@@ -312,6 +312,9 @@ create table public.instances (
   gateway_version text,
   gateway_version_at timestamp with time zone,
   evolution_key text,
+  webhook_secret text,
+  webhook_secret_previous text,
+  webhook_secret_since timestamp with time zone,
   proactive boolean default false not null,
   trust numeric default 100 not null,
   trust_at timestamp with time zone default now() not null,
@@ -577,6 +580,23 @@ create table public.schema_migrations (
 );
 alter table public.schema_migrations enable row level security;
 
+create table public.set_aside (
+  id bigint generated always as identity not null,
+  tenant_id text default 'default'::text not null,
+  name text not null,
+  provider_id text,
+  reason text not null,
+  webhooks bigint default 1 not null,
+  first_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  forgotten_at timestamp with time zone,
+  constraint set_aside_pkey PRIMARY KEY (id),
+  constraint set_aside_reason_check CHECK ((reason = ANY (ARRAY['nobodys_number'::text, 'foreign_uuid'::text, 'secret_of_another'::text, 'only_one_number'::text])))
+);
+alter table public.set_aside enable row level security;
+CREATE UNIQUE INDEX set_aside_who ON public.set_aside USING btree (name, COALESCE(provider_id, ''::text));
+grant delete, insert, select, update on public.set_aside to service_role;
+
 create table public.sla_minutes (
   minute timestamp with time zone not null,
   tenant_id text default 'default'::text not null,
@@ -687,11 +707,13 @@ create table public.webhook_events (
   body jsonb not null,
   results jsonb,
   request_id text,
+  aside_id bigint,
   received_at timestamp with time zone default now() not null,
   constraint webhook_events_pkey PRIMARY KEY (id)
 );
 alter table public.webhook_events enable row level security;
 CREATE INDEX webhook_events_age ON public.webhook_events USING btree (received_at);
+CREATE INDEX webhook_events_aside ON public.webhook_events USING btree (aside_id, id) WHERE (aside_id IS NOT NULL);
 grant delete, insert, select, update on public.webhook_events to service_role;
 
 alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -743,6 +765,7 @@ alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOR
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.set_aside add constraint set_aside_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tokens add constraint tokens_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -752,6 +775,7 @@ alter table public.tool_calls add constraint tool_calls_turn_id_fkey FOREIGN KEY
 alter table public.turns add constraint turns_agent_id_fkey FOREIGN KEY (agent_id) REFERENCES public.agents(id);
 alter table public.turns add constraint turns_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.turns add constraint turns_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.webhook_events add constraint webhook_events_aside_id_fkey FOREIGN KEY (aside_id) REFERENCES public.set_aside(id);
 alter table public.webhook_events add constraint webhook_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 
 CREATE OR REPLACE FUNCTION public.add_notice(p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
@@ -856,6 +880,40 @@ $function$;
 revoke all on function public.admin_status(text,timestamp with time zone) from public;
 grant execute on function public.admin_status(text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.adopt_aside(p_tenant text, p_key text, p_for text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v set_aside; v_own instances; v_same instances; v_ids bigint[];
+begin
+  select array_agg(id) into v_ids from (select id from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
+  if v_ids is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  if (select count(distinct provider_id) from set_aside where id = any (v_ids)) > 1 then return jsonb_build_object('outcome', 'ambiguous'); end if;
+  select * into v from set_aside where id = any (v_ids) order by provider_id is null, id limit 1;
+  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  select * into v_own from instances where name = v.name for no key update;
+  select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
+  if p_tenant <> 'default' and (v_own.tenant_id is distinct from p_tenant or p_for <> p_tenant or coalesce(v_same.tenant_id <> p_tenant, false)) then
+    return jsonb_build_object('outcome', 'not_yours');
+  end if;
+  if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant'); end if;
+  if v_own.id is null and v_same.id is not null then
+    -- what is sealed belongs to the name that it was sealed for
+    update instances set name = v.name, evolution_key = null, webhook_secret = null, webhook_secret_previous = null, webhook_secret_since = null where id = v_same.id;
+  else
+    update instances set provider_id = null where id = v_same.id;
+    insert into instances (tenant_id, name) values (p_for, v.name) on conflict (name) do nothing;
+    update instances set provider_id = coalesce(v.provider_id, provider_id) where name = v.name;
+  end if;
+  update set_aside set forgotten_at = null where id = any (v_ids);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_for, p_actor, 'instance.adopt', v.name,
+    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end), clock(p_now));
+  return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null then v_same.name end, 'aside', to_jsonb(v_ids));
+end $function$;
+revoke all on function public.adopt_aside(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.adopt_aside(text,text,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -863,13 +921,12 @@ CREATE OR REPLACE FUNCTION public.adopt_instance(p_tenant text, p_name text, p_p
 AS $function$
 declare v instances;
 begin
-  select * into v from instances where name = p_name;
-  if not found then
-    insert into instances (tenant_id, name, provider_id, proactive) values (p_tenant, p_name, p_provider_id, true) on conflict (name) do nothing;
-    select * into v from instances where name = p_name;
-  end if;
+  if not exists (select from tenants where id = p_tenant) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  insert into instances (tenant_id, name, proactive) values (p_tenant, p_name, true) on conflict (name) do nothing;
+  select * into v from instances where name = p_name for no key update;
   if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
-  v := ensure_instance(p_name, p_provider_id);
+  update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
+  update instances set provider_id = p_provider_id where id = v.id;
   update instances set proactive = true where id = v.id and not proactive
     and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed' and e.details ? 'proactive');
   insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
@@ -1051,6 +1108,18 @@ begin
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.aside_webhooks(p_aside jsonb, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'event', event, 'body', body, 'received_at', received_at) order by id), '[]')
+  from (select * from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint) order by id limit p_limit) w
+$function$;
+revoke all on function public.aside_webhooks(jsonb,integer) from public;
+grant execute on function public.aside_webhooks(jsonb,integer) to service_role;
 
 CREATE OR REPLACE FUNCTION public.ask_operator(p_actor text, p_place text, p_command jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1627,6 +1696,18 @@ $function$;
 revoke all on function public.confirm_address(bigint,text) from public;
 grant execute on function public.confirm_address(bigint,text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.confirm_webhook_secret(p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set webhook_secret_since = clock(p_now) where name = p_instance and webhook_secret is not null and webhook_secret_since is null;
+  return '{}';
+end $function$;
+revoke all on function public.confirm_webhook_secret(text,timestamp with time zone) from public;
+grant execute on function public.confirm_webhook_secret(text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.contact_at(p_instance public.instances, p_pn text, p_lid text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -1816,6 +1897,21 @@ AS $function$
 $function$;
 revoke all on function public.due_follow_ups(integer,timestamp with time zone) from public;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.end_aside(p_aside jsonb, p_webhooks jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_left bigint;
+begin
+  delete from webhook_events where id in (select jsonb_array_elements_text(p_webhooks)::bigint) and aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
+  select count(*) into v_left from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
+  if v_left = 0 then delete from set_aside where id in (select jsonb_array_elements_text(p_aside)::bigint); end if;
+  return jsonb_build_object('left', v_left);
+end $function$;
+revoke all on function public.end_aside(jsonb,jsonb) from public;
+grant execute on function public.end_aside(jsonb,jsonb) to service_role;
 
 CREATE OR REPLACE FUNCTION public.end_deferral(p_conversation bigint)
  RETURNS void
@@ -2009,20 +2105,8 @@ CREATE OR REPLACE FUNCTION public.ensure_instance(p_name text, p_provider_id tex
 AS $function$
 declare v instances;
 begin
-  select * into v from instances where name = p_name;
-  if found then
-    if p_provider_id is not null and v.provider_id is distinct from p_provider_id then
-      -- deleted and made again under the same name at Evolution: the name is what people know
-      update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
-      update instances set provider_id = p_provider_id where id = v.id returning * into v;
-    end if;
-    return v;
-  end if;
-  update instances set name = p_name where provider_id = p_provider_id returning * into v;
-  if found then return v; end if;
-  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict do nothing returning * into v;
-  -- somebody else wrote this name or this id meanwhile: look again
-  if not found then return ensure_instance(p_name, p_provider_id); end if;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing returning * into v;
+  if not found then select * into v from instances where name = p_name; end if;
   return v;
 end $function$;
 revoke all on function public.ensure_instance(text,text) from public;
@@ -2311,6 +2395,25 @@ $function$;
 revoke all on function public.folded_words(text) from public;
 grant execute on function public.folded_words(text) to service_role;
 
+CREATE OR REPLACE FUNCTION public.forget_aside(p_tenant text, p_key text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_ids bigint[]; v_name text; v_n int;
+begin
+  if p_tenant <> 'default' then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select array_agg(id), min(name) into v_ids, v_name from (select id, name from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
+  if v_ids is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  delete from webhook_events where aside_id = any (v_ids);
+  get diagnostics v_n = row_count;
+  update set_aside set forgotten_at = coalesce(forgotten_at, clock(p_now)) where id = any (v_ids);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'instance.forget', v_name, jsonb_build_object('webhooks', v_n), clock(p_now));
+  return jsonb_build_object('outcome', 'forgotten', 'name', v_name, 'webhooks', v_n);
+end $function$;
+revoke all on function public.forget_aside(text,text,text,timestamp with time zone) from public;
+grant execute on function public.forget_aside(text,text,text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_window interval, p_cap integer, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -2539,16 +2642,14 @@ $function$;
 revoke all on function public.instance_history(text,text,integer) from public;
 grant execute on function public.instance_history(text,text,integer) to service_role;
 
-CREATE OR REPLACE FUNCTION public.instance_keys()
+CREATE OR REPLACE FUNCTION public.instance_owner(p_name text)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO 'public', 'pg_temp'
-AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'key', evolution_key) order by id), '[]') from instances where evolution_key is not null
-$function$;
-revoke all on function public.instance_keys() from public;
-grant execute on function public.instance_keys() to service_role;
+AS $function$ select to_jsonb(tenant_id) from instances where name = p_name $function$;
+revoke all on function public.instance_owner(text) from public;
+grant execute on function public.instance_owner(text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.is_foreign(p_project_ref text)
  RETURNS boolean
@@ -2753,6 +2854,16 @@ end $function$;
 revoke all on function public.last_ticks(jsonb,timestamp with time zone) from public;
 grant execute on function public.last_ticks(jsonb,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.learn_uuid(p_instance public.instances, p_provider_id text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update instances set provider_id = p_provider_id where id = p_instance.id and p_provider_id is distinct from provider_id
+    and not exists (select from instances o where o.provider_id = p_provider_id)
+$function$;
+revoke all on function public.learn_uuid(public.instances,text) from public;
+grant execute on function public.learn_uuid(public.instances,text) to service_role;
+
 CREATE OR REPLACE FUNCTION public.list_alerts(p_hours integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -2765,6 +2876,20 @@ AS $function$
 $function$;
 revoke all on function public.list_alerts(integer,timestamp with time zone) from public;
 grant execute on function public.list_alerts(integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.list_aside(p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.last_at desc, l.id), '[]') from (
+    select a.id, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at, a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
+      (select i.name from instances i where i.provider_id = a.provider_id) as same_as
+    from set_aside a order by a.last_at desc, a.id limit p_limit) l
+$function$;
+revoke all on function public.list_aside(integer) from public;
+grant execute on function public.list_aside(integer) to service_role;
 
 CREATE OR REPLACE FUNCTION public.list_audit(p_tenant text, p_limit integer, p_before bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -3518,7 +3643,7 @@ $function$;
 revoke all on function public.pauses(text) from public;
 grant execute on function public.pauses(text) to service_role;
 
-CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_lid text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
@@ -3529,11 +3654,11 @@ AS $function$
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
     join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
-  where i.name = p_instance and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
+  where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
   group by c.id limit 1
 $function$;
-revoke all on function public.pending_since(text,text,text,timestamp with time zone) from public;
-grant execute on function public.pending_since(text,text,text,timestamp with time zone) to service_role;
+revoke all on function public.pending_since(text,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.pending_since(text,text,text,jsonb,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.promised_at(m public.messages)
  RETURNS timestamp with time zone
@@ -3589,6 +3714,8 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from set_aside where id in (select a.id from set_aside a where a.last_at < v_jobs and not exists (select from webhook_events w where w.aside_id = a.id) limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
@@ -3604,6 +3731,44 @@ begin
 end $function$;
 revoke all on function public.purge_old(jsonb,integer,timestamp with time zone) from public;
 grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.put_aside(p_name text, p_provider_id text, p_reason text, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v set_aside; v_new boolean := false; v_known text;
+begin
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
+  if not found then
+    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'wake', false); end if;
+    insert into set_aside (name, provider_id, reason, first_at, last_at) values (p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
+    if not found then return put_aside(p_name, p_provider_id, p_reason, p_now); end if;
+    v_new := true;
+  end if;
+  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance', 'wake', false); end if;
+  if v_new then
+    -- a name that a shell would understand is not put into a command
+    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
+    if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true, 'about', null,
+        'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
+    else
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent', true, 'about', null, 'text', case p_reason
+        when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
+          || v_known || '. Para não ouvir mais dele: npm run admin -- instance forget ' || v_known || '.'
+        when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
+          || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known || '.'
+        when 'secret_of_another' then 'Webhooks em nome do número ' || v_known || ' chegaram com o segredo de outro. Nada disso é respondido; fica guardado. Se o webhook dele está errado na Evolution: '
+          || 'npm run admin -- instance connect ' || v_known || '. Veja: npm run admin -- instance unknown.'
+        else 'Webhooks do número ' || v_known || ', e MULTI_CHIP_ENABLED=false atende só o de EVOLUTION_INSTANCE. Nada dele é respondido; o que chega fica guardado. Para não ouvir mais dele: '
+          || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000, 'told', v_new, 'wake', false);
+end $function$;
+revoke all on function public.put_aside(text,text,text,timestamp with time zone) from public;
+grant execute on function public.put_aside(text,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.put_holidays(p_days jsonb)
  RETURNS jsonb
@@ -3783,30 +3948,50 @@ declare
   v_results jsonb;
   v_all jsonb := '[]';
   v_instance instances;
+  v_reason text;
+  v_tenant text;
+  v_aside bigint;
+  v_kept boolean;
   v_id bigint;
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
-    v_instance := null;
+    v_tenant := 'default';
+    v_aside := null;
+    v_kept := false;
     for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
       if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+        v_kept := true;
       else
-        v_instance := ensure_instance(v_event ->> 'instance', v_event ->> 'instanceId');
+        select * into v_instance from instances where name = v_event ->> 'instance';
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
+        if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, p_now)
           when v_event ->> 'kind' in ('message', 'reaction') then
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
           when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
           else jsonb_build_object('outcome', 'ignored', 'reason', v_event ->> 'kind', 'wake', false)
         end;
+        if v_reason is null then
+          v_tenant := v_instance.tenant_id;
+          v_kept := true;
+        elsif coalesce((v_result ->> 'keep')::boolean, false) then
+          v_aside := (v_result ->> 'aside_id')::bigint;
+          v_kept := true;
+        end if;
       end if;
       v_results := v_results || v_result;
     end loop;
-    insert into webhook_events (tenant_id, instance, event, body, results, request_id, received_at)
-      values (coalesce(v_instance.tenant_id, 'default'), v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', clock(p_now))
-      returning id into v_id;
-    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', coalesce(v_instance.tenant_id, 'default'), 'results', v_results);
+    v_id := null;
+    if v_kept then
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, received_at)
+        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
+        returning id into v_id;
+    end if;
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
   end loop;
   return v_all;
 end $function$;
@@ -4346,6 +4531,20 @@ AS $function$ select to_jsonb('20261123000600'::text) $function$;
 revoke all on function public.schema_version() from public;
 grant execute on function public.schema_version() to service_role;
 
+CREATE OR REPLACE FUNCTION public.sealed_secrets(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'kind', s.kind, 'sealed', s.sealed,
+      'counts', s.kind <> 'webhook_secret_previous' or i.webhook_secret_since is null or i.webhook_secret_since > clock(p_now) - interval '1 hour') order by i.id, s.kind), '[]')
+  from instances i cross join lateral (values ('evolution_key', i.evolution_key), ('webhook_secret', i.webhook_secret), ('webhook_secret_previous', i.webhook_secret_previous)) s (kind, sealed)
+  where s.sealed is not null and (p_tenant is null or i.tenant_id = p_tenant)
+$function$;
+revoke all on function public.sealed_secrets(text,timestamp with time zone) from public;
+grant execute on function public.sealed_secrets(text,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.sent_as(p_instance_id bigint, p_wire_id text)
  RETURNS public.messages
  LANGUAGE sql
@@ -4438,8 +4637,11 @@ CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, 
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare v instances;
 begin
-  return record_connection(ensure_instance(p_name, null), jsonb_build_object('state', p_state), p_now);
+  select * into v from instances where name = p_name;
+  if not found then return jsonb_build_object('outcome', 'unknown', 'wake', false, 'wake_sends', false); end if;
+  return record_connection(v, jsonb_build_object('state', p_state), p_now);
 end $function$;
 revoke all on function public.set_instance_state(text,text,timestamp with time zone) from public;
 grant execute on function public.set_instance_state(text,text,timestamp with time zone) to service_role;
@@ -4530,6 +4732,22 @@ begin
 end $function$;
 revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
+
+CREATE OR REPLACE FUNCTION public.set_webhook_secret(p_tenant text, p_instance text, p_sealed text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  -- one that Evolution never confirmed is not what Evolution has
+  update instances set webhook_secret_previous = case when webhook_secret is not null and webhook_secret_since is null then webhook_secret_previous else webhook_secret end,
+    webhook_secret = p_sealed, webhook_secret_since = null where name = p_instance and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('found', false); end if;
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'instance.secret', p_instance, clock(p_now));
+  return jsonb_build_object('found', true);
+end $function$;
+revoke all on function public.set_webhook_secret(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.set_webhook_secret(text,text,text,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.settle_breakers(p_process text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4739,6 +4957,17 @@ end $function$;
 revoke all on function public.snapshot_numbers(text,timestamp with time zone) from public;
 grant execute on function public.snapshot_numbers(text,timestamp with time zone) to service_role;
 
+CREATE OR REPLACE FUNCTION public.speaks_for(p_from jsonb, i public.instances, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
+    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour') end
+$function$;
+revoke all on function public.speaks_for(jsonb,public.instances,timestamp with time zone) from public;
+grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to service_role;
+
 CREATE OR REPLACE FUNCTION public.stored_webhook(p_tenant text, p_id bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -4762,17 +4991,19 @@ $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
 grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
 
-CREATE OR REPLACE FUNCTION public.swap_instance_key(p_instance text, p_old text, p_new text)
+CREATE OR REPLACE FUNCTION public.swap_secret(p_instance text, p_old text, p_new text)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update instances set evolution_key = p_new where name = p_instance and evolution_key = p_old;
+  update instances set evolution_key = case evolution_key when p_old then p_new else evolution_key end, webhook_secret = case webhook_secret when p_old then p_new else webhook_secret end,
+    webhook_secret_previous = case webhook_secret_previous when p_old then p_new else webhook_secret_previous end
+    where name = p_instance and p_old in (evolution_key, webhook_secret, webhook_secret_previous);
   return jsonb_build_object('swapped', found);
 end $function$;
-revoke all on function public.swap_instance_key(text,text,text) from public;
-grant execute on function public.swap_instance_key(text,text,text) to service_role;
+revoke all on function public.swap_secret(text,text,text) from public;
+grant execute on function public.swap_secret(text,text,text) to service_role;
 
 CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5208,6 +5439,23 @@ CREATE OR REPLACE FUNCTION public.was_said(p_status text)
 AS $function$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $function$;
 revoke all on function public.was_said(text) from public;
 grant execute on function public.was_said(text) to service_role;
+
+CREATE OR REPLACE FUNCTION public.webhook_refusal(p_instance public.instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case
+    when p_from ->> 'instance' <> p_name then 'secret_of_another'
+    when p_instance.id is null then 'nobodys_number'
+    when not speaks_for(p_from, p_instance, p_now) then 'secret_of_another'
+    when p_name <> p_only then 'only_one_number'
+    when p_from ? 'ourselves' then null
+    when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
+    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id) then 'foreign_uuid' end
+$function$;
+revoke all on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) from public;
+grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to service_role;
 
 CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
  RETURNS void
