@@ -46,7 +46,6 @@ async function refuseUnknownKinds(client: pg.Client): Promise<void> {
       and not (relkind in ('r', 'i') or (relkind = 'S' and exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'i')))
     union all select 'type ' || typname from pg_type t where typnamespace = 'public'::regnamespace and typtype in ('e', 'd', 'r') and not ${OF_EXTENSION('t.oid')}
     union all select 'routine ' || proname from pg_proc p where pronamespace = 'public'::regnamespace and prokind <> 'f' and not ${OF_EXTENSION('p.oid')}
-    union all select 'policy ' || polname from pg_policy
     union all select 'rule ' || rulename from pg_rules where schemaname = 'public'`);
   if (rows.length > 0) throw new Error(`scripts/dump-schema.ts cannot write yet: ${rows.map((row) => row.what).join(', ')}`);
 }
@@ -60,7 +59,9 @@ async function tables(client: pg.Client): Promise<string[]> {
     const inside = [...(await columns(client, oid)), ...(await constraints(client, oid))];
     const lines = [`create table public.${name} (\n${inside.map((line) => `  ${line}`).join(',\n')}\n);`];
     if (rls) lines.push(`alter table public.${name} enable row level security;`);
-    written.push([...lines, ...(await indexes(client, oid)), ...(await tableGrants(client, oid, name))].join('\n'));
+    written.push(
+      [...lines, ...(await indexes(client, oid)), ...(await policies(client, oid)), ...(await tableGrants(client, oid, name))].join('\n'),
+    );
   }
   return written;
 }
@@ -92,6 +93,18 @@ async function indexes(client: pg.Client, table: number): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(
     `select pg_get_indexdef(indexrelid) || ';' as line from pg_index
      where indrelid = $1 and not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x')) order by 1`,
+    [table],
+  );
+  return rows.map((row) => row.line);
+}
+
+async function policies(client: pg.Client, table: number): Promise<string[]> {
+  const { rows } = await client.query<{ line: string }>(
+    `select format('create policy %I on %s as %s for %s to %s', polname, polrelid::regclass, case when polpermissive then 'permissive' else 'restrictive' end,
+       case polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+       (select string_agg(case when r = 0 then 'public' else r::regrole::text end, ', ' order by r::regrole::text) from unnest(polroles) r))
+       || coalesce(' using (' || pg_get_expr(polqual, polrelid) || ')', '') || coalesce(' with check (' || pg_get_expr(polwithcheck, polrelid) || ')', '') || ';' as line
+     from pg_policy where polrelid = $1 order by polname`,
     [table],
   );
   return rows.map((row) => row.line);

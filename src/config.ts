@@ -84,7 +84,7 @@ export type Config = {
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'supabase'; readonly url: string; readonly serviceKey: string }
     | { readonly kind: 'embedded' };
-  /** A Postgres address for migrations; null with supabase-js alone and with the embedded database. */
+  /** The Postgres address of the owner, for migrations, backups and restores; null with supabase-js alone and with the embedded database. */
   readonly migrationsUrl: string | null;
   /** The project that the database must say it belongs to. */
   readonly supabaseProjectRef: string | null;
@@ -165,7 +165,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     tracing: tracing(v, report),
     auth: auth(v, production, report),
     database: database(v, production, report),
-    migrationsUrl: v.DATABASE_URL ?? v.SUPABASE_DB_URL ?? null,
+    migrationsUrl: v.MIGRATE_DATABASE_URL ?? v.DATABASE_URL ?? v.SUPABASE_DB_URL ?? null,
     supabaseProjectRef: v.SUPABASE_PROJECT_REF ?? null,
     queue: v.REDIS_URL ? { kind: 'redis', url: v.REDIS_URL } : { kind: 'postgres' },
     evolution,

@@ -7,12 +7,23 @@ import { loadConfig, RUN_MODES } from './config.ts';
 import type { Environment } from './config/environment.ts';
 import { openAdminContext } from './context.ts';
 import { releaseFault } from './core/gateway.ts';
-import { failed, fine, judgeClock, judgeDisk, judgeModel, judgePeople, judgeProcesses, skipped, warning } from './core/diagnosis.ts';
+import {
+  failed,
+  fine,
+  judgeClock,
+  judgeDisk,
+  judgeModel,
+  judgePeople,
+  judgeProcesses,
+  judgeRights,
+  skipped,
+  warning,
+} from './core/diagnosis.ts';
 import type { Finding } from './core/diagnosis.ts';
 import { alertSnapshot } from './db/alerts.ts';
 import { DatabaseRefused } from './db/failures.ts';
 import { migrationNames } from './db/migrate.ts';
-import { healthSnapshot, listInstances, schemaVersion } from './db/operations.ts';
+import { healthSnapshot, listInstances, schemaVersion, sessionRights } from './db/operations.ts';
 import { toError } from './errors.ts';
 import { createLogger } from './log.ts';
 import { within } from './wait.ts';
@@ -48,6 +59,7 @@ export async function examine(env: Environment): Promise<Finding[]> {
     const about = await Promise.all([
       check('database', () => checkDatabase(tools)),
       check('schema', () => checkSchema(tools)),
+      check('rights', () => checkRights(tools)),
       check('queue', () => checkQueue(tools)),
       check('processes', () => checkProcesses(tools)),
       check('evolution', () => checkEvolution(tools)),
@@ -126,6 +138,10 @@ async function checkSchema({ db }: Tools): Promise<Found[]> {
   if (there < needed) return [failed(`it is at ${there}, this version needs ${needed}`, 'npm run migrate')];
   if (there > needed) return [warning(`it is at ${there}, newer than this version (${needed})`, 'run the newer version of the image')];
   return [fine(`it is at ${there}, as this version needs`)];
+}
+
+async function checkRights({ db, config }: Tools): Promise<Found[]> {
+  return [judgeRights(await sessionRights(db), config.app.production)];
 }
 
 async function checkQueue({ queues, config }: Tools): Promise<Found[]> {

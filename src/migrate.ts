@@ -1,11 +1,11 @@
-/** `npm run migrate`: applies supabase/migrations to DATABASE_URL (or SUPABASE_DB_URL). `-- --status` lists them. */
+/** `npm run migrate`: applies supabase/migrations to MIGRATE_DATABASE_URL, DATABASE_URL or SUPABASE_DB_URL, whichever is set first. `-- --status` lists them. */
 import { loadConfig, readEnv } from './config.ts';
 import { fillHolidays } from './crons/refresh-holidays.ts';
 import { openPostgres } from './db/door.ts';
 import { migrate, migrationStates } from './db/migrate.ts';
 import { toError } from './errors.ts';
 
-const HELP = `npm run migrate             applies what is pending to DATABASE_URL (or SUPABASE_DB_URL)
+const HELP = `npm run migrate             applies what is pending to MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL)
 npm run migrate -- --status lists the migrations and whether they are applied`;
 
 async function main(args: string[]): Promise<number> {

@@ -12,6 +12,7 @@ import { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { WebhookRecord } from './db/inbound.ts';
+import type { QUEUE_NAMES } from './core/queue-names.ts';
 import { toError } from './errors.ts';
 import type { Logger } from './log.ts';
 import { waitAtMost } from './wait.ts';
@@ -155,7 +156,7 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
 }
 
 type Link = {
-  queue(name: string): Queue;
+  queue(name: (typeof QUEUE_NAMES)[number]): Queue;
   worker(name: string, handle: (job: Job) => Promise<void>, concurrency: number): Worker;
   ping(): Promise<void>;
   close(): Promise<void>;

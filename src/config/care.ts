@@ -42,7 +42,7 @@ const KEY_MIN_CHARS = 32;
 export function backup(v: Variables, report: Report): Backup {
   if (v.BACKUP_ENCRYPTION_KEY !== undefined && v.BACKUP_ENCRYPTION_KEY.length < KEY_MIN_CHARS)
     report.problem(`BACKUP_ENCRYPTION_KEY: must have at least ${KEY_MIN_CHARS} characters; make one with \`openssl rand -hex 32\``);
-  if (v.BACKUP_DIR !== undefined && (v.DATABASE_URL ?? v.SUPABASE_DB_URL) === undefined)
+  if (v.BACKUP_DIR !== undefined && (v.MIGRATE_DATABASE_URL ?? v.DATABASE_URL ?? v.SUPABASE_DB_URL) === undefined)
     report.problem('BACKUP_DIR: needs DATABASE_URL or SUPABASE_DB_URL, the Postgres that is backed up');
   return {
     daily: v.BACKUP_DIR !== undefined,

@@ -70,6 +70,8 @@ export const variables = z.object({
 
   // Database and queue
   DATABASE_URL: postgres().optional(),
+  // Of the owner of the tables, where the product itself comes with fewer rights: for migrations, backups and restores.
+  MIGRATE_DATABASE_URL: postgres().optional(),
   SUPABASE_URL: http().optional(),
   SUPABASE_SERVICE_KEY: text().optional(),
   SUPABASE_DB_URL: postgres().optional(),
@@ -226,6 +228,7 @@ export const SECRET_VARIABLES = [
   'JWT_SECRET_KEY_PREVIOUS',
   'OTEL_EXPORTER_OTLP_HEADERS',
   'DATABASE_URL',
+  'MIGRATE_DATABASE_URL',
   'SUPABASE_SERVICE_KEY',
   'SUPABASE_DB_URL',
   'REDIS_URL',

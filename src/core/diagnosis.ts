@@ -9,6 +9,7 @@ export type Finding = {
     | 'variables'
     | 'database'
     | 'schema'
+    | 'rights'
     | 'queue'
     | 'processes'
     | 'evolution'
@@ -88,4 +89,15 @@ export function judgeModel(breakers: HealthRows['breakers'], deferred: HealthRow
 /** The worst of the findings decides. */
 export function healthy(findings: readonly Finding[]): boolean {
   return findings.every((finding) => finding.status !== 'failed');
+}
+
+/** With whose rights the product reaches its database. One user for all is for trying it out; in production whoever takes over a process would have all of them. */
+export function judgeRights(
+  { role, superuser, owner, audit }: { role: string; superuser: boolean; owner: boolean; audit: boolean },
+  production: boolean,
+): Found {
+  if (!superuser && !owner && !audit) return fine(`the product comes as ${role}, who owns nothing and cannot change the audit`);
+  const says = `the product comes to its database as ${role}, ${superuser ? 'a superuser' : owner ? 'who owns its tables' : 'who may change the audit'}`;
+  if (!production) return fine(`${says}: that is enough to try things out`);
+  return warning(says, 'give it a user of its own: docs/security.md, "Rights in the database"');
 }

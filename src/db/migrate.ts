@@ -7,10 +7,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runMigrations } from 'bullmq';
 import pg from 'pg';
+import { QUEUE_NAMES } from '../core/queue-names.ts';
 
 export type MigrationState = { name: string; state: 'applied' | 'pending' | 'edited' | 'unknown'; appliedAt: Date | null };
 
 const FOLDER = new URL('../../supabase/migrations/', import.meta.url);
+/** BullMQ's own name for it. */
+const QUEUE_SCHEMA = 'bullmq';
 /** Any number: it only must be the same in every copy of this program. */
 const LOCK = 7_264_001;
 
@@ -43,9 +46,19 @@ export async function migrate(
       await apply(client, migration, log);
       applied.push(name);
     }
-    if (options.queue ?? true) await runMigrations(client);
+    if (options.queue ?? true) await migrateQueue(client);
     return applied;
   });
+}
+
+/** The tables of the queue, and the runtime's rights in them. May be repeated. */
+async function migrateQueue(client: pg.Client): Promise<void> {
+  await runMigrations(client, QUEUE_SCHEMA);
+  // BullMQ makes a sequence for each queue at its first job, and the runtime may make nothing.
+  for (const name of QUEUE_NAMES) await client.query(`select ${QUEUE_SCHEMA}.next_job_id($1)`, [name]);
+  await client.query(`grant usage on schema ${QUEUE_SCHEMA} to whats_agents_runtime;
+    grant select, insert, update, delete on all tables in schema ${QUEUE_SCHEMA} to whats_agents_runtime;
+    grant usage on all sequences in schema ${QUEUE_SCHEMA} to whats_agents_runtime`);
 }
 
 /** What is applied and what is not. Changes nothing. */

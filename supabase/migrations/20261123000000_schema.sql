@@ -1,11 +1,12 @@
 -- The data model. Every table carries tenant_id; row level security is on everywhere and nothing is granted to anon or
--- authenticated, so the only way in is the service role (or the owner of the database) and the functions of the next file.
+-- authenticated, so the only way in are the service role (Supabase's API), the runtime (a role that the product's login is a member of; both may what the
+-- last file says) and the owner of the database, who migrates it.
 -- One set of migrations serves Supabase, a plain Postgres 15+ and the embedded one: roles that Supabase has are made when missing.
 
 do $$
 declare r text;
 begin
-  foreach r in array array['anon', 'authenticated', 'service_role'] loop
+  foreach r in array array['anon', 'authenticated', 'service_role', 'whats_agents_runtime'] loop
     if not exists (select 1 from pg_roles where rolname = r) then
       execute format('create role %I nologin noinherit', r);
       -- as at Supabase; only a superuser may give this away, and only PostgREST in front of this database would need it
@@ -14,8 +15,13 @@ begin
       end if;
     end if;
   end loop;
-exception when duplicate_object or unique_violation then
-  null; -- roles belong to the whole server: another database was migrated at the same moment
+exception
+  when duplicate_object or unique_violation then
+    null; -- roles belong to the whole server: another database was migrated at the same moment
+  when insufficient_privilege then
+    raise exception using errcode = 'insufficient_privilege', message = 'this role may not make roles. As one who may, once for this server: ' || (
+      select string_agg(format('create role %I nologin noinherit;', n), ' ') from unnest(array['anon', 'authenticated', 'service_role', 'whats_agents_runtime']) n
+      where not exists (select from pg_roles where rolname = n));
 end $$;
 
 create table tenants (

@@ -248,9 +248,18 @@ begin
   update instances set restored_at = null where id = p_instance.id;
 end $$;
 
+-- session_rights: with whose rights its caller comes. Read only. Result: {role, superuser, owner: some table of the product is its own, audit: it may change
+-- or delete what is in the audit}.
+create function session_rights() returns jsonb language sql stable as $$
+  select jsonb_build_object('role', current_user, 'superuser', (select rolsuper from pg_roles where rolname = current_user),
+    'owner', exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and pg_has_role(c.relowner, 'usage')),
+    'audit', has_table_privilege('audit_log', 'update, delete, truncate'))
+$$;
+
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants every new table and function by
--- default: the only way in is the service role (or the owner of the database). Rows of tenants, numbers and agents are pointed at by all others and never go;
--- the audit is added to and read, and nothing in it changes.
+-- default: the only way in are the service role, the runtime and the owner of the database. The two may the same, and neither owns anything: they read and write
+-- rows and call functions. (The policies are for the runtime, whom no attribute lets past row level security: attributes are not inherited by members.)
+-- Rows of tenants, numbers and agents are pointed at by all others and never go; the audit is added to and read, and nothing in it changes.
 do $$
 declare t text; f record;
 begin
@@ -258,11 +267,12 @@ begin
       where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'schema_migrations' and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'e') loop
     execute format('alter table %s enable row level security', t);
     execute format('revoke all on %s from anon, authenticated', t);
-    execute format('grant select, insert, update, delete on %s to service_role', t);
+    execute format('grant select, insert, update, delete on %s to service_role, whats_agents_runtime', t);
+    execute format('create policy runtime on %s to service_role, whats_agents_runtime using (true) with check (true)', t);
   end loop;
   revoke all on all sequences in schema public from anon, authenticated;
-  revoke delete, truncate on tenants, instances, agents from service_role;
-  revoke update, delete, truncate on audit_log from service_role;
+  revoke delete, truncate on tenants, instances, agents from service_role, whats_agents_runtime;
+  revoke update, delete, truncate on audit_log from service_role, whats_agents_runtime;
 
   -- A function that looks names up where its caller says could be given other tables: each has a path of its own. Left without are the one-expression SQL
   -- helpers: the planner writes them into the statement that calls them, which a path would forbid (measured: 15 % of record_inbound), and they run inside
@@ -271,7 +281,7 @@ begin
       from pg_proc p join pg_language l on l.oid = p.prolang
       where p.pronamespace = 'public'::regnamespace and p.prokind = 'f' and not exists (select 1 from pg_depend d where d.objid = p.oid and d.deptype = 'e') loop
     execute format('revoke all on function %s from public, anon, authenticated', f.id);
-    execute format('grant execute on function %s to service_role', f.id);
+    execute format('grant execute on function %s to service_role, whats_agents_runtime', f.id);
     if not f.inlined then execute format('alter function %s set search_path = public, pg_temp', f.id); end if;
   end loop;
 end $$;

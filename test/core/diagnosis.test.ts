@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { healthy, judgeClock, judgeDisk, judgeProcesses } from '../../src/core/diagnosis.ts';
+import { healthy, judgeClock, judgeDisk, judgeProcesses, judgeRights } from '../../src/core/diagnosis.ts';
 
 test('A11 doctor: a clock counts as off only beyond what whole seconds and the way there explain', () => {
   const noon = Date.UTC(2026, 10, 23, 12);
@@ -41,4 +41,20 @@ test('A11 doctor: missing processes are named, with the command that starts each
     ]),
     false,
   );
+});
+
+test('Z14 doctor: in production a product that comes as an owner, a superuser or who may change the audit is told of', () => {
+  const runtime = { role: 'julia', superuser: false, owner: false, audit: false };
+  for (const production of [true, false]) assert.equal(judgeRights(runtime, production).status, 'ok');
+  for (const [more, says] of [
+    [{ superuser: true }, /as julia, a superuser/],
+    [{ owner: true }, /who owns its tables/],
+    [{ audit: true }, /who may change the audit/],
+  ] as const) {
+    assert.deepEqual(
+      [judgeRights({ ...runtime, ...more }, true).status, judgeRights({ ...runtime, ...more }, false).status],
+      ['warning', 'ok'],
+    );
+    assert.match(judgeRights({ ...runtime, ...more }, true).says, says);
+  }
 });

@@ -38,6 +38,7 @@ test('A11 doctor: on an installation at work every check is ok and the exit code
     'variables',
     'database',
     'schema',
+    'rights',
     'queue',
     'processes',
     'evolution',

@@ -10,12 +10,17 @@ import { projectRoot } from '../../scripts/lib/tools.ts';
 export type TestDatabase = {
   /** connection string of a superuser to a migrated database that nobody else uses */
   url: string;
+  /** The same database as the product itself reaches it: with the rights of the runtime and no others. */
+  runtimeUrl: string;
   /** Drops it, cutting what is still connected. May be called again. */
   close(): Promise<void>;
 };
 
 /** the part of node:test's TestContext that is needed here */
 type TestHooks = { after(hook: () => Promise<void>): void };
+
+/** A login with the rights of the runtime, one for the whole server. */
+const RUNTIME = 'whats_agents_of_tests';
 
 const MIGRATIONS = path.join(projectRoot, 'supabase/migrations');
 const MIGRATE = path.join(projectRoot, 'src/db/migrate.ts');
@@ -43,7 +48,8 @@ async function createDatabase(server: string, template: string, context: TestHoo
     await closed;
   }
   context?.after(close);
-  return { url: withDatabase(server, name), close };
+  const url = withDatabase(server, name);
+  return { url, runtimeUrl: asRuntime(url), close };
 }
 
 /** Built under another name and renamed when complete, so a test run that is killed here leaves no half template. */
@@ -59,6 +65,7 @@ async function ensureTemplate(server: string): Promise<string> {
     await client.query(`create database ${building} template template0`);
     try {
       await migrateTemplate(withDatabase(server, building));
+      await ensureRuntimeLogin(client);
       await client.query(`alter database ${building} rename to ${name}`);
     } catch (error) {
       await client.query(`drop database ${building} with (force)`);
@@ -66,6 +73,23 @@ async function ensureTemplate(server: string): Promise<string> {
     }
     return name;
   });
+}
+
+/** Under the lock of the templates. */
+async function ensureRuntimeLogin(client: pg.Client): Promise<void> {
+  await client.query(
+    `do $$ begin
+       if not exists (select from pg_roles where rolname = '${RUNTIME}') then create role ${RUNTIME} login password '${RUNTIME}' in role whats_agents_runtime; end if;
+     end $$`,
+  );
+}
+
+/** The address of a database of the shared server, as the runtime. */
+function asRuntime(address: string): string {
+  const url = new URL(address);
+  url.username = RUNTIME;
+  url.password = RUNTIME;
+  return url.href;
 }
 
 async function migrationsHash(): Promise<string> {

@@ -14,9 +14,9 @@ type Hooks = Pick<TestContext, 'after'>;
 
 export const DOORS = ['postgres', 'supabase'] as const;
 export async function openDoor(t: Hooks, kind: (typeof DOORS)[number]): Promise<OpenedDoor> {
-  const { url } = await testDatabase(t);
+  const { url, runtimeUrl } = await testDatabase(t);
   const bridge = kind === 'supabase' ? await startRestBridge(t, url) : null;
-  const door = bridge === null ? openPostgres(url) : openSupabase(bridge.url, bridge.serviceKey);
+  const door = bridge === null ? openPostgres(runtimeUrl) : openSupabase(bridge.url, bridge.serviceKey);
   t.after(() => door.close());
   return { door, url, bridge };
 }

@@ -73,7 +73,7 @@ export async function startSite(
   stack.defer(async () => void (await Promise.all([...running].map((end) => end()))));
   t.after(() => stack.disposeAsync());
 
-  const doorUrl = new URL(database.url);
+  const doorUrl = new URL(database.runtimeUrl);
   doorUrl.port = String(door.port);
   const site: Site = {
     databaseUrl: database.url,

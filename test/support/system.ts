@@ -48,6 +48,7 @@ export type SystemOptions = {
 };
 
 export type System = {
+  /** As the product reaches it: with the rights of the runtime. */
   databaseUrl: string;
   redis: RedisServer | null;
   simulator: Simulator;
@@ -57,7 +58,7 @@ export type System = {
   /** Address of the api. */
   url: string;
   lines: LogLine[];
-  /** Rows of a statement. */
+  /** Rows of a statement, which may do everything. */
   query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
   /** Messages as `direction author status[(reason)]: text`, oldest first; what most tests compare. */
   dump(): Promise<string[]>;
@@ -89,7 +90,10 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   const close = (): Promise<void> => (closed ??= stack.disposeAsync());
   t.after(close);
 
-  const database = options.databaseUrl === undefined ? await testDatabase() : { url: options.databaseUrl, close: async () => {} };
+  const database =
+    options.databaseUrl === undefined
+      ? await testDatabase()
+      : { url: options.databaseUrl, runtimeUrl: options.databaseUrl, close: async () => {} };
   stack.defer(() => database.close());
   const redis = options.queue === 'redis' ? await openRedis() : null;
   if (redis) stack.defer(() => redis.stop());
@@ -106,7 +110,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   stack.defer(() => pool.end());
 
   const env = {
-    ...testEnvironment({ databaseUrl: database.url, redisUrl: redis?.url ?? null, simulator }),
+    ...testEnvironment({ databaseUrl: database.runtimeUrl, redisUrl: redis?.url ?? null, simulator }),
     ...slackEnvironment(simulator, options.slack),
     ...options.env,
   };
@@ -133,7 +137,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   simulator.setWebhook(`${url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);
 
   const system: System = {
-    databaseUrl: database.url,
+    databaseUrl: database.runtimeUrl,
     redis,
     simulator,
     config: ctx.config,
