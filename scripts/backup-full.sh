@@ -25,14 +25,14 @@ dir=${BACKUP_DIR:-backups}
 stamp=$(date -u +%Y-%m-%dT%H-%M-%SZ)
 compose=(docker compose -f "$top/docker-compose.prod.yml")
 failed=0
-mkdir -p "$dir" && umask 077
+umask 077 && mkdir -p "$dir"
 
-# What a command writes becomes the file NAME, sealed where there is a key, or nothing.
+# What a command writes becomes the file NAME, sealed (age) where there is a key, or nothing.
 part() {
   local name=$1 what=$2
   shift 2
   local file="$dir/evolution-$stamp-$name"
-  [ -z "${BACKUP_ENCRYPTION_KEY:-}${BACKUP_ENCRYPTION_KEY_FILE:-}" ] || file="$file.sealed"
+  [ -z "${BACKUP_ENCRYPTION_KEY:-}${BACKUP_ENCRYPTION_KEY_FILE:-}" ] || file="$file.age"
   printf '...     %s\n' "$what"
   if "$@" | node "$top/src/backup/main.ts" seal >"$file.partial" && [ -s "$file.partial" ]; then
     mv "$file.partial" "$file"

@@ -1,11 +1,13 @@
 /** Takes a backup: one snapshot, written by pg_dump, proven by restoring it into a scratch database, and only then given its name. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { deleteBackup, deleteLeftovers, expired, listBackups, nameOf } from './files.ts';
+import { archiveName, deleteBackup, deleteLeftovers, expired, listBackups, manifestText, nameOf, openArchive } from './files.ts';
 import type { Manifest } from './files.ts';
 import { differences, takeFingerprints } from './fingerprint.ts';
 import type { Fingerprints } from './fingerprint.ts';
@@ -36,7 +38,7 @@ export async function takeBackup(
   settings: BackupSettings,
   options: { verify: boolean; say: Say; signal?: AbortSignal },
 ): Promise<Manifest> {
-  const { dir } = settings;
+  const { dir, encryptionKey: key } = settings;
   const { say } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await deleteLeftovers(dir, new Date());
@@ -47,9 +49,11 @@ export async function takeBackup(
     options.signal?.throwIfAborted();
     await rename(partial, path.join(dir, made.file));
     const file = path.join(dir, `${nameOf(made.backup_at)}.json`);
-    await writeFile(`${file}.partial`, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(`${file}.partial`, manifestText(made, key), { mode: 0o600, flag: 'wx' });
     await rename(`${file}.partial`, file);
-    for (const old of expired(await listBackups(dir), settings.keepDays, new Date())) {
+    const { backups, refused } = await listBackups(dir, key);
+    for (const why of refused) say(`left alone: ${why}`);
+    for (const old of expired(backups, settings.keepDays, new Date())) {
       await deleteBackup(dir, old);
       say(`deleted ${old.file}: older than ${settings.keepDays} days`);
     }
@@ -72,18 +76,23 @@ async function write(
   { say, signal }: { say: Say; signal?: AbortSignal },
 ): Promise<Written> {
   const tools = await findTools(client, settings.toolsDir);
+  await refusePolicies(client);
   await client.query('begin isolation level repeatable read read only');
   const { rows } = await client.query<{ snapshot: string; now: Date; version: string; schema: string }>(
     `select pg_export_snapshot() as snapshot, clock_timestamp() as now, current_setting('server_version') as version, public.schema_version() #>> '{}' as schema`,
   );
   const [at] = rows;
   if (at === undefined) throw new Error('the database did not answer');
-  const file = `${nameOf(at.now)}.dump${settings.encryptionKey === null ? '' : '.sealed'}`;
+  const { encryptionKey: key } = settings;
+  const sealed = key !== null;
+  const file = archiveName(nameOf(at.now), sealed);
   const partial = path.join(settings.dir, `${file}.partial`);
   const args = ['--format=custom', '--schema=public', '--no-owner', `--snapshot=${at.snapshot}`, '--verbose'];
-  const end = createWriteStream(partial, { mode: 0o600 });
+  const hash = createHash('sha256');
+  // Exclusively: a link that somebody laid there is not followed.
+  const end = createWriteStream(partial, { mode: 0o600, flags: 'wx' });
   const dumping = runTool(tools.dump, args, url, {
-    into: settings.encryptionKey === null ? [end] : [sealing(settings.encryptionKey), end],
+    into: [...(key === null ? [] : [sealing(key)]), hashing(hash), end],
     ...(signal === undefined ? {} : { signal }),
     progress: (line) => {
       const table = /dumping contents of table "public\.(\w+)"/.exec(line)?.[1];
@@ -95,9 +104,9 @@ async function write(
     await client.query('commit');
     await flush(partial);
     const { size } = await stat(partial);
-    const sealed = settings.encryptionKey !== null;
+    const sha256 = hash.digest('hex');
     return {
-      manifest: { backup_at: at.now, file, sealed, bytes: size, server_version: at.version, schema_version: at.schema, tables },
+      manifest: { backup_at: at.now, file, sealed, bytes: size, sha256, server_version: at.version, schema_version: at.schema, tables },
       partial,
       tools,
     };
@@ -106,6 +115,25 @@ async function write(
     await rm(partial, { force: true });
     throw error;
   }
+}
+
+/** The same bytes, counted into `hash`. */
+function hashing(hash: Hash): Duplex {
+  return Duplex.from(async function* (bytes: AsyncIterable<Buffer>) {
+    for await (const chunk of bytes) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  });
+}
+
+/** A role that sees rows through policies would make a backup of what these let it see. */
+async function refusePolicies(client: pg.Client): Promise<void> {
+  const { rows } = await client.query(
+    `select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and row_security_active(c.oid) limit 1`,
+  );
+  if (rows.length > 0)
+    throw new Error('backups are made as the owner of the tables: set MIGRATE_DATABASE_URL to its address (docs/security.md, rights)');
 }
 
 /** A power cut after the rename must not find an empty file under the final name. */
@@ -135,7 +163,8 @@ async function verify(
       );
     });
     try {
-      await loadArchive(scratch.href, { file, sealed: manifest.sealed, key: settings.encryptionKey, restore: tools.restore });
+      await using archive = await openArchive(file, manifest);
+      await loadArchive(scratch.href, { archive, sealed: manifest.sealed, key: settings.encryptionKey, restore: tools.restore });
       compare(manifest.tables, await fingerprintsOf(scratch.href, (table) => say(`comparing ${table}`)));
     } finally {
       await dropScratch(client, name);

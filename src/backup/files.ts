@@ -1,14 +1,27 @@
-/** The files of the backup directory: NAME.dump (or NAME.dump.sealed) and, written last, NAME.json. Without the latter it is no backup. */
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+/**
+ * The files of the backup directory: NAME.dump (NAME.dump.age when it is sealed) and, written last, NAME.json. Without the latter it is no backup.
+ *
+ * Who can write into that directory must not be able to choose what is restored or deleted: with a key a manifest is authenticated by it, what is not is refused,
+ * and the archive beside it is the one of the manifest's own name, with its checksum.
+ */
+import { createHash, createHmac, scryptSync, timingSafeEqual } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, readdir, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { toError } from '../errors.ts';
+import { SEALED_SUFFIX } from './seal.ts';
 
 const manifest = z.object({
   /** When what is in it was true. */
   backup_at: z.coerce.date(),
+  /** Its name in the directory of the manifest. */
   file: z.string(),
   sealed: z.boolean(),
   bytes: z.number(),
+  /** Of the file as it lies there. */
+  sha256: z.string(),
   server_version: z.string(),
   /** The newest migration in it. */
   schema_version: z.string(),
@@ -18,22 +31,115 @@ const manifest = z.object({
 });
 export type Manifest = z.infer<typeof manifest>;
 
-const NAME = /^whats-agents-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ\.json$/;
+const NAME = /^(whats-agents-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)\.json$/;
+/** A manifest has some 100 bytes for each table. */
+const MANIFEST_BYTES = 1_048_576;
 
 /** For example whats-agents-2026-11-27T05-00-00Z. */
 export function nameOf(backupAt: Date): string {
   return `whats-agents-${backupAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z`;
 }
 
-/** The complete backups of a directory, the newest first. */
-export async function listBackups(dir: string): Promise<Manifest[]> {
-  const names = (await readdir(dir).catch(() => [])).filter((name) => NAME.test(name));
-  const found = await Promise.all(names.map((name) => readManifest(path.join(dir, name))));
-  return found.toSorted((a, b) => b.backup_at.getTime() - a.backup_at.getTime());
+export function archiveName(name: string, sealed: boolean): string {
+  return `${name}.dump${sealed ? SEALED_SUFFIX : ''}`;
 }
 
-export async function readManifest(file: string): Promise<Manifest> {
-  return manifest.parse(JSON.parse(await readFile(file, 'utf8')));
+/** `refused`: manifests that are not believed, with the reason in words. */
+export type Backups = { backups: Manifest[]; refused: string[] };
+
+/** The complete backups of a directory, the newest first. With a key only those that were made with it. */
+export async function listBackups(dir: string, key: string | null): Promise<Backups> {
+  const names = (await readdir(dir).catch(() => [])).filter((name) => NAME.test(name));
+  const read = await Promise.allSettled(names.map((name) => readManifest(path.join(dir, name), key)));
+  return {
+    backups: read
+      .flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+      .toSorted((a, b) => b.backup_at.getTime() - a.backup_at.getTime()),
+    refused: read.flatMap((result) => (result.status === 'rejected' ? [toError(result.reason).message] : [])),
+  };
+}
+
+/** Throws in words when there is none, or when it is not to be believed. `key`: the one that must have made it; null: anybody may have. */
+export async function readManifest(file: string, key: string | null): Promise<Manifest> {
+  const name = NAME.exec(path.basename(file))?.[1];
+  if (name === undefined) throw new Error(`${file} cannot be read: a backup is a dump and the whats-agents-....json beside it`);
+  const body = await readBody(file);
+  const parsed = manifest.safeParse(body);
+  if (!parsed.success) throw new Error(`${file} is no manifest of this version: ${z.prettifyError(parsed.error)}`);
+  if (key !== null) {
+    if (!parsed.data.sealed)
+      throw new Error(
+        `${file} is not encrypted, so anybody may have made it, and BACKUP_ENCRYPTION_KEY is set: refused. Without that key in the environment it is taken as it is`,
+      );
+    const { mac, ...rest } = body;
+    if (typeof mac !== 'string' || !sameMac(mac, macOf(rest, key)))
+      throw new Error(`${file} is refused: it was changed, or BACKUP_ENCRYPTION_KEY is another one than it was made with`);
+  }
+  if (parsed.data.file !== archiveName(name, parsed.data.sealed))
+    throw new Error(`${file} is refused: it names a file that is not its own`);
+  return parsed.data;
+}
+
+async function readBody(file: string): Promise<Record<string, unknown>> {
+  try {
+    await using handle = await openRegular(file);
+    if ((await handle.stat()).size > MANIFEST_BYTES) throw new Error('it is too large');
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(await handle.readFile('utf8')));
+  } catch (error) {
+    throw new Error(`${file} cannot be read (${toError(error).message}); a backup is a dump and the .json beside it`, { cause: error });
+  }
+}
+
+/** The text of a manifest's file. */
+export function manifestText(made: Manifest, key: string | null): string {
+  // As it is read back: dates as text.
+  const body = JSON.parse(JSON.stringify(made)) as Record<string, unknown>;
+  return `${JSON.stringify(key === null ? body : { ...body, mac: macOf(body, key) }, null, 2)}\n`;
+}
+
+function macOf(body: Record<string, unknown>, key: string): string {
+  return createHmac('sha256', macKey(key)).update(JSON.stringify(body)).digest('base64url');
+}
+
+function sameMac(a: string, b: string): boolean {
+  const [given, expected] = [Buffer.from(a), Buffer.from(b)];
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}
+
+const macKeys = new Map<string, Buffer>();
+
+/** As dear to guess as the sealed file beside it; made once, not for each manifest. */
+function macKey(passphrase: string): Buffer {
+  const known =
+    macKeys.get(passphrase) ??
+    scryptSync(passphrase, 'whats-agents backup manifest', 32, { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 });
+  macKeys.set(passphrase, known);
+  return known;
+}
+
+/** The archive of a manifest, open and compared with it: what is read from here on is what was looked at. Throws in words. */
+export async function openArchive(file: string, { bytes, sha256 }: Pick<Manifest, 'bytes' | 'sha256'>): Promise<FileHandle> {
+  const handle = await openRegular(file).catch((error: unknown) => {
+    throw new Error(`${file} cannot be read: ${toError(error).message}`, { cause: error });
+  });
+  try {
+    const hash = createHash('sha256');
+    for await (const chunk of handle.createReadStream({ start: 0, autoClose: false })) hash.update(chunk as Buffer);
+    if ((await handle.stat()).size !== bytes || hash.digest('hex') !== sha256)
+      throw new Error(`${file} is not the backup that its manifest tells of: it was changed, or is not complete`);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** A file of its own: no link that somebody laid there, no pipe. */
+async function openRegular(file: string): Promise<FileHandle> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw new Error('it is no file');
 }
 
 /** Which of these are older than they are kept for. The newest verified one stays, however old: a backup that fails for a month must not leave nothing. */
@@ -44,9 +150,9 @@ export function expired(backups: readonly Manifest[], keepDays: number, now: Dat
 }
 
 /** Deletes a backup, its manifest first: half a backup must not look like one. */
-export async function deleteBackup(dir: string, backup: Manifest): Promise<void> {
-  await rm(path.join(dir, `${nameOf(backup.backup_at)}.json`), { force: true });
-  await rm(path.join(dir, backup.file), { force: true });
+export async function deleteBackup(dir: string, { file }: Manifest): Promise<void> {
+  await rm(path.join(dir, `${path.basename(file).replace(/\.dump(?:\.age)?$/, '')}.json`), { force: true });
+  await rm(path.join(dir, path.basename(file)), { force: true });
 }
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 /** Loads an archive of pg_dump into a database that has none of its tables, all or nothing. */
-import { createReadStream } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -8,17 +8,20 @@ import type pg from 'pg';
 import { runTool, withClient } from './postgres-tools.ts';
 import { unsealing } from './seal.ts';
 
-export type Archive = { file: string; sealed: boolean; key: string | null; restore: string; progress?: (line: string) => void };
+/** `archive` as openArchive gives it. */
+export type Archive = { archive: FileHandle; sealed: boolean; key: string | null; restore: string; progress?: (line: string) => void };
 
 /**
  * Throws when the key is missing or wrong, when the archive is damaged, or when anything in it cannot be made; nothing stays of it then: one transaction, and a
  * sealed archive is decrypted on its way, never onto a disk.
  */
-export async function loadArchive(url: string, archive: Archive): Promise<void> {
-  const { file, sealed, key, restore } = archive;
+export async function loadArchive(url: string, { archive, sealed, key, restore, progress }: Archive): Promise<void> {
   if (sealed && key === null) throw new Error('BACKUP_ENCRYPTION_KEY: must be set, the backup is encrypted');
   await withClient(url, ensureRoles);
-  const read = (): Readable => (sealed ? createReadStream(file).compose(unsealing(key ?? '')) : createReadStream(file));
+  const read = (): Readable => {
+    const bytes = archive.createReadStream({ start: 0, autoClose: false });
+    return key !== null && sealed ? bytes.compose(unsealing(key)) : bytes;
+  };
   const folder = await mkdtemp(path.join(tmpdir(), 'whats-agents-restore-'));
   try {
     const list: string[] = [];
@@ -28,19 +31,21 @@ export async function loadArchive(url: string, archive: Archive): Promise<void> 
     await writeFile(wanted, list.filter((line) => !/ SCHEMA - public /.test(line)).join('\n'));
     await runTool(restore, ['--no-owner', '--single-transaction', '--verbose', `--use-list=${wanted}`], url, {
       input: read(),
-      progress: (line) => archive.progress?.(line),
+      progress: (line) => progress?.(line),
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Rights in the archive name Supabase's roles, which belong to the server. As the first migration makes them. */
+/** Rights in the archive name roles, which belong to the server. As the first migration makes them. */
 async function ensureRoles(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ name: string; superuser: boolean }>(
-    `select r as name, (select rolsuper from pg_roles where rolname = current_user) as superuser from unnest(array['anon', 'authenticated', 'service_role']) as r
-     where not exists (select from pg_roles where rolname = r)`,
+  const { rows } = await client.query<{ name: string }>(
+    `select r as name from unnest(array['anon', 'authenticated', 'service_role', 'whats_agents_runtime']) as r where not exists (select from pg_roles where rolname = r)`,
   );
-  for (const { name, superuser } of rows)
-    await client.query(`create role ${name} nologin noinherit ${name === 'service_role' && superuser ? 'bypassrls' : ''}`);
+  for (const { name } of rows)
+    await client.query(`create role ${name} nologin noinherit`).catch((error: unknown) => {
+      const all = rows.map((row) => `create role ${row.name} nologin noinherit;`).join(' ');
+      throw new Error(`roles are missing on this server that this role may not make; as one who may: ${all}`, { cause: error });
+    });
 }

@@ -14,25 +14,26 @@ import { sealing, unsealing } from './seal.ts';
 const HELP: Readonly<Record<string, string>> = {
   backup: `Usage: scripts/backup-db.sh [--no-verify]
 
-Backs up the database of DATABASE_URL (or SUPABASE_DB_URL) into BACKUP_DIR (./backups), restores it into a scratch database, compares rows and checksums
-of each table, gives it its name, and deletes backups that are older than BACKUP_KEEP_DAYS (30). Encrypted when BACKUP_ENCRYPTION_KEY is set. Everything may
-run meanwhile. Needs pg_dump of the server's version (PG_BIN_DIR), and the right to create a database there or on BACKUP_VERIFY_URL.
+Backs up the database of MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL), into BACKUP_DIR (./backups), restores it into a scratch database,
+compares rows and checksums of each table, gives it its name, and deletes backups that are older than BACKUP_KEEP_DAYS (30). Encrypted (age) when
+BACKUP_ENCRYPTION_KEY is set. Everything may run meanwhile. Needs pg_dump of the server's version (PG_BIN_DIR), and the right to create a database there or on BACKUP_VERIFY_URL.
 
   --no-verify   do not restore and compare it; it is marked as unproven`,
   restore: `Usage: scripts/restore.sh [FILE] [--replace]
 
-Restores a backup, the newest in BACKUP_DIR when no FILE is named, into the database of DATABASE_URL (or SUPABASE_DB_URL), compares it with what was backed
-up, migrates it, and marks it: what was on its way may have left since, so it is looked up and not sent again, and each number waits until it was compared with
-WhatsApp. Stop api, worker and scheduler first, start them afterwards.
+Restores a backup, the newest in BACKUP_DIR when no FILE is named, into the database of MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL), as
+the owner of its tables and never as a superuser. With BACKUP_ENCRYPTION_KEY set only what was made with that key is taken. Compares it with what was backed
+up, migrates it, and marks it: what was on its way may have left since, so it is looked up and not sent again, and each number waits until it was compared
+with WhatsApp. Stop api, worker and scheduler first, start them afterwards.
 
   --replace     the database has tables: they are moved into a schema before_restore_..., nothing is deleted`,
   check: `Usage: scripts/health-check.sh [URL]
 
 Looks at the newest backup in BACKUP_DIR (younger than 26 hours, restored and compared) and, when an address is given or APP_BASE_URL is set, at
 /health/deep there. One line for each check; exit code 1 when one fails.`,
-  seal: 'Usage: node src/backup/main.ts seal < FILE > FILE.sealed\n\nEncrypts with BACKUP_ENCRYPTION_KEY; without it passes everything on as it is.',
+  seal: 'Usage: node src/backup/main.ts seal < FILE > FILE.age\n\nEncrypts with BACKUP_ENCRYPTION_KEY, in the format of age; without it passes everything on as it is.',
   unseal:
-    'Usage: node src/backup/main.ts unseal < FILE.sealed > FILE\n\nDecrypts with BACKUP_ENCRYPTION_KEY. An error means that FILE must not be used.',
+    'Usage: node src/backup/main.ts unseal < FILE.age > FILE\n\nDecrypts with BACKUP_ENCRYPTION_KEY, as `age -d` does. An error means that FILE must not be used.',
 };
 
 /** A day and some time for the backup itself. */
@@ -116,7 +117,8 @@ async function restore(config: Config, file: string | null, replace: boolean, ac
 }
 
 async function check(config: Config, url: string | null): Promise<number> {
-  const [newest] = await listBackups(config.backup.dir);
+  const { backups, refused } = await listBackups(config.backup.dir, config.backup.encryptionKey);
+  const [newest] = backups;
   const hours = newest === undefined ? null : (Date.now() - newest.backup_at.getTime()) / 3_600_000;
   const results = [
     newest === undefined || hours === null
@@ -125,6 +127,7 @@ async function check(config: Config, url: string | null): Promise<number> {
     ...(newest === undefined
       ? []
       : [{ ok: newest.verified, text: newest.verified ? 'it was restored and compared' : 'it was never compared' }]),
+    ...refused.map((why) => ({ ok: false, text: why })),
     ...(url === null ? [] : [await health(url)]),
   ];
   for (const { ok, text } of results) say(`${ok ? 'ok    ' : 'FAILED'}  ${text}`);

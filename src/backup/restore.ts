@@ -7,7 +7,7 @@ import { openPostgres } from '../db/door.ts';
 import { migrate } from '../db/migrate.ts';
 import { compare, fingerprintsOf } from './dump.ts';
 import type { BackupSettings, Say } from './dump.ts';
-import { listBackups, readManifest } from './files.ts';
+import { listBackups, openArchive, readManifest } from './files.ts';
 import type { Manifest } from './files.ts';
 import { loadArchive } from './load.ts';
 import { findTools, withClient } from './postgres-tools.ts';
@@ -30,19 +30,20 @@ export async function restoreBackup(
   options: RestoreOptions,
 ): Promise<Restored & { backup: Manifest; aside: string | null }> {
   const { say } = options;
-  const { dir, backup } = await find(settings.dir, options.file);
+  const { dir, backup } = await find(settings.dir, options.file, settings.encryptionKey, say);
   say(
     `${backup.file} of ${backup.backup_at.toISOString()}, ${backup.verified ? 'was restored and compared when it was made' : 'was never compared'}`,
   );
-  const { tools, aside } = await withClient(url, async (client) => ({
-    tools: await findTools(client, settings.toolsDir),
-    aside: await makeRoom(client, options.replace),
-  }));
+  await using archive = await openArchive(path.join(dir, backup.file), backup);
+  const { tools, aside } = await withClient(url, async (client) => {
+    await refusePower(client);
+    return { tools: await findTools(client, settings.toolsDir), aside: await makeRoom(client, options.replace) };
+  });
   if (aside !== null) say(`what was there is in the schema ${aside} now`);
   try {
     const seen = new Set<string>();
     await loadArchive(url, {
-      file: path.join(dir, backup.file),
+      archive,
       sealed: backup.sealed,
       key: settings.encryptionKey,
       restore: tools.restore,
@@ -68,18 +69,35 @@ export async function restoreBackup(
   }
 }
 
-async function find(dir: string, file: string | null): Promise<{ dir: string; backup: Manifest }> {
-  if (file === null) {
-    const [newest] = await listBackups(dir);
-    if (newest === undefined) throw new Error(`there is no complete backup in ${dir}`);
-    return { dir, backup: newest };
+async function find(dir: string, file: string | null, key: string | null, say: Say): Promise<{ dir: string; backup: Manifest }> {
+  if (file !== null) {
+    const manifest = file.replace(/\.dump(\.\w+)?$|\.json$/, '.json');
+    return { dir: path.dirname(manifest), backup: await readManifest(manifest, key) };
   }
-  const manifest = file.replace(/\.dump(\.sealed)?$|\.json$/, '.json');
-  try {
-    return { dir: path.dirname(manifest), backup: await readManifest(manifest) };
-  } catch (error) {
-    throw new Error(`${manifest} cannot be read; a backup is a dump and the .json beside it`, { cause: error });
-  }
+  const { backups, refused } = await listBackups(dir, key);
+  for (const why of refused) say(`left out: ${why}`);
+  const [newest] = backups;
+  if (newest === undefined) throw new Error(`there is no complete backup in ${dir}`);
+  return { dir, backup: newest };
+}
+
+/**
+ * An archive is SQL that is carried out: who made it, or could change it, does with it what the restoring role may. A superuser may run programs on the
+ * server's machine, and what an archive defines then runs as a superuser for as long as the product does.
+ */
+async function refusePower(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ role: string; power: string | null }>(
+    `select rolname as role, case when rolsuper then 'a superuser'
+       when exists (select from unnest(array['pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files']) as p where pg_has_role(oid, p, 'member')) then 'a role that may reach files and programs of the server'
+       when rolcreaterole and current_setting('server_version_num')::int < 160000 then 'a role that may make roles, and with that itself as good as a superuser,' end as power
+     from pg_roles where rolname = current_user`,
+  );
+  const [row] = rows;
+  if (row === undefined || row.power === null) return;
+  throw new Error(
+    `the database is restored as the owner of the product's tables, and ${row.role} is ${row.power} there: refused. As that role: ` +
+      `create role whats_agents_owner login createdb password '...'; alter database ... owner to whats_agents_owner; and set MIGRATE_DATABASE_URL to its address (docs/security.md, restore)`,
+  );
 }
 
 /** Refuses a database that is in use or has tables; with `replace` moves them aside in a moment, and says where to. */
