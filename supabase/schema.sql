@@ -23,7 +23,9 @@ create table public.agents (
 );
 alter table public.agents enable row level security;
 CREATE UNIQUE INDEX agents_one_active ON public.agents USING btree (tenant_id, slug) WHERE active;
+create policy runtime on public.agents as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant insert, select, update on public.agents to service_role;
+grant insert, select, update on public.agents to whats_agents_runtime;
 
 create table public.alerts (
   id bigint generated always as identity not null,
@@ -47,7 +49,9 @@ create table public.alerts (
 );
 alter table public.alerts enable row level security;
 CREATE INDEX alerts_name ON public.alerts USING btree (name) WHERE (status <> 'ok'::text);
+create policy runtime on public.alerts as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.alerts to service_role;
+grant delete, insert, select, update on public.alerts to whats_agents_runtime;
 
 create table public.audit_log (
   id bigint generated always as identity not null,
@@ -60,7 +64,9 @@ create table public.audit_log (
   constraint audit_log_pkey PRIMARY KEY (id)
 );
 alter table public.audit_log enable row level security;
+create policy runtime on public.audit_log as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant insert, select on public.audit_log to service_role;
+grant insert, select on public.audit_log to whats_agents_runtime;
 
 create table public.bot_suspicions (
   id bigint generated always as identity not null,
@@ -76,7 +82,9 @@ alter table public.bot_suspicions enable row level security;
 CREATE INDEX bot_suspicions_age ON public.bot_suspicions USING btree (tenant_id, created_at);
 CREATE INDEX bot_suspicions_conversation ON public.bot_suspicions USING btree (conversation_id);
 CREATE INDEX bot_suspicions_message ON public.bot_suspicions USING btree (message_id);
+create policy runtime on public.bot_suspicions as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.bot_suspicions to service_role;
+grant delete, insert, select, update on public.bot_suspicions to whats_agents_runtime;
 
 create table public.breaker_resets (
   id bigint generated always as identity not null,
@@ -89,7 +97,9 @@ create table public.breaker_resets (
 );
 alter table public.breaker_resets enable row level security;
 CREATE INDEX breaker_resets_tenant ON public.breaker_resets USING btree (tenant_id);
+create policy runtime on public.breaker_resets as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.breaker_resets to service_role;
+grant delete, insert, select, update on public.breaker_resets to whats_agents_runtime;
 
 create table public.circuit_transitions (
   id bigint generated always as identity not null,
@@ -104,7 +114,9 @@ create table public.circuit_transitions (
   constraint circuit_transitions_state_check CHECK ((state = ANY (ARRAY['closed'::text, 'open'::text, 'half_open'::text])))
 );
 alter table public.circuit_transitions enable row level security;
+create policy runtime on public.circuit_transitions as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.circuit_transitions to service_role;
+grant delete, insert, select, update on public.circuit_transitions to whats_agents_runtime;
 
 create table public.contact_addresses (
   id bigint generated always as identity not null,
@@ -127,7 +139,9 @@ alter table public.contact_addresses enable row level security;
 CREATE INDEX contact_addresses_contact ON public.contact_addresses USING btree (contact_id);
 CREATE UNIQUE INDEX contact_addresses_lid ON public.contact_addresses USING btree (instance_id, address) WHERE (kind = 'lid'::text);
 CREATE UNIQUE INDEX contact_addresses_pn ON public.contact_addresses USING btree (tenant_id, address) WHERE (kind = 'pn'::text);
+create policy runtime on public.contact_addresses as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.contact_addresses to service_role;
+grant delete, insert, select, update on public.contact_addresses to whats_agents_runtime;
 
 create table public.contact_merges (
   id bigint generated always as identity not null,
@@ -143,7 +157,9 @@ alter table public.contact_merges enable row level security;
 CREATE INDEX contact_merges_kept ON public.contact_merges USING btree (kept, id);
 CREATE INDEX contact_merges_merged ON public.contact_merges USING btree (merged);
 CREATE INDEX contact_merges_tenant ON public.contact_merges USING btree (tenant_id);
+create policy runtime on public.contact_merges as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.contact_merges to service_role;
+grant delete, insert, select, update on public.contact_merges to whats_agents_runtime;
 
 create table public.contacts (
   id bigint generated always as identity not null,
@@ -160,7 +176,9 @@ create table public.contacts (
 );
 alter table public.contacts enable row level security;
 CREATE INDEX contacts_merged ON public.contacts USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+create policy runtime on public.contacts as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.contacts to service_role;
+grant delete, insert, select, update on public.contacts to whats_agents_runtime;
 
 create table public.conversations (
   id bigint generated always as identity not null,
@@ -198,7 +216,9 @@ alter table public.conversations enable row level security;
 CREATE INDEX conversations_contact ON public.conversations USING btree (contact_id);
 CREATE INDEX conversations_deferred ON public.conversations USING btree (deferred_until) WHERE (deferred_until IS NOT NULL);
 CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+create policy runtime on public.conversations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.conversations to service_role;
+grant delete, insert, select, update on public.conversations to whats_agents_runtime;
 
 create table public.daily_counts (
   tenant_id text not null,
@@ -207,7 +227,9 @@ create table public.daily_counts (
   constraint daily_counts_pkey PRIMARY KEY (tenant_id, day)
 );
 alter table public.daily_counts enable row level security;
+create policy runtime on public.daily_counts as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.daily_counts to service_role;
+grant delete, insert, select, update on public.daily_counts to whats_agents_runtime;
 
 create table public.early_updates (
   id bigint generated always as identity not null,
@@ -221,7 +243,9 @@ create table public.early_updates (
 alter table public.early_updates enable row level security;
 CREATE INDEX early_updates_age ON public.early_updates USING btree (created_at);
 CREATE INDEX early_updates_key ON public.early_updates USING btree (instance_id, provider_id);
+create policy runtime on public.early_updates as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.early_updates to service_role;
+grant delete, insert, select, update on public.early_updates to whats_agents_runtime;
 
 create table public.handoffs (
   id bigint generated always as identity not null,
@@ -247,7 +271,9 @@ CREATE INDEX handoffs_conversation ON public.handoffs USING btree (conversation_
 CREATE INDEX handoffs_turn ON public.handoffs USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE INDEX handoffs_under_way ON public.handoffs USING btree (created_at) WHERE (status <> 'returned'::text);
 CREATE UNIQUE INDEX handoffs_one_open ON public.handoffs USING btree (conversation_id, controls) WHERE (status <> 'returned'::text);
+create policy runtime on public.handoffs as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.handoffs to service_role;
+grant delete, insert, select, update on public.handoffs to whats_agents_runtime;
 
 create table public.holidays (
   tenant_id text default 'default'::text not null,
@@ -257,7 +283,9 @@ create table public.holidays (
   constraint holidays_pkey PRIMARY KEY (tenant_id, day)
 );
 alter table public.holidays enable row level security;
+create policy runtime on public.holidays as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.holidays to service_role;
+grant delete, insert, select, update on public.holidays to whats_agents_runtime;
 
 create table public.installation (
   key text not null,
@@ -266,7 +294,9 @@ create table public.installation (
   constraint installation_pkey PRIMARY KEY (key)
 );
 alter table public.installation enable row level security;
+create policy runtime on public.installation as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.installation to service_role;
+grant delete, insert, select, update on public.installation to whats_agents_runtime;
 
 create table public.instance_events (
   id bigint generated always as identity not null,
@@ -282,7 +312,9 @@ create table public.instance_events (
 alter table public.instance_events enable row level security;
 CREATE INDEX instance_events_newest ON public.instance_events USING btree (instance_id, id DESC);
 CREATE INDEX instance_events_tenant ON public.instance_events USING btree (tenant_id);
+create policy runtime on public.instance_events as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.instance_events to service_role;
+grant delete, insert, select, update on public.instance_events to whats_agents_runtime;
 
 create table public.instances (
   id bigint generated always as identity not null,
@@ -341,7 +373,9 @@ create table public.instances (
   constraint instances_trust_check CHECK (((trust >= (0)::numeric) AND (trust <= (100)::numeric)))
 );
 alter table public.instances enable row level security;
+create policy runtime on public.instances as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant insert, select, update on public.instances to service_role;
+grant insert, select, update on public.instances to whats_agents_runtime;
 
 create table public.job_runs (
   id bigint generated always as identity not null,
@@ -364,7 +398,9 @@ create table public.job_runs (
 alter table public.job_runs enable row level security;
 CREATE INDEX job_runs_age ON public.job_runs USING btree (started_at);
 CREATE INDEX job_runs_running ON public.job_runs USING btree (lease_until) WHERE (status = 'running'::text);
+create policy runtime on public.job_runs as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.job_runs to service_role;
+grant delete, insert, select, update on public.job_runs to whats_agents_runtime;
 
 create table public.julia_status (
   id bigint generated always as identity not null,
@@ -381,7 +417,9 @@ create table public.julia_status (
 );
 alter table public.julia_status enable row level security;
 CREATE INDEX julia_status_newest ON public.julia_status USING btree (scope, target, id DESC);
+create policy runtime on public.julia_status as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.julia_status to service_role;
+grant delete, insert, select, update on public.julia_status to whats_agents_runtime;
 
 create table public.messages (
   id bigint generated always as identity not null,
@@ -464,7 +502,9 @@ CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id) WHERE (provider_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
 CREATE UNIQUE INDEX messages_wire ON public.messages USING btree (instance_id, wire_id) WHERE ((wire_id IS NOT NULL) AND (provider_id IS NULL));
+create policy runtime on public.messages as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.messages to service_role;
+grant delete, insert, select, update on public.messages to whats_agents_runtime;
 
 create table public.model_calls (
   id bigint generated always as identity not null,
@@ -486,7 +526,9 @@ create table public.model_calls (
 );
 alter table public.model_calls enable row level security;
 CREATE INDEX model_calls_turn ON public.model_calls USING btree (turn_id);
+create policy runtime on public.model_calls as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.model_calls to service_role;
+grant delete, insert, select, update on public.model_calls to whats_agents_runtime;
 
 create table public.notices (
   id bigint generated always as identity not null,
@@ -515,7 +557,9 @@ alter table public.notices enable row level security;
 CREATE INDEX notices_age ON public.notices USING btree (created_at);
 CREATE INDEX notices_due ON public.notices USING btree (due_at) WHERE (status = ANY (ARRAY['pending'::text, 'handed'::text]));
 CREATE INDEX notices_message ON public.notices USING btree (message_id) WHERE (message_id IS NOT NULL);
+create policy runtime on public.notices as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.notices to service_role;
+grant delete, insert, select, update on public.notices to whats_agents_runtime;
 
 create table public.number_days (
   tenant_id text not null,
@@ -526,7 +570,9 @@ create table public.number_days (
 );
 alter table public.number_days enable row level security;
 CREATE INDEX number_days_tenant ON public.number_days USING btree (tenant_id);
+create policy runtime on public.number_days as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.number_days to service_role;
+grant delete, insert, select, update on public.number_days to whats_agents_runtime;
 
 create table public.operator_asks (
   actor text not null,
@@ -537,7 +583,9 @@ create table public.operator_asks (
   constraint operator_asks_pkey PRIMARY KEY (actor, place)
 );
 alter table public.operator_asks enable row level security;
+create policy runtime on public.operator_asks as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.operator_asks to service_role;
+grant delete, insert, select, update on public.operator_asks to whats_agents_runtime;
 
 create table public.opt_outs (
   id bigint generated always as identity not null,
@@ -554,7 +602,9 @@ alter table public.opt_outs enable row level security;
 CREATE INDEX opt_outs_contact ON public.opt_outs USING btree (contact_id);
 CREATE UNIQUE INDEX opt_outs_hash ON public.opt_outs USING btree (tenant_id, address_hash) WHERE ((contact_id IS NULL) AND (revoked_at IS NULL));
 CREATE UNIQUE INDEX opt_outs_one ON public.opt_outs USING btree (contact_id) WHERE (revoked_at IS NULL);
+create policy runtime on public.opt_outs as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.opt_outs to service_role;
+grant delete, insert, select, update on public.opt_outs to whats_agents_runtime;
 
 create table public.process_status (
   id text not null,
@@ -570,7 +620,9 @@ create table public.process_status (
   constraint process_status_mode_check CHECK ((mode = ANY (ARRAY['api'::text, 'worker'::text, 'scheduler'::text])))
 );
 alter table public.process_status enable row level security;
+create policy runtime on public.process_status as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.process_status to service_role;
+grant delete, insert, select, update on public.process_status to whats_agents_runtime;
 
 create table public.schema_migrations (
   name text not null,
@@ -595,7 +647,9 @@ create table public.set_aside (
 );
 alter table public.set_aside enable row level security;
 CREATE UNIQUE INDEX set_aside_who ON public.set_aside USING btree (name, COALESCE(provider_id, ''::text));
+create policy runtime on public.set_aside as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.set_aside to service_role;
+grant delete, insert, select, update on public.set_aside to whats_agents_runtime;
 
 create table public.sla_minutes (
   minute timestamp with time zone not null,
@@ -604,7 +658,9 @@ create table public.sla_minutes (
   constraint sla_minutes_pkey PRIMARY KEY (minute)
 );
 alter table public.sla_minutes enable row level security;
+create policy runtime on public.sla_minutes as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.sla_minutes to service_role;
+grant delete, insert, select, update on public.sla_minutes to whats_agents_runtime;
 
 create table public.slack_events (
   event_id text not null,
@@ -614,7 +670,9 @@ create table public.slack_events (
 );
 alter table public.slack_events enable row level security;
 CREATE INDEX slack_events_age ON public.slack_events USING btree (created_at);
+create policy runtime on public.slack_events as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.slack_events to service_role;
+grant delete, insert, select, update on public.slack_events to whats_agents_runtime;
 
 create table public.tenants (
   id text not null,
@@ -627,7 +685,9 @@ create table public.tenants (
   constraint tenants_proactive_check CHECK ((proactive = ANY (ARRAY['all'::text, 'no_campaigns'::text, 'none'::text])))
 );
 alter table public.tenants enable row level security;
+create policy runtime on public.tenants as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant insert, select, update on public.tenants to service_role;
+grant insert, select, update on public.tenants to whats_agents_runtime;
 
 create table public.tokens (
   id text not null,
@@ -646,7 +706,9 @@ create table public.tokens (
 alter table public.tokens enable row level security;
 CREATE INDEX tokens_age ON public.tokens USING btree (expires_at);
 CREATE INDEX tokens_tenant ON public.tokens USING btree (tenant_id, created_at);
+create policy runtime on public.tokens as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.tokens to service_role;
+grant delete, insert, select, update on public.tokens to whats_agents_runtime;
 
 create table public.tool_calls (
   id bigint generated always as identity not null,
@@ -664,7 +726,9 @@ create table public.tool_calls (
 alter table public.tool_calls enable row level security;
 CREATE INDEX tool_calls_conversation ON public.tool_calls USING btree (conversation_id);
 CREATE INDEX tool_calls_turn ON public.tool_calls USING btree (turn_id);
+create policy runtime on public.tool_calls as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.tool_calls to service_role;
+grant delete, insert, select, update on public.tool_calls to whats_agents_runtime;
 
 create table public.turns (
   id bigint generated always as identity not null,
@@ -697,7 +761,9 @@ CREATE INDEX turns_conversation ON public.turns USING btree (conversation_id, st
 CREATE INDEX turns_day ON public.turns USING brin (started_at);
 CREATE INDEX turns_transcript ON public.turns USING btree (ended_at) WHERE (transcript IS NOT NULL);
 CREATE UNIQUE INDEX turns_one_open ON public.turns USING btree (conversation_id) WHERE (status = 'open'::text);
+create policy runtime on public.turns as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.turns to service_role;
+grant delete, insert, select, update on public.turns to whats_agents_runtime;
 
 create table public.webhook_events (
   id bigint generated always as identity not null,
@@ -714,7 +780,9 @@ create table public.webhook_events (
 alter table public.webhook_events enable row level security;
 CREATE INDEX webhook_events_age ON public.webhook_events USING btree (received_at);
 CREATE INDEX webhook_events_aside ON public.webhook_events USING btree (aside_id, id) WHERE (aside_id IS NOT NULL);
+create policy runtime on public.webhook_events as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.webhook_events to service_role;
+grant delete, insert, select, update on public.webhook_events to whats_agents_runtime;
 
 alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.alerts add constraint alerts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -792,6 +860,7 @@ begin
 end $function$;
 revoke all on function public.add_notice(jsonb,timestamp with time zone) from public;
 grant execute on function public.add_notice(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.add_notice(jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS boolean
@@ -804,6 +873,7 @@ begin
 end $function$;
 revoke all on function public.add_opt_out(bigint,text,timestamp with time zone) from public;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_token(p_token jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -820,6 +890,7 @@ begin
 end $function$;
 revoke all on function public.add_token(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.add_token(jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.add_token(jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.address_hash(p_kind text, p_instance bigint, p_address text)
  RETURNS text
@@ -832,6 +903,7 @@ AS $function$
 $function$;
 revoke all on function public.address_hash(text,bigint,text) from public;
 grant execute on function public.address_hash(text,bigint,text) to service_role;
+grant execute on function public.address_hash(text,bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.address_refused(p_contact bigint, p_jid text, p_now timestamp with time zone)
  RETURNS boolean
@@ -842,6 +914,7 @@ AS $function$
 $function$;
 revoke all on function public.address_refused(bigint,text,timestamp with time zone) from public;
 grant execute on function public.address_refused(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.address_refused(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.address_row(p_contact bigint, p_jid text)
  RETURNS bigint
@@ -853,6 +926,7 @@ AS $function$
 $function$;
 revoke all on function public.address_row(bigint,text) from public;
 grant execute on function public.address_row(bigint,text) to service_role;
+grant execute on function public.address_row(bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.admin_status(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -879,6 +953,7 @@ AS $function$
 $function$;
 revoke all on function public.admin_status(text,timestamp with time zone) from public;
 grant execute on function public.admin_status(text,timestamp with time zone) to service_role;
+grant execute on function public.admin_status(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.adopt_aside(p_tenant text, p_key text, p_for text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -913,6 +988,7 @@ begin
 end $function$;
 revoke all on function public.adopt_aside(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.adopt_aside(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.adopt_aside(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text)
  RETURNS jsonb
@@ -934,6 +1010,7 @@ begin
 end $function$;
 revoke all on function public.adopt_instance(text,text,text,text) from public;
 grant execute on function public.adopt_instance(text,text,text,text) to service_role;
+grant execute on function public.adopt_instance(text,text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.alert_snapshot(p_all boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -989,6 +1066,7 @@ AS $function$
 $function$;
 revoke all on function public.alert_snapshot(boolean,timestamp with time zone) from public;
 grant execute on function public.alert_snapshot(boolean,timestamp with time zone) to service_role;
+grant execute on function public.alert_snapshot(boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.apply_alerts(p_holds jsonb, p_looked jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1032,6 +1110,7 @@ begin
 end $function$;
 revoke all on function public.apply_alerts(jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_alerts(jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.apply_alerts(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.apply_early(p_instance_id bigint, p_provider_id text, p_now timestamp with time zone)
  RETURNS void
@@ -1049,6 +1128,7 @@ begin
 end $function$;
 revoke all on function public.apply_early(bigint,text,timestamp with time zone) from public;
 grant execute on function public.apply_early(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.apply_early(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.apply_update(p_instance_id bigint, p_event jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -1108,6 +1188,7 @@ begin
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.aside_webhooks(p_aside jsonb, p_limit integer)
  RETURNS jsonb
@@ -1120,6 +1201,7 @@ AS $function$
 $function$;
 revoke all on function public.aside_webhooks(jsonb,integer) from public;
 grant execute on function public.aside_webhooks(jsonb,integer) to service_role;
+grant execute on function public.aside_webhooks(jsonb,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ask_operator(p_actor text, p_place text, p_command jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1133,6 +1215,7 @@ begin
 end $function$;
 revoke all on function public.ask_operator(text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.ask_operator(text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.ask_operator(text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.assess_numbers(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1181,6 +1264,7 @@ begin
 end $function$;
 revoke all on function public.assess_numbers(timestamp with time zone) from public;
 grant execute on function public.assess_numbers(timestamp with time zone) to service_role;
+grant execute on function public.assess_numbers(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.bot_suspicion(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1194,6 +1278,7 @@ AS $function$
 $function$;
 revoke all on function public.bot_suspicion(text,timestamp with time zone) from public;
 grant execute on function public.bot_suspicion(text,timestamp with time zone) to service_role;
+grant execute on function public.bot_suspicion(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.breaker_open(p_breaker text, p_instance text, p_now timestamp with time zone)
  RETURNS boolean
@@ -1205,6 +1290,7 @@ AS $function$
 $function$;
 revoke all on function public.breaker_open(text,text,timestamp with time zone) from public;
 grant execute on function public.breaker_open(text,text,timestamp with time zone) to service_role;
+grant execute on function public.breaker_open(text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.campaign_paused(p_tenant text, p_campaign text)
  RETURNS boolean
@@ -1216,6 +1302,7 @@ AS $function$
 $function$;
 revoke all on function public.campaign_paused(text,text) from public;
 grant execute on function public.campaign_paused(text,text) to service_role;
+grant execute on function public.campaign_paused(text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.change_words(m public.messages, p_event jsonb, p_now timestamp with time zone)
  RETURNS boolean
@@ -1252,6 +1339,7 @@ begin
 end $function$;
 revoke all on function public.change_words(public.messages,jsonb,timestamp with time zone) from public;
 grant execute on function public.change_words(public.messages,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.change_words(public.messages,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.choose_instance(p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamp with time zone)
  RETURNS text
@@ -1281,6 +1369,7 @@ begin
 end $function$;
 revoke all on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_command(p_conversation bigint, p_lease_ms integer, p_now timestamp with time zone)
  RETURNS jsonb
@@ -1298,6 +1387,7 @@ begin
 end $function$;
 revoke all on function public.claim_command(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.claim_command(bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_command(bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_lease_ms integer, p_alone boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1316,6 +1406,7 @@ begin
 end $function$;
 revoke all on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) from public;
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) to service_role;
+grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1336,6 +1427,7 @@ begin
 end $function$;
 revoke all on function public.claim_notices(integer,integer,timestamp with time zone) from public;
 grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_send(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1438,6 +1530,7 @@ begin
 end $function$;
 revoke all on function public.claim_send(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_turn(p_conversation bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1529,6 +1622,7 @@ begin
 end $function$;
 revoke all on function public.claim_turn(bigint,text,integer,timestamp with time zone) from public;
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -1536,6 +1630,7 @@ CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
 AS $function$ select coalesce(p_now, clock_timestamp()) $function$;
 revoke all on function public.clock(timestamp with time zone) from public;
 grant execute on function public.clock(timestamp with time zone) to service_role;
+grant execute on function public.clock(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.close_handoff(p_message public.messages, p_reason text, p_now timestamp with time zone)
  RETURNS void
@@ -1548,6 +1643,7 @@ AS $function$
 $function$;
 revoke all on function public.close_handoff(public.messages,text,timestamp with time zone) from public;
 grant execute on function public.close_handoff(public.messages,text,timestamp with time zone) to service_role;
+grant execute on function public.close_handoff(public.messages,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1685,6 +1781,7 @@ begin
 end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.confirm_address(p_contact bigint, p_jid text)
  RETURNS void
@@ -1695,6 +1792,7 @@ AS $function$
 $function$;
 revoke all on function public.confirm_address(bigint,text) from public;
 grant execute on function public.confirm_address(bigint,text) to service_role;
+grant execute on function public.confirm_address(bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.confirm_webhook_secret(p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1707,6 +1805,7 @@ begin
 end $function$;
 revoke all on function public.confirm_webhook_secret(text,timestamp with time zone) from public;
 grant execute on function public.confirm_webhook_secret(text,timestamp with time zone) to service_role;
+grant execute on function public.confirm_webhook_secret(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.contact_at(p_instance public.instances, p_pn text, p_lid text)
  RETURNS bigint
@@ -1722,6 +1821,7 @@ begin
 end $function$;
 revoke all on function public.contact_at(public.instances,text,text) from public;
 grant execute on function public.contact_at(public.instances,text,text) to service_role;
+grant execute on function public.contact_at(public.instances,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.contact_free_at(p_contact bigint, p_offers boolean, p_window interval, p_cap integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -1743,6 +1843,7 @@ begin
 end $function$;
 revoke all on function public.contact_free_at(bigint,boolean,interval,integer,timestamp with time zone) from public;
 grant execute on function public.contact_free_at(bigint,boolean,interval,integer,timestamp with time zone) to service_role;
+grant execute on function public.contact_free_at(bigint,boolean,interval,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.contact_with_merged(p_contact bigint)
  RETURNS bigint[]
@@ -1753,6 +1854,7 @@ AS $function$
 $function$;
 revoke all on function public.contact_with_merged(bigint) from public;
 grant execute on function public.contact_with_merged(bigint) to service_role;
+grant execute on function public.contact_with_merged(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.conversation_holder(p public.conversations, p_now timestamp with time zone)
  RETURNS text
@@ -1763,6 +1865,7 @@ AS $function$
 $function$;
 revoke all on function public.conversation_holder(public.conversations,timestamp with time zone) from public;
 grant execute on function public.conversation_holder(public.conversations,timestamp with time zone) to service_role;
+grant execute on function public.conversation_holder(public.conversations,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.conversation_of(p_tenant text, p_key text)
  RETURNS jsonb
@@ -1776,6 +1879,7 @@ AS $function$
 $function$;
 revoke all on function public.conversation_of(text,text) from public;
 grant execute on function public.conversation_of(text,text) to service_role;
+grant execute on function public.conversation_of(text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.count_days(p_tz text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1794,6 +1898,7 @@ begin
 end $function$;
 revoke all on function public.count_days(text,timestamp with time zone) from public;
 grant execute on function public.count_days(text,timestamp with time zone) to service_role;
+grant execute on function public.count_days(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -1810,6 +1915,7 @@ AS $function$
 $function$;
 revoke all on function public.dead_letters(text,integer,bigint) from public;
 grant execute on function public.dead_letters(text,integer,bigint) to service_role;
+grant execute on function public.dead_letters(text,integer,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.defer_turn(v public.conversations, v_turn public.turns, p_result jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -1836,6 +1942,7 @@ begin
 end $function$;
 revoke all on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) from public;
 grant execute on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.dial(p_contact bigint, p_jid text)
  RETURNS text
@@ -1847,6 +1954,7 @@ AS $function$
 $function$;
 revoke all on function public.dial(bigint,text) from public;
 grant execute on function public.dial(bigint,text) to service_role;
+grant execute on function public.dial(bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1866,6 +1974,7 @@ begin
 end $function$;
 revoke all on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.discard_dead_letter(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.dismiss_suspicion(p_tenant text, p_id bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1882,6 +1991,7 @@ begin
 end $function$;
 revoke all on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.due_follow_ups(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1897,6 +2007,7 @@ AS $function$
 $function$;
 revoke all on function public.due_follow_ups(integer,timestamp with time zone) from public;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
+grant execute on function public.due_follow_ups(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_aside(p_aside jsonb, p_webhooks jsonb)
  RETURNS jsonb
@@ -1912,6 +2023,7 @@ begin
 end $function$;
 revoke all on function public.end_aside(jsonb,jsonb) from public;
 grant execute on function public.end_aside(jsonb,jsonb) to service_role;
+grant execute on function public.end_aside(jsonb,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_deferral(p_conversation bigint)
  RETURNS void
@@ -1921,6 +2033,7 @@ AS $function$
 $function$;
 revoke all on function public.end_deferral(bigint) from public;
 grant execute on function public.end_deferral(bigint) to service_role;
+grant execute on function public.end_deferral(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_process(p_id text)
  RETURNS jsonb
@@ -1934,6 +2047,7 @@ begin
 end $function$;
 revoke all on function public.end_process(text) from public;
 grant execute on function public.end_process(text) to service_role;
+grant execute on function public.end_process(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_send(p_message bigint, p_status text, p_reason text)
  RETURNS void
@@ -1943,6 +2057,7 @@ AS $function$
 $function$;
 revoke all on function public.end_send(bigint,text,text) from public;
 grant execute on function public.end_send(bigint,text,text) to service_role;
+grant execute on function public.end_send(bigint,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ends(p_rule text, p_status text, p_if boolean)
  RETURNS jsonb
@@ -1952,6 +2067,7 @@ CREATE OR REPLACE FUNCTION public.ends(p_rule text, p_status text, p_if boolean)
 AS $function$ select case when p_if then jsonb_build_object('rule', p_rule, 'end', p_status) end $function$;
 revoke all on function public.ends(text,text,boolean) from public;
 grant execute on function public.ends(text,text,boolean) to service_role;
+grant execute on function public.ends(text,text,boolean) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.enqueue_message(p_request jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2005,6 +2121,7 @@ begin
 end $function$;
 revoke all on function public.enqueue_message(jsonb,timestamp with time zone) from public;
 grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text, p_sent_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS bigint
@@ -2072,6 +2189,7 @@ begin
 end $function$;
 revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instances, p_contact bigint, p_jid text, p_inbound boolean)
  RETURNS public.conversations
@@ -2097,6 +2215,7 @@ begin
 end $function$;
 revoke all on function public.ensure_conversation(public.instances,bigint,text,boolean) from public;
 grant execute on function public.ensure_conversation(public.instances,bigint,text,boolean) to service_role;
+grant execute on function public.ensure_conversation(public.instances,bigint,text,boolean) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ensure_instance(p_name text, p_provider_id text)
  RETURNS public.instances
@@ -2111,6 +2230,7 @@ begin
 end $function$;
 revoke all on function public.ensure_instance(text,text) from public;
 grant execute on function public.ensure_instance(text,text) to service_role;
+grant execute on function public.ensure_instance(text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ensure_setup(p_setup jsonb)
  RETURNS jsonb
@@ -2131,6 +2251,7 @@ begin
 end $function$;
 revoke all on function public.ensure_setup(jsonb) from public;
 grant execute on function public.ensure_setup(jsonb) to service_role;
+grant execute on function public.ensure_setup(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.erase_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2188,6 +2309,7 @@ begin
 end $function$;
 revoke all on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) from public;
 grant execute on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.erase_contact(text,bigint,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.expire_held(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2206,6 +2328,7 @@ begin
 end $function$;
 revoke all on function public.expire_held(integer,timestamp with time zone) from public;
 grant execute on function public.expire_held(integer,timestamp with time zone) to service_role;
+grant execute on function public.expire_held(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.export_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2231,6 +2354,7 @@ begin
 end $function$;
 revoke all on function public.export_contact(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_now timestamp with time zone)
  RETURNS void
@@ -2246,6 +2370,7 @@ begin
 end $function$;
 revoke all on function public.fail_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.fail_send(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.fail_send(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.find_contact(p_tenant text, p_contact bigint, p_phone text)
  RETURNS bigint
@@ -2261,6 +2386,7 @@ AS $function$
 $function$;
 revoke all on function public.find_contact(text,bigint,text) from public;
 grant execute on function public.find_contact(text,bigint,text) to service_role;
+grant execute on function public.find_contact(text,bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.finish_job(p_id bigint, p_status text, p_count integer, p_error text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2274,6 +2400,7 @@ begin
 end $function$;
 revoke all on function public.finish_job(bigint,text,integer,text,timestamp with time zone) from public;
 grant execute on function public.finish_job(bigint,text,integer,text,timestamp with time zone) to service_role;
+grant execute on function public.finish_job(bigint,text,integer,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.finish_notice(p_id bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2294,6 +2421,7 @@ begin
 end $function$;
 revoke all on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.first_guard(m public.messages, v public.conversations, i public.instances, p_policy jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -2375,6 +2503,7 @@ begin
 end $function$;
 revoke all on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.first_pending(p_conversation bigint)
  RETURNS timestamp with time zone
@@ -2383,6 +2512,7 @@ CREATE OR REPLACE FUNCTION public.first_pending(p_conversation bigint)
 AS $function$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' order by seq limit 1 $function$;
 revoke all on function public.first_pending(bigint) from public;
 grant execute on function public.first_pending(bigint) to service_role;
+grant execute on function public.first_pending(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.folded_words(p_text text)
  RETURNS text[]
@@ -2394,6 +2524,7 @@ AS $function$
 $function$;
 revoke all on function public.folded_words(text) from public;
 grant execute on function public.folded_words(text) to service_role;
+grant execute on function public.folded_words(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.forget_aside(p_tenant text, p_key text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2413,6 +2544,7 @@ begin
 end $function$;
 revoke all on function public.forget_aside(text,text,text,timestamp with time zone) from public;
 grant execute on function public.forget_aside(text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.forget_aside(text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_window interval, p_cap integer, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -2449,6 +2581,7 @@ begin
 end $function$;
 revoke all on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.give_back(p_conversation bigint, p_by text, p_now timestamp with time zone)
  RETURNS integer
@@ -2465,6 +2598,7 @@ begin
 end $function$;
 revoke all on function public.give_back(bigint,text,timestamp with time zone) from public;
 grant execute on function public.give_back(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.give_back(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.give_up_send(p_message bigint, p_reason text, p_now timestamp with time zone)
  RETURNS void
@@ -2478,6 +2612,7 @@ begin
 end $function$;
 revoke all on function public.give_up_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.give_up_send(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.give_up_send(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.greetings_to_tell(p_limit integer)
  RETURNS jsonb
@@ -2490,6 +2625,7 @@ AS $function$
 $function$;
 revoke all on function public.greetings_to_tell(integer) from public;
 grant execute on function public.greetings_to_tell(integer) to service_role;
+grant execute on function public.greetings_to_tell(integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.handoffs_to_tell(p_manager text, p_remind_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2513,6 +2649,7 @@ AS $function$
 $function$;
 revoke all on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) from public;
 grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.health_snapshot(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2533,6 +2670,7 @@ AS $function$
 $function$;
 revoke all on function public.health_snapshot(timestamp with time zone) from public;
 grant execute on function public.health_snapshot(timestamp with time zone) to service_role;
+grant execute on function public.health_snapshot(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.heartbeat(p_process jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2555,6 +2693,7 @@ begin
 end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.heartbeat(jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone, p_look timestamp with time zone)
  RETURNS jsonb
@@ -2566,6 +2705,7 @@ AS $function$
 $function$;
 revoke all on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.honour_suppression(p_instance public.instances, p_contact bigint, p_pn text, p_lid text)
  RETURNS void
@@ -2580,6 +2720,7 @@ AS $function$
 $function$;
 revoke all on function public.honour_suppression(public.instances,bigint,text,text) from public;
 grant execute on function public.honour_suppression(public.instances,bigint,text,text) to service_role;
+grant execute on function public.honour_suppression(public.instances,bigint,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.hours_of(i public.instances, p_policy jsonb)
  RETURNS jsonb
@@ -2600,6 +2741,7 @@ begin
 end $function$;
 revoke all on function public.hours_of(public.instances,jsonb) from public;
 grant execute on function public.hours_of(public.instances,jsonb) to service_role;
+grant execute on function public.hours_of(public.instances,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.in_allowlist(p_contact bigint, p_policy jsonb)
  RETURNS boolean
@@ -2613,6 +2755,7 @@ begin
 end $function$;
 revoke all on function public.in_allowlist(bigint,jsonb) from public;
 grant execute on function public.in_allowlist(bigint,jsonb) to service_role;
+grant execute on function public.in_allowlist(bigint,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.inside_hours(p_hours jsonb, p_tenant text, p_at timestamp with time zone)
  RETURNS boolean
@@ -2629,6 +2772,7 @@ begin
 end $function$;
 revoke all on function public.inside_hours(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.instance_history(p_tenant text, p_name text, p_limit integer)
  RETURNS jsonb
@@ -2641,6 +2785,7 @@ AS $function$
 $function$;
 revoke all on function public.instance_history(text,text,integer) from public;
 grant execute on function public.instance_history(text,text,integer) to service_role;
+grant execute on function public.instance_history(text,text,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.instance_owner(p_name text)
  RETURNS jsonb
@@ -2650,6 +2795,7 @@ CREATE OR REPLACE FUNCTION public.instance_owner(p_name text)
 AS $function$ select to_jsonb(tenant_id) from instances where name = p_name $function$;
 revoke all on function public.instance_owner(text) from public;
 grant execute on function public.instance_owner(text) to service_role;
+grant execute on function public.instance_owner(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_foreign(p_project_ref text)
  RETURNS boolean
@@ -2662,6 +2808,7 @@ begin
 end $function$;
 revoke all on function public.is_foreign(text) from public;
 grant execute on function public.is_foreign(text) to service_role;
+grant execute on function public.is_foreign(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_stranger(p_contact bigint)
  RETURNS boolean
@@ -2674,6 +2821,7 @@ begin
 end $function$;
 revoke all on function public.is_stranger(bigint) from public;
 grant execute on function public.is_stranger(bigint) to service_role;
+grant execute on function public.is_stranger(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.job_status(p_jobs jsonb)
  RETURNS jsonb
@@ -2687,6 +2835,7 @@ AS $function$
 $function$;
 revoke all on function public.job_status(jsonb) from public;
 grant execute on function public.job_status(jsonb) to service_role;
+grant execute on function public.job_status(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.judge_again(v public.conversations, p_said_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS bigint[]
@@ -2711,6 +2860,7 @@ begin
 end $function$;
 revoke all on function public.judge_again(public.conversations,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.judge_again(public.conversations,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.judge_again(public.conversations,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.judge_message(v public.conversations, p_text text, p_key text, p_at timestamp with time zone, p_words boolean, p_program boolean, p_self bigint, p_attended boolean, p_now timestamp with time zone)
  RETURNS jsonb
@@ -2726,6 +2876,7 @@ begin
 end $function$;
 revoke all on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) from public;
 grant execute on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) to service_role;
+grant execute on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.judge_own(p_facts jsonb)
  RETURNS text
@@ -2755,6 +2906,7 @@ begin
 end $function$;
 revoke all on function public.judge_own(jsonb) from public;
 grant execute on function public.judge_own(jsonb) to service_role;
+grant execute on function public.judge_own(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.judge_pair(p_facts jsonb)
  RETURNS text
@@ -2781,6 +2933,7 @@ begin
 end $function$;
 revoke all on function public.judge_pair(jsonb) from public;
 grant execute on function public.judge_pair(jsonb) to service_role;
+grant execute on function public.judge_pair(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.judged_sends(p_instance public.instances, p_now timestamp with time zone)
  RETURNS TABLE(slot_at timestamp with time zone, delivered boolean, refused boolean, proactive boolean)
@@ -2802,6 +2955,7 @@ AS $function$
 $function$;
 revoke all on function public.judged_sends(public.instances,timestamp with time zone) from public;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to service_role;
+grant execute on function public.judged_sends(public.instances,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.keep_suppression(p_contacts bigint[])
  RETURNS void
@@ -2814,6 +2968,7 @@ AS $function$
 $function$;
 revoke all on function public.keep_suppression(bigint[]) from public;
 grant execute on function public.keep_suppression(bigint[]) to service_role;
+grant execute on function public.keep_suppression(bigint[]) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
  RETURNS jsonb
@@ -2826,6 +2981,7 @@ AS $function$
 $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
+grant execute on function public.known_provider_ids(text,jsonb,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.last_campaign(p_contact bigint)
  RETURNS timestamp with time zone
@@ -2839,6 +2995,7 @@ begin
 end $function$;
 revoke all on function public.last_campaign(bigint) from public;
 grant execute on function public.last_campaign(bigint) to service_role;
+grant execute on function public.last_campaign(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.last_ticks(p_jobs jsonb, p_at timestamp with time zone)
  RETURNS jsonb
@@ -2853,6 +3010,7 @@ begin
 end $function$;
 revoke all on function public.last_ticks(jsonb,timestamp with time zone) from public;
 grant execute on function public.last_ticks(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.last_ticks(jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.learn_uuid(p_instance public.instances, p_provider_id text)
  RETURNS void
@@ -2863,6 +3021,7 @@ AS $function$
 $function$;
 revoke all on function public.learn_uuid(public.instances,text) from public;
 grant execute on function public.learn_uuid(public.instances,text) to service_role;
+grant execute on function public.learn_uuid(public.instances,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_alerts(p_hours integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2876,6 +3035,7 @@ AS $function$
 $function$;
 revoke all on function public.list_alerts(integer,timestamp with time zone) from public;
 grant execute on function public.list_alerts(integer,timestamp with time zone) to service_role;
+grant execute on function public.list_alerts(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_aside(p_limit integer)
  RETURNS jsonb
@@ -2890,6 +3050,7 @@ AS $function$
 $function$;
 revoke all on function public.list_aside(integer) from public;
 grant execute on function public.list_aside(integer) to service_role;
+grant execute on function public.list_aside(integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_audit(p_tenant text, p_limit integer, p_before bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -2903,6 +3064,7 @@ AS $function$
 $function$;
 revoke all on function public.list_audit(text,integer,bigint) from public;
 grant execute on function public.list_audit(text,integer,bigint) to service_role;
+grant execute on function public.list_audit(text,integer,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_drafts(p_tenant text, p_limit integer, p_draft bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -2920,6 +3082,7 @@ AS $function$
 $function$;
 revoke all on function public.list_drafts(text,integer,bigint) from public;
 grant execute on function public.list_drafts(text,integer,bigint) to service_role;
+grant execute on function public.list_drafts(text,integer,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2941,6 +3104,7 @@ AS $function$
 $function$;
 revoke all on function public.list_handoffs(text,integer,timestamp with time zone) from public;
 grant execute on function public.list_handoffs(text,integer,timestamp with time zone) to service_role;
+grant execute on function public.list_handoffs(text,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_instances()
  RETURNS jsonb
@@ -2953,6 +3117,7 @@ AS $function$
 $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
+grant execute on function public.list_instances() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_messages(p_tenant text, p_filter jsonb, p_limit integer)
  RETURNS jsonb
@@ -2974,6 +3139,7 @@ AS $function$
 $function$;
 revoke all on function public.list_messages(text,jsonb,integer) from public;
 grant execute on function public.list_messages(text,jsonb,integer) to service_role;
+grant execute on function public.list_messages(text,jsonb,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_opt_outs(p_tenant text, p_limit integer)
  RETURNS jsonb
@@ -2987,6 +3153,7 @@ AS $function$
 $function$;
 revoke all on function public.list_opt_outs(text,integer) from public;
 grant execute on function public.list_opt_outs(text,integer) to service_role;
+grant execute on function public.list_opt_outs(text,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_suspicions(p_tenant text, p_limit integer)
  RETURNS jsonb
@@ -3001,6 +3168,7 @@ AS $function$
 $function$;
 revoke all on function public.list_suspicions(text,integer) from public;
 grant execute on function public.list_suspicions(text,integer) to service_role;
+grant execute on function public.list_suspicions(text,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_tokens(p_tenant text, p_all boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3013,6 +3181,7 @@ AS $function$
 $function$;
 revoke all on function public.list_tokens(text,boolean,integer,timestamp with time zone) from public;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
+grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.lock_own_words(p_instance_id bigint, p_key text)
  RETURNS void
@@ -3020,6 +3189,7 @@ CREATE OR REPLACE FUNCTION public.lock_own_words(p_instance_id bigint, p_key tex
 AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_key, 12)) $function$;
 revoke all on function public.lock_own_words(bigint,text) from public;
 grant execute on function public.lock_own_words(bigint,text) to service_role;
+grant execute on function public.lock_own_words(bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provider_id text)
  RETURNS void
@@ -3027,6 +3197,7 @@ CREATE OR REPLACE FUNCTION public.lock_provider_id(p_instance_id bigint, p_provi
 AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $function$;
 revoke all on function public.lock_provider_id(bigint,text) from public;
 grant execute on function public.lock_provider_id(bigint,text) to service_role;
+grant execute on function public.lock_provider_id(bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.looks(p_rule text, p_if boolean, p_look timestamp with time zone)
  RETURNS jsonb
@@ -3036,6 +3207,7 @@ CREATE OR REPLACE FUNCTION public.looks(p_rule text, p_if boolean, p_look timest
 AS $function$ select case when p_if then jsonb_build_object('rule', p_rule, 'look', p_look) end $function$;
 revoke all on function public.looks(text,boolean,timestamp with time zone) from public;
 grant execute on function public.looks(text,boolean,timestamp with time zone) to service_role;
+grant execute on function public.looks(text,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.low_reply_ratio(p_instance bigint, p_percent integer, p_now timestamp with time zone)
  RETURNS boolean
@@ -3051,6 +3223,7 @@ begin
 end $function$;
 revoke all on function public.low_reply_ratio(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.low_reply_ratio(bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.low_reply_ratio(bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.mark_automatic(p_instance bigint, p_key text, p_verdict text, p_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS bigint[]
@@ -3073,6 +3246,7 @@ begin
 end $function$;
 revoke all on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.mark_restored(p_backup_at timestamp with time zone, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3103,6 +3277,7 @@ begin
 end $function$;
 revoke all on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) from public;
 grant execute on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) to service_role;
+grant execute on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.merge_by_hand(p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3123,6 +3298,7 @@ begin
 end $function$;
 revoke all on function public.merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.merge_contacts(p_a bigint, p_b bigint)
  RETURNS bigint
@@ -3202,6 +3378,7 @@ begin
 end $function$;
 revoke all on function public.merge_contacts(bigint,bigint) from public;
 grant execute on function public.merge_contacts(bigint,bigint) to service_role;
+grant execute on function public.merge_contacts(bigint,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.message_row(m public.messages)
  RETURNS jsonb
@@ -3221,6 +3398,7 @@ AS $function$
 $function$;
 revoke all on function public.message_row(public.messages) from public;
 grant execute on function public.message_row(public.messages) to service_role;
+grant execute on function public.message_row(public.messages) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.message_status(p_tenant text, p_message bigint)
  RETURNS jsonb
@@ -3232,6 +3410,7 @@ AS $function$
 $function$;
 revoke all on function public.message_status(text,bigint) from public;
 grant execute on function public.message_status(text,bigint) to service_role;
+grant execute on function public.message_status(text,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.metrics_snapshot(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3261,6 +3440,7 @@ AS $function$
 $function$;
 revoke all on function public.metrics_snapshot(timestamp with time zone) from public;
 grant execute on function public.metrics_snapshot(timestamp with time zone) to service_role;
+grant execute on function public.metrics_snapshot(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.move_phone(p_instance public.instances, p_pn text, p_to bigint, p_now timestamp with time zone)
  RETURNS void
@@ -3289,6 +3469,7 @@ begin
 end $function$;
 revoke all on function public.move_phone(public.instances,text,bigint,timestamp with time zone) from public;
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to service_role;
+grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.new_wire_id()
  RETURNS text
@@ -3296,6 +3477,7 @@ CREATE OR REPLACE FUNCTION public.new_wire_id()
 AS $function$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8) || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $function$;
 revoke all on function public.new_wire_id() from public;
 grant execute on function public.new_wire_id() to service_role;
+grant execute on function public.new_wire_id() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_tenant text, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -3322,6 +3504,7 @@ begin
 end $function$;
 revoke all on function public.next_open(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.next_open(jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.next_open(jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_delivery(p_message public.messages, p_contact bigint, p_now timestamp with time zone)
  RETURNS void
@@ -3332,6 +3515,7 @@ AS $function$
 $function$;
 revoke all on function public.note_delivery(public.messages,bigint,timestamp with time zone) from public;
 grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to service_role;
+grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_figures(p_process text, p_figures jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3344,6 +3528,7 @@ begin
 end $function$;
 revoke all on function public.note_figures(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_gateway(p_version text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3358,6 +3543,7 @@ begin
 end $function$;
 revoke all on function public.note_gateway(text,timestamp with time zone) from public;
 grant execute on function public.note_gateway(text,timestamp with time zone) to service_role;
+grant execute on function public.note_gateway(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_instance(p_instance public.instances, p_event text, p_reason text, p_details jsonb, p_now timestamp with time zone)
  RETURNS void
@@ -3367,6 +3553,7 @@ AS $function$
 $function$;
 revoke all on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_minute(p_up boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3379,6 +3566,7 @@ begin
 end $function$;
 revoke all on function public.note_minute(boolean,timestamp with time zone) from public;
 grant execute on function public.note_minute(boolean,timestamp with time zone) to service_role;
+grant execute on function public.note_minute(boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_preferred text)
  RETURNS jsonb
@@ -3392,6 +3580,7 @@ AS $function$
 $function$;
 revoke all on function public.notice_number(text,text,text) from public;
 grant execute on function public.notice_number(text,text,text) to service_role;
+grant execute on function public.notice_number(text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.number_health(p_tenant text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3412,6 +3601,7 @@ AS $function$
 $function$;
 revoke all on function public.number_health(text,timestamp with time zone) from public;
 grant execute on function public.number_health(text,timestamp with time zone) to service_role;
+grant execute on function public.number_health(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.number_hold(p_instance public.instances, p_reply boolean, p_now timestamp with time zone)
  RETURNS jsonb
@@ -3428,6 +3618,7 @@ AS $function$
 $function$;
 revoke all on function public.number_hold(public.instances,boolean,timestamp with time zone) from public;
 grant execute on function public.number_hold(public.instances,boolean,timestamp with time zone) to service_role;
+grant execute on function public.number_hold(public.instances,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.number_sent(p_instance_id bigint, p_proactive boolean, p_now timestamp with time zone)
  RETURNS void
@@ -3442,6 +3633,7 @@ begin
 end $function$;
 revoke all on function public.number_sent(bigint,boolean,timestamp with time zone) from public;
 grant execute on function public.number_sent(bigint,boolean,timestamp with time zone) to service_role;
+grant execute on function public.number_sent(bigint,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamp with time zone)
  RETURNS void
@@ -3483,6 +3675,7 @@ begin
 end $function$;
 revoke all on function public.number_trouble(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.number_trouble(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.number_trouble(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.one_writing(p_digits text)
  RETURNS text
@@ -3491,6 +3684,7 @@ CREATE OR REPLACE FUNCTION public.one_writing(p_digits text)
 AS $function$ select regexp_replace(p_digits, '^(?:(55[1-9]{2})9(?=[6-9]\d{7}$)|(52)1(?=\d{10}$)|(54)9(?=\d{10}$))', '\1\2\3') $function$;
 revoke all on function public.one_writing(text) from public;
 grant execute on function public.one_writing(text) to service_role;
+grant execute on function public.one_writing(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text, p_controls boolean, p_now timestamp with time zone, p_suggestion text DEFAULT NULL::text)
  RETURNS void
@@ -3507,6 +3701,7 @@ begin
 end $function$;
 revoke all on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) from public;
 grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) to service_role;
+grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.own_chat(p_instance public.instances, p_chat jsonb, p_alt jsonb)
  RETURNS jsonb
@@ -3524,6 +3719,7 @@ begin
 end $function$;
 revoke all on function public.own_chat(public.instances,jsonb,jsonb) from public;
 grant execute on function public.own_chat(public.instances,jsonb,jsonb) to service_role;
+grant execute on function public.own_chat(public.instances,jsonb,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.own_facts(v public.conversations, p_text text, p_key text, p_at timestamp with time zone, p_self bigint, p_now timestamp with time zone)
  RETURNS jsonb
@@ -3578,6 +3774,7 @@ begin
 end $function$;
 revoke all on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) from public;
 grant execute on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) to service_role;
+grant execute on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.own_words(p_text text, p_name text)
  RETURNS text
@@ -3592,6 +3789,7 @@ begin
 end $function$;
 revoke all on function public.own_words(text,text) from public;
 grant execute on function public.own_words(text,text) to service_role;
+grant execute on function public.own_words(text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.pair_facts(p_instance public.instances, p_pn text, p_lid text, p_sent_at timestamp with time zone)
  RETURNS jsonb
@@ -3610,6 +3808,7 @@ begin
 end $function$;
 revoke all on function public.pair_facts(public.instances,text,text,timestamp with time zone) from public;
 grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to service_role;
+grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
  RETURNS text
@@ -3624,6 +3823,7 @@ AS $function$
 $function$;
 revoke all on function public.pause_reason(text,text,bigint,text) from public;
 grant execute on function public.pause_reason(text,text,bigint,text) to service_role;
+grant execute on function public.pause_reason(text,text,bigint,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.pauses(p_tenant text)
  RETURNS jsonb
@@ -3642,6 +3842,7 @@ AS $function$
 $function$;
 revoke all on function public.pauses(text) from public;
 grant execute on function public.pauses(text) to service_role;
+grant execute on function public.pauses(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3659,6 +3860,7 @@ AS $function$
 $function$;
 revoke all on function public.pending_since(text,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.pending_since(text,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.pending_since(text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.promised_at(m public.messages)
  RETURNS timestamp with time zone
@@ -3669,6 +3871,7 @@ AS $function$
 $function$;
 revoke all on function public.promised_at(public.messages) from public;
 grant execute on function public.promised_at(public.messages) to service_role;
+grant execute on function public.promised_at(public.messages) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.purge_audit(p_before timestamp with time zone, p_limit integer)
  RETURNS integer
@@ -3685,6 +3888,7 @@ begin
 end $function$;
 revoke all on function public.purge_audit(timestamp with time zone,integer) from public;
 grant execute on function public.purge_audit(timestamp with time zone,integer) to service_role;
+grant execute on function public.purge_audit(timestamp with time zone,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.purge_old(p_ages jsonb, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3731,6 +3935,7 @@ begin
 end $function$;
 revoke all on function public.purge_old(jsonb,integer,timestamp with time zone) from public;
 grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to service_role;
+grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.put_aside(p_name text, p_provider_id text, p_reason text, p_now timestamp with time zone)
  RETURNS jsonb
@@ -3769,6 +3974,7 @@ begin
 end $function$;
 revoke all on function public.put_aside(text,text,text,timestamp with time zone) from public;
 grant execute on function public.put_aside(text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.put_aside(text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.put_holidays(p_days jsonb)
  RETURNS jsonb
@@ -3781,6 +3987,7 @@ begin
 end $function$;
 revoke all on function public.put_holidays(jsonb) from public;
 grant execute on function public.put_holidays(jsonb) to service_role;
+grant execute on function public.put_holidays(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.rate_reset(p_tenant text, p_instance text, p_window text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3802,6 +4009,7 @@ begin
 end $function$;
 revoke all on function public.rate_reset(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.rate_reset(text,text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.rate_reset(text,text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.rate_status(p_tenant text, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3832,6 +4040,7 @@ begin
 end $function$;
 revoke all on function public.rate_status(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reconcile_from(p_instance text, p_overlap_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3846,6 +4055,7 @@ AS $function$
 $function$;
 revoke all on function public.reconcile_from(text,integer,timestamp with time zone) from public;
 grant execute on function public.reconcile_from(text,integer,timestamp with time zone) to service_role;
+grant execute on function public.reconcile_from(text,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reconciled(p_instance text, p_until timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3861,6 +4071,7 @@ begin
 end $function$;
 revoke all on function public.reconciled(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.reconciled(text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.reconciled(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_audit(p_tenant text, p_actor text, p_action text, p_subject text, p_details jsonb)
  RETURNS jsonb
@@ -3873,6 +4084,7 @@ begin
 end $function$;
 revoke all on function public.record_audit(text,text,text,text,jsonb) from public;
 grant execute on function public.record_audit(text,text,text,text,jsonb) to service_role;
+grant execute on function public.record_audit(text,text,text,text,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_connection(p_instance public.instances, p_event jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -3910,6 +4122,7 @@ begin
 end $function$;
 revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_greeting_told(p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3922,6 +4135,7 @@ begin
 end $function$;
 revoke all on function public.record_greeting_told(text,timestamp with time zone) from public;
 grant execute on function public.record_greeting_told(text,timestamp with time zone) to service_role;
+grant execute on function public.record_greeting_told(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_handoff_step(p_handoff bigint, p_step text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3935,6 +4149,7 @@ begin
 end $function$;
 revoke all on function public.record_handoff_step(bigint,text,timestamp with time zone) from public;
 grant execute on function public.record_handoff_step(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.record_handoff_step(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3997,6 +4212,7 @@ begin
 end $function$;
 revoke all on function public.record_inbound(jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_message(p_instance public.instances, p_event jsonb, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -4121,6 +4337,7 @@ begin
 end $function$;
 revoke all on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4170,6 +4387,7 @@ begin
 end $function$;
 revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
  RETURNS jsonb
@@ -4184,6 +4402,7 @@ begin
 end $function$;
 revoke all on function public.record_transition(jsonb) from public;
 grant execute on function public.record_transition(jsonb) to service_role;
+grant execute on function public.record_transition(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_sent_to text, p_now timestamp with time zone)
  RETURNS boolean
@@ -4199,6 +4418,7 @@ begin
 end $function$;
 revoke all on function public.refuse_address(public.conversations,text,timestamp with time zone) from public;
 grant execute on function public.refuse_address(public.conversations,text,timestamp with time zone) to service_role;
+grant execute on function public.refuse_address(public.conversations,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamp with time zone)
  RETURNS jsonb
@@ -4216,6 +4436,7 @@ begin
 end $function$;
 revoke all on function public.release_held(text,text,text[],timestamp with time zone) from public;
 grant execute on function public.release_held(text,text,text[],timestamp with time zone) to service_role;
+grant execute on function public.release_held(text,text,text[],timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.release_number(p_instance public.instances, p_why text, p_now timestamp with time zone)
  RETURNS void
@@ -4231,6 +4452,7 @@ begin
 end $function$;
 revoke all on function public.release_number(public.instances,text,timestamp with time zone) from public;
 grant execute on function public.release_number(public.instances,text,timestamp with time zone) to service_role;
+grant execute on function public.release_number(public.instances,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4243,6 +4465,7 @@ begin
 end $function$;
 revoke all on function public.renew_send(bigint,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.renew_send(bigint,bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.renew_send(bigint,bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.renew_turn(p_turn bigint, p_fence bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4260,6 +4483,7 @@ begin
 end $function$;
 revoke all on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4282,6 +4506,7 @@ begin
 end $function$;
 revoke all on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.report_figures(p_tenant text, p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS jsonb
@@ -4316,6 +4541,7 @@ AS $function$
 $function$;
 revoke all on function public.report_figures(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4359,6 +4585,7 @@ begin
 end $function$;
 revoke all on function public.reset_breakers(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.restored_state(p_uncertain integer)
  RETURNS jsonb
@@ -4373,6 +4600,7 @@ AS $function$
 $function$;
 revoke all on function public.restored_state(integer) from public;
 grant execute on function public.restored_state(integer) to service_role;
+grant execute on function public.restored_state(integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.retake_jobs(p_worker text, p_leases jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4396,6 +4624,7 @@ begin
 end $function$;
 revoke all on function public.retake_jobs(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.retake_jobs(text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.retake_jobs(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.retry_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4424,6 +4653,7 @@ begin
 end $function$;
 revoke all on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.return_forgotten(p_hours integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4448,6 +4678,7 @@ begin
 end $function$;
 revoke all on function public.return_forgotten(integer,integer,timestamp with time zone) from public;
 grant execute on function public.return_forgotten(integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.return_forgotten(integer,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.return_handoff(p_tenant text, p_conversation bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4469,6 +4700,7 @@ begin
 end $function$;
 revoke all on function public.return_handoff(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.return_handoff(text,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.return_handoff(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.revoke_opt_out(p_contact bigint, p_actor text, p_reason text, p_now timestamp with time zone)
  RETURNS boolean
@@ -4487,6 +4719,7 @@ begin
 end $function$;
 revoke all on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.revoke_token(p_tenant text, p_id text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4505,6 +4738,7 @@ begin
 end $function$;
 revoke all on function public.revoke_token(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.revoke_token(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.revoke_token(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.said_at(m public.messages)
  RETURNS timestamp with time zone
@@ -4513,6 +4747,7 @@ CREATE OR REPLACE FUNCTION public.said_at(m public.messages)
 AS $function$ select least(m.claimed_at, m.provider_at) $function$;
 revoke all on function public.said_at(public.messages) from public;
 grant execute on function public.said_at(public.messages) to service_role;
+grant execute on function public.said_at(public.messages) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.same_words(p_text text)
  RETURNS text
@@ -4521,6 +4756,7 @@ CREATE OR REPLACE FUNCTION public.same_words(p_text text)
 AS $function$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $function$;
 revoke all on function public.same_words(text) from public;
 grant execute on function public.same_words(text) to service_role;
+grant execute on function public.same_words(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.schema_version()
  RETURNS jsonb
@@ -4530,6 +4766,7 @@ CREATE OR REPLACE FUNCTION public.schema_version()
 AS $function$ select to_jsonb('20261123000600'::text) $function$;
 revoke all on function public.schema_version() from public;
 grant execute on function public.schema_version() to service_role;
+grant execute on function public.schema_version() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sealed_secrets(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4544,6 +4781,7 @@ AS $function$
 $function$;
 revoke all on function public.sealed_secrets(text,timestamp with time zone) from public;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to service_role;
+grant execute on function public.sealed_secrets(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sent_as(p_instance_id bigint, p_wire_id text)
  RETURNS public.messages
@@ -4554,6 +4792,21 @@ AS $function$
 $function$;
 revoke all on function public.sent_as(bigint,text) from public;
 grant execute on function public.sent_as(bigint,text) to service_role;
+grant execute on function public.sent_as(bigint,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.session_rights()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('role', current_user, 'superuser', (select rolsuper from pg_roles where rolname = current_user),
+    'owner', exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and pg_has_role(c.relowner, 'usage')),
+    'audit', has_table_privilege('audit_log', 'update, delete, truncate'))
+$function$;
+revoke all on function public.session_rights() from public;
+grant execute on function public.session_rights() to service_role;
+grant execute on function public.session_rights() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_contact_wait(p_tenant text, p_phone text, p_offers_only boolean, p_until timestamp with time zone, p_actor text, p_reason text)
  RETURNS jsonb
@@ -4575,6 +4828,7 @@ begin
 end $function$;
 revoke all on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) from public;
 grant execute on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) to service_role;
+grant execute on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_identity(p_tenant text, p_identity text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4592,6 +4846,7 @@ begin
 end $function$;
 revoke all on function public.set_identity(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_identity(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_identity(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_instance(p_tenant text, p_name text, p_actor text, p_change jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4616,6 +4871,7 @@ begin
 end $function$;
 revoke all on function public.set_instance(text,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.set_instance(text,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.set_instance(text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_instance_key(p_tenant text, p_instance text, p_key text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4631,6 +4887,7 @@ begin
 end $function$;
 revoke all on function public.set_instance_key(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_instance_key(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_instance_key(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4645,6 +4902,7 @@ begin
 end $function$;
 revoke all on function public.set_instance_state(text,text,timestamp with time zone) from public;
 grant execute on function public.set_instance_state(text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_instance_state(text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_mode(p_tenant text, p_conversation bigint, p_mode text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4662,6 +4920,7 @@ begin
 end $function$;
 revoke all on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_opt_out(p_tenant text, p_phone text, p_out boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4692,6 +4951,7 @@ begin
 end $function$;
 revoke all on function public.set_opt_out(text,text,boolean,text,text,timestamp with time zone) from public;
 grant execute on function public.set_opt_out(text,text,boolean,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_opt_out(text,text,boolean,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_pause(p_tenant text, p_actor text, p_status text, p_scope text, p_target text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4716,6 +4976,7 @@ begin
 end $function$;
 revoke all on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_proactive(p_tenant text, p_level text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4732,6 +4993,7 @@ begin
 end $function$;
 revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_webhook_secret(p_tenant text, p_instance text, p_sealed text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4748,6 +5010,7 @@ begin
 end $function$;
 revoke all on function public.set_webhook_secret(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_webhook_secret(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_webhook_secret(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_breakers(p_process text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4768,6 +5031,7 @@ begin
 end $function$;
 revoke all on function public.settle_breakers(text,timestamp with time zone) from public;
 grant execute on function public.settle_breakers(text,timestamp with time zone) to service_role;
+grant execute on function public.settle_breakers(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_command(p_message bigint, p_claim bigint, p_text text, p_asked boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4788,6 +5052,7 @@ begin
 end $function$;
 revoke all on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) from public;
 grant execute on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) to service_role;
+grant execute on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_draft(p_tenant text, p_draft bigint, p_yes boolean, p_parts jsonb, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4822,6 +5087,7 @@ begin
 end $function$;
 revoke all on function public.settle_draft(text,bigint,boolean,jsonb,text,text,timestamp with time zone) from public;
 grant execute on function public.settle_draft(text,bigint,boolean,jsonb,text,text,timestamp with time zone) to service_role;
+grant execute on function public.settle_draft(text,bigint,boolean,jsonb,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
  RETURNS void
@@ -4844,6 +5110,7 @@ begin
 end $function$;
 revoke all on function public.settle_restored(public.instances,timestamp with time zone) from public;
 grant execute on function public.settle_restored(public.instances,timestamp with time zone) to service_role;
+grant execute on function public.settle_restored(public.instances,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_send(p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4869,6 +5136,7 @@ begin
 end $function$;
 revoke all on function public.settle_send(bigint,bigint,text,boolean,integer,timestamp with time zone) from public;
 grant execute on function public.settle_send(bigint,bigint,text,boolean,integer,timestamp with time zone) to service_role;
+grant execute on function public.settle_send(bigint,bigint,text,boolean,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_sent(p_message bigint, p_provider_id text, p_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS void
@@ -4901,6 +5169,7 @@ begin
 end $function$;
 revoke all on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sla_figures(p_from timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4920,6 +5189,7 @@ AS $function$
 $function$;
 revoke all on function public.sla_figures(timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.sla_figures(timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.sla_figures(timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.slow_start(i public.instances, p_cap_hour integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -4935,6 +5205,7 @@ begin
 end $function$;
 revoke all on function public.slow_start(public.instances,integer,timestamp with time zone) from public;
 grant execute on function public.slow_start(public.instances,integer,timestamp with time zone) to service_role;
+grant execute on function public.slow_start(public.instances,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.snapshot_numbers(p_tz text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4956,6 +5227,7 @@ begin
 end $function$;
 revoke all on function public.snapshot_numbers(text,timestamp with time zone) from public;
 grant execute on function public.snapshot_numbers(text,timestamp with time zone) to service_role;
+grant execute on function public.snapshot_numbers(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.speaks_for(p_from jsonb, i public.instances, p_now timestamp with time zone)
  RETURNS boolean
@@ -4967,6 +5239,7 @@ AS $function$
 $function$;
 revoke all on function public.speaks_for(jsonb,public.instances,timestamp with time zone) from public;
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to service_role;
+grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.stored_webhook(p_tenant text, p_id bigint)
  RETURNS jsonb
@@ -4978,6 +5251,7 @@ AS $function$
 $function$;
 revoke all on function public.stored_webhook(text,bigint) from public;
 grant execute on function public.stored_webhook(text,bigint) to service_role;
+grant execute on function public.stored_webhook(text,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.stuck_rows(p_now timestamp with time zone)
  RETURNS bigint
@@ -4990,6 +5264,7 @@ AS $function$
 $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
 grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
+grant execute on function public.stuck_rows(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.swap_secret(p_instance text, p_old text, p_new text)
  RETURNS jsonb
@@ -5004,6 +5279,7 @@ begin
 end $function$;
 revoke all on function public.swap_secret(text,text,text) from public;
 grant execute on function public.swap_secret(text,text,text) to service_role;
+grant execute on function public.swap_secret(text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5020,6 +5296,7 @@ AS $function$
 $function$;
 revoke all on function public.sweep_deferred(boolean,integer,timestamp with time zone) from public;
 grant execute on function public.sweep_deferred(boolean,integer,timestamp with time zone) to service_role;
+grant execute on function public.sweep_deferred(boolean,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5038,6 +5315,7 @@ AS $function$
 $function$;
 revoke all on function public.sweep_sends(integer,timestamp with time zone) from public;
 grant execute on function public.sweep_sends(integer,timestamp with time zone) to service_role;
+grant execute on function public.sweep_sends(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sweep_turns(p_older_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5055,6 +5333,7 @@ AS $function$
 $function$;
 revoke all on function public.sweep_turns(integer,integer,timestamp with time zone) from public;
 grant execute on function public.sweep_turns(integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.sweep_turns(integer,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_asked(p_actor text, p_place text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5068,6 +5347,7 @@ begin
 end $function$;
 revoke all on function public.take_asked(text,text,timestamp with time zone) from public;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to service_role;
+grant execute on function public.take_asked(text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_meaning(v public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_manager text, p_now timestamp with time zone)
  RETURNS jsonb
@@ -5091,6 +5371,7 @@ begin
 end $function$;
 revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) from public;
 grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) to service_role;
+grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_own(v public.conversations, p_id bigint, p_sent_at timestamp with time zone, p_key text, p_verdict text, p_handset text, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -5119,6 +5400,7 @@ begin
 end $function$;
 revoke all on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_slack_event(p_event text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5134,6 +5416,7 @@ begin
 end $function$;
 revoke all on function public.take_slack_event(text,timestamp with time zone) from public;
 grant execute on function public.take_slack_event(text,timestamp with time zone) to service_role;
+grant execute on function public.take_slack_event(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -5188,6 +5471,7 @@ AS $function$
 $function$;
 revoke all on function public.timeline(text,bigint,integer,bigint) from public;
 grant execute on function public.timeline(text,bigint,integer,bigint) to service_role;
+grant execute on function public.timeline(text,bigint,integer,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.touch_updated_at()
  RETURNS trigger
@@ -5200,6 +5484,7 @@ begin
 end $function$;
 revoke all on function public.touch_updated_at() from public;
 grant execute on function public.touch_updated_at() to service_role;
+grant execute on function public.touch_updated_at() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.trust_now(p_instance public.instances, p_now timestamp with time zone)
  RETURNS integer
@@ -5210,6 +5495,7 @@ AS $function$
 $function$;
 revoke all on function public.trust_now(public.instances,timestamp with time zone) from public;
 grant execute on function public.trust_now(public.instances,timestamp with time zone) to service_role;
+grant execute on function public.trust_now(public.instances,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.turn_address(p_conversation public.conversations, p_sent_to text, p_now timestamp with time zone)
  RETURNS boolean
@@ -5231,6 +5517,7 @@ begin
 end $function$;
 revoke all on function public.turn_address(public.conversations,text,timestamp with time zone) from public;
 grant execute on function public.turn_address(public.conversations,text,timestamp with time zone) to service_role;
+grant execute on function public.turn_address(public.conversations,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.unanswered(p_contact bigint, p_most integer)
  RETURNS integer
@@ -5247,6 +5534,7 @@ begin
 end $function$;
 revoke all on function public.unanswered(bigint,integer) from public;
 grant execute on function public.unanswered(bigint,integer) to service_role;
+grant execute on function public.unanswered(bigint,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.undo_takeover(p_conversation bigint, p_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS boolean
@@ -5274,6 +5562,7 @@ begin
 end $function$;
 revoke all on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.undo_takeover(bigint,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.unheard_conversations(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS bigint
@@ -5293,6 +5582,7 @@ AS $function$
 $function$;
 revoke all on function public.unheard_conversations(text,timestamp with time zone) from public;
 grant execute on function public.unheard_conversations(text,timestamp with time zone) to service_role;
+grant execute on function public.unheard_conversations(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5365,6 +5655,7 @@ begin
 end $function$;
 revoke all on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) from public;
 grant execute on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) to service_role;
+grant execute on function public.unmerge_contact(text,text,bigint,bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.unproven_count()
  RETURNS bigint
@@ -5373,6 +5664,7 @@ CREATE OR REPLACE FUNCTION public.unproven_count()
 AS $function$ select count(*) from messages where direction = 'out' and status = 'unproven' $function$;
 revoke all on function public.unproven_count() from public;
 grant execute on function public.unproven_count() to service_role;
+grant execute on function public.unproven_count() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.use_token(p_token jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5396,6 +5688,7 @@ begin
 end $function$;
 revoke all on function public.use_token(jsonb,timestamp with time zone) from public;
 grant execute on function public.use_token(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.use_token(jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
@@ -5405,6 +5698,7 @@ CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time
 AS $function$ select case when p_until > p_now then jsonb_build_object('rule', p_rule, 'until', p_until) end $function$;
 revoke all on function public.waits(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.waits(text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.waits(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.waits_for_person(v public.conversations)
  RETURNS boolean
@@ -5415,6 +5709,7 @@ AS $function$
 $function$;
 revoke all on function public.waits_for_person(public.conversations) from public;
 grant execute on function public.waits_for_person(public.conversations) to service_role;
+grant execute on function public.waits_for_person(public.conversations) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.warming_caps(p_phase text, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
@@ -5431,6 +5726,7 @@ AS $function$
 $function$;
 revoke all on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.warming_caps(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.was_said(p_status text)
  RETURNS boolean
@@ -5439,6 +5735,7 @@ CREATE OR REPLACE FUNCTION public.was_said(p_status text)
 AS $function$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $function$;
 revoke all on function public.was_said(text) from public;
 grant execute on function public.was_said(text) to service_role;
+grant execute on function public.was_said(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.webhook_refusal(p_instance public.instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamp with time zone)
  RETURNS text
@@ -5456,6 +5753,7 @@ AS $function$
 $function$;
 revoke all on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
  RETURNS void
@@ -5471,6 +5769,7 @@ begin
 end $function$;
 revoke all on function public.withdraw_drafts(bigint) from public;
 grant execute on function public.withdraw_drafts(bigint) to service_role;
+grant execute on function public.withdraw_drafts(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.withdraw_parts(p_conversation bigint)
  RETURNS void
@@ -5493,6 +5792,7 @@ begin
 end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
+grant execute on function public.withdraw_parts(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.yields(m public.messages, p_now timestamp with time zone)
  RETURNS boolean
@@ -5507,6 +5807,7 @@ begin
 end $function$;
 revoke all on function public.yields(public.messages,timestamp with time zone) from public;
 grant execute on function public.yields(public.messages,timestamp with time zone) to service_role;
+grant execute on function public.yields(public.messages,timestamp with time zone) to whats_agents_runtime;
 
 CREATE TRIGGER touch BEFORE UPDATE ON public.contacts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER touch BEFORE UPDATE ON public.conversations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
