@@ -4,10 +4,13 @@
  */
 import type { Context } from './context.ts';
 import { sweepDeferred } from './db/turns.ts';
+import { returnRecovered } from './handoffs.ts';
 
 /** What a lost job, or a breaker that was closed by hand, costs a contact at most. One call over an index of what waits. Milliseconds. */
 const LOOK_MS = 5_000;
 const AT_ONCE = 500;
+/** How often conversations are looked for that a person need not have any more. Whoever looks must know whether there is a model, so a worker does. Milliseconds. */
+const RETURN_MS = 30_000;
 
 /** Wakes what waits and whose time has come; returns how many. Any number of workers at once: a turn that is woken twice is claimed once. */
 export async function wakeDeferred(ctx: Pick<Context, 'config' | 'db' | 'queues' | 'breakers' | 'events'>): Promise<number> {
@@ -22,11 +25,22 @@ export async function wakeDeferred(ctx: Pick<Context, 'config' | 'db' | 'queues'
 
 /** Looks each few seconds; returns what ends it. */
 export function watchDeferred(ctx: Context): () => void {
+  const endings = [
+    each(LOOK_MS, ctx, 'wake deferred turns', () => wakeDeferred(ctx)),
+    ...(ctx.config.claude === null ? [] : [each(RETURN_MS, ctx, 'return recovered conversations', () => returnRecovered(ctx))]),
+  ];
+  return () => {
+    for (const end of endings) end();
+  };
+}
+
+/** One at a time. */
+function each(ms: number, { background }: Pick<Context, 'background'>, name: string, look: () => Promise<unknown>): () => void {
   let looking = false;
   const timer = setInterval(() => {
     if (looking) return;
     looking = true;
-    ctx.background.run('wake deferred turns', () => wakeDeferred(ctx).finally(() => (looking = false)));
-  }, LOOK_MS);
+    background.run(name, () => look().finally(() => (looking = false)));
+  }, ms);
   return () => clearInterval(timer);
 }

@@ -1,7 +1,7 @@
 /** Tells people of conversations that need them: at once when a turn says so, and each minute what nobody told (see crons/handoffs.ts). */
-import { digestText, draftText, forwardText, greetingText, packetText, returnedText } from './core/packet.ts';
+import { digestText, draftText, forwardText, greetingText, isTechnical, packetText, recoveredText, returnedText } from './core/packet.ts';
 import { listDrafts } from './db/drafts.ts';
-import { greetingsToTell, handoffsToTell, recordGreetingTold, recordHandoffStep, returnForgotten } from './db/people.ts';
+import { greetingsToTell, handoffsToTell, recordGreetingTold, recordHandoffStep, returnForgotten, returnTechnical } from './db/people.ts';
 import type { HandoffToTell } from './db/people.ts';
 import type { TurnClaim } from './db/turns.ts';
 import { sendNotice } from './notices.ts';
@@ -9,7 +9,7 @@ import type { NoticeContext } from './notices.ts';
 
 /** As many as are told in one go; the rest is found by the next look. */
 const AT_ONCE = 200;
-/** So many that only ask for a look, for one reason, are told together. */
+/** So many that only ask for a look, or that have one technical cause, are told together. */
 const TOGETHER = 4;
 
 /**
@@ -19,7 +19,9 @@ const TOGETHER = 4;
 export async function tellOfHandoffs(ctx: NoticeContext): Promise<number> {
   const { people, outbound } = ctx.config;
   const found = await handoffsToTell(ctx.db, outbound.managerPhone, people.reminderMinutes * 60_000, AT_ONCE);
-  const groups = Map.groupBy(found, (each) => (each.controls || each.is_manager ? `${each.id}` : `${each.tenant} ${each.reason}`));
+  const groups = Map.groupBy(found, (each) =>
+    (each.controls && !isTechnical(each.reason)) || each.is_manager ? `${each.id}` : `${each.tenant} ${each.step} ${each.reason}`,
+  );
   for (const handoffs of groups.values()) {
     if (handoffs.length >= TOGETHER) {
       // Whoever told the notice of this minute writes its handoffs down; what came after it is told in the next one.
@@ -50,10 +52,10 @@ async function tellTogether(ctx: NoticeContext, handoffs: HandoffToTell[]): Prom
   if (first === undefined) return false;
   return sendNotice(ctx, {
     tenant: first.tenant,
-    key: `handoffs-${first.reason}-${new Date().toISOString().slice(0, 16)}`,
+    key: `handoffs-${first.reason}-${new Date().toISOString().slice(0, 16)}${first.step === 'reminded' ? '-reminded' : ''}`,
     kind: 'handoff',
     text: digestText(handoffs),
-    urgent: false,
+    urgent: handoffs.some(({ controls }) => controls),
   });
 }
 
@@ -105,4 +107,19 @@ export async function returnHandoffs(ctx: NoticeContext): Promise<number> {
     });
   }
   return returned.length;
+}
+
+/** Gives conversations back to the agent that a person has only because the agent could not answer, once it can, and says so. Returns how many. */
+export async function returnRecovered(ctx: NoticeContext): Promise<number> {
+  const all = await returnTechnical(ctx.db, { tenant: null, by: 'recovered', reason: null, limit: AT_ONCE });
+  for (const each of all) ctx.events.handoffReturned(each.conversation_id, 'recovered');
+  for (const [tenant, returned] of Map.groupBy(all, (each) => each.tenant))
+    await sendNotice(ctx, {
+      tenant,
+      key: `handoffs-recovered-${returned[0]?.handoff_id}`,
+      kind: 'handoff',
+      text: recoveredText(returned),
+      urgent: false,
+    });
+  return all.length;
 }

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { because } from '../core/reasons.ts';
 import { listHandoffs, returnHandoff } from '../db/control.ts';
 import type { HeldConversation } from '../db/control.ts';
-import { defineCommand, idArg, limitArg, refused, wordsArg } from './command.ts';
-import type { FormatTime } from './command.ts';
+import { returnTechnical } from '../db/people.ts';
+import { defineCommand, flagArg, idArg, limitArg, refused, wordsArg } from './command.ts';
+import type { FormatTime, Outcome } from './command.ts';
 
 const list = defineCommand({
   name: 'handoff list',
@@ -26,15 +27,26 @@ const list = defineCommand({
 
 const giveBack = defineCommand({
   name: 'handoff return',
-  summary: 'gives a conversation back to the agent',
+  summary: 'gives a conversation back to the agent, or all that it could not answer for a technical reason',
   details:
-    'Control, a takeover from the phone and all open handoffs of the conversation end. What was left to a person stays with the person: the agent answers what ' +
-    'comes from now on, and sees what was written meanwhile.',
-  args: z.object({ id: idArg.describe('id of the conversation'), reason: wordsArg.optional().describe('why, for the audit') }),
+    'Of one conversation: control, a takeover from the phone and all open handoffs of the conversation end. What was left to a person stays with the person: the agent answers what ' +
+    'comes from now on, and sees what was written meanwhile. --technical: all that went to a person only because the agent could not answer (the model was unavailable, ' +
+    'an answer failed again and again) and that nobody has taken: the agent answers what waits there. This happens by itself when the cause is over.',
+  args: z.object({
+    id: idArg.optional().describe('id of the conversation'),
+    technical: flagArg.describe('all that have a technical reason'),
+    reason: wordsArg.optional().describe('why, for the audit'),
+  }),
   positional: ['id'],
   readOnly: false,
   role: 'operator',
-  async run(ctx, { id, reason }, actor) {
+  async run(ctx, { id, technical, reason }, actor): Promise<Outcome<Returned>> {
+    if ((id === undefined) !== technical)
+      return refused('bad_request', 'name one conversation, or --technical for all that have a technical reason');
+    if (id === undefined) {
+      const all = await returnTechnical(ctx.db, { tenant: actor.tenant, by: actor.id, reason: reason ?? null, limit: MOST });
+      return { ok: true, result: { returned: all.map((each) => each.conversation_id) } };
+    }
     const answer = await returnHandoff(ctx.db, actor.tenant, id, actor.id, reason ?? null);
     switch (answer.outcome) {
       case 'unknown':
@@ -45,13 +57,22 @@ const giveBack = defineCommand({
         return { ok: true, result: { conversation_id: id, handoffs: answer.handoffs, mode: answer.mode, paused: answer.paused } };
     }
   },
-  text({ conversation_id: id, mode, paused }) {
+  text(result) {
+    if ('returned' in result)
+      return result.returned.length === 0
+        ? 'No conversation is with people for a technical reason that nobody has taken.'
+        : `The agent answers again in ${result.returned.length} conversation${result.returned.length === 1 ? '' : 's'}: ${result.returned.join(', ')}.`;
+    const { conversation_id: id, mode, paused } = result;
     const but = [...(mode === 'auto' ? [] : [`its mode is ${mode}`]), ...(paused === null ? [] : [because(`paused_${paused}`)])];
     return but.length === 0
       ? `The agent answers in conversation ${id} again.`
       : `Conversation ${id} is given back, but the agent keeps quiet there: ${but.join(', and ')}.`;
   },
 });
+
+type Returned = { conversation_id: number; handoffs: number; mode: string; paused: string | null } | { returned: number[] };
+/** In one go; the command may be given again. */
+const MOST = 1_000;
 
 export const handoffCommands = [list, giveBack];
 

@@ -47,19 +47,36 @@ export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', re
           ]),
       `Sugestão de resposta: ${oneLine(handoff.suggestion ?? greeting(handoff.name), 500)}`,
       how,
+      ...(controls && isTechnical(handoff.reason) ? ['Se ninguém assumir, ela volta sozinha para o agente quando o problema acabar.'] : []),
     ].join('\n'),
     MAX_CHARS,
   );
 }
 
+/** Nobody asked for a person: the agent could not answer. SQL has the same in is_technical. */
+export function isTechnical(reason: string): boolean {
+  return reason === 'turn_failed' || reason === 'no_model' || reason.startsWith('model_');
+}
+
 /** Many conversations at once, after an outage or a pause: one notice instead of one each. Without names: it outlives an erasure. */
-export function digestText(handoffs: Pick<PacketHandoff, 'conversation_id' | 'reason'>[]): string {
-  const ids = handoffs.slice(0, 20).map((each) => each.conversation_id);
+export function digestText(handoffs: Pick<PacketHandoff, 'conversation_id' | 'reason' | 'controls'>[]): string {
+  const head = handoffs.some(({ controls }) => controls) ? '*Uma pessoa é necessária*' : '*Para olhar*';
   return [
-    `*Para olhar*: ${handoffs.length} conversas (${ids.join(', ')}${handoffs.length > ids.length ? ', ...' : ''})`,
+    `${head}: ${handoffs.length} conversas (${idsText(handoffs)})`,
     `Motivo: ${handoffReason(handoffs[0]?.reason ?? '')}`,
     'A lista com nomes: "handoffs".',
   ].join('\n');
+}
+
+/** They went to a person only because the agent could not answer, and have the agent again. */
+export function recoveredText(conversations: { conversation_id: number }[]): string {
+  const count = conversations.length === 1 ? '1 conversa voltou' : `${conversations.length} conversas voltaram`;
+  return `${count} para o agente, que responde de novo (${idsText(conversations)}). Ninguém as tinha assumido.`;
+}
+
+function idsText(handoffs: { conversation_id: number }[]): string {
+  const ids = handoffs.slice(0, 20).map((each) => each.conversation_id);
+  return `${ids.join(', ')}${handoffs.length > ids.length ? ', ...' : ''}`;
 }
 
 /** Words of a contact who writes to a person. */
@@ -125,12 +142,12 @@ function greeting(name: string | null): string {
 
 /** Why a person is needed, in Portuguese; a tool's or a person's own words are shown as they are. */
 export function handoffReason(reason: string): string {
-  if (reason.startsWith('model_')) return 'o modelo não respondeu';
-  return REASONS[reason] ?? oneLine(reason, 300);
+  return REASONS[reason] ?? (reason.startsWith('model_') ? 'o modelo não respondeu' : oneLine(reason, 300));
 }
 
 const REASONS: Readonly<Record<string, string>> = {
   human: 'a conversa foi passada para uma pessoa',
+  model_refused: 'o modelo recusou o pedido',
   no_model: 'não há chave do modelo (ANTHROPIC_API_KEY)',
   no_agent: 'nenhum agente está ativo para este número',
   turn_failed: 'três tentativas de responder falharam',

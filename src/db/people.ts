@@ -105,3 +105,15 @@ export type OptOut = z.infer<typeof optOut>;
 export async function listOptOuts(db: Door, tenant: string, limit: number): Promise<OptOut[]> {
   return z.array(optOut).parse(await db.call('list_opt_outs', { p_tenant: tenant, p_limit: limit }));
 }
+
+const recovered = z.array(z.object({ conversation_id: z.number(), tenant: z.string(), handoff_id: z.number() }));
+
+/** SQL return_technical: what went to a person only because the agent could not answer goes back to it; `by` 'recovered': only what is over. */
+export async function returnTechnical(
+  db: Door,
+  change: { tenant: string | null; by: string; reason: string | null; limit: number },
+): Promise<z.infer<typeof recovered>> {
+  return recovered.parse(
+    await db.call('return_technical', { p_tenant: change.tenant, p_by: change.by, p_reason: change.reason, p_limit: change.limit }),
+  );
+}

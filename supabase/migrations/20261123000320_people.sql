@@ -196,3 +196,60 @@ begin
   end loop;
   return v_all;
 end $$;
+
+-- is_technical: nobody asked for a person: the agent could not answer, and can again when the cause is over.
+create function is_technical(p_reason text) returns boolean language sql immutable as $$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'model\_%' $$;
+
+-- return_technical: conversations that went to a person only because the agent could not answer go back to it, and it answers what has waited. Audited.
+-- Guarantee: never one that somebody has taken: who wrote there since, took it over, called a person for another reason, or answers by hand (manual). With p_by
+--   'recovered' only when the cause is over: the model has answered somewhere in a turn that began later (for no_model: whoever asks has a key). Each conversation
+--   once a day so: one that fails whenever it is tried stays with a person.
+-- Arguments: p_tenant null: of all; p_by 'recovered', or the operator who does it at once.
+-- Concurrency: any; by itself it leaves conversations that somebody has at this moment for the next call. The workers find what is to be answered, see sweep_deferred.
+-- Result: [{conversation_id, tenant, handoff_id}].
+create function return_technical(p_tenant text, p_by text, p_reason text, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_good timestamptz := (select max(t.started_at) from (select * from turns order by id desc limit 1000) t where t.status = 'committed' and t.model is not null);
+  h handoffs;
+  v conversations;
+  v_waiting int;
+  v_all jsonb := '[]';
+begin
+  for h in
+    select * from handoffs x where x.status <> 'returned' and is_technical(x.reason) and x.taken_at is null and x.tenant_id = coalesce(p_tenant, x.tenant_id)
+      and (p_by <> 'recovered' or ((x.reason = 'no_model' or coalesce(v_good > x.created_at, false))
+        and not exists (select from handoffs o where o.conversation_id = x.conversation_id and o.returned_by = 'recovered' and o.returned_at > v_now - interval '1 day')))
+    order by x.id limit p_limit
+  loop
+    if p_by = 'recovered' then
+      select * into v from conversations where id = h.conversation_id for no key update skip locked;
+    else
+      select * into v from conversations where id = h.conversation_id for no key update;
+    end if;
+    continue when not found or v.mode = 'manual' or v.takeover_until > v_now or v.merged_into is not null
+      or (v.controlled_by = 'human') <> h.controls or (h.controls and v.escalation_reason is distinct from h.reason)
+      or exists (select from handoffs x where x.id = h.id and (x.status = 'returned' or x.taken_at is not null))
+      or exists (select from turns t where t.conversation_id = v.id and t.status = 'open' and t.lease_until > v_now)
+      or exists (select from messages m where m.conversation_id = v.id and m.created_at >= h.created_at and m.direction = 'out' and m.type <> 'reaction'
+        and (m.author = 'human' or m.kind = 'manual'));
+    update handoffs set status = 'returned', returned_at = v_now, returned_by = p_by where id = h.id;
+    -- what the turn that gave up left unanswered, and what came while a person was waited for; not what an answer has come to since
+    update messages m set status = 'received', reason = null
+      where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and (m.reason = 'human' or is_technical(m.reason))
+        and m.seq >= (select min(f.seq) from messages f where f.turn_id = h.turn_id and f.direction = 'in')
+        and not exists (select from messages o join turns t on t.id = o.turn_id where o.conversation_id = v.id and o.seq > m.seq and o.direction = 'out' and o.kind = 'reply'
+          and t.status = 'committed' and t.model is not null);
+    get diagnostics v_waiting = row_count;
+    update conversations set controlled_by = 'agent', escalation_reason = null, failed_in_row = 0, failing_since = null where id = v.id;
+    if v_waiting > 0 then
+      -- it waits like after an outage: it did not grow too old meanwhile, and has heard that something is wrong
+      update conversations set inbound_seq = inbound_seq + 1, deferred_since = coalesce(deferred_since, h.created_at), deferred_until = v_now, deferred_reason = 'returned',
+        apologised_at = case when h.controls then v_now else apologised_at end where id = v.id;
+    end if;
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
+      v.id::text, jsonb_build_object('by', p_by, 'because', h.reason, 'reason', p_reason, 'unanswered', v_waiting), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
+  end loop;
+  return v_all;
+end $$;

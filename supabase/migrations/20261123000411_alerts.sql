@@ -73,7 +73,7 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
     where pause_reason(c.tenant_id, i.name, c.id, null) is null and c.deferred_until is null
   ), deferred as (
     select c.deferred_since, c.deferred_reason from conversations c join instances i on i.id = c.instance_id
-    where c.deferred_until is not null and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id, null) is null
   ), due as (
     select m.due_at from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = m.instance_id
     where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now)) and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null

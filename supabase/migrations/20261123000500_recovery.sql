@@ -230,7 +230,7 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
-      from conversations c where c.deferred_until is not null and c.tenant_id = p_tenant),
+      from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%' and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))

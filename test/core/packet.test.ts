@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestText, draftText, forwardText, handoffReason, packetText, returnedText } from '../../src/core/packet.ts';
+import { digestText, draftText, forwardText, handoffReason, packetText, recoveredText, returnedText } from '../../src/core/packet.ts';
 import type { PacketHandoff } from '../../src/core/packet.ts';
 
 const HANDOFF: PacketHandoff = {
@@ -33,6 +33,7 @@ test('X7 I20 packet: who, what, the last words, a suggested answer, and how to g
       '> Agente (ainda não saiu): Já volto.',
       'Sugestão de resposta: Oi Maria! Sou da equipe e vou continuar com você por aqui. Já li o que você escreveu.',
       'Responda pelo celular do número julia-prod. Para devolver ao agente: "devolver 7", ou "/bot on" na própria conversa.',
+      'Se ninguém assumir, ela volta sozinha para o agente quando o problema acabar.',
     ].join('\n'),
   );
   assert.match(packetText(HANDOFF, 'reminded', 10), /^\*Ainda sem ninguém\* há 10 min: conversa 7\n/);
@@ -66,7 +67,12 @@ test('X7 packet: forwarded words, a draft, a return, many at once', () => {
   );
   assert.match(returnedText({ conversation_id: 7, name: 'Maria' }, 24), /^A conversa 7 \(Maria\) ficou 24 h/);
   assert.equal(
-    digestText(Array.from({ length: 25 }, (_, n) => ({ conversation_id: n + 1, reason: 'too_old' }))).split('\n')[0],
+    digestText(Array.from({ length: 25 }, (_, n) => ({ conversation_id: n + 1, reason: 'too_old', controls: false }))).split('\n')[0],
     `*Para olhar*: 25 conversas (${Array.from({ length: 20 }, (_, n) => n + 1).join(', ')}, ...)`,
   );
+  assert.match(
+    digestText([{ conversation_id: 1, reason: 'model_refused', controls: true }]),
+    /^\*Uma pessoa é necessária\*: 1 conversas[\s\S]*recusou o pedido/,
+  );
+  assert.match(recoveredText([{ conversation_id: 7 }]), /^1 conversa voltou para o agente, que responde de novo \(7\)/);
 });
