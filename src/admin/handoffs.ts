@@ -37,6 +37,7 @@ const giveBack = defineCommand({
     technical: flagArg.describe('all that have a technical reason'),
     reason: wordsArg.optional().describe('why, for the audit'),
   }),
+  flags: ['technical'],
   positional: ['id'],
   readOnly: false,
   role: 'operator',
