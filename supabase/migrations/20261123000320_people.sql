@@ -251,5 +251,9 @@ begin
       v.id::text, jsonb_build_object('by', p_by, 'because', h.reason, 'reason', p_reason, 'unanswered', v_waiting), v_now);
     v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
   end loop;
+  if p_by <> 'recovered' then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (coalesce(p_tenant, 'default'), p_by, 'handoff.return', 'technical', jsonb_build_object('reason', p_reason, 'conversations', jsonb_array_length(v_all)), v_now);
+  end if;
   return v_all;
 end $$;
