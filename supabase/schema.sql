@@ -942,7 +942,7 @@ AS $function$
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
-      from conversations c where c.deferred_until is not null and c.tenant_id = p_tenant),
+      from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%' and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
@@ -1025,7 +1025,7 @@ AS $function$
     where pause_reason(c.tenant_id, i.name, c.id, null) is null and c.deferred_until is null
   ), deferred as (
     select c.deferred_since, c.deferred_reason from conversations c join instances i on i.id = c.instance_id
-    where c.deferred_until is not null and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id, null) is null
   ), due as (
     select m.due_at from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = m.instance_id
     where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now)) and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
@@ -2822,6 +2822,15 @@ end $function$;
 revoke all on function public.is_stranger(bigint) from public;
 grant execute on function public.is_stranger(bigint) to service_role;
 grant execute on function public.is_stranger(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_technical(p_reason text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'model\_%' $function$;
+revoke all on function public.is_technical(text) from public;
+grant execute on function public.is_technical(text) to service_role;
+grant execute on function public.is_technical(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.job_status(p_jobs jsonb)
  RETURNS jsonb
@@ -4701,6 +4710,64 @@ end $function$;
 revoke all on function public.return_handoff(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.return_handoff(text,bigint,text,text,timestamp with time zone) to service_role;
 grant execute on function public.return_handoff(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.return_technical(p_tenant text, p_by text, p_reason text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_good timestamptz := (select max(t.started_at) from (select * from turns order by id desc limit 1000) t where t.status = 'committed' and t.model is not null);
+  h handoffs;
+  v conversations;
+  v_waiting int;
+  v_all jsonb := '[]';
+begin
+  for h in
+    select * from handoffs x where x.status <> 'returned' and is_technical(x.reason) and x.taken_at is null and x.tenant_id = coalesce(p_tenant, x.tenant_id)
+      and (p_by <> 'recovered' or ((x.reason = 'no_model' or coalesce(v_good > x.created_at, false))
+        and not exists (select from handoffs o where o.conversation_id = x.conversation_id and o.returned_by = 'recovered' and o.returned_at > v_now - interval '1 day')))
+    order by x.id limit p_limit
+  loop
+    if p_by = 'recovered' then
+      select * into v from conversations where id = h.conversation_id for no key update skip locked;
+    else
+      select * into v from conversations where id = h.conversation_id for no key update;
+    end if;
+    continue when not found or v.mode = 'manual' or v.takeover_until > v_now or v.merged_into is not null
+      or (v.controlled_by = 'human') <> h.controls or (h.controls and v.escalation_reason is distinct from h.reason)
+      or exists (select from handoffs x where x.id = h.id and (x.status = 'returned' or x.taken_at is not null))
+      or exists (select from turns t where t.conversation_id = v.id and t.status = 'open' and t.lease_until > v_now)
+      or exists (select from messages m where m.conversation_id = v.id and m.created_at >= h.created_at and m.direction = 'out' and m.type <> 'reaction'
+        and (m.author = 'human' or m.kind = 'manual'));
+    update handoffs set status = 'returned', returned_at = v_now, returned_by = p_by where id = h.id;
+    -- what the turn that gave up left unanswered, and what came while a person was waited for; not what an answer has come to since
+    update messages m set status = 'received', reason = null
+      where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and (m.reason = 'human' or is_technical(m.reason))
+        and m.seq >= (select min(f.seq) from messages f where f.turn_id = h.turn_id and f.direction = 'in')
+        and not exists (select from messages o join turns t on t.id = o.turn_id where o.conversation_id = v.id and o.seq > m.seq and o.direction = 'out' and o.kind = 'reply'
+          and t.status = 'committed' and t.model is not null);
+    get diagnostics v_waiting = row_count;
+    update conversations set controlled_by = 'agent', escalation_reason = null, failed_in_row = 0, failing_since = null where id = v.id;
+    if v_waiting > 0 then
+      -- it waits like after an outage: it did not grow too old meanwhile, and has heard that something is wrong
+      update conversations set inbound_seq = inbound_seq + 1, deferred_since = coalesce(deferred_since, h.created_at), deferred_until = v_now, deferred_reason = 'returned',
+        apologised_at = case when h.controls then v_now else apologised_at end where id = v.id;
+    end if;
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
+      v.id::text, jsonb_build_object('by', p_by, 'because', h.reason, 'reason', p_reason, 'unanswered', v_waiting), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
+  end loop;
+  if p_by <> 'recovered' then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (coalesce(p_tenant, 'default'), p_by, 'handoff.return', 'technical', jsonb_build_object('reason', p_reason, 'conversations', jsonb_array_length(v_all)), v_now);
+  end if;
+  return v_all;
+end $function$;
+revoke all on function public.return_technical(text,text,text,integer,timestamp with time zone) from public;
+grant execute on function public.return_technical(text,text,text,integer,timestamp with time zone) to service_role;
+grant execute on function public.return_technical(text,text,text,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.revoke_opt_out(p_contact bigint, p_actor text, p_reason text, p_now timestamp with time zone)
  RETURNS boolean
