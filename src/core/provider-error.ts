@@ -9,6 +9,11 @@ const DISCONNECTED: ProviderError = {
   code: 'number_disconnected',
   hint: 'it stays in its lane and leaves when the number is back: connect it (npm run admin -- instance connect NAME)',
 };
+/** A socket that is closed behind an Evolution that says `open`: to the caller the number is not connected. */
+const CLOSED: ProviderError = {
+  ...DISCONNECTED,
+  hint: 'it stays in its lane and leaves when the connection of the number is back: the number is restarted by itself (npm run admin -- instance restart NAME)',
+};
 const NOT_CONFIGURED: ProviderError = {
   status: 503,
   code: 'not_configured',
@@ -30,7 +35,6 @@ const LISTED: ProviderError = {
 const DISCONNECTED_BY = new Set(['disconnected', 'number_disconnected']);
 const NOT_CONFIGURED_BY = new Set(['unauthorized', 'unknown_instance', 'unlicensed', 'number_unauthorized', 'number_unlicensed']);
 const FAILED_BY = new Set([
-  'connection_closed',
   'unavailable',
   'service_unavailable',
   'provider_error',
@@ -53,6 +57,7 @@ export function providerError(message: { status: string; reason: string | null }
   if (reason === null || (message.status !== 'queued' && message.status !== 'failed')) return null;
   if (NOT_CONFIGURED_BY.has(reason)) return NOT_CONFIGURED;
   if (DISCONNECTED_BY.has(reason)) return DISCONNECTED;
+  if (reason === 'connection_closed') return CLOSED;
   if (FAILED_BY.has(reason)) return message.status === 'failed' ? LISTED : WAITS;
   return null;
 }

@@ -10,6 +10,7 @@ test('O16 provider errors: disconnected is 409, not configured 503, everything e
   const cases: [status: string, reason: string | null, expected: string | null][] = [
     ['queued', 'disconnected', '409 number_disconnected'],
     ['queued', 'number_disconnected', '409 number_disconnected'],
+    ['queued', 'connection_closed', '409 number_disconnected'],
     ['queued', 'unauthorized', '503 not_configured'],
     ['failed', 'max_attempts_unauthorized', '503 not_configured'],
     ['failed', 'unknown_instance', '503 not_configured'],

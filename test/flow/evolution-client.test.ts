@@ -183,7 +183,7 @@ test('O1 client: reactions, presence and read marks', async () => {
   );
   respond = (response) => json(response, 400, { status: 400, error: 'Bad Request', response: { message: ['Error: Connection Closed'] } });
   const failed = await evolution.sendPresence({ instance: 'wa1', number: '5511988887777', presence: 'paused', delayMs: 0 });
-  assert.deepEqual(failed, { kind: 'failed', retryable: true, class: 'disconnected', detail: 'Error: Connection Closed' });
+  assert.deepEqual(failed, { kind: 'failed', retryable: true, class: 'connection_closed', detail: 'Error: Connection Closed' });
 });
 
 test('I17 client: the state of an instance, not loaded and unknown ones too', async () => {

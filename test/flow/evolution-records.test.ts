@@ -34,7 +34,7 @@ const EXPECTED_NEWER = [
   'ok',
   'ok',
   'sent 3EB0417616D90ECD430129',
-  'ambiguous connection_closed',
+  'connection_closed',
   'provider_error',
   'version 2.3.7',
   'ok',
@@ -57,7 +57,7 @@ const EXPECTED_NEWER = [
   'ok',
   'open',
   'connecting, with a code',
-  'ambiguous connection_closed',
+  'connection_closed',
 ];
 
 /** Of the older file, the calls beside sends; by their labels. */
@@ -74,7 +74,7 @@ const EXPECTED_OLDER: Readonly<Record<string, string>> = {
   'instance/logout again': 'provider_error',
   'baileys sendPresence 700': 'ok',
   'baileys sendPresence no delay': 'bad_request',
-  'baileys sendPresence while connecting': 'disconnected',
+  'baileys sendPresence while connecting': 'connection_closed',
   'baileys markMessageAsRead': 'ok',
   'baileys markMessageAsRead while connecting': 'provider_error',
   'webhook/set (bad event)': 'bad_request',
