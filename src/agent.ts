@@ -25,7 +25,10 @@ export type AgentRun = {
   model: string;
   /** Asked when `model` does not answer and another one may: it is overloaded, or gone. */
   fallbackModel: string;
-  prompt: Prompt;
+  /** What this model is given to read; null: it has declined all that is unanswered. Contract: pure, and the same for the whole turn. */
+  promptFor(model: string): Prompt | null;
+  /** Models that have declined some of what is unanswered, in an earlier turn: the other one is asked first, since it can read all of it. */
+  declinedBy: string[];
   tools: Tool[];
   situation: ToolSituation;
   /** Aborts the call that is under way: nothing has happened yet, so nothing is lost. */
@@ -40,6 +43,8 @@ export type AgentOutcome = {
 } & (
   | { kind: 'answer'; text: string; effects: Effect[] }
   | { kind: 'aborted' }
+  /** The words were declined, and no other model answers them. What a tool was asked for before that is what the contact wants all the same. */
+  | { kind: 'declined'; effects: Effect[] }
   /** `fault` says what becomes of the turn. `retryInMs`: no model may be asked sooner. */
   | { kind: 'failed'; reason: string; fault: Fault; retryInMs: number }
 );
@@ -47,7 +52,6 @@ export type AgentOutcome = {
 /** Contract: never throws, ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const deadline = performance.now() + run.limits.turnTimeoutMs;
-  const begin = initialMessages(run.prompt);
   const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [] };
   const effects: Effect[] = [];
   const said: string[] = [];
@@ -63,8 +67,12 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   for (;;) {
     // The last round must end in words: the model may call nothing more.
     const isLast = round === run.limits.maxToolRounds;
-    const answer = await ask(run, work, { begin, again, isLast, deadline });
-    if (!answer.ok) return run.signal.aborted ? outcome({ kind: 'aborted' as const }) : failed(answer.failure.kind);
+    const answer = await ask(run, work, { again, isLast, deadline });
+    if (!answer.ok) {
+      if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
+      if (answer.failure.kind !== 'refusal') return failed(answer.failure.kind);
+      return outcome({ kind: 'declined' as const, effects: effects.filter(({ type }) => type === 'handoff' || type === 'opt_out') });
+    }
     const { content } = answer.reply;
     const end = endOf(answer.reply);
     if (end === 'no_room' && again < MOST_AGAIN) {
@@ -152,15 +160,13 @@ function cachedToTheEnd(messages: Anthropic.MessageParam[]): Anthropic.MessagePa
 }
 
 type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
-type Question = { begin: Anthropic.MessageParam[]; again: number; isLast: boolean; deadline: number };
+type Question = { again: number; isLast: boolean; deadline: number };
 
 /** One answer of the model, or of the other one when that may know better. Whoever answers goes on with the turn. */
 async function ask(run: AgentRun, work: Work, question: Question): Promise<Asked> {
-  const other = work.model === run.model ? run.fallbackModel : run.model;
-  const models = [...new Set([work.model, other])].filter((model) => !work.refusedBy.includes(model));
   let failure: ModelFailure | null = null;
-  for (const model of models) {
-    const answer = await callModel(run, work, model, question);
+  for (const { model, prompt } of candidates(run, work)) {
+    const answer = await callModel(run, work, { model, prompt }, question);
     if (answer.ok) {
       goOnWith(work, model);
       return answer;
@@ -169,6 +175,16 @@ async function ask(run: AgentRun, work: Work, question: Question): Promise<Asked
     if (run.signal.aborted || !MODEL_FAILURES[answer.failure.kind].other) break;
   }
   return { ok: false, failure: failure ?? { kind: 'refusal', detail: 'each model has declined these words', restMs: 0 } };
+}
+
+/** Who may be asked, in this order: whoever has begun the turn, then the other one; first of all who has declined nothing of what is unanswered. */
+function candidates(run: AgentRun, work: Work): { model: string; prompt: Prompt }[] {
+  const able = [...new Set([work.model, run.model, run.fallbackModel])].flatMap((model) => {
+    const prompt = work.refusedBy.includes(model) ? null : run.promptFor(model);
+    return prompt === null ? [] : [{ model, prompt }];
+  });
+  if (work.rounds.length > 0) return able;
+  return able.toSorted((a, b) => Number(run.declinedBy.includes(a.model)) - Number(run.declinedBy.includes(b.model)));
 }
 
 /** Thoughts belong to the model that had them: another one refuses a request that brings them. */
@@ -190,7 +206,12 @@ function retryInMs(run: AgentRun): number {
 /** A call that had less time than this proves nothing of the model when it ends as a timeout. Milliseconds. */
 const FAIR_MS = 10_000;
 
-async function callModel(run: AgentRun, work: Work, model: string, { begin, again, isLast, deadline }: Question): Promise<Asked> {
+async function callModel(
+  run: AgentRun,
+  work: Work,
+  { model, prompt }: { model: string; prompt: Prompt },
+  { again, isLast, deadline }: Question,
+): Promise<Asked> {
   const started = performance.now();
   const { callTimeoutMs, maxTokens: answerTokens, effort } = run.limits;
   const timeoutMs = Math.min(callTimeoutMs, deadline - started);
@@ -204,12 +225,12 @@ async function callModel(run: AgentRun, work: Work, model: string, { begin, agai
           model,
           settings: settingsFor(model, { answerTokens, effort, again }),
           system: [
-            { type: 'text', text: run.prompt.system, ...CACHED },
-            { type: 'text', text: run.prompt.situation },
+            { type: 'text', text: prompt.system, ...CACHED },
+            { type: 'text', text: prompt.situation },
           ],
           tools: run.tools.map(toolParam),
           wordsOnly: isLast,
-          messages: cachedToTheEnd([...begin, ...rounds]),
+          messages: cachedToTheEnd([...initialMessages(prompt), ...rounds]),
         },
         { signal: run.signal, timeoutMs },
       ),

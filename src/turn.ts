@@ -9,7 +9,17 @@ import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
 import { claimsToBeHuman, honestAnswer } from './core/bot-suspicion.ts';
 import { buildPrompt } from './core/prompt.ts';
-import { debounceDelay, decideTurn, FALLBACK_TEXT, HONEST_TEXT, putOff, turnRetryDelay, turnTimeLimit } from './core/turn.ts';
+import type { Prompt, PromptAgent } from './core/prompt.ts';
+import {
+  debounceDelay,
+  decideTurn,
+  DECLINED_TEXT,
+  FALLBACK_TEXT,
+  HONEST_TEXT,
+  putOff,
+  turnRetryDelay,
+  turnTimeLimit,
+} from './core/turn.ts';
 import { persist } from './db/persist.ts';
 import { claimTurn, completeTurn, renewTurn } from './db/turns.ts';
 import type { CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './db/turns.ts';
@@ -144,17 +154,8 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       },
       model,
       fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
-      prompt: buildPrompt({
-        agent,
-        company: ctx.config.app.company,
-        contactName: claim.contact.name,
-        memory: claim.contact.memory.map((entry) => entry.fact),
-        history: claim.history,
-        pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
-        hint: asksForIdentity(claim) ? IDENTITY_HINT : null,
-        now: claim.now,
-        timeZone: ctx.config.app.timeZone,
-      }),
+      promptFor: (name) => promptOf(ctx, claim, agent, name),
+      declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
       situation: { pending: claim.pending },
       signal: AbortSignal.any([signal, wanted.signal]),
@@ -162,6 +163,23 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
   } finally {
     watching.stop();
   }
+}
+
+/** What a model is given to read; null: it has declined all that is unanswered. */
+function promptOf({ config }: Context, claim: TurnClaim, agent: PromptAgent, model: string): Prompt | null {
+  if (claim.pending.every((message) => message.refused_by?.includes(model) === true)) return null;
+  return buildPrompt({
+    model,
+    agent,
+    company: config.app.company,
+    contactName: claim.contact.name,
+    memory: claim.contact.memory.map((entry) => entry.fact),
+    history: claim.history,
+    pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
+    hint: asksForIdentity(claim) ? IDENTITY_HINT : null,
+    now: claim.now,
+    timeZone: config.app.timeZone,
+  });
 }
 
 /** Renews the lease and aborts `wanted` once the answer is not wanted any more: the contact wrote again, a person took over, a pause, a lost lease. */
@@ -204,6 +222,18 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
     }
     case 'aborted':
       return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'the answer was not wanted any more' });
+    case 'declined': {
+      // The contact hears it once and is answered again with its next words; a person is told, and may say more.
+      const { effects } = outcome;
+      const isHandoff = effects.some((effect) => effect.type === 'handoff');
+      return finish(ctx, claim, {
+        ...record,
+        kind: 'answer',
+        reason: 'declined',
+        effects: isHandoff ? effects : [...effects, needsPerson('declined', false)],
+        parts: partsOf(ctx, claim, DECLINED_TEXT, isHandoff ? 'handoff' : 'reply'),
+      });
+    }
     case 'failed':
       return fail(ctx, claim, outcome, record);
   }

@@ -445,6 +445,7 @@ create table public.messages (
   deleted_at timestamp with time zone,
   original_text text,
   turn_id bigint,
+  refused_by text[],
   correlation_id text,
   created_at timestamp with time zone default now() not null,
   kind text,
@@ -1324,7 +1325,7 @@ begin
       v_meaning := case when m.meaning ? 'command' then (select jsonb_build_object('command', v_meaning -> 'command') where jsonb_typeof(v_meaning -> 'command') = 'object')
         else take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, null, p_now) end;
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null,
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
       status = case when deleted_at is not null and direction = 'in' and status = 'skipped' then 'received' else status end,
       reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
@@ -1566,7 +1567,7 @@ begin
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent') order by m.provider_at, m.seq), min(m.correlation_id)
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -1595,7 +1596,7 @@ begin
   -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
   v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
+      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
@@ -1687,6 +1688,7 @@ begin
     select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
     from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
   v_first := first_pending(v.id);
+  perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
 
   if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
 
@@ -3256,6 +3258,25 @@ end $function$;
 revoke all on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.mark_automatic(bigint,text,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.mark_refused(v_turn public.turns, p_calls jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_models text[]; v_again text[];
+begin
+  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c where c ->> 'outcome' = 'refusal';
+  if v_models is null then return; end if;
+  select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
+    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id order by m.seq desc limit 1;
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models)) where m.turn_id = v_turn.id and m.direction = 'in';
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
+    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+end $function$;
+revoke all on function public.mark_refused(public.turns,jsonb) from public;
+grant execute on function public.mark_refused(public.turns,jsonb) to service_role;
+grant execute on function public.mark_refused(public.turns,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.mark_restored(p_backup_at timestamp with time zone, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

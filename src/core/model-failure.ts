@@ -40,7 +40,7 @@ export const MODEL_FAILURES: Readonly<Record<ModelFailureKind, Meaning>> = {
   billing: { fault: 'configuration', counts: true, other: false },
   model_gone: { fault: 'configuration', counts: false, other: true },
   empty_answer: { fault: 'answer', counts: false, other: false },
-  refusal: { fault: 'request', counts: false, other: true }, // its classifiers declined these words
+  refusal: { fault: 'request', counts: false, other: true }, // its classifiers declined these words; the agent answers with what it knows of it
   context_exceeded: { fault: 'request', counts: false, other: true }, // not every model reads as much
   refused: { fault: 'request', counts: false, other: true },
 };
@@ -49,6 +49,8 @@ const GRAVITY: readonly Fault[] = ['nobody', 'configuration', 'answer', 'request
 
 /** Of the failures of two models the one that decides: who can still answer decides, and of two alike the one that says more. */
 export function decisive<F extends { kind: ModelFailureKind }>(first: F, second: F): F {
+  // Who has declined will decline again, and the contact should not wait for the other one to come back.
+  if (first.kind === 'refusal' || second.kind === 'refusal') return first.kind === 'refusal' ? first : second;
   const gravity = ({ kind }: F): number => GRAVITY.indexOf(MODEL_FAILURES[kind].fault);
   if (gravity(first) !== gravity(second)) return gravity(first) < gravity(second) ? first : second;
   return first.kind === 'breaker_open' ? second : first;

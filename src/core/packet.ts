@@ -148,6 +148,7 @@ export function handoffReason(reason: string): string {
 const REASONS: Readonly<Record<string, string>> = {
   human: 'a conversa foi passada para uma pessoa',
   model_refused: 'o modelo recusou o pedido',
+  declined: 'o modelo se recusou a responder ao que o cliente escreveu',
   no_model: 'não há chave do modelo (ANTHROPIC_API_KEY)',
   no_agent: 'nenhum agente está ativo para este número',
   turn_failed: 'três tentativas de responder falharam',

@@ -23,6 +23,8 @@ export type PromptMessage = {
   quoted_author?: PromptMessage['author'] | null;
   /** Of our own: 'queued' waits to leave, 'cancelled' was withdrawn before it left; the others have left. */
   status?: string;
+  /** Models that have declined a conversation with these words: they never read them again. */
+  refused_by?: string[] | null;
 };
 
 export type Prompt = {
@@ -37,6 +39,8 @@ export type Prompt = {
 };
 
 export function buildPrompt(input: {
+  /** Who reads it: what this model has declined before is left out. */
+  model: string;
   agent: PromptAgent;
   company: string;
   contactName: string | null;
@@ -48,15 +52,20 @@ export function buildPrompt(input: {
   now: Date;
   timeZone: string;
 }): Prompt {
+  const { history, pending, hidesAll } = withoutRefused(input);
   const messages: Prompt['messages'] = [];
-  if (input.history[0] !== undefined && roleOf(input.history[0]) === 'assistant')
-    messages.push({ role: 'user', texts: ['[início da conversa]'] });
-  for (const message of input.history) append(messages, message);
+  if (history[0] !== undefined && roleOf(history[0]) === 'assistant') messages.push({ role: 'user', texts: ['[início da conversa]'] });
+  for (const message of history) append(messages, message);
   const last = messages.at(-1);
   const stable = last === undefined ? null : { message: messages.length - 1, text: last.texts.length - 1 };
-  for (const message of input.pending) append(messages, message);
+  for (const message of pending) append(messages, message);
   if (input.hint != null) messages.at(-1)?.texts.push(`[sistema: ${input.hint}]`);
-  return { system: systemText(input.agent, input.company), situation: situationText(input), messages, stable };
+  return {
+    system: systemText(input.agent, input.company),
+    situation: situationText(hidesAll ? { ...input, memory: [] } : input),
+    messages,
+    stable,
+  };
 }
 
 function systemText(agent: PromptAgent, company: string): string {
@@ -134,7 +143,39 @@ function isUnsaid({ status }: PromptMessage): boolean {
   return status === 'queued' || status === 'cancelled';
 }
 
+/**
+ * What this model has declined is named instead of shown: it would be declined again, whatever the contact writes now. A quote may bring such words back.
+ * `hidesAll`: it was not the contact's last words, so nothing of what is known is shown either.
+ */
+function withoutRefused(input: { model: string; history: PromptMessage[]; pending: PromptMessage[] }): {
+  history: PromptMessage[];
+  pending: PromptMessage[];
+  hidesAll: boolean;
+} {
+  const isRefused = ({ refused_by: by }: PromptMessage): boolean => by?.includes(input.model) === true;
+  const refused = [...input.history, ...input.pending].filter(isRefused);
+  if (refused.length === 0) return { ...input, hidesAll: false };
+  const isQuoted = (quoted: string): boolean =>
+    refused.some(({ text }) => text !== null && (text.includes(quoted) || quoted.includes(text)));
+  const shown = (messages: PromptMessage[]): PromptMessage[] =>
+    messages.flatMap((message, index) => {
+      const before = messages[index - 1];
+      if (isRefused(message))
+        // of several in a row one note is enough
+        return before !== undefined && isRefused(before)
+          ? []
+          : [{ ...message, direction: 'in', author: 'contact', type: 'declined', quoted_text: null }];
+      return message.quoted_text !== null && isQuoted(message.quoted_text) ? [{ ...message, quoted_text: DECLINED_QUOTE }] : [message];
+    });
+  return { history: shown(input.history), pending: shown(input.pending), hidesAll: refused.some(({ direction }) => direction === 'out') };
+}
+
+const DECLINED_QUOTE = 'mensagem que não é mostrada aqui';
+const DECLINED_TEXT =
+  '[sistema: aqui há mensagens que não são mostradas, porque o modelo se recusou a responder a elas. Não pergunte o que diziam; responda ao resto.]';
+
 function lineOf(message: PromptMessage): string {
+  if (message.type === 'declined') return DECLINED_TEXT;
   if (message.text === null) return '[mensagem apagada]';
   if (isUnsaid(message)) {
     const text = JSON.stringify(forModel(fit(message.text)));

@@ -48,6 +48,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   abuse_daily_tokens: 'this contact used its tokens of 24 hours (MAX_TOKENS_CONTATO_DIA), so a person is told',
   deleted_by_contact: 'the contact deleted it before it was answered',
   deleted_or_edited: 'the contact deleted or edited it before it was answered, and no new words came',
+  declined: 'the model declined these words; the contact was told so, and its next message is answered',
   no_model: 'there is no key for the model (ANTHROPIC_API_KEY), so a person is called',
   no_agent: 'no agent is active for this number, so a person is called',
   turn_failed: 'three attempts to answer failed, so a person is called',

@@ -371,8 +371,10 @@ function conclude(
       const first = parts[0];
       if (first === undefined) return `settled by turn ${message.turn_id ?? '?'} without a message to the contact`;
       const stuck = parts.find((part) => !SENT.has(part.status));
+      const declined = turnsOf(message, entries).at(-1)?.reason === 'declined';
       if (stuck !== undefined) return `an answer is written: message ${stuck.id} is ${concludeOutbound(stuck, conversation, now, format)}`;
-      return `answered in ${seconds(sentAt(first).getTime() - message.at.getTime())}`;
+      const took = seconds(sentAt(first).getTime() - message.at.getTime());
+      return declined ? `not answered because ${because('declined')} (after ${took})` : `answered in ${took}`;
     }
     case 'handed_over':
       return `not answered by the agent because ${because(message.reason)}; a person has it (npm run admin -- handoff list)`;

@@ -184,6 +184,9 @@ export function putOff(
 export const APOLOGY_TEXT =
   'Estou com um problema técnico e não consigo responder agora. Sua mensagem está guardada: respondo por aqui assim que voltar, não precisa escrever de novo.';
 export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
+/** Said when no model answers these words. It promises what happens: a person reads it, and the next message is answered as any other. */
+export const DECLINED_TEXT =
+  'Não consigo responder a essa mensagem por aqui. Avisei a equipe, que pode continuar com você. Se for outra coisa, é só escrever.';
 /** What the product is, and a person for whoever wants one. */
 export const HONEST_TEXT = 'Sou uma assistente virtual, um software. Se preferir, chamo uma pessoa da equipe para continuar com você.';
 const OPT_OUT_TEXT = 'Pronto, você não vai mais receber mensagens nossas. Se mudar de ideia, é só escrever VOLTAR.';

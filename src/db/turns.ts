@@ -3,6 +3,9 @@ import type { Door } from './door.ts';
 
 const time = z.coerce.date();
 
+/** Models that have declined a conversation with these words; null for nearly all. */
+const refusedBy = z.array(z.string()).nullable();
+
 const pendingMessage = z.object({
   id: z.number(),
   type: z.string(),
@@ -13,6 +16,7 @@ const pendingMessage = z.object({
   created_at: time,
   /** What its words were recognised as, see take_meaning; null for nearly all. */
   intent: z.string().nullable(),
+  refused_by: refusedBy,
 });
 
 const historyMessage = z.object({
@@ -25,6 +29,7 @@ const historyMessage = z.object({
   at: time,
   quoted_text: z.string().nullable(),
   status: z.string(),
+  refused_by: refusedBy,
 });
 
 const agent = z.object({

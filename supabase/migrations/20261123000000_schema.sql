@@ -237,6 +237,7 @@ create table messages (
   deleted_at       timestamptz,
   original_text    text,                            -- before the first edit
   turn_id          bigint references turns (id),    -- in: the turn that took it; out: the turn that wrote it
+  refused_by       text[],                          -- models that have declined a conversation with these words: they are not shown them again
   correlation_id   text,
   created_at       timestamptz not null default now(),
   -- outbound only

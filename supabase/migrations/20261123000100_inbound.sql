@@ -149,7 +149,7 @@ begin
       v_meaning := case when m.meaning ? 'command' then (select jsonb_build_object('command', v_meaning -> 'command') where jsonb_typeof(v_meaning -> 'command') = 'object')
         else take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, null, p_now) end;
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null,
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
       status = case when deleted_at is not null and direction = 'in' and status = 'skipped' then 'received' else status end,
       reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id

@@ -58,7 +58,7 @@ begin
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent') order by m.provider_at, m.seq), min(m.correlation_id)
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -87,7 +87,7 @@ begin
   -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
   v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status) order by date_trunc('second', m.provider_at), m.seq), '[]')
+      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
@@ -185,6 +185,22 @@ begin
   return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000), 'parts', case when v_apology then 1 else 0 end);
 end $$;
 
+-- mark_refused: notes which models have declined the words of a turn, so that these are not sent to them again.
+-- Whose words it were cannot be known. The unanswered ones are taken first; when the turn before was declined too it was something older, so all that has been
+--   said is hidden from that model, and the next words stand alone.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may note them.
+create function mark_refused(v_turn turns, p_calls jsonb) returns void language plpgsql as $$
+declare v_models text[]; v_again text[];
+begin
+  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c where c ->> 'outcome' = 'refusal';
+  if v_models is null then return; end if;
+  select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
+    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id order by m.seq desc limit 1;
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models)) where m.turn_id = v_turn.id and m.direction = 'in';
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
+    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+end $$;
+
 -- complete_turn: ends a turn; the only place where an answer becomes true.
 -- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer, effects of tools,
 --   statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and money are recorded in any case.
@@ -232,6 +248,7 @@ begin
     select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
     from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
   v_first := first_pending(v.id);
+  perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
 
   if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
 

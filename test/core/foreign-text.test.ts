@@ -147,6 +147,7 @@ function message(change: Partial<PromptMessage>): PromptMessage {
 
 function promptOf(change: Partial<PromptMessage>, contact: { name?: string | null; memory?: string[] } = {}): string {
   const built = buildPrompt({
+    model: 'claude-haiku-5-5',
     agent: AGENT,
     company: 'Padaria Sol',
     contactName: contact.name ?? null,

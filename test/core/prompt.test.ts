@@ -22,6 +22,7 @@ function message(change: Partial<PromptMessage> = {}): PromptMessage {
 const said = (text: string): PromptMessage => message({ direction: 'out', author: 'agent', text });
 function prompt(change: Partial<Input> = {}): Prompt {
   return buildPrompt({
+    model: 'claude-haiku-5-5',
     agent: AGENT,
     company: 'Clínica Sol',
     contactName: 'Maria',

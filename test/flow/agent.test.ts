@@ -11,7 +11,7 @@ import { runAgent } from '../../src/agent.ts';
 import type { AgentOutcome, AgentRun } from '../../src/agent.ts';
 import { createBreakers } from '../../src/breakers.ts';
 import { buildPrompt } from '../../src/core/prompt.ts';
-import type { PromptMessage } from '../../src/core/prompt.ts';
+import type { Prompt, PromptMessage } from '../../src/core/prompt.ts';
 import { createLlm } from '../../src/llm.ts';
 import { TOOLS } from '../../src/tools/all.ts';
 
@@ -42,9 +42,10 @@ const message = (text: string, direction: 'in' | 'out' = 'in'): PromptMessage =>
   quoted_text: null,
 });
 
-function promptOf(pending: string, history: PromptMessage[] = []): AgentRun['prompt'] {
+function promptOf(pending: string, history: PromptMessage[] = []): Prompt {
   const agent = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.' };
   return buildPrompt({
+    model: 'claude-haiku-5-5',
     agent,
     company: 'Sol',
     contactName: null,
@@ -62,7 +63,8 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
     limits: { maxTokens: 300, effort: 'low', maxToolRounds: 3, callTimeoutMs: 5_000, turnTimeoutMs: 10_000, ...limits },
     model: 'claude-haiku-5-5',
     fallbackModel: 'claude-sonnet-5-5',
-    prompt: promptOf('oi'),
+    promptFor: () => promptOf('oi'),
+    declinedBy: [],
     tools: [...TOOLS],
     situation: { pending: [{ id: 5, type: 'text' }] },
     signal: new AbortController().signal,
@@ -249,7 +251,7 @@ test('L4 L16 the ledger is the bill: each call costs what the other side would a
   for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5', 'claude-opus-5-5', 'claude-sonnet-4-6', 'claude-haiku-4-5']) {
     simulator.reset();
     simulator.script([{ tools: [fact('a')] }, { text: 'Pronto.' }]);
-    const { modelCalls } = answered(await run({ model, prompt: promptOf('x'.repeat(20_000)) }));
+    const { modelCalls } = answered(await run({ model, promptFor: () => promptOf('x'.repeat(20_000)) }));
     const bill = simulator.wire().claude.map(({ usd }) => usd);
     assert.equal(bill.length, 2);
     for (const [at, usd] of bill.entries()) assert.ok(Math.abs((modelCalls[at]?.cost_usd ?? 0) - usd) < 1e-8, `${model} ${at}`);
@@ -276,8 +278,8 @@ const NOTHING = { input: 0, output: 0, thinking: 0, cacheRead: 0, cacheWrite: 0,
 
 test('L4 cache: three breakpoints, and the second turn reads what the first has written', async () => {
   simulator.script([{ text: 'Olá!', repeat: true }]);
-  const first = answered(await run({ prompt: promptOf('oi') }));
-  const second = answered(await run({ prompt: promptOf('qual o preço?', [message('oi'), message('Olá!', 'out')]) }));
+  const first = answered(await run({ promptFor: () => promptOf('oi') }));
+  const second = answered(await run({ promptFor: () => promptOf('qual o preço?', [message('oi'), message('Olá!', 'out')]) }));
   for (const request of requests()) assert.ok(request.split('"cache_control"').length - 1 <= 4);
   assert.equal((requests()[1] ?? '').split('"cache_control"').length - 1, 3);
   assert.equal(first.modelCalls[0]?.cache_read_tokens, 0);
