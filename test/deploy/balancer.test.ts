@@ -10,7 +10,7 @@ import { findCaddy, startCaddy, startNames } from '../support/caddy.ts';
 import { testDatabase } from '../support/database.ts';
 import { startProgram } from '../support/process.ts';
 import type { Program } from '../support/process.ts';
-import { WEBHOOK_SECRET } from '../support/system.ts';
+import { INSTANCE, WEBHOOK_SECRET } from '../support/system.ts';
 import { startWebhookLoad } from '../support/webhook-load.ts';
 
 test('P10 balancer: copies are replaced one by one, and then all at once, under 20 webhooks a second: 0 refused, 0 lost', async (t) => {
@@ -29,6 +29,9 @@ test('P10 balancer: copies are replaced one by one, and then all at once, under 
     const env = {
       RUN_MODE: 'api',
       DATABASE_URL: database.url,
+      EVOLUTION_INSTANCE: INSTANCE,
+      EVOLUTION_API_URL: 'http://127.0.0.1:1', // nothing is sent here
+      EVOLUTION_API_KEY: 'test-key',
       EVOLUTION_WEBHOOK_SECRET: WEBHOOK_SECRET,
       BIND_HOST: address,
       PORT: String(port),

@@ -1,6 +1,7 @@
 /** The jobs of a day: reports with figures from SQL, counters, snapshots, what ends by itself, and what does not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
 import { evaluateAlerts } from '../../src/alerts.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import type { CronJob } from '../../src/crons/job.ts';
@@ -159,7 +160,7 @@ test('S4 E2 sync_numbers: a webhook that was changed at Evolution is told, once,
   };
   assert.equal(await run(system, 'sync_numbers'), 1);
   assert.deepEqual(await told(), []);
-  system.simulator.setWebhook(`${system.url}/webhook/evolution`, 'another-secret-of-tests');
+  system.simulator.setWebhook(`${system.url}/webhook/evolution`, 'another-secret-of-tests', WEBHOOK_EVENTS);
   await Promise.all([run(system, 'sync_numbers'), run(system, 'sync_numbers')]);
   await evaluateAlerts(system.ctx, ['minute']);
   assert.equal((await told()).length, 1);
@@ -167,7 +168,7 @@ test('S4 E2 sync_numbers: a webhook that was changed at Evolution is told, once,
     (await told())[0] ?? '',
     /🚨 O webhook do número julia-dev na Evolution está errado.*another secret than EVOLUTION_WEBHOOK_SECRET/,
   );
-  system.simulator.setWebhook(`${system.url}/webhook/evolution`, system.config.webhook.secret ?? undefined);
+  system.simulator.setWebhook(`${system.url}/webhook/evolution`, system.config.webhook.secret ?? undefined, WEBHOOK_EVENTS);
   await run(system, 'sync_numbers');
   assert.deepEqual((await told()).slice(1), ['Resolvido: o webhook do número julia-dev está certo.']);
 });

@@ -45,7 +45,7 @@ test('O9 typing: an answer shows it with HUMAN_DELAY, and leaves at once without
 });
 
 test('O7 parts: a long answer goes out in order, each part recorded', async (t) => {
-  const system = await startSystem(t);
+  const system = await startSystem(t, { env: { LLM_MAX_TOKENS: '1000' } });
   const maria = system.simulator.addContact({ name: 'Maria', phone: '5511972000004' });
   const sentences = Array.from(
     { length: 14 },

@@ -56,10 +56,11 @@ before(async () => {
     async () => (await site.query(`select 1 from messages where attempts > 0 and status in ('uncertain', 'queued')`)).length > 0,
     'the failed send',
   );
-  simulator.fault({ target: 'claude', kind: 'status', status: 500 });
+  // Both models: the turn is put off, and answered when they are back.
+  simulator.fault({ target: 'claude', kind: 'status', status: 500, times: 2 });
   const joao = simulator.addContact({ name: 'João Sobrenome', phone: '5521998765432' });
   simulator.inbound({ contactId: joao.id, text: 'Quero cupuaçu' });
-  await worker.line(({ message, context }) => message === 'Turn ended' && context['outcome'] === 'failed');
+  await worker.line(({ message, context }) => message === 'Turn ended' && context['outcome'] === 'deferred');
 
   // A person on the phone, an edit, a reaction, a deletion.
   simulator.owner({ contactId: maria.id, text: 'Aqui é a Ana, e a jabuticaba?' });

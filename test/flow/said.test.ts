@@ -80,7 +80,7 @@ test('I20 the rest of an answer: withdrawn or still on its way it is a note of t
   assert.deepEqual(shown(prompt.filter((text) => text.startsWith('assistant')).join('\n')), SAID.toSorted());
   assert.deepEqual(
     prompt.filter((text) => text.includes('não foi enviado')),
-    ['queued', 'cancelled'].map((state) => `user: [sistema: não foi enviado, o cliente escreveu antes: "<reply ${state}>"]`),
+    ['queued', 'cancelled'].map((state) => `user: [sistema: não foi enviado, o cliente escreveu antes: "(reply ${state})"]`),
   );
 
   await stage.system.query(

@@ -6,7 +6,7 @@ import { startSystem } from '../support/system.ts';
 const SENTENCE = 'Esta é uma frase de exemplo com um tamanho razoável para uma conversa. ';
 
 test('O8 X3 the contact writes between two parts: the rest is withdrawn, and the next answer knows what was said', async (t) => {
-  const system = await startSystem(t, { env: { HUMAN_DELAY: 'true' } });
+  const system = await startSystem(t, { env: { HUMAN_DELAY: 'true', LLM_MAX_TOKENS: '1000' } });
   const maria = system.simulator.addContact({ name: 'Maria', phone: '5511912345678' });
   system.simulator.script([
     { match: 'explica', text: `PRIMEIRA ${SENTENCE.repeat(5)}SEGUNDA ${SENTENCE.repeat(5)}TERCEIRA ${SENTENCE.repeat(5)}` },
@@ -104,7 +104,7 @@ test('O2 a worker died between claim and wire: not found where Evolution keeps t
   });
   system.simulator.inbound({ contactId: maria.id, text: 'oi' });
   // The first try surely did not leave; the worker goes away before the second.
-  await system.until(async () => (await system.dump()).some((line) => line.includes('queued(disconnected)')), 'the retry');
+  await system.until(async () => (await system.dump()).some((line) => line.includes('queued(connection_closed)')), 'the retry');
   await turns.stop(2_000);
   await system.query(`update messages set due_at = now() where status = 'queued'`);
   const [row] = await system.query<{ conversation_id: string }>('select conversation_id from messages limit 1');
