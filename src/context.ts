@@ -261,6 +261,7 @@ function createInbox(db: Door, config: Config): Context['inbox'] {
     takeoverFromApi: config.turn.takeoverFromApi,
     withdrawParts: config.turn.withdrawParts,
     managerPhone: config.outbound.managerPhone,
+    managerInstance: config.evolution?.instance ?? null,
     onlyInstance: onlyInstance(config),
   };
   return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {

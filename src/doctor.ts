@@ -6,7 +6,7 @@ import type { Config } from './config.ts';
 import { loadConfig, RUN_MODES } from './config.ts';
 import type { Environment } from './config/environment.ts';
 import { openAdminContext } from './context.ts';
-import { releaseFault } from './core/gateway.ts';
+import { libraryFault, releaseFault } from './core/gateway.ts';
 import {
   failed,
   fine,
@@ -63,6 +63,7 @@ export async function examine(env: Environment): Promise<Finding[]> {
       check('queue', () => checkQueue(tools)),
       check('processes', () => checkProcesses(tools)),
       check('evolution', () => checkEvolution(tools)),
+      check('gateway', () => checkGateway(tools)),
       check('webhook', () => checkWebhooks(tools)),
       ...apart,
       check('clock', () => checkDatabaseClock(tools)),
@@ -209,6 +210,18 @@ async function checkEvolution(tools: Tools): Promise<Found[]> {
     }),
   );
   return [...told, ...numbers];
+}
+
+/** Apart from what can be mended: no stable release was, when this was written. */
+async function checkGateway({ whatsapp }: Tools): Promise<Found[]> {
+  const release = await whatsapp?.version();
+  if (release === undefined || release.kind === 'failed') return [];
+  const fault = libraryFault(release.version);
+  return [
+    fault === null
+      ? fine(`${release.version} is not known to let strangers write as anybody`)
+      : warning(fault, 'docs/security.md, "The gateway has a hole", says what the product does about it and when to move'),
+  ];
 }
 
 async function checkWebhooks(tools: Tools): Promise<Found[]> {

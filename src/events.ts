@@ -193,8 +193,8 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ conversa_id: conversation, by }, 'Conversation given back to the agent');
     },
 
-    /** `command` is one of the admin commands, `help` or `confirm`. */
-    operatorAnswered(command: string, outcome: 'done' | 'refused' | 'asked' | 'late'): void {
+    /** `command` is one of the admin commands, `help`, `confirm` or `edited`. */
+    operatorAnswered(command: string, outcome: 'done' | 'refused' | 'asked' | 'late' | 'locked'): void {
       metrics.operators.inc({ command, outcome });
       log.info({ command, outcome }, 'Command of the manager answered');
     },

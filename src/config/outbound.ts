@@ -9,6 +9,8 @@ export type Outbound = {
   readonly multiChip: boolean;
   /** Canonical phone of the manager who may give commands by WhatsApp. */
   readonly managerPhone: string | null;
+  /** The manager's "pausar" is obeyed without the word that proves it. */
+  readonly managerPausesFreely: boolean;
   /** null: proactive messages leave at any time. */
   readonly hours: Hours | null;
   readonly maxPerHour: number;
@@ -42,6 +44,7 @@ export function outbound(v: Variables, production: boolean, report: Report): Out
     allowlist: allowlist(v, production, report),
     multiChip: v.MULTI_CHIP_ENABLED,
     managerPhone: v.GESTOR_WHATSAPP ?? null,
+    managerPausesFreely: v.GESTOR_PAUSAR_SEM_CODIGO,
     hours: hours(v, report),
     maxPerHour: v.MAX_MSGS_POR_HORA,
     maxPerDay: v.MAX_MSGS_POR_DIA,

@@ -93,6 +93,7 @@ export const variables = z.object({
   MULTI_CHIP_ENABLED: bool().default(true),
   OUTBOUND_ALLOWLIST: phonesOrStar().default([]),
   GESTOR_WHATSAPP: phone().optional(),
+  GESTOR_PAUSAR_SEM_CODIGO: bool().default(true),
 
   // Limits
   HORARIO_INICIO: timeOfDay().default('08:00'),

@@ -13,6 +13,7 @@ export type Finding = {
     | 'queue'
     | 'processes'
     | 'evolution'
+    | 'gateway'
     | 'webhook'
     | 'claude'
     | 'people'

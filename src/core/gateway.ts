@@ -17,6 +17,17 @@ export function releaseFault(version: string): string | null {
     : `Evolution ${version} does not tell edits and is deaf after a log-out: run ${LEAST.join('.')} or newer`;
 }
 
+/**
+ * Whether a stranger's message can come as anybody's through it (CVE-2026-48063), in words; null: not as far as its release says. Baileys is mended from 7.0.0-rc12 on,
+ * which no release of Evolution carried when this was written; its branch for 2.4.0 does, and calls itself so before and after.
+ */
+export function libraryFault(version: string): string | null {
+  if (isAtLeast(version, [2, 4, 1])) return null;
+  return isAtLeast(version, TAKES_MESSAGE_ID)
+    ? `Evolution ${version} may carry a Baileys before 7.0.0-rc12, through which strangers can write as anybody (CVE-2026-48063)`
+    : `Evolution ${version} carries a Baileys through which strangers can write as anybody (CVE-2026-48063); no stable release is mended`;
+}
+
 /** A candidate (2.4.0-rc2) counts as its release. What is no version is older than any. */
 function isAtLeast(version: string | null, least: readonly number[]): boolean {
   const parts = /^v?(\d+)\.(\d+)(?:\.(\d+))?/.exec(version ?? '')?.slice(1);

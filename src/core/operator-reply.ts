@@ -18,6 +18,21 @@ export function refusalText(kind: string): string {
 export const LATE_TEXT = 'Este comando chegou com atraso e não foi executado. Se ainda vale, envie de novo.';
 export const NOTHING_TO_CONFIRM_TEXT = 'Não há nada para confirmar. Quem pede confirmação espera dois minutos por ela.';
 
+export const EDITED_TEXT = 'Um comando editado não vale. Escreva de novo, em uma nova mensagem.';
+export const WRONG_WORD_TEXT =
+  'Este código não vale: cada código serve para um comando, uma vez, em até cinco minutos. Escreva o comando de novo para receber outro.';
+export const LOCKED_TEXT =
+  'Por uma hora nenhum comando é aceito por aqui: houve pedidos ou códigos errados demais em seu nome. Use o Slack ou a linha de comando.';
+
+/** For the people of the installation: somebody speaks as the manager, or the manager errs a lot. */
+export const LOCKED_NOTICE =
+  'Comandos por WhatsApp em nome do gestor: códigos errados ou pedidos sem resposta demais na última hora. Por enquanto nenhum é aceito. Se não foi o gestor, alguém se faz passar por ele (docs/security.pt-BR.md).';
+
+/** A command that came by WhatsApp is carried out when the word comes back. `words` as they were written. */
+export function proveText(words: string, word: string): string {
+  return `Para executar "${oneLine(words, 120)}", responda em até cinco minutos:\n*confirmar ${word}*\nSe não foi você que pediu, ignore e avise quem cuida do sistema.`;
+}
+
 /** What is about to happen, before it does. */
 export function askText(command: string): string {
   const what = command === 'dlq retry' ? 'tentar de novo todas as mensagens que não saíram' : `executar ${command}`;

@@ -8,12 +8,17 @@
  *   fila parada, fila reenviar                                                                 dlq list, dlq retry --all (after "confirmar")
  *   handoffs, devolver 7 [motivo: ...]                                                         handoff list, handoff return
  *   rascunhos, aprovar 12, recusar 12                                                          draft list, draft approve, draft discard
- *   ajuda, confirmar
+ *   ajuda, confirmar [the word that was told]
  */
 
 export type OperatorWords =
   /** `args` as the command's schema takes them from outside. `needsConfirmation`: ask first, and run it when `confirm` comes within two minutes. */
-  { kind: 'command'; command: string; args: Record<string, string>; needsConfirmation: boolean } | { kind: 'help' } | { kind: 'confirm' };
+  | { kind: 'command'; command: string; args: Record<string, string>; needsConfirmation: boolean }
+  | { kind: 'help' }
+  /** `word`: digits that came with it, or null. */
+  | { kind: 'confirm'; word: string | null }
+  /** A command whose words were changed before it was carried out: it commands nothing. */
+  | { kind: 'edited' };
 
 /** Longer texts are talk; a reason has at most 500 characters. */
 const MAX_CHARS = 700;
@@ -83,11 +88,17 @@ function read(words: string[]): OperatorWords | null {
     case 'confirmar':
     case 'confirmo':
     case 'confirma':
-      return rest.length === 0 ? { kind: 'confirm' } : null;
+      return confirmation(rest.join(''));
     case undefined:
     default:
       return null;
   }
+}
+
+/** A word may be typed in groups. */
+function confirmation(word: string): OperatorWords | null {
+  if (word === '') return { kind: 'confirm', word: null };
+  return /^\d{4,12}$/.test(word) ? { kind: 'confirm', word } : null;
 }
 
 function switched(name: 'pause' | 'resume', rest: string[]): OperatorWords | null {

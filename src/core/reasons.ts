@@ -34,6 +34,10 @@ export const REASONS: Readonly<Record<string, string>> = {
   draft_edited: 'a person sent their own words instead',
   draft_refused: 'a person decided not to send this draft',
   command: 'it was a command of the manager, and was carried out',
+  command_asked: "it was a command in the manager's name, and the word that proves it did not come",
+  command_wrong:
+    "it was a command in the manager's name that proves nothing: a wrong or late word, an edited message, or one that came too late",
+  command_locked: "it was a command in the manager's name, after too many that proved nothing within an hour",
   opt_out_confirmed: 'the contact asked for no more messages, which holds from that moment and was confirmed',
   opted_out_already: 'the contact asked for no more messages again; that was confirmed the first time',
   resubscribe_confirmed: 'the contact asked for messages again, which was confirmed',

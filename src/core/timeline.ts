@@ -263,12 +263,17 @@ function messageState(message: MessageEntry, entries: readonly TimelineEntry[], 
   return [stateOf(message, entries, format), ...extra].join('; ');
 }
 
+function isRefusedCommand({ reason }: MessageEntry): boolean {
+  return reason?.startsWith('command_') === true;
+}
+
 function stateOf(message: MessageEntry, entries: readonly TimelineEntry[], format: (at: Date) => string): string {
   switch (message.status) {
     case 'received':
       return waitsForModel(message, entries) ? 'stored, waits for the model' : 'stored, not answered yet';
     case 'answered': {
       if (message.reason === 'command') return 'stored, a command of the manager, carried out and answered';
+      if (isRefusedCommand(message)) return `stored, not carried out because ${because(message.reason)}`;
       const others = messagesOf(entries).filter(
         (each) => each.direction === 'in' && each.turn_id === message.turn_id && each.id !== message.id,
       );
@@ -367,6 +372,7 @@ function conclude(
       return concludeWaiting(message, conversation, entries, now);
     case 'answered': {
       if (message.reason === 'command') return 'a command of the manager, carried out and answered';
+      if (isRefusedCommand(message)) return `not carried out because ${because(message.reason)}`;
       const parts = messagesOf(entries).filter((each) => each.direction === 'out' && each.turn_id === message.turn_id);
       const first = parts[0];
       if (first === undefined) return `settled by turn ${message.turn_id ?? '?'} without a message to the contact`;

@@ -50,6 +50,8 @@ export type InboundOptions = {
   takeoverFromApi?: boolean;
   /** Canonical phone of the manager, whose commands are obeyed. */
   managerPhone?: string | null;
+  /** Name of the one number that takes commands. */
+  managerInstance?: string | null;
   /** The one number that counts (MULTI_CHIP_ENABLED=false); null: every number that is registered. */
   onlyInstance?: string | null;
   /** Unsent parts of an answer are withdrawn when the contact writes. */ withdrawParts: boolean;

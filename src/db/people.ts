@@ -60,16 +60,24 @@ export async function returnForgotten(db: Door, hours: number, limit: number): P
 
 const settled = z.object({ outcome: z.enum(['recorded', 'stale']), conversation_id: z.number().nullable() });
 
-/** SQL settle_command: the manager's command is over; `text` answers it, once. `asked`: it waits for "confirmar". */
+export type CommandEnd = {
+  /** How it ended, a key of core/reasons.ts. */
+  reason: 'command' | 'command_asked' | 'command_wrong' | 'command_locked';
+  /** The answer; null: none. */
+  text: string | null;
+  /** What must come back before it is carried out. */
+  word?: string;
+  /** The message whose word came back. */
+  proved?: number | null;
+};
+
+/** SQL settle_command: the manager's command is over, once, and answered at the phone `to` and nowhere else. */
 export async function settleCommand(
   db: Door,
   command: { message_id: number; claim: number },
-  text: string,
-  asked: boolean,
+  end: CommandEnd & { to: string },
 ): Promise<z.infer<typeof settled>> {
-  return settled.parse(
-    await db.call('settle_command', { p_message: command.message_id, p_claim: command.claim, p_text: text, p_asked: asked }),
-  );
+  return settled.parse(await db.call('settle_command', { p_message: command.message_id, p_claim: command.claim, p_end: end }));
 }
 
 const optOutChange = z.object({ outcome: z.enum(['done', 'already']), contact_id: z.number().nullable() });

@@ -89,8 +89,10 @@ const commandClaim = z.object({
   command: z.unknown(),
   sent_at: time,
   now: time,
-  /** The command that waits for "confirmar", or null. */
-  asked: z.unknown(),
+  /** What waits for its one-time word. */
+  asked: z.array(z.object({ message_id: z.number(), command: z.unknown(), word: z.string() })),
+  recent: z.object({ asked: z.number(), wrong: z.number(), locked: z.number(), answers: z.number() }),
+  text: z.string(),
 });
 /** A command of the manager, to be carried out and answered. */
 export type CommandClaim = z.infer<typeof commandClaim>;

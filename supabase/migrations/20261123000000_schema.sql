@@ -254,6 +254,7 @@ create table messages (
   lease_until      timestamptz,
   claimed_at       timestamptz,
   sent_to          text,                            -- the address of the last attempt
+  addressee        text,                            -- the one phone that it is for; null: it goes where its contact wrote from last
   slot_at          timestamptz,                     -- takes a place in the caps; the latest moment at which it can have been on the wire
   looks            int not null default 0,          -- times an uncertain send was looked up
   delivered_at     timestamptz,
@@ -288,6 +289,7 @@ create index messages_proactive on messages (tenant_id, id) where kind not in ('
 create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
 create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
 create index messages_turn on messages (turn_id) where turn_id is not null;
+create index messages_commands on messages (created_at) where meaning ? 'command';
 create index messages_own_words on messages (instance_id, (meaning ->> 'own_words')) where kind is null and meaning ? 'own_words';
 
 -- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone after a day.

@@ -130,7 +130,7 @@ end $$;
 -- change_words: an edit or a deletion of a message that is known.
 -- Guarantee: what is unsure (new words that nobody could read; a deletion that may be an edit) never replaces words that were told within a minute of it, as both
 --   are often news of one edit; and it gives way to words that come later. The message leaves the turn that read it: that turn does not end it any more.
---   New words mean what they say from now on: an opt-out holds, a command of the manager that waits is the new one or none.
+--   New words mean what they say from now on: an opt-out holds. A command does not: what is edited commands nothing, and an edited or deleted command is none any more.
 -- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
 -- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
 create function change_words(m messages, p_event jsonb, p_now timestamptz) returns boolean language plpgsql as $$
@@ -145,9 +145,10 @@ begin
   if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
   if v_edit then
     if m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
-    if m.direction = 'in' and v_meaning is not null then
-      v_meaning := case when m.meaning ? 'command' then (select jsonb_build_object('command', v_meaning -> 'command') where jsonb_typeof(v_meaning -> 'command') = 'object')
-        else take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, null, p_now) end;
+    if m.direction = 'in' and m.meaning ? 'command' then
+      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
+    elsif m.direction = 'in' and v_meaning is not null then
+      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
@@ -155,7 +156,7 @@ begin
       reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
-    update messages set deleted_at = p_now, status = case when v_pending then 'skipped' else status end,
+    update messages set deleted_at = p_now, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
   end if;
   -- a turn that is under way read the old text
@@ -200,7 +201,7 @@ end $$;
 --   conversation for takeoverMinutes after it was typed, sliding, at most takeoverCapMinutes after the first. What the words were recognised as
 --   (p_event meaning, see core/meaning.ts) becomes true here, in whatever state the conversation is: an opt-out holds from this commit on, a command
 --   of the manager waits for claim_turn, `/bot off` and `/bot on` take the agent out of the conversation and back. A machine of WhatsApp's own is stored and never answered.
--- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, takeoverFromApi, withdrawParts, managerPhone, correlationId}.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, takeoverFromApi, withdrawParts, managerPhone, managerInstance, correlationId}.
 -- Concurrency: any number of callers; they queue on the conversation.
 -- Result: {outcome: stored | duplicate | echo | takeover | automatic | returned | command | context, reason, conversation_id, message_id, wake, wake_turns, first_pending_at, inbound_at}.
 create function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
@@ -266,7 +267,8 @@ begin
   end if;
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
-  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at, p_options ->> 'managerPhone', v_now); end if;
+  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
+    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone' and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
   if v_from_me and not v_is_reaction and v_meaning is null then
     v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
       p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), null, null, v_now);

@@ -38,6 +38,7 @@ declare
   v_reply boolean;
   v_stop jsonb;
   v_operator boolean;
+  v_jid text;
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
@@ -61,7 +62,7 @@ begin
     update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
       reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
-      'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
+      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j union all
         select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
       'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
       'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
@@ -85,6 +86,7 @@ begin
   if m.due_at > v_now then
     return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'), 'message_id', m.id);
   end if;
+  v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
 
   -- no key update: whoever only adds a message of this number need not wait
   select * into v_instance from instances where id = v.instance_id for no key update;
@@ -110,15 +112,15 @@ begin
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
     -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid),
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
       'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn'
         and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid, wire_id = coalesce(wire_id, new_wire_id()),
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
     attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
@@ -181,7 +183,7 @@ begin
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
-  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, v_now) then
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp', lease_until = null, slot_at = null, attempts = attempts - 1,
       due_at = v_now, goes_at = v_now where id = m.id;
   else
@@ -232,7 +234,7 @@ $$;
 
 -- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this moment.
 -- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours, and a row `deduped` tells of each repeat; another message under
---   it is an error. A bypass of the rules is audited with who and why in the same transaction.
+--   it is an error. What is for those who run this reaches this phone, wherever its contact wrote from. A bypass of the rules is audited with who and why in the same transaction.
 -- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at, idempotency_key, campaign_id, typing_ms, correlation_id,
 --   bypass: a person's reason or null, actor, choose: {capHour, capDay} to let choose_instance take another number than `instance`, or null}.
 -- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
@@ -266,12 +268,13 @@ begin
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
   v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,
-      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, created_at)
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, addressee, created_at)
     values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
       p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
-      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id, v_now)
+      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
+      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
     returning * into m;
   update conversations set last_seq = last_seq + 1 where id = v.id;
   if v_first.id is not null then

@@ -79,18 +79,17 @@ $$;
 
 -- take_meaning: what a message's words were recognised as becomes true; the part of record_message that is about people.
 -- Guarantee: of an opt-out and a resubscription the one that was written last counts, in whatever order they come.
--- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it was written; p_manager canonical phone of
---   the one who may command, or null.
+-- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it was written; p_commands it came from
+--   the manager's own phone address, to the number that takes commands.
 -- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent} also opt_out_again (has opted out
 --   already, so nothing is confirmed), {command} only of the manager, {handset} only of whoever has the phone.
-create function take_meaning(v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_manager text, p_now timestamptz) returns jsonb language plpgsql as $$
+create function take_meaning(v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean, p_now timestamptz) returns jsonb language plpgsql as $$
 declare v_intent text := p_meaning ->> 'intent';
 begin
   if p_from_me then
     return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
   end if;
-  if coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null'
-      and exists (select from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and a.address = p_manager) then
+  if p_commands and coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null' then
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
   if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m where m.conversation_id = v.id and m.direction = 'in'
@@ -102,31 +101,39 @@ end $$;
 
 -- claim_command: the oldest command of the manager that waits in a conversation, under a lease. The part of claim_turn that a pause does not hold.
 -- Guarantee: one caller has it until its lease is over. Concurrency: the caller holds the conversation's lock.
--- Result: {state: 'busy', until} | {state: 'command', message_id, claim, command, sent_at, now, asked: the command that waits for "confirmar", or null}.
+-- Result: {state: 'busy', until} | {state: 'command', message_id, claim, command, text, sent_at, now, asked: [{message_id, command, word}] what waits for its one-time word, the newest
+--   three, recent: {asked, wrong, locked, answers} what the manager's address did within the hour: asked for words that never came, wrong words, refused without a look, answers}.
 create function claim_command(p_conversation bigint, p_lease_ms int, p_now timestamptz) returns jsonb language plpgsql as $$
 declare m messages;
 begin
   select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' and meaning ? 'command' order by seq limit 1;
   if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
   update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0) where id = m.id returning * into m;
-  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'sent_at', m.provider_at, 'now', p_now,
-    'asked', (select a.meaning -> 'command' from messages a where a.conversation_id = p_conversation and a.direction = 'in' and a.seq between m.seq - 20 and m.seq - 1
-      and a.meaning ? 'asked' and a.created_at > p_now - interval '2 minutes' order by a.seq desc limit 1));
+  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'text', m.text, 'sent_at', m.provider_at, 'now', p_now,
+    'asked', (select coalesce(jsonb_agg(jsonb_build_object('message_id', a.id, 'command', a.meaning -> 'command', 'word', a.meaning ->> 'asked')), '[]') from (
+      select * from messages where conversation_id = p_conversation and meaning ? 'command' and created_at > p_now - interval '5 minutes' and meaning ? 'asked' and seq < m.seq
+      order by seq desc limit 3) a),
+    'recent', (select jsonb_build_object('asked', count(*) filter (where c.reason = 'command_asked'), 'wrong', count(*) filter (where c.reason = 'command_wrong'),
+      'locked', count(*) filter (where c.reason = 'command_locked'), 'answers', count(*)) from messages c
+      where c.meaning ? 'command' and c.created_at > p_now - interval '1 hour' and c.status = 'answered'));
 end $$;
 
--- settle_command: a command was carried out, or asked about; the manager is answered.
--- Guarantee: once: only the newest claim may speak; the answer and the end of the command commit together. An answer "confirmar" uses up what was asked.
--- Arguments: p_text the answer; p_asked true: the command waits for "confirmar". Result: {outcome: 'recorded' | 'stale', conversation_id}.
-create function settle_command(p_message bigint, p_claim bigint, p_text text, p_asked boolean, p_now timestamptz default null) returns jsonb language plpgsql as $$
+-- settle_command: a command was carried out, asked about or refused; the manager is answered, at the phone that may command and nowhere else.
+-- Guarantee: once: only the newest claim may speak; the answer and the end of the command commit together. A word counts once.
+-- Arguments: p_end {reason: command | command_asked | command_wrong | command_locked, text: the answer, or null for none, to: the manager's phone, word: what is to be repeated before the
+--   command is carried out, or null, proved: id of the message whose word this was, or null}. Result: {outcome: 'recorded' | 'stale', conversation_id}.
+create function settle_command(p_message bigint, p_claim bigint, p_end jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare m messages; v conversations; v_now timestamptz := clock(p_now);
 begin
   select c.* into v from conversations c join messages x on x.conversation_id = c.id where x.id = p_message for no key update of c;
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim or m.status <> 'received' then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
-  update messages set meaning = meaning - 'asked' where conversation_id = v.id and direction = 'in' and seq between m.seq - 20 and m.seq - 1 and meaning ? 'asked';
-  update messages set status = 'answered', reason = 'command', lease_until = null, meaning = case when p_asked then meaning || '{"asked": true}' else meaning end where id = m.id;
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, created_at)
-    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_text, v_now, m.correlation_id, 'operator', 0, 1, v_now, v_now);
+  update messages set meaning = meaning - 'asked', reason = 'command' where id = (p_end ->> 'proved')::bigint and conversation_id = v.id;
+  update messages set status = 'answered', reason = p_end ->> 'reason', lease_until = null,
+    meaning = case when p_end ->> 'word' is not null and meaning -> 'command' ->> 'kind' = 'command' then meaning || jsonb_build_object('asked', p_end ->> 'word') else meaning end where id = m.id;
+  if p_end ->> 'text' is null then return jsonb_build_object('outcome', 'recorded', 'conversation_id', null); end if;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, addressee, created_at)
+    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_end ->> 'text', v_now, m.correlation_id, 'operator', 0, 1, v_now, p_end ->> 'to', v_now);
   update conversations set last_seq = last_seq + 1 where id = v.id;
   return jsonb_build_object('outcome', 'recorded', 'conversation_id', v.id);
 end $$;

@@ -269,14 +269,15 @@ end $$;
 
 -- refuse_address: Evolution found nobody under the address of a send. A writing that WhatsApp had told is forgotten first, since people are moved from one to the other; then
 --   the address is, for a week, and answers go to another one. Result: whether there is something left to try.
+-- Arguments: p_elsewhere false: another address is none for this message.
 -- Concurrency: the caller holds the conversation's lock.
-create function refuse_address(p_conversation conversations, p_sent_to text, p_now timestamptz) returns boolean language plpgsql as $$
+create function refuse_address(p_conversation conversations, p_sent_to text, p_elsewhere boolean, p_now timestamptz) returns boolean language plpgsql as $$
 declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
 begin
   update contact_addresses set written = null where id = v_row and written is not null;
   if found then return true; end if;
   update contact_addresses set refused_at = p_now where id = v_row;
-  return turn_address(p_conversation, p_sent_to, p_now);
+  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
 end $$;
 
 -- note_gateway: which release of Evolution answers, for all of its numbers. Result: {changed: how many did not know}.

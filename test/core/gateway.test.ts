@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CONDITIONS } from '../../src/core/alerts.ts';
 import type { Snapshot } from '../../src/core/alerts.ts';
-import { releaseFault, takesMessageId } from '../../src/core/gateway.ts';
+import { libraryFault, releaseFault, takesMessageId } from '../../src/core/gateway.ts';
 
 test('W13 release: which one takes our ids, and which one is too old', () => {
   const cases: [version: string, takes: boolean, tooOld: boolean][] = [
@@ -22,6 +22,19 @@ test('W13 release: which one takes our ids, and which one is too old', () => {
   for (const [version, takes, tooOld] of cases)
     assert.deepEqual([takesMessageId(version), releaseFault(version) !== null], [takes, tooOld], version);
   assert.equal(takesMessageId(null), false);
+});
+
+test('Z1 release: which one lets strangers write as anybody, which one may, and which one is not known to', () => {
+  const says = (version: string): string => (libraryFault(version) ?? 'nothing').replace(/^Evolution \S* ?(\w+).*$/, '$1');
+  assert.deepEqual(['2.3.6', '2.3.7', '2.4.0-rc2', '2.4.0', '2.4.1', '3.0.0', 'latest'].map(says), [
+    'carries',
+    'carries',
+    'may',
+    'may',
+    'nothing',
+    'nothing',
+    'carries',
+  ]);
 });
 
 test('W13 alert: a breaker that a missing licence opened names the page that activates it', () => {

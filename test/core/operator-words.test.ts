@@ -55,6 +55,8 @@ const UNDERSTOOD: [string, string][] = [
   ['Ajuda!', 'help'],
   ['confirmar', 'confirm'],
   ['Confirmo.', 'confirm'],
+  ['confirmar 48291375', 'confirm 48291375'],
+  ['Confirmar 4829 1375.', 'confirm 48291375'],
 ];
 
 const TALK = [
@@ -115,6 +117,7 @@ test('A4 operator words: whatever the help shows is understood', () => {
 
 function told(text: string): string {
   const request = parseOperatorWords(text);
+  if (request?.kind === 'confirm') return `confirm${request.word === null ? '' : ` ${request.word}`}`;
   if (request?.kind !== 'command') return request?.kind ?? 'null';
   const args = Object.keys(request.args).length === 0 ? '' : ` ${JSON.stringify(request.args)}`;
   return `${request.command}${args}${request.needsConfirmation ? '?' : ''}`;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 import { startSystem } from '../support/system.ts';
 import type { System, SystemOptions } from '../support/system.ts';
+import { ask, command, shown } from '../support/manager.ts';
 import { answerCommand } from '../../src/operator.ts';
 
 const MANAGER = '5511987650000';
@@ -16,13 +17,8 @@ async function open(t: Hooks, options: SystemOptions = {}): Promise<System & { m
   return Object.assign(system, { manager, maria: system.simulator.addContact({ name: 'Maria', phone: '5511912345678' }).id });
 }
 
-/** What the phone of a contact shows of ours. */
-function seen(system: System, contact: string): string[] {
-  return system.simulator.messages(contact).flatMap((message) => (message.fromMe ? [message.text ?? ''] : []));
-}
-
 async function answered(system: System, contact: string, count: number): Promise<string> {
-  return system.until(() => seen(system, contact)[count - 1], `answer ${count}`);
+  return system.until(() => shown(system, contact)[count - 1], `answer ${count}`);
 }
 
 test('A4 WhatsApp: "pausar" of the manager stops everything, is answered once although all is paused, and is no message for the model', async (t) => {
@@ -40,15 +36,13 @@ test('A4 WhatsApp: "pausar" of the manager stops everything, is answered once al
   // A customer waits meanwhile; the manager goes on talking to the product.
   system.simulator.inbound({ contactId: system.maria, text: 'Qual o preço?' });
   await system.until(async () => (await system.dump()).includes('in contact received: Qual o preço?'));
-  system.simulator.inbound({ contactId: system.manager, text: 'status' });
-  assert.match(await answered(system, system.manager, 2), /^⏸️ Em pausa:\n• Tudo desde .*: preço errado\n[\s\S]*Sem resposta: 1/);
+  assert.match(await command(system, system.manager, 'status'), /^⏸️ Em pausa:\n• Tudo desde .*: preço errado\n[\s\S]*Sem resposta: 1/);
   assert.equal(system.simulator.wire().claude.length, 0);
-  assert.deepEqual(seen(system, system.maria), []);
+  assert.deepEqual(shown(system, system.maria), []);
 
-  system.simulator.inbound({ contactId: system.manager, text: 'RETOMAR' });
-  assert.match(await answered(system, system.manager, 3), /^▶️ Tudo continua\./);
+  assert.match(await command(system, system.manager, 'RETOMAR'), /^▶️ Tudo continua\./);
   assert.equal(await answered(system, system.maria, 1), 'Custa dez reais.');
-  assert.equal(seen(system, system.manager).length, 3);
+  assert.equal(shown(system, system.manager).length, 5);
   assert.doesNotMatch(JSON.stringify(system.simulator.wire().claude.map(({ request }) => request)), /pausar|RETOMAR/i);
   assert.ok((await system.dump()).includes('in contact answered(command): RETOMAR'));
 });
@@ -72,32 +66,22 @@ test('A4 WhatsApp: the manager is known without the ninth digit, and by lid', as
   system.simulator.inbound({ contactId: old.id, text: 'ajuda' });
   assert.match(await answered(system, old.id, 1), /^\*pausar\*/);
   const lid = system.simulator.addContact({ name: 'Gestora', phone: MANAGER, lid: '987650000123456', addressing: 'lid' });
-  system.simulator.inbound({ contactId: lid.id, text: 'Status' });
-  assert.match(await answered(system, lid.id, 1), /^▶️ Nada em pausa\./);
+  assert.match(await command(system, lid.id, 'Status'), /^▶️ Nada em pausa\./);
 });
 
-test('A4 WhatsApp: what needs a yes asks first, and waits for it', async (t) => {
+test('A4 WhatsApp: what needs a yes in Slack asks once here, with the word', async (t) => {
   const system = await open(t);
-  system.simulator.inbound({ contactId: system.manager, text: 'confirmar' });
-  assert.match(await answered(system, system.manager, 1), /^Não há nada para confirmar/);
   await system.query(
     `select enqueue_message('{"tenant": "default", "instance": "julia-dev", "phone": "5511912345678", "text": "Oi", "kind": "manual"}')`,
   );
   await system.query(`update messages set status = 'failed', reason = 'bad_request' where text = 'Oi'`);
-  system.simulator.inbound({ contactId: system.manager, text: 'fila reenviar' });
-  assert.match(await answered(system, system.manager, 2), /Escreva \*confirmar\*/);
-  assert.deepEqual(await system.query(`select status from messages where text = 'Oi'`), [{ status: 'failed' }]);
-  system.simulator.inbound({ contactId: system.manager, text: 'Confirmar' });
-  assert.equal(await answered(system, system.manager, 3), '1 de volta na fila.');
+  assert.equal(await command(system, system.manager, 'fila reenviar'), '1 de volta na fila.');
   assert.equal(await answered(system, system.maria, 1), 'Oi');
-  system.simulator.inbound({ contactId: system.manager, text: 'confirmo' });
-  assert.match(await answered(system, system.manager, 4), /^Não há nada para confirmar/, 'once');
 });
 
 test('A4 WhatsApp: a wrong target, and a command that came too late, are answered and change nothing', async (t) => {
   const system = await open(t);
-  system.simulator.inbound({ contactId: system.manager, text: 'pausar conversa 999' });
-  assert.match(await answered(system, system.manager, 1), /^Não encontrei/);
+  assert.match(await ask(system, system.manager, 'pausar conversa 999'), /^Não encontrei/);
   system.simulator.inbound({ contactId: system.manager, text: 'retomar', ageMs: 11 * 60_000 });
   assert.match(await answered(system, system.manager, 2), /chegou com atraso/);
   assert.deepEqual(await system.query('select 1 from julia_status'), []);
@@ -123,7 +107,7 @@ test('A4 WhatsApp: two workers at once carry a command out once; one that died i
   await answerCommand(ctx, first.command);
   await turnsUntilDone(ctx, conversation);
   await sendDue(ctx, conversation);
-  assert.equal(seen(system, system.manager).length, 1);
+  assert.equal(shown(system, system.manager).length, 1);
   assert.deepEqual(await system.query(`select count(*)::int as n from messages where kind = 'operator'`), [{ n: 1 }]);
 });
 

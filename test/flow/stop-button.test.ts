@@ -6,6 +6,7 @@ import type { Context } from '../../src/context.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { sweepSendsJob } from '../../src/crons/sweep-sends.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
+import { ask, command } from '../support/manager.ts';
 import { startProgram } from '../support/process.ts';
 import { JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System, SystemOptions } from '../support/system.ts';
@@ -234,8 +235,8 @@ async function http(system: System, command: string): Promise<void> {
 
 async function whatsapp(system: System, words: string): Promise<void> {
   const before = await system.query(`select 1 from julia_status`);
-  const [manager] = [system.simulator.addContact({ name: 'Gestora', phone: MANAGER })];
-  system.simulator.inbound({ contactId: manager.id, text: words });
+  const manager = system.simulator.addContact({ name: 'Gestora', phone: MANAGER });
+  await (words === 'pausar' ? ask : command)(system, manager.id, words);
   await system.until(async () => (await system.query('select 1 from julia_status')).length > before.length, words);
 }
 
