@@ -461,6 +461,7 @@ create table public.messages (
   lease_until timestamp with time zone,
   claimed_at timestamp with time zone,
   sent_to text,
+  addressee text,
   slot_at timestamp with time zone,
   looks integer default 0 not null,
   delivered_at timestamp with time zone,
@@ -483,6 +484,7 @@ CASE direction
 END)
 );
 alter table public.messages enable row level security;
+CREATE INDEX messages_commands ON public.messages USING btree (created_at) WHERE (meaning ? 'command'::text);
 CREATE INDEX messages_day ON public.messages USING brin (created_at);
 CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['failed'::text, 'unproven'::text])));
 CREATE INDEX messages_drafts ON public.messages USING btree (conversation_id, turn_id) WHERE (status = 'draft'::text);
@@ -1321,9 +1323,10 @@ begin
   if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
   if v_edit then
     if m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
-    if m.direction = 'in' and v_meaning is not null then
-      v_meaning := case when m.meaning ? 'command' then (select jsonb_build_object('command', v_meaning -> 'command') where jsonb_typeof(v_meaning -> 'command') = 'object')
-        else take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, null, p_now) end;
+    if m.direction = 'in' and m.meaning ? 'command' then
+      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
+    elsif m.direction = 'in' and v_meaning is not null then
+      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
@@ -1331,7 +1334,7 @@ begin
       reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
-    update messages set deleted_at = p_now, status = case when v_pending then 'skipped' else status end,
+    update messages set deleted_at = p_now, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
   end if;
   -- a turn that is under way read the old text
@@ -1382,9 +1385,13 @@ begin
   select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' and meaning ? 'command' order by seq limit 1;
   if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
   update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0) where id = m.id returning * into m;
-  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'sent_at', m.provider_at, 'now', p_now,
-    'asked', (select a.meaning -> 'command' from messages a where a.conversation_id = p_conversation and a.direction = 'in' and a.seq between m.seq - 20 and m.seq - 1
-      and a.meaning ? 'asked' and a.created_at > p_now - interval '2 minutes' order by a.seq desc limit 1));
+  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'text', m.text, 'sent_at', m.provider_at, 'now', p_now,
+    'asked', (select coalesce(jsonb_agg(jsonb_build_object('message_id', a.id, 'command', a.meaning -> 'command', 'word', a.meaning ->> 'asked')), '[]') from (
+      select * from messages where conversation_id = p_conversation and meaning ? 'command' and created_at > p_now - interval '5 minutes' and meaning ? 'asked' and seq < m.seq
+      order by seq desc limit 3) a),
+    'recent', (select jsonb_build_object('asked', count(*) filter (where c.reason = 'command_asked'), 'wrong', count(*) filter (where c.reason = 'command_wrong'),
+      'locked', count(*) filter (where c.reason = 'command_locked'), 'answers', count(*)) from messages c
+      where c.meaning ? 'command' and c.created_at > p_now - interval '1 hour' and c.status = 'answered'));
 end $function$;
 revoke all on function public.claim_command(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.claim_command(bigint,integer,timestamp with time zone) to service_role;
@@ -1443,6 +1450,7 @@ declare
   v_reply boolean;
   v_stop jsonb;
   v_operator boolean;
+  v_jid text;
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
@@ -1466,7 +1474,7 @@ begin
     update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
       reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
     return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
-      'jids', (select jsonb_agg(distinct j) from (select v.jid as j union all
+      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j union all
         select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
       'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
       'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
@@ -1490,6 +1498,7 @@ begin
   if m.due_at > v_now then
     return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'), 'message_id', m.id);
   end if;
+  v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
 
   -- no key update: whoever only adds a message of this number need not wait
   select * into v_instance from instances where id = v.instance_id for no key update;
@@ -1515,15 +1524,15 @@ begin
     update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
     -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid),
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
       'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn'
         and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
       'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v.jid, wire_id = coalesce(wire_id, new_wire_id()),
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
     attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v.jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
     'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
@@ -2104,12 +2113,13 @@ begin
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
   v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,
-      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, created_at)
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, addressee, created_at)
     values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
       p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
-      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id, v_now)
+      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
+      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
     returning * into m;
   update conversations set last_seq = last_seq + 1 where id = v.id;
   if v_first.id is not null then
@@ -4311,7 +4321,8 @@ begin
   end if;
 
   perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
-  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at, p_options ->> 'managerPhone', v_now); end if;
+  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
+    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone' and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
   if v_from_me and not v_is_reaction and v_meaning is null then
     v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
       p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), null, null, v_now);
@@ -4399,7 +4410,7 @@ begin
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
-  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, v_now) then
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp', lease_until = null, slot_at = null, attempts = attempts - 1,
       due_at = v_now, goes_at = v_now where id = m.id;
   else
@@ -4434,7 +4445,7 @@ revoke all on function public.record_transition(jsonb) from public;
 grant execute on function public.record_transition(jsonb) to service_role;
 grant execute on function public.record_transition(jsonb) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_sent_to text, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_sent_to text, p_elsewhere boolean, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -4444,11 +4455,11 @@ begin
   update contact_addresses set written = null where id = v_row and written is not null;
   if found then return true; end if;
   update contact_addresses set refused_at = p_now where id = v_row;
-  return turn_address(p_conversation, p_sent_to, p_now);
+  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
 end $function$;
-revoke all on function public.refuse_address(public.conversations,text,timestamp with time zone) from public;
-grant execute on function public.refuse_address(public.conversations,text,timestamp with time zone) to service_role;
-grant execute on function public.refuse_address(public.conversations,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.refuse_address(public.conversations,text,boolean,timestamp with time zone) from public;
+grant execute on function public.refuse_address(public.conversations,text,boolean,timestamp with time zone) to service_role;
+grant execute on function public.refuse_address(public.conversations,text,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamp with time zone)
  RETURNS jsonb
@@ -5121,7 +5132,7 @@ revoke all on function public.settle_breakers(text,timestamp with time zone) fro
 grant execute on function public.settle_breakers(text,timestamp with time zone) to service_role;
 grant execute on function public.settle_breakers(text,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.settle_command(p_message bigint, p_claim bigint, p_text text, p_asked boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.settle_command(p_message bigint, p_claim bigint, p_end jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -5131,16 +5142,18 @@ begin
   select c.* into v from conversations c join messages x on x.conversation_id = c.id where x.id = p_message for no key update of c;
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim or m.status <> 'received' then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
-  update messages set meaning = meaning - 'asked' where conversation_id = v.id and direction = 'in' and seq between m.seq - 20 and m.seq - 1 and meaning ? 'asked';
-  update messages set status = 'answered', reason = 'command', lease_until = null, meaning = case when p_asked then meaning || '{"asked": true}' else meaning end where id = m.id;
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, created_at)
-    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_text, v_now, m.correlation_id, 'operator', 0, 1, v_now, v_now);
+  update messages set meaning = meaning - 'asked', reason = 'command' where id = (p_end ->> 'proved')::bigint and conversation_id = v.id;
+  update messages set status = 'answered', reason = p_end ->> 'reason', lease_until = null,
+    meaning = case when p_end ->> 'word' is not null and meaning -> 'command' ->> 'kind' = 'command' then meaning || jsonb_build_object('asked', p_end ->> 'word') else meaning end where id = m.id;
+  if p_end ->> 'text' is null then return jsonb_build_object('outcome', 'recorded', 'conversation_id', null); end if;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, addressee, created_at)
+    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_end ->> 'text', v_now, m.correlation_id, 'operator', 0, 1, v_now, p_end ->> 'to', v_now);
   update conversations set last_seq = last_seq + 1 where id = v.id;
   return jsonb_build_object('outcome', 'recorded', 'conversation_id', v.id);
 end $function$;
-revoke all on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) from public;
-grant execute on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) to service_role;
-grant execute on function public.settle_command(bigint,bigint,text,boolean,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.settle_command(bigint,bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.settle_command(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.settle_command(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_draft(p_tenant text, p_draft bigint, p_yes boolean, p_parts jsonb, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5437,7 +5450,7 @@ revoke all on function public.take_asked(text,text,timestamp with time zone) fro
 grant execute on function public.take_asked(text,text,timestamp with time zone) to service_role;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.take_meaning(v public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_manager text, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.take_meaning(v public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_commands boolean, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -5447,8 +5460,7 @@ begin
   if p_from_me then
     return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
   end if;
-  if coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null'
-      and exists (select from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn' and a.address = p_manager) then
+  if p_commands and coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null' then
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
   if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m where m.conversation_id = v.id and m.direction = 'in'
@@ -5457,9 +5469,9 @@ begin
   if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null; end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $function$;
-revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) from public;
-grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) to service_role;
-grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) from public;
+grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) to service_role;
+grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_own(v public.conversations, p_id bigint, p_sent_at timestamp with time zone, p_key text, p_verdict text, p_handset text, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
