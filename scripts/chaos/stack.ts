@@ -86,6 +86,7 @@ async function open(options: StackOptions): Promise<Stack> {
   try {
     const postgres = options.postgres ?? (await ownPostgres(path.join(directory, 'postgres'), stack));
     const databaseUrl = await createDatabase(postgres, backend);
+    await onServer(postgres, numbersSql(options.instances), databaseUrl);
     if (options.gates) await onServer(postgres, GATES_SQL, databaseUrl);
     const redis = backend === 'redis' ? await startRedis({ dir: path.join(directory, 'redis') }) : null;
     if (redis) stack.defer(() => redis.stop());
@@ -120,6 +121,11 @@ async function open(options: StackOptions): Promise<Stack> {
     await stack.disposeAsync();
     throw error;
   }
+}
+
+/** Numbers as somebody has connected them: what a webhook names is set aside unless it is known. The names are the runner's own. */
+function numbersSql(names: readonly string[]): string {
+  return names.map((name) => `select ensure_instance('${name}', null);`).join('\n');
 }
 
 async function wakeAll(store: QueueStore, conversations: readonly number[]): Promise<void> {
