@@ -218,7 +218,8 @@ async function recover(t: TestContext, site: Site, first: 'killed before the wir
     if (turns.length + lanes.length === 0) return;
     for (const conversation of turns) await runTurn(ctx, conversation, new AbortController().signal);
     // As a worker does that is killed between the mark in the database and the wire.
-    if (round === 0 && first !== null) for (const conversation of turns.slice(0, 1)) await claimSend(ctx.db, conversation, ctx.sendPolicy, 0);
+    if (round === 0 && first !== null)
+      for (const conversation of turns.slice(0, 1)) await claimSend(ctx.db, conversation, ctx.sendPolicy, 0);
     for (const conversation of new Set([...turns, ...lanes])) while ((await sendNext(ctx, conversation)).kind === 'next');
   }
   throw new Error('the sweeps find work for ever');
