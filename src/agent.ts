@@ -6,7 +6,9 @@ import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import type { Breaker, Verdict } from './breakers.ts';
 import { wholeSentences } from './core/answer.ts';
-import { settingsFor } from './core/models.ts';
+import { familyOf, settingsFor, traitsOf } from './core/models.ts';
+import { cacheMiss } from './core/cache.ts';
+import type { CacheMiss } from './core/cache.ts';
 import type { Effort } from './core/models.ts';
 import { decisive, MODEL_FAILURES } from './core/model-failure.ts';
 import type { Fault, ModelFailureKind } from './core/model-failure.ts';
@@ -29,6 +31,8 @@ export type AgentRun = {
   promptFor(model: string): Prompt | null;
   /** Models that have declined some of what is unanswered, in an earlier turn: the other one is asked first, since it can read all of it. */
   declinedBy: string[];
+  /** The last answer of a model in this conversation: its id at the provider, and how long ago it was. Milliseconds; null: there was none. */
+  previous: { id: string; agoMs: number } | null;
   tools: Tool[];
   situation: ToolSituation;
   /** Aborts the call that is under way: nothing has happened yet, so nothing is lost. */
@@ -40,6 +44,8 @@ export type AgentOutcome = {
   toolCalls: ToolCallRecord[];
   modelCalls: ModelCallRecord[];
   transcript: Anthropic.MessageParam[];
+  /** The id that the provider gave the last answer; null: there was none. */
+  answerId: string | null;
 } & (
   | { kind: 'answer'; text: string; effects: Effect[] }
   | { kind: 'aborted' }
@@ -52,7 +58,7 @@ export type AgentOutcome = {
 /** Contract: never throws, ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const deadline = performance.now() + run.limits.turnTimeoutMs;
-  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [] };
+  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [], answerId: null };
   const effects: Effect[] = [];
   const said: string[] = [];
   const outcome = <T extends object>(end: T) => {
@@ -100,6 +106,7 @@ type Work = {
   rounds: Anthropic.MessageParam[];
   /** They are not asked with these words again. */
   refusedBy: string[];
+  answerId: string | null;
 };
 
 /** So often an answer is asked for again with more room, in one turn. */
@@ -137,26 +144,41 @@ function callsOf(content: Anthropic.ContentBlock[]): Anthropic.ToolUseBlock[] {
   return content.filter((block) => block.type === 'tool_use');
 }
 
-/** Three breakpoints: after the system text, after the history, and at the end (for the rounds of this turn). */
+/**
+ * Four breakpoints at most, which is what the API takes: after the system text, where the last answer's prompt ended, at the end of what the next prompt
+ * begins with, and behind the rounds of this turn. Sources: docs/claude.md.
+ */
 const CACHED = { cache_control: { type: 'ephemeral' } } as const;
 
-function initialMessages(prompt: Prompt): Anthropic.MessageParam[] {
-  return prompt.messages.map((message, index) => ({
+function initialMessages(prompt: Prompt, model: string): Anthropic.MessageParam[] {
+  const messages = prompt.messages.map((message, index): { role: 'user' | 'assistant'; content: Anthropic.TextBlockParam[] } => ({
     role: message.role,
     content: message.texts.map((text, at): Anthropic.TextBlockParam => ({
       type: 'text',
       // The provider refuses blank text; a reaction that was taken back may leave none.
       text: text.trim() === '' ? '[mensagem vazia]' : text,
-      ...(prompt.stable?.message === index && prompt.stable.text === at ? CACHED : {}),
+      ...(prompt.stable.some((place) => place.message === index && place.text === at) ? CACHED : {}),
     })),
   }));
+  // What changes by itself stands behind everything, so nothing before it changes: as the system's own words where the model takes them there.
+  const takesSystem = traitsOf(model).systemMessages && messages.at(-1)?.role === 'user';
+  if (takesSystem) return [...messages, { role: 'system', content: [{ type: 'text', text: prompt.situation }] }];
+  add(messages, { type: 'text', text: `[sistema: ${prompt.situation}]` });
+  return messages;
 }
 
-function cachedToTheEnd(messages: Anthropic.MessageParam[]): Anthropic.MessageParam[] {
+function add(messages: { role: 'user' | 'assistant'; content: Anthropic.TextBlockParam[] }[], block: Anthropic.TextBlockParam): void {
   const last = messages.at(-1);
-  if (last?.role !== 'user' || typeof last.content === 'string') return messages;
+  if (last?.role === 'user') last.content.push(block);
+  else messages.push({ role: 'user', content: [block] });
+}
+
+/** The results of tools may be read again by the next round. */
+function cachedToTheEnd(rounds: Anthropic.MessageParam[]): Anthropic.MessageParam[] {
+  const last = rounds.at(-1);
+  if (last?.role !== 'user' || typeof last.content === 'string') return rounds;
   const content = last.content.map((block, index) => (index === last.content.length - 1 ? { ...block, ...CACHED } : block));
-  return [...messages.slice(0, -1), { role: 'user', content }];
+  return [...rounds.slice(0, -1), { role: 'user', content }];
 }
 
 type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
@@ -224,13 +246,12 @@ async function callModel(
         {
           model,
           settings: settingsFor(model, { answerTokens, effort, again }),
-          system: [
-            { type: 'text', text: prompt.system, ...CACHED },
-            { type: 'text', text: prompt.situation },
-          ],
+          system: [{ type: 'text', text: prompt.system, ...CACHED }],
           tools: run.tools.map(toolParam),
           wordsOnly: isLast,
-          messages: cachedToTheEnd([...initialMessages(prompt), ...rounds]),
+          messages: [...initialMessages(prompt, model), ...cachedToTheEnd(rounds)],
+          // asked of models that are known to take the field only
+          ...(familyOf(model) === null ? {} : { previousId: work.answerId ?? run.previous?.id ?? null }),
         },
         { signal: run.signal, timeoutMs },
       ),
@@ -239,7 +260,11 @@ async function callModel(
   if (guarded.open)
     return { ok: false, failure: { kind: 'breaker_open', detail: `next probe in ${guarded.retryInMs} ms`, restMs: guarded.retryInMs } };
   const result = guarded.value;
-  work.modelCalls.push(callRecord(model, result, performance.now() - started));
+  const isFirst = work.answerId === null && run.previous === null;
+  const agoMs = work.answerId === null ? (run.previous?.agoMs ?? 0) : 0;
+  const miss = result.ok ? cacheMiss(result.reply, { isFirst, agoMs }) : null;
+  work.modelCalls.push(callRecord(model, result, { ms: performance.now() - started, miss }));
+  if (result.ok) work.answerId = result.reply.id;
   return result.ok ? judged(work, model, result.reply) : result;
 }
 
@@ -263,7 +288,7 @@ function verdictOf(result: Asked, isFair: boolean): Verdict {
 /** What the model is told of a tool; a tool never changes, and the schema takes a while to write out. */
 const toolParams = new WeakMap<Tool, Anthropic.Tool>();
 
-function toolParam(tool: Tool): Anthropic.Tool {
+export function toolParam(tool: Tool): Anthropic.Tool {
   const known = toolParams.get(tool);
   if (known) return known;
   const { $schema: _, ...schema } = z.toJSONSchema(tool.input);
@@ -301,7 +326,7 @@ function answerOf(run: AgentRun, call: Anthropic.ToolUseBlock, effects: Effect[]
   return { ok, output };
 }
 
-function callRecord(model: string, result: Asked, ms: number): ModelCallRecord {
+function callRecord(model: string, result: Asked, { ms, miss }: { ms: number; miss: CacheMiss | null }): ModelCallRecord {
   const paid = result.ok ? result.reply : result.failure.paid;
   const { usage, costUsd } = paid ?? { usage: NOTHING_USED, costUsd: 0 };
   return {
@@ -316,6 +341,7 @@ function callRecord(model: string, result: Asked, ms: number): ModelCallRecord {
     cost_usd: costUsd,
     estimated: !result.ok && paid !== undefined,
     detail: result.ok ? result.reply.category : null,
+    cache_miss: miss,
   };
 }
 

@@ -2,6 +2,7 @@
  * What the command `doctor` checks. Every check is bounded in time and they run at once; none changes anything or tells a secret.
  */
 import { statfs } from 'node:fs/promises';
+import { toolParam } from './agent.ts';
 import type { Config } from './config.ts';
 import { loadConfig, RUN_MODES } from './config.ts';
 import type { Environment } from './config/environment.ts';
@@ -14,18 +15,22 @@ import {
   judgeDisk,
   judgeModel,
   judgePeople,
+  judgePrefix,
   judgeProcesses,
   judgeRights,
   skipped,
   warning,
 } from './core/diagnosis.ts';
 import type { Finding } from './core/diagnosis.ts';
+import { estimateTokens, traitsOf } from './core/models.ts';
+import { systemText } from './core/prompt.ts';
 import { alertSnapshot } from './db/alerts.ts';
 import { DatabaseRefused } from './db/failures.ts';
 import { migrationNames } from './db/migrate.ts';
-import { healthSnapshot, listInstances, schemaVersion, sessionRights } from './db/operations.ts';
+import { healthSnapshot, listAgents, listInstances, schemaVersion, sessionRights } from './db/operations.ts';
 import { toError } from './errors.ts';
 import { createLogger } from './log.ts';
+import { TOOLS } from './tools/all.ts';
 import { within } from './wait.ts';
 import { faultsOf } from './webhook-check.ts';
 
@@ -68,6 +73,7 @@ export async function examine(env: Environment): Promise<Finding[]> {
       ...apart,
       check('clock', () => checkDatabaseClock(tools)),
       check('claude', () => checkWaiting(tools)),
+      check('claude', () => checkPrefixes(tools)),
       check('people', () => checkPeople(tools)),
       check('switches', () => checkSwitches(tools)),
     ]);
@@ -272,6 +278,18 @@ async function checkWaiting({ db }: Tools): Promise<Found[]> {
   const { breakers, deferred } = await alertSnapshot(db, false);
   const found = judgeModel(breakers, deferred);
   return found === null ? [] : [found];
+}
+
+/** Caching is silent: below its model's floor an agent is paid in full, and nothing says so. */
+async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
+  const { claude } = config;
+  if (claude === null) return [];
+  return (await listAgents(db)).flatMap((agent) => {
+    const tools = TOOLS.filter(({ name }) => agent.tools.includes(name)).map(toolParam);
+    const chars = JSON.stringify([tools, systemText(agent, config.app.company)]).length;
+    const models = new Set([agent.model ?? claude.model, agent.model_complex ?? claude.complexModel]);
+    return [...models].flatMap((model) => judgePrefix(agent.name, model, estimateTokens(model, chars), traitsOf(model).cacheFloor) ?? []);
+  });
 }
 
 async function checkPeople({ db, config }: Tools): Promise<Found[]> {

@@ -104,6 +104,7 @@ export function createEvents(log: Logger, mode: string) {
       if (call.outcome === 'refusal') metrics.refusals.inc({ model: call.model, category: call.detail ?? 'none' });
       metrics.modelCalls.observe({ model: call.model, outcome: call.outcome }, call.ms / 1000);
       metrics.modelCache(call);
+      if (call.cache_miss !== null) metrics.cacheMisses.inc({ model: call.model, reason: call.cache_miss });
       log.info({ ...turnIds(claim), ...call }, 'Model called');
     },
 

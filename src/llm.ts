@@ -1,6 +1,7 @@
 /** The model: one call, its usage and its failures as values. No conversation here, no retry: the turn decides. */
 import { cut } from './core/cut.ts';
 import Anthropic from '@anthropic-ai/sdk';
+import type { DiagnosedMiss } from './core/cache.ts';
 import { retryAfterMs } from './core/model-failure.ts';
 import type { ModelFailureKind } from './core/model-failure.ts';
 import { costUsd } from './core/prices.ts';
@@ -19,9 +20,13 @@ export type ModelRequest = {
   /** The model must answer in words. */
   wordsOnly?: boolean;
   messages: Anthropic.MessageParam[];
+  /** The answer before this one in the conversation: the provider says what has changed since. Null: there was none; undefined: it is not asked. */
+  previousId?: string | null;
 };
 
 export type ModelReply = {
+  /** Of the answer, at the provider. */
+  id: string;
   content: Anthropic.ContentBlock[];
   stopReason: Anthropic.StopReason | null;
   model: string;
@@ -30,6 +35,8 @@ export type ModelReply = {
   costUsd: number | null;
   /** The category of a refusal. */
   category: string | null;
+  /** What has changed since the answer before, in the provider's word; null: nothing, or it was not asked. */
+  diagnosed: DiagnosedMiss | null;
 };
 
 /**
@@ -71,12 +78,14 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
       return {
         ok: true,
         reply: {
+          id: message.id,
           content: message.content,
           stopReason: message.stop_reason,
           model: message.model,
           usage,
           costUsd: isFree(message) ? 0 : costUsd(message.model, usage, new Date()),
           category: message.stop_details?.category ?? null,
+          diagnosed: message.diagnostics?.cache_miss_reason?.type ?? null,
         },
       };
     } catch (error) {
@@ -109,7 +118,15 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
 }
 
 /** No field is sent that says nothing: a model may refuse one that it does not know. */
-function bodyOf({ model, settings, system, tools, wordsOnly, messages }: ModelRequest): Anthropic.MessageCreateParamsNonStreaming {
+function bodyOf({
+  model,
+  settings,
+  system,
+  tools,
+  wordsOnly,
+  messages,
+  previousId,
+}: ModelRequest): Anthropic.MessageCreateParamsNonStreaming {
   return {
     model,
     max_tokens: settings.maxTokens,
@@ -119,6 +136,7 @@ function bodyOf({ model, settings, system, tools, wordsOnly, messages }: ModelRe
     ...(tools.length === 0 ? {} : { tools }),
     ...(wordsOnly === true && tools.length > 0 ? { tool_choice: { type: 'none' } } : {}),
     messages,
+    ...(previousId === undefined ? {} : { diagnostics: { previous_message_id: previousId } }),
   };
 }
 

@@ -91,6 +91,12 @@ export function createMetrics(mode: string) {
         this.set(prompted === 0 ? 0 : cached / prompted);
       },
     }),
+    cacheMisses: new Counter({
+      name: 'julia_modelo_cache_falhas_total',
+      help: 'Calls whose prompt the cache of the model did not have, by reason',
+      labelNames: ['model', 'reason'],
+      registers,
+    }),
     /** Counts the tokens of a call for the share that the cache had. */
     modelCache(call: Pick<ModelCallRecord, 'input_tokens' | 'cache_read_tokens' | 'cache_write_tokens'>): void {
       cached += call.cache_read_tokens;

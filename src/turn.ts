@@ -155,6 +155,10 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       model,
       fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
       promptFor: (name) => promptOf(ctx, claim, agent, name),
+      previous:
+        claim.previous_answer === null
+          ? null
+          : { id: claim.previous_answer.id, agoMs: claim.now.getTime() - claim.previous_answer.at.getTime() },
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
       situation: { pending: claim.pending },
@@ -173,7 +177,7 @@ function promptOf({ config }: Context, claim: TurnClaim, agent: PromptAgent, mod
     agent,
     company: config.app.company,
     contactName: claim.contact.name,
-    memory: claim.contact.memory.map((entry) => entry.fact),
+    memory: claim.contact.memory,
     history: claim.history,
     pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
     hint: asksForIdentity(claim) ? IDENTITY_HINT : null,
@@ -206,7 +210,13 @@ const SHUTDOWN = 'shutdown';
 
 async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): Promise<TurnEnd> {
   for (const call of outcome.modelCalls) ctx.events.modelUsed(claim, call);
-  const record = { model: outcome.model, model_calls: outcome.modelCalls, tool_calls: outcome.toolCalls, transcript: outcome.transcript };
+  const record = {
+    model: outcome.model,
+    model_calls: outcome.modelCalls,
+    tool_calls: outcome.toolCalls,
+    transcript: outcome.transcript,
+    answer_id: outcome.answerId,
+  };
   switch (outcome.kind) {
     case 'answer': {
       const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');

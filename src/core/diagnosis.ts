@@ -87,6 +87,15 @@ export function judgeModel(breakers: HealthRows['breakers'], deferred: HealthRow
     : warning(says, 'nothing, the agent goes on by itself: npm run admin -- breaker list says when the model is tried next');
 }
 
+/** What all conversations of an agent begin with: too short for the cache of its model, and each is paid in full until it is long enough by itself. */
+export function judgePrefix(agent: string, model: string, tokens: number, floor: number): Found | null {
+  if (tokens >= floor) return null;
+  return warning(
+    `all conversations of the agent ${agent} begin with the same ${tokens} tokens or so, and ${model} caches nothing below ${floor}`,
+    'nothing is wrong, it costs more: name a model with a lower floor (docs/claude.md, "Models"), or tell the agent more',
+  );
+}
+
 /** The worst of the findings decides. */
 export function healthy(findings: readonly Finding[]): boolean {
   return findings.every((finding) => finding.status !== 'failed');

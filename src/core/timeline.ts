@@ -54,6 +54,7 @@ type ModelCallEntry = {
   cost_usd: number | null;
   estimated: boolean;
   detail: string | null;
+  cache_miss: string | null;
 } & Tokens;
 type ToolCallEntry = {
   what: 'tool_call';
@@ -177,7 +178,7 @@ function describe(
     case 'model_call':
       return {
         says: `the model ${entry.model} worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}${entry.detail === null ? '' : ` (${entry.detail})`}`,
-        why: figures(entry, moneyOf(entry)),
+        why: `${figures(entry, moneyOf(entry))}${entry.cache_miss === null ? '' : `; the cache did not have it: ${CACHE_MISSES[entry.cache_miss] ?? entry.cache_miss}`}`,
       };
     case 'tool_call':
       return {
@@ -240,6 +241,17 @@ const MODEL_ENDS: Readonly<Record<string, string>> = {
   max_tokens: 'was cut at its limit of tokens',
   ok: 'answered',
   aborted: 'was broken off, since its answer was not wanted any more',
+};
+
+const CACHE_MISSES: Readonly<Record<string, string>> = {
+  below_floor: 'the prompt is shorter than what this model caches',
+  first: 'it was the first of this conversation',
+  expired: 'the last answer was more than five minutes before',
+  evicted: 'nothing had changed',
+  model_changed: 'the answer before was of another model',
+  system_changed: 'the rules of the agent have changed',
+  tools_changed: 'the tools have changed',
+  messages_changed: 'the history begins later now, or some of it has changed',
 };
 
 const WEBHOOKS: Readonly<Record<string, string>> = {

@@ -199,12 +199,17 @@ const TOO_LONG_TEXT =
 /** Objections, anger and haggling deserve the better model; so does a long talk. */
 const DIFFICULT =
   /(?<!\p{L})(car[oa]s?|descontos?|negocia\p{L}*|cancel(ar|a|e|ei|amento)|reembols\p{L}*|reclama\p{L}*|procon|advogad[oa]|absurd[oa]|p[eé]ssim\p{L}*|horr[ií]vel|decepcion\p{L}*|nunca mais|engana\p{L}*|golpe|concorr\p{L}+|n[ãa]o (funciona|concordo|aceito))(?!\p{L})/iu;
+/** Of the contact, or three times as many of both: what the model reads may begin later, and the choice must not go back and forth, since each model has a cache of its own. */
 const LONG_TALK_MESSAGES = 10;
+/** What is older belongs to another talk. Milliseconds. */
+const TALK_MS = 6 * 3_600_000;
 
 function needsComplexModel(turn: TurnSnapshot): boolean {
+  const talk = turn.history.filter(({ at }) => turn.now.getTime() - at.getTime() < TALK_MS);
   return (
     turn.pending.some((message) => DIFFICULT.test(message.text)) ||
-    turn.history.filter((message) => message.direction === 'in').length > LONG_TALK_MESSAGES
+    talk.filter((message) => message.direction === 'in').length > LONG_TALK_MESSAGES ||
+    talk.length > 3 * LONG_TALK_MESSAGES
   );
 }
 

@@ -192,3 +192,20 @@ export async function setInstanceState(db: Door, name: string, state: string): P
 export async function listInstances(db: Door): Promise<{ name: string; status: string; version_stale: boolean }[]> {
   return z.array(z.object({ name: z.string(), status: z.string(), version_stale: z.boolean() })).parse(await db.call('list_instances', {}));
 }
+
+const agentRow = z.object({
+  tenant_id: z.string(),
+  slug: z.string(),
+  name: z.string(),
+  tone: z.string(),
+  instructions: z.string(),
+  promises: z.string(),
+  model: z.string().nullable(),
+  model_complex: z.string().nullable(),
+  tools: z.array(z.string()),
+});
+
+/** SQL list_agents: the agents that answer, as they are now. */
+export async function listAgents(db: Door): Promise<z.infer<typeof agentRow>[]> {
+  return z.array(agentRow).parse(await db.call('list_agents', {}));
+}

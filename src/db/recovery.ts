@@ -164,6 +164,7 @@ const entry = z.discriminatedUnion('what', [
       cost_usd: z.number().nullable(),
       estimated: z.boolean(),
       detail: z.string().nullable(),
+      cache_miss: z.string().nullable(),
     })
     .loose(),
   z

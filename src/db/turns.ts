@@ -64,6 +64,8 @@ const claimed = z.object({
   superseded_in_row: z.number(),
   deferred_since: time.nullable(),
   apologised_at: time.nullable(),
+  /** The last answer of a model here: its id at the provider. */
+  previous_answer: z.object({ id: z.string(), at: time }).nullable(),
   pending: z.array(pendingMessage).min(1),
   history: z.array(historyMessage),
   jid: z.string(),
@@ -72,7 +74,7 @@ const claimed = z.object({
     id: z.number(),
     name: z.string().nullable(),
     phone: z.string().nullable(),
-    memory: z.array(z.object({ fact: z.string(), at: z.string() })),
+    memory: z.array(z.object({ fact: z.string(), at: z.string().transform((at) => new Date(at)) })),
   }),
   agent: agent.nullable(),
   instance: z.object({ id: z.number(), name: z.string() }),
@@ -149,6 +151,8 @@ export type ModelCallRecord = {
   estimated: boolean;
   /** The category of a refusal. */
   detail: string | null;
+  /** Why the cache had nothing of the prompt: a word of core/cache.ts. */
+  cache_miss: string | null;
 };
 
 export type Part = { text: string; typing_ms: number; kind: 'reply' | 'handoff' };
@@ -168,6 +172,8 @@ export type TurnResult = {
   tool_calls?: ToolCallRecord[];
   model_calls?: ModelCallRecord[];
   transcript?: unknown;
+  /** The id that the provider gave the last answer. */
+  answer_id?: string | null;
 };
 
 const completion = z.object({

@@ -170,6 +170,7 @@ create table conversations (
   deferred_until     timestamptz,                   -- when to look again
   deferred_reason    text,
   apologised_at      timestamptz,                   -- the contact was told of it, once an outage
+  previous_answer    jsonb,                         -- {id, at} of the model's last answer here, at the provider: it tells why a cache has missed
   quiet_until        timestamptz,                   -- abuse: nothing is answered until then, for quiet_reason
   quiet_reason       text,
   last_inbound_at    timestamptz,
@@ -334,6 +335,7 @@ create table model_calls (
   cost_usd            numeric(14, 8),         -- at the price of the day of the call; null: the model has none
   estimated           boolean not null default false, -- it was broken off: its input is paid, and nobody told how much that was
   detail              text,                   -- the category of a refusal
+  cache_miss          text,                   -- why the cache had nothing of the prompt; null: it had what it could have
   created_at          timestamptz not null default now()
 );
 create index model_calls_turn on model_calls (turn_id);

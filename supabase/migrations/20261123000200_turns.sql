@@ -26,7 +26,7 @@ create function was_said(p_status text) returns boolean language sql immutable a
 -- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'command', ...} the manager
 --   wrote a command, which a pause does not hold (see claim_command) | {state: 'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is
 --   at the phone, open_handoff, mode, quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
---   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, pending [...], history [...], contact, agent, instance, jid,
+--   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, previous_answer {id, at}, pending [...], history [...], contact, agent, instance, jid,
 --   opted_out, correlation_id}.
 create function claim_turn(p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
@@ -84,8 +84,8 @@ begin
   update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
 
   -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of arrival counts.
-  -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
-  v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
+  -- The window holds 40 to 79 messages and moves in steps of 40: with each step the model's cache loses all of the history.
+  v_from := greatest(0, (v.last_seq / 40 - 1) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
       'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
@@ -104,7 +104,7 @@ begin
       from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'previous_answer', v.previous_answer,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
@@ -207,7 +207,8 @@ end $$;
 -- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology, apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing
 --   is answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} | {type: 'remember', fact} | {type: 'react', message_id, emoji}],
 --   tool_calls [{name, input, output, ok, ms}], model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
---   cache_read_tokens, cache_write_tokens, cost_usd (null: no price), estimated, detail}], transcript}.
+--   cache_read_tokens, cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
+--   transcript, answer_id: that the provider gave the last answer}.
 -- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed' | 'deferred', reason, failed_in_row,
 --   first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at most twice in a row, then the answer goes); claim anew.
 create function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -230,11 +231,11 @@ begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens, cache_write_tokens, cost_usd,
-      estimated, detail)
+      estimated, detail, cache_miss)
     select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
-      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail
+      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
     from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
-      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text)
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text, cache_miss text)
     where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
   update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
       input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
@@ -296,7 +297,8 @@ begin
     failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
     -- an outage is over when the model has answered, or a person has the conversation
     apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
-    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until) where id = v.id;
+    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
+    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
 
   if v.apologised_at is not null then
     -- the answer is there before the sentence about the outage has left

@@ -146,3 +146,8 @@ create function list_instances() returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
     'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true)) order by id), '[]') from instances
 $$;
+
+-- list_agents: the agents that answer, of all tenants. Concurrency: read only. Result: [agent], as their rows are.
+create function list_agents() returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(a) order by a.tenant_id, a.slug), '[]') from agents a where a.active
+$$;

@@ -151,7 +151,7 @@ function promptOf(change: Partial<PromptMessage>, contact: { name?: string | nul
     agent: AGENT,
     company: 'Padaria Sol',
     contactName: contact.name ?? null,
-    memory: contact.memory ?? [],
+    memory: (contact.memory ?? []).map((fact) => ({ fact, at: NOW })),
     history: [message(change), message({ direction: 'out', author: 'agent', text: 'Oi!' })],
     pending: [message(change)],
     now: NOW,

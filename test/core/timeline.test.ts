@@ -15,7 +15,16 @@ const CONVERSATION = {
   opted_out: false,
 };
 const used = { input_tokens: 90, output_tokens: 60, thinking_tokens: 40, cache_read_tokens: 1_500, cache_write_tokens: 10 };
-const call = { what: 'model_call' as const, id: 2, at, turn_id: 1, model: 'claude-opus-5-5', ms: 1_200, cost_usd: 0.00223 };
+const call = {
+  what: 'model_call' as const,
+  id: 2,
+  at,
+  turn_id: 1,
+  model: 'claude-opus-5-5',
+  ms: 1_200,
+  cost_usd: 0.00223,
+  cache_miss: null,
+};
 const told = (entry: TimelineEntry): string => {
   const [line] = explain(CONVERSATION, [entry], null, at, (time) => time.toISOString()).entries;
   return `${line?.says} | ${line?.why ?? ''}`;

@@ -132,6 +132,12 @@ const DECISIONS: [name: string, snapshot: Partial<TurnSnapshot>, expected: TurnD
     run('mine-too'),
   ],
   ['a long talk', { history: inbound(11) }, run('complex')],
+  ['a long talk, whose beginning is not read any more', { history: [...inbound(9), ...outbound(25)] }, run('complex')],
+  [
+    'a long talk of another day',
+    { history: inbound(30).map((each) => ({ ...each, at: new Date(each.at.getTime() - 86_400_000) })) },
+    run('normal'),
+  ],
   ['not yet a long talk', { history: [...inbound(10), ...outbound(10)] }, run('normal')],
 ];
 for (const [name, snapshot, expected, settings] of DECISIONS) {

@@ -65,6 +65,7 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
     fallbackModel: 'claude-sonnet-5-5',
     promptFor: () => promptOf('oi'),
     declinedBy: [],
+    previous: null,
     tools: [...TOOLS],
     situation: { pending: [{ id: 5, type: 'text' }] },
     signal: new AbortController().signal,

@@ -75,7 +75,7 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
   await site.query(
     `insert into notices (tenant_id, key, kind, text, urgent, due_at, created_at, status, error) select 'default', 'handoff-' || id || '-told', 'handoff', 'x', true, now(), now(), 'failed', 'no_channel' from handoffs`,
   );
-  const [later, key, number, claude, model, limits, secret, mute] = await Promise.all([
+  const [later, key, number, claude, model, limits, secret, mute, short] = await Promise.all([
     doctor(t, site.env),
     doctor(t, { ...site.env, EVOLUTION_API_KEY: 'wrong' }),
     doctor(t, { ...site.env, EVOLUTION_INSTANCE: 'other' }),
@@ -84,7 +84,14 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
     doctor(t, { ...site.env, OUTBOUND_ALLOWLIST: '', DEBOUNCE_MS: '9000', DEBOUNCE_MAX_MS: '1' }),
     doctor(t, { ...site.env, EVOLUTION_WEBHOOK_SECRET: 'another-secret-of-16' }),
     doctor(t, { ...site.env, SLACK_WEBHOOK_URL: '' }),
+    doctor(t, { ...site.env, LLM_MODEL: 'claude-haiku-4-5' }),
   ]);
+  assert.ok(
+    short.findings.some(({ says }) =>
+      /the agent Julia begin with the same \d+ tokens or so, and claude-haiku-4-5 caches nothing below 4096/.test(says),
+    ),
+    'L17: named',
+  );
   assert.match(trouble(mute, 'people').says, /^1 conversation waits for a person, and nobody could be told: no channel/);
   assert.match(trouble(mute, 'people').mend ?? '', /^set SLACK_WEBHOOK_URL, or GESTOR_WHATSAPP/);
   assert.match(trouble(later, 'people').mend ?? '', /handoff list/);

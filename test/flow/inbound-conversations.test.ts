@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { SignJWT } from 'jose';
 import { flushPostgresQueue } from '../../scripts/lib/postgres-queue.ts';
 import { INSTANCE, JWT_SECRET, startSystem, testedVersion } from '../support/system.ts';
+import { promptIn } from '../support/turns.ts';
 import type { System } from '../support/system.ts';
 
 const MARIA = '5511912345678';
@@ -235,8 +236,8 @@ async function answers(system: System, count: number): Promise<void> {
 
 /** The new texts of each call of the model: those after its last answer. */
 function seenTexts(system: System): string[][] {
-  return system.simulator.wire().claude.map(({ request }) => {
-    const { messages } = request as { messages: { role: string; content: { text: string }[] }[] }; // as buildPrompt lays it out
-    return (messages.at(-1)?.content ?? []).map((part) => part.text);
+  return system.simulator.wire().claude.map(({ model, request }) => {
+    const { texts } = promptIn(model, request);
+    return texts.slice(texts.findLastIndex((text) => text.startsWith('assistant: ')) + 1).map((text) => text.slice('user: '.length));
   });
 }

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { replayOutcomes, seenWithoutTakeover } from '../fixtures/replay-outcomes.ts';
 import { startSystem } from '../support/system.ts';
+import { promptIn } from '../support/turns.ts';
 import type { System } from '../support/system.ts';
 
 type Recorded = { path: string; body: { event: string; data: unknown } };
@@ -121,8 +122,8 @@ async function outcomeOf(system: System, { path, body }: Recorded): Promise<stri
 
 /** The last text of the last request: what the model saw of this line. */
 function newestText(system: System): unknown {
-  const request = system.simulator.wire().claude.at(-1)?.request as { messages: { role: string; content: { text: string }[] }[] }; // as buildPrompt lays it out
-  return request.messages.at(-1)?.content.at(-1)?.text;
+  const call = system.simulator.wire().claude.at(-1);
+  return call && promptIn(call.model, call.request).texts.at(-1)?.slice('user: '.length);
 }
 
 /** The recording, moved in time so that its last message is of `minutesAgo`: an older one would not be answered. */

@@ -73,8 +73,11 @@ test('L1 remember and react: the fact is in the next prompt, the reaction on the
   );
   await stage.hear('então quando?');
   await turn(stage.ctx, conversation);
-  assert.doesNotMatch(stage.prompts()[0]?.system[1] ?? '', /manhãs/);
-  assert.match(stage.prompts()[2]?.system[1] ?? '', /- prefere manhãs/);
+  assert.doesNotMatch(stage.prompts()[0]?.texts.join() ?? '', /anotado/);
+  assert.match(
+    stage.prompts()[2]?.texts.join('\n') ?? '',
+    /^user: \[sistema: anotado sobre o cliente [^\n]*\n- prefere manhãs\]\nassistant: /m,
+  );
   assert.deepEqual(
     (await stage.system.query<{ memory: { fact: string }[] }>('select memory from contacts')).map((row) =>
       row.memory.map((each) => each.fact),
@@ -246,5 +249,5 @@ test('L9 asked whether it is a robot, the agent tells the truth and offers a per
   await turn(stage.ctx, conversation);
   await sendDue(stage.ctx, conversation);
   assert.match(sent(stage).join(), /assistente virtual.*programa.*pessoa da equipe/);
-  assert.match(stage.prompts()[0]?.system[0] ?? '', /diga a verdade e ofereça passar para uma pessoa/);
+  assert.match(stage.prompts()[0]?.system ?? '', /diga a verdade e ofereça passar para uma pessoa/);
 });

@@ -19,7 +19,7 @@ test('S2 NOME_EMPRESA: changing it changes what the next message is written with
   const stage = await openStage(t, { env: { NOME_EMPRESA: 'Clínica Aurora' } });
   stage.system.simulator.script([{ text: 'Olá!' }]);
   await turn(stage.ctx, await stage.hear('oi'));
-  assert.match(stage.prompts()[0]?.system.join('\n') ?? '', /assistente virtual da Clínica Aurora/);
+  assert.match(stage.prompts()[0]?.system ?? '', /assistente virtual da Clínica Aurora/);
 });
 
 test('S2 PILOT_MODE: nobody is written to first; who wrote is answered, and may be written to', async (t) => {

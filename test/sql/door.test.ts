@@ -110,6 +110,7 @@ for (const kind of DOORS) {
             cost_usd: 0.000123,
             estimated: false,
             detail: null,
+            cache_miss: 'first',
           },
         ],
         transcript,

@@ -300,17 +300,17 @@ test('I5 within a second, in which WhatsApp tells no order, the order of arrival
   );
 });
 
-test('L6 the window of history moves in steps of 20 messages and begins the same in between', async (t) => {
+test('L6 the window of history moves in steps of 40 messages and begins the same in between', async (t) => {
   const sql = await openSql(t);
   const firsts: (string | null | undefined)[] = [];
   let conversation = 0;
-  for (let index = 1; index <= 35; index++) {
+  for (let index = 1; index <= 65; index++) {
     conversation = await hear(sql, { id: `m${index}`, at: minutesAfter(index) }, minutesAfter(index));
     const turn = await claim(sql, conversation, minutesAfter(index));
-    assert.ok(turn.history.length < 40, String(turn.history.length));
-    if (index > 12) assert.ok(turn.history.length >= 18, String(turn.history.length));
+    assert.ok(turn.history.length < 80, String(turn.history.length));
+    if (index > 22) assert.ok(turn.history.length >= 38, String(turn.history.length));
     firsts.push(turn.history[0]?.text);
     await complete(sql, turn, { ...ANSWER, parts: [{ text: `r${index}`, kind: 'reply' }] }, minutesAfter(index));
   }
-  assert.deepEqual([...new Set(firsts.slice(1))], ['m1', 'm11', 'm21']);
+  assert.deepEqual([...new Set(firsts.slice(1))], ['m1', 'm21', 'm41']);
 });

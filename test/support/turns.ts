@@ -20,7 +20,25 @@ export type Stage = {
   /** Rows of the newest turns first to last, as `status(reason)`. */
   turns(): Promise<string[]>;
 };
-export type Prompt = { model: string; system: string[]; texts: string[] };
+/** `texts` without the situation, which is the last thing that a prompt says. */
+export type Prompt = { model: string; system: string; situation: string; texts: string[] };
+
+/** A request as createLlm sends it: every content is a list of blocks. */
+export function promptIn(model: string, request: unknown): Prompt {
+  const { system, messages } = request as {
+    system: { text: string }[];
+    messages: { role: string; content: { type: string; text?: string }[] }[];
+  };
+  const all = messages.flatMap(({ role, content }) => content.map((block) => ({ role, text: block.text ?? block.type })));
+  const isSituation = ({ role, text }: { role: string; text: string }): boolean =>
+    role === 'system' || text.startsWith('[sistema: Agora: ');
+  return {
+    model,
+    system: system.map((part) => part.text).join('\n'),
+    situation: all.find(isSituation)?.text ?? '',
+    texts: all.filter((each) => !isSituation(each)).map(({ role, text }) => `${role}: ${text}`),
+  };
+}
 
 type TestHooks = { after(hook: () => Promise<void>): void };
 
@@ -41,16 +59,7 @@ export async function openStage(t: TestHooks, options: SystemOptions = {}): Prom
       );
       return Number(row.conversation_id);
     },
-    prompts: () =>
-      system.simulator.wire().claude.map(({ model, request }) => {
-        // what createLlm sends: every content is a list of blocks
-        const { system: parts, messages } = request as {
-          system: { text: string }[];
-          messages: { role: string; content: { type: string; text?: string }[] }[];
-        };
-        const texts = messages.flatMap(({ role, content }) => content.map((block) => `${role}: ${block.text ?? block.type}`));
-        return { model, system: parts.map((part) => part.text), texts };
-      }),
+    prompts: () => system.simulator.wire().claude.map(({ model, request }) => promptIn(model, request)),
     async turns() {
       const rows = await system.query<{ line: string }>(
         `select status || coalesce('(' || reason || ')', '') as line from turns order by id`,
