@@ -201,6 +201,7 @@ create table public.conversations (
   deferred_until timestamp with time zone,
   deferred_reason text,
   apologised_at timestamp with time zone,
+  previous_answer jsonb,
   quiet_until timestamp with time zone,
   quiet_reason text,
   last_inbound_at timestamp with time zone,
@@ -524,6 +525,7 @@ create table public.model_calls (
   cost_usd numeric(14,8),
   estimated boolean default false not null,
   detail text,
+  cache_miss text,
   created_at timestamp with time zone default now() not null,
   constraint model_calls_pkey PRIMARY KEY (id)
 );
@@ -1602,8 +1604,8 @@ begin
   update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
 
   -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of arrival counts.
-  -- The window moves in steps of 20, so that the model's cache keeps the same beginning for 20 messages.
-  v_from := greatest(0, (v.last_seq / 20 - 1) * 20);
+  -- The window holds 40 to 79 messages and moves in steps of 40: with each step the model's cache loses all of the history.
+  v_from := greatest(0, (v.last_seq / 40 - 1) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
       'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
@@ -1622,7 +1624,7 @@ begin
       from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'previous_answer', v.previous_answer,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
@@ -1679,11 +1681,11 @@ begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens, cache_write_tokens, cost_usd,
-      estimated, detail)
+      estimated, detail, cache_miss)
     select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
-      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail
+      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
     from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
-      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text)
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text, cache_miss text)
     where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
   update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
       input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
@@ -1745,7 +1747,8 @@ begin
     failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
     -- an outage is over when the model has answered, or a person has the conversation
     apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
-    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until) where id = v.id;
+    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
+    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
 
   if v.apologised_at is not null then
     -- the answer is there before the sentence about the outage has left
@@ -3043,6 +3046,18 @@ $function$;
 revoke all on function public.learn_uuid(public.instances,text) from public;
 grant execute on function public.learn_uuid(public.instances,text) to service_role;
 grant execute on function public.learn_uuid(public.instances,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_agents()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(a) order by a.tenant_id, a.slug), '[]') from agents a where a.active
+$function$;
+revoke all on function public.list_agents() from public;
+grant execute on function public.list_agents() to service_role;
+grant execute on function public.list_agents() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_alerts(p_hours integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5548,7 +5563,7 @@ AS $function$
         union all
         select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id, 'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
             'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens, 'cache_read_tokens', k.cache_read_tokens,
-            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail', k.detail)
+            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail', k.detail, 'cache_miss', k.cache_miss)
           from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id', k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
