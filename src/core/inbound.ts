@@ -73,6 +73,12 @@ type From = {
 /** About a message that is known by its id. An id is unique in its chat only; `chat` is null where the news does not name one. */
 type News = { providerId: string; chat: ChatAddress | null };
 
+/** News that changes a message: only its author can make it. */
+type Change = News & {
+  /** Who says so: our number, or (false) the other side of the chat. Absent: what told it does not prove who says it, so it may change a contact's words only. */
+  fromMe?: boolean;
+};
+
 export type InboundEvent = {
   /** Name of the instance (the number) at Evolution. */
   instance: string;
@@ -90,7 +96,7 @@ export type InboundEvent = {
       revised?: true;
     } & From)
   | ({ kind: 'reaction'; providerId: string; targetId: string; /** null: removed */ emoji: string | null } & From)
-  | (News & {
+  | (Change & {
       kind: 'edit';
       text: string;
       /** What of the text was typed. */
@@ -102,7 +108,7 @@ export type InboundEvent = {
       /** As that of a message. */
       meaning?: Meaning | null;
     })
-  | (News & {
+  | (Change & {
       kind: 'delete';
       /** It may be an edit, whose words are told by other news, before or after. */ unsure?: true;
       changedAt?: string;

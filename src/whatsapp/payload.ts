@@ -25,6 +25,7 @@ type IgnoredReason =
   | 'album'
   | 'forged_protocol'
   | 'forged_resend'
+  | 'unproven_author'
   | 'no_id'
   | 'read_on_phone'
   | 'unknown_status'
@@ -101,8 +102,9 @@ function parseData(event: string, data: unknown, envelope: Envelope): Distribute
     case 'messages.update':
       return listOf(data).map((update) => parseUpdate(update, envelope));
     case 'messages.edited':
+      return messagesOf(data).map((news) => parseEdited(news, envelope, false));
     case 'send.message.update':
-      return messagesOf(data).map((news) => parseEdited(news, envelope));
+      return messagesOf(data).map((news) => parseEdited(news, envelope, true));
     case 'messages.delete':
       return listOf(data).map(parseDeleted);
     case 'presence.update':
@@ -228,7 +230,7 @@ function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: 
     case 'edit':
     case 'delete':
     case 'silent':
-      return newsOf(read, null, chat.address, from.sentAt);
+      return newsOf(read, null, { chat: chat.address, fromMe, changedAt: from.sentAt });
   }
 }
 
@@ -337,32 +339,37 @@ function digest(parts: readonly unknown[]): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** The protocolMessage itself, or a message that holds one. */
-function parseEdited(data: unknown, envelope: Envelope): Distributed<InboundEvent> {
+/**
+ * The protocolMessage itself, or a message that holds one. Its key is written by whoever sends it: of a contact's news it names us, of our own the contact, and of
+ * an attacker's anything. So what claims to be ours proves nothing, unless it was the API that edited (`viaApi`); Evolution tells of the same change in
+ * `messages.update`, whose key is its own.
+ */
+function parseEdited(data: unknown, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
   const { kind } = parseJid(idAt(data, 'key', 'remoteJid') ?? '');
   if (kind === 'group' || kind === 'status' || kind === 'newsletter') return ignored(kind);
-  if (objectAt(data, 'message') !== null) return parseMessage(data, envelope, false);
-  // The key is from the author's side: of a contact's news it names us (our lid is not known), of our own the contact.
-  const chat = envelope.ownPn === null || kind !== 'pn' ? null : readChat(at(data, 'key'), true, envelope.ownPn);
+  if (objectAt(data, 'message') !== null) return parseMessage(data, envelope, viaApi);
   const read = readProtocol(data);
-  return newsOf(
-    read,
-    null,
-    chat === null || typeof chat === 'string' ? null : chat.address,
-    sentAt({ messageTimestamp: at(data, 'timestampMs') }, envelope.receivedAt),
-  );
+  const changedAt = sentAt({ messageTimestamp: at(data, 'timestampMs') }, envelope.receivedAt);
+  // Our lid is not known.
+  const named = envelope.ownPn === null || kind !== 'pn' ? null : readChat(at(data, 'key'), true, envelope.ownPn);
+  const chat = named === null || typeof named === 'string' ? null : named.address;
+  if (!viaApi && chat !== null && read.kind !== 'silent') return ignored('unproven_author');
+  return newsOf(read, null, { chat, fromMe: viaApi ? true : null, changedAt });
 }
 
-/** News about a message that is known by its id. `ownId` when the news does not name it itself, `chat` when it is known. */
-function newsOf(read: ReadNews, ownId: string | null, chat: ChatAddress | null, changedAt: string): Distributed<InboundEvent> {
+type ToldBy = { chat: ChatAddress | null; /** null: not proven. */ fromMe: boolean | null; changedAt: string };
+
+/** News about a message that is known by its id. `ownId` when the news does not name it itself. */
+function newsOf(read: ReadNews, ownId: string | null, { chat, fromMe, changedAt }: ToldBy): Distributed<InboundEvent> {
   if (read.kind === 'silent') return ignored(read.reason);
   const providerId = read.targetId ?? ownId;
   if (providerId === null) return ignored('no_id');
-  if (read.kind === 'delete') return { kind: 'delete', providerId, chat, ...(read.unsure === true ? { unsure: true, changedAt } : {}) };
+  const change = { providerId, chat, ...(fromMe === null ? {} : { fromMe }) };
+  if (read.kind === 'delete') return { kind: 'delete', ...change, ...(read.unsure === true ? { unsure: true, changedAt } : {}) };
   const { content } = read;
   return content === null
-    ? { kind: 'edit', providerId, chat, text: SEALED_EDIT, typed: null, changedAt, unsure: true }
-    : { kind: 'edit', providerId, chat, text: content.text, typed: content.typed, changedAt };
+    ? { kind: 'edit', ...change, text: SEALED_EDIT, typed: null, changedAt, unsure: true }
+    : { kind: 'edit', ...change, text: content.text, typed: content.typed, changedAt };
 }
 
 /** Three shapes: the key itself (Baileys, Meta), or a row whose `id` is Evolution's own and whose `key` counts. */
@@ -371,7 +378,17 @@ function parseDeleted(data: unknown): Distributed<InboundEvent> {
   const elsewhere = groupish(idAt(key, 'remoteJid'));
   if (elsewhere !== null) return ignored(elsewhere);
   const providerId = idAt(key, 'id') ?? idAt(data, 'keyId');
-  return providerId === null ? ignored('no_id') : { kind: 'delete', providerId, chat: chatOf(key) };
+  return newsOf({ kind: 'delete', targetId: providerId }, null, {
+    chat: chatOf(key),
+    fromMe: saidFromMe(at(key, 'fromMe')),
+    changedAt: '',
+  });
+}
+
+/** Whether our number did it, as a key tells; null: it does not. */
+function saidFromMe(value: unknown): boolean | null {
+  if (value === false || value === 'false' || value === 0) return false;
+  return isTrue(value) ? true : null;
 }
 
 /** The chat that a key names, when it is a direct one. */
@@ -412,8 +429,8 @@ function parseUpdate(data: unknown, envelope: Envelope): Distributed<InboundEven
   if (elsewhere !== null) return ignored(elsewhere);
   const providerId = idOf(key) ?? idOf(data);
   // On Baileys `fromMe: false` tells what was done to the contact's message on another device; Meta says it of every ack.
-  const fromMe = at(data, 'fromMe') ?? at(key, 'fromMe');
-  const theirs = fromMe === false || fromMe === 'false' || fromMe === 0;
+  const fromMe = saidFromMe(at(data, 'fromMe') ?? at(key, 'fromMe'));
+  const theirs = fromMe === false;
   const read = readUpdate(data, theirs);
   if (
     read !== null &&
@@ -429,7 +446,8 @@ function parseUpdate(data: unknown, envelope: Envelope): Distributed<InboundEven
       envelope,
       false,
     );
-  if (read !== null) return newsOf(read, providerId, chatOf(key), sentAt(data, envelope.receivedAt));
+  // The key is the gateway's own. A protocolMessage inside may name another message, but not another author.
+  if (read !== null) return newsOf(read, providerId, { chat: chatOf(key), fromMe, changedAt: sentAt(data, envelope.receivedAt) });
   if (providerId === null) return ignored('no_id');
   if (theirs && !providerId.startsWith('wamid.')) return ignored('read_on_phone');
   const status = ACKS.get((idAt(data, 'status') ?? idAt(data, 'update', 'status') ?? '').toUpperCase());

@@ -71,9 +71,9 @@ end $$;
 
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
 -- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing. What was delivered, or refused, says
---   something about the address, and a refusal about the number.
+--   something about the address, and a refusal about the number. Words are changed by their author only (may_change).
 -- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
---   message is not known yet: the news is kept for a day and applied when it comes.
+--   message is not known yet: the news is kept for a day and applied when it comes; 'refused' when it is not its author who says so.
 create function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
   v messages;
@@ -85,7 +85,7 @@ begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   if not found then
     -- news of a message under the id that we chose: so it left
-    v := sent_as(p_instance_id, p_event ->> 'providerId');
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, p_event ->> 'providerId'); end if;
     if v.id is not null then
       perform 1 from conversations where id = v.conversation_id for no key update;
       perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
@@ -121,10 +121,32 @@ begin
     end if;
     return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
+  if not may_change(v, v_conversation, p_event) then
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  end if;
   v_changed := change_words(v, p_event, clock(p_now));
   if v_changed then select * into v from messages where id = v.id; end if;
   return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id,
     'wake', v_changed and v.direction = 'in' and v.status = 'received', 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+end $$;
+
+-- may_change: whether an edit or a deletion comes from who wrote the message. Whoever knows an id can name it: a contact knows those of all that it was told.
+-- Guarantee: what our number said, by the agent or by a person, is changed by our number only; a contact's words by nobody but that contact.
+-- Arguments: p_event {fromMe: who says so as the gateway knows it, absent: not known; chat: where, null: not known}. Read only.
+create function may_change(m messages, v conversations, p_event jsonb) returns boolean language plpgsql stable as $$
+declare
+  v_pn text := p_event -> 'chat' ->> 'pn';
+  v_lid text := p_event -> 'chat' ->> 'lid';
+  v_by bigint;
+begin
+  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
+  -- the lid first: it names an account, a phone number is lent
+  if v_lid is not null then select contact_id into v_by from contact_addresses where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+  if v_by is null and v_pn is not null then select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn; end if;
+  if v_by is not null then return v_by = v.contact_id; end if;
+  -- an address that nobody has shown so far is the person's, unless the person is known to have another one of its kind
+  return not exists (select from contact_addresses a where a.contact_id = v.contact_id
+    and ((a.kind = 'pn' and v_pn is not null) or (a.kind = 'lid' and a.instance_id = m.instance_id and v_lid is not null)));
 end $$;
 
 -- change_words: an edit or a deletion of a message that is known.

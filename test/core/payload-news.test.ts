@@ -21,7 +21,7 @@ const target = { remoteJid: OWN, fromMe: true, id: ID };
 const words = { conversation: 'quero 1 caixa' };
 const edit = { key: target, type: 14, editedMessage: words };
 const EDIT = `edit of ${ID} in 5511988887777/-: quero 1 caixa`;
-const NAMELESS = `edit of ${ID} in -: quero 1 caixa`;
+const NAMELESS = `anybody's edit of ${ID} in -: quero 1 caixa`;
 const SEALED = `unsure edit of ${ID} in 5511988887777/-: ${SEALED_EDIT}`;
 const DELETE = `delete of ${ID} in 5511988887777/-`;
 
@@ -78,12 +78,12 @@ const news: [why: string, event: string, data: unknown, says: string][] = [
   ['messages.edited', 'messages.edited', { ...edit, type: 'MESSAGE_EDIT' }, NAMELESS],
   ['messages.edited around the whole message', 'messages.edited', { ...carried, message: { protocolMessage: edit } }, EDIT],
   ['a protocolMessage in an upsert', 'messages.upsert', { ...carried, message: { protocolMessage: edit } }, EDIT],
-  ['our own edit by the API', 'send.message.update', { ...edit, key: { remoteJid: MARIA, fromMe: true, id: ID } }, EDIT],
+  ['our own edit by the API', 'send.message.update', { ...edit, key: { remoteJid: MARIA, fromMe: true, id: ID } }, `our ${EDIT}`],
   [
     'an edit of ours on the phone',
     'messages.update',
     { ...ours, status: 'SERVER_ACK', message: { editedMessage: { message: words } } },
-    EDIT,
+    `our ${EDIT}`,
   ],
   ['of a group', 'messages.update', { ...theirs, remoteJid: '1203@g.us', message: { editedMessage: { message: words } } }, 'ignored group'],
   [
@@ -133,7 +133,12 @@ const news: [why: string, event: string, data: unknown, says: string][] = [
     SEALED,
   ],
   ['an edit of Evolution 2.2: neither words nor status', 'messages.update', { ...theirs, participant: MARIA }, SEALED],
-  ['a protocolMessage without words', 'messages.edited', { ...edit, editedMessage: {} }, `unsure edit of ${ID} in -: ${SEALED_EDIT}`],
+  [
+    'a protocolMessage without words',
+    'messages.edited',
+    { ...edit, editedMessage: {} },
+    `unsure anybody's edit of ${ID} in -: ${SEALED_EDIT}`,
+  ],
   ['the same of ours says nothing', 'messages.update', ours, 'ignored unknown_status, kept'],
   ['a poll that was voted in', 'messages.update', { ...theirs, pollUpdates: [{ name: 'seg', voters: [MARIA] }] }, 'ignored read_on_phone'],
   [
@@ -180,7 +185,7 @@ const news: [why: string, event: string, data: unknown, says: string][] = [
       { remoteJid: MARIA, fromMe: false, id: ID },
       { id: 'row', key: { remoteJid: MARIA, id: 'B' } },
     ],
-    `${DELETE}; delete of B in 5511988887777/-`,
+    `${DELETE}; anybody's delete of B in 5511988887777/-`,
   ],
   ['messages.delete, named by keyId', 'messages.delete', { keyId: ID, remoteJid: MARIA, fromMe: false }, DELETE],
 

@@ -123,7 +123,7 @@ test('I16 acks: acks, edits and deletions that come before their message wait fo
     edit('IN1', 'first'),
     edit('IN1', 'second'),
     remove('IN2'),
-    edit('HUMAN', 'as edited'),
+    edit('HUMAN', 'as edited', true),
   ]);
   assert.deepEqual(
     early.map((result) => result.outcome),

@@ -50,13 +50,14 @@ export function ack(id: string, status: 'sent' | 'delivered' | 'read' | 'failed'
   return { instance: INSTANCE, instanceId: null, kind: 'ack', providerId: id, chat: null, status };
 }
 
-export function edit(id: string, text: string): InboundEvent {
+export function edit(id: string, text: string, fromMe = false): InboundEvent {
   return {
     instance: INSTANCE,
     instanceId: null,
     kind: 'edit',
     providerId: id,
     chat: null,
+    fromMe,
     text,
     typed: text,
     changedAt: NOON.toISOString(),
@@ -64,7 +65,7 @@ export function edit(id: string, text: string): InboundEvent {
 }
 
 export function remove(id: string): InboundEvent {
-  return { instance: INSTANCE, instanceId: null, kind: 'delete', providerId: id, chat: null };
+  return { instance: INSTANCE, instanceId: null, kind: 'delete', providerId: id, chat: null, fromMe: false };
 }
 
 /** An event in one line: what tables of payloads compare. */
@@ -77,9 +78,9 @@ export function inWords(event: InboundEvent): string {
     case 'reaction':
       return `${event.fromMe ? 'our ' : ''}reaction ${addressed(event.chat)} ${event.emoji} to ${event.targetId}`;
     case 'edit':
-      return `${event.unsure === true ? 'unsure ' : ''}edit of ${event.providerId} in ${addressed(event.chat)}: ${event.text}`;
+      return `${event.unsure === true ? 'unsure ' : ''}${saidBy(event)}edit of ${event.providerId} in ${addressed(event.chat)}: ${event.text}`;
     case 'delete':
-      return `${event.unsure === true ? 'unsure ' : ''}delete of ${event.providerId} in ${addressed(event.chat)}`;
+      return `${event.unsure === true ? 'unsure ' : ''}${saidBy(event)}delete of ${event.providerId} in ${addressed(event.chat)}`;
     case 'ack':
       return `${event.status} ${event.providerId} in ${addressed(event.chat)}`;
     case 'connection':
@@ -89,6 +90,10 @@ export function inWords(event: InboundEvent): string {
     case 'ignored':
       return `ignored ${event.reason}${event.kept === true ? ', kept' : ''}`;
   }
+}
+
+function saidBy({ fromMe }: { fromMe?: boolean }): string {
+  return fromMe === undefined ? "anybody's " : fromMe ? 'our ' : '';
 }
 
 function addressed(chat: ChatAddress | null): string {
