@@ -157,6 +157,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   only_one_number: 'MULTI_CHIP_ENABLED=false serves EVOLUTION_INSTANCE only',
   forgotten_instance: 'a person has forgotten this name',
   too_many_unknown: 'too many names that nobody registered are set aside already',
+  not_its_author: 'whoever changed or deleted this message is not who wrote it, so nothing was changed',
   unknown_instance: 'Evolution does not know this number (EVOLUTION_INSTANCE)',
   disconnected: 'the number is disconnected from WhatsApp',
   rate_limited: 'Evolution or WhatsApp asked for a slower pace',
