@@ -1150,7 +1150,7 @@ begin
   select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   if not found then
     -- news of a message under the id that we chose: so it left
-    v := sent_as(p_instance_id, p_event ->> 'providerId');
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, p_event ->> 'providerId'); end if;
     if v.id is not null then
       perform 1 from conversations where id = v.conversation_id for no key update;
       perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
@@ -1185,6 +1185,9 @@ begin
       if v_new in ('delivered', 'read') and v.delivered_at is null then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
     end if;
     return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  end if;
+  if not may_change(v, v_conversation, p_event) then
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
   v_changed := change_words(v, p_event, clock(p_now));
   if v_changed then select * into v from messages where id = v.id; end if;
@@ -3333,6 +3336,30 @@ end $function$;
 revoke all on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) from public;
 grant execute on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) to service_role;
 grant execute on function public.mark_restored(timestamp with time zone,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.may_change(m public.messages, v public.conversations, p_event jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_pn text := p_event -> 'chat' ->> 'pn';
+  v_lid text := p_event -> 'chat' ->> 'lid';
+  v_by bigint;
+begin
+  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
+  -- the lid first: it names an account, a phone number is lent
+  if v_lid is not null then select contact_id into v_by from contact_addresses where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+  if v_by is null and v_pn is not null then select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn; end if;
+  if v_by is not null then return v_by = v.contact_id; end if;
+  -- an address that nobody has shown so far is the person's, unless the person is known to have another one of its kind
+  return not exists (select from contact_addresses a where a.contact_id = v.contact_id
+    and ((a.kind = 'pn' and v_pn is not null) or (a.kind = 'lid' and a.instance_id = m.instance_id and v_lid is not null)));
+end $function$;
+revoke all on function public.may_change(public.messages,public.conversations,jsonb) from public;
+grant execute on function public.may_change(public.messages,public.conversations,jsonb) to service_role;
+grant execute on function public.may_change(public.messages,public.conversations,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.merge_by_hand(p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
