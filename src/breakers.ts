@@ -9,6 +9,9 @@
  *   on trial    closed by a harmless call that proves too little (a number that is connected may still be refused every message): real calls go out one
  *               at a time, and the first that fails opens it again for twice as long
  *
+ * A sign of life of the other side (a webhook, a call that succeeds, a reconnect) brings the next probe forward, since nobody should wait for the end of a
+ * doubled time once it is back.
+ *
  * A breaker lives in one process. Its state is in the process's heartbeat, its transitions are rows of circuit_transitions. Processes read each other's
  * heartbeats: when a breaker opens in one of them, the others follow it, so one process probes for all. The database's is each process's own.
  */
@@ -50,6 +53,8 @@ export type Breakers = {
   database(): Breaker;
   evolution(instance: string): Breaker;
   reports(): BreakerReport[];
+  /** A number shows a sign of life. The same may be told again. */
+  hear(instance: string, sign: Sign): void;
   /** Closes those of this name and number; null means all. */
   reset(name: string | null, instance: string | null, reason: string): void;
   /** What the heartbeats of the other processes say of their breakers that are not closed. */
@@ -66,8 +71,21 @@ export type BreakerHooks = {
   probe(name: BreakerName, instance: string | null): Promise<Exclude<Verdict, undefined>>;
 };
 
+/**
+ * A sign of life. `reconnect`: its connection was just made, or Evolution is back; `word`: something came from it or answered, which a number whose
+ * socket is dead may still do.
+ */
+export type Sign = { kind: 'reconnect' | 'word'; /** milliseconds ago */ ageMs: number };
+
 /** Failures are counted over this time. */
 const WINDOW_MS = 60_000;
+/**
+ * A sign of life shortens the wait to this, from the opening on; from there it doubles as ever. A mere word counts half as much each time that it was in
+ * vain: a number that hears and cannot speak is not tried at each message that comes. Milliseconds.
+ */
+const SOONEST_MS = { reconnect: 5_000, word: 15_000 } as const;
+/** The same sign is heard with several heartbeats, and its age is measured a little differently each time. Milliseconds. */
+const SAME_SIGN_MS = 1_000;
 /** Enough for a probe or a trial to end, when one is under way. */
 const TRIAL_WAIT_MS = 5_000;
 
@@ -86,6 +104,7 @@ export function createBreakers(figures: Record<BreakerName, BreakerFigures>, hoo
     database: () => breaker('database', null),
     evolution: (instance) => breaker('evolution', instance),
     reports: () => [...all.values()].map((each) => each.report()),
+    hear: (instance, sign) => all.get(keyOf('evolution', instance))?.hear(sign),
     reset(name, instance, reason) {
       for (const each of all.values()) {
         const report = each.report();
@@ -145,7 +164,7 @@ class CountedFailure extends Error {
   }
 }
 
-type OwnedBreaker = Breaker & { follow(leader: Leader | null): void; shutdown(): void };
+type OwnedBreaker = Breaker & { follow(leader: Leader | null): void; hear(sign: Sign): void; shutdown(): void };
 
 function createBreaker(name: BreakerName, instance: string | null, figures: BreakerFigures, hooks: BreakerHooks): OwnedBreaker {
   const made = new CircuitBreaker(
@@ -172,6 +191,13 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   /** Milliseconds of the clock. */
   let restUntil = 0;
   let openedAt: Date | null = null;
+  /** Milliseconds of the clock. */
+  let probeAt = 0;
+  /** The open circuit is only given another time. */
+  let moving = false;
+  /** Probes that a word brought forward since a call last succeeded. */
+  let inVain = 0;
+  const heardAt = { reconnect: 0, word: 0 };
   let probing = false;
   let onTrial = false;
   /** A real call of a trial is out. */
@@ -201,6 +227,8 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     }
   });
   circuit.on('open', () => {
+    probeAt = Date.now() + circuit.options.resetTimeout;
+    if (moving) return;
     openedAt = new Date();
     onTrial = false;
     tell('open', reason);
@@ -211,6 +239,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     void probe();
   });
   circuit.on('close', () => {
+    if (moving) return;
     openedAt = null;
     leader = null;
     ended.clear();
@@ -241,6 +270,13 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     circuit.options.resetTimeout = Math.max(recoveryMs, restUntil - Date.now());
     circuit.open();
   }
+  function probeIn(ms: number): void {
+    moving = true;
+    circuit.close(); // opossum reads its time when it opens
+    circuit.options.resetTimeout = ms;
+    circuit.open();
+    moving = false;
+  }
   function close(why: string, trial: boolean): void {
     const wasClosed = circuit.closed;
     circuit.close();
@@ -250,13 +286,14 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   }
   function endTrial(): void {
     onTrial = false;
+    inVain = 0;
     recoveryMs = figures.resetSeconds * 1000;
   }
 
   const state = (): BreakerState => (circuit.halfOpen ? 'half_open' : circuit.opened ? 'open' : 'closed');
   const nextProbeAt = (): number | null => {
     if (leader?.next_probe_at) return Date.parse(leader.next_probe_at);
-    return openedAt === null ? null : openedAt.getTime() + circuit.options.resetTimeout;
+    return openedAt === null ? null : probeAt;
   };
   const retryInMs = (): number => Math.max(0, (circuit.closed ? restUntil : (nextProbeAt() ?? 0)) - Date.now());
   const isOpen = (): boolean => !circuit.closed || (onTrial && tried) || restUntil > Date.now();
@@ -312,6 +349,19 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
       leader = other;
       reason = other.reason;
       open();
+    },
+    hear({ kind, ageMs }) {
+      const at = Date.now() - ageMs;
+      // Who follows is told by its leader; what came before the opening says nothing.
+      if (!circuit.opened || leader !== null || openedAt === null || at <= Math.max(openedAt.getTime(), heardAt[kind] + SAME_SIGN_MS))
+        return;
+      heardAt[kind] = at;
+      const soonMs = SOONEST_MS[kind] * (kind === 'word' ? 2 ** inVain : 1);
+      const due = Math.max(Date.now(), openedAt.getTime() + soonMs, restUntil);
+      if (due >= probeAt) return;
+      if (kind === 'word') inVain += 1;
+      recoveryMs = Math.min(recoveryMs, soonMs);
+      probeIn(due - Date.now());
     },
     shutdown: () => circuit.shutdown(),
   };

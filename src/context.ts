@@ -12,12 +12,14 @@ import { onlyInstance } from './config.ts';
 import type { Config } from './config.ts';
 import { defaultAgent } from './core/default-agent.ts';
 import { WRONG_PROJECT } from './core/health.ts';
+import { WAITS_FOR_NUMBER } from './core/send-fault.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
 import { behindBreaker } from './db/guarded.ts';
 import type { Door } from './db/door.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { recordInbound } from './db/inbound.ts';
 import type { RecordedWebhook, WebhookRecord } from './db/inbound.ts';
+import { releaseSends } from './db/numbers.ts';
 import { endProcess, ensureSetup, healthSnapshot } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
@@ -108,6 +110,11 @@ export async function openContext(
       events.breakerChanged(transition);
       transitions.add(transition);
       if (transition.breaker !== 'database') background.run('record breaker transition', () => transitions.flush());
+      const { breaker, instance, state } = transition;
+      if (breaker === 'evolution' && instance !== null && state === 'closed' && config.mode === 'worker')
+        background.run('release sends', async () => {
+          for (const lane of await releaseSends(door, instance, WAITS_FOR_NUMBER)) await queues.wakeSend(lane);
+        });
     },
   });
   stack.use(breakers);

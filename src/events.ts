@@ -154,6 +154,16 @@ export function createEvents(log: Logger, mode: string) {
       log.warning({ instance, reason }, 'A number is not well');
     },
 
+    numberRestarted(instance: string, reason: string, restarts: number, failure: string | null): void {
+      if (failure === null) log.warning({ instance, reason, restarts }, 'A number was restarted');
+      else log.warning({ instance, reason, restarts, failure }, 'A number could not be restarted');
+    },
+
+    gatewayChanged(there: boolean): void {
+      if (there) log.info({}, 'Evolution answers again');
+      else log.warning({}, 'Evolution does not answer');
+    },
+
     numbersReleased(instances: string[]): void {
       for (const instance of instances) log.info({ instance }, 'A number may send proactive messages again');
     },

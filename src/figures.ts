@@ -25,6 +25,14 @@ export function createFigures(): Figures {
   let slices: Slice[] = [];
   const broker: NonNullable<ProcessFigures['broker']> = { last_success_at: null, last_failure_at: null, consecutive_failures: 0 };
   let cpu = { at: performance.now(), usage: process.cpuUsage() };
+  let loop = performance.eventLoopUtilization();
+  /** A process runs on one thread: on a machine of many cores it is at its limit long before the machine is. */
+  const loopShare = (): number => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, loop);
+    loop = now;
+    return utilization;
+  };
   const noteBroker = (ok: boolean): void => {
     if (ok) Object.assign(broker, { last_success_at: new Date(), consecutive_failures: 0 });
     else Object.assign(broker, { last_failure_at: new Date(), consecutive_failures: broker.consecutive_failures + 1 });
@@ -58,10 +66,11 @@ export function createFigures(): Figures {
       const total = (of: (slice: Slice) => number): number => counted.reduce((sum, slice) => sum + of(slice), 0);
       const now = { at: performance.now(), usage: process.cpuUsage() };
       const usedMs = (now.usage.user + now.usage.system - cpu.usage.user - cpu.usage.system) / 1000;
-      const share = now.at - cpu.at < 1 ? null : usedMs / (now.at - cpu.at) / os.availableParallelism();
+      const cores = now.at - cpu.at < 1 ? null : usedMs / (now.at - cpu.at);
       cpu = now;
       return {
-        cpu: share,
+        cpu: cores === null ? null : cores / os.availableParallelism(),
+        core: loopShare(),
         memory: memoryShare(),
         disk_free: await diskFree(),
         http: { count: total(({ count }) => count), slow: total(({ slow }) => slow), errors: total(({ errors }) => errors) },

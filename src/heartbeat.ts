@@ -46,5 +46,7 @@ export function createHeartbeat(ctx: Pick<Context, 'config' | 'db' | 'breakers' 
     resetsSeen = heard.resets_seen;
     for (const { breaker, instance, actor } of heard.resets) ctx.breakers.reset(breaker, instance, `reset by ${actor}`);
     ctx.breakers.follow(heard.others);
+    for (const [instance, signs] of Object.entries(heard.signs))
+      for (const { kind, age_ms: ageMs } of signs) ctx.breakers.hear(instance, { kind, ageMs });
   };
 }

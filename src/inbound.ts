@@ -94,11 +94,9 @@ async function wake(ctx: StoreContext, result: RecordedEvent, instance: string |
   // It has waited for longer than any debounce.
   for (const other of result.wake_turns ?? []) if (other !== conversation) await wakeTurn(ctx, other, 0);
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
-  if (result.wake_sends === true) {
-    for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
-    // While the number was away Evolution may have dropped what came in.
-    if (instance !== null) await ctx.queues.wakeReconcile(instance);
-  }
+  if (result.wake_sends === true) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+  // While the number was away Evolution may have dropped what came in.
+  if (result.reconcile === true && instance !== null) await ctx.queues.wakeReconcile(instance);
 }
 
 async function wakeTurn(ctx: StoreContext, conversation: number, delayMs: number): Promise<void> {

@@ -4,12 +4,14 @@
  *   running   claimed; its lease says how long the scheduler may be silent about it
  *   done | failed | skipped   over; failed also when it took longer than its time, or its scheduler died and nobody may take it up
  */
-import { isStale, STALE_SECONDS } from './core/jobs.ts';
+import { isStale, metNoDatabase, STALE_SECONDS } from './core/jobs.ts';
 import type { Cadence } from './core/jobs.ts';
 import type { CronJob, JobContext } from './crons/job.ts';
 import type { Door } from './db/door.ts';
+import { DatabaseAway } from './db/failures.ts';
 import { claimJob, finishJob, jobStatus, retakeJobs } from './db/operations.ts';
 import type { JobEnd } from './db/operations.ts';
+import { persist } from './db/persist.ts';
 import { toError } from './errors.ts';
 
 /** Beyond a job's own time: for writing the end down. Milliseconds. */
@@ -19,13 +21,43 @@ export function leaseMs(job: CronJob): number {
   return job.timeoutSeconds * 1000 + LEASE_SLACK_MS;
 }
 
+/** How often a tick is begun that meets an absent database each time. */
+const MOST_ATTEMPTS = 3;
+
 /**
  * Runs one tick of a job unless somebody has it; null then. Resolves when it is over; a job that throws is recorded as failed.
- * Rejects only when the tick cannot be claimed or its end not be written (the database is away).
+ * Rejects with DatabaseAway when the tick could not be claimed or its end not be written.
  */
 export async function runTick(ctx: JobContext, job: CronJob, tick: Date, stop?: AbortSignal): Promise<JobEnd | null> {
-  const claim = await claimJob(ctx.db, { job: job.name, tick, worker: ctx.process.id, leaseMs: leaseMs(job), alone: false });
+  const claim = await claimTick(ctx, job, tick, false);
   return claim.id === null ? null : runClaimed(ctx, job, { id: claim.id, tick }, stop);
+}
+
+/**
+ * As runTick, for who keeps its ticks. `kept`: the database was away, before or while it ran; call it again with `again` when it is back. A tick that has met
+ * that three times has failed. Rejects with DatabaseAway when it ran, and its end could not be written.
+ */
+export async function tryTick(
+  ctx: JobContext,
+  job: CronJob,
+  tick: Date,
+  { again, stop }: { again: boolean; stop: AbortSignal },
+): Promise<JobEnd | 'kept' | null> {
+  const claim = await claimTick(ctx, job, tick, again).catch((error: unknown) => {
+    if (error instanceof DatabaseAway) return 'away' as const;
+    throw error;
+  });
+  if (claim === 'away') return 'kept';
+  if (claim.id === null) return null;
+  const started = performance.now();
+  const end = await withinItsTime(ctx, job, tick, stop);
+  if (end.status === 'failed' && !stop.aborted && claim.attempts < MOST_ATTEMPTS && metNoDatabase(end.error ?? '')) return 'kept';
+  await conclude(ctx, job, claim.id, end, started);
+  return end;
+}
+
+function claimTick(ctx: JobContext, job: CronJob, tick: Date, again: boolean): ReturnType<typeof claimJob> {
+  return claimJob(ctx.db, { job: job.name, tick, worker: ctx.process.id, leaseMs: leaseMs(job), alone: false, again });
 }
 
 /** Takes up ticks whose scheduler died, of jobs whose ticks are caught up; the others are written down as failed. Any number may call it at once. */
@@ -43,9 +75,13 @@ export async function retakeLost(ctx: JobContext, jobs: readonly CronJob[], stop
 export async function runClaimed(ctx: JobContext, job: CronJob, claim: { id: number; tick: Date }, stop?: AbortSignal): Promise<JobEnd> {
   const started = performance.now();
   const end = await withinItsTime(ctx, job, claim.tick, stop);
-  ctx.events.jobEnded(job.name, end.status, { ms: Math.round(performance.now() - started), count: end.count, error: end.error });
-  await finishJob(ctx.db, claim.id, end);
+  await conclude(ctx, job, claim.id, end, started);
   return end;
+}
+
+async function conclude(ctx: JobContext, job: CronJob, id: number, end: JobEnd, started: number): Promise<void> {
+  ctx.events.jobEnded(job.name, end.status, { ms: Math.round(performance.now() - started), count: end.count, error: end.error });
+  await persist(() => finishJob(ctx.db, id, end));
 }
 
 async function withinItsTime(ctx: JobContext, job: CronJob, tick: Date, stop: AbortSignal | undefined): Promise<JobEnd> {

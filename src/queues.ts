@@ -107,7 +107,8 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
       await inbound.add(
         'reconcile',
         { reconcile: instance },
-        { ...JOB_OPTIONS, deduplication: { id: `reconcile-${Buffer.from(instance).toString('hex')}` } },
+        // One that is under way began before this news: one more follows it, and one only.
+        { ...JOB_OPTIONS, deduplication: { id: `reconcile-${Buffer.from(instance).toString('hex')}`, keepLastIfActive: true } },
       );
     },
     async workInbound(handle) {

@@ -3,6 +3,7 @@ import { watchSelf } from './alerts.ts';
 import type { Config } from './config.ts';
 import { openContext } from './context.ts';
 import type { Context } from './context.ts';
+import { listInstances } from './db/operations.ts';
 import { toError } from './errors.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createApp, listen } from './http.ts';
@@ -47,6 +48,7 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     const running = await startMode(ctx);
     if (config.mode !== 'scheduler')
       ctx.background.run('check webhooks', async () => (await import('./webhook-check.ts')).checkWebhooks(ctx));
+    if (config.mode === 'api') ctx.background.run('compare at the start', () => reconcileAll(ctx));
     state.context = ctx;
     log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha }, `${config.mode} ready`);
 
@@ -76,6 +78,13 @@ async function startMode(ctx: Context): Promise<Running> {
     case 'admin':
       return { stop: async () => {} }; // the server stops taking requests and ends those under way when it is closed
   }
+}
+
+/** What came while no api was there need not wait for Evolution's next try, which comes up to 6 minutes later. The queue takes each number once, over any number of copies. */
+async function reconcileAll(ctx: Context): Promise<void> {
+  if (ctx.whatsapp === null) return;
+  for (const { name, status } of await listInstances(ctx.db))
+    if (status !== 'close' && status !== 'refused') await ctx.queues.wakeReconcile(name);
 }
 
 function stopSignal(log: Logger): AbortSignal {

@@ -2,12 +2,15 @@
 import { watchAlerts } from './alerts.ts';
 import type { Context } from './context.ts';
 import { zoneOf } from './core/cron.ts';
-import { createTicker, missedTicks } from './core/jobs.ts';
+import { createTicker, keepTick, missedTicks } from './core/jobs.ts';
+import type { KeptTick } from './core/jobs.ts';
 import { JOBS } from './crons/all.ts';
 import type { CronJob } from './crons/job.ts';
-import { lastTicks } from './db/operations.ts';
+import { lastTicks, schemaVersion } from './db/operations.ts';
+import { persist } from './db/persist.ts';
+import { watchGateway } from './gateway-watch.ts';
 import { tellOfHandoffs } from './handoffs.ts';
-import { retakeLost, runTick } from './jobs.ts';
+import { retakeLost, tryTick } from './jobs.ts';
 import { deliverNotices } from './notices.ts';
 import { waitAtMost } from './wait.ts';
 import type { Running } from './worker.ts';
@@ -20,6 +23,8 @@ const NOTICES_MS = 3_000;
 const HANDOFFS_MS = 5_000;
 /** How often ticks of dead schedulers are looked for. */
 const LOST_MS = 30_000;
+/** How often it is looked whether the database is back while ticks wait for it. Milliseconds. */
+const KEPT_MS = 1_000;
 /** Kept free at the end of the grace time for writing down what was cut off. */
 const WRITE_DOWN_MS = 2_000;
 
@@ -31,32 +36,53 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
     underWay.add(run);
     void run.finally(() => underWay.delete(run));
   };
-  const start = (job: CronJob, tick: Date): void => begin(job.name, () => runTick(ctx, job, tick, stopping.signal));
+  /** Ticks that met an absent database. They live as long as this process: the catch-up of the next one finds what its rule asks for. */
+  let kept: KeptTick<CronJob>[] = [];
+  const start = (job: CronJob, tick: Date, again = false): void =>
+    begin(job.name, async () => {
+      if ((await tryTick(ctx, job, tick, { again, stop: stopping.signal })) !== 'kept') return;
+      if (!kept.some((each) => each.job === job)) ctx.log.warning({ job: job.name }, 'Job waits for the database');
+      kept = keepTick(kept, { job, tick });
+    });
+  let looking = false;
+  const runKept = (): void => {
+    if (kept.length === 0 || looking) return;
+    looking = true;
+    begin('kept ticks', async () => {
+      const there = await schemaVersion(ctx.db).then(
+        () => true,
+        () => false,
+      );
+      looking = false;
+      if (!there) return;
+      const waited = kept;
+      kept = [];
+      for (const { job, tick } of waited) start(job, tick, true);
+    });
+  };
 
   const zone = zoneOf(ctx.config.app.timeZone);
   const now = new Date();
-  const last = await lastTicks(
-    ctx.db,
-    jobs.map(({ name }) => name),
-    now,
-  );
+  const names = jobs.map(({ name }) => name);
+  const last = await persist(() => lastTicks(ctx.db, names, now));
   for (const job of jobs) for (const tick of missedTicks(job, zone, last[job.name] ?? null, now)) start(job, tick);
   const due = createTicker(jobs, zone, now);
   const timers = [
     setInterval(() => {
       for (const { job, tick } of due(new Date())) start(job, tick);
     }, LOOK_MS),
+    setInterval(runKept, KEPT_MS),
     setInterval(() => ctx.background.run('deliver notices', () => deliverNotices(ctx)), NOTICES_MS),
     setInterval(() => ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx)), HANDOFFS_MS),
     setInterval(() => begin('lost ticks', () => retakeLost(ctx, jobs, stopping.signal)), LOST_MS),
   ];
-  const endWatch = watchAlerts(ctx);
+  const endWatches = [watchAlerts(ctx), watchGateway(ctx)];
   ctx.log.always({ jobs: jobs.map((job) => job.name) }, 'Scheduler started');
 
   return {
     async stop(graceMs) {
       for (const timer of timers) clearInterval(timer);
-      endWatch();
+      for (const end of endWatches) end();
       await waitAtMost(Math.max(0, graceMs - WRITE_DOWN_MS), Promise.all(underWay));
       stopping.abort();
       await waitAtMost(WRITE_DOWN_MS, Promise.all(underWay));

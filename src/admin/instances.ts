@@ -1,6 +1,7 @@
 /** instance list, show, set: the WhatsApp numbers. */
 import { z } from 'zod';
 import { releaseFault } from '../core/gateway.ts';
+import { closedMend, closedReason } from '../core/number-trouble.ts';
 import { because, stateInWords } from '../core/reasons.ts';
 import { DatabaseRefused } from '../db/failures.ts';
 import { instanceHistory, listNumberHealth, setInstance } from '../db/numbers.ts';
@@ -121,13 +122,15 @@ export function unknown(name: string): Refusal {
   return refused('not_found', `there is no number ${name}; instance list shows them, instance connect ${name} makes one`);
 }
 function numberLine(number: NumberHealth, format: FormatTime): string {
-  const { instance, status, status_at, health, reason, until, trust, judged, delivered } = number;
+  const { instance, status, status_reason: code, status_at, health, reason, until, trust, judged, delivered } = number;
+  const why = closedReason({ status, code });
   const arrived = judged === 0 ? '' : `; ${delivered} of the last ${judged} sends arrived`;
   const held =
     health === 'held' || health === 'on_trial'
       ? `\n  proactive messages ${health === 'held' ? `wait${until === null ? '' : ` until ${format(until)}`}` : 'go one at a time'}, because ${because(reason)}`
       : '';
-  return `${instance}: ${stateInWords(status)} since ${format(status_at)}; trust ${trust}${arrived}${held}`;
+  const closed = why === null ? '' : ` (${why}; ${closedMend({ name: instance, status, code })})`;
+  return `${instance}: ${stateInWords(status)} since ${format(status_at)}${closed}; trust ${trust}${arrived}${held}`;
 }
 
 function releaseLine(version: string | null): string {

@@ -13,6 +13,8 @@ export type Evolution = {
   readonly apiKey: string;
   /** The instance (number) used when a tenant names no other. */
   readonly instance: string;
+  /** A number whose connection is dead behind an Evolution that answers is restarted by ourselves. */
+  readonly autoRestart: boolean;
 };
 
 export type Claude = {
@@ -76,7 +78,7 @@ const RETIRED_MODELS = ['claude-3-5-haiku-20241022', 'claude-sonnet-4-20250514']
 export function evolution(v: Variables, report: Report): Evolution | null {
   report.together(['EVOLUTION_API_URL', 'EVOLUTION_API_KEY', 'EVOLUTION_INSTANCE']);
   const { EVOLUTION_API_URL: url, EVOLUTION_API_KEY: apiKey, EVOLUTION_INSTANCE: instance } = v;
-  return url && apiKey && instance ? { url, apiKey, instance } : null;
+  return url && apiKey && instance ? { url, apiKey, instance, autoRestart: v.EVOLUTION_AUTO_RESTART } : null;
 }
 
 export function claude(v: Variables, report: Report): Claude | null {

@@ -90,6 +90,7 @@ export const variables = z.object({
   EVOLUTION_BREAKER_FAILURES: integer(1, 1000).default(5),
   EVOLUTION_BREAKER_RESET_SECONDS: integer(1, DAY_SECONDS).default(300),
   EVOLUTION_BREAKER_MAX_RESET_SECONDS: integer(1, DAY_SECONDS).default(1800),
+  EVOLUTION_AUTO_RESTART: bool().default(true),
   MULTI_CHIP_ENABLED: bool().default(true),
   OUTBOUND_ALLOWLIST: phonesOrStar().default([]),
   GESTOR_WHATSAPP: phone().optional(),

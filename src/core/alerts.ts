@@ -3,6 +3,8 @@
  * How often and in which words they are told is said here too; that it is once is kept by apply_alerts in SQL.
  */
 import { faultOf } from './model-failure.ts';
+import { closedPt, isBanned } from './number-trouble.ts';
+import { isCuredByRestart } from './send-fault.ts';
 import type { SlaFigures } from './sla.ts';
 import { burning } from './sla.ts';
 
@@ -10,7 +12,7 @@ export type Snapshot = {
   paused: string | null;
   processes: readonly ProcessRow[];
   breakers: readonly { breaker: string; instance: string | null; reason: string | null }[];
-  numbers: readonly { name: string; status: string; seconds: number }[];
+  numbers: readonly NumberRow[];
   unanswered: { count: number; oldest_seconds: number | null };
   /** Conversations that wait for the model. */
   deferred: { count: number; oldest_seconds: number | null; reasons: readonly string[] };
@@ -28,6 +30,8 @@ export type Snapshot = {
   sla?: { hour: SlaFigures; month: SlaFigures };
 };
 
+/** `code`: what WhatsApp said when it closed. `paired`: it was connected, and its pairing is not known to be gone. */
+type NumberRow = { name: string; status: string; seconds: number; code?: number | null; paired?: boolean };
 type Used = { used: number; limit: number };
 type ProcessRow = {
   id: string;
@@ -36,6 +40,7 @@ type ProcessRow = {
   seen_seconds: number;
   figures: {
     cpu?: number | null | undefined;
+    core?: number | null | undefined;
     memory?: number | null | undefined;
     disk_free?: number | null | undefined;
     http?: { count: number; slow: number; errors: number } | undefined;
@@ -105,22 +110,7 @@ export const CONDITIONS: readonly Condition[] = [
     urgent: true,
     forSeconds: 0,
     cooldownSeconds: QUARTER_HOUR,
-    held: ({ breakers, gateway }) =>
-      breakers
-        .filter(({ breaker }) => breaker !== 'claude') // told as model_unavailable
-        .map(({ breaker, instance, reason }) => {
-          const licence =
-            reason === 'unlicensed'
-              ? ` A Evolution pede a ativação da licença (LICENSE_REQUIRED): abra ${gateway ?? 'o endereço da Evolution'}/manager/login.`
-              : '';
-          const what = instance === null ? breaker : `${breaker} (número ${instance})`;
-          return {
-            subject: instance === null ? breaker : `${breaker}:${instance}`,
-            text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}.${licence} Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.`,
-            recovery: `Resolvido: o disjuntor ${what} fechou.`,
-            ...(instance === null ? {} : { about: instance }),
-          };
-        }),
+    held: (snapshot) => snapshot.breakers.filter(({ breaker }) => breaker !== 'claude').map((each) => breakerHeld(each, snapshot)), // claude is told as model_unavailable
   },
   { name: 'model_unavailable', each: 'seconds', urgent: true, forSeconds: 0, cooldownSeconds: QUARTER_HOUR, held: modelHeld },
   {
@@ -131,10 +121,28 @@ export const CONDITIONS: readonly Condition[] = [
     cooldownSeconds: HALF_HOUR,
     held: ({ numbers }) =>
       numbers
-        .filter(({ status, seconds }) => status === 'close' || status === 'refused' || (status === 'connecting' && seconds > 300))
-        .map(({ name, status }) => ({
+        .filter((each) => each.status === 'close' || each.status === 'refused' || (isPairing(each) && each.seconds > PAIRING_SECONDS))
+        .map((each) => ({
+          subject: each.name,
+          text: `O número ${each.name} está desconectado do WhatsApp (${each.status}).${closedPt(each)} O que espera sai quando ele voltar.`,
+          recovery: `Resolvido: o número ${each.name} está conectado.`,
+          about: each.name,
+        })),
+  },
+  {
+    name: 'number_stuck',
+    each: 'seconds',
+    urgent: true,
+    forSeconds: 0,
+    cooldownSeconds: HALF_HOUR,
+    held: ({ numbers }) =>
+      numbers
+        .filter((each) => each.status === 'connecting' && !isPairing(each) && each.seconds > CONNECTING_SECONDS)
+        .map(({ name, seconds }) => ({
           subject: name,
-          text: `O número ${name} está desconectado do WhatsApp (${status}). Reconecte-o na Evolution; o que espera sai quando ele voltar.`,
+          text:
+            `O número ${name} está "conectando" há ${Math.round(seconds)} s e não termina: nada sai por ele, e o que espera sai sozinho quando ele voltar. ` +
+            `${RESTARTS} À mão: npm run admin -- instance restart ${name}.`,
           recovery: `Resolvido: o número ${name} está conectado.`,
           about: name,
         })),
@@ -279,8 +287,12 @@ export const CONDITIONS: readonly Condition[] = [
   resource(
     'cpu',
     300,
-    ({ cpu }) => (cpu ?? 0) > 0.8,
-    ({ cpu }) => `CPU em ${percent(cpu ?? 0)} há 5 min`,
+    // The thread of the process is full long before a machine of several cores is.
+    ({ cpu, core }) => Math.max(cpu ?? 0, core ?? 0) > 0.8,
+    ({ cpu, core }) =>
+      (core ?? 0) > (cpu ?? 0)
+        ? `O processo está no limite: a sua única thread está ocupada em ${percent(core ?? 0)} do tempo há 5 min`
+        : `CPU em ${percent(cpu ?? 0)} há 5 min`,
   ),
   resource(
     'memory',
@@ -333,6 +345,40 @@ export const CONDITIONS: readonly Condition[] = [
           })),
   },
 ];
+
+/** A number that was connected takes some seconds to be so again. Seconds. */
+const CONNECTING_SECONDS = 30;
+/** One that waits for its code to be scanned is somebody's business at this moment. Seconds. */
+const PAIRING_SECONDS = 300;
+const RESTARTS = 'Ele é reiniciado por aqui, com intervalos que crescem (EVOLUTION_AUTO_RESTART).';
+
+function isPairing({ status, paired }: NumberRow): boolean {
+  return status === 'connecting' && paired !== true;
+}
+
+function breakerHeld({ breaker, instance, reason }: Snapshot['breakers'][number], { numbers, gateway }: Snapshot): Held {
+  const what = instance === null ? breaker : `${breaker} (número ${instance})`;
+  const number = numbers.find(({ name }) => name === instance);
+  return {
+    subject: instance === null ? breaker : `${breaker}:${instance}`,
+    text: `Disjuntor aberto: ${what}. Motivo: ${reason ?? 'não informado'}.${breakerAdvice(reason, number, gateway)}`,
+    recovery: `Resolvido: o disjuntor ${what} fechou.`,
+    ...(instance === null ? {} : { about: instance }),
+  };
+}
+
+/** What to do about an open breaker: to close it by hand is right only where the other side is well. */
+function breakerAdvice(reason: string | null, number: NumberRow | undefined, gateway: string | null | undefined): string {
+  if (number !== undefined && (isBanned(number) || reason === 'restricted' || reason === 'number_restricted'))
+    return closedPt({ name: number.name, status: 'close', code: 403 });
+  if (reason === 'unlicensed')
+    return ` A Evolution pede a ativação da licença (LICENSE_REQUIRED): abra ${gateway ?? 'o endereço da Evolution'}/manager/login. Veja /health/circuit.`;
+  if (reason === 'unauthorized' || reason === 'number_unauthorized')
+    return ' A Evolution recusa a chave: corrija EVOLUTION_API_KEY (ou a chave do número) e reinicie; o que espera sai sozinho. Veja npm run admin -- doctor.';
+  if (number !== undefined && isCuredByRestart(reason))
+    return ` A Evolution diz que o número está conectado, mas a conexão dele está morta: nada sai, e o que espera sai sozinho quando ele voltar. ${RESTARTS} À mão: npm run admin -- instance restart ${number.name}.`;
+  return ' Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.';
+}
 
 /** A conversation that waits for so long is news, whatever the breakers say. Seconds. */
 const WAITING_SECONDS = 60;

@@ -1,6 +1,7 @@
 /** What figures mean for an operator: reasons in words, levels of the queue, one score. Pure. */
 import { SILENT_SECONDS } from './alerts.ts';
-import { because } from './reasons.ts';
+import { closedReason } from './number-trouble.ts';
+import { because, knownReason } from './reasons.ts';
 import type { Objective } from './sla.ts';
 
 /** Unanswered for so long: somebody should know. Seconds. */
@@ -36,7 +37,7 @@ export function queueLevel(figures: QueueFigures): { status: 'ok' | 'warning' | 
 export type HealthRows = {
   paused: string | null;
   processes: readonly { mode: string; seen_seconds: number }[];
-  numbers: readonly { name: string; status: string }[];
+  numbers: readonly { name: string; status: string; seconds?: number; code?: number | null; paired?: boolean }[];
   breakers: readonly { breaker: string; instance: string | null; reason: string | null }[];
   unanswered: { count: number; oldest_seconds: number | null };
   deferred: { count: number; oldest_seconds: number | null; reasons: readonly string[] };
@@ -52,8 +53,7 @@ export function degradations({ paused, processes, numbers, breakers, unanswered,
   if (!alive.has('worker')) reasons.push('no worker is running: nothing is answered (start RUN_MODE=worker)');
   if (!alive.has('scheduler')) reasons.push('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
   if (paused !== null) reasons.push('everything is paused (julia_status)');
-  for (const { name, status } of numbers)
-    if (status === 'close' || status === 'refused') reasons.push(`the number ${name} is disconnected`);
+  for (const each of numbers) if (numberInWords(each, breakers) !== null) reasons.push(numberInWords(each, breakers) ?? '');
   const model = modelInWords(breakers, deferred);
   if (model !== null) reasons.push(model);
   if (unheard > 0) reasons.push(unheardInWords(unheard));
@@ -65,6 +65,21 @@ export function degradations({ paused, processes, numbers, breakers, unanswered,
   if (outbound.stuck > 0) reasons.push(`${outbound.stuck} sends or turns are stuck: whoever had them is gone`);
   if (outbound.uncertain > 0) reasons.push(`${outbound.uncertain} sends may or may not have left`);
   return reasons;
+}
+
+/** A number that was connected is so again within some seconds. Seconds. */
+const CONNECTING_SECONDS = 30;
+
+/** What is the matter with a number, in words; null when nothing is. */
+export function numberInWords(number: HealthRows['numbers'][number], breakers: HealthRows['breakers']): string | null {
+  const { name, status, seconds, paired } = number;
+  const why = closedReason(number);
+  if (status === 'close' || status === 'refused') return `the number ${name} is disconnected${why === null ? '' : ` (${why})`}`;
+  if (status === 'connecting' && paired === true && (seconds ?? 0) > CONNECTING_SECONDS)
+    return `the number ${name} has been connecting for ${Math.round(seconds ?? 0)} s and does not come to an end`;
+  const open = breakers.find((each) => each.breaker === 'evolution' && each.instance === name);
+  if (open === undefined) return null;
+  return `nothing leaves from the number ${name}: ${knownReason(open.reason ?? '') ?? open.reason ?? 'no reason'}`;
 }
 
 /** What is the matter with the model, in words; null when nothing is. */

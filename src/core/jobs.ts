@@ -57,6 +57,30 @@ export function createTicker<Job extends Timing>(jobs: readonly Job[], zone: Zon
   };
 }
 
+/** A tick that waits for the database. */
+export type KeptTick<Job> = { job: Job; tick: Date };
+
+/** Ticks of one job that wait at most: an hour of a job of each minute. */
+const MOST_KEPT = 60;
+
+/** What waits for the database, with one tick more: each one of a job that makes up for all; of the others the newest, whatever their rule. */
+export function keepTick<Job extends Pick<Timing, 'catchUp'>>(kept: readonly KeptTick<Job>[], more: KeptTick<Job>): KeptTick<Job>[] {
+  const own = kept.filter(({ job }) => job === more.job);
+  const others = kept.filter(({ job }) => job !== more.job);
+  if (own.some(({ tick }) => tick.getTime() === more.tick.getTime())) return [...kept];
+  const all = [...own, more].toSorted((a, b) => a.tick.getTime() - b.tick.getTime());
+  return [...others, ...all.slice(more.job.catchUp === 'all' ? -MOST_KEPT : -1)];
+}
+
+/** Words with which programs that reach the database by themselves (pg_dump) say that it is not there. */
+const ABSENT =
+  /ECONNREFUSED|ECONNRESET|Connection refused|could not connect|connection to server .* failed|terminating connection|server closed the connection|Connection terminated|the database system is (?:starting up|shutting down|in recovery)/i;
+
+/** Whether a job failed because the database was not there. */
+export function metNoDatabase(error: string): boolean {
+  return ABSENT.test(error) || error.startsWith('database away');
+}
+
 export function floorToMinute(date: Date): Date {
   return new Date(Math.floor(date.getTime() / MINUTE_MS) * MINUTE_MS);
 }

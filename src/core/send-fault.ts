@@ -68,5 +68,25 @@ const RESTRICTED = { whose: 'whatsapp', trouble: FAULTS.restricted.trouble } as 
 
 /** A dead socket behind an Evolution that answers: a restart of the number may cure it. */
 export function isCuredByRestart(reason: string | null): boolean {
-  return reason !== null && Object.hasOwn(FAULTS, reason) && FAULTS[reason as FailureClass].whose === 'number'; // hasOwn has said that it is one
+  return reason !== null && CURED_BY_RESTART.includes(reason);
+}
+
+/** The classes of it, for SQL claim_restarts. */
+export const CURED_BY_RESTART: readonly string[] = classesOf((fault) => fault.whose === 'number' && fault.breaker === 'failure');
+
+/** Why a message waits for nothing but a number, or an Evolution, that takes sends again, for SQL release_sends. */
+export const WAITS_FOR_NUMBER: readonly string[] = [
+  'breaker_open',
+  ...classesOf(({ whose }) => whose === 'number' || whose === 'gateway' || whose === 'installation'),
+];
+
+/** Failures that are Evolution's: that it answers at all is a sign of life then, which it is not of a number that lies about its state. */
+export function isOfGateway(reason: string | null): boolean {
+  return reason !== null && GATEWAY.includes(reason);
+}
+
+const GATEWAY = classesOf(({ whose }) => whose === 'gateway' || whose === 'installation');
+
+function classesOf(which: (fault: Fault) => boolean): string[] {
+  return Object.entries(FAULTS).flatMap(([name, fault]) => (which(fault) ? [name] : []));
 }

@@ -2,7 +2,7 @@
 import type { InboundEvent } from '../core/inbound.ts';
 import { onlyInstance } from '../config.ts';
 import { listInstances } from '../db/operations.ts';
-import { markReconciled, reconcileFrom } from '../db/recovery.ts';
+import { markReconciled, reconcileFrom, teachAddresses } from '../db/recovery.ts';
 import { knownProviderIds, sweepSends } from '../db/sends.ts';
 import { sweepTurns } from '../db/turns.ts';
 import { store } from '../inbound.ts';
@@ -106,6 +106,12 @@ async function storeUnknown(ctx: ReconcileContext, instance: string, found: Inbo
     messages.map((event) => event.providerId),
     null,
   );
+  // A webhook of Evolution 2.3.7 names the phone of a lid chat only; its rows have both.
+  const pairs = messages.flatMap(({ providerId, fromMe, chat: { pn, lid }, sentAt }) =>
+    known.has(providerId) && !fromMe && pn !== null && lid !== null ? [{ pn, lid, sent_at: sentAt }] : [],
+  );
+  const distinct = new Map(pairs.map((pair) => [`${pair.pn}/${pair.lid}`, pair]));
+  if (distinct.size > 0) await teachAddresses(ctx.db, instance, [...distinct.values()].toReversed());
   // Newest first from Evolution; a person reads, and a turn runs, oldest first.
   const unknown = messages.filter((event) => !known.has(event.providerId)).toReversed();
   if (unknown.length === 0) return 0;

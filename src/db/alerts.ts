@@ -10,6 +10,8 @@ const figures = z
   .object({
     /** Of the processors that it may use, over the last seconds. */
     cpu: z.number().nullable(),
+    /** Of the one thread on which everything runs. */
+    core: z.number().nullable(),
     /** Of the memory that it may use. */
     memory: z.number().nullable(),
     disk_free: z.number().nullable(),
@@ -38,7 +40,9 @@ const snapshot = z.object({
   paused: z.string().nullable(),
   processes: z.array(z.object({ id: z.string(), mode: z.string(), started_seconds: z.number(), seen_seconds: z.number(), figures })),
   breakers: z.array(z.object({ breaker: z.string(), instance: z.string().nullable(), reason: z.string().nullable() })),
-  numbers: z.array(z.object({ name: z.string(), status: z.string(), seconds: z.number() })),
+  numbers: z.array(
+    z.object({ name: z.string(), status: z.string(), seconds: z.number(), code: z.number().nullable(), paired: z.boolean() }),
+  ),
   unanswered: counted,
   deferred,
   unheard: z.number(),

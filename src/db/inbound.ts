@@ -33,6 +33,8 @@ const recorded = z.object({
   wake_send: z.boolean().nullish(),
   /** The number is back: all its lanes may go on. */
   wake_sends: z.boolean().nullish(),
+  /** The number was connected anew: what came meanwhile may be missing. */
+  reconcile: z.boolean().nullish(),
   /** Other conversations that have something to answer again: a takeover there turned out to be none. */
   wake_turns: z.array(z.number()).nullish(),
   first_pending_at: time.nullish(),

@@ -160,3 +160,21 @@ export async function unmergeContact(
 ): Promise<z.infer<typeof unmerged>> {
   return unmerged.parse(await db.call('unmerge_contact', { p_tenant: tenant, p_actor: actor, p_kept: kept, p_merged: merged }));
 }
+
+/** SQL note_alive: Evolution is back with these numbers (`reconnect`), or a call of them succeeded after others had failed (`word`). */
+export async function noteAlive(db: Door, instances: readonly string[], kind: 'reconnect' | 'word'): Promise<void> {
+  await db.call('note_alive', { p_instances: instances, p_kind: kind });
+}
+
+/** SQL release_sends: what waited for a number to be callable, for one of these reasons, is due now. Conversations to wake. */
+export async function releaseSends(db: Door, instance: string, reasons: readonly string[]): Promise<number[]> {
+  return z.array(z.number()).parse(await db.call('release_sends', { p_instance: instance, p_reasons: reasons }));
+}
+
+const restart = z.object({ instance: z.string(), reason: z.string(), restarts: z.number() });
+export type ClaimedRestart = z.infer<typeof restart>;
+
+/** SQL claim_restarts: numbers with a dead socket that are this caller's to restart now; `restarts`: the how manieth in a row. */
+export async function claimRestarts(db: Door, reasons: readonly string[]): Promise<ClaimedRestart[]> {
+  return z.array(restart).parse(await db.call('claim_restarts', { p_reasons: reasons }));
+}

@@ -23,17 +23,26 @@ export type JobClaim = {
   worker: string;
   leaseMs: number;
   /** Not while another run of the job is under way. */ alone: boolean;
+  /** This worker asked before, and the database was away: what is still its own is taken once more. */
+  again?: boolean;
 };
 
+const claimedJob = z.object({
+  id: z.number().nullable(),
+  attempts: z.number().default(1),
+  because: z.enum(['ran', 'running']).nullable(),
+});
+
 /** SQL claim_job: takes one tick of a job; `id` null when another has it (`ran`), or has another tick of it under way (`running`). */
-export async function claimJob(db: Door, claim: JobClaim): Promise<{ id: number | null; because: 'ran' | 'running' | null }> {
-  return z.object({ id: z.number().nullable(), because: z.enum(['ran', 'running']).nullable() }).parse(
+export async function claimJob(db: Door, claim: JobClaim): Promise<z.infer<typeof claimedJob>> {
+  return claimedJob.parse(
     await db.call('claim_job', {
       p_job: claim.job,
       p_tick: claim.tick.toISOString(),
       p_worker: claim.worker,
       p_lease_ms: claim.leaseMs,
       p_alone: claim.alone,
+      p_again: claim.again ?? false,
     }),
   );
 }
@@ -120,6 +129,7 @@ const heard = z.object({
   resets_seen: z.number(),
   resets: z.array(z.object({ breaker: z.string().nullable(), instance: z.string().nullable(), actor: z.string() })),
   others: z.array(others),
+  signs: z.record(z.string(), z.array(z.object({ kind: z.enum(['reconnect', 'word']), age_ms: z.number() }))),
 });
 
 /** SQL heartbeat: a process says that it lives, and hears what is asked of its breakers and what those of others look like. */
@@ -188,9 +198,13 @@ export async function setInstanceState(db: Door, name: string, state: string): P
   return { wakeSends: wake_sends };
 }
 
+const polled = z.object({ name: z.string(), status: z.string(), version_stale: z.boolean(), breaker: z.string().nullable() });
+/** `breaker`: why its breaker is open somewhere; null when it is not. */
+export type PolledNumber = z.infer<typeof polled>;
+
 /** SQL list_instances: the numbers to poll. */
-export async function listInstances(db: Door): Promise<{ name: string; status: string; version_stale: boolean }[]> {
-  return z.array(z.object({ name: z.string(), status: z.string(), version_stale: z.boolean() })).parse(await db.call('list_instances', {}));
+export async function listInstances(db: Door): Promise<PolledNumber[]> {
+  return z.array(polled).parse(await db.call('list_instances', {}));
 }
 
 const agentRow = z.object({

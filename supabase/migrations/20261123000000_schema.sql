@@ -72,6 +72,11 @@ create table instances (
   phase_since        timestamptz not null default now(),   -- a warming number may send more with each day since then: see warming_caps
   down_since         timestamptz,                           -- not connected since then
   reconnected_at     timestamptz,                           -- back after an outage of minutes: it starts slowly
+  paired             boolean not null default false,        -- it was connected, and has not been told since that its pairing is gone: what is wrong with it a restart may cure
+  alive_at           timestamptz,                           -- it was connected anew, or Evolution came back with it: see signs_of_life
+  answered_at        timestamptz,                           -- a call of it succeeded after others failed
+  restarts           int not null default 0,                -- by ourselves, in a row; see claim_restarts
+  restarted_at       timestamptz,
   cap_hour           int check (cap_hour >= 0),
   cap_day            int check (cap_day >= 0),
   cap_strangers_day  int check (cap_strangers_day >= 0),

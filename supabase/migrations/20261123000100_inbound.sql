@@ -346,8 +346,9 @@ begin
 end $$;
 
 -- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing; when the number is back, what
---   waited for it is due at once. A ban (close with 403) takes all trust.
--- Concurrency: any. Result: {outcome: 'connection', instance_id, changed, wake_sends}.
+--   waited for it is due at once. A ban (close with 403) takes all trust. A close with a reason is one that Evolution does not mend by itself.
+-- Arguments: p_event {state, reason, ownerPn, polled: a look of our own, which tells no new connection unless the state changed}.
+-- Concurrency: any. Result: {outcome: 'connection', instance_id, changed, wake_sends: it is back, reconcile: it was connected anew, so what came meanwhile may be missing}.
 create function record_connection(p_instance instances, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
   v instances;
@@ -355,13 +356,17 @@ declare
   v_reason int := (p_event ->> 'reason')::int;
   v_changed boolean;
   v_back boolean;
+  v_anew boolean;
 begin
   select * into v from instances where id = p_instance.id for no key update;
   v_changed := v.status is distinct from v_state;
   v_back := v_changed and v_state = 'open';
+  v_anew := v_state = 'open' and (v_changed or not coalesce((p_event ->> 'polled')::boolean, false));
   -- a poll knows no reason: it does not wipe out the one that a webhook told
   update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason else status_reason end,
     phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now) else status_at end,
+    paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false else paired end,
+    alive_at = case when v_anew then clock(p_now) else alive_at end,
     down_since = case when v_state = 'open' then null when status = 'open' then clock(p_now) else down_since end,
     -- an outage, not a blip: WhatsApp closes a socket now and then
     reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
@@ -374,9 +379,9 @@ begin
   end if;
   if v_back then
     update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
-      and reason in ('number_disconnected', 'disconnected') and due_at > clock(p_now);
+      and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
   end if;
-  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back);
+  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back, 'reconcile', v_anew);
 end $$;
 
 -- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come in numbers; what a person has forgotten

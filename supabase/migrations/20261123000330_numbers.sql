@@ -11,7 +11,7 @@ create table instance_events (
   id           bigint generated always as identity primary key,
   tenant_id    text not null default 'default' references tenants (id),
   instance_id  bigint not null references instances (id),
-  event        text not null check (event in ('connection', 'held', 'released', 'changed')),
+  event        text not null check (event in ('connection', 'held', 'released', 'changed', 'restarted')),
   reason       text,
   details      jsonb not null default '{}',
   created_at   timestamptz not null default now()
@@ -240,6 +240,78 @@ create function breaker_open(p_breaker text, p_instance text, p_now timestamptz)
   select exists (select from process_status p, jsonb_array_elements(p.breakers) b
     where p.seen_at > p_now - interval '30 seconds' and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
 $$;
+
+-- breaker_reason: why the breaker of a number is open in a process that lives; of these reasons, or any. Null: it is not. Read only.
+create function breaker_reason(p_instance text, p_reasons jsonb, p_now timestamptz) returns text language sql stable as $$
+  select e.value ->> 'reason' from process_status p, jsonb_array_elements(p.breakers) e
+  where p.seen_at > p_now - interval '30 seconds' and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
+    and (p_reasons is null or p_reasons ? (e.value ->> 'reason')) limit 1
+$$;
+
+-- signs_of_life: what was heard of a number within half a minute. Read only; webhooks are looked for by their age alone, so it is for numbers in trouble.
+-- Result: [{kind: 'reconnect' its connection was made | 'word' a webhook of it, or a call that succeeded, age_ms}].
+create function signs_of_life(p_instance text, p_now timestamptz) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'age_ms', greatest(0, floor(extract(epoch from p_now - s.at) * 1000))::int) order by s.kind), '[]') from (
+    select 'reconnect' as kind, alive_at as at from instances where name = p_instance
+    union all
+    select 'word', greatest((select answered_at from instances where name = p_instance),
+      (select max(received_at) from webhook_events where received_at > p_now - interval '30 seconds' and instance = p_instance and aside_id is null))) s
+  where s.at > p_now - interval '30 seconds'
+$$;
+
+-- note_alive: Evolution is back with these numbers ('reconnect'), or a call of them succeeded after others had failed ('word').
+create function note_alive(p_instances jsonb, p_kind text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update instances set alive_at = case when p_kind = 'reconnect' then clock(p_now) else alive_at end,
+    answered_at = case when p_kind = 'word' then clock(p_now) else answered_at end where p_instances ? name;
+  return '{}';
+end $$;
+
+-- release_sends: a number may be called again: what waited for that is due now.
+-- Arguments: p_reasons why rows wait for the number, and for nothing else. Result: conversations to wake, those that were due already among them (whoever was to look
+--   at them may be gone), at most 500; a sweep finds the others.
+create function release_sends(p_instance text, p_reasons jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_lanes jsonb;
+begin
+  with freed as (
+    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
+      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued' and p_reasons ? m.reason
+      returning m.conversation_id, m.priority, m.id)
+  select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $$;
+
+-- restarts_in_row: how often a number was restarted by ourselves without a message leaving after it; a quiet quarter of a day ends the row too.
+create function restarts_in_row(p_instance instances, p_now timestamptz) returns int language sql stable as $$
+  select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
+    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+$$;
+
+-- claim_restarts: numbers whose socket is dead behind an Evolution that answers, for this caller to restart: the breaker of one is open for such a reason in a process that
+--   lives, or it is connecting for longer than any connection takes. Never one that waits for its code to be scanned: a restart would throw the code away.
+-- Guarantee: one caller gets each; the next restart of it comes after 2 minutes, then 4, 8 and so on up to an hour, until a message leaves.
+-- Arguments: p_reasons what a restart may cure (core/send-fault.ts). Concurrency: any number of callers. Result: [{instance, reason, restarts}].
+create function claim_restarts(p_reasons jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v record;
+  v_instance instances;
+  v_taken jsonb := '[]';
+begin
+  for v in select s.* from (
+      select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now) end as reason from instances i
+        where i.paired and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))) s
+      where s.reason is not null order by s.id loop
+    -- looked at again under its lock: another caller may have taken it just now
+    update instances i set restarts = restarts_in_row(i, v_now) + 1, restarted_at = v_now
+      where i.id = v.id and (i.restarted_at is null or i.restarted_at <= v_now - least(interval '1 hour', make_interval(mins => power(2, least(restarts_in_row(i, v_now), 6))::int)))
+      returning i.* into v_instance;
+    continue when not found;
+    perform note_instance(v_instance, 'restarted', v.reason, jsonb_build_object('in_row', v_instance.restarts), v_now);
+    v_taken := v_taken || jsonb_build_object('instance', v_instance.name, 'reason', v.reason, 'restarts', v_instance.restarts);
+  end loop;
+  return v_taken;
+end $$;
 
 -- note_delivery: a message reached its contact under the address that it was sent to. One write an hour and address is enough to know.
 -- Concurrency: the caller holds the conversation's lock.

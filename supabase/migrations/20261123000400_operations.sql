@@ -2,18 +2,29 @@
 
 -- claim_job: takes one tick of a job.
 -- Guarantee: one caller per (job, tick), over any number of schedulers and of people who run it by hand.
--- Arguments: p_lease_ms after which nobody believes any more that it runs; p_alone: not while another tick of the job is under way.
--- Result: {id, because: null} | {id: null, because: 'ran' | 'running'}.
-create function claim_job(p_job text, p_tick timestamptz, p_worker text, p_lease_ms int, p_alone boolean, p_now timestamptz default null) returns jsonb language plpgsql as $$
-declare v_id bigint;
+-- Arguments: p_lease_ms after which nobody believes any more that it runs; p_alone: not while another tick of the job is under way; p_again: the caller asked before and
+--   did not hear the answer, or the database was away while it ran: what is still its own is taken once more.
+-- Result: {id, attempts, because: null} | {id: null, because: 'ran' | 'running'}.
+create function claim_job(p_job text, p_tick timestamptz, p_worker text, p_lease_ms int, p_alone boolean, p_again boolean default false, p_now timestamptz default null)
+returns jsonb language plpgsql as $$
+declare
+  v_id bigint;
+  v_attempts int := 1;
+  v_until timestamptz := clock(p_now) + make_interval(secs => p_lease_ms / 1000.0);
 begin
   perform pg_advisory_xact_lock(hashtextextended('job/' || p_job, 17));
   if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now)) then
     return jsonb_build_object('id', null, 'because', 'running');
   end if;
+  if p_again then
+    update job_runs set attempts = attempts + 1, started_at = clock(p_now), lease_until = v_until
+      where job = p_job and tick = p_tick and worker = p_worker and status = 'running' returning id, attempts into v_id, v_attempts;
+    if found then return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', null); end if;
+    v_attempts := 1;
+  end if;
   insert into job_runs (job, tick, worker, started_at, lease_until)
-    values (p_job, p_tick, p_worker, clock(p_now), clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)) on conflict (job, tick) do nothing returning id into v_id;
-  return jsonb_build_object('id', v_id, 'because', case when v_id is null then 'ran' end);
+    values (p_job, p_tick, p_worker, clock(p_now), v_until) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', case when v_id is null then 'ran' end);
 end $$;
 
 -- finish_job: how a run ended. Only the run that is under way may be ended.
@@ -56,7 +67,7 @@ end $$;
 -- heartbeat: a process says that it lives, and what its breakers and queues look like; it hears which breakers a person wants closed, and which ones of
 --   other processes are not closed. Never touches julia_status.
 -- Arguments: p_process {id, mode, version, started_at, breakers, queues, resets_seen (null at first: a new process has nothing to close)}.
--- Result: {resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}]}.
+-- Result: {resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}], signs: of the numbers whose breaker is open here, see signs_of_life}.
 create function heartbeat(p_process jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_seen bigint := (p_process ->> 'resets_seen')::bigint;
@@ -70,7 +81,9 @@ begin
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
     'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
-      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'));
+      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'),
+    'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}') from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
+      where b ->> 'name' = 'evolution' and b ->> 'state' = 'open'));
 end $$;
 
 -- end_process: a process says goodbye; its breakers end with it.
@@ -138,13 +151,13 @@ declare v instances;
 begin
   select * into v from instances where name = p_name;
   if not found then return jsonb_build_object('outcome', 'unknown', 'wake', false, 'wake_sends', false); end if;
-  return record_connection(v, jsonb_build_object('state', p_state), p_now);
+  return record_connection(v, jsonb_build_object('state', p_state, 'polled', true), p_now);
 end $$;
 
--- list_instances: the numbers to poll. Result: [{name, status}].
+-- list_instances: the numbers to poll. Result: [{name, status, version_stale, breaker: why its breaker is open in a process that lives, or null}].
 create function list_instances() returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
-    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true)) order by id), '[]') from instances
+    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker', breaker_reason(name, null, now())) order by id), '[]') from instances
 $$;
 
 -- list_agents: the agents that answer, of all tenants. Concurrency: read only. Result: [agent], as their rows are.

@@ -250,6 +250,24 @@ create function reconcile_from(p_instance text, p_overlap_ms int, p_now timestam
   from instances where name = p_instance
 $$;
 
+-- teach_addresses: what a comparison shows of messages that are known already: the provider's rows name both addresses of a person where a webhook named one.
+-- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's), by the rules of ensure_contact; repeating it changes nothing.
+-- Arguments: p_pairs [{pn, lid, sent_at}], the oldest first. Result: {learned}.
+create function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v instances;
+  v_pair record;
+  v_learned int := 0;
+begin
+  select * into v from instances where name = p_instance;
+  for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at from jsonb_array_elements(p_pairs) e loop
+    continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
+    perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    v_learned := v_learned + 1;
+  end loop;
+  return jsonb_build_object('learned', v_learned);
+end $$;
+
 -- reconciled: a number has been compared up to this moment. Only forward.
 -- Guarantee: the first comparison that reaches beyond a restore ends it (settle_restored). Result: {settled}.
 create function reconciled(p_instance text, p_until timestamptz, p_now timestamptz default null) returns jsonb language plpgsql as $$

@@ -316,3 +316,66 @@ test('L15 retry-after: nothing goes out before it is over, and neither does the 
   breaker.reset('reset by ana');
   assert.equal(await call(breaker, null), 'called');
 });
+
+test('W4 a sign of life brings the probe forward: a word to 15 s after the opening, then twice as late each time; a reconnect to 5 s', async (t) => {
+  const { breakers, times, probes, world, call, tick } = setUp(t);
+  const number = breakers.evolution('julia');
+  const word = (ageMs = 0) => breakers.hear('julia', { kind: 'word', ageMs });
+  await times(5, number, 'connection_closed');
+  breakers.hear('julia', { kind: 'word', ageMs: 60_000 });
+  await tick(1_000);
+  assert.equal(number.retryInMs(), 299_000, 'what came before the opening says nothing');
+  word();
+  assert.equal(number.retryInMs(), 14_000);
+  await tick(14_000);
+  assert.equal(probes.length, 1);
+  // It answers, and the message fails all the same: twice as long, whatever is heard.
+  assert.equal(await call(number, 'connection_closed'), 'called');
+  await tick(2_000);
+  word();
+  word();
+  assert.equal(number.retryInMs(), 28_000);
+  await tick(28_000);
+  assert.equal(probes.length, 2);
+  await call(number, 'connection_closed');
+  await tick(2_000);
+  word(2_000);
+  assert.equal(number.retryInMs(), 58_000);
+  breakers.hear('julia', { kind: 'reconnect', ageMs: 0 });
+  assert.equal(number.retryInMs(), 3_000);
+  await tick(1_000);
+  breakers.hear('julia', { kind: 'reconnect', ageMs: 1_000 });
+  await tick(2_000);
+  assert.equal(probes.length, 3);
+  assert.equal(await call(number, null), 'called');
+  assert.equal(number.report().recovery_ms, 300_000, 'well again: all is forgotten');
+  // Nothing heard: as ever.
+  await times(5, number, 'connection_closed');
+  world.probe = 'unavailable';
+  await tick(299_000);
+  assert.equal(probes.length, 3);
+  await tick(1_000);
+  assert.equal(probes.length, 4);
+  assert.equal(number.retryInMs(), 600_000);
+});
+
+test('W4 a breaker that follows another, or is closed, hears nothing; a rest that was asked for is kept', async (t) => {
+  const { breakers, times, probes, tick } = setUp(t);
+  breakers.hear('nobody', { kind: 'reconnect', ageMs: 0 });
+  const closed = breakers.evolution('closed');
+  breakers.hear('closed', { kind: 'reconnect', ageMs: 0 });
+  assert.equal(closed.retryInMs(), 0);
+  const follower = breakers.evolution('follower');
+  const report = { ...follower.report(), state: 'open', opened_at: new Date(Date.now() - 1_000).toISOString(), follows: null };
+  breakers.follow([{ process: 'worker-a', breakers: [{ ...report, next_probe_at: new Date(Date.now() + 200_000).toISOString() }] }]);
+  await tick(1_000);
+  breakers.hear('follower', { kind: 'reconnect', ageMs: 0 });
+  await tick(100_000);
+  assert.deepEqual(probes, []);
+  const own = breakers.evolution('own');
+  await times(5, own, 'timeout');
+  await tick(1_000);
+  breakers.hear('own', { kind: 'reconnect', ageMs: 0 });
+  await tick(4_000);
+  assert.deepEqual(probes, ['evolution/own']);
+});

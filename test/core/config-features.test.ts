@@ -8,7 +8,13 @@ const LOCAL_EVOLUTION = { EVOLUTION_API_URL: 'http://127.0.0.1:4010/', EVOLUTION
 const NO_EVOLUTION = { EVOLUTION_API_URL: undefined, EVOLUTION_API_KEY: undefined, EVOLUTION_INSTANCE: undefined };
 
 test('S2 EVOLUTION_API_URL: required in production by api and worker, a warning elsewhere, not needed by the scheduler', () => {
-  assert.deepEqual(dev(LOCAL_EVOLUTION).evolution, { url: 'http://127.0.0.1:4010', apiKey: 'k', instance: 'julia-dev' });
+  assert.deepEqual(dev(LOCAL_EVOLUTION).evolution, {
+    url: 'http://127.0.0.1:4010',
+    apiKey: 'k',
+    instance: 'julia-dev',
+    autoRestart: true,
+  });
+  assert.equal(dev({ ...LOCAL_EVOLUTION, EVOLUTION_AUTO_RESTART: 'false' }).evolution?.autoRestart, false, 'W4');
   for (const RUN_MODE of ['api', 'worker']) productionProblem({ ...NO_EVOLUTION, RUN_MODE }, 'EVOLUTION_API_URL', /in production/);
   assert.equal(production({ ...NO_EVOLUTION, RUN_MODE: 'scheduler' }).evolution, null);
   assertWarns({ RUN_MODE: 'worker' }, /^EVOLUTION_API_URL.*nothing can be sent/);

@@ -39,7 +39,8 @@ test('Z1 release: which one lets strangers write as anybody, which one may, and 
 
 test('W13 alert: a breaker that a missing licence opened names the page that activates it', () => {
   const opened = CONDITIONS.find(({ name }) => name === 'breaker_open');
-  const snapshot = { breakers: [{ breaker: 'evolution', instance: 'julia', reason: 'unlicensed' }], gateway: 'http://evolution:8080' };
+  const breakers = [{ breaker: 'evolution', instance: 'julia', reason: 'unlicensed' }];
+  const snapshot = { breakers, numbers: [], gateway: 'http://evolution:8080' };
   const [held] = opened?.held(snapshot as unknown as Snapshot) ?? []; // the condition reads nothing else
   assert.match(held?.text ?? '', /LICENSE_REQUIRED\): abra http:\/\/evolution:8080\/manager\/login\./);
 });

@@ -48,11 +48,26 @@ test('H2 P12 each thing that is wrong has its words', () => {
   assert.match(reasons({ outbound: { due: 0, stuck: 2, uncertain: 3 } }), /2 sends or turns are stuck.*\n3 sends may or may not have left/);
 });
 
+test('W4 H2 a number that nothing leaves from, or that never ends connecting, or that WhatsApp closed, has its words', () => {
+  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }).join('\n');
+  const open = (reason: string) => reasons({ breakers: [{ breaker: 'evolution', instance: 'julia', reason }] });
+  assert.match(open('connection_closed'), /^nothing leaves from the number julia: Evolution says that the number is connected/);
+  assert.match(open('unauthorized'), /^nothing leaves from the number julia: .*refused the key/);
+  const number = { name: 'julia', status: 'connecting', seconds: 31, paired: true };
+  assert.match(reasons({ numbers: [number] }), /^the number julia has been connecting for 31 s/);
+  assert.equal(reasons({ numbers: [{ ...number, paired: false }] }), '', 'it waits for its code');
+  assert.equal(reasons({ numbers: [{ ...number, seconds: 20 }] }), '');
+  assert.match(
+    reasons({ numbers: [{ ...number, status: 'close', code: 403 }] }),
+    /is disconnected \(403: WhatsApp has banned or restricted it\)/,
+  );
+  assert.match(reasons({ numbers: [{ ...number, status: 'close', code: 401 }] }), /is disconnected \(401: its pairing is gone/);
+});
+
 test('I14 H2 the model unavailable and people whom nobody could tell have their words', () => {
   const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }).join('\n');
   const breakers = [{ breaker: 'claude', instance: 'haiku', reason: 'overloaded' }];
   assert.equal(reasons({ breakers }), 'the model haiku is unavailable (overloaded): the other one answers');
-  assert.equal(reasons({ breakers: [{ breaker: 'evolution', instance: 'julia', reason: 'timeout' }] }), '');
   const deferred = { count: 12, oldest_seconds: 240, reasons: ['model_breaker_open'] };
   assert.match(
     reasons({ breakers, deferred }),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCron, zoneOf } from '../../src/core/cron.ts';
-import { createTicker, isStale, missedTicks, STALE_SECONDS } from '../../src/core/jobs.ts';
-import type { CatchUp } from '../../src/core/jobs.ts';
+import { createTicker, isStale, keepTick, metNoDatabase, missedTicks, STALE_SECONDS } from '../../src/core/jobs.ts';
+import type { CatchUp, KeptTick } from '../../src/core/jobs.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { testJob } from '../support/jobs.ts';
 
@@ -57,6 +57,30 @@ test('S2 the ticker: a machine that slept follows the rules for what it slept th
   assert.deepEqual(woken, ['all 12:01', 'all 12:02', 'all 12:03', 'once 12:03', 'skip 12:03']);
   assert.deepEqual(due(at('12:02:00')), [], 'a clock that is set back runs nothing twice');
   assert.equal(due(at('12:04:00')).length, 3);
+});
+
+test('S2 F15 of what waits for the database each tick is kept of a job that makes up for all, of the others the newest, each once', () => {
+  type Job = { name: string; catchUp: CatchUp };
+  const jobs: Job[] = (['all', 'once', 'skip'] as const).map((catchUp) => ({ name: catchUp, catchUp }));
+  let kept: KeptTick<Job>[] = [];
+  for (const minute of ['12:00', '12:02', '12:01', '12:02'])
+    for (const job of jobs) kept = keepTick(kept, { job, tick: new Date(`2026-11-23T${minute}:00Z`) });
+  const words = kept.map(({ job, tick }) => `${job.name} ${hourAndMinute(tick)}`);
+  assert.deepEqual(words.toSorted(), ['all 12:00', 'all 12:01', 'all 12:02', 'once 12:02', 'skip 12:02']);
+});
+
+test('S2 F15 what says that the database is not there, and what only sounds like it', () => {
+  const absent = [
+    'database away during claim_job: connect ECONNREFUSED 127.0.0.1:5432',
+    'pg_dump: error: connection to server at "db" (172.18.0.2), port 5432 failed: Connection refused',
+    'pg_dump: error: query failed: server closed the connection unexpectedly',
+    'FATAL: terminating connection due to administrator command',
+    'FATAL: the database system is shutting down',
+    'Connection terminated unexpectedly',
+  ];
+  for (const error of absent) assert.ok(metNoDatabase(error), error);
+  for (const error of ['took longer than 50 s', 'permission denied for table messages', 'Slack answers 500', 'no space left on device'])
+    assert.ok(!metNoDatabase(error), error);
 });
 
 test('H10 a job is stale after the allowance of its cadence, and one that nobody has known yet is not', () => {

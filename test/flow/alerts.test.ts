@@ -165,6 +165,12 @@ const SCENARIOS: Scenario[] = [
     clear: figures({ cpu: 0.5 }),
     says: /CPU em 81 % há 5 min \(worker-host-1-abcdef\)/,
   },
+  {
+    name: 'E10 one thread busy on a machine of two cores',
+    set: figures({ cpu: 0.49, core: 0.97 }),
+    clear: figures({ cpu: 0.2, core: 0.4 }),
+    says: /a sua única thread está ocupada em 97 % do tempo há 5 min \(worker-host-1-abcdef\)/,
+  },
   { name: 'E1 memory beyond 90 %', set: figures({ memory: 0.95 }), clear: figures({}), says: /Memória em 95 %/ },
   {
     name: 'E1 disk below 10 %',

@@ -5,7 +5,9 @@ import { isDue, parseCron, zoneOf } from '../../src/core/cron.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { purgeOldJob } from '../../src/crons/purge-old.ts';
 import { endProcess, heartbeat } from '../../src/db/operations.ts';
-import { retakeLost, runTick } from '../../src/jobs.ts';
+import { openContext } from '../../src/context.ts';
+import { DatabaseAway } from '../../src/db/failures.ts';
+import { retakeLost, runTick, tryTick } from '../../src/jobs.ts';
 import { startScheduler } from '../../src/scheduler.ts';
 import { aRun, testJob as job } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';
@@ -256,6 +258,107 @@ test('S2 a tick whose scheduler died is taken up by one other when its lease is 
   );
   await retakeLost(system.ctx, jobs);
   assert.equal(ran.length, 1);
+});
+
+/** A scheduler whose database can be taken away, also from a certain call on; `lost`: what it does is done, and the answer gets lost. */
+async function flaky(t: { after(hook: () => Promise<void>): void }) {
+  const system = await startSystem(t, { workers: 0 });
+  const { config, log, db } = await system.openContext('scheduler');
+  const state: { away: boolean; awayFrom: string | null; lost: boolean } = { away: false, awayFrom: null, lost: false };
+  const call: typeof db.call = async (name, args) => {
+    if (name === state.awayFrom) state.away = true;
+    if (state.away) throw new DatabaseAway(name, 'connect ECONNREFUSED');
+    const value = await db.call(name, args);
+    if (state.lost && name === 'claim_job') throw new DatabaseAway(name, 'connection lost');
+    return value;
+  };
+  const ctx = await openContext(config, log, { overrides: { db: { close: async () => {}, call } } });
+  t.after(async () => ctx[Symbol.asyncDispose]());
+  return { system, ctx, state };
+}
+
+test('S2 F15 a tick that meets an absent database is kept and runs when it is back, whatever its rule; executed is said of what ran', async (t) => {
+  const { system, ctx, state } = await flaky(t);
+  const ran: string[] = [];
+  const stop = new AbortController().signal;
+  const tick = HOUR[0] ?? new Date();
+  const jobs = (['skip', 'once', 'all'] as const).map((catchUp) =>
+    job(
+      catchUp,
+      async () => {
+        ran.push(catchUp);
+        return 1;
+      },
+      { catchUp },
+    ),
+  );
+  state.away = true;
+  for (const each of jobs) assert.equal(await tryTick(ctx, each, tick, { again: false, stop }), 'kept');
+  assert.deepEqual(ran, []);
+  assert.deepEqual(
+    system.lines.filter(({ message }) => message.startsWith('Job executed')),
+    [],
+  );
+  state.away = false;
+  await system.until(() => ctx.breakers.database().report().state === 'closed', 'the breaker of the database');
+  for (const each of jobs) await tryTick(ctx, each, tick, { again: true, stop });
+  assert.deepEqual(ran, ['skip', 'once', 'all']);
+  // Once more, by this scheduler and by another: it has run.
+  for (const each of jobs) assert.equal(await tryTick(ctx, each, tick, { again: true, stop }), null);
+  assert.equal(await runTick(system.ctx, jobs[0] ?? job('x', async () => 1), tick), null);
+  assert.deepEqual(await system.query(`select distinct status from job_runs`), [{ status: 'done' }]);
+});
+
+test('S2 F15 a claim whose answer got lost is the claim of whoever asks again; of two schedulers one runs the tick', async (t) => {
+  const { system, ctx, state } = await flaky(t);
+  const other = await system.openContext('scheduler');
+  let runs = 0;
+  const daily = job('daily', async () => ++runs, { catchUp: 'once' });
+  const tick = HOUR[0] ?? new Date();
+  const stop = new AbortController().signal;
+  state.lost = true;
+  assert.equal(await tryTick(ctx, daily, tick, { again: false, stop }), 'kept');
+  assert.equal(runs, 0);
+  state.lost = false;
+  await Promise.all([tryTick(ctx, daily, tick, { again: true, stop }), tryTick(other, daily, tick, { again: true, stop })]);
+  assert.equal(runs, 1);
+});
+
+test('S2 F15 a job whose own connection meets an absent database (a backup) is run again; three times, then it has failed', async (t) => {
+  const { system, ctx } = await flaky(t);
+  const [tick = new Date(), next = new Date()] = HOUR;
+  const stop = new AbortController().signal;
+  const says = 'pg_dump: error: connection to server at "db" failed: FATAL: the database system is starting up';
+  let fails = 1;
+  const backup = job('backup', async () => {
+    if (fails-- > 0) throw new Error(says);
+    return 1;
+  });
+  assert.equal(await tryTick(ctx, backup, tick, { again: false, stop }), 'kept');
+  assert.deepEqual(await tryTick(ctx, backup, tick, { again: true, stop }), { status: 'done', count: 1, error: null });
+  fails = 9;
+  const ends = [];
+  for (const again of [false, true, true]) ends.push(await tryTick(ctx, backup, next, { again, stop }));
+  assert.deepEqual(ends, ['kept', 'kept', { status: 'failed', count: 0, error: says }]);
+  assert.equal(system.lines.filter(({ message }) => message.startsWith('Job failed')).length, 1);
+});
+
+test('S2 F15 the scheduler itself keeps what met an absent database, and runs it without another tick', async (t) => {
+  const { system, ctx, state } = await flaky(t);
+  await system.query(
+    `insert into job_runs (job, tick, worker, status) values ('nightly', now() - interval '10 minutes', 'before', 'done')`,
+  );
+  state.awayFrom = 'claim_job'; // it has read what ran last
+  let runs = 0;
+  const nightly = job('nightly', async () => ++runs, { catchUp: 'once' });
+  const running = await startScheduler(ctx, [nightly]);
+  t.after(() => running.stop(2_000));
+  await system.until(() => system.lines.some(({ message }) => message === 'Job waits for the database'), 'kept');
+  assert.equal(runs, 0);
+  Object.assign(state, { away: false, awayFrom: null });
+  await system.until(() => system.lines.some(({ message }) => message === 'Job executed: nightly'), 'the run');
+  await running.stop(5_000);
+  assert.equal(system.lines.filter(({ message }) => message === 'Job executed: nightly').length, runs);
 });
 
 test('S4 what is not configured is skipped and says so, and is no failure', async (t) => {

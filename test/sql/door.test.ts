@@ -204,7 +204,9 @@ for (const kind of DOORS) {
       const claimOf = { job: 'a_job', tick, worker: 'test', leaseMs: 60_000, alone: false };
       const { id } = await operations.claimJob(db, claimOf);
       assert.ok(id !== null);
-      assert.deepEqual(await operations.claimJob(db, { ...claimOf, worker: 'other' }), { id: null, because: 'ran' });
+      assert.deepEqual(await operations.claimJob(db, { ...claimOf, worker: 'other' }), { id: null, attempts: 1, because: 'ran' });
+      const again = await operations.claimJob(db, { ...claimOf, again: true });
+      assert.deepEqual(again, { id, attempts: 2, because: null }, 'whose answer was lost');
       await operations.finishJob(db, id, { status: 'failed', count: 2, error: 'às vezes' });
       assert.deepEqual(await operations.lastTicks(db, ['a_job', 'new'], known), { a_job: tick, new: known });
       assert.deepEqual(await operations.retakeJobs(db, 'other', { a_job: 60_000 }), []);
