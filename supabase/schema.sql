@@ -308,7 +308,7 @@ create table public.instance_events (
   details jsonb default '{}'::jsonb not null,
   created_at timestamp with time zone default now() not null,
   constraint instance_events_pkey PRIMARY KEY (id),
-  constraint instance_events_event_check CHECK ((event = ANY (ARRAY['connection'::text, 'held'::text, 'released'::text, 'changed'::text])))
+  constraint instance_events_event_check CHECK ((event = ANY (ARRAY['connection'::text, 'held'::text, 'released'::text, 'changed'::text, 'restarted'::text])))
 );
 alter table public.instance_events enable row level security;
 CREATE INDEX instance_events_newest ON public.instance_events USING btree (instance_id, id DESC);
@@ -331,6 +331,11 @@ create table public.instances (
   phase_since timestamp with time zone default now() not null,
   down_since timestamp with time zone,
   reconnected_at timestamp with time zone,
+  paired boolean default false not null,
+  alive_at timestamp with time zone,
+  answered_at timestamp with time zone,
+  restarts integer default 0 not null,
+  restarted_at timestamp with time zone,
   cap_hour integer,
   cap_day integer,
   cap_strangers_day integer,
@@ -1052,7 +1057,8 @@ AS $function$
       'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'figures', figures) order by id), '[]') from process_status where seen_at > clock(p_now) - interval '1 hour'),
     'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason', b.reason) order by b.breaker, b.instance), '[]')
       from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
-    'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at)) order by id), '[]') from instances),
+    'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at),
+      'code', status_reason, 'paired', paired) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(deferred_since)),
       'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
@@ -1300,6 +1306,19 @@ revoke all on function public.breaker_open(text,text,timestamp with time zone) f
 grant execute on function public.breaker_open(text,text,timestamp with time zone) to service_role;
 grant execute on function public.breaker_open(text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.breaker_reason(p_instance text, p_reasons jsonb, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select e.value ->> 'reason' from process_status p, jsonb_array_elements(p.breakers) e
+  where p.seen_at > p_now - interval '30 seconds' and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
+    and (p_reasons is null or p_reasons ? (e.value ->> 'reason')) limit 1
+$function$;
+revoke all on function public.breaker_reason(text,jsonb,timestamp with time zone) from public;
+grant execute on function public.breaker_reason(text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.breaker_reason(text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.campaign_paused(p_tenant text, p_campaign text)
  RETURNS boolean
  LANGUAGE sql
@@ -1402,24 +1421,33 @@ revoke all on function public.claim_command(bigint,integer,timestamp with time z
 grant execute on function public.claim_command(bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.claim_command(bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_lease_ms integer, p_alone boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.claim_job(p_job text, p_tick timestamp with time zone, p_worker text, p_lease_ms integer, p_alone boolean, p_again boolean DEFAULT false, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_id bigint;
+declare
+  v_id bigint;
+  v_attempts int := 1;
+  v_until timestamptz := clock(p_now) + make_interval(secs => p_lease_ms / 1000.0);
 begin
   perform pg_advisory_xact_lock(hashtextextended('job/' || p_job, 17));
   if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now)) then
     return jsonb_build_object('id', null, 'because', 'running');
   end if;
+  if p_again then
+    update job_runs set attempts = attempts + 1, started_at = clock(p_now), lease_until = v_until
+      where job = p_job and tick = p_tick and worker = p_worker and status = 'running' returning id, attempts into v_id, v_attempts;
+    if found then return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', null); end if;
+    v_attempts := 1;
+  end if;
   insert into job_runs (job, tick, worker, started_at, lease_until)
-    values (p_job, p_tick, p_worker, clock(p_now), clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)) on conflict (job, tick) do nothing returning id into v_id;
-  return jsonb_build_object('id', v_id, 'because', case when v_id is null then 'ran' end);
+    values (p_job, p_tick, p_worker, clock(p_now), v_until) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', case when v_id is null then 'ran' end);
 end $function$;
-revoke all on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) from public;
-grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) to service_role;
-grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) from public;
+grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to service_role;
+grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1441,6 +1469,35 @@ end $function$;
 revoke all on function public.claim_notices(integer,integer,timestamp with time zone) from public;
 grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to service_role;
 grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.claim_restarts(p_reasons jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v record;
+  v_instance instances;
+  v_taken jsonb := '[]';
+begin
+  for v in select s.* from (
+      select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now) end as reason from instances i
+        where i.paired and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))) s
+      where s.reason is not null order by s.id loop
+    -- looked at again under its lock: another caller may have taken it just now
+    update instances i set restarts = restarts_in_row(i, v_now) + 1, restarted_at = v_now
+      where i.id = v.id and (i.restarted_at is null or i.restarted_at <= v_now - least(interval '1 hour', make_interval(mins => power(2, least(restarts_in_row(i, v_now), 6))::int)))
+      returning i.* into v_instance;
+    continue when not found;
+    perform note_instance(v_instance, 'restarted', v.reason, jsonb_build_object('in_row', v_instance.restarts), v_now);
+    v_taken := v_taken || jsonb_build_object('instance', v_instance.name, 'reason', v.reason, 'restarts', v_instance.restarts);
+  end loop;
+  return v_taken;
+end $function$;
+revoke all on function public.claim_restarts(jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_restarts(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_restarts(jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_send(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2707,7 +2764,9 @@ begin
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
     'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
-      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'));
+      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'),
+    'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}') from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
+      where b ->> 'name' = 'evolution' and b ->> 'state' = 'open'));
 end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
@@ -3152,7 +3211,7 @@ CREATE OR REPLACE FUNCTION public.list_instances()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
-    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true)) order by id), '[]') from instances
+    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker', breaker_reason(name, null, now())) order by id), '[]') from instances
 $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
@@ -3587,6 +3646,20 @@ end $function$;
 revoke all on function public.next_open(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.next_open(jsonb,text,timestamp with time zone) to service_role;
 grant execute on function public.next_open(jsonb,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.note_alive(p_instances jsonb, p_kind text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set alive_at = case when p_kind = 'reconnect' then clock(p_now) else alive_at end,
+    answered_at = case when p_kind = 'word' then clock(p_now) else answered_at end where p_instances ? name;
+  return '{}';
+end $function$;
+revoke all on function public.note_alive(jsonb,text,timestamp with time zone) from public;
+grant execute on function public.note_alive(jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.note_alive(jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_delivery(p_message public.messages, p_contact bigint, p_now timestamp with time zone)
  RETURNS void
@@ -4179,13 +4252,17 @@ declare
   v_reason int := (p_event ->> 'reason')::int;
   v_changed boolean;
   v_back boolean;
+  v_anew boolean;
 begin
   select * into v from instances where id = p_instance.id for no key update;
   v_changed := v.status is distinct from v_state;
   v_back := v_changed and v_state = 'open';
+  v_anew := v_state = 'open' and (v_changed or not coalesce((p_event ->> 'polled')::boolean, false));
   -- a poll knows no reason: it does not wipe out the one that a webhook told
   update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason else status_reason end,
     phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now) else status_at end,
+    paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false else paired end,
+    alive_at = case when v_anew then clock(p_now) else alive_at end,
     down_since = case when v_state = 'open' then null when status = 'open' then clock(p_now) else down_since end,
     -- an outage, not a blip: WhatsApp closes a socket now and then
     reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
@@ -4198,9 +4275,9 @@ begin
   end if;
   if v_back then
     update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
-      and reason in ('number_disconnected', 'disconnected') and due_at > clock(p_now);
+      and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
   end if;
-  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back);
+  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back, 'reconcile', v_anew);
 end $function$;
 revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
@@ -4537,6 +4614,24 @@ revoke all on function public.release_number(public.instances,text,timestamp wit
 grant execute on function public.release_number(public.instances,text,timestamp with time zone) to service_role;
 grant execute on function public.release_number(public.instances,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.release_sends(p_instance text, p_reasons jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_lanes jsonb;
+begin
+  with freed as (
+    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
+      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued' and p_reasons ? m.reason
+      returning m.conversation_id, m.priority, m.id)
+  select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $function$;
+revoke all on function public.release_sends(text,jsonb,timestamp with time zone) from public;
+grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4669,6 +4764,18 @@ end $function$;
 revoke all on function public.reset_breakers(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.restarts_in_row(p_instance public.instances, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
+    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+$function$;
+revoke all on function public.restarts_in_row(public.instances,timestamp with time zone) from public;
+grant execute on function public.restarts_in_row(public.instances,timestamp with time zone) to service_role;
+grant execute on function public.restarts_in_row(public.instances,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.restored_state(p_uncertain integer)
  RETURNS jsonb
@@ -5039,7 +5146,7 @@ declare v instances;
 begin
   select * into v from instances where name = p_name;
   if not found then return jsonb_build_object('outcome', 'unknown', 'wake', false, 'wake_sends', false); end if;
-  return record_connection(v, jsonb_build_object('state', p_state), p_now);
+  return record_connection(v, jsonb_build_object('state', p_state, 'polled', true), p_now);
 end $function$;
 revoke all on function public.set_instance_state(text,text,timestamp with time zone) from public;
 grant execute on function public.set_instance_state(text,text,timestamp with time zone) to service_role;
@@ -5314,6 +5421,23 @@ revoke all on function public.settle_sent(bigint,text,timestamp with time zone,t
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.signs_of_life(p_instance text, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'age_ms', greatest(0, floor(extract(epoch from p_now - s.at) * 1000))::int) order by s.kind), '[]') from (
+    select 'reconnect' as kind, alive_at as at from instances where name = p_instance
+    union all
+    select 'word', greatest((select answered_at from instances where name = p_instance),
+      (select max(received_at) from webhook_events where received_at > p_now - interval '30 seconds' and instance = p_instance and aside_id is null))) s
+  where s.at > p_now - interval '30 seconds'
+$function$;
+revoke all on function public.signs_of_life(text,timestamp with time zone) from public;
+grant execute on function public.signs_of_life(text,timestamp with time zone) to service_role;
+grant execute on function public.signs_of_life(text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.sla_figures(p_from timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -5559,6 +5683,28 @@ end $function$;
 revoke all on function public.take_slack_event(text,timestamp with time zone) from public;
 grant execute on function public.take_slack_event(text,timestamp with time zone) to service_role;
 grant execute on function public.take_slack_event(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.teach_addresses(p_instance text, p_pairs jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v instances;
+  v_pair record;
+  v_learned int := 0;
+begin
+  select * into v from instances where name = p_instance;
+  for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at from jsonb_array_elements(p_pairs) e loop
+    continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
+    perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    v_learned := v_learned + 1;
+  end loop;
+  return jsonb_build_object('learned', v_learned);
+end $function$;
+revoke all on function public.teach_addresses(text,jsonb,timestamp with time zone) from public;
+grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
