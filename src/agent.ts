@@ -65,8 +65,8 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
     const { rounds, refusedBy: _, ...record } = work;
     return { ...record, transcript: rounds, ...end };
   };
-  const failed = (kind: ModelFailureKind) =>
-    outcome({ kind: 'failed' as const, reason: `model_${kind}`, fault: MODEL_FAILURES[kind].fault, retryInMs: retryInMs(run) });
+  const failed = (kind: ModelFailureKind, retryInMs = 0) =>
+    outcome({ kind: 'failed' as const, reason: `model_${kind}`, fault: faultIn(work, kind), retryInMs });
 
   let round = 0;
   let again = 0;
@@ -76,7 +76,7 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
     const answer = await ask(run, work, { again, isLast, deadline });
     if (!answer.ok) {
       if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
-      if (answer.failure.kind !== 'refusal') return failed(answer.failure.kind);
+      if (answer.failure.kind !== 'refusal') return failed(answer.failure.kind, answer.retryInMs);
       return outcome({ kind: 'declined' as const, effects: effects.filter(({ type }) => type === 'handoff' || type === 'opt_out') });
     }
     const { content } = answer.reply;
@@ -181,22 +181,43 @@ function cachedToTheEnd(rounds: Anthropic.MessageParam[]): Anthropic.MessagePara
   return [...rounds.slice(0, -1), { role: 'user', content }];
 }
 
+/** A model that has answered in this turn, only not in time to the end of it, is there: the turn asks too much of it. */
+function faultIn({ modelCalls }: Work, kind: ModelFailureKind): Fault {
+  const answered = modelCalls.some(({ outcome }) => !Object.hasOwn(MODEL_FAILURES, outcome));
+  return kind === 'timeout' && answered ? 'answer' : MODEL_FAILURES[kind].fault;
+}
+
 type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
 type Question = { again: number; isLast: boolean; deadline: number };
 
 /** One answer of the model, or of the other one when that may know better. Whoever answers goes on with the turn. */
-async function ask(run: AgentRun, work: Work, question: Question): Promise<Asked> {
-  let failure: ModelFailure | null = null;
+async function ask(
+  run: AgentRun,
+  work: Work,
+  question: Question,
+): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure; retryInMs: number }> {
+  const failures: { model: string; failure: ModelFailure }[] = [];
   for (const { model, prompt } of candidates(run, work)) {
     const answer = await callModel(run, work, { model, prompt }, question);
     if (answer.ok) {
       goOnWith(work, model);
       return answer;
     }
-    failure = failure === null ? answer.failure : decisive(failure, answer.failure);
+    failures.push({ model, failure: answer.failure });
     if (run.signal.aborted || !MODEL_FAILURES[answer.failure.kind].other) break;
   }
-  return { ok: false, failure: failure ?? { kind: 'refusal', detail: 'each model has declined these words', restMs: 0 } };
+  const [first, ...others] = failures.map(({ failure }) => failure);
+  if (first === undefined)
+    return { ok: false, failure: { kind: 'refusal', detail: 'each model has declined these words', restMs: 0 }, retryInMs: 0 };
+  const failure = others.reduce((known, each) => decisive(known, each), first);
+  return { ok: false, failure, retryInMs: retryInMs(run, failures, failure) };
+}
+
+/** Until one of those may be asked again that may know better then: a model that has declined, or does not exist, does not. */
+function retryInMs(run: AgentRun, failures: { model: string; failure: ModelFailure }[], decisiveOne: ModelFailure): number {
+  const { fault } = MODEL_FAILURES[decisiveOne.kind];
+  const waiting = failures.filter(({ failure }) => MODEL_FAILURES[failure.kind].fault === fault);
+  return Math.min(...waiting.map(({ model }) => run.breaker(model).retryInMs()));
 }
 
 /** Who may be asked, in this order: whoever has begun the turn, then the other one; first of all who has declined nothing of what is unanswered. */
@@ -218,11 +239,6 @@ function goOnWith(work: Work, model: string): void {
 function withoutThoughts(message: Anthropic.MessageParam): Anthropic.MessageParam {
   if (message.role !== 'assistant' || typeof message.content === 'string') return message;
   return { ...message, content: message.content.filter(({ type }) => type !== 'thinking' && type !== 'redacted_thinking') };
-}
-
-/** Until one of the models may be asked again. */
-function retryInMs(run: AgentRun): number {
-  return Math.min(...[run.model, run.fallbackModel].map((model) => run.breaker(model).retryInMs()));
 }
 
 /** A call that had less time than this proves nothing of the model when it ends as a timeout. Milliseconds. */

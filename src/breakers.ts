@@ -43,6 +43,8 @@ export type Breaker = {
   isOpen(): boolean;
   /** Milliseconds until a call, or the next probe, may go out; 0 when calls go through. */
   retryInMs(): number;
+  /** Milliseconds since which calls go through; 0 while they do not. */
+  availableForMs(): number;
   report(): BreakerReport;
   /** Closes it by hand, and forgets what it counted. */
   reset(reason: string): void;
@@ -91,11 +93,12 @@ const TRIAL_WAIT_MS = 5_000;
 
 export function createBreakers(figures: Record<BreakerName, BreakerFigures>, hooks: BreakerHooks): Breakers {
   const all = new Map<string, OwnedBreaker>();
+  const beganAt = Date.now();
   function breaker(name: BreakerName, instance: string | null): OwnedBreaker {
     const key = keyOf(name, instance);
     const known = all.get(key);
     if (known) return known;
-    const made = createBreaker(name, instance, figures[name], hooks);
+    const made = createBreaker(name, instance, figures[name], hooks, beganAt);
     all.set(key, made);
     return made;
   }
@@ -166,7 +169,14 @@ class CountedFailure extends Error {
 
 type OwnedBreaker = Breaker & { follow(leader: Leader | null): void; hear(sign: Sign): void; shutdown(): void };
 
-function createBreaker(name: BreakerName, instance: string | null, figures: BreakerFigures, hooks: BreakerHooks): OwnedBreaker {
+/** `beganAt`: since when it is closed, in milliseconds of the clock; a breaker is made when it is first asked for. */
+function createBreaker(
+  name: BreakerName,
+  instance: string | null,
+  figures: BreakerFigures,
+  hooks: BreakerHooks,
+  beganAt: number,
+): OwnedBreaker {
   const made = new CircuitBreaker(
     async (action: () => Promise<unknown>, failed: (value: unknown) => Verdict) => {
       const value = await action();
@@ -190,6 +200,8 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   let recoveryMs = figures.resetSeconds * 1000;
   /** Milliseconds of the clock. */
   let restUntil = 0;
+  /** Since when no breaker, and from `restUntil` on no rest, keeps calls back. Milliseconds of the clock. */
+  let closedAt = beganAt;
   let openedAt: Date | null = null;
   /** Milliseconds of the clock. */
   let probeAt = 0;
@@ -241,6 +253,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   circuit.on('close', () => {
     if (moving) return;
     openedAt = null;
+    closedAt = Date.now();
     leader = null;
     ended.clear();
   });
@@ -262,7 +275,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
   }
   function reasonOf(verdict: string | { reason: string; restMs: number }): string {
     if (typeof verdict === 'string') return verdict;
-    restUntil = Math.max(restUntil, Date.now() + verdict.restMs);
+    if (verdict.restMs > 0) restUntil = Math.max(restUntil, Date.now() + verdict.restMs);
     return verdict.reason;
   }
   /** The other side may have asked for a longer rest than the probe would give it. */
@@ -313,6 +326,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     },
     isOpen,
     retryInMs,
+    availableForMs: () => (isOpen() ? 0 : Date.now() - Math.max(closedAt, restUntil)),
     report: () => ({
       name,
       instance,
@@ -328,6 +342,7 @@ function createBreaker(name: BreakerName, instance: string | null, figures: Brea
     }),
     reset(why) {
       ended.clear();
+      if (restUntil > Date.now()) closedAt = Date.now();
       restUntil = 0;
       resetAt = Date.now();
       close(why, false);

@@ -12,12 +12,16 @@ const AT_ONCE = 500;
 /** How often conversations are looked for that a person need not have any more. Whoever looks must know whether there is a model, so a worker does. Milliseconds. */
 const RETURN_MS = 30_000;
 
-/** Wakes what waits and whose time has come; returns how many. Any number of workers at once: a turn that is woken twice is claimed once. */
+/**
+ * Wakes what waits and whose time has come, or whose last try began before a model was available again; returns how many. Who was put off while a model was
+ * available waits for something else, and would be put off again. Any number of workers at once: a turn that is woken twice is claimed once.
+ */
 export async function wakeDeferred(ctx: Pick<Context, 'config' | 'db' | 'queues' | 'breakers' | 'events'>): Promise<number> {
   const { claude } = ctx.config;
   if (claude === null) return 0; // without a key they are a person's, see decideTurn
-  const available = [claude.model, claude.complexModel].some((model) => !ctx.breakers.claude(model).isOpen());
-  const found = await sweepDeferred(ctx.db, available, AT_ONCE);
+  const breakers = [claude.model, claude.complexModel].map((model) => ctx.breakers.claude(model));
+  const available = breakers.filter((each) => !each.isOpen()).map((each) => each.availableForMs());
+  const found = await sweepDeferred(ctx.db, available.length === 0 ? null : Math.min(...available), AT_ONCE);
   for (const conversation of found) await ctx.queues.wakeTurn(conversation, 0);
   if (found.length > 0) ctx.events.swept('deferred', found.length);
   return found.length;

@@ -17,6 +17,8 @@ export type AbuseSnapshot = {
   pending: AbuseMessage[];
   /** Of this contact in 24 hours. */
   today: { turns: number; tokens: number };
+  /** Since then it gets no answer through no fault of its own: whoever asks again "is anybody there?" is no machine. */
+  waitedSince: Date | null;
 };
 
 export type AbuseLimits = { turnsPerDay: number; tokensPerDay: number };
@@ -48,7 +50,7 @@ const VOLLEY_MS = 2 * 60_000;
 export function abuseOf(turn: AbuseSnapshot, limits: AbuseLimits): AbuseReason | null {
   const heard = [...turn.history, ...turn.pending].filter((message) => message.direction === 'in' && message.type !== 'reaction');
   if (isFlood(heard, turn)) return 'abuse_flood';
-  if (isRepeated(heard, turn.now)) return 'abuse_repeated';
+  if (isRepeated(heard, turn)) return 'abuse_repeated';
   const before = roundsOf(turn.history).length;
   const rounds = roundsOf([...turn.history, ...turn.pending]);
   // What does not answer us goes on with nothing, whatever was before.
@@ -68,13 +70,17 @@ export function isMachine(reason: string): boolean {
   return reason === 'abuse_loop' || reason === 'abuse_agent' || reason === 'abuse_repeated' || reason === 'abuse_flood';
 }
 
-function isFlood(heard: AbuseMessage[], { pending, now }: AbuseSnapshot): boolean {
-  return (
-    pending.length >= FLOOD_BURST || heard.filter((message) => now.getTime() - message.at.getTime() <= FLOOD_MS).length >= FLOOD_MESSAGES
-  );
+function isFlood(heard: AbuseMessage[], { pending, now, waitedSince }: AbuseSnapshot): boolean {
+  // Who waits for an answer may write so many over the hours; in a minute nobody does.
+  const ends = waitedSince === null ? [now] : pending.map(({ at }) => at);
+  const within = (end: Date): number =>
+    heard.filter(({ at }) => at.getTime() <= end.getTime() && end.getTime() - at.getTime() <= FLOOD_MS).length;
+  return (waitedSince === null && pending.length >= FLOOD_BURST) || ends.some((end) => within(end) >= FLOOD_MESSAGES);
 }
 
-function isRepeated(heard: AbuseMessage[], now: Date): boolean {
+function isRepeated(all: AbuseMessage[], { now, waitedSince }: AbuseSnapshot): boolean {
+  const waited = waitedSince === null ? [] : all.filter(({ at }) => at.getTime() > waitedSince.getTime()).slice(0, -1);
+  const heard = all.filter((message) => !waited.includes(message));
   const newest = heard.at(-1);
   if (newest === undefined || newest.text === null) return false;
   const words = foldWords(newest.text);

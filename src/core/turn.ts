@@ -23,6 +23,8 @@ export type TurnSnapshot = {
   deferred_since: Date | null;
   /** When the contact was told of that. */
   apologised_at: Date | null;
+  /** It is put off again and again while others are answered. */
+  passed_over: boolean;
   pending: { type: string; text: string; at: Date; created_at: Date; intent: string | null }[];
   history: AbuseMessage[];
   /** Nothing is answered until then, after abuse. */
@@ -79,7 +81,7 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   if (abuse !== null) return abuse;
   if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
   if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
-  if (keepsFailing(turn)) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
+  if (keepsFailing(turn) || turn.passed_over) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
   if (intents.has('bot_question') && turn.identity === 'handoff') return { kind: 'handoff', reason: 'bot_question', text: HONEST_TEXT };
   if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
     return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
@@ -120,7 +122,7 @@ function decideQuiet(turn: TurnSnapshot, limits: AbuseLimits | null): TurnDecisi
     return { kind: 'quiet', reason, text: null, quietSeconds: isMachine(reason) ? quietSeconds(reason) : null };
   }
   const pending = turn.pending.map((message): AbuseMessage => ({ ...message, direction: 'in', author: 'contact' }));
-  const reason = abuseOf({ now: turn.now, history: turn.history, pending, today: turn.today }, limits);
+  const reason = abuseOf({ now: turn.now, history: turn.history, pending, today: turn.today, waitedSince: turn.deferred_since }, limits);
   if (reason === null) return null;
   return { kind: 'quiet', reason, text: isMachine(reason) ? MACHINE_TEXT : ENOUGH_TEXT, quietSeconds: quietSeconds(reason) };
 }

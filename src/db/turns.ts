@@ -64,6 +64,7 @@ const claimed = z.object({
   superseded_in_row: z.number(),
   deferred_since: time.nullable(),
   apologised_at: time.nullable(),
+  passed_over: z.boolean(),
   /** The last answer of a model here: its id at the provider. */
   previous_answer: z.object({ id: z.string(), at: time }).nullable(),
   pending: z.array(pendingMessage).min(1),
@@ -198,7 +199,7 @@ export async function sweepTurns(db: Door, olderMs: number, limit: number): Prom
   return z.array(z.number()).parse(await db.call('sweep_turns', { p_older_ms: olderMs, p_limit: limit }));
 }
 
-/** SQL sweep_deferred: conversations that wait for the model and whose time has come; `available`: a model may be asked now. */
-export async function sweepDeferred(db: Door, available: boolean, limit: number): Promise<number[]> {
-  return z.array(z.number()).parse(await db.call('sweep_deferred', { p_available: available, p_limit: limit }));
+/** SQL sweep_deferred: conversations that wait for the model and whose time has come; `availableMs`: since when a model may be asked, null when none may. */
+export async function sweepDeferred(db: Door, availableMs: number | null, limit: number): Promise<number[]> {
+  return z.array(z.number()).parse(await db.call('sweep_deferred', { p_available_ms: availableMs, p_limit: limit }));
 }

@@ -18,6 +18,16 @@ $$;
 -- was_said: an outbound message has left, or may have. What has not is never shown as said, to the model or to people.
 create function was_said(p_status text) returns boolean language sql immutable as $$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $$;
 
+-- passed_over: the model answers others and, ten tries later, still not here: what makes it fail lies in this conversation. Tries that were not let out, or that met a
+--   limit of ours, say nothing of it.
+create function passed_over(v conversations) returns boolean language sql stable as $$
+  with tries as (
+    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred' and t.started_at >= v.deferred_since
+      and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
+  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed' and o.model is not null
+      and o.ended_at < (select min(started_at) from tries having count(*) = 10))
+$$;
+
 -- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
 -- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write of the turn.
 --   A turn whose lease ran out is ended as expired and counts as a failure.
@@ -26,7 +36,7 @@ create function was_said(p_status text) returns boolean language sql immutable a
 -- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason} | {state: 'command', ...} the manager
 --   wrote a command, which a pause does not hold (see claim_command) | {state: 'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is
 --   at the phone, open_handoff, mode, quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
---   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, previous_answer {id, at}, pending [...], history [...], contact, agent, instance, jid,
+--   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer {id, at}, pending [...], history [...], contact, agent, instance, jid,
 --   opted_out, correlation_id}.
 create function claim_turn(p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
@@ -104,7 +114,8 @@ begin
       from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'previous_answer', v.previous_answer,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null and passed_over(v),
+    'previous_answer', v.previous_answer,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
@@ -181,7 +192,8 @@ begin
         p_now, p_now + interval '10 minutes', p_now);
   end if;
   update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until, deferred_reason = p_result ->> 'reason',
-    apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+    -- a failure before it was long ago when the model is back
+    failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
   return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000), 'parts', case when v_apology then 1 else 0 end);
 end $$;
 
@@ -359,12 +371,13 @@ create function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz defau
 $$;
 
 -- sweep_deferred: conversations whose turn was put off, and whose time has come: what a queue forgot meanwhile, or a worker left behind.
--- Arguments: p_available a model may be asked now: then also those that only wait for its breaker; p_limit at most so many.
+-- Arguments: p_available_ms for so long a model may have been asked, null when none may now: then also those whose last try began before that; p_limit at most so many.
 -- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out.
-create function sweep_deferred(p_available boolean, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
+create function sweep_deferred(p_available_ms numeric, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(id), '[]') from (
     select c.id from conversations c join instances i on i.id = c.instance_id
-    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now)) or (p_available and c.deferred_reason = 'model_breaker_open'))
+    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
+        or (select max(t.started_at) from turns t where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
       and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open' and t.lease_until > clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, null) is null
     order by c.deferred_since limit p_limit) s

@@ -34,7 +34,10 @@ function stoppedAt(replies: Reply[]): { round: number; reason: AbuseReason } | n
         : { direction: 'in', author: 'contact', type: text.type, text: `[${text.type}]`, at };
     });
     now = Math.max(now, ...pending.map((message) => message.at.getTime()));
-    const reason = abuseOf({ now: new Date(now), history: history.slice(-39), pending, today: { turns: index, tokens: 0 } }, LIMITS);
+    const reason = abuseOf(
+      { now: new Date(now), history: history.slice(-39), pending, today: { turns: index, tokens: 0 }, waitedSince: null },
+      LIMITS,
+    );
     if (reason !== null) return { round: index + 1, reason };
     history.push(...pending);
   }
@@ -282,7 +285,7 @@ test('W11 agents: somebody of the team who writes in between begins the count an
   ]);
   const now = new Date(START + 10 * 60_000);
   const pending = history.slice(-1);
-  assert.equal(abuseOf({ now, history: history.slice(0, -1), pending, today: { turns: 0, tokens: 0 } }, LIMITS), null);
+  assert.equal(abuseOf({ now, history: history.slice(0, -1), pending, today: { turns: 0, tokens: 0 }, waitedSince: null }, LIMITS), null);
 });
 
 test('W11 agents: ten whole sentences over three days are a customer', () => {

@@ -20,7 +20,10 @@ function said(secondsAgo: number, direction: 'in' | 'out', text: string, more: P
 
 function judge(messages: AbuseMessage[], change: Partial<AbuseSnapshot> = {}) {
   const pending = messages.slice(-1);
-  return abuseOf({ now: NOW, history: messages.slice(0, -1), pending, today: { turns: 0, tokens: 0 }, ...change }, LIMITS);
+  return abuseOf(
+    { now: NOW, history: messages.slice(0, -1), pending, today: { turns: 0, tokens: 0 }, waitedSince: null, ...change },
+    LIMITS,
+  );
 }
 
 /** Rounds of our answer and a reply `replyMs` later, `everyMs` apart, the newest reply now. */
@@ -118,6 +121,26 @@ test('X8 abuse: floods', () => {
   assert.equal(judge([], { pending: burst(30) }), 'abuse_flood');
   assert.equal(judge(Array.from({ length: 30 }, (_, n) => said((30 - n) * 2, 'in', word(n)))), 'abuse_flood', '30 in a minute');
   assert.equal(judge(Array.from({ length: 35 }, (_, n) => said((35 - n) * 5, 'in', word(n)))), null, '35 in three minutes');
+});
+
+test('X8 L15 abuse: who waits for the model may ask again and again over the hours, and nobody writes thirty messages in a minute', () => {
+  const waitedSince = new Date(NOW.getTime() - 50 * 60_000);
+  const asks = (count: number, everySeconds: number, text: (n: number) => string) =>
+    Array.from({ length: count }, (_, n) => said((count - n) * everySeconds, 'in', text(n)));
+  const again = () => 'tem alguém aí?';
+  assert.equal(judge([], { pending: asks(12, 200, again) }), 'abuse_repeated');
+  assert.equal(judge([], { pending: asks(12, 200, again), waitedSince }), null);
+  assert.equal(judge([], { pending: asks(40, 60, word) }), 'abuse_flood');
+  assert.equal(judge([], { pending: asks(40, 60, word), waitedSince }), null);
+  assert.equal(judge([], { pending: asks(40, 1, word), waitedSince }), 'abuse_flood');
+  assert.equal(
+    judge([], { pending: [...asks(35, 1, word), said(-3_000, 'in', 'alô?')], waitedSince }),
+    'abuse_flood',
+    'also when it was half an hour ago',
+  );
+  // what it said so often before it had to wait is counted as ever
+  const before = Array.from({ length: 6 }, (_, n) => said(3_300 - n * 20, 'in', again()));
+  assert.equal(judge(before, { waitedSince }), 'abuse_repeated');
 });
 
 test('X8 abuse: turns and tokens of a day', () => {

@@ -301,6 +301,7 @@ test('L15 retry-after: nothing goes out before it is over, and neither does the 
     );
   await limited(20_000);
   assert.deepEqual([breaker.report().state, breaker.retryInMs(), await call(breaker, null)], ['closed', 20_000, 'open']);
+  assert.equal(breaker.availableForMs(), 0);
   await tick(20_000);
   assert.deepEqual([breaker.retryInMs(), await call(breaker, null)], [0, 'called']);
   await tick(60_000);
@@ -308,8 +309,15 @@ test('L15 retry-after: nothing goes out before it is over, and neither does the 
   assert.deepEqual([breaker.report().state, breaker.retryInMs()], ['open', 90_000]);
   await tick(60_000);
   assert.deepEqual(probes, []);
+  assert.equal(breaker.availableForMs(), 0);
   await tick(30_000);
   assert.deepEqual([probes.length, breaker.report().state], [1, 'closed']);
+  await tick(7_000);
+  assert.equal(breaker.availableForMs(), 7_000, 'since the probe, not since the start');
+  await limited(60_000);
+  breaker.reset('by hand');
+  await tick(2_000);
+  assert.equal(breaker.availableForMs(), 2_000);
   assert.equal(breaker.report().recovery_ms, 60_000, 'what was asked for is no failed probe');
   // a reset by hand is stronger than what was asked for
   await limited(50_000);

@@ -45,6 +45,7 @@ function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
     failing_since: null,
     deferred_since: null,
     apologised_at: null,
+    passed_over: false,
     pending: [message('oi')],
     history: [],
     quiet: null,

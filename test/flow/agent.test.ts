@@ -13,6 +13,7 @@ import { createBreakers } from '../../src/breakers.ts';
 import { buildPrompt } from '../../src/core/prompt.ts';
 import type { Prompt, PromptMessage } from '../../src/core/prompt.ts';
 import { createLlm } from '../../src/llm.ts';
+import type { ModelRequest } from '../../src/llm.ts';
 import { TOOLS } from '../../src/tools/all.ts';
 
 const FIGURES = { failures: 1_000, resetSeconds: 60, maxResetSeconds: 60 };
@@ -336,6 +337,23 @@ test('L15 model failure: an answer without words is tried again by the turn, not
   assert.deepEqual(failed(await run()), { reason: 'model_empty_answer', fault: 'answer', outcomes: ['end_turn'] });
 });
 
+test('L15 a model that answers, only not in time to the end of the turn, is there: that is no outage', async () => {
+  simulator.script([{ tools: [fact('x')] }, { text: 'tarde demais' }]);
+  const llm = createLlm({ apiKey: 'k', baseUrl: simulator.anthropicUrl });
+  let calls = 0;
+  const late = {
+    call: (request: ModelRequest, options: { signal: AbortSignal; timeoutMs: number }) =>
+      ++calls === 1
+        ? llm.call(request, options)
+        : Promise.resolve({ ok: false, failure: { kind: 'timeout', detail: '', restMs: 0 } } as const),
+  };
+  assert.deepEqual(failed(await run({ llm: late })), {
+    reason: 'model_timeout',
+    fault: 'answer',
+    outcomes: ['tool_use', 'timeout', 'timeout'],
+  });
+});
+
 test('L15 one overloaded and one gone: who can still answer decides', async () => {
   simulator.fault({ target: 'claude', kind: 'status', status: 529 });
   assert.deepEqual(failed(await run({ model: 'claude-haiku-5-5', fallbackModel: 'claude-gone-1' })), {
@@ -343,6 +361,13 @@ test('L15 one overloaded and one gone: who can still answer decides', async () =
     fault: 'nobody',
     outcomes: ['overloaded', 'model_gone'],
   });
+});
+
+test('L15 one is gone, the other one rests: nothing is asked again before its rest is over', async () => {
+  simulator.fault({ target: 'claude', kind: 'status', status: 429, retryAfter: 50, match: { model: 'claude-sonnet-5-5' } });
+  const outcome = await run({ model: 'claude-gone-1' });
+  assert.deepEqual(failed(outcome), { reason: 'model_rate_limited', fault: 'nobody', outcomes: ['model_gone', 'rate_limited'] });
+  assert.ok(outcome.kind === 'failed' && outcome.retryInMs > 40_000, JSON.stringify(outcome));
 });
 
 test('L15 the other model takes over in the middle of a turn, and keeps what the first round has cost', async () => {
@@ -516,5 +541,5 @@ test('L1 the turn has one limit for all its calls', async (t) => {
     );
   });
   const outcome = failed(await run({ llm: createLlm({ apiKey: 'k', baseUrl: url }) }, { callTimeoutMs: 60_000, turnTimeoutMs: 300 }));
-  assert.deepEqual(outcome, { reason: 'model_timeout', fault: 'nobody', outcomes: ['tool_use', 'timeout'] });
+  assert.deepEqual(outcome, { reason: 'model_timeout', fault: 'answer', outcomes: ['tool_use', 'timeout'] });
 });

@@ -1,7 +1,7 @@
 /** The model is unavailable: who waits hears it once, nothing is given up, and the agent goes on by itself. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { APOLOGY_TEXT } from '../../src/core/turn.ts';
+import { APOLOGY_TEXT, FALLBACK_TEXT } from '../../src/core/turn.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
 import { wakeDeferred } from '../../src/deferred.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
@@ -204,6 +204,177 @@ test('L15 a job that got lost: the look of each worker brings the conversation b
   assert.equal(await sweepTurnsJob.run(stage.ctx, RUN), 0);
   await later(stage, 600);
   assert.equal(await sweepTurnsJob.run(stage.ctx, RUN), 1);
+});
+
+test('L15 who was put off while a model was available is not woken at each look, and all are once another one comes back', async (t) => {
+  // One is gone, which no breaker counts, and the breaker of the other one opens: there is nothing to ask the first one again.
+  const stage = await openStage(t, { env: { LLM_MODEL: 'claude-gone-1' } });
+  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null, match: { model: 'claude-sonnet-5-5' } });
+  const conversation = await stage.hear('oi');
+  for (let index = 0; index < 3; index++) await deferredTurn(stage, conversation);
+  assert.ok((await deferredTurn(stage, conversation)) > 30_000, 'until the other one is probed');
+  assert.equal(await wakeDeferred(stage.ctx), 0);
+  recover(stage);
+  assert.equal(await wakeDeferred(stage.ctx), 1);
+});
+
+test('L15 a process that has just begun looks after everybody who waits: it does not know since when the model is back', async (t) => {
+  const stage = await openStage(t);
+  stage.system.simulator.fault({ target: 'claude', kind: 'status', status: 429, retryAfter: 3_000, times: null });
+  const conversation = await stage.hear('oi');
+  assert.ok((await deferredTurn(stage, conversation)) > 60_000);
+  assert.equal(await wakeDeferred(stage.ctx), 0, 'it was asked to wait');
+  assert.equal(await wakeDeferred(await stage.system.openContext('worker')), 1);
+});
+
+test('L15 two failed turns, then an outage: the time of the outage is none that the turns failed', async (t) => {
+  const stage = await openStage(t);
+  const conversation = await stage.hear('oi');
+  await stage.system.query(`update conversations set failed_in_row = 2, failing_since = now() - interval '30 seconds'`);
+  overload(stage);
+  await deferredTurn(stage, conversation);
+  await later(stage, 300);
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Olá!']);
+  assert.deepEqual(await stage.system.query('select reason from handoffs'), []);
+});
+
+test('L15 the model answers others, and ten tries later still not here: a person has it, and nothing is asked for ever', async (t) => {
+  const stage = await openStage(t);
+  const { system } = stage;
+  system.simulator.script([{ text: 'Olá!', repeat: true }]);
+  system.simulator.fault({ target: 'claude', kind: 'status', status: 500, times: null, match: { text: 'veneno' } });
+  const conversation = await stage.hear('veneno');
+  const tries = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index++) {
+      for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5']) stage.ctx.breakers.claude(model).reset('others are answered');
+      await deferredTurn(stage, conversation);
+    }
+  };
+  await tries(12); // an outage for everybody, so far
+  const other = system.simulator.addContact({ name: 'João', phone: '5511987654321' });
+  const { id } = system.simulator.inbound({ contactId: other.id, text: 'bom dia' });
+  const row = await system.until(
+    async () => (await system.query<{ conversation_id: string }>('select conversation_id from messages where provider_id = $1', [id]))[0],
+  );
+  for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5']) stage.ctx.breakers.claude(model).reset('others are answered');
+  await turnsUntilDone(stage.ctx, Number(row.conversation_id));
+  await tries(10);
+  assert.deepEqual(await turnsUntilDone(stage.ctx, conversation), []);
+  assert.deepEqual(await system.query('select conversation_id::int as id, reason from handoffs'), [
+    { id: conversation, reason: 'turn_failed' },
+  ]);
+  assert.ok((await system.dump()).some((line) => line.includes(`: ${FALLBACK_TEXT}`)));
+});
+
+test('L15 who was not tried meanwhile is not passed over: a pause, or a breaker that was open, says nothing of a conversation', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  for (let index = 0; index < 15; index++) await deferredTurn(stage, conversation);
+  recover(stage);
+  await stage.system.query(
+    `insert into turns (tenant_id, conversation_id, fence, worker, status, model, lease_until, inbound_seq, started_at, ended_at)
+       select tenant_id, conversation_id, 0, 'test', 'committed', 'm', now(), 0, min(started_at) + interval '1 millisecond', min(started_at) + interval '1 millisecond'
+       from turns group by 1, 2`,
+  );
+  await stage.system.query(`update conversations set deferred_since = deferred_since - interval '1 second'`);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Olá!']);
+});
+
+test('L15 a contact that asks again and again while it waits is no machine', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  let conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 60);
+  for (let index = 0; index < 8; index++) conversation = await stage.hear('tem alguém aí?');
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Olá!']);
+});
+
+test('L15 in mode assist the sentence goes by itself, and the answer waits for a yes', async (t) => {
+  const stage = await openStage(t);
+  const conversation = await stage.hear('oi');
+  await adminDone(stage.ctx, 'conversation mode', { id: conversation, mode: 'assist' });
+  overload(stage);
+  await deferredTurn(stage, conversation);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation);
+  await sendDue(stage.ctx, conversation);
+  recover(stage);
+  stage.system.simulator.script([{ text: 'Olá!' }]);
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT]);
+  assert.ok((await stage.system.dump()).includes('out agent draft: Olá!'));
+  assert.deepEqual(await waiting(stage), [DONE]);
+});
+
+test('L15 I9 who opts out while it waits hears that, and no sentence of an outage', async (t) => {
+  const stage = await openStage(t);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation); // the sentence waits in the lane
+  await stage.hear('SAIR');
+  await turnsUntilDone(stage.ctx, conversation);
+  await sendDue(stage.ctx, conversation);
+  const texts = sent(stage);
+  assert.equal(texts.length, 1);
+  assert.match(texts[0] ?? '', /não vai mais receber/);
+  recover(stage);
+  assert.deepEqual(await turn(stage.ctx, conversation), { kind: 'done' });
+  assert.equal(await wakeDeferred(stage.ctx), 0);
+});
+
+test('L15 a thousand conversations wait: when the model is back the longest waiting are woken first, and each once', async (t) => {
+  const stage = await openStage(t);
+  const { system } = stage;
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await system.query(
+    `with made as (insert into contacts (tenant_id) select 'default' from generate_series(1, 999) returning id),
+       chats as (insert into conversations (tenant_id, instance_id, contact_id, jid, last_seq, inbound_seq, deferred_since, deferred_until, deferred_reason, apologised_at)
+         select 'default', c.instance_id, made.id, '55219' || lpad(made.id::text, 8, '0') || '@s.whatsapp.net', 1, 1, now() - made.id * interval '1 second',
+           now() + interval '5 minutes', 'model_breaker_open', now() from made, conversations c where c.id = $1 returning id, instance_id)
+     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, provider_id)
+       select 'default', instance_id, id, 1, 'in', 'contact', 'text', 'received', 'oi', now(), 'p' || id from chats`,
+    [conversation],
+  );
+  await system.query(
+    `insert into turns (tenant_id, conversation_id, fence, worker, status, reason, lease_until, inbound_seq, started_at, ended_at)
+       select tenant_id, id, 0, 'test', 'deferred', 'model_breaker_open', now(), 1, now() - interval '1 minute', now() - interval '1 minute' from conversations where id <> $1`,
+    [conversation],
+  );
+  recover(stage);
+  system.simulator.script([{ text: 'Olá!', repeat: true }]);
+  assert.equal(await wakeDeferred(stage.ctx), 500);
+  const oldest = await system.query<{ id: string }>('select id from conversations order by deferred_since limit 500');
+  const jobs = async () =>
+    (
+      await system.query<{ id: number }>(
+        `select (data::jsonb ->> 'conversation')::int as id from bullmq.job where data::text like '%conversation%'`,
+      )
+    )
+      .map(({ id }) => id)
+      .filter((id) => id !== conversation) // has the wake-up of its webhook
+      .toSorted((a, b) => a - b);
+  const longest = oldest.map(({ id }) => Number(id)).toSorted((a, b) => a - b);
+  assert.deepEqual(await jobs(), longest);
+  assert.equal(await wakeDeferred(stage.ctx), 500, 'until they are answered');
+  assert.deepEqual(await jobs(), longest, 'a wake-up that waits is no second one');
 });
 
 test('L15 what waited is deleted, or answered otherwise: nothing looks for it any more', async (t) => {
