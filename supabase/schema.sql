@@ -1684,7 +1684,8 @@ begin
       from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'previous_answer', v.previous_answer,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null and passed_over(v),
+    'previous_answer', v.previous_answer,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
@@ -2011,7 +2012,8 @@ begin
         p_now, p_now + interval '10 minutes', p_now);
   end if;
   update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until, deferred_reason = p_result ->> 'reason',
-    apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+    -- a failure before it was long ago when the model is back
+    failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
   return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000), 'parts', case when v_apology then 1 else 0 end);
 end $function$;
 revoke all on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) from public;
@@ -3965,6 +3967,21 @@ revoke all on function public.pair_facts(public.instances,text,text,timestamp wi
 grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to service_role;
 grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.passed_over(v public.conversations)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with tries as (
+    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred' and t.started_at >= v.deferred_since
+      and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
+  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed' and o.model is not null
+      and o.ended_at < (select min(started_at) from tries having count(*) = 10))
+$function$;
+revoke all on function public.passed_over(public.conversations) from public;
+grant execute on function public.passed_over(public.conversations) to service_role;
+grant execute on function public.passed_over(public.conversations) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
  RETURNS text
  LANGUAGE sql
@@ -5548,7 +5565,7 @@ revoke all on function public.swap_secret(text,text,text) from public;
 grant execute on function public.swap_secret(text,text,text) to service_role;
 grant execute on function public.swap_secret(text,text,text) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available_ms numeric, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
@@ -5556,14 +5573,15 @@ CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available boolean, p_limit in
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
     select c.id from conversations c join instances i on i.id = c.instance_id
-    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now)) or (p_available and c.deferred_reason = 'model_breaker_open'))
+    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
+        or (select max(t.started_at) from turns t where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
       and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open' and t.lease_until > clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, null) is null
     order by c.deferred_since limit p_limit) s
 $function$;
-revoke all on function public.sweep_deferred(boolean,integer,timestamp with time zone) from public;
-grant execute on function public.sweep_deferred(boolean,integer,timestamp with time zone) to service_role;
-grant execute on function public.sweep_deferred(boolean,integer,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.sweep_deferred(numeric,integer,timestamp with time zone) from public;
+grant execute on function public.sweep_deferred(numeric,integer,timestamp with time zone) to service_role;
+grant execute on function public.sweep_deferred(numeric,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
