@@ -3,8 +3,9 @@ import { digestText, draftText, forwardText, greetingText, isTechnical, packetTe
 import { listDrafts } from './db/drafts.ts';
 import { greetingsToTell, handoffsToTell, recordGreetingTold, recordHandoffStep, returnForgotten, returnTechnical } from './db/people.ts';
 import type { HandoffToTell } from './db/people.ts';
+import { forwardsDue, takeForward } from './db/notices.ts';
 import type { TurnClaim } from './db/turns.ts';
-import { sendNotice } from './notices.ts';
+import { deliverNotices, sendNotice } from './notices.ts';
 import type { NoticeContext } from './notices.ts';
 
 /** As many as are told in one go; the rest is found by the next look. */
@@ -59,20 +60,25 @@ async function tellTogether(ctx: NoticeContext, handoffs: HandoffToTell[]): Prom
   });
 }
 
-/** Forwards what a contact wrote in a conversation that a person has. */
-export async function tellOfMessages(ctx: NoticeContext, claim: TurnClaim): Promise<void> {
-  const { conversation_id, contact, instance, turn_id, tenant_id: tenant, pending } = claim;
-  await sendNotice(ctx, {
-    tenant,
-    key: `forward-${turn_id}`,
-    kind: 'forward',
-    text: forwardText(
-      { conversation_id, name: contact.name, phone: contact.phone, instance: instance.name },
-      pending.map((message) => message.text),
-    ),
-    urgent: false,
-    notManager: contact.phone !== null && contact.phone === ctx.config.outbound.managerPhone,
-  });
+/**
+ * Forwards what contacts wrote in conversations that a person has: at most one notice a minute and conversation, with all that came since the last. `conversation`: only
+ * this one. Returns how many. Any number at once: each is made by one of them.
+ */
+export async function tellOfMessages(ctx: NoticeContext, conversation: number | null = null): Promise<number> {
+  const found = await forwardsDue(ctx.db, conversation, AT_ONCE);
+  for (const forward of found) {
+    const notice = {
+      tenant: forward.tenant,
+      kind: 'forward',
+      text: forwardText(forward, forward.messages, forward.count),
+      urgent: false,
+      about: null,
+      not_manager: forward.phone !== null && forward.phone === ctx.config.outbound.managerPhone,
+    };
+    if (await takeForward(ctx.db, forward, forward.count === 0 ? null : notice))
+      ctx.background.run('deliver notices', () => deliverNotices(ctx));
+  }
+  return found.length;
 }
 
 /** Tells of the draft that a turn wrote; nothing when it is gone already. */

@@ -9,7 +9,7 @@ import type { CronJob } from './crons/job.ts';
 import { lastTicks, schemaVersion } from './db/operations.ts';
 import { persist } from './db/persist.ts';
 import { watchGateway } from './gateway-watch.ts';
-import { tellOfHandoffs } from './handoffs.ts';
+import { tellOfHandoffs, tellOfMessages } from './handoffs.ts';
 import { retakeLost, tryTick } from './jobs.ts';
 import { deliverNotices } from './notices.ts';
 import { waitAtMost } from './wait.ts';
@@ -74,6 +74,7 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
     setInterval(runKept, KEPT_MS),
     setInterval(() => ctx.background.run('deliver notices', () => deliverNotices(ctx)), NOTICES_MS),
     setInterval(() => ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx)), HANDOFFS_MS),
+    setInterval(() => ctx.background.run('forward messages', () => tellOfMessages(ctx)), HANDOFFS_MS),
     setInterval(() => begin('lost ticks', () => retakeLost(ctx, jobs, stopping.signal)), LOST_MS),
   ];
   const endWatches = [watchAlerts(ctx), watchGateway(ctx)];

@@ -112,12 +112,14 @@ async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promis
 /** A person has this conversation. Who took it over by hand is told of it like after any handoff; what comes then is forwarded while nobody is at the phone. */
 async function leave(ctx: Context, claim: TurnClaim, reason: 'human' | 'takeover' | 'manual'): Promise<TurnEnd> {
   const first = reason === 'human' && claim.open_handoff === null;
+  const forward = !first && !claim.attended;
   const end = await finish(ctx, claim, {
     kind: 'handoff',
     reason,
+    forward,
     effects: first ? [needsPerson(claim.escalation_reason ?? reason, true)] : [],
   });
-  if (!first && !claim.attended) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim));
+  if (forward) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim.conversation_id));
   return end;
 }
 

@@ -33,7 +33,8 @@ const eraseCommand = defineCommand({
   summary: 'erases everything about a contact, for good',
   details:
     'Messages, media, names, addresses, what the agent remembers, what the model read and wrote, and raw webhooks. Figures stay (turns, tokens, money) without words, and an opt-out stays in force. ' +
-    'It cannot be undone, but a backup made before still has it, for as long as backups are kept; after a restore run it again. What Evolution and the phone keep is not touched. ' +
+    'It cannot be undone. Keyed hashes of addresses and of the ids of messages stay, so that what Evolution, a queue or a replay still has is not stored again. A backup made before still has the person, ' +
+    'for as long as backups are kept; a restore erases again whom it knows of (the list beside the backups). What Evolution and the phone keep is not touched. ' +
     'Who writes again is somebody new. For example: erase-contact contact:3 --reason "pedido por e-mail". Audited, without a word of what it was.',
   args: z.object({ contact: contactArg, reason: wordsArg.describe('who asked for it, and when; no name') }),
   positional: ['contact'],

@@ -97,11 +97,12 @@ export function manifestText(made: Manifest, key: string | null): string {
   return `${JSON.stringify(key === null ? body : { ...body, mac: macOf(body, key) }, null, 2)}\n`;
 }
 
-function macOf(body: Record<string, unknown>, key: string): string {
+/** What only the holder of the key can have written under a text of JSON. */
+export function macOf(body: Record<string, unknown>, key: string): string {
   return createHmac('sha256', macKey(key)).update(JSON.stringify(body)).digest('base64url');
 }
 
-function sameMac(a: string, b: string): boolean {
+export function sameMac(a: string, b: string): boolean {
   const [given, expected] = [Buffer.from(a), Buffer.from(b)];
   return given.length === expected.length && timingSafeEqual(given, expected);
 }

@@ -24,7 +24,7 @@ BACKUP_ENCRYPTION_KEY is set. Everything may run meanwhile. Needs pg_dump of the
 Restores a backup, the newest in BACKUP_DIR when no FILE is named, into the database of MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL), as
 the owner of its tables and never as a superuser. With BACKUP_ENCRYPTION_KEY set only what was made with that key is taken. Compares it with what was backed
 up, migrates it, and marks it: what was on its way may have left since, so it is looked up and not sent again, and each number waits until it was compared
-with WhatsApp. Stop api, worker and scheduler first, start them afterwards.
+with WhatsApp. Who was erased after it was made is erased again, as far as the list beside the backups and the tables that were there know it. Stop api, worker and scheduler first, start them afterwards.
 
   --replace     the database has tables: they are moved into a schema before_restore_..., nothing is deleted`,
   check: `Usage: scripts/health-check.sh [URL]
@@ -105,6 +105,10 @@ async function restore(config: Config, file: string | null, replace: boolean, ac
   say(`restored ${rows} rows in ${Math.round((performance.now() - started) / 1000)} s; it is as on ${done.backup.backup_at.toISOString()}`);
   say(
     `${done.uncertain} messages were on their way: they are looked up at Evolution, and what stays unproven is listed (npm run admin -- dlq list)`,
+  );
+  if (done.erased > 0) say(`${done.erased} contacts were erased after it was made, and are erased again`);
+  say(
+    `who was erased ${done.erasuresUntil === null ? 'after the backup was made' : `after ${done.erasuresUntil.toISOString()}`} is not known: erase-contact again, if anybody was`,
   );
   if (done.scheduled > 0) say(`${done.scheduled} messages are scheduled for later and stay so`);
   if (done.unanswered > 0) say(`${done.unanswered} messages of contacts were unanswered`);

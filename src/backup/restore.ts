@@ -1,12 +1,15 @@
 /** Restores a backup into a database and makes it safe to start on: nothing that may have left since is sent again by itself. */
 import path from 'node:path';
 import type pg from 'pg';
-import { markRestored } from '../db/care.ts';
-import type { Restored } from '../db/care.ts';
+import { applyErasures, erasures, markRestored } from '../db/care.ts';
+import type { Erasures, Restored } from '../db/care.ts';
 import { openPostgres } from '../db/door.ts';
+import type { Door } from '../db/door.ts';
 import { migrate } from '../db/migrate.ts';
+import { toError } from '../errors.ts';
 import { compare, fingerprintsOf } from './dump.ts';
 import type { BackupSettings, Say } from './dump.ts';
+import { readErasures } from './erasures.ts';
 import { listBackups, openArchive, readManifest } from './files.ts';
 import type { Manifest } from './files.ts';
 import { loadArchive } from './load.ts';
@@ -28,7 +31,7 @@ export async function restoreBackup(
   url: string,
   settings: BackupSettings,
   options: RestoreOptions,
-): Promise<Restored & { backup: Manifest; aside: string | null }> {
+): Promise<Restored & Erased & { backup: Manifest; aside: string | null }> {
   const { say } = options;
   const { dir, backup } = await find(settings.dir, options.file, settings.encryptionKey, say);
   say(
@@ -63,10 +66,44 @@ export async function restoreBackup(
   for (const name of await migrate(url, { queue: options.queue })) say(`migrated: ${name}`);
   const door = openPostgres(url);
   try {
-    return { ...(await markRestored(door, backup.backup_at, options.actor)), backup, aside };
+    const restored = await markRestored(door, backup.backup_at, options.actor);
+    return {
+      ...restored,
+      ...(await eraseAgain(url, door, { dir, key: settings.encryptionKey, aside, actor: options.actor, say })),
+      backup,
+      aside,
+    };
   } finally {
     await door.close();
   }
+}
+
+/** Contacts that were erased after the backup was made and are in it no more; who was erased after `erasuresUntil` is not known (null: nobody is known). */
+type Erased = { erased: number; erasuresUntil: Date | null };
+
+/** A backup has whom it had: who was erased since is known from the list beside the backups, and from the tables that were moved aside. */
+async function eraseAgain(
+  url: string,
+  door: Door,
+  { dir, key, aside, actor, say }: { dir: string; key: string | null; aside: string | null; actor: string; say: Say },
+): Promise<Erased> {
+  const listed = await readErasures(dir, key).catch((error: unknown) => {
+    say(toError(error).message);
+    return null;
+  });
+  const there = aside === null ? null : await withClient(url, (client) => readAside(client, aside));
+  const erased = await applyErasures(door, [...(listed?.all ?? []), ...(there ?? [])], actor);
+  return { erased, erasuresUntil: there === null ? (listed?.madeAt ?? null) : new Date() };
+}
+
+/** Null: those tables know of no erasures. */
+async function readAside(client: pg.Client, aside: string): Promise<Erasures | null> {
+  const { rows: there } = await client.query('select from pg_class where oid = to_regclass($1)', [`${aside}.erasures`]);
+  if (there.length === 0) return null;
+  const { rows } = await client.query<{ all: unknown }>(
+    `select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'kind', kind, 'hash', hash, 'erased_at', erased_at, 'own_until', own_until)), '[]') as all from ${aside}.erasures`,
+  );
+  return erasures.parse(rows[0]?.all);
 }
 
 async function find(dir: string, file: string | null, key: string | null, say: Say): Promise<{ dir: string; backup: Manifest }> {

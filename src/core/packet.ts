@@ -79,17 +79,29 @@ function idsText(handoffs: { conversation_id: number }[]): string {
   return `${ids.join(', ')}${handoffs.length > ids.length ? ', ...' : ''}`;
 }
 
-/** Words of a contact who writes to a person. */
+/** Words of a contact who writes to a person. `count`: how many messages there are, when `texts` has only the first of them. */
 export function forwardText(
   { conversation_id: id, name, phone, instance }: Pick<PacketHandoff, 'conversation_id' | 'name' | 'phone' | 'instance'>,
   texts: string[],
+  count = texts.length,
 ): string {
-  const lines = texts.map((text) => `> ${oneLine(text, 500)}`);
+  const head = `*Conversa ${id}* (${whoText({ name, phone })}, pelo número ${instance}), que está com uma pessoa:`;
+  const lines: string[] = [];
+  let left = MAX_CHARS - head.length - MORE_CHARS;
+  for (const text of texts) {
+    const line = `> ${oneLine(text, 500)}`;
+    if ((left -= line.length + 1) < 0) break;
+    lines.push(line);
+  }
+  const more = count - lines.length;
   return cut(
-    [`*Conversa ${id}* (${whoText({ name, phone })}, pelo número ${instance}), que está com uma pessoa:`, ...lines].join('\n'),
+    [head, ...lines, ...(more > 0 ? [`e mais ${more} ${more === 1 ? 'mensagem' : 'mensagens'} na conversa`] : [])].join('\n'),
     MAX_CHARS,
   );
 }
+
+/** Room for the line that says how many there are beyond. */
+const MORE_CHARS = 60;
 
 /** An answer that waits for a yes. */
 export function draftText(draft: {

@@ -94,6 +94,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   reply_proof: 'it claims to be a reply, but no message of the contact is behind it',
   expired: 'its deadline (expires_at) passed before it could leave',
   opt_out: 'the contact asked for no more messages',
+  reply_share: 'this conversation used its part of the replies of its number for 60 minutes (a quarter of MAX_RESPOSTAS_POR_HORA)',
   reply_cap_hour: 'the number used its cap of replies for 60 minutes (MAX_RESPOSTAS_POR_HORA)',
   pilot_mode: 'in pilot mode nobody is written to who has not written first (PILOT_MODE)',
   quiet_hours:

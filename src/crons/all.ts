@@ -1,4 +1,4 @@
-import { backupJob } from './backup.ts';
+import { backupJob, keepErasuresJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
 import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';
 import { handoffsJob } from './handoffs.ts';
@@ -25,6 +25,7 @@ export const JOBS: readonly CronJob[] = [
   purgeOldJob,
   refreshHolidaysJob,
   backupJob,
+  keepErasuresJob,
   syncNumbersJob,
   followUpsJob,
   expireHeldJob,

@@ -1,3 +1,4 @@
+import { listErasures } from '../db/care.ts';
 import type { CronJob } from './job.ts';
 
 /** The daily backup, where BACKUP_DIR is set; restored and compared before it counts. Fails in words that /health/jobs shows. */
@@ -17,5 +18,26 @@ export const backupJob: CronJob = {
     const say = (line: string): void => ctx.log.debug({ line }, 'Backup under way');
     const made = await takeBackup(migrationsUrl, backup, { verify: true, say, signal });
     return Object.keys(made.tables).length;
+  },
+};
+
+/** Beside the backups, so that a restore of an older one knows who was erased after it was made. */
+export const keepErasuresJob: CronJob = {
+  name: 'keep_erasures',
+  cron: '*/5 * * * *',
+  catchUp: 'once',
+  cadence: '5 minutes',
+  timeoutSeconds: 60,
+  summary: 'writes down beside the backups who was erased, as hashes, for a restore',
+  async run(ctx) {
+    const { backup } = ctx.config;
+    if (!backup.daily) return { skipped: 'BACKUP_DIR is not set' };
+    const { mkdir } = await import('node:fs/promises');
+    const { writeErasures } = await import('../backup/erasures.ts');
+    await mkdir(backup.dir, { recursive: true, mode: 0o700 });
+    const madeAt = new Date();
+    const all = await listErasures(ctx.db, null);
+    await writeErasures(backup.dir, backup.encryptionKey, madeAt, all);
+    return all.length;
   },
 };

@@ -1,4 +1,4 @@
-import { returnHandoffs, tellOfGreetings, tellOfHandoffs } from '../handoffs.ts';
+import { returnHandoffs, tellOfGreetings, tellOfHandoffs, tellOfMessages } from '../handoffs.ts';
 import type { CronJob } from './job.ts';
 
 /** People hear of handoffs that no turn told (a failed send, a worker that died) and of those that nobody took; forgotten ones go back to the agent. */
@@ -10,6 +10,6 @@ export const handoffsJob: CronJob = {
   timeoutSeconds: 50,
   summary: 'tells people of handoffs, reminds them, gives forgotten ones back to the agent',
   async run(ctx) {
-    return (await tellOfHandoffs(ctx)) + (await returnHandoffs(ctx)) + (await tellOfGreetings(ctx));
+    return (await tellOfHandoffs(ctx)) + (await tellOfMessages(ctx)) + (await returnHandoffs(ctx)) + (await tellOfGreetings(ctx));
   },
 };

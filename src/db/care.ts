@@ -87,3 +87,24 @@ export async function swapSecret(db: Door, instance: string, old: string, sealed
   const answer = await db.call('swap_secret', { p_instance: instance, p_old: old, p_new: sealed });
   return z.object({ swapped: z.boolean() }).parse(answer).swapped;
 }
+
+const erasure = z.object({
+  tenant: z.string(),
+  kind: z.enum(['address', 'message']),
+  hash: z.string(),
+  erased_at: z.string(),
+  own_until: z.string().nullable(),
+});
+/** Keyed hashes of what was erased; they name nobody. */
+export const erasures = z.array(erasure);
+export type Erasures = z.infer<typeof erasures>;
+
+/** SQL list_erasures: what a restore of any backup since then must know; null: of all times. */
+export async function listErasures(db: Door, since: Date | null): Promise<Erasures> {
+  return erasures.parse(await db.call('list_erasures', { p_since: since?.toISOString() ?? null }));
+}
+
+/** SQL apply_erasures: whoever was erased after the restored backup was made is erased in it too. Returns how many contacts were. */
+export async function applyErasures(db: Door, list: Erasures, actor: string): Promise<number> {
+  return z.object({ erased: z.number() }).parse(await db.call('apply_erasures', { p_erasures: list, p_actor: actor })).erased;
+}

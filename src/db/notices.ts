@@ -65,3 +65,32 @@ export async function noticeNumber(db: Door, tenant: string, about: string | nul
     .nullable()
     .parse(await db.call('notice_number', { p_tenant: tenant, p_about: about, p_preferred: preferred }));
 }
+
+const forward = z.object({
+  conversation_id: z.number(),
+  tenant: z.string(),
+  instance: z.string(),
+  name: z.string().nullable(),
+  phone: z.string().nullable(),
+  /** The newest message of the conversation when it was read. */
+  upto: z.number(),
+  count: z.number(),
+  /** The first of them. */
+  messages: z.array(z.string()),
+});
+export type Forward = z.infer<typeof forward>;
+
+/** SQL forwards_due: what contacts wrote to persons and nobody has heard of; of one conversation, or of all. */
+export async function forwardsDue(db: Door, conversation: number | null, limit: number): Promise<Forward[]> {
+  return z.array(forward).parse(await db.call('forwards_due', { p_conversation: conversation, p_limit: limit }));
+}
+
+/** SQL take_forward: the notice of a forward, once; null: there is nothing to tell any more. Returns whether it was made. */
+export async function takeForward(
+  db: Door,
+  { conversation_id: conversation, upto }: Pick<Forward, 'conversation_id' | 'upto'>,
+  notice: object | null,
+): Promise<boolean> {
+  const answer = await db.call('take_forward', { p_conversation: conversation, p_upto: upto, p_notice: notice });
+  return z.object({ added: z.boolean() }).parse(answer).added;
+}

@@ -169,6 +169,8 @@ export type TurnResult = {
   retry_ms?: number;
   apology?: string;
   apology_ms?: number | null;
+  /** A person has the conversation, and people are to hear what was left to it. */
+  forward?: boolean;
   effects?: Effect[];
   tool_calls?: ToolCallRecord[];
   model_calls?: ModelCallRecord[];

@@ -179,6 +179,9 @@ create table conversations (
   quiet_until        timestamptz,                   -- abuse: nothing is answered until then, for quiet_reason
   quiet_reason       text,
   last_inbound_at    timestamptz,
+  forward_from       bigint,                        -- people have not heard what the contact wrote from this seq on, while a person has the conversation
+  forward_due_at     timestamptz,                   -- when they do, see note_forward
+  forwarded_at       timestamptz,
   merged_into        bigint references conversations (id),
   created_at         timestamptz not null default now(),
   updated_at         timestamptz not null default now(),
@@ -186,6 +189,7 @@ create table conversations (
 );
 create index conversations_contact on conversations (contact_id);
 create index conversations_deferred on conversations (deferred_until) where deferred_until is not null;
+create index conversations_forward on conversations (forward_due_at) where forward_due_at is not null;
 create index conversations_merged on conversations (merged_into) where merged_into is not null;
 
 create table turns (
@@ -383,6 +387,19 @@ create table opt_outs (
 create unique index opt_outs_hash on opt_outs (tenant_id, address_hash) where contact_id is null and revoked_at is null;
 create unique index opt_outs_one on opt_outs (contact_id) where revoked_at is null;
 create index opt_outs_contact on opt_outs (contact_id);
+
+-- What is left of people who were erased: keyed hashes of their addresses and of the ids of their messages, so that what Evolution, a queue, a stored webhook or a
+-- backup still has of them is known when it comes, and not stored again. Nobody can be found by them who does not know the address already.
+create table erasures (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  kind        text not null check (kind in ('address', 'message')),
+  hash        text not null,
+  erased_at   timestamptz not null,
+  own_until   timestamptz,    -- of an address: until then a message of our own to it may be one that was on its way
+  unique (tenant_id, hash)
+);
+create index erasures_time on erasures (erased_at);
 
 -- The stop button, written by hand as the runbooks say: insert into julia_status (status, motivo, alterado_via) values (...).
 -- The newest row of a scope and target counts. Nothing but people and admin commands writes here, and a merge of two contacts, which carries a pause over.

@@ -94,6 +94,7 @@ begin
     select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   end if;
   if not found then
+    if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
       select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
     return jsonb_build_object('outcome', 'early', 'wake', false);
@@ -225,7 +226,7 @@ end $$;
 --   of the manager waits for claim_turn, `/bot off` and `/bot on` take the agent out of the conversation and back. A machine of WhatsApp's own is stored and never answered.
 -- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes, takeoverFromApi, withdrawParts, managerPhone, managerInstance, correlationId}.
 -- Concurrency: any number of callers; they queue on the conversation.
--- Result: {outcome: stored | duplicate | echo | takeover | automatic | returned | command | context, reason, conversation_id, message_id, wake, wake_turns, first_pending_at, inbound_at}.
+-- Result: {outcome: stored | erased: of somebody who was, nothing is kept | duplicate | echo | takeover | automatic | returned | command | context, reason, conversation_id, message_id, wake, wake_turns, first_pending_at, inbound_at}.
 create function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
   v_now timestamptz := clock(p_now);
@@ -265,6 +266,11 @@ begin
       perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
+  end if;
+
+  if is_erased(p_instance, p_event, v_sent_at) then
+    perform bury_message(p_instance, p_event ->> 'providerId', v_now);
+    return jsonb_build_object('outcome', 'erased', 'wake', false);
   end if;
 
   v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
@@ -440,6 +446,7 @@ declare
   v_tenant text;
   v_aside bigint;
   v_kept boolean;
+  v_gone boolean;
   v_id bigint;
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
@@ -475,8 +482,11 @@ begin
     end loop;
     v_id := null;
     if v_kept then
+      -- of somebody who was erased it stays that something came, and not what
+      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
+        and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, received_at)
-        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
+        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', case when v_gone then '{"erased": true}' else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);

@@ -318,6 +318,8 @@ begin
       where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
   end if;
 
+  if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
+
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
       when 'handoff' then

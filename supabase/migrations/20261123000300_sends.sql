@@ -13,10 +13,16 @@ $$;
 
 -- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt. A deadline before that is looked at when it comes.
 -- p_until when it may go; null: nobody knows, it is looked at again at p_look, or when somebody wakes it.
-create function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz) returns jsonb language sql as $$
-  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message
-  returning jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then due_at end, 'reason', p_reason, 'message_id', p_message)
-$$;
+create function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz) returns jsonb language plpgsql as $$
+declare m messages;
+begin
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+  if p_reason = 'reply_share' then
+    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
+      'about', null, 'text', 'A conversa ' || m.conversation_id || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
+  end if;
+  return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+end $$;
 
 -- claim_send: takes the next message of a conversation's lane, or says why not.
 -- Guarantee: every guardrail holds at this moment, and the slot in the caps is taken in the same transaction, over any number of workers.
@@ -225,11 +231,14 @@ begin
   return jsonb_build_object('status', m.status, 'reason', m.reason);
 end $$;
 
--- known_provider_ids: which of these ids at WhatsApp we have already. With p_conversation, a person's words in another conversation do not count: they may
+-- known_provider_ids: which of these ids at WhatsApp we have already, or had of somebody who was erased. With p_conversation, a person's words in another conversation do not count: they may
 -- be the echo of a send of that one under an address that nobody had seen (settle_sent heals it). Result: [id].
 create function known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint) returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
-  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+  select coalesce(jsonb_agg(k.id), '[]') from (
+    select m.provider_id as id from messages m join instances i on i.id = m.instance_id
+    where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+    union select g.id from jsonb_array_elements_text(p_ids) g (id) join instances i on i.name = p_instance join erasures e on e.tenant_id = i.tenant_id and e.hash = message_hash(i.id, g.id)
+    where exists (select from erasures x where x.tenant_id = i.tenant_id)) k
 $$;
 
 -- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this moment.

@@ -99,6 +99,17 @@ begin
   return v_at + p_window;
 end $$;
 
+-- share_free_at: when a conversation may have its next answer: it uses at most a quarter of its number's replies of an hour, and 20 in any case, so that one contact
+-- cannot use up those of all. Null: now. One look where fewer messages were exchanged.
+create function share_free_at(v conversations, p_cap int, p_now timestamptz) returns timestamptz language plpgsql stable as $$
+declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
+begin
+  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share and m.created_at > p_now - interval '1 hour') then return null; end if;
+  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out' and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+    order by m.slot_at desc offset v_share - 1 limit 1;
+  return v_at + interval '1 hour';
+end $$;
+
 -- contact_free_at: the same for what one person gets, over all numbers. p_offers: only campaigns and follow-ups count.
 -- Concurrency: the caller holds the contact's lock.
 create function contact_free_at(p_contact bigint, p_offers boolean, p_window interval, p_cap int, p_now timestamptz) returns timestamptz language plpgsql stable as $$
@@ -245,6 +256,8 @@ begin
     looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'), p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour', coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_reply and m.author = 'agent' then
+      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now), p_now) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
       ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),

@@ -1,15 +1,5 @@
 -- People: what contacts and operators say that is no matter for the model (opt-outs, commands), and how a conversation goes to a person and back.
 
-insert into installation (key, value) values ('suppression_salt', gen_random_uuid()::text || gen_random_uuid()::text) on conflict do nothing;
-
--- address_hash: what is left of an address when its owner is erased. With a salt of the installation, hashed twice as HMAC does, so that a list of
--- phone numbers hashed elsewhere finds nobody here. A phone number is one person in a tenant; a lid only on the number where it was seen.
-create function address_hash(p_kind text, p_instance bigint, p_address text) returns text language sql stable as $$
-  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address,
-    'UTF8')), 'hex'), 'UTF8')), 'hex')
-  from installation s where s.key = 'suppression_salt'
-$$;
-
 -- honour_suppression: a contact got an address: when its hash opted out, so has the contact. Called by ensure_contact only.
 create function honour_suppression(p_instance instances, p_contact bigint, p_pn text, p_lid text) returns void language sql as $$
   insert into opt_outs (tenant_id, contact_id, source, created_at)

@@ -122,3 +122,41 @@ begin
     values (p_tenant, p_actor, 'identity.set', p_tenant, jsonb_build_object('identity', p_identity, 'was', v_was, 'reason', p_reason), clock(p_now));
   return jsonb_build_object('outcome', 'done', 'was', v_was);
 end $$;
+
+-- note_forward: what this turn left to a person is to be told to people: at once, or with what comes meanwhile a minute after they heard from this conversation last.
+-- Concurrency: the caller holds the conversation's lock; the commit that leaves the messages makes it due, so no death in between loses it.
+create function note_forward(p_conversation bigint, p_turn bigint, p_now timestamptz) returns void language sql as $$
+  update conversations c set forward_from = least(c.forward_from, f.seq), forward_due_at = coalesce(c.forward_due_at, greatest(p_now, c.forwarded_at + interval '1 minute'))
+  from (select min(seq) as seq from messages where turn_id = p_turn and direction = 'in') f where c.id = p_conversation and f.seq is not null
+$$;
+
+-- forwards_due: conversations of which people are to hear what the contact wrote, the longest waiting first. Read only.
+-- Arguments: p_conversation only this one, or null. Result: [{conversation_id, tenant, instance, name, phone, upto, count, messages: the text of the first 20}].
+create function forwards_due(p_conversation bigint, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(f) - 'due' order by f.due), '[]') from (
+    select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
+      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(m.text order by m.seq) filter (where m.nth <= 20), '[]') as messages
+    from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+      left join lateral (select x.id, x.seq, x.text, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
+        and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual') and x.type <> 'reaction' and x.deleted_at is null) m on true
+    where c.forward_due_at <= clock(p_now) and c.id = coalesce(p_conversation, c.id)
+    group by c.id, i.name, k.id order by c.forward_due_at limit p_limit) f
+$$;
+
+-- take_forward: the notice of a forward, and that it was made, in one commit.
+-- Guarantee: of callers with the same words one makes the notice; what came after p_upto is due a minute later. Concurrency: locks the conversation.
+-- Arguments: p_notice as add_notice takes it, without a key; null: there is nothing to tell any more. Result: {added}.
+create function take_forward(p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v conversations; v_left bigint; v_added boolean := false;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found or v.forward_due_at is null or v.forward_due_at > clock(p_now) or v.forward_from > p_upto then return jsonb_build_object('added', false); end if;
+  if coalesce(jsonb_typeof(p_notice), 'null') <> 'null' then
+    v_added := (add_notice(p_notice || jsonb_build_object('key', 'forward-' || v.id || '-' || p_upto), p_now) ->> 'added')::boolean;
+  end if;
+  select min(seq) into v_left from messages where conversation_id = v.id and direction = 'in' and seq > p_upto and status = 'handed_over'
+    and reason in ('human', 'takeover', 'manual') and type <> 'reaction' and deleted_at is null;
+  update conversations set forwarded_at = case when v_added then clock(p_now) else forwarded_at end, forward_from = v_left,
+    forward_due_at = case when v_left is not null then clock(p_now) + interval '1 minute' end where id = v.id;
+  return jsonb_build_object('added', v_added);
+end $$;

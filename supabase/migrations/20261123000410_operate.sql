@@ -39,14 +39,18 @@ begin
 end $$;
 
 -- claim_notices: takes notices that are due, urgent ones first.
--- Guarantee: one caller has a notice until its lease is over or it says what became of it; who dies meanwhile has it told again by another.
+-- Guarantee: one caller has a notice until its lease is over or it says what became of it; who dies meanwhile has it told again by another. A tenant's people are told at
+--   most 120 notices an hour, and 120 urgent ones beyond: the rest waits, so that no flood makes them look away.
 -- Concurrency: any number of callers; what another one is just taking is left out.
 -- Result: [{id, claim, tenant, kind, text, urgent, about, not_manager, attempts, age_seconds, message_status: of the WhatsApp message that carries it, or null}].
 create function claim_notices(p_limit int, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_taken jsonb;
 begin
   with due as (
-    select id from notices where status in ('pending', 'handed') and due_at <= clock(p_now) order by urgent desc, due_at limit p_limit for update skip locked
+    select id from notices n where status in ('pending', 'handed') and due_at <= clock(p_now)
+      and (status = 'handed' or attempts > 0 or (select count(*) from (select from notices s where s.tenant_id = n.tenant_id and s.created_at > clock(p_now) - interval '25 hours'
+        and (s.status = 'handed' or (s.status = 'sent' and s.ended_at > clock(p_now) - interval '1 hour')) limit 240) told) < case when n.urgent then 240 else 120 end)
+      order by urgent desc, due_at limit p_limit for update skip locked
   ), taken as (
     update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
   )

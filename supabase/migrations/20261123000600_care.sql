@@ -87,7 +87,7 @@ end $$;
 
 -- erase_contact: a person wants nothing to be left here (LGPD).
 -- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, memory, names, addresses, news that came too early and raw
---   webhooks; numbers stay (turns, tokens, money) and an opt-out stays in force. What was queued is not sent; a turn that is under way cannot commit. Who writes
+--   webhooks; numbers stay (turns, tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts). What was queued is not sent; a turn that is under way cannot commit. Who writes
 --   again is somebody new. All or nothing; twice is once. Audited, without a word of what it was.
 -- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
 -- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits and is then a new contact's.
@@ -109,6 +109,7 @@ begin
   select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
+  perform bury_contacts(p_tenant, v_all, v_talks, v_now);
   -- The addresses as they stand in webhooks: digits, and a Brazilian mobile with and without its ninth digit.
   select coalesce(array_agg(distinct '%' || w || '%'), '{}') into v_words from (
     select address as w from contact_addresses where contact_id = any (v_all)
@@ -122,7 +123,8 @@ begin
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
-      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.id, n.attempts)
+      union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks))
+      or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
     where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
@@ -132,7 +134,7 @@ begin
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
   update handoffs set summary = null, suggestion = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto',
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null, forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);

@@ -1,0 +1,38 @@
+/**
+ * The erasures beside the backups: a backup that was made before an erasure still has the person, and only this list tells a restore of it. Hashes with the
+ * installation's secret, so nobody can be read out of it; with a key it is authenticated like a manifest.
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { erasures } from '../db/care.ts';
+import type { Erasures } from '../db/care.ts';
+import { macOf, sameMac } from './files.ts';
+
+const NAME = 'whats-agents-erasures.json';
+const list = z.object({ made_at: z.coerce.date(), erasures, mac: z.string().optional() });
+
+/** Replaces the list in one step: who is killed leaves the older one. */
+export async function writeErasures(dir: string, key: string | null, madeAt: Date, all: Erasures): Promise<void> {
+  const body = { made_at: madeAt.toISOString(), erasures: all };
+  const file = path.join(dir, NAME);
+  await writeFile(`${file}.new`, `${JSON.stringify(key === null ? body : { ...body, mac: macOf(body, key) })}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}
+
+/** Null when there is none. Throws in words when it is not to be believed. */
+export async function readErasures(dir: string, key: string | null): Promise<{ madeAt: Date; all: Erasures } | null> {
+  const file = path.join(dir, NAME);
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (text === null) return null;
+  const raw = JSON.parse(text) as Record<string, unknown>;
+  const read = list.safeParse(raw);
+  if (!read.success) throw new Error(`${file} is no list of erasures`);
+  const { mac, ...body } = raw;
+  if (key !== null && (typeof mac !== 'string' || !sameMac(mac, macOf(body, key))))
+    throw new Error(`${file} is refused: it was changed, or BACKUP_ENCRYPTION_KEY is another one than it was made with`);
+  return { madeAt: read.data.made_at, all: read.data.erasures };
+}
