@@ -23,10 +23,9 @@ declare v_own boolean := coalesce((p_event ->> 'fromMe')::boolean, false);
 begin
   if not exists (select from erasures where tenant_id = p_instance.tenant_id) then return false; end if;
   return exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id, p_event ->> 'providerId'))
-    or exists (select from erasures e where e.tenant_id = p_instance.tenant_id and e.kind = 'address'
-      and (p_sent_at < date_trunc('second', e.erased_at) or (v_own and p_sent_at <= e.own_until))
-      and e.hash in (select address_hash(a.kind, p_instance.id, a.address) from (values ('pn', p_event -> 'chat' ->> 'pn'), ('lid', p_event -> 'chat' ->> 'lid'),
-        ('pn', p_event -> 'alt' ->> 'pn'), ('lid', p_event -> 'alt' ->> 'lid')) a (kind, address) where a.address is not null));
+    or exists (select from (values ('pn', p_event -> 'chat' ->> 'pn'), ('lid', p_event -> 'chat' ->> 'lid'), ('pn', p_event -> 'alt' ->> 'pn'), ('lid', p_event -> 'alt' ->> 'lid')) a (kind, address)
+      join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
+      where p_sent_at < date_trunc('second', e.erased_at) or (v_own and p_sent_at <= e.own_until));
 end $$;
 
 -- is_erased_news: whether news about a message that nobody knows is about one of an erased person, who has not written again. Read only.

@@ -54,7 +54,7 @@ create function unheard_conversations(p_tenant text, p_now timestamptz default n
         or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute' and h.notified_at)))
       and not exists (select from notices n where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded') and n.status <> 'failed')
     union
-    select c.id from notices n join conversations c on c.id = split_part(n.key, '-', 2)::bigint
+    select c.id from notices n join conversations c on c.id = case n.kind when 'forward' then split_part(n.key, '-', 2)::bigint end
     where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day' and n.tenant_id = coalesce(p_tenant, n.tenant_id)
       and waits_for_person(c)) u
 $$;
