@@ -87,6 +87,22 @@ const REPLY: Rule[] = [
     mends: sql(`update conversations set takeover_until = null`),
   },
   { rule: 'reply_cap_hour', until: 60 * MINUTE, breaks: policy({ replyCapHour: 0 }), mends: policy({ replyCapHour: 50 }) },
+  {
+    rule: 'reply_share',
+    until: 60 * MINUTE,
+    async breaks(stage) {
+      await stage.sends.query(
+        `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, kind, priority, slot_at, created_at)
+         select c.tenant_id, c.instance_id, c.id, c.last_seq + n, 'out', 'agent', 'sent', 'share', $1, 'reply', 0, $1, $1 from conversations c, generate_series(1, 21) n
+         where c.id = (select conversation_id from messages where status = 'queued' and kind = 'reply')`,
+        [NOW],
+      );
+      return stage.sends.query(
+        `update conversations c set last_seq = (select max(seq) from messages where conversation_id = c.id) where last_seq > 0`,
+      );
+    },
+    mends: sql(`update messages set created_at = $1, slot_at = $1 where text = 'share'`, [later(-120 * MINUTE)]),
+  },
 ];
 const UNASKED: Rule[] = [
   {
