@@ -104,7 +104,7 @@ end $$;
 create function share_free_at(v conversations, p_cap int, p_now timestamptz) returns timestamptz language plpgsql stable as $$
 declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
 begin
-  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share and m.created_at > p_now - interval '1 hour') then return null; end if;
+  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
   select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out' and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
     order by m.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';

@@ -93,7 +93,7 @@ const REPLY: Rule[] = [
     async breaks(stage) {
       await stage.sends.query(
         `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, kind, priority, slot_at, created_at)
-         select c.tenant_id, c.instance_id, c.id, c.last_seq + n, 'out', 'agent', 'sent', 'share', $1, 'reply', 0, $1, $1 from conversations c, generate_series(1, 21) n
+         select c.tenant_id, c.instance_id, c.id, c.last_seq + n, 'out', 'agent', 'sent', 'share', $1::timestamptz, 'reply', 0, $1::timestamptz, $1::timestamptz from conversations c, generate_series(1, 21) n
          where c.id = (select conversation_id from messages where status = 'queued' and kind = 'reply')`,
         [NOW],
       );
