@@ -205,6 +205,9 @@ create table public.conversations (
   quiet_until timestamp with time zone,
   quiet_reason text,
   last_inbound_at timestamp with time zone,
+  forward_from bigint,
+  forward_due_at timestamp with time zone,
+  forwarded_at timestamp with time zone,
   merged_into bigint,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
@@ -216,6 +219,7 @@ create table public.conversations (
 alter table public.conversations enable row level security;
 CREATE INDEX conversations_contact ON public.conversations USING btree (contact_id);
 CREATE INDEX conversations_deferred ON public.conversations USING btree (deferred_until) WHERE (deferred_until IS NOT NULL);
+CREATE INDEX conversations_forward ON public.conversations USING btree (forward_due_at) WHERE (forward_due_at IS NOT NULL);
 CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 create policy runtime on public.conversations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.conversations to service_role;
@@ -247,6 +251,23 @@ CREATE INDEX early_updates_key ON public.early_updates USING btree (instance_id,
 create policy runtime on public.early_updates as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.early_updates to service_role;
 grant delete, insert, select, update on public.early_updates to whats_agents_runtime;
+
+create table public.erasures (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  kind text not null,
+  hash text not null,
+  erased_at timestamp with time zone not null,
+  own_until timestamp with time zone,
+  constraint erasures_pkey PRIMARY KEY (id),
+  constraint erasures_tenant_id_hash_key UNIQUE (tenant_id, hash),
+  constraint erasures_kind_check CHECK ((kind = ANY (ARRAY['address'::text, 'message'::text])))
+);
+alter table public.erasures enable row level security;
+CREATE INDEX erasures_time ON public.erasures USING btree (erased_at);
+create policy runtime on public.erasures as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.erasures to service_role;
+grant delete, insert, select, update on public.erasures to whats_agents_runtime;
 
 create table public.handoffs (
   id bigint generated always as identity not null,
@@ -817,6 +838,7 @@ alter table public.conversations add constraint conversations_tenant_id_fkey FOR
 alter table public.daily_counts add constraint daily_counts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.early_updates add constraint early_updates_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.erasures add constraint erasures_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -906,11 +928,7 @@ CREATE OR REPLACE FUNCTION public.address_hash(p_kind text, p_instance bigint, p
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$
-  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address,
-    'UTF8')), 'hex'), 'UTF8')), 'hex')
-  from installation s where s.key = 'suppression_salt'
-$function$;
+AS $function$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address) $function$;
 revoke all on function public.address_hash(text,bigint,text) from public;
 grant execute on function public.address_hash(text,bigint,text) to service_role;
 grant execute on function public.address_hash(text,bigint,text) to whats_agents_runtime;
@@ -1141,6 +1159,30 @@ revoke all on function public.apply_early(bigint,text,timestamp with time zone) 
 grant execute on function public.apply_early(bigint,text,timestamp with time zone) to service_role;
 grant execute on function public.apply_early(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.apply_erasures(p_erasures jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v record; v_erased int := 0;
+begin
+  insert into erasures (tenant_id, kind, hash, erased_at, own_until)
+    select e.tenant, e.kind, e.hash, e.erased_at, e.own_until from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz, own_until timestamptz)
+      join tenants t on t.id = e.tenant
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+  for v in
+    select a.tenant_id, a.contact_id, max(e.erased_at) as erased_at from contact_addresses a join contacts c on c.id = a.contact_id
+      join erasures e on e.tenant_id = a.tenant_id and e.kind = 'address' and e.hash = address_hash(a.kind, a.instance_id, a.address)
+    where c.created_at < e.erased_at group by 1, 2 order by 2
+  loop
+    if erase_contact(v.tenant_id, v.contact_id, null, p_actor, 'erased after the backup was made', v.erased_at) ->> 'outcome' = 'erased' then v_erased := v_erased + 1; end if;
+  end loop;
+  return jsonb_build_object('erased', v_erased);
+end $function$;
+revoke all on function public.apply_erasures(jsonb,text,timestamp with time zone) from public;
+grant execute on function public.apply_erasures(jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.apply_erasures(jsonb,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.apply_update(p_instance_id bigint, p_event jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1165,6 +1207,7 @@ begin
     select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
   end if;
   if not found then
+    if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
       select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
     return jsonb_build_object('outcome', 'early', 'wake', false);
@@ -1319,6 +1362,38 @@ revoke all on function public.breaker_reason(text,jsonb,timestamp with time zone
 grant execute on function public.breaker_reason(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.breaker_reason(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.bury_contacts(p_tenant text, p_contacts bigint[], p_conversations bigint[], p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_own_until timestamptz;
+begin
+  -- of what was on its way nobody knows the id yet, and Evolution may be at it for minutes
+  select max(claimed_at) + interval '5 minutes' into v_own_until from messages
+    where conversation_id = any (p_conversations) and direction = 'out' and provider_id is null and claim > 0 and status in ('sending', 'uncertain', 'unproven', 'queued', 'failed');
+  insert into erasures (tenant_id, kind, hash, erased_at, own_until)
+    select distinct p_tenant, 'address', address_hash(kind, instance_id, address), p_now, v_own_until from contact_addresses where contact_id = any (p_contacts)
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    select distinct p_tenant, 'message', message_hash(m.instance_id, i.id), p_now from messages m cross join lateral (values (m.provider_id), (m.wire_id)) i (id)
+    where m.conversation_id = any (p_conversations) and i.id is not null
+    on conflict do nothing;
+end $function$;
+revoke all on function public.bury_contacts(text,bigint[],bigint[],timestamp with time zone) from public;
+grant execute on function public.bury_contacts(text,bigint[],bigint[],timestamp with time zone) to service_role;
+grant execute on function public.bury_contacts(text,bigint[],bigint[],timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.bury_message(p_instance public.instances, p_provider_id text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into erasures (tenant_id, kind, hash, erased_at) values (p_instance.tenant_id, 'message', message_hash(p_instance.id, p_provider_id), p_now) on conflict do nothing
+$function$;
+revoke all on function public.bury_message(public.instances,text,timestamp with time zone) from public;
+grant execute on function public.bury_message(public.instances,text,timestamp with time zone) to service_role;
+grant execute on function public.bury_message(public.instances,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.campaign_paused(p_tenant text, p_campaign text)
  RETURNS boolean
  LANGUAGE sql
@@ -1457,7 +1532,10 @@ AS $function$
 declare v_taken jsonb;
 begin
   with due as (
-    select id from notices where status in ('pending', 'handed') and due_at <= clock(p_now) order by urgent desc, due_at limit p_limit for update skip locked
+    select id from notices n where status in ('pending', 'handed') and due_at <= clock(p_now)
+      and (status = 'handed' or attempts > 0 or (select count(*) from (select from notices s where s.tenant_id = n.tenant_id and s.created_at > clock(p_now) - interval '25 hours'
+        and (s.status = 'handed' or (s.status = 'sent' and s.ended_at > clock(p_now) - interval '1 hour')) limit 240) told) < case when n.urgent then 240 else 120 end)
+      order by urgent desc, due_at limit p_limit for update skip locked
   ), taken as (
     update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
   )
@@ -1816,6 +1894,8 @@ begin
     update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
       where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
   end if;
+
+  if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
 
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
@@ -2351,6 +2431,7 @@ begin
   select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
+  perform bury_contacts(p_tenant, v_all, v_talks, v_now);
   -- The addresses as they stand in webhooks: digits, and a Brazilian mobile with and without its ninth digit.
   select coalesce(array_agg(distinct '%' || w || '%'), '{}') into v_words from (
     select address as w from contact_addresses where contact_id = any (v_all)
@@ -2364,7 +2445,8 @@ begin
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
-      union all select kind || t.id from turns t, unnest(array['forward-', 'draft-']) as kind where t.conversation_id = any (v_talks)) returning n.id, n.attempts)
+      union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks))
+      or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
     where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
@@ -2374,7 +2456,7 @@ begin
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
   update handoffs set summary = null, suggestion = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto',
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null, forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
@@ -2546,6 +2628,8 @@ begin
     looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'), p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour', coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_reply and m.author = 'agent' then
+      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now), p_now) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
       ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
@@ -2622,6 +2706,25 @@ end $function$;
 revoke all on function public.forget_aside(text,text,text,timestamp with time zone) from public;
 grant execute on function public.forget_aside(text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.forget_aside(text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.forwards_due(p_conversation bigint, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(f) - 'due' order by f.due), '[]') from (
+    select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
+      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(m.text order by m.seq) filter (where m.nth <= 20), '[]') as messages
+    from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+      left join lateral (select x.id, x.seq, x.text, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
+        and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual') and x.type <> 'reaction' and x.deleted_at is null) m on true
+    where c.forward_due_at <= clock(p_now) and c.id = coalesce(p_conversation, c.id)
+    group by c.id, i.name, k.id order by c.forward_due_at limit p_limit) f
+$function$;
+revoke all on function public.forwards_due(bigint,integer,timestamp with time zone) from public;
+grant execute on function public.forwards_due(bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.forwards_due(bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_window interval, p_cap integer, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -2776,12 +2879,18 @@ grant execute on function public.heartbeat(jsonb,timestamp with time zone) to wh
 
 CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone, p_look timestamp with time zone)
  RETURNS jsonb
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message
-  returning jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then due_at end, 'reason', p_reason, 'message_id', p_message)
-$function$;
+declare m messages;
+begin
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+  if p_reason = 'reply_share' then
+    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
+      'about', null, 'text', 'A conversa ' || m.conversation_id || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
+  end if;
+  return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+end $function$;
 revoke all on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
@@ -2875,6 +2984,39 @@ AS $function$ select to_jsonb(tenant_id) from instances where name = p_name $fun
 revoke all on function public.instance_owner(text) from public;
 grant execute on function public.instance_owner(text) to service_role;
 grant execute on function public.instance_owner(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_erased(p_instance public.instances, p_event jsonb, p_sent_at timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_own boolean := coalesce((p_event ->> 'fromMe')::boolean, false);
+begin
+  if not exists (select from erasures where tenant_id = p_instance.tenant_id) then return false; end if;
+  return exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id, p_event ->> 'providerId'))
+    or exists (select from (values ('pn', p_event -> 'chat' ->> 'pn'), ('lid', p_event -> 'chat' ->> 'lid'), ('pn', p_event -> 'alt' ->> 'pn'), ('lid', p_event -> 'alt' ->> 'lid')) a (kind, address)
+      join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
+      where p_sent_at < date_trunc('second', e.erased_at) or (v_own and p_sent_at <= e.own_until));
+end $function$;
+revoke all on function public.is_erased(public.instances,jsonb,timestamp with time zone) from public;
+grant execute on function public.is_erased(public.instances,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.is_erased(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_erased_news(p_instance public.instances, p_event jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return exists (select from erasures where tenant_id = p_instance.tenant_id)
+    and (exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id, p_event ->> 'providerId'))
+      or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}'))));
+end $function$;
+revoke all on function public.is_erased_news(public.instances,jsonb) from public;
+grant execute on function public.is_erased_news(public.instances,jsonb) to service_role;
+grant execute on function public.is_erased_news(public.instances,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_foreign(p_project_ref text)
  RETURNS boolean
@@ -3058,14 +3200,29 @@ revoke all on function public.keep_suppression(bigint[]) from public;
 grant execute on function public.keep_suppression(bigint[]) to service_role;
 grant execute on function public.keep_suppression(bigint[]) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.keyed_hash(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_text, 'UTF8')), 'hex'), 'UTF8')), 'hex')
+  from installation s where s.key = 'suppression_salt'
+$function$;
+revoke all on function public.keyed_hash(text) from public;
+grant execute on function public.keyed_hash(text) to service_role;
+grant execute on function public.keyed_hash(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
-  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+  select coalesce(jsonb_agg(k.id), '[]') from (
+    select m.provider_id as id from messages m join instances i on i.id = m.instance_id
+    where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+    union select g.id from jsonb_array_elements_text(p_ids) g (id) join instances i on i.name = p_instance join erasures e on e.tenant_id = i.tenant_id and e.hash = message_hash(i.id, g.id)
+    where exists (select from erasures x where x.tenant_id = i.tenant_id)) k
 $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
@@ -3183,6 +3340,19 @@ $function$;
 revoke all on function public.list_drafts(text,integer,bigint) from public;
 grant execute on function public.list_drafts(text,integer,bigint) to service_role;
 grant execute on function public.list_drafts(text,integer,bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_erasures(p_since timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'kind', kind, 'hash', hash, 'erased_at', erased_at, 'own_until', own_until) order by id), '[]')
+  from erasures where erased_at >= coalesce(p_since, '-infinity')
+$function$;
+revoke all on function public.list_erasures(timestamp with time zone) from public;
+grant execute on function public.list_erasures(timestamp with time zone) to service_role;
+grant execute on function public.list_erasures(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3523,6 +3693,15 @@ revoke all on function public.merge_contacts(bigint,bigint) from public;
 grant execute on function public.merge_contacts(bigint,bigint) to service_role;
 grant execute on function public.merge_contacts(bigint,bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.message_hash(p_instance bigint, p_provider_id text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$ select keyed_hash('message/' || p_instance || '/' || p_provider_id) $function$;
+revoke all on function public.message_hash(bigint,text) from public;
+grant execute on function public.message_hash(bigint,text) to service_role;
+grant execute on function public.message_hash(bigint,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.message_row(m public.messages)
  RETURNS jsonb
  LANGUAGE sql
@@ -3614,6 +3793,23 @@ revoke all on function public.move_phone(public.instances,text,bigint,timestamp 
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to service_role;
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.names_erased(p_instance public.instances, p_body jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  return exists (select from erasures where tenant_id = p_instance.tenant_id) and exists (
+    select from (select distinct f.found[1] as digits from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) limit 200) d,
+      lateral (values ('pn', d.digits), ('pn', regexp_replace(d.digits, '^(55[1-9]{2})([6-9]\d{7})$', '\19\2')), ('lid', d.digits)) a (kind, address)
+      join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
+    where not exists (select from contact_addresses c where c.tenant_id = p_instance.tenant_id and c.kind = a.kind and c.address = a.address));
+end $function$;
+revoke all on function public.names_erased(public.instances,jsonb) from public;
+grant execute on function public.names_erased(public.instances,jsonb) to service_role;
+grant execute on function public.names_erased(public.instances,jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.new_wire_id()
  RETURNS text
  LANGUAGE sql
@@ -3686,6 +3882,17 @@ end $function$;
 revoke all on function public.note_figures(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.note_forward(p_conversation bigint, p_turn bigint, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update conversations c set forward_from = least(c.forward_from, f.seq), forward_due_at = coalesce(c.forward_due_at, greatest(p_now, c.forwarded_at + interval '1 minute'))
+  from (select min(seq) as seq from messages where turn_id = p_turn and direction = 'in') f where c.id = p_conversation and f.seq is not null
+$function$;
+revoke all on function public.note_forward(bigint,bigint,timestamp with time zone) from public;
+grant execute on function public.note_forward(bigint,bigint,timestamp with time zone) to service_role;
+grant execute on function public.note_forward(bigint,bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_gateway(p_version text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4343,6 +4550,7 @@ declare
   v_tenant text;
   v_aside bigint;
   v_kept boolean;
+  v_gone boolean;
   v_id bigint;
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
@@ -4378,8 +4586,11 @@ begin
     end loop;
     v_id := null;
     if v_kept then
+      -- of somebody who was erased it stays that something came, and not what
+      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
+        and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, received_at)
-        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', v_webhook -> 'raw', v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
+        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', case when v_gone then '{"erased": true}' else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
@@ -4433,6 +4644,11 @@ begin
       perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
+  end if;
+
+  if is_erased(p_instance, p_event, v_sent_at) then
+    perform bury_message(p_instance, p_event ->> 'providerId', v_now);
+    return jsonb_build_object('outcome', 'erased', 'wake', false);
   end if;
 
   v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
@@ -5438,6 +5654,23 @@ revoke all on function public.settle_sent(bigint,text,timestamp with time zone,t
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.share_free_at(v public.conversations, p_cap integer, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
+begin
+  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
+  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out' and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+    order by m.slot_at desc offset v_share - 1 limit 1;
+  return v_at + interval '1 hour';
+end $function$;
+revoke all on function public.share_free_at(public.conversations,integer,timestamp with time zone) from public;
+grant execute on function public.share_free_at(public.conversations,integer,timestamp with time zone) to service_role;
+grant execute on function public.share_free_at(public.conversations,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.signs_of_life(p_instance text, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -5633,6 +5866,28 @@ end $function$;
 revoke all on function public.take_asked(text,text,timestamp with time zone) from public;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to service_role;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.take_forward(p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations; v_left bigint; v_added boolean := false;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found or v.forward_due_at is null or v.forward_due_at > clock(p_now) or v.forward_from > p_upto then return jsonb_build_object('added', false); end if;
+  if coalesce(jsonb_typeof(p_notice), 'null') <> 'null' then
+    v_added := (add_notice(p_notice || jsonb_build_object('key', 'forward-' || v.id || '-' || p_upto), p_now) ->> 'added')::boolean;
+  end if;
+  select min(seq) into v_left from messages where conversation_id = v.id and direction = 'in' and seq > p_upto and status = 'handed_over'
+    and reason in ('human', 'takeover', 'manual') and type <> 'reaction' and deleted_at is null;
+  update conversations set forwarded_at = case when v_added then clock(p_now) else forwarded_at end, forward_from = v_left,
+    forward_due_at = case when v_left is not null then clock(p_now) + interval '1 minute' end where id = v.id;
+  return jsonb_build_object('added', v_added);
+end $function$;
+revoke all on function public.take_forward(bigint,bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.take_forward(bigint,bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.take_forward(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_meaning(v public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_commands boolean, p_now timestamp with time zone)
  RETURNS jsonb
@@ -5882,7 +6137,7 @@ AS $function$
         or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute' and h.notified_at)))
       and not exists (select from notices n where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded') and n.status <> 'failed')
     union
-    select t.conversation_id from notices n join turns t on n.key = 'forward-' || t.id join conversations c on c.id = t.conversation_id
+    select c.id from notices n join conversations c on c.id = case n.kind when 'forward' then split_part(n.key, '-', 2)::bigint end
     where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day' and n.tenant_id = coalesce(p_tenant, n.tenant_id)
       and waits_for_person(c)) u
 $function$;
