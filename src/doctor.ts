@@ -22,7 +22,7 @@ import {
   warning,
 } from './core/diagnosis.ts';
 import type { Finding } from './core/diagnosis.ts';
-import { estimateTokens, traitsOf } from './core/models.ts';
+import { estimateTokens, familyOf } from './core/models.ts';
 import { systemText } from './core/prompt.ts';
 import { alertSnapshot } from './db/alerts.ts';
 import { DatabaseRefused } from './db/failures.ts';
@@ -288,7 +288,11 @@ async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
     const tools = TOOLS.filter(({ name }) => agent.tools.includes(name)).map(toolParam);
     const chars = JSON.stringify([tools, systemText(agent, config.app.company)]).length;
     const models = new Set([agent.model ?? claude.model, agent.model_complex ?? claude.complexModel]);
-    return [...models].flatMap((model) => judgePrefix(agent.name, model, estimateTokens(model, chars), traitsOf(model).cacheFloor) ?? []);
+    // of a model that is not listed nobody knows the floor
+    return [...models].flatMap((model) => {
+      const family = familyOf(model);
+      return family === null ? [] : (judgePrefix(agent.name, model, estimateTokens(model, chars), family.cacheFloor) ?? []);
+    });
   });
 }
 
