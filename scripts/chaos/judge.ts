@@ -24,6 +24,8 @@ export type Row = {
   text: string;
   provider_id: string | null;
   turn_id: number | null;
+  /** What its turn came to. */
+  turn: string | null;
   conversation_id: number;
   jid: string;
 };
@@ -41,14 +43,19 @@ export type Verdict = {
   reordered: number;
   /** Conversations that were listed to a person. */
   person: number;
+  /** Sentences about an outage of the model that left: an answer to nothing. */
+  excuses: number;
+  /** Sends of which nobody could say whether they left. */
+  unproven: number;
   /** Outcomes beside an answer, counted. */
   outcomes: Record<string, number>;
   /** One line for each thing that is wrong, also for what fits none of the figures above: a row without an end. */
   wrong: string[];
 };
 
-const ROWS = `select m.id::int, m.direction, m.status, m.reason, m.kind, m.text, m.provider_id, m.turn_id::int, m.conversation_id::int, c.jid
-  from messages m join instances i on i.id = m.instance_id join conversations c on c.id = m.conversation_id where i.name = $1 order by m.id`;
+const ROWS = `select m.id::int, m.direction, m.status, m.reason, m.kind, m.text, m.provider_id, m.turn_id::int, t.status as turn, m.conversation_id::int, c.jid
+  from messages m join instances i on i.id = m.instance_id join conversations c on c.id = m.conversation_id left join turns t on t.id = m.turn_id
+  where i.name = $1 order by m.id`;
 
 /** What is still under way: rows of a number that have no end yet, and messages that are not stored. */
 export async function unsettled(seen: Seen, instance: string, expected: readonly string[]): Promise<number> {
@@ -70,7 +77,18 @@ export async function judge(seen: Seen, instance: string, writers: readonly Writ
     [instance],
   );
   const handed = new Set(handoffs.map((each) => each.conversation_id));
-  const verdict: Verdict = { inbound: 0, answered: 0, lost: 0, doubled: 0, reordered: 0, person: handed.size, outcomes: {}, wrong: [] };
+  const verdict: Verdict = {
+    inbound: 0,
+    answered: 0,
+    lost: 0,
+    doubled: 0,
+    reordered: 0,
+    person: handed.size,
+    excuses: 0,
+    unproven: 0,
+    outcomes: {},
+    wrong: [],
+  };
   for (const { reason } of handoffs) count(verdict.outcomes, `person: ${reason}`);
   const asked = questionsOf(seen.simulator);
   const wire = Map.groupBy(leftFrom(seen.simulator, instance), (send) => send.jid ?? send.number);
@@ -83,7 +101,22 @@ export async function judge(seen: Seen, instance: string, writers: readonly Writ
   judgeStrangers(verdict, writers, wire, rowsOf);
   for (const row of rows.filter(isOpen))
     verdict.wrong.push(`without an end: ${row.direction} ${row.status} ${row.reason ?? ''} to ${row.jid}, message ${row.id}`);
+  verdict.unproven = rows.filter(({ status }) => status === 'unproven').length;
+  for (const row of rows.filter(({ status, conversation_id }) => status === 'unproven' && !handed.has(conversation_id)))
+    verdict.wrong.push(`unproven, and no person knows: to ${row.jid}, message ${row.id}`);
+  await judgeWaiting(verdict, seen, instance);
   return verdict;
+}
+
+/** A turn that is put off waits for the model with something unanswered; when all is quiet nobody does, and no worker has a turn. */
+async function judgeWaiting(verdict: Verdict, seen: Seen, instance: string): Promise<void> {
+  const waiting = await seen.query<{ jid: string; what: string }>(
+    `select c.jid, case when c.deferred_until is not null then 'put off until ' || c.deferred_until else 'an open turn' end as what
+       from conversations c join instances i on i.id = c.instance_id where i.name = $1
+         and (c.deferred_until is not null or exists (select from turns t where t.conversation_id = c.id and t.status = 'open'))`,
+    [instance],
+  );
+  for (const { jid, what } of waiting) verdict.wrong.push(`without an end: ${what} with ${jid}`);
 }
 
 /** All that one contact wrote and got. */
@@ -165,7 +198,16 @@ function judgeWire(verdict: Verdict, { writer, rows, wire }: Chat): void {
     verdict[figure]++;
     verdict.wrong.push(`${figure}: ${why}: ${send.text.slice(0, 60)} to ${writer.jid}`);
   };
+  let excused = false;
   for (const send of wire) {
+    // One sentence an outage, the same to everybody: it answers nothing, and after an answer an outage is another one.
+    if (rowOf(send, rows)?.turn === 'deferred') {
+      if (excused) tell('doubled', 'an excuse again', send);
+      else verdict.excuses++;
+      excused = true;
+      continue;
+    }
+    excused = false;
     if (seen.has(send.text)) {
       tell('doubled', 'a second time', send);
       continue;

@@ -8,11 +8,15 @@ const REACHED = 0.9;
 const LEFT_TO_PERSONS: readonly FaultName[] = ['evolution-hang'];
 
 /** One line for each thing that keeps a cell from being clean. */
-export function problemsOf({ cell, wrong, reached, conversations, person }: CellResult): string[] {
+export function problemsOf({ cell, wrong, reached, conversations, person, excuses, unproven }: CellResult): string[] {
   return [
     ...wrong,
     ...(reached < conversations * REACHED ? [`only ${reached} of ${conversations} conversations stood at the point`] : []),
     ...(person > 0 && !LEFT_TO_PERSONS.includes(cell.fault) ? [`${person} conversations were left to a person`] : []),
+    // A look can settle it, also where its person was told and told again that it is settled.
+    ...(unproven > 0 && !LEFT_TO_PERSONS.includes(cell.fault) ? [`${unproven} sends were never settled`] : []),
+    // No fault of the matrix strikes the model.
+    ...(excuses > 0 ? [`${excuses} contacts were told of an outage`] : []),
   ];
 }
 
@@ -31,7 +35,7 @@ export function totals(results: readonly CellResult[]): string {
   const sum = (pick: (result: CellResult) => number): number => results.reduce((total, result) => total + pick(result), 0);
   return (
     `${results.length} cells, ${sum((each) => each.inbound)} messages: ${sum((each) => each.lost)} lost, ${sum((each) => each.doubled)} doubled, ` +
-    `${sum((each) => each.reordered)} reordered, ${sum((each) => each.person)} conversations with a person`
+    `${sum((each) => each.reordered)} reordered, ${sum((each) => each.person)} conversations with a person, ${sum((each) => each.unproven)} sends unproven`
   );
 }
 
@@ -56,6 +60,9 @@ and *of* says how many stood at the point where not all of them did.
   when the contact wrote again is withdrawn, and the next answer knows it
 - doubled: a text that a contact got twice, or without having written. When all is quiet, each webhook comes once more and each conversation is woken for nothing
 - reordered: parts or answers that a contact got in another order than they were written
+
+A cell is clean when no row of it is without an end: nothing queued, on its way or in doubt, no turn put off or open. A send in doubt is settled by its echo or by a look at
+Evolution; what nothing can prove is \`unproven\`, with a person, and that may happen in \`evolution-hang\` only. No contact hears of an outage of the model, since no cell has one.
 
 ${totals(results)}.
 

@@ -12,6 +12,7 @@ type World = {
   sends: Pick<WireSend, 'id' | 'jid' | 'number' | 'text' | 'sentAt'>[];
   asked: string[];
   handed: number[];
+  waiting: { jid: string; what: string }[];
 };
 
 const ANA = 'ana@s.whatsapp.net';
@@ -26,6 +27,7 @@ const row = (id: number, of: Partial<Row>): Row => ({
   text: '',
   provider_id: null,
   turn_id: null,
+  turn: null,
   conversation_id: 1,
   jid: ANA,
   ...of,
@@ -62,6 +64,7 @@ function allIsWell(): World {
     sends: [send('w1', 'Sim a0;', 10), send('w2', 'E mais a0;', 20), send('w3', 'Sim a2;', 30), send('w4', 'Sim b0;', 15, BIA)],
     asked: ['a0;', 'a1;\na2;', 'b0;'],
     handed: [],
+    waiting: [],
   };
 }
 
@@ -199,11 +202,33 @@ const BREAKS: [string, (world: World) => void, Partial<Verdict>, RegExp][] = [
     { reordered: 2 },
     /reordered: after the answer to a later message: Sim a0;/,
   ],
+  [
+    'a contact is told of an outage twice',
+    (w) => {
+      w.rows.push(row(9, { turn_id: 4, turn: 'deferred', text: 'Um problema', provider_id: 'w5' }));
+      w.rows.push(row(10, { turn_id: 5, turn: 'deferred', text: 'Um problema', provider_id: 'w6' }));
+      w.sends.push(send('w5', 'Um problema', 90), send('w6', 'Um problema', 95));
+    },
+    { doubled: 1 },
+    /doubled: an excuse again: Um problema/,
+  ],
+  [
+    'a conversation still waits for the model',
+    (w) => w.waiting.push({ jid: BIA, what: 'put off until noon' }),
+    {},
+    /without an end: put off until noon with bia/,
+  ],
+  [
+    'an unproven send is on the wire, and no person knows of it',
+    (w) => Object.assign(find(w, 8), { status: 'unproven', reason: 'timeout' }),
+    {},
+    /unproven, and no person knows: to bia/,
+  ],
   ['a send without an end', (w) => (find(w, 8).status = 'sending'), {}, /without an end: out sending/],
 ];
 
 test('the judge finds nothing where all is well, and lets pass what a person was told of or what the contact cut short', async () => {
-  const clean = { inbound: 4, answered: 4, lost: 0, doubled: 0, reordered: 0, person: 0, outcomes: {}, wrong: [] };
+  const clean = { inbound: 4, answered: 4, lost: 0, doubled: 0, reordered: 0, person: 0, excuses: 0, unproven: 0, outcomes: {}, wrong: [] };
   assert.deepEqual(await verdictOf(allIsWell()), clean);
 
   const unproven = allIsWell();
@@ -211,7 +236,14 @@ test('the judge finds nothing where all is well, and lets pass what a person was
   Object.assign(find(unproven, 8), { status: 'unproven', reason: 'timeout' });
   unproven.handed.push(2);
   const outcomes = { 'person: send_unproven': 1, 'not sent: unproven timeout': 1 };
-  assert.deepEqual(await verdictOf(unproven), { ...clean, answered: 3, person: 1, outcomes });
+  assert.deepEqual(await verdictOf(unproven), { ...clean, answered: 3, person: 1, unproven: 1, outcomes });
+
+  // One sentence an outage answers nothing, is told of, and is no second answer; the next outage is another one.
+  const outages = allIsWell();
+  outages.rows.push(row(0, { turn_id: 4, turn: 'deferred', text: 'Um problema', provider_id: 'w5' }));
+  outages.rows.push(row(9, { turn_id: 5, turn: 'deferred', text: 'Um problema', provider_id: 'w6' }));
+  outages.sends.push(send('w5', 'Um problema', 5), send('w6', 'Um problema', 95));
+  assert.deepEqual(await verdictOf(outages), { ...clean, excuses: 2 });
 
   const cutShort = allIsWell();
   cutShort.sends.splice(1, 1);
@@ -236,7 +268,11 @@ function verdictOf(world: World): Promise<Verdict> {
   const claude = world.asked.map((content) => ({ status: 200, request: { messages: [{ role: 'user', content }] } }));
   const seen = {
     query: async (sql: string) =>
-      sql.includes('from handoffs') ? world.handed.map((conversation_id) => ({ conversation_id, reason: 'send_unproven' })) : world.rows,
+      sql.includes('deferred_until')
+        ? world.waiting
+        : sql.includes('from handoffs')
+          ? world.handed.map((conversation_id) => ({ conversation_id, reason: 'send_unproven' }))
+          : world.rows,
     simulator: { sends: () => world.sends, wire: () => ({ claude }) },
   };
   return judge(seen as unknown as Seen, 'n', world.writers); // what the judge reads of it is there
