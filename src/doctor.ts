@@ -24,6 +24,10 @@ import {
 import type { Finding } from './core/diagnosis.ts';
 import { estimateTokens, familyOf } from './core/models.ts';
 import { systemText } from './core/prompt.ts';
+import { numberInWords } from './core/health.ts';
+import type { HealthRows } from './core/health.ts';
+import { closedMend, closedReason } from './core/number-trouble.ts';
+import { isCuredByRestart } from './core/send-fault.ts';
 import { alertSnapshot } from './db/alerts.ts';
 import { DatabaseRefused } from './db/failures.ts';
 import { migrationNames } from './db/migrate.ts';
@@ -32,7 +36,7 @@ import { toError } from './errors.ts';
 import { createLogger } from './log.ts';
 import { TOOLS } from './tools/all.ts';
 import { within } from './wait.ts';
-import { faultsOf } from './webhook-check.ts';
+import { webhookFaultsOf } from './webhook-check.ts';
 
 /** A check that takes longer has failed. Milliseconds. */
 const CHECK_MS = 8_000;
@@ -57,7 +61,8 @@ export async function examine(env: Environment): Promise<Finding[]> {
   const apart = [check('claude', () => checkClaude(config)), check('disk', checkDisk), check('clock', () => checkEvolutionClock(config))];
   if (config.database.kind === 'embedded') {
     const none = skipped('DATABASE_URL is not set: ./scripts/dev brings its own database, and shows its address');
-    return [...named('variables', variables), ...named('database', [none]), ...(await Promise.all(apart)).flat()];
+    const evolution = config.evolution === null ? named('evolution', [EVOLUTION_NOT_SET]) : [];
+    return [...named('variables', variables), ...named('database', [none]), ...evolution, ...(await Promise.all(apart)).flat()];
   }
   try {
     await using tools = await openAdminContext(config, log);
@@ -151,13 +156,21 @@ async function checkRights({ db, config }: Tools): Promise<Found[]> {
   return [judgeRights(await sessionRights(db), config.app.production)];
 }
 
+/** A database that answers, and lacks the tables. Anything else is the database itself. */
+const NO_TABLES = /does not exist|permission denied|no schema has been selected/i;
+
 async function checkQueue({ queues, config }: Tools): Promise<Found[]> {
   try {
     await queues.ping();
     return [fine(config.queue.kind === 'redis' ? 'Redis answers' : 'it lives in the database, which has its tables')];
   } catch (error) {
     const { message } = toError(error);
-    if (config.queue.kind === 'postgres') return [failed(`the tables of the queue do not answer: ${message}`, 'npm run migrate')];
+    if (config.queue.kind === 'postgres')
+      return [
+        NO_TABLES.test(message)
+          ? failed(`the tables of the queue do not answer: ${message}`, 'npm run migrate')
+          : skipped(`it lives in the database, which does not answer (${message}); mend that first`),
+      ];
     return [
       failed(
         `REDIS_URL: Redis does not answer: ${message}`,
@@ -180,30 +193,29 @@ async function numbersOf({ db, config }: Tools): Promise<string[]> {
   return [...new Set([...stored, ...(config.evolution === null ? [] : [config.evolution.instance])])];
 }
 
+const EVOLUTION_NOT_SET = failed(
+  'EVOLUTION_API_URL, EVOLUTION_API_KEY and EVOLUTION_INSTANCE are not set',
+  'set them; docs/evolution.md says how',
+);
+
 async function checkEvolution(tools: Tools): Promise<Found[]> {
   const { whatsapp } = tools;
-  if (whatsapp === null)
-    return [failed('EVOLUTION_API_URL, EVOLUTION_API_KEY and EVOLUTION_INSTANCE are not set', 'set them; docs/evolution.md says how')];
+  if (whatsapp === null) return [EVOLUTION_NOT_SET];
   const release = await whatsapp.version();
   const fault = release.kind === 'ok' ? releaseFault(release.version) : null;
   const told =
     release.kind === 'failed'
       ? []
       : [fault === null ? fine(`it is ${release.version}`) : warning(fault, 'set EVOLUTION_IMAGE; docs/evolution.md, 5.5')];
+  const { numbers: rows, breakers } = await alertSnapshot(tools.db, false);
   const numbers = await Promise.all(
     (await numbersOf(tools)).map(async (name) => {
       const connect = `npm run admin -- instance connect ${name}`;
       const answer = await whatsapp.connectionState(name);
-      if (answer.kind === 'ok')
-        return answer.state === 'open'
-          ? fine(`the number ${name} is connected`)
-          : failed(`the number ${name} is not connected (${answer.state})`, connect);
+      const row = rows.find((each) => each.name === name);
+      if (answer.kind === 'ok') return judgeNumber(name, answer.state, row, breakers);
       if (answer.class === 'unknown_instance') return failed(`Evolution does not know the number ${name}`, connect);
-      if (answer.class === 'unauthorized')
-        return failed(
-          'Evolution refuses EVOLUTION_API_KEY',
-          'set it to the AUTHENTICATION_API_KEY of Evolution, or to the key of the number',
-        );
+      if (answer.class === 'unauthorized') return failed('Evolution refuses EVOLUTION_API_KEY', KEY_MEND);
       if (answer.class === 'unlicensed')
         return failed(
           `Evolution wants its licence to be activated (${answer.detail})`,
@@ -230,12 +242,34 @@ async function checkGateway({ whatsapp }: Tools): Promise<Found[]> {
   ];
 }
 
+/** What Evolution says of a number, beside what its sends came to: it may say `open`, and refuse each of them. */
+function judgeNumber(name: string, state: string, row: HealthRows['numbers'][number] | undefined, breakers: HealthRows['breakers']): Found {
+  const closed = { name, status: state, code: state === 'close' ? (row?.code ?? null) : null };
+  const why = closedReason(closed);
+  if (state !== 'open')
+    return failed(`the number ${name} is not connected (${state})${why === null ? '' : `: ${why}`}`, closedMend(closed));
+  const trouble = row === undefined ? null : numberInWords({ ...row, status: state }, breakers);
+  if (trouble === null) return fine(`the number ${name} is connected`);
+  const reason = breakers.find((each) => each.breaker === 'evolution' && each.instance === name)?.reason ?? row?.held ?? null;
+  return failed(`the number ${name} is connected, and all the same: ${trouble}`, mendOf(reason, name));
+}
+
+function mendOf(reason: string | null, name: string): string {
+  if (reason === 'restricted' || reason === 'number_restricted') return closedMend({ name, status: 'close', code: 403 });
+  if (reason === 'unauthorized' || reason === 'number_unauthorized') return KEY_MEND;
+  if (isCuredByRestart(reason)) return `nothing, it is restarted by itself; at once: npm run admin -- instance restart ${name}`;
+  return 'npm run admin -- breaker list says when it is tried next; what waits leaves by itself';
+}
+
+const KEY_MEND = 'set it to the AUTHENTICATION_API_KEY of Evolution, or to the key of the number';
+
 async function checkWebhooks(tools: Tools): Promise<Found[]> {
   const { whatsapp, config } = tools;
   if (whatsapp === null) return [skipped('without Evolution there is none')];
   const found = await Promise.all(
     (await numbersOf(tools)).map(async (name) => {
-      const faults = await faultsOf({ whatsapp, config, db: tools.db }, name);
+      const faults = await webhookFaultsOf({ whatsapp, config, db: tools.db }, name, AbortSignal.timeout(CHECK_MS));
+      if (faults === null) return [skipped('Evolution does not say: mend that first')];
       const mend = `npm run admin -- instance connect ${name}`;
       return faults.length === 0
         ? [fine(`that of ${name} is set as it must be`)]

@@ -22,7 +22,12 @@ const doctor = defineLocalCommand({
       const mark = status === 'failed' ? 'FAILED' : status;
       return `${mark.padEnd(8)} ${check.padEnd(10)} ${says}${mend === null ? '' : `\n${' '.repeat(20)}-> ${mend}`}`;
     });
-    return [...lines, '', healthy(findings) ? 'Nothing is broken.' : 'Something is broken; begin with the first FAILED.'].join('\n');
+    const end = findings.some(({ check, status }) => check === 'database' && status === 'skipped')
+      ? 'This is no installation yet: nothing is set up here. README.md, "Run it for real", says what is needed; at the machine of ./scripts/dev: set -a; . .data/dev/env'
+      : healthy(findings)
+        ? 'Nothing is broken.'
+        : 'Something is broken; begin with the first FAILED.';
+    return [...lines, '', end].join('\n');
   },
 });
 

@@ -1,6 +1,6 @@
 /** status: what an operator asks first. */
 import { z } from 'zod';
-import { modelInWords, unheardInWords } from '../core/health.ts';
+import { modelInWords, numberInWords, unheardInWords } from '../core/health.ts';
 import { stateInWords } from '../core/reasons.ts';
 import { adminStatus } from '../db/control.ts';
 import { defineCommand, refused } from './command.ts';
@@ -29,6 +29,11 @@ const status = defineCommand({
       ...(found.pauses.length === 0 ? ['Nothing is paused.'] : ['PAUSED:', ...found.pauses.map((each) => `  ${pauseLine(each, format)}`)]),
       `Processes: ${alive.map((each) => `${each.mode} ${each.version} (${each.id})`).join(', ') || 'none'}${missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`}`,
       `Numbers: ${found.instances.map((each) => `${each.name} ${stateInWords(each.status)} since ${format(each.status_at)}`).join(', ') || 'none'}`,
+      ...found.instances.flatMap((each) => {
+        const open = each.breaker === null ? [] : [{ breaker: 'evolution', instance: each.name, reason: each.breaker }];
+        const trouble = numberInWords(each, open);
+        return trouble === null ? [] : [`NUMBER: ${trouble}`];
+      }),
       `Unanswered: ${unanswered.count}${waits}`,
       ...(found.deferred.count === 0 ? [] : [`MODEL: ${modelInWords([], found.deferred)}`]),
       `To leave: ${outbound.due} due, ${outbound.later} later, ${outbound.sending} leaving, ${outbound.uncertain} being looked up, ${found.dead_letters} dead letters`,

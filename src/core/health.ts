@@ -34,10 +34,13 @@ export function queueLevel(figures: QueueFigures): { status: 'ok' | 'warning' | 
   return { status, reasons: over.map(({ reason }) => reason) };
 }
 
+/** `code`: what WhatsApp said when it closed. `held`: why proactive messages rest. */
+type NumberRow = { name: string; status: string; seconds?: number; code?: number | null; paired?: boolean; held?: string | null };
+
 export type HealthRows = {
   paused: string | null;
   processes: readonly { mode: string; seen_seconds: number }[];
-  numbers: readonly { name: string; status: string; seconds?: number; code?: number | null; paired?: boolean }[];
+  numbers: readonly NumberRow[];
   breakers: readonly { breaker: string; instance: string | null; reason: string | null }[];
   unanswered: { count: number; oldest_seconds: number | null };
   deferred: { count: number; oldest_seconds: number | null; reasons: readonly string[] };
@@ -71,13 +74,16 @@ export function degradations({ paused, processes, numbers, breakers, unanswered,
 const CONNECTING_SECONDS = 30;
 
 /** What is the matter with a number, in words; null when nothing is. */
-export function numberInWords(number: HealthRows['numbers'][number], breakers: HealthRows['breakers']): string | null {
+export function numberInWords(number: NumberRow, breakers: HealthRows['breakers']): string | null {
   const { name, status, seconds, paired } = number;
   const why = closedReason(number);
   if (status === 'close' || status === 'refused') return `the number ${name} is disconnected${why === null ? '' : ` (${why})`}`;
   if (status === 'connecting' && paired === true && (seconds ?? 0) > CONNECTING_SECONDS)
     return `the number ${name} has been connecting for ${Math.round(seconds ?? 0)} s and does not come to an end`;
   const open = breakers.find((each) => each.breaker === 'evolution' && each.instance === name);
+  // A setting that is wrong stops everything, also before the breaker has seen enough of it.
+  const setting = number.held === 'number_unauthorized' || number.held === 'number_unlicensed' ? number.held : null;
+  if (setting !== null) return `sends of the number ${name} are refused: ${because(setting)}`;
   if (open === undefined) return null;
   return `nothing leaves from the number ${name}: ${knownReason(open.reason ?? '') ?? open.reason ?? 'no reason'}`;
 }

@@ -41,7 +41,14 @@ const snapshot = z.object({
   processes: z.array(z.object({ id: z.string(), mode: z.string(), started_seconds: z.number(), seen_seconds: z.number(), figures })),
   breakers: z.array(z.object({ breaker: z.string(), instance: z.string().nullable(), reason: z.string().nullable() })),
   numbers: z.array(
-    z.object({ name: z.string(), status: z.string(), seconds: z.number(), code: z.number().nullable(), paired: z.boolean() }),
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      seconds: z.number(),
+      code: z.number().nullable(),
+      paired: z.boolean(),
+      held: z.string().nullable(),
+    }),
   ),
   unanswered: counted,
   deferred,

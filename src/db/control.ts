@@ -97,7 +97,19 @@ const status = z.object({
   now: time,
   pauses: z.array(pause),
   processes: z.array(z.object({ id: z.string(), mode: z.string(), version: z.string(), seen_seconds: z.number() })),
-  instances: z.array(z.object({ name: z.string(), status: z.string(), status_at: time })),
+  instances: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      status_at: time,
+      seconds: z.number(),
+      code: z.number().nullable(),
+      paired: z.boolean(),
+      held: z.string().nullable(),
+      /** Why its breaker is open somewhere. */
+      breaker: z.string().nullable(),
+    }),
+  ),
   unanswered: z.object({ count: z.number(), oldest_seconds: z.number().nullable() }),
   deferred,
   unheard: z.number(),

@@ -226,7 +226,9 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
     'now', clock(p_now), 'pauses', pauses(p_tenant),
     'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'mode', p.mode, 'version', p.version, 'seen_seconds', extract(epoch from clock(p_now) - p.seen_at)) order by p.mode, p.id), '[]')
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
-    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
+        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now) then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+      from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))

@@ -92,6 +92,13 @@ const SCENARIOS: Scenario[] = [
     urgent: true,
   },
   {
+    name: 'I17 a number that WhatsApp banned is not to be paired again',
+    set: sql(`update instances set status = 'close', status_reason = 403, status_at = now()`),
+    clear: sql(`update instances set status = 'open'`),
+    says: /desconectado do WhatsApp \(close\)\. 403: o WhatsApp baniu ou restringiu o número\. Não pareie de novo.*pause instance julia-dev/,
+    urgent: true,
+  },
+  {
     name: 'E1 health failing three times',
     set: sql(
       `create or replace function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20200101000000'::text) $$`,

@@ -1,5 +1,8 @@
 /** `npm run admin -- doctor` on an installation at work, and on each thing that can be wrong with one. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { Finding } from '../../src/core/diagnosis.ts';
 import { emptyDatabase } from '../support/database.ts';
@@ -96,11 +99,14 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
   assert.match(trouble(mute, 'people').mend ?? '', /^set SLACK_WEBHOOK_URL, or GESTOR_WHATSAPP/);
   assert.match(trouble(later, 'people').mend ?? '', /handoff list/);
   assert.match(trouble(later, 'switches').mend ?? '', /npm run admin -- resume/);
-  assert.match(trouble(later, 'evolution').says, /julia-dev is not connected \(close\)/);
+  assert.match(trouble(later, 'evolution').says, /julia-dev is not connected \(close\): 401: its pairing is gone/);
+  assert.match(trouble(later, 'evolution').mend ?? '', /instance qr julia-dev/);
   assert.equal(later.code, 1);
   assert.match(trouble(secret, 'webhook').says, /^julia-dev: its webhook carries another secret than EVOLUTION_WEBHOOK_SECRET/);
   assert.match(trouble(secret, 'webhook').mend ?? '', /instance connect julia-dev$/);
   assert.match(trouble(key, 'evolution').says, /refuses EVOLUTION_API_KEY/);
+  assert.equal(trouble(key, 'webhook').status, 'skipped', 'a wrong key is the one thing to do');
+  assert.ok(!key.out.includes('instance connect'));
   assert.ok(
     number.findings.some(
       (each) => each.says === 'Evolution does not know the number other' && each.mend?.endsWith('instance connect other'),
@@ -140,6 +146,56 @@ test('A11 doctor: what is away is named with what mends it, and the rest is stil
   assert.match(trouble(evolution, 'claude').says ?? '', /Claude does not answer at 127\.0\.0\.1:1/);
   assert.match(trouble(evolution, 'processes').says, /no worker and no scheduler/);
   assert.equal(nothing.findings.find((each) => each.check === 'database')?.status, 'skipped');
+  assert.match(trouble(nothing, 'evolution').says, /are not set/);
+  assert.equal(nothing.code, 1, 'where nothing is set up, nothing is well');
+});
+
+test('A11 doctor: a database that takes connections and says nothing is what to mend, and nothing else is advised; without a configuration it says so', async (t) => {
+  const sockets = new Set<Socket>();
+  const frozen = createServer((socket) => void sockets.add(socket));
+  frozen.listen(0, '127.0.0.1');
+  await once(frozen, 'listening');
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    frozen.close();
+  });
+  const address = frozen.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const report = await doctor(t, { DATABASE_URL: `postgres://julia:x@127.0.0.1:${address.port}/julia` });
+  assert.equal(trouble(report, 'database').status, 'failed');
+  assert.equal(trouble(report, 'queue').status, 'skipped');
+  assert.ok(!report.out.includes('npm run migrate'), report.out);
+  const told = startProgram(t, 'src/cli.ts', { args: ['doctor'], env: {} });
+  assert.equal(await told.ended, 1);
+  assert.match(told.stdout.join('\n'), /This is no installation yet: nothing is set up here/);
+});
+
+test('A11 doctor: a number that WhatsApp banned is not to be paired again; sends that are refused are seen although the number is connected', async (t) => {
+  const site = await startSite(t);
+  await site.startReady('api');
+  const admin = async (...args: string[]) => {
+    const program = startProgram(t, 'src/cli.ts', { args, env: site.env });
+    await program.ended;
+    return program.stdout.join('\n');
+  };
+  await site.query(
+    `update instances set status = 'open', paired = true, held_reason = 'number_unauthorized', held_since = now(), held_until = now() + interval '5 minutes'`,
+  );
+  const refused = trouble(await doctor(t, site.env), 'evolution');
+  assert.match(refused.says, /is connected, and all the same: sends of the number julia-dev are refused/);
+  assert.match(refused.mend ?? '', /AUTHENTICATION_API_KEY/);
+  assert.match(await admin('status'), /^NUMBER: sends of the number julia-dev are refused: Evolution refuses the key/m);
+
+  site.simulator.connection('close', { reason: 403 });
+  await site.query(`update instances set status = 'close', status_reason = 403, held_reason = null, held_until = null`);
+  const banned = trouble(await doctor(t, site.env), 'evolution');
+  assert.match(banned.says, /not connected \(close\): 403: WhatsApp has banned or restricted it/);
+  assert.match(banned.mend ?? '', /^do not pair it again.*pause instance julia-dev/);
+  assert.match(
+    await admin('instance', 'show', 'julia-dev'),
+    /disconnected since .* \(403: WhatsApp has banned or restricted it; do not pair it again/,
+  );
+  assert.match(await admin('status'), /^NUMBER: the number julia-dev is disconnected \(403: WhatsApp has banned/m);
 });
 
 test('W12 W13 doctor: a licence that is wanted, with its address; a release that is too old; an event that is waited for', async (t) => {
