@@ -159,6 +159,11 @@ export function createEvents(log: Logger, mode: string) {
       else log.warning({ instance, reason, restarts, failure }, 'A number could not be restarted');
     },
 
+    numbersListened(deaf: string[], hears: string[]): void {
+      for (const instance of deaf) log.warning({ instance }, 'A number says that it is connected and hears nothing');
+      for (const instance of hears) log.info({ instance }, 'A number hears again');
+    },
+
     gatewayChanged(there: boolean): void {
       if (there) log.info({}, 'Evolution answers again');
       else log.warning({}, 'Evolution does not answer');

@@ -244,6 +244,8 @@ export function readChat(core: Core, input: { instance?: string | undefined; con
 export function acknowledge(core: Core, message: Message, status: MessageStatus): void {
   const instance = core.world.instances.get(message.instance);
   if (!instance || !isConnected(instance) || core.world.silent.has(message.id)) return;
+  // Nothing that comes over its socket reaches a deaf number, receipts neither.
+  if (instance.trouble === 'deaf') return;
   if (RANK[status] > RANK[message.status]) message.status = status;
   core.bus.emit({ type: 'message-update', id: message.id, status });
   const row = core.world.row(instance.name, message.id);

@@ -31,7 +31,7 @@ export type Snapshot = {
 };
 
 /** `code`: what WhatsApp said when it closed. `paired`: it was connected, and its pairing is not known to be gone. */
-type NumberRow = { name: string; status: string; seconds: number; code?: number | null; paired?: boolean };
+type NumberRow = { name: string; status: string; seconds: number; code?: number | null; paired?: boolean; deaf?: boolean };
 type Used = { used: number; limit: number };
 type ProcessRow = {
   id: string;
@@ -144,6 +144,24 @@ export const CONDITIONS: readonly Condition[] = [
             `O número ${name} está "conectando" há ${Math.round(seconds)} s e não termina: nada sai por ele, e o que espera sai sozinho quando ele voltar. ` +
             `${RESTARTS} À mão: npm run admin -- instance restart ${name}.`,
           recovery: `Resolvido: o número ${name} está conectado.`,
+          about: name,
+        })),
+  },
+  {
+    name: 'number_deaf',
+    each: 'seconds',
+    urgent: true,
+    forSeconds: 0,
+    cooldownSeconds: HALF_HOUR,
+    held: ({ numbers }) =>
+      numbers
+        .filter(({ deaf }) => deaf === true)
+        .map(({ name }) => ({
+          subject: name,
+          text:
+            `O número ${name} diz que está conectado e não ouve nada: ninguém escreveu num tempo em que sempre escrevem, e o teste para ele mesmo não voltou. Clientes podem estar sem resposta. ` +
+            `${RESTARTS} Se não adiantar, reinicie a própria Evolution (a 2.3.6 fica surda depois de um logout; use a 2.3.7 ou mais nova).`,
+          recovery: `Resolvido: o número ${name} ouve de novo.`,
           about: name,
         })),
   },

@@ -35,7 +35,15 @@ export function queueLevel(figures: QueueFigures): { status: 'ok' | 'warning' | 
 }
 
 /** `code`: what WhatsApp said when it closed. `held`: why proactive messages rest. */
-type NumberRow = { name: string; status: string; seconds?: number; code?: number | null; paired?: boolean; held?: string | null };
+type NumberRow = {
+  name: string;
+  status: string;
+  seconds?: number;
+  code?: number | null;
+  paired?: boolean;
+  deaf?: boolean;
+  held?: string | null;
+};
 
 export type HealthRows = {
   paused: string | null;
@@ -80,6 +88,8 @@ export function numberInWords(number: NumberRow, breakers: HealthRows['breakers'
   if (status === 'close' || status === 'refused') return `the number ${name} is disconnected${why === null ? '' : ` (${why})`}`;
   if (status === 'connecting' && paired === true && (seconds ?? 0) > CONNECTING_SECONDS)
     return `the number ${name} has been connecting for ${Math.round(seconds ?? 0)} s and does not come to an end`;
+  if (number.deaf === true)
+    return `the number ${name} says that it is connected and hears nothing (npm run admin -- instance restart ${name})`;
   const open = breakers.find((each) => each.breaker === 'evolution' && each.instance === name);
   // A setting that is wrong stops everything, also before the breaker has seen enough of it.
   const setting = number.held === 'number_unauthorized' || number.held === 'number_unlicensed' ? number.held : null;

@@ -1,9 +1,9 @@
-import { assessNumbers, noteGateway, settleBreakers } from '../db/numbers.ts';
+import { assessNumbers, listenNumbers, noteGateway, settleBreakers } from '../db/numbers.ts';
 import { listInstances, setInstanceState } from '../db/operations.ts';
 import { sweepSends } from '../db/sends.ts';
 import type { CronJob } from './job.ts';
 
-/** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. Then looks whether its messages arrive. */
+/** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. Then looks whether its messages arrive, and whether it hears any. */
 export const checkInstancesJob: CronJob = {
   name: 'check_instances',
   cron: '* * * * *',
@@ -32,6 +32,9 @@ export const checkInstancesJob: CronJob = {
     ctx.events.numbersReleased(released);
     back ||= released.length > 0;
     await settleBreakers(ctx.db);
+    const { wake, deaf, hears } = await listenNumbers(ctx.db);
+    ctx.events.numbersListened(deaf, hears);
+    for (const lane of wake) await ctx.queues.wakeSend(lane);
     if (back) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
     return instances.length;
   },

@@ -47,6 +47,7 @@ const snapshot = z.object({
       seconds: z.number(),
       code: z.number().nullable(),
       paired: z.boolean(),
+      deaf: z.boolean(),
       held: z.string().nullable(),
     }),
   ),

@@ -178,3 +178,10 @@ export type ClaimedRestart = z.infer<typeof restart>;
 export async function claimRestarts(db: Door, reasons: readonly string[]): Promise<ClaimedRestart[]> {
   return z.array(restart).parse(await db.call('claim_restarts', { p_reasons: reasons }));
 }
+
+const listened = z.object({ wake: z.array(z.number()), deaf: z.array(z.string()), hears: z.array(z.string()) });
+
+/** SQL listen_numbers: numbers that say that they are connected and hear nothing; `wake`: conversations in which one writes to itself to see. */
+export async function listenNumbers(db: Door): Promise<z.infer<typeof listened>> {
+  return listened.parse(await db.call('listen_numbers', {}));
+}

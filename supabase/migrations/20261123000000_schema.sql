@@ -77,6 +77,9 @@ create table instances (
   answered_at        timestamptz,                           -- a call of it succeeded after others failed
   restarts           int not null default 0,                -- by ourselves, in a row; see claim_restarts
   restarted_at       timestamptz,
+  hearing_at         timestamptz,                           -- a message to itself was sent, to see whether anything is heard; see listen_numbers
+  hearing_message    bigint,
+  deaf_since         timestamptz,                           -- connected in words, and nothing is heard
   cap_hour           int check (cap_hour >= 0),
   cap_day            int check (cap_day >= 0),
   cap_strangers_day  int check (cap_strangers_day >= 0),
@@ -298,6 +301,7 @@ create index messages_duplicates on messages (duplicate_of) where duplicate_of i
 create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
 create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
 create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
+create index messages_time on messages using brin (created_at);           -- when people write, see usually_heard; costs an insert next to nothing
 create index messages_turn on messages (turn_id) where turn_id is not null;
 create index messages_commands on messages (created_at) where meaning ? 'command';
 create index messages_own_words on messages (instance_id, (meaning ->> 'own_words')) where kind is null and meaning ? 'own_words';

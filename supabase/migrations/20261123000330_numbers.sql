@@ -11,7 +11,7 @@ create table instance_events (
   id           bigint generated always as identity primary key,
   tenant_id    text not null default 'default' references tenants (id),
   instance_id  bigint not null references instances (id),
-  event        text not null check (event in ('connection', 'held', 'released', 'changed', 'restarted')),
+  event        text not null check (event in ('connection', 'held', 'released', 'changed', 'restarted', 'deaf', 'hears')),
   reason       text,
   details      jsonb not null default '{}',
   created_at   timestamptz not null default now()
@@ -287,6 +287,64 @@ create function restarts_in_row(p_instance instances, p_now timestamptz) returns
     or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
 $$;
 
+-- last_heard: when a number last heard anything within a day: a message of somebody, or news of one of its own. Read only.
+create function last_heard(p_instance instances, p_now timestamptz) returns timestamptz language sql stable as $$
+  select greatest((select max(m.created_at) from messages m where m.created_at > p_now - interval '1 day' and m.instance_id = p_instance.id and m.direction = 'in'),
+    (select max(m.delivered_at) from messages m where m.created_at > p_now - interval '1 day' and m.instance_id = p_instance.id and m.direction = 'out'))
+$$;
+
+-- is_silence_unusual: whether people usually write to a number in such a time: in the same stretch of the clock of four in five of the last 14 days, and of the same weekday of the
+--   last two weeks. False for a number of less than a week. Read only.
+create function is_silence_unusual(p_instance instances, p_since timestamptz, p_now timestamptz) returns boolean language sql stable as $$
+  with days as (
+    select d, exists (select from messages m where m.created_at > greatest(p_since, p_now - interval '3 hours') - make_interval(days => d) and m.created_at <= p_now - make_interval(days => d)
+      and m.instance_id = p_instance.id and m.direction = 'in') as heard
+    from generate_series(1, 14) d where p_instance.created_at < p_now - make_interval(days => d, hours => 3)
+  )
+  select count(*) >= 7 and count(*) filter (where heard) >= 0.8 * count(*) and bool_and(heard or d % 7 <> 0) from days
+$$;
+
+-- listen_numbers: finds numbers that say that they are connected and hear nothing. One that is silent for an unusual time sends a message to itself, which its own phone
+--   acknowledges; when that is not heard within two minutes of its leaving, and nothing else either, the number is deaf, until something is heard.
+-- Guarantee: one such message in 6 hours, over any number of callers; a number that may not send, or whose message waits, is not called deaf. To be called each minute.
+-- Concurrency: each number is locked while it is judged. Result: {wake: [conversation id] of messages to itself, deaf: [instance], hears: [instance]}.
+create function listen_numbers(p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  m messages;
+  v_heard timestamptz;
+  v_sent jsonb;
+  v_all jsonb := '{"wake": [], "deaf": [], "hears": []}';
+begin
+  for v in select * from instances where paired and status = 'open' and restored_at is null order by id for no key update loop
+    v_heard := last_heard(v, v_now);
+    if v.deaf_since is not null then
+      continue when coalesce(v_heard <= v.deaf_since, true);
+      update instances set deaf_since = null, hearing_message = null where id = v.id;
+      perform note_instance(v, 'hears', null, jsonb_build_object('since', v.deaf_since), v_now);
+      v_all := jsonb_set(v_all, '{hears}', v_all -> 'hears' || to_jsonb(v.name));
+    elsif v.hearing_message is not null then
+      select * into m from messages where id = v.hearing_message;
+      if coalesce(v_heard > v.hearing_at, false) or v.hearing_at < v_now - interval '15 minutes' or m.id is null then
+        update instances set hearing_message = null where id = v.id;
+      elsif m.status = 'sent' and m.slot_at <= v_now - interval '2 minutes' then
+        update instances set deaf_since = v_now, hearing_message = null where id = v.id;
+        perform note_instance(v, 'deaf', null, jsonb_build_object('heard', v_heard), v_now);
+        v_all := jsonb_set(v_all, '{deaf}', v_all -> 'deaf' || to_jsonb(v.name));
+      end if;
+    elsif v.phone is not null and coalesce(v.hearing_at < v_now - interval '6 hours', true)
+      and greatest(v_heard, v.status_at, v_now - interval '1 day') <= v_now - interval '45 minutes'
+      and is_silence_unusual(v, greatest(v_heard, v.status_at, v_now - interval '1 day'), v_now) then
+      v_sent := enqueue_message(jsonb_build_object('tenant', v.tenant_id, 'instance', v.name, 'phone', v.phone, 'kind', 'operator', 'correlation_id', 'hearing-' || v.id,
+        'text', 'Teste automático: este número está ouvindo? Pode ignorar.', 'expires_at', v_now + interval '10 minutes'), v_now);
+      update instances set hearing_at = v_now, hearing_message = (v_sent ->> 'id')::bigint where id = v.id;
+      v_all := jsonb_set(v_all, '{wake}', v_all -> 'wake' || (v_sent -> 'conversation_id'));
+    end if;
+  end loop;
+  return v_all;
+end $$;
+
 -- claim_restarts: numbers whose socket is dead behind an Evolution that answers, for this caller to restart: the breaker of one is open for such a reason in a process that
 --   lives, or it is connecting for longer than any connection takes. Never one that waits for its code to be scanned: a restart would throw the code away.
 -- Guarantee: one caller gets each; the next restart of it comes after 2 minutes, then 4, 8 and so on up to an hour, until a message leaves.
@@ -300,7 +358,9 @@ declare
 begin
   for v in select s.* from (
       select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now) end as reason from instances i
-        where i.paired and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))) s
+        where i.paired and i.deaf_since is null and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))
+      union all
+      select i.id, 'deaf' from instances i where i.paired and i.status = 'open' and i.deaf_since is not null) s
       where s.reason is not null order by s.id loop
     -- looked at again under its lock: another caller may have taken it just now
     update instances i set restarts = restarts_in_row(i, v_now) + 1, restarted_at = v_now

@@ -62,7 +62,7 @@ $$;
 -- alert_snapshot: what the conditions are decided on. Read only; bounded by partial indexes of what is open and by the newest rows.
 -- Arguments: p_all false leaves out what takes a look over many rows (work), for the look of each few seconds.
 -- Result: {now, project_ref, paused, processes [{id, mode, started_seconds, seen_seconds, figures}], breakers [{breaker, instance, reason}]: open in a process that lives, or
---   opened within the last minute; numbers [{name, status, seconds, code: what WhatsApp said when it closed, paired, held: why proactive messages rest}], unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count,
+--   opened within the last minute; numbers [{name, status, seconds, code: what WhatsApp said when it closed, paired, deaf, held: why proactive messages rest}], unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count,
 --   oldest_seconds, reasons [reason]} of conversations that wait for the model, unheard: see unheard_conversations, outbound {due, oldest_seconds of
 --   what is not paused, stuck, uncertain}, work null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes, errors_last_hour}}.
 create function alert_snapshot(p_all boolean, p_now timestamptz default null) returns jsonb language sql stable as $$
@@ -96,7 +96,7 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
     'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason', b.reason) order by b.breaker, b.instance), '[]')
       from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at),
-      'code', status_reason, 'paired', paired, 'held', case when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
+      'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(deferred_since)),
       'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
