@@ -29,6 +29,7 @@ import type { HealthRows } from './core/health.ts';
 import { closedMend, closedReason } from './core/number-trouble.ts';
 import { isCuredByRestart } from './core/send-fault.ts';
 import { alertSnapshot } from './db/alerts.ts';
+import type { AlertRows } from './db/alerts.ts';
 import { DatabaseRefused } from './db/failures.ts';
 import { migrationNames } from './db/migrate.ts';
 import { healthSnapshot, listAgents, listInstances, schemaVersion, sessionRights } from './db/operations.ts';
@@ -66,20 +67,23 @@ export async function examine(env: Environment): Promise<Finding[]> {
   }
   try {
     await using tools = await openAdminContext(config, log);
+    // Asked once: a database that is slow is not asked the same three times.
+    let asked: Promise<AlertRows> | null = null;
+    const rows = (): Promise<AlertRows> => (asked ??= alertSnapshot(tools.db, false));
     const about = await Promise.all([
       check('database', () => checkDatabase(tools)),
       check('schema', () => checkSchema(tools)),
       check('rights', () => checkRights(tools)),
       check('queue', () => checkQueue(tools)),
       check('processes', () => checkProcesses(tools)),
-      check('evolution', () => checkEvolution(tools)),
+      check('evolution', () => checkEvolution(tools, rows)),
       check('gateway', () => checkGateway(tools)),
       check('webhook', () => checkWebhooks(tools)),
       ...apart,
       check('clock', () => checkDatabaseClock(tools)),
-      check('claude', () => checkWaiting(tools)),
+      check('claude', () => checkWaiting(rows)),
       check('claude', () => checkPrefixes(tools)),
-      check('people', () => checkPeople(tools)),
+      check('people', () => checkPeople(tools, rows)),
       check('switches', () => checkSwitches(tools)),
     ]);
     return [...named('variables', variables), ...about.flat()];
@@ -198,7 +202,7 @@ const EVOLUTION_NOT_SET = failed(
   'set them; docs/evolution.md says how',
 );
 
-async function checkEvolution(tools: Tools): Promise<Found[]> {
+async function checkEvolution(tools: Tools, rows: () => Promise<AlertRows>): Promise<Found[]> {
   const { whatsapp } = tools;
   if (whatsapp === null) return [EVOLUTION_NOT_SET];
   const release = await whatsapp.version();
@@ -207,12 +211,12 @@ async function checkEvolution(tools: Tools): Promise<Found[]> {
     release.kind === 'failed'
       ? []
       : [fault === null ? fine(`it is ${release.version}`) : warning(fault, 'set EVOLUTION_IMAGE; docs/evolution.md, 5.5')];
-  const { numbers: rows, breakers } = await alertSnapshot(tools.db, false);
+  const { numbers: known, breakers } = await rows();
   const numbers = await Promise.all(
     (await numbersOf(tools)).map(async (name) => {
       const connect = `npm run admin -- instance connect ${name}`;
       const answer = await whatsapp.connectionState(name);
-      const row = rows.find((each) => each.name === name);
+      const row = known.find((each) => each.name === name);
       if (answer.kind === 'ok') return judgeNumber(name, answer.state, row, breakers);
       if (answer.class === 'unknown_instance') return failed(`Evolution does not know the number ${name}`, connect);
       if (answer.class === 'unauthorized') return failed('Evolution refuses EVOLUTION_API_KEY', KEY_MEND);
@@ -308,8 +312,8 @@ async function checkClaude({ claude }: Config): Promise<Found[]> {
   );
 }
 
-async function checkWaiting({ db }: Tools): Promise<Found[]> {
-  const { breakers, deferred } = await alertSnapshot(db, false);
+async function checkWaiting(rows: () => Promise<AlertRows>): Promise<Found[]> {
+  const { breakers, deferred } = await rows();
   const found = judgeModel(breakers, deferred);
   return found === null ? [] : [found];
 }
@@ -330,12 +334,12 @@ async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
   });
 }
 
-async function checkPeople({ db, config }: Tools): Promise<Found[]> {
+async function checkPeople({ config }: Tools, rows: () => Promise<AlertRows>): Promise<Found[]> {
   const channels = [
     ...(config.slack === null ? [] : ['Slack']),
     ...(config.outbound.managerPhone === null ? [] : ['WhatsApp (GESTOR_WHATSAPP)']),
   ];
-  return [judgePeople(channels, (await alertSnapshot(db, false)).unheard)];
+  return [judgePeople(channels, (await rows()).unheard)];
 }
 
 async function checkDatabaseClock({ db }: Tools): Promise<Found[]> {

@@ -15,6 +15,15 @@ import type { System, SystemOptions } from '../support/system.ts';
 
 type Hooks = { after(hook: () => Promise<void>): void };
 
+/** What was started last ends first: a worker before what it stands on. */
+function inReverse(t: Hooks): Hooks {
+  const hooks: (() => Promise<void>)[] = [];
+  t.after(async () => {
+    for (const hook of hooks) await hook();
+  });
+  return { after: (hook) => void hooks.unshift(hook) };
+}
+
 const phoneOf = (index: number): string => `55119${String(64_000_000 + index)}`;
 
 /** A number that was connected, as Evolution told. */
@@ -57,7 +66,8 @@ async function alerts(system: System): Promise<string[]> {
   return (await system.query<{ text: string }>(`select text from notices order by id`)).map(({ text }) => text);
 }
 
-test('W4 F13 a zombie: five calls, then none but probes; told at once; of two schedulers one restarts it; and what waited leaves by itself, at the cost of no attempt and no trust', async (t) => {
+test('W4 F13 a zombie: five calls, then none but probes; told at once; of two schedulers one restarts it; and what waited leaves by itself, at the cost of no attempt and no trust', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t);
   const ctx = await system.openContext('worker');
   system.simulator.trouble({ kind: 'zombie', heals: 'restart' });
@@ -87,7 +97,8 @@ test('W4 F13 a zombie: five calls, then none but probes; told at once; of two sc
   ]);
 });
 
-test('W4 the answers of a dead connection, whatever Evolution says of the state or whether it can say anything: the breaker opens after five, and nobody is called failed', async (t) => {
+test('W4 the answers of a dead connection, whatever Evolution says of the state or whether it can say anything: the breaker opens after five, and nobody is called failed', async (context) => {
+  const t = inReverse(context);
   const answers: [name: string, fault: Record<string, unknown>, state: Record<string, unknown> | null][] = [
     ['500 Connection Closed, open', { kind: 'closed' }, null],
     ['400 1006, open', { kind: 'socket-lost' }, null],
@@ -112,7 +123,8 @@ test('W4 the answers of a dead connection, whatever Evolution says of the state 
   }
 });
 
-test('W4 connecting that never ends: held without a call, told, restarted, and what waited leaves', async (t) => {
+test('W4 connecting that never ends: held without a call, told, restarted, and what waited leaves', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t);
   const ctx = await system.openContext('worker');
   const scheduler = await system.openContext('scheduler');
@@ -136,7 +148,8 @@ test('W4 connecting that never ends: held without a call, told, restarted, and w
   assert.deepEqual((await alerts(system)).slice(1), ['Resolvido: o número julia-dev está conectado.']);
 });
 
-test('W4 a number that waits for its code is never restarted, nor any with EVOLUTION_AUTO_RESTART=false; people are told of it later, or at once', async (t) => {
+test('W4 a number that waits for its code is never restarted, nor any with EVOLUTION_AUTO_RESTART=false; people are told of it later, or at once', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t, { env: { EVOLUTION_AUTO_RESTART: 'false' } });
   system.simulator.trouble({ kind: 'stuck', heals: 'restart' });
   await system.until(async () => (await system.query(`select 1 from instances where status = 'connecting'`)).length > 0, 'the news');
@@ -151,7 +164,8 @@ test('W4 a number that waits for its code is never restarted, nor any with EVOLU
   assert.deepEqual((await system.query(claim))[0]?.['c'], [{ instance: INSTANCE, reason: 'connecting', restarts: 1 }]);
 });
 
-test('W4 restarts wait longer each time, up to an hour; a message that left ends the row', async (t) => {
+test('W4 restarts wait longer each time, up to an hour; a message that left ends the row', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t);
   const start = Date.parse('2026-03-02T12:00:00Z');
   await system.query(`update instances set status = 'connecting', status_at = $1`, [new Date(start - 60_000)]);
@@ -173,7 +187,8 @@ test('W4 restarts wait longer each time, up to an hour; a message that left ends
   assert.deepEqual(row?.c, [{ instance: INSTANCE, reason: 'connecting', restarts: 1 }]);
 });
 
-test('W4 W15 Evolution away and back: sends go on at once, and what came meanwhile is fetched and answered, with two schedulers and without a webhook', async (t) => {
+test('W4 W15 Evolution away and back: sends go on at once, and what came meanwhile is fetched and answered, with two schedulers and without a webhook', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t);
   const ctx = await system.openContext('worker');
   const watches = [createGatewayWatch(await system.openContext('scheduler')), createGatewayWatch(await system.openContext('scheduler'))];
@@ -202,7 +217,8 @@ test('W4 W15 Evolution away and back: sends go on at once, and what came meanwhi
   assert.equal((await system.dump()).filter((line) => line.endsWith('estou aqui')).length, 1);
 });
 
-test('W15 a reconnect that Evolution tells although nobody knew that it was away starts a comparison', async (t) => {
+test('W15 a reconnect that Evolution tells although nobody knew that it was away starts a comparison', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t, { workers: 1 });
   await system.query(`update instances set created_at = now() - interval '1 day', reconciled_at = now() - interval '1 hour'`);
   system.simulator.script([{ text: 'Certo!', repeat: true }]);
@@ -214,7 +230,8 @@ test('W15 a reconnect that Evolution tells although nobody knew that it was away
   await system.until(async () => (await system.dump()).includes('in contact answered: perdida'), 'found and answered');
 });
 
-test('W15 a comparison teaches the other address of messages that are known, once, and takes nobody apart', async (t) => {
+test('W15 a comparison teaches the other address of messages that are known, once, and takes nobody apart', async (context) => {
+  const t = inReverse(context);
   const system = await pairedSystem(t);
   await system.query(`update instances set created_at = now() - interval '1 day'`);
   const bia = system.simulator.addContact({ name: 'Bia', phone: '5511912340002', addressing: 'lid' });
