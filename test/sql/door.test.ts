@@ -222,7 +222,7 @@ for (const kind of DOORS) {
         queues: { turn: { wait: 1 } },
         resets_seen: null,
       };
-      assert.deepEqual(await operations.heartbeat(db, report), { resets_seen: 0, resets: [], others: [] });
+      assert.deepEqual(await operations.heartbeat(db, report), { resets_seen: 0, resets: [], others: [], signs: {} });
       await operations.recordTransition(db, {
         breaker: 'evolution',
         instance: null,
@@ -241,7 +241,7 @@ for (const kind of DOORS) {
 
       assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
       assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
-      const polled = { name: 'julia-dev', status: 'open' };
+      const polled = { name: 'julia-dev', status: 'open', breaker: null };
       assert.deepEqual(await operations.listInstances(db), [{ ...polled, version_stale: true }]);
       await noteGateway(db, '2.3.7');
       assert.deepEqual(await operations.listInstances(db), [{ ...polled, version_stale: false }]);
