@@ -329,7 +329,7 @@ create table public.instance_events (
   details jsonb default '{}'::jsonb not null,
   created_at timestamp with time zone default now() not null,
   constraint instance_events_pkey PRIMARY KEY (id),
-  constraint instance_events_event_check CHECK ((event = ANY (ARRAY['connection'::text, 'held'::text, 'released'::text, 'changed'::text, 'restarted'::text])))
+  constraint instance_events_event_check CHECK ((event = ANY (ARRAY['connection'::text, 'held'::text, 'released'::text, 'changed'::text, 'restarted'::text, 'deaf'::text, 'hears'::text])))
 );
 alter table public.instance_events enable row level security;
 CREATE INDEX instance_events_newest ON public.instance_events USING btree (instance_id, id DESC);
@@ -357,6 +357,9 @@ create table public.instances (
   answered_at timestamp with time zone,
   restarts integer default 0 not null,
   restarted_at timestamp with time zone,
+  hearing_at timestamp with time zone,
+  hearing_message bigint,
+  deaf_since timestamp with time zone,
   cap_hour integer,
   cap_day integer,
   cap_strangers_day integer,
@@ -525,6 +528,7 @@ CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) W
 CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind = ANY (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_slots_contact ON public.messages USING btree (conversation_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_slots_proactive ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
+CREATE INDEX messages_time ON public.messages USING brin (created_at);
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE (status = ANY (ARRAY['sending'::text, 'uncertain'::text]));
 CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
@@ -966,7 +970,9 @@ AS $function$
     'now', clock(p_now), 'pauses', pauses(p_tenant),
     'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'mode', p.mode, 'version', p.version, 'seen_seconds', extract(epoch from clock(p_now) - p.seen_at)) order by p.mode, p.id), '[]')
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
-    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at) order by i.id), '[]') from instances i where i.tenant_id = p_tenant),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
+        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now) then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+      from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
       from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
@@ -1076,7 +1082,7 @@ AS $function$
     'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason', b.reason) order by b.breaker, b.instance), '[]')
       from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at),
-      'code', status_reason, 'paired', paired) order by id), '[]') from instances),
+      'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(deferred_since)),
       'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
@@ -1561,7 +1567,9 @@ declare
 begin
   for v in select s.* from (
       select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now) end as reason from instances i
-        where i.paired and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))) s
+        where i.paired and i.deaf_since is null and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))
+      union all
+      select i.id, 'deaf' from instances i where i.paired and i.status = 'open' and i.deaf_since is not null) s
       where s.reason is not null order by s.id loop
     -- looked at again under its lock: another caller may have taken it just now
     update instances i set restarts = restarts_in_row(i, v_now) + 1, restarted_at = v_now
@@ -3031,6 +3039,22 @@ revoke all on function public.is_foreign(text) from public;
 grant execute on function public.is_foreign(text) to service_role;
 grant execute on function public.is_foreign(text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.is_silence_unusual(p_instance public.instances, p_since timestamp with time zone, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with days as (
+    select d, exists (select from messages m where m.created_at > greatest(p_since, p_now - interval '3 hours') - make_interval(days => d) and m.created_at <= p_now - make_interval(days => d)
+      and m.instance_id = p_instance.id and m.direction = 'in') as heard
+    from generate_series(1, 14) d where p_instance.created_at < p_now - make_interval(days => d, hours => 3)
+  )
+  select count(*) >= 7 and count(*) filter (where heard) >= 0.8 * count(*) and bool_and(heard or d % 7 <> 0) from days
+$function$;
+revoke all on function public.is_silence_unusual(public.instances,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.is_silence_unusual(public.instances,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.is_silence_unusual(public.instances,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.is_stranger(p_contact bigint)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3242,6 +3266,18 @@ revoke all on function public.last_campaign(bigint) from public;
 grant execute on function public.last_campaign(bigint) to service_role;
 grant execute on function public.last_campaign(bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.last_heard(p_instance public.instances, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select greatest((select max(m.created_at) from messages m where m.created_at > p_now - interval '1 day' and m.instance_id = p_instance.id and m.direction = 'in'),
+    (select max(m.delivered_at) from messages m where m.created_at > p_now - interval '1 day' and m.instance_id = p_instance.id and m.direction = 'out'))
+$function$;
+revoke all on function public.last_heard(public.instances,timestamp with time zone) from public;
+grant execute on function public.last_heard(public.instances,timestamp with time zone) to service_role;
+grant execute on function public.last_heard(public.instances,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.last_ticks(p_jobs jsonb, p_at timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3452,6 +3488,50 @@ $function$;
 revoke all on function public.list_tokens(text,boolean,integer,timestamp with time zone) from public;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.listen_numbers(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  m messages;
+  v_heard timestamptz;
+  v_sent jsonb;
+  v_all jsonb := '{"wake": [], "deaf": [], "hears": []}';
+begin
+  for v in select * from instances where paired and status = 'open' and restored_at is null order by id for no key update loop
+    v_heard := last_heard(v, v_now);
+    if v.deaf_since is not null then
+      continue when coalesce(v_heard <= v.deaf_since, true);
+      update instances set deaf_since = null, hearing_message = null where id = v.id;
+      perform note_instance(v, 'hears', null, jsonb_build_object('since', v.deaf_since), v_now);
+      v_all := jsonb_set(v_all, '{hears}', v_all -> 'hears' || to_jsonb(v.name));
+    elsif v.hearing_message is not null then
+      select * into m from messages where id = v.hearing_message;
+      if coalesce(v_heard > v.hearing_at, false) or v.hearing_at < v_now - interval '15 minutes' or m.id is null then
+        update instances set hearing_message = null where id = v.id;
+      elsif m.status = 'sent' and m.slot_at <= v_now - interval '2 minutes' then
+        update instances set deaf_since = v_now, hearing_message = null where id = v.id;
+        perform note_instance(v, 'deaf', null, jsonb_build_object('heard', v_heard), v_now);
+        v_all := jsonb_set(v_all, '{deaf}', v_all -> 'deaf' || to_jsonb(v.name));
+      end if;
+    elsif v.phone is not null and coalesce(v.hearing_at < v_now - interval '6 hours', true)
+      and greatest(v_heard, v.status_at, v_now - interval '1 day') <= v_now - interval '45 minutes'
+      and is_silence_unusual(v, greatest(v_heard, v.status_at, v_now - interval '1 day'), v_now) then
+      v_sent := enqueue_message(jsonb_build_object('tenant', v.tenant_id, 'instance', v.name, 'phone', v.phone, 'kind', 'operator', 'correlation_id', 'hearing-' || v.id,
+        'text', 'Teste automático: este número está ouvindo? Pode ignorar.', 'expires_at', v_now + interval '10 minutes'), v_now);
+      update instances set hearing_at = v_now, hearing_message = (v_sent ->> 'id')::bigint where id = v.id;
+      v_all := jsonb_set(v_all, '{wake}', v_all -> 'wake' || (v_sent -> 'conversation_id'));
+    end if;
+  end loop;
+  return v_all;
+end $function$;
+revoke all on function public.listen_numbers(timestamp with time zone) from public;
+grant execute on function public.listen_numbers(timestamp with time zone) to service_role;
+grant execute on function public.listen_numbers(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.lock_own_words(p_instance_id bigint, p_key text)
  RETURNS void
