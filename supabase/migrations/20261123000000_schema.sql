@@ -301,7 +301,6 @@ create index messages_duplicates on messages (duplicate_of) where duplicate_of i
 create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
 create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
 create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
-create index messages_time on messages using brin (created_at);           -- when people write, see usually_heard; costs an insert next to nothing
 create index messages_turn on messages (turn_id) where turn_id is not null;
 create index messages_commands on messages (created_at) where meaning ? 'command';
 create index messages_own_words on messages (instance_id, (meaning ->> 'own_words')) where kind is null and meaning ? 'own_words';
