@@ -528,7 +528,6 @@ CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) W
 CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind = ANY (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_slots_contact ON public.messages USING btree (conversation_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_slots_proactive ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
-CREATE INDEX messages_time ON public.messages USING brin (created_at);
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE (status = ANY (ARRAY['sending'::text, 'uncertain'::text]));
 CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
