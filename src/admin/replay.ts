@@ -106,7 +106,7 @@ async function reopen(ctx: AdminContext, events: InboundEvent[], actor: Actor, r
   const reopened: Reopened[] = [];
   for (const event of events) {
     if (event.kind !== 'message' || event.fromMe) continue;
-    const answer = await reopenInbound(ctx.db, actor.tenant, { instance: event.instance, providerId: event.providerId }, actor.id, reason);
+    const answer = await reopenInbound(ctx.db, actor.tenant, event, actor.id, reason);
     if (answer.outcome !== 'reopened') continue;
     const ageMinutes = (Date.now() - answer.provider_at.getTime()) / 60_000;
     reopened.push({ ...answer, too_old: ageMinutes > ctx.config.turn.maxMessageAgeMinutes });

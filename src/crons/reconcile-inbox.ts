@@ -3,7 +3,7 @@ import type { InboundEvent } from '../core/inbound.ts';
 import { onlyInstance } from '../config.ts';
 import { listInstances } from '../db/operations.ts';
 import { markReconciled, reconcileFrom, teachAddresses } from '../db/recovery.ts';
-import { knownProviderIds, sweepSends } from '../db/sends.ts';
+import { knownMessages, sweepSends } from '../db/sends.ts';
 import { sweepTurns } from '../db/turns.ts';
 import { store } from '../inbound.ts';
 import type { Evolution } from '../whatsapp/client.ts';
@@ -100,20 +100,15 @@ async function wakeWaiting(ctx: ReconcileContext): Promise<void> {
 
 async function storeUnknown(ctx: ReconcileContext, instance: string, found: InboundEvent[]): Promise<number> {
   const messages = found.filter((event) => event.kind === 'message' || event.kind === 'reaction');
-  const known = await knownProviderIds(
-    ctx.db,
-    instance,
-    messages.map((event) => event.providerId),
-    null,
-  );
+  const known = await knownMessages(ctx.db, instance, messages);
   // A webhook of Evolution 2.3.7 names the phone of a lid chat only; its rows have both.
-  const pairs = messages.flatMap(({ providerId, fromMe, chat: { pn, lid }, sentAt }) =>
-    known.has(providerId) && !fromMe && pn !== null && lid !== null ? [{ pn, lid, sent_at: sentAt }] : [],
+  const pairs = messages.flatMap(({ fromMe, chat: { pn, lid }, sentAt }, position) =>
+    known.has(position) && !fromMe && pn !== null && lid !== null ? [{ pn, lid, sent_at: sentAt }] : [],
   );
   const distinct = new Map(pairs.map((pair) => [`${pair.pn}/${pair.lid}`, pair]));
   if (distinct.size > 0) await teachAddresses(ctx.db, instance, [...distinct.values()].toReversed());
   // Newest first from Evolution; a person reads, and a turn runs, oldest first.
-  const unknown = messages.filter((event) => !known.has(event.providerId)).toReversed();
+  const unknown = messages.filter((_, position) => !known.has(position)).toReversed();
   if (unknown.length === 0) return 0;
   await store(ctx, {
     requestId: crypto.randomUUID(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ChatAddress } from '../core/inbound.ts';
 import type { Door } from './door.ts';
 
 const time = z.coerce.date();
@@ -90,7 +91,7 @@ export type ReopenedInbound = z.infer<typeof reopened>;
 export async function reopenInbound(
   db: Door,
   tenant: string,
-  message: { instance: string; providerId: string },
+  message: { instance: string; providerId: string; chat: ChatAddress | null },
   actor: string,
   reason: string,
 ): Promise<ReopenedInbound> {
@@ -99,6 +100,7 @@ export async function reopenInbound(
       p_tenant: tenant,
       p_instance: message.instance,
       p_provider_id: message.providerId,
+      p_chat: message.chat,
       p_actor: actor,
       p_reason: reason,
     }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { InboundEvent } from '../core/inbound.ts';
 import type { Trouble } from '../core/send-fault.ts';
 import type { Door } from './door.ts';
 
@@ -149,8 +150,13 @@ export async function settleSend(db: Door, send: UncertainSend, look: Look, next
   );
 }
 
-/** SQL known_provider_ids: which of these ids at WhatsApp we have already; with `conversation`, a person's words in another one do not count. */
-export async function knownProviderIds(db: Door, instance: string, ids: string[], conversation: number | null): Promise<Set<string>> {
+/** SQL known_messages: the positions of those that are stored already, with their words. */
+export async function knownMessages(db: Door, instance: string, events: InboundEvent[]): Promise<Set<number>> {
+  return new Set(z.array(z.number()).parse(await db.call('known_messages', { p_instance: instance, p_events: events })));
+}
+
+/** SQL known_provider_ids: which of these ids at WhatsApp a conversation has already; a person's words in another one do not count. */
+export async function knownProviderIds(db: Door, instance: string, ids: string[], conversation: number): Promise<Set<string>> {
   return new Set(
     z.array(z.string()).parse(await db.call('known_provider_ids', { p_instance: instance, p_ids: ids, p_conversation: conversation })),
   );

@@ -5,6 +5,7 @@ const time = z.coerce.date();
 
 /** Models that have declined a conversation with these words; null for nearly all. */
 const refusedBy = z.array(z.string()).nullable();
+const author = z.enum(['contact', 'agent', 'human', 'system', 'automatic']);
 
 const pendingMessage = z.object({
   id: z.number(),
@@ -13,6 +14,7 @@ const pendingMessage = z.object({
   typed: z.string().nullable(),
   at: time,
   quoted_text: z.string().nullable(),
+  quoted_author: author.nullable(),
   created_at: time,
   /** What its words were recognised as, see take_meaning; null for nearly all. */
   intent: z.string().nullable(),
@@ -22,12 +24,16 @@ const pendingMessage = z.object({
 const historyMessage = z.object({
   id: z.number(),
   direction: z.enum(['in', 'out']),
-  author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']),
+  author,
   type: z.string(),
   /** null: deleted by whoever wrote it */
   text: z.string().nullable(),
+  typed: z.string().nullable(),
+  /** What became of it after a turn had read it. */
+  changed: z.object({ at: time, text: z.string().nullable(), typed: z.string().nullable() }).nullable(),
   at: time,
   quoted_text: z.string().nullable(),
+  quoted_author: author.nullable(),
   status: z.string(),
   refused_by: refusedBy,
 });

@@ -249,6 +249,8 @@ create table messages (
   edited_at        timestamptz,
   deleted_at       timestamptz,
   original_text    text,                            -- before the first edit
+  seen             jsonb,                           -- in: {text, typed} as a turn has read it, when that was changed or deleted since
+  wordless         boolean not null default false,  -- it came without its words, which may still come under its id
   turn_id          bigint references turns (id),    -- in: the turn that took it; out: the turn that wrote it
   refused_by       text[],                          -- models that have declined a conversation with these words: they are not shown them again
   correlation_id   text,
@@ -285,7 +287,7 @@ create table messages (
     end),
   constraint messages_out_kind check ((direction = 'out' and author not in ('human', 'automatic')) = (kind is not null))
 );
-create unique index messages_provider on messages (instance_id, provider_id) where provider_id is not null;
+create unique index messages_provider on messages (instance_id, provider_id, conversation_id) where provider_id is not null; -- an id is unique in its chat only
 create unique index messages_wire on messages (instance_id, wire_id) where wire_id is not null and provider_id is null;
 create unique index messages_idempotency on messages (tenant_id, idempotency_key) where idempotency_key is not null;
 create unique index messages_seq on messages (conversation_id, seq);

@@ -76,6 +76,9 @@ begin
     end if;
     update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
+    -- two chats had a message of the same id: the one that moves is found by its words from now on
+    update messages m set provider_id = null where m.conversation_id = v_from.id and exists (select from messages o where o.conversation_id = v_into.id and o.instance_id = m.instance_id
+      and o.provider_id = m.provider_id);
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),

@@ -18,9 +18,40 @@ $$ select created_at from messages where conversation_id = p_conversation and di
 create function lock_provider_id(p_instance_id bigint, p_provider_id text) returns void language sql as
 $$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $$;
 
+-- fits_chat: how well a contact fits the chat that an event names. 2: has one of its addresses. 1: nobody can say: no address is named, or only one of a kind that the
+-- contact has none of (a person may be known by the lid alone). 0: it is somebody else's.
+create function fits_chat(p_instance_id bigint, p_contact bigint, p_chat jsonb, p_alt jsonb) returns int language sql stable as $$
+  select case when bool_or(a.address = n.address) then 2 when bool_or(a.address is not null) then 0 else 1 end
+  from (values ('pn', p_chat ->> 'pn'), ('pn', p_alt ->> 'pn'), ('lid', p_chat ->> 'lid'), ('lid', p_alt ->> 'lid')) n (kind, address)
+    left join contact_addresses a on a.contact_id = p_contact and a.kind = n.kind and (a.kind = 'pn' or a.instance_id = p_instance_id)
+  where n.address is not null
+$$;
+
+-- known_message: the message that has this id at WhatsApp in the chat that an event names; its id is null when there is none. An id is unique in its chat only: its
+-- author chooses it, and a list of recipients shares one. Of what we wrote ourselves the id alone is enough. Read only.
+-- Arguments: p_chat, p_alt {pn, lid} or null: the event names no chat; p_own it is about a message of our number.
+create function known_message(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean) returns messages language plpgsql stable as $$
+declare v messages;
+begin
+  perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id; -- nearly always there is none, and that is cheap to see
+  if not found then return null; end if;
+  select m.* into v from messages m join conversations c on c.id = m.conversation_id,
+      lateral (select case when p_own and m.author in ('agent', 'system') then 2 else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
+    where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0 order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
+  return v;
+end $$;
+
+-- news_of: the message that news is about: the one of its chat, else the one that is known under the id, of which may_change then says whose it is. Read only.
+create function news_of(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_own boolean) returns messages language plpgsql stable as $$
+declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
+begin
+  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id order by id limit 1; end if;
+  return v;
+end $$;
+
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are applied.
 -- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong proof, a wrong error) is sent after
---   all, and does not leave again; of one that was listed to a person as unproven, the list is cleared. When the echo came first and was taken for a person's words, that copy goes
+--   all, and does not leave again; of one that was listed to a person as unproven or failed, the list is cleared. When the echo came first and was taken for a person's words, that copy goes
 --   and the takeover that it started ends, unless a person has typed since.
 -- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we heard of it: by then it
 --   was on the wire, so the slot in the caps counts from there.
@@ -31,7 +62,8 @@ begin
   select * into v from messages where id = p_message for update;
   perform lock_provider_id(v.instance_id, p_provider_id);
   if v.provider_id is null and p_provider_id is not null then
-    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id and (direction = 'out' or conversation_id = v.conversation_id)
+      order by author in ('human', 'automatic') limit 1;
     if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
       perform undo_takeover(v_copy.conversation_id, v_copy.created_at, p_now);
@@ -40,11 +72,12 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status = 'queued' and v.claim > 0) then
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
     if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
+    if v.status = 'failed' then perform heal_send(v, p_now); end if;
   elsif v.provider_id is null and p_provider_id is not null then
     update messages set provider_id = p_provider_id where id = v.id;
   end if;
@@ -69,8 +102,34 @@ begin
   if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class, false, p_now); end if;
 end $$;
 
+-- heal_send: a send that had failed has arrived all the same: what the failure did is taken back.
+-- Guarantee: the rest of its answer leaves when that is fresh and nobody has written since; else a person still has to look, and the handoff stays. The number gets back
+--   what the refusal took, and its rest ends when no other refusal of a day is left. Repeats change nothing: the message is not failed any more.
+-- Arguments: m as it was while it had failed. Concurrency: the caller holds the conversation's lock.
+create function heal_send(m messages, p_now timestamptz) returns void language plpgsql as $$
+declare v instances;
+begin
+  if m.turn_id is not null then
+    update messages r set status = 'queued', reason = null, due_at = p_now
+      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled' and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+        and not exists (select from messages n where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+  end if;
+  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
+    perform close_handoff(m, 'send_failed', p_now);
+  end if;
+  if m.sent_to like '%@%' then update conversations set jid = m.sent_to where id = m.conversation_id and jid <> m.sent_to; end if;
+  if m.error_class is distinct from 'provider_refused' then return; end if;
+  select * into v from instances where id = m.instance_id for no key update;
+  update instances set trust = least(100, trust_now(v, p_now) + 20), trust_at = p_now where id = v.id returning * into v;
+  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id and o.created_at > p_now - interval '1 day') then
+    perform release_number(v, 'arrived_after_all', p_now);
+    update instances set held_since = case when held_in_row > 0 then held_since end, held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+  end if;
+end $$;
+
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
--- Guarantee: forward only (sent < delivered < read; failed only from sent); the same news twice changes nothing. What was delivered, or refused, says
+-- Guarantee: forward only (sent < delivered < read; failed only from sent, and what arrives afterwards has not failed: see heal_send); the same news twice changes nothing. What was delivered, or refused, says
 --   something about the address, and a refusal about the number. Words are changed by their author only (may_change).
 -- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
 --   message is not known yet: the news is kept for a day and applied when it comes; 'refused' when it is not its author who says so.
@@ -80,27 +139,29 @@ declare
   v_conversation conversations;
   v_kind text := p_event ->> 'kind';
   v_new text := p_event ->> 'status';
+  v_id text := p_event ->> 'providerId';
+  v_chat jsonb := nullif(p_event -> 'chat', 'null');
   v_changed boolean;
 begin
-  select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
-  if not found then
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  if v.id is null then
     -- news of a message under the id that we chose: so it left
-    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, p_event ->> 'providerId'); end if;
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
     if v.id is not null then
       perform 1 from conversations where id = v.conversation_id for no key update;
       perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
     end if;
-    perform lock_provider_id(p_instance_id, p_event ->> 'providerId');
-    select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+    perform lock_provider_id(p_instance_id, v_id);
+    v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   end if;
-  if not found then
+  if v.id is null then
     if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
-      select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id, p_event, clock(p_now) from instances where id = p_instance_id;
     return jsonb_build_object('outcome', 'early', 'wake', false);
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
-  select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  select * into v from messages where id = v.id for update;
   if v_kind = 'ack' then
     if v.kind is not null then
       if v_new = 'failed' then
@@ -113,14 +174,16 @@ begin
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
-        update messages set status = 'delivered', delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'sent');
+        update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
       elsif v_new = 'read' then
-        update messages set status = 'read', read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
-          where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
+        update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
       end if;
+      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now)); v_changed := true; end if;
+      if v_new in ('delivered', 'read') and v.status = 'unproven' then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
       if v_new in ('delivered', 'read') and v.delivered_at is null then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
     end if;
-    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
   end if;
   if not may_change(v, v_conversation, p_event) then
     return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
@@ -128,7 +191,18 @@ begin
   v_changed := change_words(v, p_event, clock(p_now));
   if v_changed then select * into v from messages where id = v.id; end if;
   return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id,
-    'wake', v_changed and v.direction = 'in' and v.status = 'received', 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+    'wake', v_changed and v.direction = 'in' and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)), 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+end $$;
+
+-- take_back_answer: the words that an answer is for have changed before any of it left: it never goes, and what it answered is unanswered again.
+-- Concurrency: the caller holds the conversation's lock. Result: whether that was so.
+create function take_back_answer(p_turn bigint) returns boolean language plpgsql as $$
+begin
+  if p_turn is null or not exists (select from messages o where o.turn_id = p_turn and o.direction = 'out' and o.status in ('queued', 'draft'))
+    or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out' and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
+  update messages set status = 'received', reason = null where turn_id = p_turn and direction = 'in' and (status = 'answered' or (status = 'handed_over' and reason = 'draft'));
+  return true;
 end $$;
 
 -- may_change: whether an edit or a deletion comes from who wrote the message. Whoever knows an id can name it: a contact knows those of all that it was told.
@@ -152,8 +226,10 @@ end $$;
 
 -- change_words: an edit or a deletion of a message that is known.
 -- Guarantee: what is unsure (new words that nobody could read; a deletion that may be an edit) never replaces words that were told within a minute of it, as both
---   are often news of one edit; and it gives way to words that come later. The message leaves the turn that read it: that turn does not end it any more.
---   New words mean what they say from now on: an opt-out holds. A command does not: what is edited commands nothing, and an edited or deleted command is none any more.
+--   are often news of one edit; and it gives way to words that come later. The message leaves the turn that is reading it: that turn does not end it any more; an answer of
+--   which nothing has left goes back too.
+--   The words of a message that came without them are answered, whatever became of it meanwhile. New words mean what they say from now on: an opt-out holds. A command
+--   does not: what is edited commands nothing, and an edited or deleted command is none any more.
 -- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
 -- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
 create function change_words(m messages, p_event jsonb, p_now timestamptz) returns boolean language plpgsql as $$
@@ -162,24 +238,30 @@ declare
   v_edit boolean := p_event ->> 'kind' = 'edit';
   v_pending boolean := m.direction = 'in' and m.status = 'received';
   v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
+  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit' and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+  v_seen jsonb;
 begin
   if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute' then return false; end if;
   if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
+  if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
+  if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
+  -- what waits for an answer is read anew; what a turn has read is told as changed
+  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
   if v_edit then
-    if m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
     if m.direction = 'in' and m.meaning ? 'command' then
       v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
     elsif m.direction = 'in' and v_meaning is not null then
       v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null, refused_by = null,
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
-      status = case when deleted_at is not null and direction = 'in' and status = 'skipped' then 'received' else status end,
-      reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
+      status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in' and status = 'skipped') then 'received' else status end,
+      reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case when v_pending or v_completes then null else turn_id end,
+      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
-    update messages set deleted_at = p_now, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
+    update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
   end if;
   -- a turn that is under way read the old text
@@ -219,8 +301,24 @@ begin
       and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status not in ('cancelled', 'queued'));
 end $$;
 
+-- lacks_words: a message came without its words, which may still come: nobody has taken it back (or nobody can say whether that was an edit).
+create function lacks_words(m messages, p_from_me boolean) returns boolean language sql immutable as
+$$ select m.wordless and (m.direction = 'out') = p_from_me and (m.deleted_at is null or m.reason = 'deleted_or_edited') $$;
+
+-- repeated_message: a message that is known came again: as its newer form it is an edit, else it changes nothing. Result: as record_message.
+create function repeated_message(p_instance instances, m messages, p_event jsonb, p_wordless boolean, p_now timestamptz) returns jsonb language plpgsql as $$
+begin
+  if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat', p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+  end if;
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake', m.status = 'received',
+    'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
+end $$;
+
 -- record_message: one message or reaction of a direct chat: of the contact, of ourselves (an echo), of a person on the phone, or of whatever else uses our number.
--- Guarantee: a second copy (same number, same id at WhatsApp) stores nothing. What a person typed, and nothing else (see judge_own), pauses the agent in this
+-- Guarantee: a second copy (same chat, same id at WhatsApp) stores nothing, unless the first came without its words: those complete it, and it is handled as if it had
+--   just come, whatever became of it meanwhile. The newer form of a message that is known is an edit. What a person typed, and nothing else (see judge_own), pauses the agent in this
 --   conversation for takeoverMinutes after it was typed, sliding, at most takeoverCapMinutes after the first. What the words were recognised as
 --   (p_event meaning, see core/meaning.ts) becomes true here, in whatever state the conversation is: an opt-out holds from this commit on, a command
 --   of the manager waits for claim_turn, `/bot off` and `/bot on` take the agent out of the conversation and back. A machine of WhatsApp's own is stored and never answered.
@@ -236,6 +334,8 @@ declare
   v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
   v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
   v_typed text := p_event -> 'content' ->> 'typed';
+  v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
+  v_provider text := p_event ->> 'providerId';
   v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt') else p_event -> 'chat' end;
   v_contact bigint;
   v_conversation conversations;
@@ -247,19 +347,17 @@ declare
   v_judged jsonb;
   v_wake bigint[];
 begin
-  select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
-  if found then
-    v_first := first_pending(v_known.conversation_id);
+  v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+  if v_known.id is not null then
     if v_from_me and v_known.author in ('agent', 'system') then
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
     end if;
-    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
-      'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
   end if;
 
-  if v_from_me then
+  if v_from_me and v_known.id is null then
     v_known := sent_as(p_instance.id, p_event ->> 'providerId');
     if v_known.id is not null then
       perform 1 from conversations where id = v_known.conversation_id for no key update;
@@ -279,9 +377,15 @@ begin
     v_key := own_words(v_typed, (select name from contacts where id = v_contact));
     if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
   end if;
-  v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+  if v_known.id is null then
+    v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+  else
+    select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id where m.id = v_known.id for no key update of c;
+    select * into v_known from messages where id = v_known.id for update;
+    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if; -- somebody else was quicker
+  end if;
 
-  if v_from_me then
+  if v_from_me and v_known.id is null then
     -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
       where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
@@ -289,42 +393,52 @@ begin
         and claimed_at <= v_sent_at + interval '5 minutes'
       order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
     if found then
-      perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
+      perform settle_sent(v_known.id, v_provider, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
   end if;
 
-  perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
+  perform lock_provider_id(p_instance.id, v_provider);
+  if v_known.id is null then
+    -- the same message under the person's other address, stored just now
+    v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+  end if;
   if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
     coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone' and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
   if v_from_me and not v_is_reaction and v_meaning is null then
     v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
-      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), null, null, v_now);
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
     v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
   end if;
+  if v_known.id is not null then
+    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning, media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
+        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text', deleted_at = null, turn_id = null,
+        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
+        status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
+        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' end
+      where id = v_known.id returning id into v_id;
+  else
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
-      provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
+      provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
       case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
       case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
       case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' when v_is_reaction then 'reaction' end,
       v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
-      p_event ->> 'providerId', v_sent_at,
+      v_provider, v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
-      p_options ->> 'correlationId', v_now)
-    on conflict (instance_id, provider_id) where provider_id is not null do nothing
+      v_wordless, p_options ->> 'correlationId', v_now)
     returning id into v_id;
-  if v_id is null then
-    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
-  update conversations set last_seq = last_seq + 1,
+  update conversations set last_seq = last_seq + case when v_known.id is null then 1 else 0 end,
     inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0 else 1 end,
     last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
   -- rare, as what follows: a look costs a tenth of a call for nothing
-  if exists (select from early_updates where instance_id = p_instance.id and provider_id = p_event ->> 'providerId') then
-    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+  if exists (select from early_updates where instance_id = p_instance.id and provider_id = v_provider) then
+    perform apply_early(p_instance.id, v_provider, p_now);
   end if;
 
   if v_is_reaction or (v_is_machine and not v_from_me) then

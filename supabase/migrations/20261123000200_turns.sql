@@ -28,6 +28,13 @@ create function passed_over(v conversations) returns boolean language sql stable
       and o.ended_at < (select min(started_at) from tries having count(*) = 10))
 $$;
 
+-- quoted_author: whose message a message quotes, when it is one of its conversation; else null. Read only.
+create function quoted_author(m messages) returns text language plpgsql stable as $$
+begin
+  if m.quoted_id is null then return null; end if;
+  return (select q.author from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id and q.conversation_id = m.conversation_id);
+end $$;
+
 -- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
 -- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write of the turn.
 --   A turn whose lease ran out is ended as expired and counts as a failure.
@@ -68,7 +75,7 @@ begin
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
+      'quoted_author', quoted_author(m), 'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -97,7 +104,9 @@ begin
   -- The window holds 40 to 79 messages and moves in steps of 40: with each step the model's cache loses all of the history.
   v_from := greatest(0, (v.last_seq / 40 - 1) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
+      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.direction = 'in' then case when m.seen is null then m.typed else m.seen ->> 'typed' end end,
+      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text', case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
+      'at', m.provider_at, 'quoted_text', m.quoted_text, 'quoted_author', quoted_author(m), 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'

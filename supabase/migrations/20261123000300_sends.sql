@@ -231,14 +231,21 @@ begin
   return jsonb_build_object('status', m.status, 'reason', m.reason);
 end $$;
 
--- known_provider_ids: which of these ids at WhatsApp we have already, or had of somebody who was erased. With p_conversation, a person's words in another conversation do not count: they may
--- be the echo of a send of that one under an address that nobody had seen (settle_sent heals it). Result: [id].
+-- known_provider_ids: which of these ids at WhatsApp a conversation has already. A person's words in another conversation do not count: they may be the echo of a
+-- send of this one under an address that nobody had seen (settle_sent heals it). Result: [id].
 create function known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint) returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(k.id), '[]') from (
-    select m.provider_id as id from messages m join instances i on i.id = m.instance_id
-    where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
-    union select g.id from jsonb_array_elements_text(p_ids) g (id) join instances i on i.name = p_instance join erasures e on e.tenant_id = i.tenant_id and e.hash = message_hash(i.id, g.id)
-    where exists (select from erasures x where x.tenant_id = i.tenant_id)) k
+  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
+  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+$$;
+
+-- known_messages: which of these messages that Evolution shows are stored already (under their id, in their chat, and not without the words that it has for
+-- them), or were of somebody who was erased.
+-- Arguments: p_events InboundEvents of kind message or reaction. Read only. Result: [position from 0].
+create function known_messages(p_instance text, p_events jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(e.n - 1), '[]') from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
+    lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'), (e.event ->> 'fromMe')::boolean) m
+  where i.name = p_instance and case when m.id is null then exists (select from erasures x where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+    else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false) or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
 $$;
 
 -- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this moment.

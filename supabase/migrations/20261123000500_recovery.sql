@@ -123,15 +123,15 @@ $$;
 
 -- reopen_inbound: a person wants an inbound message answered again, although it has had its outcome.
 -- Guarantee: it is 'received' again as if it had just come, and a turn that is under way has to look again. What was sent stays sent.
--- Arguments: the message by its number and its id at WhatsApp; p_actor, p_reason: audited.
+-- Arguments: the message by its number, its id at WhatsApp and its chat {pn, lid}; p_actor, p_reason: audited.
 -- Concurrency: locks the conversation. Result: {outcome: 'reopened', message_id, conversation_id, was, provider_at, holder: who answers there,
 --   paused: scope or null} | {outcome: 'waiting'} it is unanswered as it is | {outcome: 'not_possible'} (not of the contact, a reaction, deleted, unknown).
-create function reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+create function reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v conversations; m messages; v_now timestamptz := clock(p_now);
 begin
-  select c.* into v from conversations c join messages x on x.conversation_id = c.id join instances i on i.id = x.instance_id
-    where i.name = p_instance and x.provider_id = p_provider_id and x.tenant_id = p_tenant for update of c;
-  select x.* into m from messages x where x.conversation_id = v.id and x.provider_id = p_provider_id for update;
+  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id, p_chat, null, false);
+  select c.* into v from conversations c where c.id = m.conversation_id for update;
+  select x.* into m from messages x where x.id = m.id for update;
   if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null then return jsonb_build_object('outcome', 'not_possible'); end if;
   if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id', v.id); end if;
   update messages set status = 'received', reason = null, turn_id = null where id = m.id;

@@ -148,8 +148,11 @@ for (const kind of DOORS) {
         reason: 'timeout',
       });
       assert.deepEqual(await sends.settleSend(db, look, { kind: 'found', providerId: 'B1' }, 0), { status: 'sent', reason: null });
-      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1'], null), new Set(['A1', 'B1']));
-      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', [], null), new Set());
+      assert.deepEqual(
+        await sends.knownMessages(db, 'julia-dev', [message('A1', words, sentAt), message('nobody', words, sentAt)]),
+        new Set([0]),
+      );
+      assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', [], 0), new Set());
       assert.deepEqual(await sends.knownProviderIds(db, 'julia-dev', ['B1', 'nobody', 'A1'], 0), new Set(['B1']));
 
       const [row] = await rows<{ transcript: unknown; cost: string; memory: unknown; raw: unknown; input: unknown }>(

@@ -95,7 +95,8 @@ test('I16 acks: forward only, in any order, any number of times', async (t) => {
     [['read', 'delivered', 'sent'], 'read'],
     [['delivered', 'sent', 'delivered'], 'delivered'],
     [['delivered', 'failed'], 'delivered'],
-    [['failed', 'delivered', 'read'], 'failed'],
+    [['failed', 'delivered', 'read'], 'read'],
+    [['failed', 'failed'], 'failed'],
     [['read', 'failed'], 'read'],
   ] as const) {
     const id = news.join('-');

@@ -215,7 +215,7 @@ test('I19 O15 a reopened message is unanswered once more, and a turn under way m
     events: [said({ id: 'A1', at: new Date() })],
   };
   const [stored] = await recordInbound(base.db, [webhook], OPTIONS);
-  const key = { instance: INSTANCE, providerId: 'A1' };
+  const key = { instance: INSTANCE, providerId: 'A1', chat: null };
   assert.equal((await reopenInbound(base.db, 'default', key, ACTOR, 'r')).outcome, 'waiting', 'unanswered as it is');
   await base.query(`update messages set status = 'skipped', reason = 'too_old'`);
   const [before] = await base.query<{ seq: string }>('select inbound_seq as seq from conversations');
