@@ -126,7 +126,11 @@ test('O13 opt-out: words that were edited into one hold, and a command that was 
 
   await sql.rows(`update messages set meaning = '{"command": {"kind": "help"}}'`);
   await sql.record([edited('A', { text: 'deixa pra lá' })], SECONDS(9));
-  assert.deepEqual(await sql.rows('select meaning from messages'), [{ meaning: null }]);
+  assert.deepEqual(
+    await sql.rows('select meaning from messages'),
+    [{ meaning: { command: { kind: 'edited' } } }],
+    'which commands nothing',
+  );
 });
 
 type Claim = { turn_id: number; fence: number; pending?: { text: string; intent: string | null }[] };
