@@ -56,11 +56,13 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   }
 }
 
-/** Somebody who is typing is not answered in the middle of it: the turn waits for the rest, up to the cap of the debounce. */
+/** Somebody who is typing is not answered in the middle of it: the turn waits for the rest. */
 async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 'presence' }>, from: Poster): Promise<void> {
   const pending = await pendingSince(ctx.db, event.instance, event.chat, from);
   if (pending === null) return;
-  await wakeTurn(ctx, pending.conversation_id, presenceDelay(event.presence, pending.first_pending_at, pending.now, ctx.config.turn));
+  const { first_pending_at: firstAt, newest_at: newestAt, now } = pending;
+  const delayMs = presenceDelay(event.presence, { firstAt, newestAt, now }, ctx.config.turn);
+  if (delayMs !== null) await wakeTurn(ctx, pending.conversation_id, delayMs);
 }
 
 /** What storing needs of the context: the command line opens no more than this. */

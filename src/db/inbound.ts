@@ -64,7 +64,7 @@ export async function recordInbound(db: Door, webhooks: WebhookRecord[], options
   return answer.parse(await db.call('record_inbound', { p_webhooks: webhooks, p_options: options }));
 }
 
-const pending = z.object({ conversation_id: z.number(), first_pending_at: time, now: time });
+const pending = z.object({ conversation_id: z.number(), first_pending_at: time, newest_at: time, now: time });
 
 /** SQL pending_since: what somebody who is typing waits to have answered; null when there is nothing, or when `from` may not say so. */
 export async function pendingSince(db: Door, instance: string, chat: ChatAddress, from: Poster): Promise<z.infer<typeof pending> | null> {

@@ -609,9 +609,9 @@ begin
 end $$;
 
 -- pending_since: whether somebody who is typing has something unanswered, so that the turn can wait for the rest. Read only.
--- Arguments: p_from who says that somebody types, see speaks_for. Result: {conversation_id, first_pending_at, now} or null.
+-- Arguments: p_from who says that somebody types, see speaks_for. Result: {conversation_id, first_pending_at, newest_at, now} or null.
 create function pending_since(p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamptz default null) returns jsonb language sql stable as $$
-  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'now', clock(p_now))
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'newest_at', max(m.created_at), 'now', clock(p_now))
   from instances i
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id

@@ -345,11 +345,25 @@ test('L15 putOff: again after as long as it has waited, never before the model m
   assert.deepEqual([heard(null), heard(seconds(600)), heard(seconds(13 * 3_600))], [105_000, null, 105_000]);
 });
 
-test('X3 presenceDelay: typing and recording wait until the cap, anything else as after a message', () => {
+test('X3 presenceDelay: typing waits for some seconds of silence, recording until the cap, and a message ends its own typing', () => {
   const settings = { debounceMs: 3_000, debounceMaxMs: 15_000 };
-  const first = new Date(NOW.getTime() - 4_000);
-  assert.equal(presenceDelay('composing', first, NOW, settings), 11_000);
-  assert.equal(presenceDelay('recording', first, NOW, settings), 11_000);
-  assert.equal(presenceDelay('paused', first, NOW, settings), 3_000);
-  assert.equal(presenceDelay('composing', new Date(NOW.getTime() - 60_000), NOW, settings), 0);
+  const delay = (presence: string, firstMs: number, newestMs = firstMs, other = settings): number | null =>
+    presenceDelay(presence, { firstAt: new Date(NOW.getTime() - firstMs), newestAt: new Date(NOW.getTime() - newestMs), now: NOW }, other);
+  assert.equal(delay('composing', 4_000), 6_000, 'silence ends it soon');
+  assert.equal(delay('composing', 11_000, 2_000), 4_000, 'never beyond the cap');
+  assert.equal(delay('composing', 60_000), 0);
+  assert.equal(
+    delay('composing', 4_000, 4_000, { debounceMs: 10_000, debounceMaxMs: 60_000 }),
+    10_000,
+    'never shorter than after a message',
+  );
+  assert.equal(delay('recording', 4_000), 11_000);
+  assert.equal(delay('paused', 4_000), 3_000);
+  assert.equal(delay('paused', 100), 3_000);
+  // The webhook of the typing that this message ended came after the message.
+  for (const presence of ['composing', 'recording']) {
+    assert.equal(delay(presence, 0), null);
+    assert.equal(delay(presence, 9_000, 799), null);
+    assert.equal(delay(presence, 9_000, 800), 6_000); // what is left of the cap, too
+  }
 });
