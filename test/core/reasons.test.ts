@@ -47,7 +47,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(text, /'reason', '([^']+)'/g),
     ...all(text, /coalesce\([^()]*reason'?,\s*'([^']+)'\)/g),
     ...all(`${holder}\n${stops}\n${chosen}`, /(?:then|else) '([^']+)'/g).filter((word) => word !== 'agent'),
-    ...all(/nullif\(v_judged ->> 'verdict'[^\n]*/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
+    ...all(all(text, /(nullif\(v_judged ->> 'verdict'[^\n]*)/g).join('\n'), /then '([^']+)'/g),
     ...all(/create function judge_own[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
     ...scopes.map((scope) => `paused_${scope}`),
     // a literal that ends in _ is a prefix; what follows it is among the scopes
