@@ -474,6 +474,8 @@ create table public.messages (
   edited_at timestamp with time zone,
   deleted_at timestamp with time zone,
   original_text text,
+  seen jsonb,
+  wordless boolean default false not null,
   turn_id bigint,
   refused_by text[],
   correlation_id text,
@@ -532,7 +534,7 @@ CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_
 CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE (status = ANY (ARRAY['sending'::text, 'uncertain'::text]));
 CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
-CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id) WHERE (provider_id IS NOT NULL);
+CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id, conversation_id) WHERE (provider_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
 CREATE UNIQUE INDEX messages_wire ON public.messages USING btree (instance_id, wire_id) WHERE ((wire_id IS NOT NULL) AND (provider_id IS NULL));
 create policy runtime on public.messages as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
@@ -1198,27 +1200,29 @@ declare
   v_conversation conversations;
   v_kind text := p_event ->> 'kind';
   v_new text := p_event ->> 'status';
+  v_id text := p_event ->> 'providerId';
+  v_chat jsonb := nullif(p_event -> 'chat', 'null');
   v_changed boolean;
 begin
-  select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
-  if not found then
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  if v.id is null then
     -- news of a message under the id that we chose: so it left
-    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, p_event ->> 'providerId'); end if;
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
     if v.id is not null then
       perform 1 from conversations where id = v.conversation_id for no key update;
       perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
     end if;
-    perform lock_provider_id(p_instance_id, p_event ->> 'providerId');
-    select conversation_id into v.conversation_id from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId';
+    perform lock_provider_id(p_instance_id, v_id);
+    v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   end if;
-  if not found then
+  if v.id is null then
     if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at)
-      select tenant_id, id, p_event ->> 'providerId', p_event, clock(p_now) from instances where id = p_instance_id;
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id, p_event, clock(p_now) from instances where id = p_instance_id;
     return jsonb_build_object('outcome', 'early', 'wake', false);
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
-  select * into v from messages where instance_id = p_instance_id and provider_id = p_event ->> 'providerId' for update;
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  select * into v from messages where id = v.id for update;
   if v_kind = 'ack' then
     if v.kind is not null then
       if v_new = 'failed' then
@@ -1231,14 +1235,16 @@ begin
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
-        update messages set status = 'delivered', delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'sent');
+        update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
       elsif v_new = 'read' then
-        update messages set status = 'read', read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
-          where id = v.id and status in ('sending', 'uncertain', 'sent', 'delivered');
+        update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
       end if;
+      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now)); v_changed := true; end if;
+      if v_new in ('delivered', 'read') and v.status = 'unproven' then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
       if v_new in ('delivered', 'read') and v.delivered_at is null then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
     end if;
-    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
   end if;
   if not may_change(v, v_conversation, p_event) then
     return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
@@ -1246,7 +1252,7 @@ begin
   v_changed := change_words(v, p_event, clock(p_now));
   if v_changed then select * into v from messages where id = v.id; end if;
   return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id,
-    'wake', v_changed and v.direction = 'in' and v.status = 'received', 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+    'wake', v_changed and v.direction = 'in' and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)), 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
@@ -1421,24 +1427,30 @@ declare
   v_edit boolean := p_event ->> 'kind' = 'edit';
   v_pending boolean := m.direction = 'in' and m.status = 'received';
   v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
+  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit' and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+  v_seen jsonb;
 begin
   if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute' then return false; end if;
   if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
+  if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
+  if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
+  -- what waits for an answer is read anew; what a turn has read is told as changed
+  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
   if v_edit then
-    if m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
     if m.direction = 'in' and m.meaning ? 'command' then
       v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
     elsif m.direction = 'in' and v_meaning is not null then
       v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', edited_at = p_now, deleted_at = null, refused_by = null,
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
-      status = case when deleted_at is not null and direction = 'in' and status = 'skipped' then 'received' else status end,
-      reason = case when deleted_at is not null then null else reason end, turn_id = case when v_pending then null else turn_id end where id = m.id
+      status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in' and status = 'skipped') then 'received' else status end,
+      reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case when v_pending or v_completes then null else turn_id end,
+      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
-    update messages set deleted_at = p_now, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
+    update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
   end if;
   -- a turn that is under way read the old text
@@ -1723,7 +1735,7 @@ begin
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
+      'quoted_author', quoted_author(m), 'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -1752,7 +1764,9 @@ begin
   -- The window holds 40 to 79 messages and moves in steps of 40: with each step the model's cache loses all of the history.
   v_from := greatest(0, (v.last_seq / 40 - 1) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then m.text end, 'at', m.provider_at, 'quoted_text', m.quoted_text, 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
+      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.direction = 'in' then case when m.seen is null then m.typed else m.seen ->> 'typed' end end,
+      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text', case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
+      'at', m.provider_at, 'quoted_text', m.quoted_text, 'quoted_author', quoted_author(m), 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
@@ -2682,6 +2696,20 @@ revoke all on function public.first_pending(bigint) from public;
 grant execute on function public.first_pending(bigint) to service_role;
 grant execute on function public.first_pending(bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.fits_chat(p_instance_id bigint, p_contact bigint, p_chat jsonb, p_alt jsonb)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when bool_or(a.address = n.address) then 2 when bool_or(a.address is not null) then 0 else 1 end
+  from (values ('pn', p_chat ->> 'pn'), ('pn', p_alt ->> 'pn'), ('lid', p_chat ->> 'lid'), ('lid', p_alt ->> 'lid')) n (kind, address)
+    left join contact_addresses a on a.contact_id = p_contact and a.kind = n.kind and (a.kind = 'pn' or a.instance_id = p_instance_id)
+  where n.address is not null
+$function$;
+revoke all on function public.fits_chat(bigint,bigint,jsonb,jsonb) from public;
+grant execute on function public.fits_chat(bigint,bigint,jsonb,jsonb) to service_role;
+grant execute on function public.fits_chat(bigint,bigint,jsonb,jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.folded_words(p_text text)
  RETURNS text[]
  LANGUAGE sql
@@ -2837,6 +2865,35 @@ $function$;
 revoke all on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) from public;
 grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to service_role;
 grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.heal_send(m public.messages, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v instances;
+begin
+  if m.turn_id is not null then
+    update messages r set status = 'queued', reason = null, due_at = p_now
+      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled' and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+        and not exists (select from messages n where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+  end if;
+  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
+    perform close_handoff(m, 'send_failed', p_now);
+  end if;
+  if m.sent_to like '%@%' then update conversations set jid = m.sent_to where id = m.conversation_id and jid <> m.sent_to; end if;
+  if m.error_class is distinct from 'provider_refused' then return; end if;
+  select * into v from instances where id = m.instance_id for no key update;
+  update instances set trust = least(100, trust_now(v, p_now) + 20), trust_at = p_now where id = v.id returning * into v;
+  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id and o.created_at > p_now - interval '1 day') then
+    perform release_number(v, 'arrived_after_all', p_now);
+    update instances set held_since = case when held_in_row > 0 then held_since end, held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+  end if;
+end $function$;
+revoke all on function public.heal_send(public.messages,timestamp with time zone) from public;
+grant execute on function public.heal_send(public.messages,timestamp with time zone) to service_role;
+grant execute on function public.heal_send(public.messages,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.health_snapshot(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3235,21 +3292,61 @@ revoke all on function public.keyed_hash(text) from public;
 grant execute on function public.keyed_hash(text) to service_role;
 grant execute on function public.keyed_hash(text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.known_message(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean)
+ RETURNS public.messages
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v messages;
+begin
+  perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id; -- nearly always there is none, and that is cheap to see
+  if not found then return null; end if;
+  select m.* into v from messages m join conversations c on c.id = m.conversation_id,
+      lateral (select case when p_own and m.author in ('agent', 'system') then 2 else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
+    where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0 order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
+  return v;
+end $function$;
+revoke all on function public.known_message(bigint,text,jsonb,jsonb,boolean) from public;
+grant execute on function public.known_message(bigint,text,jsonb,jsonb,boolean) to service_role;
+grant execute on function public.known_message(bigint,text,jsonb,jsonb,boolean) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.known_messages(p_instance text, p_events jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(e.n - 1), '[]') from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
+    lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'), (e.event ->> 'fromMe')::boolean) m
+  where i.name = p_instance and case when m.id is null then exists (select from erasures x where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+    else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false) or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
+$function$;
+revoke all on function public.known_messages(text,jsonb) from public;
+grant execute on function public.known_messages(text,jsonb) to service_role;
+grant execute on function public.known_messages(text,jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(k.id), '[]') from (
-    select m.provider_id as id from messages m join instances i on i.id = m.instance_id
-    where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (p_conversation is null or m.conversation_id = p_conversation or m.author in ('agent', 'system'))
-    union select g.id from jsonb_array_elements_text(p_ids) g (id) join instances i on i.name = p_instance join erasures e on e.tenant_id = i.tenant_id and e.hash = message_hash(i.id, g.id)
-    where exists (select from erasures x where x.tenant_id = i.tenant_id)) k
+  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
+  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (m.conversation_id = p_conversation or m.author in ('agent', 'system'))
 $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.lacks_words(m public.messages, p_from_me boolean)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select m.wordless and (m.direction = 'out') = p_from_me and (m.deleted_at is null or m.reason = 'deleted_or_edited') $function$;
+revoke all on function public.lacks_words(public.messages,boolean) from public;
+grant execute on function public.lacks_words(public.messages,boolean) to service_role;
+grant execute on function public.lacks_words(public.messages,boolean) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.last_campaign(p_contact bigint)
  RETURNS timestamp with time zone
@@ -3730,6 +3827,9 @@ begin
     end if;
     update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
+    -- two chats had a message of the same id: the one that moves is found by its words from now on
+    update messages m set provider_id = null where m.conversation_id = v_from.id and exists (select from messages o where o.conversation_id = v_into.id and o.instance_id = m.instance_id
+      and o.provider_id = m.provider_id);
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
@@ -3896,6 +3996,21 @@ AS $function$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-'
 revoke all on function public.new_wire_id() from public;
 grant execute on function public.new_wire_id() to service_role;
 grant execute on function public.new_wire_id() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.news_of(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_own boolean)
+ RETURNS public.messages
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
+begin
+  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id order by id limit 1; end if;
+  return v;
+end $function$;
+revoke all on function public.news_of(bigint,text,jsonb,boolean) from public;
+grant execute on function public.news_of(bigint,text,jsonb,boolean) to service_role;
+grant execute on function public.news_of(bigint,text,jsonb,boolean) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.next_open(p_hours jsonb, p_tenant text, p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -4308,7 +4423,7 @@ CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_li
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'now', clock(p_now))
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'newest_at', max(m.created_at), 'now', clock(p_now))
   from instances i
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
@@ -4446,6 +4561,20 @@ end $function$;
 revoke all on function public.put_holidays(jsonb) from public;
 grant execute on function public.put_holidays(jsonb) to service_role;
 grant execute on function public.put_holidays(jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.quoted_author(m public.messages)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if m.quoted_id is null then return null; end if;
+  return (select q.author from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id and q.conversation_id = m.conversation_id);
+end $function$;
+revoke all on function public.quoted_author(public.messages) from public;
+grant execute on function public.quoted_author(public.messages) to service_role;
+grant execute on function public.quoted_author(public.messages) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.rate_reset(p_tenant text, p_instance text, p_window text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4693,6 +4822,8 @@ declare
   v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
   v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
   v_typed text := p_event -> 'content' ->> 'typed';
+  v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
+  v_provider text := p_event ->> 'providerId';
   v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt') else p_event -> 'chat' end;
   v_contact bigint;
   v_conversation conversations;
@@ -4704,19 +4835,17 @@ declare
   v_judged jsonb;
   v_wake bigint[];
 begin
-  select * into v_known from messages where instance_id = p_instance.id and provider_id = p_event ->> 'providerId';
-  if found then
-    v_first := first_pending(v_known.conversation_id);
+  v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+  if v_known.id is not null then
     if v_from_me and v_known.author in ('agent', 'system') then
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
     end if;
-    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
-      'wake', v_known.status = 'received', 'first_pending_at', v_first, 'inbound_at', v_now);
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
   end if;
 
-  if v_from_me then
+  if v_from_me and v_known.id is null then
     v_known := sent_as(p_instance.id, p_event ->> 'providerId');
     if v_known.id is not null then
       perform 1 from conversations where id = v_known.conversation_id for no key update;
@@ -4736,9 +4865,15 @@ begin
     v_key := own_words(v_typed, (select name from contacts where id = v_contact));
     if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
   end if;
-  v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+  if v_known.id is null then
+    v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+  else
+    select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id where m.id = v_known.id for no key update of c;
+    select * into v_known from messages where id = v_known.id for update;
+    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if; -- somebody else was quicker
+  end if;
 
-  if v_from_me then
+  if v_from_me and v_known.id is null then
     -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
     select * into v_known from messages
       where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
@@ -4746,42 +4881,52 @@ begin
         and claimed_at <= v_sent_at + interval '5 minutes'
       order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
     if found then
-      perform settle_sent(v_known.id, p_event ->> 'providerId', v_sent_at, v_now);
+      perform settle_sent(v_known.id, v_provider, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
   end if;
 
-  perform lock_provider_id(p_instance.id, p_event ->> 'providerId');
+  perform lock_provider_id(p_instance.id, v_provider);
+  if v_known.id is null then
+    -- the same message under the person's other address, stored just now
+    v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+  end if;
   if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
     coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone' and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
   if v_from_me and not v_is_reaction and v_meaning is null then
     v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
-      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), null, null, v_now);
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
     v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
   end if;
+  if v_known.id is not null then
+    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning, media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
+        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text', deleted_at = null, turn_id = null,
+        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
+        status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
+        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' end
+      where id = v_known.id returning id into v_id;
+  else
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
-      provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
+      provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
       case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
       case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
       case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' when v_is_reaction then 'reaction' end,
       v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
-      p_event ->> 'providerId', v_sent_at,
+      v_provider, v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
-      p_options ->> 'correlationId', v_now)
-    on conflict (instance_id, provider_id) where provider_id is not null do nothing
+      v_wordless, p_options ->> 'correlationId', v_now)
     returning id into v_id;
-  if v_id is null then
-    return jsonb_build_object('outcome', 'duplicate', 'conversation_id', v_conversation.id, 'wake', false);
   end if;
-  update conversations set last_seq = last_seq + 1,
+  update conversations set last_seq = last_seq + case when v_known.id is null then 1 else 0 end,
     inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0 else 1 end,
     last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
   -- rare, as what follows: a look costs a tenth of a call for nothing
-  if exists (select from early_updates where instance_id = p_instance.id and provider_id = p_event ->> 'providerId') then
-    perform apply_early(p_instance.id, p_event ->> 'providerId', p_now);
+  if exists (select from early_updates where instance_id = p_instance.id and provider_id = v_provider) then
+    perform apply_early(p_instance.id, v_provider, p_now);
   end if;
 
   if v_is_reaction or (v_is_machine and not v_from_me) then
@@ -4975,16 +5120,16 @@ revoke all on function public.renew_turn(bigint,bigint,integer,timestamp with ti
 grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v conversations; m messages; v_now timestamptz := clock(p_now);
 begin
-  select c.* into v from conversations c join messages x on x.conversation_id = c.id join instances i on i.id = x.instance_id
-    where i.name = p_instance and x.provider_id = p_provider_id and x.tenant_id = p_tenant for update of c;
-  select x.* into m from messages x where x.conversation_id = v.id and x.provider_id = p_provider_id for update;
+  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id, p_chat, null, false);
+  select c.* into v from conversations c where c.id = m.conversation_id for update;
+  select x.* into m from messages x where x.id = m.id for update;
   if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null then return jsonb_build_object('outcome', 'not_possible'); end if;
   if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id', v.id); end if;
   update messages set status = 'received', reason = null, turn_id = null where id = m.id;
@@ -4994,9 +5139,26 @@ begin
   return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status, 'provider_at', m.provider_at,
     'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
 end $function$;
-revoke all on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) from public;
-grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to service_role;
-grant execute on function public.reopen_inbound(text,text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.reopen_inbound(text,text,text,jsonb,text,text,timestamp with time zone) from public;
+grant execute on function public.reopen_inbound(text,text,text,jsonb,text,text,timestamp with time zone) to service_role;
+grant execute on function public.reopen_inbound(text,text,text,jsonb,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.repeated_message(p_instance public.instances, m public.messages, p_event jsonb, p_wordless boolean, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat', p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+  end if;
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake', m.status = 'received',
+    'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
+end $function$;
+revoke all on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) from public;
+grant execute on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) to service_role;
+grant execute on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.report_figures(p_tenant text, p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS jsonb
@@ -5710,7 +5872,8 @@ begin
   select * into v from messages where id = p_message for update;
   perform lock_provider_id(v.instance_id, p_provider_id);
   if v.provider_id is null and p_provider_id is not null then
-    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id;
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id and (direction = 'out' or conversation_id = v.conversation_id)
+      order by author in ('human', 'automatic') limit 1;
     if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
       perform undo_takeover(v_copy.conversation_id, v_copy.created_at, p_now);
@@ -5719,11 +5882,12 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status = 'queued' and v.claim > 0) then
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0) then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
     if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
+    if v.status = 'failed' then perform heal_send(v, p_now); end if;
   elsif v.provider_id is null and p_provider_id is not null then
     update messages set provider_id = p_provider_id where id = v.id;
   end if;
@@ -5945,6 +6109,22 @@ end $function$;
 revoke all on function public.take_asked(text,text,timestamp with time zone) from public;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to service_role;
 grant execute on function public.take_asked(text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.take_back_answer(p_turn bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if p_turn is null or not exists (select from messages o where o.turn_id = p_turn and o.direction = 'out' and o.status in ('queued', 'draft'))
+    or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out' and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
+  update messages set status = 'received', reason = null where turn_id = p_turn and direction = 'in' and (status = 'answered' or (status = 'handed_over' and reason = 'draft'));
+  return true;
+end $function$;
+revoke all on function public.take_back_answer(bigint) from public;
+grant execute on function public.take_back_answer(bigint) to service_role;
+grant execute on function public.take_back_answer(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_forward(p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
