@@ -44,8 +44,8 @@ export type DeepHealth = {
   reasons: string[];
 };
 
-/** `waiting`: why there is no context yet. */
-export async function deepHealth(config: Config, ctx: Context | null, waiting?: string): Promise<DeepHealth> {
+/** `detailed`: the reasons may name numbers and say how many. `waiting`: why there is no context yet. */
+export async function deepHealth(config: Config, ctx: Context | null, detailed: boolean, waiting?: string): Promise<DeepHealth> {
   const { app } = config;
   const [ready, snapshot] = await Promise.all([readiness(ctx), ctx === null ? null : within(alertSnapshot(ctx.db, false))]);
   const wrongProject =
@@ -58,7 +58,7 @@ export async function deepHealth(config: Config, ctx: Context | null, waiting?: 
     down.push(config.queue.kind === 'redis' ? 'Redis does not answer' : 'the queue does not answer');
   if (ready.checks.migrations === 'behind') down.push('the database schema is behind this version: run `npm run migrate`');
   if (ctx !== null && wrongProject) down.push(WRONG_PROJECT);
-  const reasons = [...down, ...(snapshot === null ? [] : degradations(snapshot))];
+  const reasons = [...down, ...(snapshot === null ? [] : degradations(snapshot, detailed))];
   return {
     status: down.length > 0 ? 'unhealthy' : reasons.length > 0 ? 'degraded' : 'healthy',
     service: app.name,
@@ -92,7 +92,7 @@ export async function brokerHealth(config: Config, ctx: Context | null): Promise
   // Where one process succeeds after the failures of another, the broker is well.
   const failing = brokers.filter((each) => each.last_failure_at !== null && (lastSuccess === null || each.last_failure_at > lastSuccess));
   const consecutive = Math.max(0, ...failing.map((each) => each.consecutive_failures));
-  const degraded = rows === null || consecutive > 0 || degradations(rows).length > 0;
+  const degraded = rows === null || consecutive > 0 || degradations(rows, false).length > 0;
   return {
     status: ctx === null ? 'starting' : degraded ? 'degraded' : 'ok',
     service: config.app.name,

@@ -1,6 +1,8 @@
 /** The routes that every mode serves: is it alive, is it ready, what does it count. */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
+import { publicMetrics } from './core/public-metrics.ts';
 import { deepHealth, health, readiness } from './health.ts';
 import type { Routes } from './routes/table.ts';
 
@@ -17,11 +19,11 @@ export function opsRoutes(routes: Routes, process: Process): void {
       ...OPS,
       summary: 'what is wrong, in words',
       details:
-        '`status` is healthy, degraded (everything answers, something needs a person) or unhealthy; `reasons` says why, worst first.',
+        '`status` is healthy, degraded (everything answers, something needs a person) or unhealthy; `reasons` says why, worst first: to a token of the tenant default with names and figures.',
       answers: { 200: 'healthy or degraded', 503: 'unhealthy: the database, the queue or the schema is not there' },
     },
     async (c) => {
-      const body = await deepHealth(process.config, process.context, process.waiting);
+      const body = await deepHealth(process.config, process.context, await routes.seesDetails(c), process.waiting);
       return c.json(body, body.status === 'unhealthy' ? 503 : 200);
     },
   );
@@ -45,14 +47,27 @@ export function opsRoutes(routes: Routes, process: Process): void {
       ...OPS,
       unlimited: true,
       summary: 'figures for Prometheus',
+      details: 'With METRICS_TOKEN as the bearer all of them; else no label names a number or a tenant, and nothing is money.',
       answers: { 200: { means: 'the text format of Prometheus', type: 'text/plain' }, 503: 'starting' },
     },
     async (c) => {
       const registry = process.context?.events.registry;
       if (!registry) return c.text('', 503);
-      return c.body(await registry.metrics(), 200, { 'content-type': registry.contentType });
+      const type = { 'content-type': registry.contentType };
+      const { http } = process.config;
+      const all = http.openDetails || (http.metricsToken !== null && equal(bearerOf(c.req.header('authorization')), http.metricsToken));
+      return c.body(all ? await registry.metrics() : publicMetrics(await registry.getMetricsAsJSON()), 200, type);
     },
   );
+}
+
+function bearerOf(authorization: string | undefined): string {
+  return /^Bearer (.+)$/i.exec(authorization ?? '')?.[1]?.trim() ?? '';
+}
+
+/** Takes as long for any two texts. */
+function equal(a: string, b: string): boolean {
+  return timingSafeEqual(createHash('sha256').update(a).digest(), createHash('sha256').update(b).digest());
 }
 
 const OPS = { tag: 'health', access: 'public' } as const;

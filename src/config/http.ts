@@ -16,6 +16,10 @@ export type Http = {
   readonly trustedProxyHops: number;
   /** /docs and /openapi.json are served. */
   readonly docs: boolean;
+  /** /health/* and /metrics tell everybody names, volumes and money. */
+  readonly openDetails: boolean;
+  /** Who brings it reads all of /metrics. */
+  readonly metricsToken: string | null;
 };
 
 const DEFAULT_API_PORT = 8000;
@@ -23,6 +27,8 @@ const DEFAULT_API_PORT = 8000;
 /** A worker and a scheduler serve the ops routes only when a port is asked for; OPS_PORT wins, so that modes may share one file. */
 export function http(v: Variables, mode: string | null, production: boolean, report: Report): Http {
   if (production && v.CORS_ORIGINS.includes('*')) report.problem('CORS_ORIGINS: must list origins in production, * is refused');
+  if (v.METRICS_TOKEN !== undefined && v.METRICS_TOKEN.length < 16)
+    report.problem('METRICS_TOKEN: must have at least 16 characters; make one with `openssl rand -hex 16`');
   const port = mode === 'api' ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
   return {
     host: v.BIND_HOST,
@@ -34,5 +40,7 @@ export function http(v: Variables, mode: string | null, production: boolean, rep
     webhookRefusedRateLimit: v.WEBHOOK_REFUSED_RATE_LIMIT,
     trustedProxyHops: v.TRUSTED_PROXY_HOPS,
     docs: v.API_DOCS,
+    openDetails: v.HEALTH_DETAILS === 'public',
+    metricsToken: v.METRICS_TOKEN ?? null,
   };
 }

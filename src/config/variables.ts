@@ -51,6 +51,8 @@ export const variables = z.object({
   CORS_ORIGINS: originsOrStar().default([]),
   MAX_WEBHOOK_MB: integer(1, 512).default(16),
   API_DOCS: bool().default(true),
+  HEALTH_DETAILS: oneOf(['token', 'public']).default('token'),
+  METRICS_TOKEN: text().optional(),
   API_RATE_LIMIT: integer(0, 1_000_000).default(600),
   WEBHOOK_RATE_LIMIT: integer(0, 1_000_000).default(0),
   WEBHOOK_REFUSED_RATE_LIMIT: integer(0, 1_000_000).default(60),
@@ -228,6 +230,7 @@ export type VariableName = keyof Variables;
 export const SECRET_VARIABLES = [
   'JWT_SECRET_KEY',
   'JWT_SECRET_KEY_PREVIOUS',
+  'METRICS_TOKEN',
   'OTEL_EXPORTER_OTLP_HEADERS',
   'DATABASE_URL',
   'MIGRATE_DATABASE_URL',

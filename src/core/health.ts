@@ -57,25 +57,30 @@ export type HealthRows = {
   outbound: { due: number; stuck: number; uncertain: number };
 };
 
-/** What is wrong although everything answers, worst first. */
-export function degradations({ paused, processes, numbers, breakers, unanswered, deferred, unheard, outbound }: HealthRows): string[] {
+/** What is wrong although everything answers, worst first. `detailed` false: for everybody, without names and figures. */
+export function degradations(rows: HealthRows, detailed: boolean): string[] {
+  const { paused, processes, numbers, breakers, unanswered, deferred, unheard, outbound } = rows;
   const alive = new Set(processes.filter((each) => each.seen_seconds < SILENT_SECONDS).map((each) => each.mode));
-  const reasons: string[] = [];
-  if (!alive.has('worker')) reasons.push('no worker is running: nothing is answered (start RUN_MODE=worker)');
-  if (!alive.has('scheduler')) reasons.push('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
-  if (paused !== null) reasons.push('everything is paused (julia_status)');
-  for (const each of numbers) if (numberInWords(each, breakers) !== null) reasons.push(numberInWords(each, breakers) ?? '');
+  const reasons: { says: string; plain: string }[] = [];
+  const add = (says: string, plain = says): void => void reasons.push({ says, plain });
+  if (!alive.has('worker')) add('no worker is running: nothing is answered (start RUN_MODE=worker)');
+  if (!alive.has('scheduler')) add('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
+  if (paused !== null) add('everything is paused (julia_status)');
+  for (const number of numbers) {
+    const says = numberInWords(number, breakers);
+    if (says !== null) add(says, 'a number is disconnected');
+  }
   const model = modelInWords(breakers, deferred);
-  if (model !== null) reasons.push(model);
-  if (unheard > 0) reasons.push(unheardInWords(unheard));
+  if (model !== null) add(model, 'a model is unavailable');
+  if (unheard > 0) add(unheardInWords(unheard), 'conversations wait for a person, and nobody could be told');
   const { oldest_seconds: oldest, count } = unanswered;
   if (oldest !== null && oldest > UNANSWERED_SECONDS)
-    reasons.push(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`);
+    add(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`, 'messages are unanswered for too long');
   const backlog = outbound.due + count;
-  if (backlog >= QUEUE_THRESHOLDS.backlog.warning) reasons.push(`${backlog} messages wait in the queue`);
-  if (outbound.stuck > 0) reasons.push(`${outbound.stuck} sends or turns are stuck: whoever had them is gone`);
-  if (outbound.uncertain > 0) reasons.push(`${outbound.uncertain} sends may or may not have left`);
-  return reasons;
+  if (backlog >= QUEUE_THRESHOLDS.backlog.warning) add(`${backlog} messages wait in the queue`, 'too many messages wait in the queue');
+  if (outbound.stuck > 0) add(`${outbound.stuck} sends or turns are stuck: whoever had them is gone`, 'sends or turns are stuck');
+  if (outbound.uncertain > 0) add(`${outbound.uncertain} sends may or may not have left`, 'sends may or may not have left');
+  return [...new Set(reasons.map(({ says, plain }) => (detailed ? says : plain)))];
 }
 
 /** A number that was connected is so again within some seconds. Seconds. */

@@ -26,6 +26,8 @@ export type Auth = {
   guard(needed: TokenRole | 'public'): MiddlewareHandler<Env>;
   /** null: no token, or one that does not count. Throws 503 or DatabaseAway as `guard`. */
   callerOf(authorization: string | undefined): Promise<Caller | null>;
+  /** Whether these are for who asks: names of numbers and tenants, volumes, money, words of alerts. Never throws: while nobody can say it, they are not. */
+  seesDetails(c: Request<Env>): Promise<boolean>;
 };
 
 /** The window of API_RATE_LIMIT. Milliseconds. */
@@ -47,10 +49,21 @@ export function createAuth(process: Process): Auth {
     return token === undefined ? Promise.resolve(null) : verify(token, keys, auth.maxTokenDays);
   };
   const counts = async (signed: SignedToken): Promise<boolean> => (await useToken(contextOf(process).db, signed)) === 'valid';
+  const callerOf = async (authorization: string | undefined): Promise<Caller | null> => {
+    const signed = await signedBy(authorization);
+    return signed !== null && (await counts(signed)) ? signed : null;
+  };
   return {
-    async callerOf(authorization) {
-      const signed = await signedBy(authorization);
-      return signed !== null && (await counts(signed)) ? signed : null;
+    callerOf,
+    async seesDetails(c) {
+      if (http.openDetails) return true;
+      const authorization = c.req.header('authorization');
+      if (authorization === undefined) return false;
+      // Its own ones another tenant asks for with the admin commands.
+      const caller = await callerOf(authorization).catch(() => null);
+      if (caller?.tenant !== 'default') return false;
+      c.header('Cache-Control', 'no-store');
+      return true;
     },
     guard: (needed) => async (c, next) => {
       const signed = needed === 'public' ? null : await signedBy(c.req.header('authorization'));

@@ -27,6 +27,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
     },
     async (c) => {
       const ctx = contextOf(process);
+      if (!(await routes.seesDetails(c))) return c.json({ hour: null, day: null, ...UNTOLD });
       const instances = await rateStatus(ctx.db, 'default', ctx.sendPolicy);
       return c.json({
         hour: total(instances, 'hour', HOUR_MS),
@@ -40,7 +41,11 @@ export function healthRoutes(routes: Routes, process: Process): void {
   routes.get(
     ['/health/circuit', '/health/circuits'],
     { ...HEALTH, summary: 'the circuit breakers of all processes and numbers', answers: { 200: 'a few seconds old at most' } },
-    async (c) => c.json({ breakers: await circuits(contextOf(process).db, 'default') }),
+    async (c) => {
+      const breakers = await circuits(contextOf(process).db, 'default');
+      if (await routes.seesDetails(c)) return c.json({ breakers });
+      return c.json({ breakers: breakers.map(({ name, state }) => ({ name, state })), ...UNTOLD });
+    },
   );
   routes.get(
     '/health/jobs',
@@ -76,6 +81,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
         errors_last_hour: work?.errors_last_hour ?? 0,
         oldest_minutes: Math.floor(oldest / 60),
       };
+      if (!(await routes.seesDetails(c))) return c.json({ status: queueLevel(figures).status, thresholds: QUEUE_THRESHOLDS, ...UNTOLD });
       return c.json({ ...queueLevel(figures), ...figures, thresholds: QUEUE_THRESHOLDS, unanswered, outbound, queues });
     },
   );
@@ -104,7 +110,8 @@ export function healthRoutes(routes: Routes, process: Process): void {
         until: healthOf(name)?.until ?? null,
         trust: healthOf(name)?.trust ?? null,
       }));
-      return c.json({ chips });
+      if (await routes.seesDetails(c)) return c.json({ chips });
+      return c.json({ chips: chips.map(({ status, breaker, health: state }) => ({ status, breaker, health: state })), ...UNTOLD });
     },
   );
   routes.get(
@@ -127,6 +134,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
             : away > 0 || broker.consecutive_failures > 0
               ? 'degraded'
               : 'connected';
+      if (!(await routes.seesDetails(c))) return c.json({ status, ...UNTOLD });
       const named = numbers.map(({ name, status: state, seconds }) => ({ name, status: state, since_seconds: Math.round(seconds) }));
       return c.json({ status, connected, total: numbers.length, broker, numbers: named });
     },
@@ -141,7 +149,9 @@ export function healthRoutes(routes: Routes, process: Process): void {
     async (c) => {
       const alerts = await listAlerts(contextOf(process).db, RECENT_HOURS);
       const of = (status: Alert['status']) => alerts.filter((each) => each.status === status);
-      return c.json({ status: of('firing').length > 0 ? 'firing' : 'ok', firing: of('firing'), pending: of('pending'), recent: of('ok') });
+      const status = of('firing').length > 0 ? 'firing' : 'ok';
+      if (!(await routes.seesDetails(c))) return c.json({ status, ...UNTOLD });
+      return c.json({ status, firing: of('firing'), pending: of('pending'), recent: of('ok') });
     },
   );
   routes.get(
@@ -150,14 +160,16 @@ export function healthRoutes(routes: Routes, process: Process): void {
     async (c) => {
       const ctx = contextOf(process);
       const [deep, alerts, figures] = await Promise.all([
-        deepHealth(ctx.config, ctx),
+        deepHealth(ctx.config, ctx, true),
         listAlerts(ctx.db, RECENT_HOURS),
         slaFigures(ctx.db, new Date(Date.now() - SLA_DAYS * 24 * HOUR_MS)),
       ]);
       const sla = objectives(figures);
       const firing = alerts.filter(({ status }) => status === 'firing');
       const down = deep.status === 'unhealthy' ? deep.reasons.slice(0, 1) : [];
-      return c.json({ ...scoreOf({ down, alerts: firing, objectives: sla }), sla: { days: SLA_DAYS, objectives: sla, figures } });
+      const scored = scoreOf({ down, alerts: firing, objectives: sla });
+      if (!(await routes.seesDetails(c))) return c.json({ score: scored.score, ...UNTOLD });
+      return c.json({ ...scored, sla: { days: SLA_DAYS, objectives: sla, figures } });
     },
   );
   routes.get(
@@ -171,6 +183,9 @@ export function healthRoutes(routes: Routes, process: Process): void {
 const QUEUE_MS = 3_000;
 const RECENT_HOURS = 24;
 const SLA_DAYS = 30;
+
+/** What everybody gets instead of names, volumes and words of alerts. */
+const UNTOLD = { details: 'with a token of the tenant default' } as const;
 
 const HEALTH = { tag: 'health', access: 'public' } as const;
 

@@ -8,7 +8,7 @@
  *
  * Schemas here describe; what comes in is checked by the handler, which answers in the one form of errors (http.ts).
  */
-import type { Handler, Hono } from 'hono';
+import type { Context as Request, Handler, Hono } from 'hono';
 import type { z } from 'zod';
 import type { Auth, Caller, TokenRole } from './auth.ts';
 import { boundedBody } from './body.ts';
@@ -52,6 +52,8 @@ type Add = <const Path extends string, A extends Access>(
 export type Routes = {
   get: Add;
   post: Add;
+  /** Whether who asks may read names of numbers and tenants, volumes, money and words of alerts. Never throws. */
+  seesDetails(c: Request<Env>): Promise<boolean>;
   /** All so far, each path of its own. */
   readonly described: readonly DescribedRoute[];
 };
@@ -73,5 +75,5 @@ export function routesOf(app: Hono<Env>, auth: Auth): Routes {
         else app.on(name, each, auth.guard(about.access), boundedBody(), served);
       }
     };
-  return { get: add('get'), post: add('post'), described };
+  return { get: add('get'), post: add('post'), seesDetails: auth.seesDetails, described };
 }

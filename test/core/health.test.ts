@@ -33,7 +33,7 @@ test('H10 the thresholds of the queue: 100 and 500 waiting, 1 and 10 stuck, 10 e
 });
 
 test('H2 P12 each thing that is wrong has its words', () => {
-  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }).join('\n');
+  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }, true).join('\n');
   assert.equal(reasons({}), '');
   assert.match(reasons({ processes: [{ mode: 'worker', seen_seconds: 61 }] }), /no worker is running.*\nno scheduler is running/);
   assert.match(reasons({ paused: 'all' }), /everything is paused/);
@@ -65,7 +65,7 @@ test('W4 H2 a number that nothing leaves from, or that never ends connecting, or
 });
 
 test('I14 H2 the model unavailable and people whom nobody could tell have their words', () => {
-  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }).join('\n');
+  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }, true).join('\n');
   const breakers = [{ breaker: 'claude', instance: 'haiku', reason: 'overloaded' }];
   assert.equal(reasons({ breakers }), 'the model haiku is unavailable (overloaded): the other one answers');
   const deferred = { count: 12, oldest_seconds: 240, reasons: ['model_breaker_open'] };

@@ -184,7 +184,7 @@ test('H2 a database of another project: nothing is written and nothing leaves, /
   const config = configOf({ ...env, SUPABASE_PROJECT_REF: 'ours' });
   const opening = openContext(config, testLogger([], new EventEmitter()), { onWait: why.resolve });
   const waiting = await why.promise;
-  const told = await deepHealth(config, null, waiting);
+  const told = await deepHealth(config, null, true, waiting);
   assert.deepEqual([told.status, told.checks.project, told.reasons], ['unhealthy', 'wrong_project', [waiting]]);
   assert.match(waiting, /SUPABASE_PROJECT_REF/);
   assert.deepEqual(await system.query('select 1 from agents'), []);

@@ -208,6 +208,8 @@ export function testEnvironment(parts: {
     ANTHROPIC_BASE_URL: parts.simulator.anthropicUrl,
     OUTBOUND_ALLOWLIST: '*',
     JWT_SECRET_KEY: JWT_SECRET,
+    // What strangers see is a test of its own.
+    HEALTH_DETAILS: 'public',
     DEBOUNCE_MS: '50',
     DEBOUNCE_MAX_MS: '1000',
     HUMAN_DELAY: 'false',
