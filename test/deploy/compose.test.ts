@@ -154,13 +154,43 @@ test('section 2 compose: every variable that it reads is in .env.production.exam
 test('section 2 compose: with real values the example starts every mode in production; as it is it starts none', () => {
   for (const mode of MODES) {
     assert.equal(configOf(mode).app.production, true);
-    const untouched = loadConfig({ ...readEnvFile('.env.production.example'), ...services[mode]?.environment });
+    const untouched = loadConfig({ ...readEnvFile('.env.production.example'), ...environmentOf(mode, {}) });
     assert.ok(!untouched.ok);
     assert.match(untouched.problems.join(), /still has the sample value/);
   }
   assert.equal(configOf('api').http.port, 8000);
-  assert.deepEqual(configOf('worker').queue, { kind: 'redis', url: 'redis://redis:6379/0' });
+  assert.deepEqual(configOf('worker').queue, { kind: 'redis', url: `redis://:${'f'.repeat(64)}@redis:6379/0` });
 });
+
+test('Z14 compose: Redis has a password, which who uses it brings, and it is in no other process', () => {
+  const secret = '${REDIS_PASSWORD:?set it in .env}';
+  const { command = [], environment } = serviceOf('redis');
+  assert.equal(command[command.indexOf('--requirepass') + 1], secret);
+  assert.equal(environment?.['REDISCLI_AUTH'], secret);
+  const uses = Object.entries(services).filter(([name, service]) => name !== 'redis' && JSON.stringify(service).includes('@redis:'));
+  assert.deepEqual(uses.map(([name]) => name).toSorted(), ['api', 'evolution', 'migrate', 'scheduler', 'worker']);
+  assert.doesNotMatch(readProject('docker-compose.prod.yml'), /redis:\/\/redis/);
+});
+
+test('Z14 compose: our processes get none of the secrets of others, and the owner of the database is not with api and worker', () => {
+  const theirs = Object.keys(readEnvFile('.env.production.example')).filter(
+    (name) => name.endsWith('_PASSWORD') || name === 'MIGRATE_DATABASE_URL',
+  );
+  assert.equal(theirs.length, 7);
+  for (const name of OURS)
+    for (const secret of theirs) {
+      const owner = secret === 'MIGRATE_DATABASE_URL' && (name === 'migrate' || name === 'scheduler');
+      assert.equal(serviceOf(name).environment?.[secret], owner ? undefined : '', `${name} ${secret}`);
+    }
+});
+
+/** The compose file's own settings, with the variables in them as compose puts them in. */
+function environmentOf(mode: (typeof MODES)[number], values: Record<string, string>): Record<string, string> {
+  const own = Object.entries(serviceOf(mode).environment ?? {});
+  return Object.fromEntries(
+    own.map(([name, text]) => [name, text.replaceAll(/\$\{([A-Z_]+)(?::[-?][^}]*)?\}/g, (_, variable: string) => values[variable] ?? '')]),
+  );
+}
 
 function serviceOf(name: string): Service {
   const service = services[name];
@@ -172,7 +202,7 @@ function serviceOf(name: string): Service {
 function configOf(mode: (typeof MODES)[number]) {
   const values = readProject('.env.production.example').replaceAll(/change-me[a-z-]*/g, 'f'.repeat(64));
   const env = Object.fromEntries([...values.matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]));
-  const loaded = loadConfig({ ...env, ...services[mode]?.environment });
+  const loaded = loadConfig({ ...env, ...environmentOf(mode, env) });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return loaded.config;
 }
