@@ -75,5 +75,5 @@ export function routesOf(app: Hono<Env>, auth: Auth): Routes {
         else app.on(name, each, auth.guard(about.access), boundedBody(), served);
       }
     };
-  return { get: add('get'), post: add('post'), seesDetails: auth.seesDetails, described };
+  return { get: add('get'), post: add('post'), seesDetails: (c) => auth.seesDetails(c), described };
 }

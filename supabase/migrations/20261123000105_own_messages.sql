@@ -183,6 +183,11 @@ begin
   return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
 end $$;
 
+-- audit_handset: who has the phone of the number took the agent out of a conversation, or back into it (`/bot off`, `/bot on`).
+create function audit_handset(v conversations, p_switch text, p_now timestamptz) returns void language sql as $$
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+$$;
+
 -- take_own: what a message of our number that we did not write does to its conversation, once it is stored.
 -- Arguments: p_id, p_key, p_verdict of the message; p_handset 'on' | 'off' when it was a command typed on the phone; p_options as in record_message.
 -- Concurrency: the caller holds the conversation's lock. Result: {outcome: 'returned' | 'takeover' | 'context' | 'automatic', reason, wake_turns}.
@@ -195,6 +200,7 @@ declare
 begin
   if p_handset = 'on' then
     perform give_back(v.id, 'handset', p_now);
+    perform audit_handset(v, 'on', p_now);
     return jsonb_build_object('outcome', 'returned');
   end if;
   if p_verdict <> 'person' then
@@ -205,6 +211,7 @@ begin
   update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
   if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
   update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
+  if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
   return jsonb_build_object('outcome', 'takeover');
 end $$;
 

@@ -169,11 +169,17 @@ create function close_handoff(p_message messages, p_reason text, p_now timestamp
         and (o.status in ('failed', 'unproven') or (o.status = 'handed_over' and o.created_at >= h.created_at)))
 $$;
 
--- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing. Result: whether it is new.
+-- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing. Audited; an operator's by set_opt_out, who knows which one.
+-- Arguments: p_source message (its own words) | agent (the agent understood so) | operator. Result: whether it is new.
 create function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null) returns boolean language plpgsql as $$
 begin
   insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
-  return found;
+  if not found then return false; end if;
+  if p_source <> 'operator' then
+    insert into audit_log (tenant_id, actor, action, subject, created_at)
+      select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id, clock(p_now) from contacts where id = p_contact;
+  end if;
+  return true;
 end $$;
 
 -- end_deferral: a conversation does not wait for the model any more. Concurrency: the caller holds the conversation's lock.

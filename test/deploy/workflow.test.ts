@@ -11,7 +11,15 @@ import { projectRoot } from '../../scripts/lib/tools.ts';
 import { knownVariables } from '../../src/config/environment.ts';
 import { readProject } from '../support/compose.ts';
 
-type Step = { id?: string; name?: string; if?: string; run?: string; uses?: string; env?: Record<string, string> };
+type Step = {
+  id?: string;
+  name?: string;
+  if?: string;
+  run?: string;
+  uses?: string;
+  env?: Record<string, string>;
+  with?: Record<string, unknown>;
+};
 type Job = { needs?: string; if?: string; steps: Step[]; env?: Record<string, string>; 'timeout-minutes'?: number };
 const workflow = parse(readProject('.github/workflows/ci.yml')) as { jobs: Record<string, Job>; permissions: object };
 const { jobs } = workflow;
@@ -46,7 +54,7 @@ test('D6 workflow: the deploy remembers, deploys, asks for deep health, and goes
 });
 
 test('section 2 workflow: the secrets have the names of the manuals, and without any of them nothing fails', () => {
-  const secrets = Object.values(jobs['deploy']?.env ?? {}).map((value) => /secrets\.(\w+)/.exec(value)?.[1]);
+  const secrets = deploy.flatMap((step) => Object.values(step.env ?? {})).map((value) => /secrets\.(\w+)/.exec(value)?.[1]);
   for (const name of [
     'RAILWAY_TOKEN',
     'RAILWAY_PROJECT_ID',
@@ -60,7 +68,40 @@ test('section 2 workflow: the secrets have the names of the manuals, and without
     if (name !== 'deploy') assert.doesNotMatch(JSON.stringify(job), /secrets\./, `${name} needs no secret`);
   }
   // On a fork: every step that does something is left out.
-  for (const step of deploy) if (step.run) assert.match(step.if ?? '', /env\.RAILWAY_TOKEN != ''|steps\.remember\.outcome/, step.name);
+  for (const step of deploy)
+    if (step.run && step.id !== 'target')
+      assert.match(step.if ?? '', /steps\.target\.outputs\.there == 'yes'|steps\.remember\.outcome/, step.name);
+});
+
+test('Z14 workflow: actions by commit, the least rights, and a secret only in the step that uses it', () => {
+  const text = readProject('.github/workflows/ci.yml');
+  for (const [name, job] of Object.entries(jobs)) {
+    assert.equal('permissions' in job, false, name);
+    assert.doesNotMatch(JSON.stringify(job.env ?? {}), /secrets\./, `${name}: not for all of its steps`);
+    for (const step of job.steps) {
+      if (step.uses !== undefined) {
+        assert.match(step.uses, /^[\w-]+\/[\w-]+@[0-9a-f]{40}$/, name);
+        assert.match(text, new RegExp(`${step.uses} # v\\d+\\.\\d+\\.\\d+\\n`), 'with the release that it is');
+        if (step.uses.includes('checkout')) assert.equal(step.with?.['persist-credentials'], false, name);
+      }
+      assert.doesNotMatch(step.run ?? '', /secrets\./, 'by the environment, not in the text of a script');
+      if (/npm (?:ci|install)/.test(step.run ?? '')) assert.equal(step.env, undefined, `${name}: strangers' code runs there`);
+    }
+  }
+  /** What each step of the deploy reads of its environment. */
+  const uses: Record<string, RegExp> = {
+    preflight: /^(?:SUPABASE_URL|SUPABASE_SERVICE_KEY|ANTHROPIC_API_KEY)$/,
+    remember: /^RAILWAY_/,
+    deploy: /^RAILWAY_/,
+    health: /^RAILWAY_APP_URL$/,
+    rollback: /^RAILWAY_/,
+    note: /^SLACK_WEBHOOK_URL$/,
+  };
+  for (const step of deploy) {
+    const name = /main\.ts (\w+)/.exec(step.run ?? '')?.[1];
+    for (const variable of Object.keys(step.env ?? {}))
+      assert.match(variable, name === undefined ? /^RAILWAY_TOKEN$/ : (uses[name] ?? /^$/), step.name);
+  }
 });
 
 test('D6 workflow: every file and npm script that it runs exists', () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handoffsJob } from '../../src/crons/handoffs.ts';
 import { startScheduler } from '../../src/scheduler.ts';
+import { listAudit } from '../../src/db/figures.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 import type { SystemOptions } from '../support/system.ts';
@@ -222,6 +223,23 @@ test('I6 X7 /bot off and /bot on from the phone: quiet until the cap, back at on
   const read = JSON.stringify(stage.prompts().at(-1));
   assert.match(read, /\[pessoa da equipe\] deixa comigo/);
   assert.doesNotMatch(read, /\/bot/i);
+});
+
+test('E9 audit list has the opt-out that a contact wrote, once, and who took the agent out and back on the phone', async (t) => {
+  const stage = await open(t);
+  stage.system.simulator.script([{ text: 'Oi!' }]);
+  await say(stage, 'oi');
+  await say(stage, 'não quero mais receber mensagens');
+  await say(stage, 'não quero mais receber mensagens');
+  await handset(stage, '/bot off');
+  await handset(stage, '/bot on');
+  const id = async (table: string) => String((await stage.system.query<{ id: string }>(`select id from ${table}`))[0]?.id);
+  const entries = await listAudit(stage.ctx.db, 'default', 50, null);
+  assert.deepEqual(entries.map(({ actor, action, subject }) => `${actor} ${action} ${subject}`).toReversed(), [
+    `contact optout.add contact:${await id('contacts')}`,
+    `handset bot.off ${await id('conversations')}`,
+    `handset bot.on ${await id('conversations')}`,
+  ]);
 });
 
 test('A7 X7 /bot on returns a handoff; words about it do not', async (t) => {

@@ -65,7 +65,8 @@ test('O13 resubscribe: VOLTAR is explicit, confirmed and logged; to somebody els
   await say(stage, 'VOLTAR');
   assert.match(texts(stage).at(-1) ?? '', /volta a receber/);
   assert.match(await propose(stage, 'oi de novo'), /^(sent|delivered)$/);
-  assert.deepEqual(await stage.system.query(`select actor, action from audit_log where action like 'optout%'`), [
+  assert.deepEqual(await stage.system.query(`select actor, action from audit_log where action like 'optout%' order by id`), [
+    { actor: 'contact', action: 'optout.add' },
     { actor: 'contact', action: 'optout.revoke' },
   ]);
   await say(stage, 'sair');
