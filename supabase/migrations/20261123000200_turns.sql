@@ -175,7 +175,7 @@ create function add_opt_out(p_contact bigint, p_source text, p_now timestamptz d
 begin
   insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
   if not found then return false; end if;
-  if p_source <> 'operator' then
+  if p_source in ('message', 'agent') then
     insert into audit_log (tenant_id, actor, action, subject, created_at)
       select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id, clock(p_now) from contacts where id = p_contact;
   end if;
