@@ -68,7 +68,7 @@ export function degradations(rows: HealthRows, detailed: boolean): string[] {
   if (paused !== null) add('everything is paused (julia_status)');
   for (const number of numbers) {
     const says = numberInWords(number, breakers);
-    if (says !== null) add(says, 'a number is disconnected');
+    if (says !== null) add(says, 'a number is not at work');
   }
   const model = modelInWords(breakers, deferred);
   if (model !== null) add(model, 'a model is unavailable');

@@ -49,7 +49,7 @@ test('H2 P12 each thing that is wrong has its words', () => {
 });
 
 test('W4 H2 a number that nothing leaves from, or that never ends connecting, or that WhatsApp closed, has its words', () => {
-  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }).join('\n');
+  const reasons = (change: Partial<HealthRows>) => degradations({ ...WELL, ...change }, true).join('\n');
   const open = (reason: string) => reasons({ breakers: [{ breaker: 'evolution', instance: 'julia', reason }] });
   assert.match(open('connection_closed'), /^nothing leaves from the number julia: Evolution says that the number is connected/);
   assert.match(open('unauthorized'), /^nothing leaves from the number julia: .*refused the key/);

@@ -60,7 +60,7 @@ test('Z13 without a token: status codes and shapes, and neither a name nor a vol
   const deep = JSON.parse((await read(system, '/health/deep')).text) as { status: string; reasons: string[]; checks: object };
   assert.deepEqual([deep.status, Object.keys(deep.checks)], ['degraded', ['redis', 'supabase', 'migrations', 'project']]);
   assert.ok(
-    deep.reasons.includes('a number is disconnected') && deep.reasons.includes('too many messages wait in the queue'),
+    deep.reasons.includes('a number is not at work') && deep.reasons.includes('too many messages wait in the queue'),
     deep.reasons.join(),
   );
 
