@@ -906,7 +906,12 @@ CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p
 AS $function$
 begin
   insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
-  return found;
+  if not found then return false; end if;
+  if p_source in ('message', 'agent') then
+    insert into audit_log (tenant_id, actor, action, subject, created_at)
+      select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id, clock(p_now) from contacts where id = p_contact;
+  end if;
+  return true;
 end $function$;
 revoke all on function public.add_opt_out(bigint,text,timestamp with time zone) from public;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to service_role;
@@ -1333,6 +1338,16 @@ end $function$;
 revoke all on function public.assess_numbers(timestamp with time zone) from public;
 grant execute on function public.assess_numbers(timestamp with time zone) to service_role;
 grant execute on function public.assess_numbers(timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.audit_handset(v public.conversations, p_switch text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+$function$;
+revoke all on function public.audit_handset(public.conversations,text,timestamp with time zone) from public;
+grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to service_role;
+grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.bot_suspicion(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -6184,6 +6199,7 @@ declare
 begin
   if p_handset = 'on' then
     perform give_back(v.id, 'handset', p_now);
+    perform audit_handset(v, 'on', p_now);
     return jsonb_build_object('outcome', 'returned');
   end if;
   if p_verdict <> 'person' then
@@ -6194,6 +6210,7 @@ begin
   update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
   if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
   update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
+  if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
   return jsonb_build_object('outcome', 'takeover');
 end $function$;
 revoke all on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) from public;
