@@ -27,6 +27,8 @@ export type AgentRun = {
   model: string;
   /** Asked when `model` does not answer and another one may: it is overloaded, or gone. */
   fallbackModel: string;
+  /** Asked, in this order, when the provider knows neither of them any more. */
+  spareModels: string[];
   /** What this model is given to read; null: it has declined all that is unanswered. Contract: pure, and the same for the whole turn. */
   promptFor(model: string): Prompt | null;
   /** Models that have declined some of what is unanswered, in an earlier turn: the other one is asked first, since it can read all of it. */
@@ -197,7 +199,12 @@ async function ask(
   question: Question,
 ): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure; retryInMs: number }> {
   const failures: { model: string; failure: ModelFailure }[] = [];
-  for (const { model, prompt } of candidates(run, work)) {
+  const configured = candidates(run, work, [run.model, run.fallbackModel]);
+  const spare = candidates(run, work, run.spareModels).filter(({ model }) => configured.every((each) => each.model !== model));
+  for (const { model, prompt } of [...configured, ...spare]) {
+    // Only names that nobody knows any more are replaced.
+    const areGone = failures.length > 0 && failures.every(({ failure }) => failure.kind === 'model_gone');
+    if (!areGone && spare.some((each) => each.model === model)) break;
     const answer = await callModel(run, work, { model, prompt }, question);
     if (answer.ok) {
       goOnWith(work, model);
@@ -221,8 +228,9 @@ function retryInMs(run: AgentRun, failures: { model: string; failure: ModelFailu
 }
 
 /** Who may be asked, in this order: whoever has begun the turn, then the other one; first of all who has declined nothing of what is unanswered. */
-function candidates(run: AgentRun, work: Work): { model: string; prompt: Prompt }[] {
-  const able = [...new Set([work.model, run.model, run.fallbackModel])].flatMap((model) => {
+function candidates(run: AgentRun, work: Work, models: string[]): { model: string; prompt: Prompt }[] {
+  const ordered = models.includes(work.model) ? [work.model, ...models] : models;
+  const able = [...new Set(ordered)].flatMap((model) => {
     const prompt = work.refusedBy.includes(model) ? null : run.promptFor(model);
     return prompt === null ? [] : [{ model, prompt }];
   });

@@ -34,6 +34,7 @@ import { DatabaseRefused } from './db/failures.ts';
 import { migrationNames } from './db/migrate.ts';
 import { healthSnapshot, listAgents, listInstances, schemaVersion, sessionRights } from './db/operations.ts';
 import { toError } from './errors.ts';
+import { lookLive } from './doctor-live.ts';
 import { createLogger } from './log.ts';
 import { TOOLS } from './tools/all.ts';
 import { within } from './wait.ts';
@@ -41,13 +42,16 @@ import { webhookFaultsOf } from './webhook-check.ts';
 
 /** A check that takes longer has failed. Milliseconds. */
 const CHECK_MS = 8_000;
+/** A real call of the model may take its time. Milliseconds. */
+const LIVE_MS = 35_000;
 /** A process that said nothing for so long is not there. Seconds. */
 const SILENT_SECONDS = 60;
 
 type Found = Omit<Finding, 'check'>;
 type Tools = Awaited<ReturnType<typeof openAdminContext>>;
 
-export async function examine(env: Environment): Promise<Finding[]> {
+/** `live`: with one real call of the model and one of each service, see doctor-live.ts. */
+export async function examine(env: Environment, { live = false }: { live?: boolean } = {}): Promise<Finding[]> {
   const loaded = loadConfig(env, { mode: 'admin' });
   const variables = checkVariables(env);
   if (!loaded.ok) return named('variables', variables);
@@ -60,10 +64,11 @@ export async function examine(env: Environment): Promise<Finding[]> {
     destination: process.stderr,
   });
   const apart = [check('claude', () => checkClaude(config)), check('disk', checkDisk), check('clock', () => checkEvolutionClock(config))];
+  const liveWithout = async () => (live ? check('live', () => lookLive(config, null), LIVE_MS) : []);
   if (config.database.kind === 'embedded') {
     const none = skipped('DATABASE_URL is not set: ./scripts/dev brings its own database, and shows its address');
     const evolution = config.evolution === null ? named('evolution', [EVOLUTION_NOT_SET]) : [];
-    return [...named('variables', variables), ...named('database', [none]), ...evolution, ...(await Promise.all(apart)).flat()];
+    return [...named('variables', variables), ...named('database', [none]), ...evolution, ...(await Promise.all([...apart, liveWithout()])).flat()];
   }
   try {
     await using tools = await openAdminContext(config, log);
@@ -85,6 +90,7 @@ export async function examine(env: Environment): Promise<Finding[]> {
       check('claude', () => checkPrefixes(tools)),
       check('people', () => checkPeople(tools, rows)),
       check('switches', () => checkSwitches(tools)),
+      ...(live ? [check('live', () => lookLive(config, tools), LIVE_MS)] : []),
     ]);
     return [...named('variables', variables), ...about.flat()];
   } catch (error) {
@@ -92,15 +98,15 @@ export async function examine(env: Environment): Promise<Finding[]> {
     return [
       ...named('variables', variables),
       ...named('database', [databaseTrouble(config, toError(error))]),
-      ...(await Promise.all(apart)).flat(),
+      ...(await Promise.all([...apart, liveWithout()])).flat(),
     ];
   }
 }
 
 /** Contract: never throws. What a check throws is a finding: it is what does not work. */
-async function check(name: Finding['check'], work: () => Promise<Found[]>): Promise<Finding[]> {
+async function check(name: Finding['check'], work: () => Promise<Found[]>, limitMs = CHECK_MS): Promise<Finding[]> {
   try {
-    return named(name, await within(CHECK_MS, work()));
+    return named(name, await within(limitMs, work()));
   } catch (error) {
     const away =
       name === 'database' ? 'is the database running, and is DATABASE_URL right?' : 'mend the database first, then run doctor again';

@@ -58,6 +58,9 @@ export type Llm = {
   ): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure }>;
 };
 
+/** A name that the provider does not know stays unknown for a while: each turn would ask for it in vain. Milliseconds. */
+const GONE_MS = 600_000;
+
 export function createLlm(options: { apiKey: string; baseUrl: string | null }): Llm {
   const client = new Anthropic({
     apiKey: options.apiKey,
@@ -65,9 +68,13 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
     logLevel: 'off',
     ...(options.baseUrl === null ? {} : { baseURL: options.baseUrl }),
   });
+  /** Models that the provider did not know, and until when it is not asked again. */
+  const gone = new Map<string, number>();
   type Ended = Awaited<ReturnType<Llm['call']>>;
   async function ask(request: ModelRequest, signal: AbortSignal, timeoutMs: number): Promise<Ended> {
     if (signal.aborted) return { ok: false, failure: { kind: 'aborted', detail: 'before it was sent', restMs: 0 } };
+    if ((gone.get(request.model) ?? 0) > performance.now())
+      return { ok: false, failure: { kind: 'model_gone', detail: 'the provider did not know it a moment ago', restMs: 0 } };
     // The client's own limit ends with the headers; an answer that stops half way must end too.
     const limitMs = Math.ceil(timeoutMs); // both refuse fractions
     const late = new AbortController();
@@ -92,6 +99,7 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
       if (late.signal.aborted && !signal.aborted)
         return { ok: false, failure: { kind: 'timeout', detail: `no answer within ${limitMs} ms`, restMs: 0, paid: inputOf(request) } };
       const failure = failureOf(error);
+      if (failure.kind === 'model_gone') gone.set(request.model, performance.now() + GONE_MS);
       return { ok: false, failure: failure.kind === 'aborted' ? { ...failure, paid: inputOf(request) } : failure };
     } finally {
       clearTimeout(timer);

@@ -8,6 +8,7 @@ import type { AgentOutcome } from './agent.ts';
 import type { Context } from './context.ts';
 import { splitAnswer, typingTimes } from './core/answer.ts';
 import { claimsToBeHuman, honestAnswer } from './core/bot-suspicion.ts';
+import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from './core/models.ts';
 import { buildPrompt } from './core/prompt.ts';
 import type { Prompt, PromptAgent } from './core/prompt.ts';
 import {
@@ -156,6 +157,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       },
       model,
       fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
+      spareModels: model === claude.complexModel ? [DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL] : [DEFAULT_MODEL, DEFAULT_COMPLEX_MODEL],
       promptFor: (name) => promptOf(ctx, claim, agent, name),
       previous:
         claim.previous_answer === null

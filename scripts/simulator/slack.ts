@@ -1,5 +1,5 @@
-// The Slack look-alike: `POST /slack/hook` (an incoming webhook) and `POST /slack/api/chat.postMessage` (a bot), each post on the wire log.
-// Source: docs.slack.dev, "Sending messages using incoming webhooks" and "chat.postMessage".
+// The Slack look-alike: `POST /slack/hook` (an incoming webhook), `POST /slack/api/chat.postMessage` (a bot), each post on the wire log, and `auth.test`.
+// Source: docs.slack.dev, "Sending messages using incoming webhooks" "chat.postMessage" and "auth.test".
 
 import type { Hono } from 'hono';
 import { remember, type Core } from './core.ts';
@@ -14,6 +14,11 @@ export function addSlackRoutes(core: Core, app: Hono<Env>): void {
       textField(text) === '' ? new Response('no_text', { status: 400 }) : new Response('ok'),
     );
   });
+  app.post('/slack/api/auth.test', (c) =>
+    c.req.header('authorization')?.startsWith('Bearer ')
+      ? Response.json({ ok: true, team: 'simulator', user: 'julia', team_id: 'T1', user_id: 'U1', bot_id: 'B1' })
+      : Response.json({ ok: false, error: 'not_authed' }),
+  );
   app.post('/slack/api/chat.postMessage', async (c) => {
     const { text, channel } = await bodyOf(c);
     return await take(core, c, { via: 'bot', channel: textField(channel), text: textField(text) }, () => {

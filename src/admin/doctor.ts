@@ -1,19 +1,21 @@
 /** doctor: everything that can be wrong with an installation, each with what mends it. At the command line: it must work where the configuration is wrong too. */
 import { z } from 'zod';
 import { healthy } from '../core/diagnosis.ts';
-import { defineLocalCommand } from './command.ts';
+import { defineLocalCommand, flagArg } from './command.ts';
 
 const doctor = defineLocalCommand({
   name: 'doctor',
   summary: 'checks everything that can be wrong with this installation, and says what mends it',
   details:
     'Variables, database, schema, queue, processes, Evolution with its key, numbers and webhooks, the key of Claude, clocks, disk, and what is switched off. ' +
-    'Run it where the product runs, with the same environment: addresses are looked at from here. It changes nothing. Exit code 1 when something does not work.',
-  args: z.object({}),
-  async run(env) {
+    'Run it where the product runs, with the same environment: addresses are looked at from here. It changes nothing. Exit code 1 when something does not work. ' +
+    '--live: also one real call of the model (a few tokens) and one harmless call of each service, with what came back; nothing is written to anybody.',
+  args: z.object({ live: flagArg.describe('one real call of the model and of each service') }),
+  flags: ['live'],
+  async run(env, { live }) {
     // Loaded here: help needs none of what it brings.
     const { examine } = await import('../doctor.ts');
-    const findings = await examine(env);
+    const findings = await examine(env, { live });
     return { ok: true, result: { healthy: healthy(findings), findings } };
   },
   failed: (result) => !result.healthy,

@@ -22,6 +22,8 @@ export type Snapshot = {
   /** What is down, in words; empty when all that messages need answers. */
   down: readonly string[];
   /** The rest is looked at less often. */
+  /** Models that were asked for within the hour, and that the provider does not know. */
+  gone_models?: readonly string[] | null;
   work?: { turns: number; failed_turns: number; sends: number; failed_sends: number; median_ms: number | null } | null;
   jobs?: readonly { job: string; stale: boolean; sla_seconds: number }[];
   rates?: Readonly<Record<string, { hour: Used; day: Used }>>;
@@ -113,6 +115,24 @@ export const CONDITIONS: readonly Condition[] = [
     held: (snapshot) => snapshot.breakers.filter(({ breaker }) => breaker !== 'claude').map((each) => breakerHeld(each, snapshot)), // claude is told as model_unavailable
   },
   { name: 'model_unavailable', each: 'seconds', urgent: true, forSeconds: 0, cooldownSeconds: QUARTER_HOUR, held: modelHeld },
+  {
+    name: 'model_gone',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: DAY,
+    held: ({ gone_models: gone, deferred }) =>
+      // when nobody answers instead, it is told as model_unavailable
+      !gone || gone.length === 0 || deferred.reasons.includes('model_model_gone')
+        ? []
+        : [
+            {
+              subject: null,
+              text: `O provedor não conhece mais ${gone.join(' e ')}: outro modelo responde no lugar. Corrija LLM_MODEL e LLM_MODEL_COMPLEX (ou o agente) e reinicie.`,
+              recovery: 'Resolvido: há uma hora todos os modelos configurados existem.',
+            },
+          ],
+  },
   {
     name: 'number_disconnected',
     each: 'seconds',

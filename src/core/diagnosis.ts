@@ -19,7 +19,8 @@ export type Finding = {
     | 'people'
     | 'clock'
     | 'disk'
-    | 'switches';
+    | 'switches'
+    | 'live';
   /** `failed`: something does not work; `warning`: it works, and somebody should look; `skipped`: there is nothing to check. */
   status: 'ok' | 'warning' | 'failed' | 'skipped';
   says: string;

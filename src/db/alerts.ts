@@ -55,6 +55,8 @@ const snapshot = z.object({
   deferred,
   unheard: z.number(),
   outbound: z.object({ due: z.number(), oldest_seconds: z.number().nullable(), stuck: z.number(), uncertain: z.number() }),
+  /** Of the last hour. */
+  gone_models: z.array(z.string()).nullable(),
   work: z
     .object({
       turns: z.number(),

@@ -64,7 +64,7 @@ $$;
 -- Result: {now, project_ref, paused, processes [{id, mode, started_seconds, seen_seconds, figures}], breakers [{breaker, instance, reason}]: open in a process that lives, or
 --   opened within the last minute; numbers [{name, status, seconds, code: what WhatsApp said when it closed, paired, deaf, held: why proactive messages rest}], unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count,
 --   oldest_seconds, reasons [reason]} of conversations that wait for the model, unheard: see unheard_conversations, outbound {due, oldest_seconds of
---   what is not paused, stuck, uncertain}, work null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes, errors_last_hour}}.
+--   what is not paused, stuck, uncertain}, gone_models null or [model] that the provider did not know within the hour, work null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes, errors_last_hour}}.
 create function alert_snapshot(p_all boolean, p_now timestamptz default null) returns jsonb language sql stable as $$
   with unanswered as (
     select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received' order by m.created_at limit 1000
@@ -103,6 +103,8 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
     'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
+    'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]') from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
+      where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||

@@ -65,6 +65,7 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
     model: 'claude-haiku-5-5',
     fallbackModel: 'claude-sonnet-5-5',
     promptFor: () => promptOf('oi'),
+    spareModels: [],
     declinedBy: [],
     previous: null,
     tools: [...TOOLS],

@@ -12,8 +12,8 @@ import { startSite } from '../support/site.ts';
 type Hooks = { after(hook: () => Promise<void>): void };
 type Report = { code: number | string; findings: Finding[]; healthy: boolean; out: string };
 
-async function doctor(t: Hooks, env: Record<string, string>): Promise<Report> {
-  const program = startProgram(t, 'src/cli.ts', { args: ['doctor', '--json'], env });
+async function doctor(t: Hooks, env: Record<string, string>, ...more: string[]): Promise<Report> {
+  const program = startProgram(t, 'src/cli.ts', { args: ['doctor', '--json', ...more], env });
   const code = await program.ended;
   const out = program.stdout.join('\n');
   assert.ok(out.startsWith('{'), `${out}\n${program.stderr.join('\n')}`);
@@ -212,4 +212,33 @@ test('W12 W13 doctor: a licence that is wanted, with its address; a release that
   assert.match(old, /^Evolution 2\.3\.6 does not tell edits and is deaf after a log-out: run 2\.3\.7 or newer$/m);
   assert.match(old, /^julia-dev: its webhook asks for MESSAGES_EDITED, for whose receiver Evolution waits/m);
   assert.match(old, /^julia-dev: its webhook asks for LOGOUT_INSTANCE/m);
+});
+
+test('P15 doctor --live: one call of the model with what it took and cost, one of each service, and nothing to anybody', async (t) => {
+  const site = await startSite(t);
+  const { simulator } = site;
+  const env = {
+    ...site.env,
+    SLACK_BOT_TOKEN: 'xoxb-test',
+    SLACK_SIGNING_SECRET: 'a-signing-secret-of-tests',
+    SLACK_API_URL: `${simulator.slackUrl}/api`,
+  };
+  const live = (report: Report) => report.findings.filter(({ check }) => check === 'live');
+  const [plain, report] = [await doctor(t, env), await doctor(t, env, '--live')];
+  assert.deepEqual(live(plain), []);
+  assert.equal(simulator.wire().claude.length, 1, 'one call, and only when asked for');
+  const [model, ...services] = live(report);
+  assert.match(
+    model?.says ?? '',
+    /^claude-haiku-5-5 answered in \d+ ms \(end_turn\): \d+ tokens in, \d+ out, of them 0 thinking; cache: 0 read, 0 written; US\$ 0\.0000\d\d$/,
+  );
+  assert.deepEqual(
+    services.map(({ status, says }) => `${status} ${says.replace(/\d+ ms/, 'so soon')}`),
+    ['the database', 'the queue', 'Evolution', 'Slack'].map((name) => `ok ${name} answered in so soon`),
+  );
+  assert.deepEqual([simulator.sends(), simulator.slackTexts()], [[], []]);
+
+  simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
+  const down = live(await doctor(t, { ...env, LLM_MODEL: 'claude-opus-5-5' }, '--live'))[0];
+  assert.deepEqual([down?.status, down?.says.startsWith('claude-opus-5-5 does not answer: overloaded')], ['failed', true]);
 });
