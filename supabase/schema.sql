@@ -1095,6 +1095,8 @@ AS $function$
     'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
+    'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]') from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
+      where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
