@@ -68,7 +68,12 @@ export async function examine(env: Environment, { live = false }: { live?: boole
   if (config.database.kind === 'embedded') {
     const none = skipped('DATABASE_URL is not set: ./scripts/dev brings its own database, and shows its address');
     const evolution = config.evolution === null ? named('evolution', [EVOLUTION_NOT_SET]) : [];
-    return [...named('variables', variables), ...named('database', [none]), ...evolution, ...(await Promise.all([...apart, liveWithout()])).flat()];
+    return [
+      ...named('variables', variables),
+      ...named('database', [none]),
+      ...evolution,
+      ...(await Promise.all([...apart, liveWithout()])).flat(),
+    ];
   }
   try {
     await using tools = await openAdminContext(config, log);
