@@ -198,6 +198,7 @@ function environmentOf({ ports, secrets, databaseUrl }: { ports: Ports; secrets:
     DATABASE_URL: databaseUrl,
     EVOLUTION_API_URL: `http://127.0.0.1:${ports.simulator}`,
     EVOLUTION_API_KEY,
+    HEALTH_DETAILS: 'public', // only this machine reaches it
     EVOLUTION_INSTANCE: INSTANCE,
     EVOLUTION_WEBHOOK_SECRET: secrets.webhook,
     JWT_SECRET_KEY: secrets.jwt,

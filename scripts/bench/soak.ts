@@ -27,6 +27,7 @@ const PROGRESS_MS = 30_000;
 const ENVIRONMENT = {
   DEBOUNCE_MS: '3000',
   HUMAN_DELAY: 'true',
+  HEALTH_DETAILS: 'public', // the whole of the routes is asked
   HORARIO_INICIO: '00:00',
   HORARIO_FIM: '23:59',
   RATE_LIMIT_INTERVALO_MIN: '0',
