@@ -357,6 +357,12 @@ begin
     if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
   end if;
 
+  if v_known.id is null and p_event ? 'revised' and not v_is_reaction then
+    -- the newer form of something: under an id that is another chat's it is news about what its author did not write, and makes no message
+    v_known := news_of(p_instance.id, v_provider, p_event -> 'chat', v_from_me);
+    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+  end if;
+
   if v_from_me and v_known.id is null then
     v_known := sent_as(p_instance.id, p_event ->> 'providerId');
     if v_known.id is not null then

@@ -71,7 +71,9 @@ async function post(stage: Stage, event: string, data: object): Promise<void> {
 
 const rows = (stage: Stage, ids: string[]) =>
   stage.system.query(
-    `select provider_id, author, text, typed, original_text, edited_at, deleted_at, status, reason from messages where provider_id = any ($1) order by id`,
+    // In her chat: under the same id in his own, what he writes is a message of his.
+    `select provider_id, author, text, typed, original_text, edited_at, deleted_at, status, reason from messages
+     where provider_id = any ($1) and conversation_id = (select min(id) from conversations) order by id`,
     [ids],
   );
 

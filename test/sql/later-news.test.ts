@@ -145,6 +145,10 @@ test('W10 one id in two chats is two messages; news goes to the one that it is a
   // A stranger takes back what is not its own.
   const [forged] = await sql.record([{ ...remove('X'), chat: { pn: '5511911110003', lid: null } } as InboundEvent]);
   assert.equal(forged?.outcome, 'refused');
+  // Nor does the newer form of a message that is another chat's make one in its own.
+  const [newer] = await sql.record([revised(said({ id: 'X', text: 'falso', pn: '5511911110003' }))]);
+  assert.deepEqual([newer?.outcome, newer?.reason], ['refused', 'not_its_author']);
+  assert.equal((await shown(sql)).length, 2);
   // Broadcast from the phone: every recipient's copy has the same id.
   await sql.record([
     said({ id: 'LIST', text: 'promoção', pn: ANA, fromMe: true }),
