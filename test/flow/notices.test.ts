@@ -112,6 +112,8 @@ test('E3 a notice about a number never needs that number: another carries it, or
     system.simulator.sends().map(({ instance }) => instance),
     ['second'],
   );
+  // The news of its delivery, which would count for more than a failure, has come.
+  await system.until(async () => (await system.query(`select 1 from messages where status = 'delivered'`))[0], 'the ack');
   // The number that carries it goes away for good: its message is lost, and the notice takes another way.
   await system.query(
     `update notices set status = 'handed', ended_at = null; update messages set status = 'failed' where direction = 'out'`,

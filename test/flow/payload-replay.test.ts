@@ -120,10 +120,15 @@ async function outcomeOf(system: System, { path, body }: Recorded): Promise<stri
   return `answered: ${JSON.stringify(newestText(system))}`;
 }
 
-/** The last text of the last request: what the model saw of this line. */
+/** The last text of the last request that is no note of the runtime (a deletion is as late as the replay): what the model saw of this line. */
 function newestText(system: System): unknown {
   const call = system.simulator.wire().claude.at(-1);
-  return call && promptIn(call.model, call.request).texts.at(-1)?.slice('user: '.length);
+  return (
+    call &&
+    promptIn(call.model, call.request)
+      .texts.findLast((text) => !text.startsWith('user: [sistema: o cliente '))
+      ?.slice('user: '.length)
+  );
 }
 
 /** The recording, moved in time so that its last message is of `minutesAgo`: an older one would not be answered. */
