@@ -12,7 +12,7 @@ export type Mode = 'api' | 'worker' | 'scheduler';
 export type Program = GuardedProcess & { port: number; /** from the start to the first 200 on /ready */ readyMs: number };
 
 /** A program that is not ready by then never will be. Milliseconds. */
-const READY_LIMIT_MS = 20_000;
+const READY_LIMIT_MS = 90_000;
 const POLL_MS = 5;
 
 /** What surrounds the programs; no variable of the caller's shell but the search path reaches them. */

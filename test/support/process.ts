@@ -26,7 +26,7 @@ export type Program = {
 };
 
 /** A program that takes longer has failed. Generous: the machine is shared. Milliseconds. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 
 /**
  * Starts `node FILE ARGS` in the project's root with this environment and nothing of ours (but PATH). What still runs when the test ends is killed.

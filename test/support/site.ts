@@ -43,7 +43,7 @@ export type Site = {
   databaseDoor(open: boolean): Promise<void>;
 };
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 
 export async function startSite(
   t: TestHooks,

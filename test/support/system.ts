@@ -80,7 +80,7 @@ export function testedVersion(): EvolutionVersion | undefined {
 type TestHooks = { after(hook: () => Promise<void>): void };
 
 /** A wait that takes longer has failed. Generous: the machine is shared. Milliseconds. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 /** Some of what tests wait for is announced by no line and no event (a job of the queue ends without a word), so it is looked for this often too. Milliseconds. */
 const UNANNOUNCED_MS = 200;
 
