@@ -183,12 +183,11 @@ function classify400(body: unknown, messages: readonly unknown[], text: string):
 const SOCKET_CLOSED = new Set(['Error: Connection Closed', '1006', 'Error: 1006']);
 /** A number that this Evolution never connected has no client: reading any of its methods is a TypeError. */
 const NO_SOCKET =
-  /^TypeError: Cannot read properties of (?:undefined|null) \(reading '(?:onWhatsApp|sendMessage|presenceSubscribe|sendPresenceUpdate|relayMessage|textMessage|groupMetadata|ws)'\)$/;
+  /^(?:TypeError: )?Cannot read properties of (?:undefined|null) \(reading '(?:onWhatsApp|sendMessage|presenceSubscribe|sendPresenceUpdate|relayMessage|textMessage|groupMetadata|ws)'\)$/;
 
 /** Evolution turns every error after the number check into a 400, so its own 500 comes from before the send. */
 function classify500(text: string): SendOutcome {
-  if (text === 'Connection Closed' || text.startsWith('Cannot read properties of undefined'))
-    return notSent('connection_closed', true, text);
+  if (text === 'Connection Closed' || NO_SOCKET.test(text)) return notSent('connection_closed', true, text);
   if (text === 'rate-overlimit') return notSent('rate_limited', true, text);
   return notSent('provider_error', true, text);
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseWebhook } from '../../src/whatsapp/payload.ts';
+import { parseFoundMessages, parseWebhook } from '../../src/whatsapp/payload.ts';
 import { inWords } from '../support/inbound.ts';
 
 type Recorded = { version: string; body: { event: string } };
@@ -100,3 +100,38 @@ for (const [index, expected] of meant.entries()) {
     assert.deepEqual(parseWebhook([body], null, RECEIVED).map(inWords), [expected]);
   });
 }
+
+/** Rows of findMessages as they were recorded, by their labels or versions: what a comparison reads. */
+const found: Readonly<Record<string, readonly string[]>> = {
+  findMessages: [
+    'phone 5511988887777/- at 5511988887777@s.whatsapp.net: com delay',
+    'contact 5511988887777/- at 5511988887777@s.whatsapp.net: [imagem]\nolha',
+    'contact 5511988887777/- at 5511988887777@s.whatsapp.net: Oi, tudo bem?',
+  ],
+  'findMessages by time window': [
+    'phone 5531988887777/- at 553188887777@s.whatsapp.net: br',
+    'contact 5511988887777/- at 5511988887777@s.whatsapp.net: direct',
+  ],
+  'findMessages finds the lost one': ['contact 5511988887777/- at 5511988887777@s.whatsapp.net: will be lost'],
+  '2.4': [
+    'phone -/915511822220001 at 915511822220001@lid: R: Qual o meu nome?',
+    'contact -/915511822220001 at 915511822220001@lid: Qual o meu nome?',
+    'phone 5511822220001/- at 5511822220001@s.whatsapp.net: R: Meu nome e Rui',
+  ],
+};
+
+test('W1 W15 look-ups: recorded rows of findMessages mean what their webhooks would have meant', () => {
+  const recordings = ['evolution-rest.jsonl', 'evolution-rest-newer.jsonl'].flatMap((file) =>
+    readFileSync(new URL(`../fixtures/${file}`, import.meta.url), 'utf8')
+      .trim()
+      .split('\n')
+      .map(
+        (line) =>
+          JSON.parse(line) as { label?: string; version?: string; response: { body: { messages?: { records: unknown[] } } | null } },
+      ),
+  );
+  for (const [name, rows] of Object.entries(found)) {
+    const answer = recordings.find((each) => (each.label ?? each.version) === name && each.response.body?.messages?.records.length);
+    assert.deepEqual(parseFoundMessages('julia', answer?.response.body?.messages?.records ?? [], RECEIVED).map(inWords), rows, name);
+  }
+});

@@ -6,15 +6,21 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { newerLate, newerOutcomes, newerPeople, newerPeopleLater } from '../fixtures/replay-outcomes-newer.ts';
 import { replayOutcomes, seenWithoutTakeover } from '../fixtures/replay-outcomes.ts';
 import { startSystem } from '../support/system.ts';
 import { promptIn } from '../support/turns.ts';
 import type { System } from '../support/system.ts';
 
-type Recorded = { path: string; body: { event: string; data: unknown } };
+type Recorded = { path?: string; body: { event: string; data: unknown } };
+type File = { name: 'payloads' | 'payloads-newer'; instances: readonly string[] };
+
+/** Evolution 2.3.6, three channels; and 2.3.7 with 2.4.0-rc2, one number. */
+const OLDER: File = { name: 'payloads', instances: ['wa1', 'evo1', 'meta1'] };
+const NEWER: File = { name: 'payloads-newer', instances: ['julia'] };
 
 test('I9 kinds: each recorded line becomes what the table says, on three channels, through the whole product', async (t) => {
-  const { system, outcomes } = await replay(t, readRecorded(0));
+  const { system, outcomes } = await replay(t, OLDER, 0);
   assert.deepEqual(outcomes, tabled(replayOutcomes));
   assert.deepEqual(
     await system.query(`select name, provider_id is not null as known from instances where name <> 'julia-dev' order by name`),
@@ -34,7 +40,7 @@ test('I9 kinds: each recorded line becomes what the table says, on three channel
 });
 
 test('I6 takeover: replayed an hour late, what people typed then pauses nothing, and the model sees every line of the contacts', async (t) => {
-  const { outcomes } = await replay(t, readRecorded(60));
+  const { outcomes } = await replay(t, OLDER, 60);
   const late = replayOutcomes.map(([line, outcome]): [number, string] => {
     if (outcome === 'takeover') return [line, 'context'];
     return [line, outcome === 'handed_over: takeover' ? `answered: ${JSON.stringify(seenWithoutTakeover.get(line))}` : outcome];
@@ -42,9 +48,28 @@ test('I6 takeover: replayed an hour late, what people typed then pauses nothing,
   assert.deepEqual(outcomes, tabled(late));
 });
 
+test('W5 I9 kinds: each recorded line of 2.3.7 and 2.4 becomes what the table says, through the whole product', async (t) => {
+  // The recording took three quarters of an hour, and what its first half did is to hold in the second.
+  const { system, outcomes } = await replay(t, NEWER, 0, { TAKEOVER_MINUTES: '120' });
+  assert.deepEqual(outcomes, tabled(newerOutcomes));
+  assert.deepEqual(await people(system), newerPeople);
+  // What was recorded without the message that it is about, when that message comes after all; and who was known by one address at a time.
+  const later: string[] = [];
+  await system.webhook(readRecorded(NEWER, 0)[55]?.body); // the number is back
+  for (const message of newerLate) later.push(await outcomeOf(system, { body: upsert(message) }));
+  assert.deepEqual(
+    later,
+    newerLate.map(({ outcome }) => outcome),
+  );
+  assert.deepEqual(
+    (await people(system)).filter((person) => /5511977776666|5511955550001/.test(person)),
+    newerPeopleLater,
+  );
+});
+
 test('H12 secrets: of the recorded lines no key, token, qr code or base64 is stored', async (t) => {
   const system = await startSystem(t, { workers: 0 });
-  const recorded = readRecorded(0);
+  const recorded = readRecorded(OLDER, 0);
   const webhooks = [...recorded.map(({ body }) => body), recorded.map(({ body }) => body)];
   for (const body of webhooks) assert.equal((await system.webhook(body)).status, 200);
   const stored = (await system.query<{ body: string }>('select body::text as body from webhook_events')).map((row) => row.body).join('\n');
@@ -59,18 +84,28 @@ test('H12 secrets: of the recorded lines no key, token, qr code or base64 is sto
 });
 
 /** Posts all lines, each when the one before has come to rest. */
-async function replay(t: TestContext, recorded: Recorded[]): Promise<{ system: System; outcomes: string[] }> {
+async function replay(t: TestContext, file: File, minutesAgo: number, env = {}): Promise<{ system: System; outcomes: string[] }> {
   const system = await startSystem(t, {
-    env: { DEBOUNCE_MS: '0', MAX_MESSAGE_AGE_MINUTES: '180' },
-    simulator: { instances: ['wa1', 'evo1', 'meta1'], ackMs: null },
+    env: { DEBOUNCE_MS: '0', MAX_MESSAGE_AGE_MINUTES: '180', ...env },
+    simulator: { instances: [...file.instances], ackMs: null },
   });
-  await system.query(`insert into instances (name) values ('wa1'), ('evo1'), ('meta1')`);
+  await system.query('insert into instances (name) select unnest($1::text[])', [file.instances]);
   // What the product sends is told by nobody: each webhook of this test is a recorded one.
   system.simulator.setWebhook(null);
   system.simulator.script([{ text: 'Certo!', repeat: true }]);
   const outcomes: string[] = [];
-  for (const [index, line] of recorded.entries()) outcomes.push(`${index + 1} ${await outcomeOf(system, line)}`);
+  for (const [index, line] of readRecorded(file, minutesAgo).entries()) outcomes.push(`${index + 1} ${await outcomeOf(system, line)}`);
   return { system, outcomes };
+}
+
+/** A line for each conversation of each contact: the contact's addresses, and what was said there. */
+async function people(system: System): Promise<string[]> {
+  const rows = await system.query<{ line: string }>(
+    `select (select string_agg(kind || ' ' || address, ', ' order by kind desc) from contact_addresses a where a.contact_id = p.id) || ': '
+        || (select string_agg(direction || ' ' || author || ' ' || type, ', ' order by seq) from messages m where m.conversation_id = c.id) as line
+      from contacts p left join conversations c on c.contact_id = p.id and c.merged_into is null where p.merged_into is null order by p.id, c.id`,
+  );
+  return rows.map(({ line }) => line);
 }
 
 function tabled(table: readonly (readonly [line: number, outcome: string])[]): string[] {
@@ -78,7 +113,7 @@ function tabled(table: readonly (readonly [line: number, outcome: string])[]): s
 }
 
 /** Posts a line and waits until it has come to rest. */
-async function outcomeOf(system: System, { path, body }: Recorded): Promise<string> {
+async function outcomeOf(system: System, { path = '/webhook/evolution', body }: Recorded): Promise<string> {
   const [, second] = path.split('/').slice(1);
   const suffix = second?.includes('-') === true ? second : undefined;
   const calls = system.simulator.wire().claude.length;
@@ -131,9 +166,24 @@ function newestText(system: System): unknown {
   );
 }
 
+/** A text of a contact, as 2.3.7 and 2.4 post it. */
+function upsert({ id, pn, lid, text }: { id: string; pn: string; lid: string; text: string }): Recorded['body'] {
+  const key = { remoteJid: `${pn}@s.whatsapp.net`, remoteJidAlt: `${lid}@lid`, fromMe: false, id, participant: '', addressingMode: 'pn' };
+  const messageTimestamp = Math.floor(Date.now() / 1000);
+  const data = {
+    key,
+    pushName: 'Bia',
+    status: 'DELIVERY_ACK',
+    message: { conversation: text },
+    messageType: 'conversation',
+    messageTimestamp,
+  };
+  return { event: 'messages.upsert', instance: 'julia', sender: '5511900000002@s.whatsapp.net', data } as Recorded['body'];
+}
+
 /** The recording, moved in time so that its last message is of `minutesAgo`: an older one would not be answered. */
-function readRecorded(minutesAgo: number): Recorded[] {
-  const text = readFileSync(new URL('../fixtures/evolution-payloads.jsonl', import.meta.url), 'utf8');
+function readRecorded({ name }: File, minutesAgo: number): Recorded[] {
+  const text = readFileSync(new URL(`../fixtures/evolution-${name}.jsonl`, import.meta.url), 'utf8');
   const lines = text
     .trim()
     .split('\n')
