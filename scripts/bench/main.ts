@@ -5,6 +5,7 @@ import path from 'node:path';
 import { projectRoot } from '../lib/tools.ts';
 import { measureAccept } from './figure-accept.ts';
 import { measureAnswered } from './figure-answered.ts';
+import { measureCache } from './figure-cache.ts';
 import { measureHistory } from './figure-history.ts';
 import { measureLatency } from './figure-latency.ts';
 import { measureMemory, measureStart } from './figure-resources.ts';
@@ -24,6 +25,7 @@ const MEASURES: Record<FigureName, (stand: Stand) => Promise<Row[]>> = {
   latency: measureLatency,
   history: measureHistory,
   memory: measureMemory,
+  cache: measureCache,
 };
 
 async function main(): Promise<number> {

@@ -24,12 +24,31 @@ export function jidOf(phone: string): string {
 const RUN = randomBytes(6).toString('hex').toUpperCase();
 let counter = 0;
 
-/** The body of a messages.upsert, as text. */
-export function webhookBody(phone: string, instance: string = INSTANCE): string {
+/** An id of a message, as phones with Android make them. */
+function nextId(): string {
   counter += 1;
-  const id = `3A${RUN}${counter.toString(16).toUpperCase().padStart(8, '0')}`;
+  return `3A${RUN}${counter.toString(16).toUpperCase().padStart(8, '0')}`;
+}
+
+const TEXT = 'Oi, tudo bem? Queria saber se voces abrem no sabado e quanto custa a consulta';
+
+/** The body of a messages.upsert, as text; each has words of its own. */
+export function webhookBody(phone: string, { instance = INSTANCE, text = TEXT }: { instance?: string; text?: string } = {}): string {
+  const id = nextId();
   const seconds = Math.floor(Date.now() / 1000);
-  return `{"event":"messages.upsert","instance":"${instance}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"Oi, tudo bem? Queria saber se voces abrem no sabado e quanto custa a consulta (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"83d9ad48-6ec9-4dcf-9e84-979135270e78","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
+  return `{"event":"messages.upsert","instance":"${instance}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"${text} (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"83d9ad48-6ec9-4dcf-9e84-979135270e78","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
+}
+
+/** What a person of the team wrote on the phone. */
+export function personBody(jid: string, text: string): string {
+  return body('messages.upsert', INSTANCE, {
+    key: { remoteJid: jid, fromMe: true, id: nextId() },
+    message: { conversation: text },
+    messageType: 'conversation',
+    messageTimestamp: Math.floor(Date.now() / 1000),
+    instanceId: INSTANCE_ID,
+    source: 'android',
+  });
 }
 
 /** The contact types. */

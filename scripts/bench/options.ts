@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { dataDirectory } from '../lib/tools.ts';
 
-export const FIGURES = ['start', 'accept', 'answered', 'latency', 'history', 'memory'] as const;
+export const FIGURES = ['start', 'accept', 'answered', 'latency', 'history', 'memory', 'cache'] as const;
 export type FigureName = (typeof FIGURES)[number];
 export type QueueKind = 'redis' | 'postgres';
 
@@ -20,6 +20,8 @@ export type Size = {
   storedMessages: number;
   /** Messages answered before the memory is read. */
   memoryMessages: number;
+  /** Of the four floors of models' caches that many, the lowest first. */
+  floors: number;
   /** The whole run ends by then, come what may. */
   limitMs: number;
   /** How long the load of a soak lasts. */
@@ -33,6 +35,7 @@ const FULL: Size = {
   probes: 200,
   storedMessages: 1_000_000,
   memoryMessages: 3_000,
+  floors: 4,
   limitMs: 20 * 60_000,
   soakMinutes: 10,
 };
@@ -43,6 +46,7 @@ const QUICK: Size = {
   probes: 15,
   storedMessages: 5_000,
   memoryMessages: 30,
+  floors: 1,
   limitMs: 5 * 60_000,
   soakMinutes: 0.1,
 };

@@ -123,6 +123,8 @@ Failed requests: ${report.failed}.
 - Idle latency: one message at a time, from the first byte of the webhook to the moment at which the answer leaves.
 - Stored messages: the same, in turn in two databases. Both hold the contacts who write, half of them with 20 earlier messages; one holds
   1,000,000 messages of other conversations over a year beside them.
+- Cache: one conversation with the agent's own words longer than the floor below which a model caches nothing; a new hour, a new fact about the contact and a
+  handoff lie in between. The share is that of \`model_calls\`, over all prompts that are longer than the floor.
 - Memory: VmRSS after a load of answered messages. Start: from the start of the process to its first 200 on /ready, the database being there.
 `;
 }

@@ -101,7 +101,7 @@ export async function startLoad({ instance, group, programs }: Installation, sim
     if (phone === null) return fail('all contacts wait for an answer');
     const jid = jidOf(phone);
     hook(0, presenceBody(instance, jid));
-    hook(AROUND_MS, webhookBody(phone, instance));
+    hook(AROUND_MS, webhookBody(phone, { instance }));
     for (const body of aroundBodies(instance, jid)) hook(AROUND_MS, body);
   };
   const order = (): void => {
