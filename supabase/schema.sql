@@ -1771,7 +1771,10 @@ begin
     select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active order by tenant_id = v.tenant_id desc limit 1;
   end if;
 
-  update conversations set fence = fence + 1 where id = v.id returning * into v;
+  -- told in an outage that is over, since the model has answered somebody: the next one is told again
+  update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
+      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed' and t.model is not null) then apologised_at end
+    where id = v.id returning * into v;
   insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id, started_at)
     values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v.inbound_seq, v_correlation, v_now)
     returning id into v_turn;
@@ -1928,9 +1931,10 @@ begin
     previous_answer = case when p_result ->> 'answer_id' is null then previous_answer else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
 
   if v.apologised_at is not null then
-    -- the answer is there before the sentence about the outage has left
+    -- the answer is there before the sentence about the outage has left, which nobody has heard then
     update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
       where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
+    if found then update conversations set apologised_at = null where id = v.id; end if;
   end if;
 
   if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
@@ -3823,6 +3827,7 @@ declare
   v_doubled jsonb;
   v_handoffs jsonb;
   v_turns jsonb;
+  v_ids jsonb;
   v_pause bigint;
   v_paused text;
   v_moved jsonb := '[]';
@@ -3845,8 +3850,10 @@ begin
     update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
     -- two chats had a message of the same id: the one that moves is found by its words from now on
-    update messages m set provider_id = null where m.conversation_id = v_from.id and exists (select from messages o where o.conversation_id = v_into.id and o.instance_id = m.instance_id
-      and o.provider_id = m.provider_id);
+    with twice as (select m.id, m.provider_id from messages m join messages o on o.instance_id = m.instance_id and o.provider_id = m.provider_id
+        where m.conversation_id = v_from.id and o.conversation_id = v_into.id),
+      gone as (update messages m set provider_id = null from twice where m.id = twice.id)
+      select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
@@ -3870,7 +3877,7 @@ begin
       from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado' returning id into v_pause;
     update conversations set merged_into = v_into.id where id = v_from.id;
     v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq', v_from.last_seq, 'before', to_jsonb(v_into),
-      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'pause', v_pause, 'paused_before', v_paused);
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'ids', v_ids, 'pause', v_pause, 'paused_before', v_paused);
   end loop;
   with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
   with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
@@ -6474,6 +6481,7 @@ begin
     perform 1 from conversations where id in (v_from, v_into) order by id for update;
     update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
     update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
+    update messages m set provider_id = d.provider_id from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text) where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
     update conversations set merged_into = null, last_seq = v_last where id = v_from;
     update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
         takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,

@@ -55,6 +55,7 @@ declare
   v_doubled jsonb;
   v_handoffs jsonb;
   v_turns jsonb;
+  v_ids jsonb;
   v_pause bigint;
   v_paused text;
   v_moved jsonb := '[]';
@@ -77,8 +78,10 @@ begin
     update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
     -- two chats had a message of the same id: the one that moves is found by its words from now on
-    update messages m set provider_id = null where m.conversation_id = v_from.id and exists (select from messages o where o.conversation_id = v_into.id and o.instance_id = m.instance_id
-      and o.provider_id = m.provider_id);
+    with twice as (select m.id, m.provider_id from messages m join messages o on o.instance_id = m.instance_id and o.provider_id = m.provider_id
+        where m.conversation_id = v_from.id and o.conversation_id = v_into.id),
+      gone as (update messages m set provider_id = null from twice where m.id = twice.id)
+      select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
@@ -102,7 +105,7 @@ begin
       from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado' returning id into v_pause;
     update conversations set merged_into = v_into.id where id = v_from.id;
     v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq', v_from.last_seq, 'before', to_jsonb(v_into),
-      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'pause', v_pause, 'paused_before', v_paused);
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'ids', v_ids, 'pause', v_pause, 'paused_before', v_paused);
   end loop;
   with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
   with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
@@ -181,6 +184,7 @@ begin
     perform 1 from conversations where id in (v_from, v_into) order by id for update;
     update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
     update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
+    update messages m set provider_id = d.provider_id from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text) where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
     update conversations set merged_into = null, last_seq = v_last where id = v_from;
     update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
         takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,

@@ -94,7 +94,10 @@ begin
     select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active order by tenant_id = v.tenant_id desc limit 1;
   end if;
 
-  update conversations set fence = fence + 1 where id = v.id returning * into v;
+  -- told in an outage that is over, since the model has answered somebody: the next one is told again
+  update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
+      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed' and t.model is not null) then apologised_at end
+    where id = v.id returning * into v;
   insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id, started_at)
     values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v.inbound_seq, v_correlation, v_now)
     returning id into v_turn;
@@ -328,9 +331,10 @@ begin
     previous_answer = case when p_result ->> 'answer_id' is null then previous_answer else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
 
   if v.apologised_at is not null then
-    -- the answer is there before the sentence about the outage has left
+    -- the answer is there before the sentence about the outage has left, which nobody has heard then
     update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
       where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
+    if found then update conversations set apologised_at = null where id = v.id; end if;
   end if;
 
   if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;

@@ -35,9 +35,11 @@ const SHIPPED = new Set([
 const TOOLS = new Set([...SHIPPED, 'MPL-2.0', 'CC-BY-4.0', 'Python-2.0', '(MIT OR CC0-1.0)', 'MIT OR Apache-2.0', '(MIT OR Apache-2.0)']);
 
 const read = (file: string): unknown => JSON.parse(readFileSync(path.join(projectRoot, file), 'utf8'));
-const packages = Object.entries((read('package-lock.json') as { packages: Record<string, Locked> }).packages).filter(
-  ([place, { link }]) => place !== '' && !link,
-);
+const packagesOf = (lock: string): [place: string, locked: Locked][] =>
+  Object.entries((read(lock) as { packages: Record<string, Locked> }).packages).filter(([place, { link }]) => place !== '' && !link);
+const packages = packagesOf('package-lock.json');
+/** The tools of the deploy have a lock of their own: nobody else should install them. */
+const DEPLOY = 'scripts/deploy/cli';
 
 test('D6 licences: every package that is shipped, and every tool, has a licence that allows it', () => {
   const found = new Map<string, string[]>();
@@ -55,7 +57,7 @@ test('D6 licences: every package that is shipped, and every tool, has a licence 
 
 test('D6 Z14 pinned: every package has a checksum, and of what is shipped only chosen ones run a script when they are installed', () => {
   assert.deepEqual(
-    packages.filter(([, { integrity }]) => !/^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? '')).map(([place]) => place),
+    [...packages, ...packagesOf(`${DEPLOY}/package-lock.json`)].filter(([, { integrity }]) => !/^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? '')).map(([place]) => place),
     [],
     'npm leaves out those for other systems when it has them from node_modules alone: delete their entries and run npm install --package-lock-only',
   );
@@ -67,6 +69,15 @@ test('D6 Z14 pinned: every package has a checksum, and of what is shipped only c
     scripted.filter((name) => !allowed.includes(name)),
     [],
   );
+});
+
+test('Z14 pinned: the workflow installs from lock files only, and the tool of the deploy is an exact release', () => {
+  const workflow = readFileSync(path.join(projectRoot, '.github/workflows/ci.yml'), 'utf8');
+  assert.doesNotMatch(workflow, /npm (?:install|i|add)\b|npx /);
+  assert.ok(workflow.includes(`npm ci --prefix ${DEPLOY} `));
+  const { dependencies } = read(`${DEPLOY}/package.json`) as { dependencies: Record<string, string> };
+  assert.deepEqual(Object.keys(dependencies), ['@railway/cli']);
+  for (const version of Object.values(dependencies)) assert.match(version, /^\d+\.\d+\.\d+$/);
 });
 
 type Licensed = { license?: string | { type?: string }; licenses?: { type?: string }[] };

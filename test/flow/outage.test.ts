@@ -98,6 +98,52 @@ test('L15 the next outage is another one: the contact hears of it again', async 
   assert.deepEqual(sent(stage), [APOLOGY_TEXT, 'Olá!', APOLOGY_TEXT, 'Olá!']);
 });
 
+test('L15 a canned answer ends no outage, and keeps no contact from hearing of the next one', async (t) => {
+  const stage = await openStage(t);
+  const { system } = stage;
+  system.simulator.script([{ text: 'Olá!', repeat: true }]);
+  overload(stage);
+  const conversation = await stage.hear('oi');
+  await deferredTurn(stage, conversation);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation);
+  const apologies = (): number => sent(stage).filter((text) => text === APOLOGY_TEXT).length;
+  // Answered by the product itself before the sentence has left, while the model is still away.
+  for (const [text, heard] of [
+    ['sair', 0],
+    ['qual o endereço?', 1],
+    ['voltar', 1],
+    ['e o telefone?', 1],
+    ['sair', 1],
+  ] as const) {
+    await stage.hear(text);
+    if (/\?/.test(text)) {
+      await deferredTurn(stage, conversation);
+      await later(stage, 106);
+      await deferredTurn(stage, conversation);
+    } else await turnsUntilDone(stage.ctx, conversation);
+    await sendDue(stage.ctx, conversation);
+    assert.equal(apologies(), heard, `${text}: once an outage`);
+  }
+
+  // The outage is over: somebody else is answered. Then comes another one.
+  recover(stage);
+  const { id: ana } = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });
+  system.simulator.inbound({ contactId: ana, text: 'oi' });
+  const [other] = await system.until(async () => {
+    const rows = await system.query<{ id: string }>('select id from conversations where id <> $1', [conversation]);
+    return rows.length > 0 && rows;
+  });
+  await turnsUntilDone(stage.ctx, Number(other?.id));
+  overload(stage);
+  await stage.hear('oi de novo');
+  await deferredTurn(stage, conversation);
+  await later(stage, 106);
+  await deferredTurn(stage, conversation);
+  await sendDue(stage.ctx, conversation);
+  assert.equal(apologies(), 2, 'the next one is told');
+});
+
 test('L15 what has waited for the model is answered although MAX_MESSAGE_AGE_MINUTES is over', async (t) => {
   const stage = await openStage(t);
   overload(stage);

@@ -22,7 +22,7 @@ async function picture(sql: Sql): Promise<Record<string, unknown>> {
       `select id, contact_id, jid, controlled_by, escalation_reason, mode, takeover_since, takeover_until, last_inbound_at, merged_into,
          pause_reason('default', 'julia-dev', id, null) as paused from conversations order by id`,
     ),
-    messages: await one('select id, conversation_id, seq, text, status from messages order by id'),
+    messages: await one('select id, conversation_id, seq, text, status, provider_id from messages order by id'),
     opt_outs: await one('select contact_id, source, revoked_at from opt_outs order by id'),
     handoffs: await one('select conversation_id, reason, status from handoffs order by id'),
     turns: await one('select conversation_id, status from turns order by id'),
@@ -68,6 +68,26 @@ test('X6 a merge is taken back: both have what they had, to the last message, op
     await sql.record([said({ id: 'L3', pn: null, lid: LID, at: minutesAfter(5) })], minutesAfter(5)),
   ];
   assert.deepEqual([p3[0]?.conversation_id, l3[0]?.conversation_id], [1, 2]);
+});
+
+test('X6 W10 two chats with a message of the same id: merged one of them is found by its words, taken back both have it again', async (t) => {
+  const sql = await openSql(t);
+  await sql.record([
+    said({ id: 'X', pn: PN, lid: LID, text: 'first', at: minutesAfter(0) }),
+    said({ id: 'X', pn: '5511912345679', lid: '123456789012346', text: 'second', at: minutesAfter(1) }),
+  ]);
+  const before = await picture(sql);
+  const ids = () => sql.rows(`select text, provider_id from messages order by id`);
+  const both = [
+    { text: 'first', provider_id: 'X' },
+    { text: 'second', provider_id: 'X' },
+  ];
+  assert.deepEqual(await ids(), both);
+  await sql.rows('select merge_contacts(1, 2)');
+  assert.deepEqual(await ids(), [both[0], { text: 'second', provider_id: null }]);
+  await sql.rows(`select unmerge_contact('default', 'cli:ana', 1)`);
+  assert.deepEqual(await ids(), both);
+  assert.deepEqual(await picture(sql), before);
 });
 
 test('X6 what came after a merge stays with the one that was kept; a conversation that had no counterpart goes back whole', async (t) => {
