@@ -57,7 +57,9 @@ test('D6 licences: every package that is shipped, and every tool, has a licence 
 
 test('D6 Z14 pinned: every package has a checksum, and of what is shipped only chosen ones run a script when they are installed', () => {
   assert.deepEqual(
-    [...packages, ...packagesOf(`${DEPLOY}/package-lock.json`)].filter(([, { integrity }]) => !/^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? '')).map(([place]) => place),
+    [...packages, ...packagesOf(`${DEPLOY}/package-lock.json`)]
+      .filter(([, { integrity }]) => !/^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? ''))
+      .map(([place]) => place),
     [],
     'npm leaves out those for other systems when it has them from node_modules alone: delete their entries and run npm install --package-lock-only',
   );

@@ -130,11 +130,11 @@ test('L15 a canned answer ends no outage, and keeps no contact from hearing of t
   recover(stage);
   const { id: ana } = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });
   system.simulator.inbound({ contactId: ana, text: 'oi' });
-  const [other] = await system.until(async () => {
-    const rows = await system.query<{ id: string }>('select id from conversations where id <> $1', [conversation]);
-    return rows.length > 0 && rows;
-  });
-  await turnsUntilDone(stage.ctx, Number(other?.id));
+  const other = await system.until(
+    async () => (await system.query<{ id: string }>('select id from conversations where id <> $1', [conversation]))[0],
+    'her conversation',
+  );
+  await turnsUntilDone(stage.ctx, Number(other.id));
   overload(stage);
   await stage.hear('oi de novo');
   await deferredTurn(stage, conversation);

@@ -7,13 +7,14 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import pg from 'pg';
 import { freePort } from '../../scripts/lib/ports.ts';
+import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../scripts/simulator/index.ts';
 import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
 import { testDatabase } from './database.ts';
 import { startProgram } from './process.ts';
 import type { Program } from './process.ts';
-import { testedVersion, testEnvironment, WEBHOOK_SECRET } from './system.ts';
+import { openRedis, testedVersion, testEnvironment, WEBHOOK_SECRET } from './system.ts';
 
 type TestHooks = { after(hook: () => Promise<void>): void };
 type Mode = 'api' | 'worker' | 'scheduler';
@@ -28,6 +29,8 @@ export type Site = {
   /** Not through the door: always open. */
   databaseUrl: string;
   simulator: Simulator;
+  /** Where the queue is, unless it is in Postgres. */
+  redis: RedisServer | null;
   env: Record<string, string>;
   /** All processes that were started, also those that have ended. */
   processes: ModeProcess[];
@@ -47,7 +50,7 @@ const PATIENCE_MS = 90_000;
 
 export async function startSite(
   t: TestHooks,
-  options: { env?: Record<string, string>; simulator?: Parameters<typeof startSimulator>[0] } = {},
+  options: { env?: Record<string, string>; simulator?: Parameters<typeof startSimulator>[0]; queue?: 'postgres' | 'redis' } = {},
 ): Promise<Site> {
   const stack = new AsyncDisposableStack();
   const database = await testDatabase();
@@ -63,6 +66,8 @@ export async function startSite(
     ...options.simulator,
   });
   stack.defer(() => simulator.close());
+  const redis = options.queue === 'redis' ? await openRedis() : null;
+  if (redis) stack.defer(() => redis.stop());
   const pool = new pg.Pool({ connectionString: database.url, max: 3 });
   pool.on('error', () => {});
   stack.defer(() => pool.end());
@@ -78,8 +83,9 @@ export async function startSite(
   const site: Site = {
     databaseUrl: database.url,
     simulator,
+    redis,
     env: {
-      ...testEnvironment({ databaseUrl: doorUrl.href, redisUrl: null, simulator }),
+      ...testEnvironment({ databaseUrl: doorUrl.href, redisUrl: redis?.url ?? null, simulator }),
       BIND_HOST: '127.0.0.1',
       LOG_LEVEL: 'DEBUG',
       ...options.env,

@@ -251,7 +251,8 @@ export function testLogger(lines: LogLine[], changes: EventEmitter): Logger {
   });
 }
 
-async function openRedis(): Promise<RedisServer> {
+/** Redis in a folder of its own, which goes with it. */
+export async function openRedis(): Promise<RedisServer> {
   await ensureRedisServer();
   const dir = await mkdtemp(path.join(tmpdir(), 'whats-agents-redis-'));
   const server = await startRedis({ dir });
