@@ -1563,18 +1563,22 @@ CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms inte
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_taken jsonb;
+declare v_now timestamptz := clock(p_now); v_taken jsonb;
 begin
-  with due as (
-    select id from notices n where status in ('pending', 'handed') and due_at <= clock(p_now)
-      and (status = 'handed' or attempts > 0 or (select count(*) from (select from notices s where s.tenant_id = n.tenant_id and s.created_at > clock(p_now) - interval '25 hours'
-        and (s.status = 'handed' or (s.status = 'sent' and s.ended_at > clock(p_now) - interval '1 hour')) limit 240) told) < case when n.urgent then 240 else 120 end)
-      order by urgent desc, due_at limit p_limit for update skip locked
-  ), taken as (
-    update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
+  if not exists (select from notices where status in ('pending', 'handed') and due_at <= v_now) then return '[]'; end if;
+  perform pg_advisory_xact_lock(hashtextextended('claim_notices', 13));
+  perform add_notice(jsonb_build_object('tenant', d.tenant_id, 'key', 'held-' || to_char(v_now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS'), 'kind', 'held', 'urgent', bool_or(d.urgent), 'text',
+      format('Há avisos demais: %s esperam, %s deles urgentes. Vão no máximo 120 por hora, e mais 120 urgentes; os urgentes primeiro, e o que esperar mais de um dia não vai mais. Todos estão na tabela notices.',
+        count(*), count(*) filter (where d.urgent))), v_now)
+    from due_notices(v_now) d where d.held and not exists (select from notices h where h.tenant_id = d.tenant_id and h.kind = 'held' and h.created_at > v_now - interval '1 hour')
+    group by d.tenant_id having min(d.created_at) <= v_now - interval '1 minute';
+  with taken as (
+    update notices n set claim = n.claim + 1, due_at = v_now + make_interval(secs => p_lease_ms / 1000.0)
+      from (select d.id from due_notices(v_now) d where not d.held order by d.urgent desc, d.due_at, d.id limit p_limit) d
+      where n.id = d.id and n.status in ('pending', 'handed') and n.due_at <= v_now returning n.*
   )
   select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
-      'attempts', t.attempts, 'age_seconds', extract(epoch from clock(p_now) - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
+      'attempts', t.attempts, 'age_seconds', extract(epoch from v_now - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
     order by t.urgent desc, t.id), '[]') into v_taken from taken t;
   return v_taken;
 end $function$;
@@ -2206,6 +2210,28 @@ $function$;
 revoke all on function public.due_follow_ups(integer,timestamp with time zone) from public;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.due_notices(p_now timestamp with time zone)
+ RETURNS TABLE(id bigint, tenant_id text, urgent boolean, due_at timestamp with time zone, created_at timestamp with time zone, held boolean)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  with due as (
+    select n.id, n.tenant_id, n.urgent, n.due_at, n.created_at, n.status = 'handed' or n.kind = 'held' or n.created_at < p_now - interval '24 hours' as free
+    from notices n where n.status in ('pending', 'handed') and n.due_at <= p_now
+  ), told as (
+    select s.tenant_id, count(*) as n from notices s
+    where s.tenant_id in (select d.tenant_id from due d) and s.created_at > p_now - interval '25 hours' and s.kind <> 'held'
+      and (s.status = 'handed' or s.status = 'sent' and s.ended_at > p_now - interval '1 hour' or s.status = 'pending' and s.claim > 0 and s.due_at > p_now)
+    group by s.tenant_id
+  )
+  select d.id, d.tenant_id, d.urgent, d.due_at, d.created_at, not d.free and coalesce(t.n, 0)
+    + row_number() over (partition by d.tenant_id, d.free order by d.urgent desc, d.due_at, d.id) > case when d.urgent then 240 else 120 end
+  from due d left join told t on t.tenant_id = d.tenant_id
+$function$;
+revoke all on function public.due_notices(timestamp with time zone) from public;
+grant execute on function public.due_notices(timestamp with time zone) to service_role;
+grant execute on function public.due_notices(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_aside(p_aside jsonb, p_webhooks jsonb)
  RETURNS jsonb

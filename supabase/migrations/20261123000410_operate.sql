@@ -38,24 +38,46 @@ begin
   return jsonb_build_object('added', found);
 end $$;
 
+-- due_notices: what is due, and what of it the cap holds back. A tenant's people are told at most 120 notices an hour, and 120 urgent ones beyond, so that no flood makes them
+--   look away. What is on its way, or waits for its next attempt, counts as told. Not held: what is only looked at (its WhatsApp message is on the way), what is too old to be
+--   told, and the one that tells how many are held. Read only.
+create function due_notices(p_now timestamptz) returns table (id bigint, tenant_id text, urgent boolean, due_at timestamptz, created_at timestamptz, held boolean) language sql stable as $$
+  with due as (
+    select n.id, n.tenant_id, n.urgent, n.due_at, n.created_at, n.status = 'handed' or n.kind = 'held' or n.created_at < p_now - interval '24 hours' as free
+    from notices n where n.status in ('pending', 'handed') and n.due_at <= p_now
+  ), told as (
+    select s.tenant_id, count(*) as n from notices s
+    where s.tenant_id in (select d.tenant_id from due d) and s.created_at > p_now - interval '25 hours' and s.kind <> 'held'
+      and (s.status = 'handed' or s.status = 'sent' and s.ended_at > p_now - interval '1 hour' or s.status = 'pending' and s.claim > 0 and s.due_at > p_now)
+    group by s.tenant_id
+  )
+  select d.id, d.tenant_id, d.urgent, d.due_at, d.created_at, not d.free and coalesce(t.n, 0)
+    + row_number() over (partition by d.tenant_id, d.free order by d.urgent desc, d.due_at, d.id) > case when d.urgent then 240 else 120 end
+  from due d left join told t on t.tenant_id = d.tenant_id
+$$;
+
 -- claim_notices: takes notices that are due, urgent ones first.
--- Guarantee: one caller has a notice until its lease is over or it says what became of it; who dies meanwhile has it told again by another. A tenant's people are told at
---   most 120 notices an hour, and 120 urgent ones beyond: the rest waits, so that no flood makes them look away.
--- Concurrency: any number of callers; what another one is just taking is left out.
+-- Guarantee: one caller has a notice until its lease is over or it says what became of it; who dies meanwhile has it told again by another. The cap of due_notices holds
+--   over any number of callers; what it holds back longer than a minute is counted to people, once an hour.
+-- Concurrency: callers queue, since each counts what the others have taken.
 -- Result: [{id, claim, tenant, kind, text, urgent, about, not_manager, attempts, age_seconds, message_status: of the WhatsApp message that carries it, or null}].
 create function claim_notices(p_limit int, p_lease_ms int, p_now timestamptz default null) returns jsonb language plpgsql as $$
-declare v_taken jsonb;
+declare v_now timestamptz := clock(p_now); v_taken jsonb;
 begin
-  with due as (
-    select id from notices n where status in ('pending', 'handed') and due_at <= clock(p_now)
-      and (status = 'handed' or attempts > 0 or (select count(*) from (select from notices s where s.tenant_id = n.tenant_id and s.created_at > clock(p_now) - interval '25 hours'
-        and (s.status = 'handed' or (s.status = 'sent' and s.ended_at > clock(p_now) - interval '1 hour')) limit 240) told) < case when n.urgent then 240 else 120 end)
-      order by urgent desc, due_at limit p_limit for update skip locked
-  ), taken as (
-    update notices n set claim = n.claim + 1, due_at = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) from due where n.id = due.id returning n.*
+  if not exists (select from notices where status in ('pending', 'handed') and due_at <= v_now) then return '[]'; end if;
+  perform pg_advisory_xact_lock(hashtextextended('claim_notices', 13));
+  perform add_notice(jsonb_build_object('tenant', d.tenant_id, 'key', 'held-' || to_char(v_now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS'), 'kind', 'held', 'urgent', bool_or(d.urgent), 'text',
+      format('Há avisos demais: %s esperam, %s deles urgentes. Vão no máximo 120 por hora, e mais 120 urgentes; os urgentes primeiro, e o que esperar mais de um dia não vai mais. Todos estão na tabela notices.',
+        count(*), count(*) filter (where d.urgent))), v_now)
+    from due_notices(v_now) d where d.held and not exists (select from notices h where h.tenant_id = d.tenant_id and h.kind = 'held' and h.created_at > v_now - interval '1 hour')
+    group by d.tenant_id having min(d.created_at) <= v_now - interval '1 minute';
+  with taken as (
+    update notices n set claim = n.claim + 1, due_at = v_now + make_interval(secs => p_lease_ms / 1000.0)
+      from (select d.id from due_notices(v_now) d where not d.held order by d.urgent desc, d.due_at, d.id limit p_limit) d
+      where n.id = d.id and n.status in ('pending', 'handed') and n.due_at <= v_now returning n.*
   )
   select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
-      'attempts', t.attempts, 'age_seconds', extract(epoch from clock(p_now) - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
+      'attempts', t.attempts, 'age_seconds', extract(epoch from v_now - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
     order by t.urgent desc, t.id), '[]') into v_taken from taken t;
   return v_taken;
 end $$;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handoffsJob } from '../../src/crons/handoffs.ts';
 import { tellOfMessages } from '../../src/handoffs.ts';
+import { deliverNotices } from '../../src/notices.ts';
 import { sendNext } from '../../src/outbound.ts';
 import { openStage, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
@@ -115,4 +116,64 @@ test('Z7 one conversation uses a quarter of its number’s replies of an hour, t
     { status: 'queued', reason: 'reply_share' },
   ]);
   assert.equal((await system.query(`select from notices where kind = 'alert' and key like 'share-%'`)).length, 1);
+});
+
+/** Until nothing more goes, by two processes at once. */
+async function deliverAll(stage: Stage, other: Stage['ctx']): Promise<void> {
+  for (;;) {
+    const had = await Promise.all([stage.ctx, other, stage.ctx].map((ctx) => deliverNotices(ctx)));
+    if (had.every((count) => count === 0)) return;
+  }
+}
+
+const flood = (stage: Stage, name: string, count: number, urgent: boolean) =>
+  stage.system.query(
+    `select add_notice(jsonb_build_object('tenant', 'default', 'key', $1 || n, 'kind', 'alert', 'text', $1 || ' ' || n || '.', 'urgent', $2::boolean)) from generate_series(1, $3::int) n`,
+    [name, urgent, count],
+  );
+
+test('Z7 notices have a cap of an hour that holds over two processes and a Slack that was away; the urgent go first, people hear once how many wait, and nothing is lost', async (t) => {
+  const stage = await openStage(t, { slack: 'webhook' });
+  const { system } = stage;
+  const other = await system.openContext('scheduler');
+  const told = () => system.simulator.slackTexts();
+  const waiting = async () => (await system.query(`select from notices where status = 'pending'`)).length;
+  const minutesLater = (minutes: number) =>
+    system.query(
+      `update notices set created_at = created_at - $1::int * interval '1 minute', due_at = due_at - $1::int * interval '1 minute', ended_at = ended_at - $1::int * interval '1 minute'`,
+      [minutes],
+    );
+
+  // Slack away: what is tried meanwhile does not come in one go when it is back.
+  system.simulator.fault({ target: 'slack', kind: 'status', status: 503, times: null });
+  await flood(stage, 'aviso', 130, false);
+  await flood(stage, 'alarme', 6, true);
+  await deliverAll(stage, other);
+  assert.equal(system.simulator.wire().slack.length, 120);
+  system.simulator.clearFaults();
+  await minutesLater(1);
+  await deliverAll(stage, other);
+  assert.equal(told().filter((text) => /(aviso|alarme) \d/.test(text)).length, 120);
+  assert.equal(told().filter((text) => text.includes('alarme')).length, 6, 'none of the urgent waits for the others');
+  assert.deepEqual(
+    told().filter((text) => text.includes('avisos demais')),
+    [
+      'Há avisos demais: 16 esperam, 0 deles urgentes. Vão no máximo 120 por hora, e mais 120 urgentes; os urgentes primeiro, e o que esperar mais de um dia não vai mais. Todos estão na tabela notices.',
+    ],
+  );
+
+  await flood(stage, 'incêndio', 130, true);
+  await deliverAll(stage, other);
+  await minutesLater(2);
+  await deliverAll(stage, other);
+  assert.equal(told().filter((text) => text.includes('incêndio')).length, 120, 'as many again when they are urgent');
+  assert.equal(await waiting(), 26);
+  assert.equal(told().filter((text) => text.includes('avisos demais')).length, 1, 'once an hour');
+
+  await minutesLater(60);
+  await deliverAll(stage, other);
+  assert.equal(await waiting(), 0);
+  assert.equal(new Set(told()).size, 130 + 6 + 130 + 1);
+  assert.equal(told().length, 130 + 6 + 130 + 1, 'each once');
+  assert.match(told().at(-26) ?? '', /incêndio/, 'the urgent of those that waited first');
 });
