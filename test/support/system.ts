@@ -60,7 +60,7 @@ export type System = {
   lines: LogLine[];
   /** Rows of a statement, which may do everything. */
   query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
-  /** Messages as `direction author status[(reason)]: text`, oldest first; what most tests compare. */
+  /** Messages as `direction author status[(reason)]: text`, oldest first; what most tests compare. What the wire has seen a moment ago is recorded first. */
   dump(): Promise<string[]>;
   /** Resolves with the first truthy answer of `check`, asked now and after each event. */
   until<T>(check: () => Promise<T> | T, what?: string): Promise<NonNullable<T>>;
@@ -83,6 +83,8 @@ type TestHooks = { after(hook: () => Promise<void>): void };
 const PATIENCE_MS = 90_000;
 /** Some of what tests wait for is announced by no line and no event (a job of the queue ends without a word), so it is looked for this often too. Milliseconds. */
 const UNANNOUNCED_MS = 200;
+/** A send that goes on for longer is what the test is about. Milliseconds. */
+const RECORDED_MS = 5_000;
 
 export async function startSystem(t: TestHooks, options: SystemOptions = {}): Promise<System> {
   const stack = new AsyncDisposableStack();
@@ -148,10 +150,18 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
       return (await pool.query(sql, values)).rows;
     },
     async dump() {
-      const rows = await system.query<{ line: string }>(
-        `select direction || ' ' || author || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line from messages order by conversation_id, seq`,
-      );
-      return rows.map((row) => row.line);
+      const timeout = AbortSignal.timeout(RECORDED_MS);
+      for (;;) {
+        const changed = once(changes, 'change', { signal: AbortSignal.any([timeout, AbortSignal.timeout(UNANNOUNCED_MS)]) }).catch(
+          () => null,
+        );
+        const rows = await system.query<{ line: string; sending: boolean }>(
+          `select direction || ' ' || author || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line, status = 'sending' as sending
+           from messages order by conversation_id, seq`,
+        );
+        if (timeout.aborted || !rows.some(({ sending }) => sending)) return rows.map((row) => row.line);
+        await changed;
+      }
     },
     async until(check, what = 'the condition') {
       const timeout = AbortSignal.timeout(PATIENCE_MS);
