@@ -2,7 +2,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InboundEvent } from '../../src/core/inbound.ts';
-import { ack, edit, INSTANCE, minutesAfter, NOON, openSql, recordSend, remove, said, sending } from '../support/inbound.ts';
+import {
+  ack,
+  edit,
+  INSTANCE,
+  minutesAfter,
+  NOON,
+  openSql,
+  RECORD,
+  recordArguments,
+  recordSend,
+  remove,
+  said,
+  sending,
+  waitsForLock,
+} from '../support/inbound.ts';
 import type { Said, Sql } from '../support/inbound.ts';
 
 const SECONDS = (count: number): Date => minutesAfter(count / 60);
@@ -69,6 +83,24 @@ test('W10 later words: 12 callers bring the empty one and its words at once: one
   );
   assert.deepEqual(await shown(sql), ['in contact received: oi']);
 });
+
+for (const [where, lid] of [
+  ['', null],
+  [' under the other address of the same person', '119169703847771'],
+] as const)
+  test(`W10 later words: they come while the empty one is being stored${where}: one message, with its words, waiting`, async (t) => {
+    const sql = await openSql(t);
+    // Both addresses are known before: else the words would wait for the contact, not for the message.
+    await sql.record([said({ id: 'B', lid: '119169703847771' })]);
+    const writer = await sql.client();
+    await writer.query('begin');
+    await writer.query(RECORD, recordArguments([empty({ id: 'A' })]));
+    const words = sql.record([said({ id: 'A', text: 'oi', ...(lid === null ? {} : { pn: null, lid }) })]);
+    await waitsForLock(sql, 'record_inbound', words);
+    await writer.query('commit');
+    assert.equal((await words)[0]?.outcome, 'stored');
+    assert.deepEqual(await shown(sql), ['in contact received: B', 'in contact received: oi']);
+  });
 
 test('W10 later words: of the words that stop messages, and of a person on the phone', async (t) => {
   const sql = await openSql(t);
