@@ -138,6 +138,7 @@ export async function ownPostgres(dataDir: string, stack: AsyncDisposableStack):
   const postgres = await startPostgres({
     dataDir,
     durable: false,
+    inMemory: true,
     settings: { max_connections: '800', shared_buffers: '64MB', log_min_messages: 'fatal' },
   });
   stack.defer(async () => {

@@ -15,12 +15,13 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 
-import { startPostgres } from './embedded-postgres.ts';
+import { removePostgresData, startPostgres } from './embedded-postgres.ts';
 import { processAlive, waitForExit } from './guarded-process.ts';
 import { lockHolder, releaseLock, takeLock } from './lock.ts';
 import { dataDirectory } from './tools.ts';
 
 const DIRECTORY = path.join(dataDirectory, 'test-postgres');
+const DATA = path.join(DIRECTORY, 'data');
 const ADDRESS = path.join(DIRECTORY, 'server.json');
 const LOCK = path.join(DIRECTORY, 'lock');
 const LOG = path.join(DIRECTORY, 'server.log');
@@ -117,8 +118,9 @@ type Wish = { stop: boolean; now: AbortController };
 async function serve(wish: Wish): Promise<void> {
   const lines: string[] = [];
   const server = await startPostgres({
-    dataDir: path.join(DIRECTORY, 'data'),
+    dataDir: DATA,
     durable: false,
+    inMemory: true,
     settings: { shared_buffers: '64MB', max_wal_size: '256MB', autovacuum: 'off', log_min_messages: 'fatal' },
     log: (line) => lines.push(line),
   });
@@ -134,6 +136,7 @@ async function serve(wish: Wish): Promise<void> {
   } finally {
     await client.end().catch(() => {});
     await server.stop();
+    await removePostgresData(DATA); // it would keep its place in memory
     await writeFile(LOG, lines.join('\n'));
   }
 }

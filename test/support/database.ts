@@ -22,6 +22,9 @@ type TestHooks = { after(hook: () => Promise<void>): void };
 /** A login with the rights of the runtime, one for the whole server. */
 const RUNTIME = 'whats_agents_of_tests';
 
+/** Of this process: the migrations do not change while it runs. */
+let template: Promise<string> | null = null;
+
 const MIGRATIONS = path.join(projectRoot, 'supabase/migrations');
 const MIGRATE = path.join(projectRoot, 'src/db/migrate.ts');
 
@@ -31,7 +34,8 @@ const MIGRATE = path.join(projectRoot, 'src/db/migrate.ts');
  */
 export async function testDatabase(context?: TestHooks): Promise<TestDatabase> {
   const server = await sharedTestPostgres();
-  return createDatabase(server, await ensureTemplate(server), context);
+  template ??= ensureTemplate(server);
+  return createDatabase(server, await template, context);
 }
 
 /** An empty database without any migration: for tests of the migrations themselves. */
@@ -39,9 +43,9 @@ export async function emptyDatabase(context?: TestHooks): Promise<TestDatabase> 
   return createDatabase(await sharedTestPostgres(), 'template0', context);
 }
 
-async function createDatabase(server: string, template: string, context: TestHooks | undefined): Promise<TestDatabase> {
+async function createDatabase(server: string, from: string, context: TestHooks | undefined): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await withClient(server, (client) => client.query(`create database ${name} template ${template}`));
+  await withClient(server, (client) => client.query(`create database ${name} template ${from} strategy file_copy`));
   let closed: Promise<unknown> | null = null;
   async function close(): Promise<void> {
     closed ??= withClient(server, (client) => client.query(`drop database ${name} with (force)`));
