@@ -4944,9 +4944,9 @@ begin
 
   perform lock_provider_id(p_instance.id, v_provider);
   if v_known.id is null then
-    -- the same message under the person's other address, stored just now
+    -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that this one brings
     v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
-    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+    if v_known.id is not null then return record_message(p_instance, p_event, p_options, p_now); end if;
   end if;
   if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
     coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone' and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
