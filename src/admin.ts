@@ -9,6 +9,7 @@ import { asideCommands } from './admin/aside.ts';
 import { auditCommands } from './admin/audit.ts';
 import { deadLetterCommands } from './admin/dead-letters.ts';
 import { draftCommands } from './admin/drafts.ts';
+import { ignoredCommands } from './admin/ignored.ts';
 import { jobCommands } from './admin/jobs.ts';
 import { handoffCommands } from './admin/handoffs.ts';
 import { linkCommands } from './admin/instance-link.ts';
@@ -39,6 +40,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...optOutCommands,
   ...suspicionCommands,
   ...replayCommands,
+  ...ignoredCommands,
   ...contactCommands,
   ...secretCommands,
   ...tokenListCommands,

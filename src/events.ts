@@ -19,6 +19,7 @@ export function createEvents(log: Logger, mode: string) {
   const ignored = (reason: string): void => {
     const forged = reason.startsWith('forged_');
     metrics.webhooks.inc({ outcome: forged ? 'forged' : 'ignored' });
+    metrics.ignored.inc({ reason });
     if (forged) log.warning({ reason }, 'A message that anybody can forge was put aside');
   };
 
@@ -29,6 +30,7 @@ export function createEvents(log: Logger, mode: string) {
       for (const result of results) {
         if (result.outcome === 'ignored') {
           ignored(result.reason ?? '');
+          log.debug({ request_id: requestId, reasons: [result.reason] }, 'Webhook ignored');
           continue;
         }
         metrics.webhooks.inc({ outcome: result.outcome });

@@ -16,6 +16,7 @@ import { mark } from './trace.ts';
 export type Webhook = {
   /** Joins everything that comes of this webhook: the turn, the model's calls, the sends. */
   requestId: string;
+  /** An envelope of Evolution, or a list of them. */
   body: unknown;
   /** `messages-upsert`, when Evolution posts by event. */
   suffix: string | null;
@@ -30,7 +31,7 @@ export type Webhook = {
 export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   const events = parseWebhook(webhook.body, webhook.suffix, new Date());
   // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
-  if (events.every((event) => (event.kind === 'ignored' && event.reason !== 'machine') || event.kind === 'presence')) {
+  if (events.every((event) => (event.kind === 'ignored' && event.kept !== true) || event.kind === 'presence')) {
     ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
     for (const event of events)
       if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event, webhook.from));

@@ -43,6 +43,12 @@ export function createMetrics(mode: string) {
     tenantLabel: createLabelCap(TENANT_LABELS),
     received,
     webhooks: new Counter({ name: 'julia_webhooks_total', help: 'Events of webhooks by outcome', labelNames: ['outcome'], registers }),
+    ignored: new Counter({
+      name: 'julia_webhooks_ignorados_total',
+      help: 'Events of webhooks that were put aside, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
     answered: new Histogram({
       name: 'julia_tempo_resposta_segundos',
       help: 'First inbound of a burst stored until its answer left',

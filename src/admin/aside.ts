@@ -124,7 +124,9 @@ function asideLines({ id, name, provider_id, reason, webhooks, kept, forgotten_a
 async function replayAside(ctx: AdminContext, aside: number[], name: string): Promise<{ replayed: number; left: number }> {
   const waiting = await asideWebhooks(ctx.db, aside, AT_ONCE);
   for (const { id, event, body, received_at } of waiting) {
-    const events = eventsOf({ id, instance: name, event, body, received_at }).filter(({ instance }) => instance === name);
+    // Edits too: nothing of this number has been stored since.
+    const waited = { id, instance: name, event, body, ignored: null, received_at };
+    const events = eventsOf(waited, { edits: true }).filter(({ instance }) => instance === name);
     if (events.length > 0)
       await store(ctx, {
         requestId: `adopt-${id}-${crypto.randomUUID()}`,

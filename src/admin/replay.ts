@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { at, stringAt } from '../core/json.ts';
 import type { InboundEvent } from '../core/inbound.ts';
-import { because } from '../core/reasons.ts';
+import { asideBecause, because } from '../core/reasons.ts';
 import { recordAudit } from '../db/control.ts';
 import type { RecordedEvent } from '../db/inbound.ts';
 import { findStoredWebhook, reopenInbound } from '../db/recovery.ts';
@@ -42,21 +42,15 @@ const replay = defineCommand({
       return refused('bad_request', 'force: the contact is answered a second time; say why: reason (--reason TEXT)');
     const webhook = await findStoredWebhook(ctx.db, actor.tenant, id);
     if (webhook === null) return refused('not_found', `there is no stored webhook ${id}; they are kept for 7 days`);
-    const events = eventsOf(webhook);
-    if (events.length === 0)
+    const again = await replayWebhook(ctx, webhook, actor);
+    if (again === null) {
+      const aside = webhook.ignored?.map((each) => `; it was put aside because ${asideBecause(each)}`).join('') ?? '';
       return refused(
         'conflict',
-        `webhook ${id} (${webhook.event ?? 'without a name'}) holds nothing that can be replayed; nothing was changed`,
+        `webhook ${id} (${webhook.event ?? 'without a name'}) holds nothing that can be replayed${aside}; nothing was changed`,
       );
-    const record = {
-      requestId: `replay-${id}-${crypto.randomUUID()}`,
-      instance: webhook.instance,
-      event: webhook.event,
-      raw: webhook.body,
-      from: { tenant: actor.tenant },
-      events,
-    };
-    const results = await store(ctx, record);
+    }
+    const { events, results } = again;
     const reopened = force && reason !== undefined ? await reopen(ctx, events, actor, reason) : [];
     await recordAudit(ctx.db, {
       tenant: actor.tenant,
@@ -94,12 +88,39 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   early: 'is about a message that is not known',
 };
 
-/** `reconcile` rows hold ids only; a socket's state and an edit may have been overtaken since. */
-export function eventsOf(webhook: StoredWebhook): InboundEvent[] {
+/**
+ * Stores a webhook of the actor's tenant once more; null: it holds nothing that can be replayed. Harmless: what is stored already stays as it is, and what is put
+ * aside again keeps the one entry that it has.
+ */
+export async function replayWebhook(
+  ctx: AdminContext,
+  webhook: StoredWebhook,
+  actor: Actor,
+): Promise<{ events: InboundEvent[]; results: RecordedEvent[] } | null> {
+  const events = eventsOf(webhook);
+  if (events.every(({ kind }) => kind === 'ignored')) return null;
+  const results = await store(ctx, {
+    requestId: `replay-${webhook.id}-${crypto.randomUUID()}`,
+    instance: events[0]?.instance ?? webhook.instance,
+    event: webhook.event,
+    raw: webhook.body,
+    from: { operator: actor.tenant },
+    events,
+    replays: webhook.id,
+  });
+  return { events, results };
+}
+
+/**
+ * What of a stored webhook may be stored again. `reconcile` rows hold ids only; a socket's state and an edit may have been overtaken since, unless the edit waits
+ * for its message.
+ */
+export function eventsOf(webhook: StoredWebhook, { edits = webhook.ignored?.includes('unknown_message') ?? false } = {}): InboundEvent[] {
   if (stringAt(webhook.body, 'event') === 'reconcile' && at(webhook.body, 'data') === undefined) return [];
-  return parseWebhook(webhook.body, webhook.event, webhook.received_at).filter(
-    ({ kind }) => kind === 'message' || kind === 'reaction' || kind === 'ack' || kind === 'delete',
-  );
+  return parseWebhook(webhook.body, webhook.event, webhook.received_at).filter((event) => {
+    if (event.kind === 'ignored') return event.kept === true;
+    return event.kind === 'edit' ? edits : event.kind !== 'connection' && event.kind !== 'presence';
+  });
 }
 
 async function reopen(ctx: AdminContext, events: InboundEvent[], actor: Actor, reason: string): Promise<Reopened[]> {

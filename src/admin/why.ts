@@ -1,8 +1,9 @@
 /** why: what became of a message, and why. */
 import { z } from 'zod';
+import { asideBecause } from '../core/reasons.ts';
 import { explain } from '../core/timeline.ts';
 import type { Explanation } from '../core/timeline.ts';
-import { findConversationOf, readTimeline } from '../db/recovery.ts';
+import { findConversationOf, findIgnored, readTimeline } from '../db/recovery.ts';
 import type { Timeline } from '../db/recovery.ts';
 import { defineCommand, limitArg, refused, wordsArg } from './command.ts';
 import type { AdminContext, FormatTime, Outcome } from './command.ts';
@@ -19,7 +20,8 @@ export type Why = {
 const why = defineCommand({
   name: 'why',
   summary: 'why a message was (not) answered or sent: everything that happened, in words',
-  details: 'ID is our id of a message, its id at WhatsApp, or conversation:ID for everything that happened there.',
+  details:
+    'ID is our id of a message, its id at WhatsApp, or conversation:ID for everything that happened there. Of a message that was put aside it says why (ignored list).',
   args: z.object({
     id: wordsArg.describe('message, message at WhatsApp, or conversation:ID'),
     limit: limitArg.default(500).describe('at most so many entries'),
@@ -44,10 +46,19 @@ export const whyCommands = [why];
 /** The timeline around one message: `key` is our id or the one at WhatsApp. */
 export async function whyMessage(ctx: AdminContext, tenant: string, key: string, limit: number): Promise<Outcome<Why>> {
   const place = await findConversationOf(ctx.db, tenant, key);
-  if (place === null) return refused('not_found', `there is no message ${key} (a conversation is asked for as conversation:ID)`);
+  if (place === null) return refused('not_found', await whyNot(ctx, tenant, key));
   const timeline = await readTimeline(ctx.db, tenant, place.conversation_id, limit, place.message_id);
   if (timeline === null) return refused('not_found', `there is no message ${key}`);
   return { ok: true, result: tell(ctx, timeline, place.message_id) };
+}
+
+/** Of what no message is stored: whether it was put aside. */
+async function whyNot(ctx: AdminContext, tenant: string, key: string): Promise<string> {
+  const entry = await findIgnored(ctx.db, tenant, key);
+  if (entry === null) return `there is no message ${key} (a conversation is asked for as conversation:ID)`;
+  const at = timeFormat(ctx.config.app.timeZone)(entry.received_at);
+  const where = entry.instance === null ? '' : ` on ${entry.instance}`;
+  return `no message ${key} is stored: it came at ${at}${where} and was put aside because ${entry.reasons.map(asideBecause).join(', and ')} (webhook ${entry.id}; ignored list)`;
 }
 
 export async function whyConversation(ctx: AdminContext, tenant: string, id: number, limit: number): Promise<Outcome<Why>> {

@@ -121,5 +121,7 @@ export type InboundEvent = {
       reason: string;
       /** It leaves an entry for a week; else it is counted only. */
       kept?: true;
+      /** Of the message that was put aside, where it has one. */
+      providerId?: string;
     }
 );

@@ -157,6 +157,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   secret_of_another: 'it came with a secret that speaks for others',
   only_one_number: 'MULTI_CHIP_ENABLED=false serves EVOLUTION_INSTANCE only',
   forgotten_instance: 'a person has forgotten this name',
+  no_instance: 'it does not say of which number it is',
+  unknown_message: 'it changes a message that never came; it is applied when that comes within a day',
   too_many_unknown: 'too many names that nobody registered are set aside already',
   not_its_author: 'whoever changed or deleted this message is not who wrote it, so nothing was changed',
   unknown_instance: 'Evolution does not know this number (EVOLUTION_INSTANCE)',
@@ -174,6 +176,34 @@ export const REASONS: Readonly<Record<string, string>> = {
   connection_closed: 'Evolution says that the number is connected, and its connection is closed (npm run admin -- instance restart NAME)',
 };
 
+/** Why what came with a webhook was put aside: of the reading itself, so in words that mean something else above. Exported for the reader (whatsapp/payload.ts). */
+export const PUT_ASIDE = {
+  group: 'it is of a group, and only people are answered',
+  status: 'it is a status (a story), and only chats are answered',
+  broadcast: 'it is of a broadcast list',
+  newsletter: 'it is of a channel',
+  own_number: 'it is of our number to itself',
+  machine: "the other side is a machine of WhatsApp's own (Meta AI), which is never answered",
+  unknown_chat: 'it names no chat with a person, so nobody can be answered',
+  history: 'it is history that came at pairing; what is missing here is found by asking Evolution (reconcile_inbox)',
+  protocol: 'it is bookkeeping of WhatsApp, without words',
+  album: 'it announces pictures, which come as messages of their own',
+  forged_protocol: 'it is a control message that only our own phone may send, so somebody attacks the gateway',
+  forged_resend: 'it is marked as given out again on request, which anybody can forge',
+  unproven_author: 'it does not prove who says it; the same news comes once more, with a proof',
+  no_id: 'it does not say which message it is about',
+  unknown_status: 'its status is none that the product knows',
+  unknown_state: 'the state of the number in it is none that the product knows',
+  empty: 'the event holds nothing',
+  unknown_event: 'the product does not know an event of this name',
+  unreadable: 'it is no event',
+} as const;
+
+/** Words that follow "because", of what was put aside. */
+export function asideBecause(reason: string): string {
+  return Object.hasOwn(PUT_ASIDE, reason) ? PUT_ASIDE[reason as keyof typeof PUT_ASIDE] : because(reason); // looked up on this line
+}
+
 /** The sentence of a reason; null when it is none of the product's (a tool's or a person's own words). */
 export function knownReason(reason: string): string | null {
   if (reason.startsWith('paused_')) return PAUSES[reason.slice('paused_'.length)] ?? null;
@@ -181,7 +211,8 @@ export function knownReason(reason: string): string | null {
     const failure = REASONS[reason.slice('max_attempts_'.length)];
     return failure === undefined ? null : `every attempt failed, the last one because ${failure}`;
   }
-  return REASONS[reason] ?? null;
+  // A person's own words may be the name of what every object has.
+  return Object.hasOwn(REASONS, reason) ? (REASONS[reason] ?? null) : null;
 }
 
 /** Words that follow "because"; what is not the product's own is quoted. */

@@ -2,8 +2,11 @@ import { z } from 'zod';
 import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import type { Door } from './door.ts';
 
-/** Who says what a webhook says: a number by its own secret, a tenant by that of the installation, or Evolution's answer to a question of ours. */
-export type Poster = { instance: string } | { tenant: string } | { ourselves: true };
+/**
+ * Who says what a webhook says: a number by its own secret, a tenant by that of the installation, a person of the tenant `operator` who replays it, or Evolution's
+ * answer to a question of ours.
+ */
+export type Poster = { instance: string } | { tenant: string } | { operator: string } | { ourselves: true };
 
 /** One webhook as it is stored: its raw body without secrets, and what it means. */
 export type WebhookRecord = {
@@ -13,6 +16,8 @@ export type WebhookRecord = {
   raw: unknown;
   from: Poster;
   events: InboundEvent[];
+  /** Id of the stored webhook that this is a replay of: its entry, if it left one, says what became of it now. */
+  replays?: number;
 };
 
 const time = z.coerce.date();

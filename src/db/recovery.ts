@@ -63,6 +63,8 @@ const storedWebhook = z.object({
   instance: z.string().nullable(),
   event: z.string().nullable(),
   body: z.unknown(),
+  /** Why events in it were put aside or found no place; null: none was. */
+  ignored: z.array(z.string()).nullable(),
   received_at: time,
 });
 export type StoredWebhook = z.infer<typeof storedWebhook>;
@@ -70,6 +72,51 @@ export type StoredWebhook = z.infer<typeof storedWebhook>;
 /** SQL stored_webhook: a raw webhook (kept 7 days) for a replay, or null. */
 export async function findStoredWebhook(db: Door, tenant: string, id: number): Promise<StoredWebhook | null> {
   return storedWebhook.nullable().parse(await db.call('stored_webhook', { p_tenant: tenant, p_id: id }));
+}
+
+/** Which entries: null is any. */
+export type IgnoredFilter = { reason: string | null; instance: string | null };
+
+const ignored = z.object({
+  reasons: z.array(z.object({ reason: z.string(), webhooks: z.number(), whole: z.number(), first_at: time, last_at: time })),
+  entries: z.array(
+    z.object({
+      id: z.number(),
+      instance: z.string().nullable(),
+      event: z.string().nullable(),
+      reasons: z.array(z.string()),
+      /** Ids at WhatsApp. */
+      messages: z.array(z.string()),
+      /** It has its body, so it can be replayed. */
+      whole: z.boolean(),
+      received_at: time,
+    }),
+  ),
+});
+export type Ignored = z.infer<typeof ignored>;
+
+/** SQL list_ignored: what of webhooks was put aside, the newest first, and how much of it there is by reason. */
+export async function listIgnored(db: Door, tenant: string, { reason, instance }: IgnoredFilter, limit: number): Promise<Ignored> {
+  return ignored.parse(await db.call('list_ignored', { p_tenant: tenant, p_reason: reason, p_instance: instance, p_limit: limit }));
+}
+
+/** SQL ignored_webhooks: those with their body, the oldest first, behind the id `after`. */
+export async function ignoredWebhooks(
+  db: Door,
+  tenant: string,
+  { reason, instance }: IgnoredFilter,
+  after: number,
+  limit: number,
+): Promise<StoredWebhook[]> {
+  const args = { p_tenant: tenant, p_reason: reason, p_instance: instance, p_after: after, p_limit: limit };
+  return z.array(storedWebhook).parse(await db.call('ignored_webhooks', args));
+}
+
+const ignoredMessage = z.object({ id: z.number(), instance: z.string().nullable(), reasons: z.array(z.string()), received_at: time });
+
+/** SQL ignored_message: the entry that a message left when it was put aside, by its id at WhatsApp; null when there is none. */
+export async function findIgnored(db: Door, tenant: string, providerId: string): Promise<z.infer<typeof ignoredMessage> | null> {
+  return ignoredMessage.nullable().parse(await db.call('ignored_message', { p_tenant: tenant, p_provider_id: providerId }));
 }
 
 const reopened = z.discriminatedUnion('outcome', [

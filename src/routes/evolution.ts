@@ -8,6 +8,7 @@ import type { Env } from '../http.ts';
 import { receive } from '../inbound.ts';
 import type { Process } from '../ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
+import { openEnvelopes } from '../whatsapp/envelope.ts';
 import { tooMany } from './auth.ts';
 import { readBody } from './body.ts';
 import { contextSoon } from './context-of.ts';
@@ -54,10 +55,18 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
       process.context?.events.webhookRefused('malformed', { correlation_id: id });
       throw new HTTPException(400, { message: 'the body is not JSON' });
     }
+    const suffix = suffixOf(c.req.path);
+    const opened = openEnvelopes(body, suffix);
+    if (!opened.ok) {
+      process.context?.events.webhookRefused('malformed', { correlation_id: id });
+      throw new HTTPException(400, { message: opened.why });
+    }
     const context = await contextSoon(process);
     if (context === null) throw new HTTPException(503, { message: 'starting; try again' });
     try {
-      await receive(context, { requestId: id, body, suffix: suffixOf(c.req.path), from: poster });
+      // What Evolution posts is one, and is kept as it came.
+      const [first, ...more] = opened.envelopes;
+      await receive(context, { requestId: id, body: more.length === 0 ? first : opened.envelopes, suffix, from: poster });
     } catch (error) {
       if (!(error instanceof DatabaseAway)) throw error;
       context.events.webhookRefused('unavailable', { correlation_id: id, error });
@@ -76,12 +85,13 @@ const ABOUT = {
   summary: 'what Evolution posts',
   details:
     'The address of the webhook of Evolution, with or without webhookByEvents. Authorization: Bearer with EVOLUTION_WEBHOOK_SECRET itself, or with the token ' +
-    'that Evolution makes when the secret is the jwt_key of the webhook; or the same with the own secret of a number. Unknown events are accepted and counted; ' +
-    'what names a number that is not registered, or another one than the secret is of, is set aside.',
+    'that Evolution makes when the secret is the jwt_key of the webhook; or the same with the own secret of a number. An event may come in a list, or as the body of a ' +
+    'forwarder. What is put aside (groups, unknown events and shapes) leaves an entry with its reason (/admin/ignored/list); what names a number that is not registered, or ' +
+    'another one than the secret is of, is set aside (/admin/instance/unknown).',
   body: z.record(z.string(), z.unknown()),
   answers: {
-    200: { means: 'durable, or of no interest', schema: z.object({ status: z.literal('ok') }) },
-    400: 'the body is not JSON; Evolution drops the event',
+    200: { means: 'durable, or noise that is only counted (contacts, chats, presence)', schema: z.object({ status: z.literal('ok') }) },
+    400: 'the body is not JSON, or holds no event of Evolution; Evolution drops the event',
     401: 'wrong credentials; Evolution drops the event',
     408: 'the body did not arrive in time; Evolution comes again',
     413: 'larger than MAX_WEBHOOK_MB; Evolution comes again, and what it holds is found by asking Evolution (reconcile_inbox)',

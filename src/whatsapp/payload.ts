@@ -10,42 +10,23 @@ import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from 
 import { readMessage, readProtocol, readUpdate, SEALED_EDIT } from '../core/message-content.ts';
 import type { ReadMessage, ReadNews } from '../core/message-content.ts';
 import { bareJid, canonicalPhone, isMachineNumber, parseJid } from '../core/phone.ts';
+import type { PUT_ASIDE } from '../core/reasons.ts';
+import { eventName } from './envelope.ts';
+
+/** What comes all day and is about no message of anybody: it is counted and leaves no entry. */
+const NOISE = ['contacts', 'chats', 'groups', 'call', 'labels', 'typebot', 'qrcode', 'instance', 'error'] as const;
+/** Of `messages.update`, what comes with each message and says nothing; also of chats that are nobody's. */
+const TICKS = ['pending', 'read_on_phone', 'group', 'status', 'broadcast', 'newsletter'] as const;
 
 /** Why an event was put aside. A closed list, so that it can be a metric's label. */
-type IgnoredReason =
-  | 'group'
-  | 'status'
-  | 'broadcast'
-  | 'newsletter'
-  | 'own_number'
-  | 'machine'
-  | 'unknown_chat'
-  | 'history'
-  | 'protocol'
-  | 'album'
-  | 'forged_protocol'
-  | 'forged_resend'
-  | 'unproven_author'
-  | 'no_id'
-  | 'read_on_phone'
-  | 'unknown_status'
-  | 'unknown_state'
-  | 'pending'
-  | 'empty'
-  | 'contacts'
-  | 'chats'
-  | 'groups'
-  | 'call'
-  | 'labels'
-  | 'typebot'
-  | 'qrcode'
-  | 'instance'
-  | 'error'
-  | 'unknown_event';
+type IgnoredReason = keyof typeof PUT_ASIDE | (typeof NOISE)[number] | (typeof TICKS)[number];
 
 type Source = { instance: string; instanceId: string | null };
 type Envelope = { source: Source; ownPn: string | null; receivedAt: Date; body: unknown };
 type Distributed<T> = T extends unknown ? Omit<T, keyof Source> : never;
+/** What an event means, before its number is known. */
+type Meant = Exclude<Distributed<InboundEvent>, { kind: 'ignored' }> | PutAside;
+type PutAside = { kind: 'ignored'; reason: IgnoredReason; providerId?: string };
 
 /**
  * `suffix` is the last part of the address when Evolution posts by event (`messages-upsert`); the name in the body wins.
@@ -54,7 +35,7 @@ type Distributed<T> = T extends unknown ? Omit<T, keyof Source> : never;
 export function parseWebhook(body: unknown, suffix: string | null, receivedAt: Date): InboundEvent[] {
   const bodies = Array.isArray(body) ? body : [body];
   const events = bodies.flatMap((one) => parseEnvelope(one, suffix, receivedAt));
-  return events.length > 0 ? events : [{ instance: '', instanceId: null, kind: 'ignored', reason: 'empty' }];
+  return events.length > 0 ? events : [{ instance: '', instanceId: null, kind: 'ignored', reason: 'unreadable', kept: true }];
 }
 
 /** Rows of `/chat/findMessages`, read like the webhooks they replace. */
@@ -82,31 +63,22 @@ function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): 
   }));
 }
 
-/** `MESSAGES_UPSERT`, `messages-upsert` and `messages.upsert` are one name. */
-function eventName(raw: string): string {
-  return raw
-    .trim()
-    .toLowerCase()
-    .replaceAll(/[._-]+/g, '.')
-    .replace(/^\/+/, '');
-}
-
-function parseData(event: string, data: unknown, envelope: Envelope): Distributed<InboundEvent>[] {
+function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
   switch (event) {
     case 'messages.upsert':
-      return messagesOf(data).map((message) =>
+      return readEach(messagesOf(data), (message) =>
         isResend(envelope.body, data, message) ? ignored('forged_resend') : parseMessage(message, envelope, false),
       );
     case 'send.message':
-      return messagesOf(data).map((message) => parseMessage(message, envelope, true));
+      return readEach(messagesOf(data), (message) => parseMessage(message, envelope, true));
     case 'messages.update':
-      return listOf(data).map((update) => parseUpdate(update, envelope));
+      return readEach(listOf(data), (update) => parseUpdate(update, envelope));
     case 'messages.edited':
-      return messagesOf(data).map((news) => parseEdited(news, envelope, false));
+      return readEach(messagesOf(data), (news) => parseEdited(news, envelope, false));
     case 'send.message.update':
-      return messagesOf(data).map((news) => parseEdited(news, envelope, true));
+      return readEach(messagesOf(data), (news) => parseEdited(news, envelope, true));
     case 'messages.delete':
-      return listOf(data).map(parseDeleted);
+      return readEach(listOf(data), parseDeleted);
     case 'presence.update':
       return listOf(data).map(parsePresence);
     case 'connection.update':
@@ -117,8 +89,17 @@ function parseData(event: string, data: unknown, envelope: Envelope): Distribute
     case 'remove.instance':
       return [{ kind: 'connection', state: 'close', reason: null, ownerPn: null }];
     default:
-      return [ignored(IGNORED_EVENTS.get(event) ?? 'unknown_event')];
+      return [ignored(IGNORED_EVENTS.get(event) ?? (event === '' ? 'unreadable' : 'unknown_event'))];
   }
+}
+
+/** What is put aside of a list keeps the id of its message, so that it is found by it. */
+function readEach(items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] {
+  return items.map((item) => {
+    const event = parse(item);
+    const providerId = event.kind === 'ignored' ? idOf(objectAt(item, 'key') ?? item) : null;
+    return event.kind === 'ignored' && providerId !== null ? { ...event, providerId } : event;
+  });
 }
 
 const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, IgnoredReason>([
@@ -147,21 +128,10 @@ const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, Ignor
   ['error', 'error'],
 ]);
 
-/** Events that are about a message: what is put aside of them leaves an entry, so that nobody has to guess what became of it. The rest is counted. */
-const ABOUT_MESSAGES = new Set([
-  'messages.upsert',
-  'send.message',
-  'messages.update',
-  'messages.edited',
-  'send.message.update',
-  'messages.delete',
-]);
-/** Of `messages.update`, what comes with each message and says nothing. */
-const TICKS = new Set(['pending', 'read_on_phone', 'group', 'status', 'broadcast', 'newsletter']);
-
-function leavesTrace(event: string, reason: string): boolean {
-  if (!ABOUT_MESSAGES.has(event) || reason === 'empty') return false;
-  return event !== 'messages.update' || !TICKS.has(reason);
+/** What is put aside leaves an entry, so that nobody has to guess what became of it, unless it is noise. */
+function leavesTrace(event: string, reason: IgnoredReason): boolean {
+  const isOf = (list: readonly IgnoredReason[]): boolean => list.includes(reason);
+  return event !== 'presence.update' && !isOf(NOISE) && !(event === 'messages.update' && isOf(TICKS));
 }
 
 function listOf(data: unknown): readonly unknown[] {
@@ -183,12 +153,12 @@ function isResend(...places: readonly unknown[]): boolean {
   return places.some((place) => !Array.isArray(place) && idAt(place, 'requestId') !== null);
 }
 
-function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
+function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Meant {
   return messageEvent(data, at(data, 'key'), readMessage(data), envelope, viaApi);
 }
 
 /** `key` names the message and its chat; `data` is what else is told of it. */
-function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
+function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: Envelope, viaApi: boolean): Meant {
   const fromMe = viaApi || isTrue(at(key, 'fromMe'));
   const chat = readChat(key, fromMe, envelope.ownPn);
   if (typeof chat === 'string') return ignored(chat);
@@ -344,7 +314,7 @@ function digest(parts: readonly unknown[]): string {
  * an attacker's anything. So what claims to be ours proves nothing, unless it was the API that edited (`viaApi`); Evolution tells of the same change in
  * `messages.update`, whose key is its own.
  */
-function parseEdited(data: unknown, envelope: Envelope, viaApi: boolean): Distributed<InboundEvent> {
+function parseEdited(data: unknown, envelope: Envelope, viaApi: boolean): Meant {
   const { kind } = parseJid(idAt(data, 'key', 'remoteJid') ?? '');
   if (kind === 'group' || kind === 'status' || kind === 'newsletter') return ignored(kind);
   if (objectAt(data, 'message') !== null) return parseMessage(data, envelope, viaApi);
@@ -360,7 +330,7 @@ function parseEdited(data: unknown, envelope: Envelope, viaApi: boolean): Distri
 type ToldBy = { chat: ChatAddress | null; /** null: not proven. */ fromMe: boolean | null; changedAt: string };
 
 /** News about a message that is known by its id. `ownId` when the news does not name it itself. */
-function newsOf(read: ReadNews, ownId: string | null, { chat, fromMe, changedAt }: ToldBy): Distributed<InboundEvent> {
+function newsOf(read: ReadNews, ownId: string | null, { chat, fromMe, changedAt }: ToldBy): Meant {
   if (read.kind === 'silent') return ignored(read.reason);
   const providerId = read.targetId ?? ownId;
   if (providerId === null) return ignored('no_id');
@@ -373,7 +343,7 @@ function newsOf(read: ReadNews, ownId: string | null, { chat, fromMe, changedAt 
 }
 
 /** Three shapes: the key itself (Baileys, Meta), or a row whose `id` is Evolution's own and whose `key` counts. */
-function parseDeleted(data: unknown): Distributed<InboundEvent> {
+function parseDeleted(data: unknown): Meant {
   const key = objectAt(data, 'key') ?? data;
   const elsewhere = groupish(idAt(key, 'remoteJid'));
   if (elsewhere !== null) return ignored(elsewhere);
@@ -422,7 +392,7 @@ const ACKS: ReadonlyMap<string, AckStatus | 'pending'> = new Map<string, AckStat
  * What a `messages.update` says: new words (an edit, or what a message came without), a deletion, or how far a message of ours got. The words win over the ticks
  * that come with them: Evolution 2.3.7 writes SERVER_ACK where there is no status.
  */
-function parseUpdate(data: unknown, envelope: Envelope): Distributed<InboundEvent> {
+function parseUpdate(data: unknown, envelope: Envelope): Meant {
   // Forwarders replay Baileys' own `{key, update}`.
   const key = objectAt(data, 'key') ?? data;
   const elsewhere = groupish(idAt(key, 'remoteJid'));
@@ -470,13 +440,13 @@ const STATES: ReadonlyMap<string, Connection['state']> = new Map<string, Connect
   ['refused', 'refused'],
 ]);
 
-function parseConnection(data: unknown): Distributed<InboundEvent> {
+function parseConnection(data: unknown): Meant {
   const state = STATES.get((idAt(data, 'state') ?? '').toLowerCase());
   if (state === undefined) return ignored('unknown_state');
   return { kind: 'connection', state, reason: countAt(data, 'statusReason'), ownerPn: addressOf(idAt(data, 'wuid') ?? '').pn };
 }
 
-function parseStatus(data: unknown): Distributed<InboundEvent> {
+function parseStatus(data: unknown): Meant {
   const state = STATES.get((idAt(data, 'status') ?? '').toLowerCase());
   if (state === undefined) return ignored('unknown_state');
   return { kind: 'connection', state, reason: countAt(data, 'disconnectionReasonCode'), ownerPn: null };
@@ -486,7 +456,7 @@ type Presence = Extract<InboundEvent, { kind: 'presence' }>['presence'];
 
 const PRESENCES: readonly Presence[] = ['composing', 'recording', 'paused', 'available', 'unavailable'];
 
-function parsePresence(data: unknown): Distributed<InboundEvent> {
+function parsePresence(data: unknown): Meant {
   const jid = idAt(data, 'id') ?? '';
   const elsewhere = notDirect(jid);
   if (elsewhere !== null) return ignored(elsewhere);
@@ -498,6 +468,6 @@ function parsePresence(data: unknown): Distributed<InboundEvent> {
   return presence === undefined ? ignored('unknown_state') : { kind: 'presence', chat, presence };
 }
 
-function ignored(reason: IgnoredReason): { kind: 'ignored'; reason: IgnoredReason } {
+function ignored(reason: IgnoredReason): PutAside {
   return { kind: 'ignored', reason };
 }

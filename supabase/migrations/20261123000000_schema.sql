@@ -497,10 +497,12 @@ create table webhook_events (
   results      jsonb,
   request_id   text,
   aside_id     bigint references set_aside (id),     -- it was set aside, and waits
+  ignored      text[],                               -- it is an entry: why events in it were put aside or found no place; null: none was
   received_at  timestamptz not null default now()
 );
 create index webhook_events_age on webhook_events (received_at);
 create index webhook_events_aside on webhook_events (aside_id, id) where aside_id is not null;
+create index webhook_events_ignored on webhook_events (coalesce(instance, ''), (ignored[1]), received_at) where ignored is not null;
 
 -- What the installation says of itself: `project_ref` must equal SUPABASE_PROJECT_REF when both are set.
 create table installation (

@@ -132,7 +132,7 @@ end $$;
 -- Guarantee: forward only (sent < delivered < read; failed only from sent, and what arrives afterwards has not failed: see heal_send); the same news twice changes nothing. What was delivered, or refused, says
 --   something about the address, and a refusal about the number. Words are changed by their author only (may_change).
 -- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
---   message is not known yet: the news is kept for a day and applied when it comes; 'refused' when it is not its author who says so.
+--   message is not known yet: the news is kept for a day and applied when it comes (of words or a deletion with reason, instance_id, provider_id); 'refused' when it is not its author who says so.
 create function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
   v messages;
@@ -157,7 +157,7 @@ begin
   if v.id is null then
     if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id, p_event, clock(p_now) from instances where id = p_instance_id;
-    return jsonb_build_object('outcome', 'early', 'wake', false);
+    return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}' else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
@@ -269,7 +269,8 @@ begin
   return true;
 end $$;
 
--- apply_early: the news about a message that came before it, in the order in which they came. The caller holds lock_provider_id.
+-- apply_early: the news about a message that came before it, in the order in which they came. They have found their place, so their entry is over. The caller holds
+--   lock_provider_id.
 create function apply_early(p_instance_id bigint, p_provider_id text, p_now timestamptz) returns void language plpgsql as $$
 declare v_event jsonb;
 begin
@@ -279,6 +280,11 @@ begin
   loop
     perform apply_update(p_instance_id, v_event, p_now);
   end loop;
+  if v_event is not null then
+    update webhook_events set ignored = nullif(array_remove(ignored, 'unknown_message'), '{}')
+      where ignored is not null and coalesce(instance, '') = (select name from instances where id = p_instance_id) and ignored[1] = 'unknown_message'
+        and results @> jsonb_build_array(jsonb_build_object('outcome', 'early', 'provider_id', p_provider_id));
+  end if;
 end $$;
 
 -- withdraw_parts: the contact writes while an answer is on its way: what has not left is not said, and the next turn knows it.
@@ -513,13 +519,13 @@ end $$;
 -- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come in numbers; what a person has forgotten
 --   is only counted.
 -- Guarantee: at most 200 names, and 10,000 webhooks of a name are kept. Concurrency: callers of one name queue on its row.
--- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, told: people are to be told}.
+-- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, entry: it leaves one of those that were put aside, told: people are to be told}.
 create function put_aside(p_name text, p_provider_id text, p_reason text, p_now timestamptz) returns jsonb language plpgsql as $$
 declare v set_aside; v_new boolean := false; v_known text;
 begin
   update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
   if not found then
-    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'wake', false); end if;
+    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
     insert into set_aside (name, provider_id, reason, first_at, last_at) values (p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_now); end if;
     v_new := true;
@@ -546,11 +552,35 @@ begin
   return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000, 'told', v_new, 'wake', false);
 end $$;
 
+-- body_of_ignored: what is kept of a webhook of which nothing found a place: of each number and reason the first thousand of a day (UTC) whole, unless they are large. So a
+--   busy group, or whoever floods one, does not fill the disk. Each leaves its entry. Concurrency: some more may be kept. Result: the body, or {left_out: 'too_many' | 'large'}.
+create function body_of_ignored(p_instance text, p_reason text, p_raw jsonb, p_now timestamptz) returns jsonb language plpgsql stable as $$
+declare v_today timestamptz := date_trunc('day', p_now, 'UTC'); v_newest jsonb;
+begin
+  if pg_column_size(p_raw) > 262144 then return '{"left_out": "large"}'; end if;
+  -- behind the first that was left out there is nothing to count any more
+  select body into v_newest from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '') and ignored[1] = p_reason and received_at >= v_today
+    order by received_at desc limit 1;
+  if v_newest = '{"left_out": "too_many"}' or (select count(*) from (select from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '')
+      and ignored[1] = p_reason and received_at >= v_today limit 1000) today) >= 1000 then return '{"left_out": "too_many"}'; end if;
+  return p_raw;
+end $$;
+
+-- ignored_reasons: why events of a webhook were put aside or found no place, each once, for its entry; null: it is none. News of an unknown message comes first, so that
+--   apply_early finds it. Arguments: p_results of the webhook. Read only.
+create function ignored_reasons(p_results jsonb) returns text[] language sql stable as $$
+  select array_agg(reason order by reason <> 'unknown_message', reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+    where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
+      -- it may have come in the same webhook
+      or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
+$$;
+
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
 -- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be acknowledged. What its credential may not
---   say, and what names no number of ours, is set aside and changes no number, contact or conversation.
--- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for; absent: the secret of the installation, events: InboundEvent[]}]; p_options see
---   record_message, and onlyInstance: the one number that counts, or null.
+--   say, and what names no number of ours, is set aside and changes no number, contact or conversation. What is put aside or finds no place leaves an entry (webhook_events.ignored).
+-- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for; absent: the secret of the installation, events: InboundEvent[],
+--   replays: the stored webhook that this one is again, whose entry says from now on what became of it, or absent}]; p_options see record_message, and onlyInstance: the one number
+--   that counts, or null.
 -- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock: Postgres ends one
 --   (40P01) and the caller repeats it.
 -- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
@@ -567,6 +597,9 @@ declare
   v_aside bigint;
   v_kept boolean;
   v_gone boolean;
+  v_entry boolean;
+  v_ignored text[];
+  v_name text;
   v_id bigint;
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
@@ -574,10 +607,14 @@ begin
     v_tenant := 'default';
     v_aside := null;
     v_kept := false;
+    v_entry := false;
+    v_name := v_webhook ->> 'instance';
     for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
-      if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
+      if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
-        v_kept := true;
+      elsif coalesce(v_event ->> 'instance', '') = '' then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'), 'entry', true, 'wake', false);
+        v_tenant := coalesce(v_webhook -> 'from' ->> 'tenant', (select tenant_id from instances where name = v_webhook -> 'from' ->> 'instance'), v_tenant);
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
         v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
@@ -588,7 +625,7 @@ begin
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
           when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
-          else jsonb_build_object('outcome', 'ignored', 'reason', v_event ->> 'kind', 'wake', false)
+          else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
         end;
         if v_reason is null then
           v_tenant := v_instance.tenant_id;
@@ -596,17 +633,29 @@ begin
         elsif coalesce((v_result ->> 'keep')::boolean, false) then
           v_aside := (v_result ->> 'aside_id')::bigint;
           v_kept := true;
+        elsif v_result ? 'entry' then
+          v_name := null; -- one of too many names: they share one allowance
         end if;
       end if;
+      v_entry := v_entry or v_result ? 'entry' or v_result ->> 'reason' in ('not_its_author', 'unknown_message');
       v_results := v_results || v_result;
     end loop;
     v_id := null;
-    if v_kept then
+    v_ignored := case when v_entry then ignored_reasons(v_results) end;
+    if v_webhook ? 'replays' then
+      -- the entry is that of the webhook which is replayed; what found no place again is not stored again
+      update webhook_events set ignored = v_ignored where id = (v_webhook ->> 'replays')::bigint and ignored is not null;
+      v_kept := v_kept and jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored" && @.outcome != "early")');
+      v_ignored := null;
+    end if;
+    if v_kept or v_ignored is not null then
       -- of somebody who was erased it stays that something came, and not what
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
         and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
-      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, received_at)
-        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', case when v_gone then '{"erased": true}' else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, ignored, received_at)
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}'
+          when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, v_ignored, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);

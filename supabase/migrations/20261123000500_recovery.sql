@@ -121,6 +121,43 @@ create function conversation_of(p_tenant text, p_key text) returns jsonb languag
   order by (m.provider_id = p_key) desc nulls last limit 1
 $$;
 
+-- ignored_of: the entries of a tenant: stored webhooks of which something was put aside or found no place. Read only.
+-- Arguments: p_reason, p_instance null: any. Result: rows of webhook_events.
+create function ignored_of(p_tenant text, p_reason text, p_instance text) returns setof webhook_events language sql stable as $$
+  select * from webhook_events where ignored is not null and tenant_id = p_tenant and (p_reason is null or p_reason = any (ignored))
+    and (p_instance is null or coalesce(instance, body ->> 'instance') = p_instance)
+$$;
+
+-- is_whole: whether a stored webhook has its body: it was neither left out (body_of_ignored) nor erased.
+create function is_whole(p_body jsonb) returns boolean language sql immutable as $$ select p_body not in ('{"left_out": "too_many"}', '{"left_out": "large"}', '{"erased": true}') $$;
+
+-- list_ignored: what was put aside, the newest first, and how much of it there is. Read only.
+-- Arguments: as ignored_of. Result: {reasons: [{reason, webhooks, whole: with their body, first_at, last_at}],
+--   entries: [{id, instance, event, reasons, messages: their ids at WhatsApp, whole, received_at}]}.
+create function list_ignored(p_tenant text, p_reason text, p_instance text, p_limit int) returns jsonb language sql stable as $$
+  select jsonb_build_object(
+    'reasons', (select coalesce(jsonb_agg(to_jsonb(g) order by g.webhooks desc, g.reason), '[]') from (
+      select r as reason, count(*) as webhooks, count(*) filter (where is_whole(w.body)) as whole, min(w.received_at) as first_at, max(w.received_at) as last_at
+      from ignored_of(p_tenant, p_reason, p_instance) w, unnest(w.ignored) r where p_reason is null or r = p_reason group by 1) g),
+    'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id desc), '[]') from (
+      select w.id, coalesce(w.instance, w.body ->> 'instance') as instance, w.event, w.ignored as reasons, is_whole(w.body) as whole, w.received_at,
+        jsonb_path_query_array(w.results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early").provider_id ? (@ != null)') as messages
+      from ignored_of(p_tenant, p_reason, p_instance) w order by w.id desc limit p_limit) e))
+$$;
+
+-- ignored_webhooks: entries to be replayed, the oldest first. Read only. Arguments: as ignored_of; p_after the id behind which they begin.
+-- Result: [{id, instance, event, body, ignored, received_at}], at most p_limit.
+create function ignored_webhooks(p_tenant text, p_reason text, p_instance text, p_after bigint, p_limit int) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
+    select id, instance, event, body, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
+$$;
+
+-- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance, reasons, received_at} or null.
+create function ignored_message(p_tenant text, p_provider_id text) returns jsonb language sql stable as $$
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'reasons', w.ignored, 'received_at', w.received_at) from ignored_of(p_tenant, null, null) w
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) order by w.id desc limit 1
+$$;
+
 -- reopen_inbound: a person wants an inbound message answered again, although it has had its outcome.
 -- Guarantee: it is 'received' again as if it had just come, and a turn that is under way has to look again. What was sent stays sent.
 -- Arguments: the message by its number, its id at WhatsApp and its chat {pn, lid}; p_actor, p_reason: audited.

@@ -22,9 +22,9 @@ test('H11 any body: the history, batches, unknown events and nothing', () => {
   assert.deepEqual(reasons({ event: 'messages.upsert', data: [] }), ['empty']);
   assert.deepEqual(reasons({ event: 'messages.upsert', data: null }), ['empty']);
   assert.deepEqual(reasons({ event: '__proto__', data: {} }), ['unknown_event']);
-  assert.deepEqual(reasons([]), ['empty']);
-  assert.deepEqual(reasons([recorded[1]!.body, null]), ['message', 'unknown_event']); // line 2 is a message
-  assert.deepEqual(reasons('text'), ['unknown_event']);
+  assert.deepEqual(reasons([]), ['unreadable']);
+  assert.deepEqual(reasons([recorded[1]!.body, null]), ['message', 'unreadable']); // line 2 is a message
+  assert.deepEqual(reasons('text'), ['unreadable']);
 });
 
 test('H11 mutated payloads: 500 never throw, give events, and are redacted', () => {

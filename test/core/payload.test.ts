@@ -368,11 +368,11 @@ test('I9 kinds: only MESSAGE_EDIT edits, REVOKE deletes, the rest of the protoco
   const editedMessage = { imageMessage: { caption: 'nova legenda' } };
   assert.equal(edited({ key, type: 'MESSAGE_EDIT', editedMessage }), 'edit ID1 [imagem]\nnova legenda');
   assert.equal(edited({ key, type: 14, editedMessage: { message: { conversation: 'x' } } }), 'edit ID1 x');
-  assert.equal(edited({ key, type: 'EPHEMERAL_SETTING', editedMessage }), 'ignored  protocol');
-  assert.equal(edited({ key, editedMessage }), 'ignored  protocol');
+  assert.equal(edited({ key, type: 'EPHEMERAL_SETTING', editedMessage }), 'ignored ID1 protocol');
+  assert.equal(edited({ key, editedMessage }), 'ignored ID1 protocol');
   assert.equal(edited({ key, type: 'REVOKE' }), 'delete ID1 ');
   assert.equal(edited({ key: null, type: 'REVOKE' }), 'ignored  no_id');
-  assert.equal(edited({ key: { ...key, remoteJid: '1203@g.us' }, type: 14, editedMessage }), 'ignored  group');
+  assert.equal(edited({ key: { ...key, remoteJid: '1203@g.us' }, type: 14, editedMessage }), 'ignored ID1 group');
   const wrapped = {
     message: { editedMessage: { message: { protocolMessage: { key, type: 14, editedMessage: { conversation: 'x' } } } } },
     key: { ...key, id: 'ID2', fromMe: false, remoteJid: MARIA },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { because, knownReason, REASONS } from '../../src/core/reasons.ts';
+import { asideBecause, because, knownReason, PUT_ASIDE, REASONS } from '../../src/core/reasons.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -121,6 +121,19 @@ test('X11 no sentence is left of a reason that nobody writes', async () => {
   const byHand = all(await textOf('docs/runbook.md'), /reason = '([^']+)'/g);
   const dead = Object.keys(REASONS).filter((reason) => !written.has(reason) && !byHand.includes(reason));
   assert.deepEqual(dead, []);
+});
+
+test('X11 W9 every reason of the reader has a sentence of its own, and each is given', async () => {
+  const readers = await Promise.all(['src/whatsapp/payload.ts', 'src/core/message-content.ts', 'src/core/phone.ts'].map(textOf));
+  const given = new Set(all(readers.join('\n'), /'([a-z_]+)'/g));
+  assert.deepEqual(
+    Object.keys(PUT_ASIDE).filter((reason) => !given.has(reason)),
+    [],
+  );
+  assert.match(asideBecause('broadcast'), /list/, 'not that of the same words to several people');
+  assert.equal(asideBecause('no_instance'), because('no_instance'));
+  assert.equal(asideBecause('toString'), '"toString"');
+  for (const [reason, sentence] of Object.entries(PUT_ASIDE)) assert.ok(!sentence.endsWith('.') && sentence.length > 15, reason);
 });
 
 test('X11 sentences read well after "because", and words of a person are quoted', () => {

@@ -36,40 +36,60 @@ test('H11 malformed: what is no JSON is 400 with a request id, and nothing is st
   assert.equal(await counted(system, 'malformed'), 7);
 });
 
-test('H11 unknown: events, kinds and shapes that nobody knows are 200, counted, and neither stored nor a crash', async (t) => {
+test('H11 W9 unknown: what holds no event of Evolution is 400 in words, and nothing is stored', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   const bodies: unknown[] = [
-    null,
-    true,
-    7,
+    'null',
+    'true',
+    '7',
     '"text"',
     [],
     {},
     [null],
     [[]],
-    { event: 'no.such.event', instance: INSTANCE, data: {} },
-    { event: 'messages.upsert', instance: INSTANCE, data: null },
-    { event: 'messages.upsert', instance: INSTANCE },
-    { event: 'messages.upsert', instance: INSTANCE, data: [] },
-    { event: 'messages.upsert', instance: INSTANCE, data: 'text' },
-    { event: 'messages.update', instance: INSTANCE, data: null },
-    { event: 'messages.update', instance: INSTANCE, data: { keyId: 'X', status: 'NO_SUCH_STATUS' } },
-    { event: 'messages.delete', instance: INSTANCE, data: [[]] },
-    { event: 'connection.update', instance: INSTANCE, data: { state: 'dreaming' } },
+    { instance: INSTANCE, data: upsert('A', 'oi').data },
+    upsert('A', 'oi').data,
     { event: { a: 1 }, instance: [], data: { key: 1 } },
+    { headers: {}, body: {} },
+    { body: upsert('A', 'oi'), payload: upsert('B', 'oi') },
   ];
-  for (const body of bodies) assert.equal((await system.webhook(body)).status, 200, JSON.stringify(body));
+  for (const body of bodies) {
+    const response = await system.webhook(body);
+    assert.equal(response.status, 400, JSON.stringify(body));
+    const { error } = (await response.json()) as { error: { message: string } }; // the shape of all errors
+    assert.match(error.message, /\(expected: \{"event": "messages.upsert", "instance": NAME, "data": \{\.\.\.\}\}, a list of these, or/);
+  }
   await nothingStored(system);
+  assert.equal(await counted(system, 'malformed'), bodies.length);
+  assert.equal((await system.webhook({}, { suffix: 'messages-upsert' })).status, 400, 'the address alone is no event');
+});
+
+test('H11 W9 unknown: events, kinds and shapes that nobody knows are 200, counted, and leave an entry with the reason', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const bodies: [reason: string, body: unknown][] = [
+    ['unknown_event', { event: 'no.such.event', instance: INSTANCE, data: {} }],
+    ['empty', { event: 'messages.upsert', instance: INSTANCE, data: null }],
+    ['empty', { event: 'messages.upsert', instance: INSTANCE }],
+    ['empty', { event: 'messages.upsert', instance: INSTANCE, data: [] }],
+    ['unknown_chat', { event: 'messages.upsert', instance: INSTANCE, data: 'text' }],
+    ['empty', { event: 'messages.update', instance: INSTANCE, data: null }],
+    ['unknown_status', { event: 'messages.update', instance: INSTANCE, data: { keyId: 'X', status: 'NO_SUCH_STATUS' } }],
+    ['no_id', { event: 'messages.delete', instance: INSTANCE, data: [[]] }],
+    ['unknown_state', { event: 'connection.update', instance: INSTANCE, data: { state: 'dreaming' } }],
+    ['no_instance', { event: 'messages.upsert', data: { key: { id: 'K2', remoteJid: MARIA }, message: { conversation: 'para quem?' } } }],
+  ];
+  for (const [, body] of bodies) assert.equal((await system.webhook(body)).status, 200, JSON.stringify(body));
+  assert.deepEqual(
+    await system.query('select ignored[1] as reason, body from webhook_events order by id'),
+    bodies.map(([reason, body]) => ({ reason, body: JSON.parse(JSON.stringify(body)) as unknown })),
+  );
   assert.equal(await counted(system, 'ignored'), bodies.length);
-  // An unknown kind of message is a message all the same, and an instance without a name is nobody's.
+  assert.deepEqual(await system.dump(), []);
+  // An unknown kind of message is a message all the same.
   await system.webhook({
     event: 'messages.upsert',
     instance: INSTANCE,
     data: { key: { id: 'K1', remoteJid: MARIA }, message: { quantumMessage: {} } },
-  });
-  await system.webhook({
-    event: 'messages.upsert',
-    data: { key: { id: 'K2', remoteJid: MARIA }, message: { conversation: 'para quem?' } },
   });
   assert.deepEqual(await system.dump(), ['in contact received: [mensagem de tipo não suportado: quantumMessage]']);
 });

@@ -122,6 +122,7 @@ async function outcomeOf(system: System, { path = '/webhook/evolution', body }: 
   const response = await system.webhook(body, suffix === undefined ? {} : { suffix });
   assert.equal(response.status, 200, path);
 
+  // Told of what leaves an entry and of noise.
   const ignored = system.lines.slice(before).find((line) => line.message === 'Webhook ignored');
   if (ignored) return `ignored: ${String(ignored.context['reasons'])}`;
   const [stored] = await system.query<{ results: { outcome: string; message_id: number | null; changed?: boolean }[] }>(

@@ -9,10 +9,11 @@ export async function admin(
   ctx: Context,
   name: string,
   args: Record<string, unknown> = {},
+  tenant = 'default',
 ): Promise<Outcome<unknown> & { text: string | null }> {
   const command = COMMANDS.find((each) => each.name === name);
   assert.ok(command, name);
-  const outcome = await runCommand(command, ctx, args, { id: 'cli:ana', tenant: 'default' });
+  const outcome = await runCommand(command, ctx, args, { id: 'cli:ana', tenant });
   return { ...outcome, text: outcome.ok ? command.text(outcome.result, (at) => at.toISOString()) : null };
 }
 
@@ -21,8 +22,9 @@ export async function adminDone<Result = Record<string, unknown>>(
   ctx: Context,
   name: string,
   args: Record<string, unknown> = {},
+  tenant = 'default',
 ): Promise<Result> {
-  const outcome = await admin(ctx, name, args);
+  const outcome = await admin(ctx, name, args, tenant);
   assert.ok(outcome.ok, JSON.stringify(outcome));
   // the test says what it expects of the command
   return outcome.result as Result;
