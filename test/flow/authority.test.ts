@@ -51,7 +51,7 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'rate reset': (v) => [{ instance: v.instance, reason: 'x' }, { reason: 'x' }],
   proactive: () => [{ level: 'none', reason: 'x' }],
   'contact wait': (v) => [{ phone: v.phone, until: '2030-01-01T00:00:00Z', reason: 'x' }],
-  why: (v) => [{ id: String(v.message) }, { id: v.provider }, { id: String(v.failed) }],
+  why: (v) => [{ id: String(v.message) }, { id: v.provider }, { id: `${v.tenant}-G` }, { id: String(v.failed) }],
   pause: (v) => [...scopes(v), {}],
   resume: (v) => [...scopes(v), {}],
   'breaker list': () => [{}],
@@ -101,6 +101,8 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'suspicion dismiss': (v) => [{ id: v.suspicion, reason: 'x' }],
   identity: () => [{ setting: 'handoff', reason: 'x' }],
   replay: (v) => [{ id: v.webhook }, { id: v.webhook, force: true, reason: 'x' }],
+  'ignored list': (v) => [{}, { reason: 'group' }, { instance: v.instance }],
+  'ignored replay': (v) => [{ reason: 'group' }, { reason: 'group', instance: v.instance }],
   'export-contact': (v) => [{ contact: `contact:${v.contact}` }, { contact: `+${v.phone}` }],
   'erase-contact': (v) => [
     { contact: `contact:${v.contact}`, reason: 'x' },
@@ -455,6 +457,16 @@ async function seed(system: System, tenant: string, instance: string, phone: str
   await system.query(
     `update instances set held_reason = 'number_restricted', held_since = now(), held_until = now() + interval '1 hour', evolution_key = $2 where name = $1`,
     [instance, sealSecret({ current: OLD_KEY, previous: null }, 'the-key', ownerOf(instance))],
+  );
+  // Put aside, under the id of a message: a body that a replay would store.
+  await system.query(
+    `insert into webhook_events (tenant_id, instance, event, body, results, ignored) values ($1, $2, 'messages.upsert', $3, $4, '{group}')`,
+    [
+      tenant,
+      instance,
+      JSON.stringify(webhook('G', { pn: phone, lid: null }, SECRET_WORDS).raw),
+      JSON.stringify([{ outcome: 'ignored', reason: 'group', provider_id: `${tenant}-G` }]),
+    ],
   );
   const token = `token-of-${tenant}`;
   await system.query(

@@ -131,9 +131,9 @@ test('W9 I19 what finds its place at a replay is stored once, answered when it i
   assert.equal((await admin(system.ctx, 'why', { id: 'NEW' })).ok, true);
   assert.deepEqual(
     await system.query(
-      `select actor, subject, details -> 'webhooks' as webhooks from audit_log where action = 'ignored.replay' order by id desc limit 1`,
+      `select actor, subject, details -> 'webhooks' as webhooks from audit_log where action = 'ignored.replay' order by id limit 1`,
     ),
-    [{ actor: 'cli:ana', subject: 'no_instance', webhooks: 0 }],
+    [{ actor: 'cli:ana', subject: 'no_instance', webhooks: 2 }],
   );
 });
 
