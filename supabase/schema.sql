@@ -810,12 +810,14 @@ create table public.webhook_events (
   results jsonb,
   request_id text,
   aside_id bigint,
+  ignored text[],
   received_at timestamp with time zone default now() not null,
   constraint webhook_events_pkey PRIMARY KEY (id)
 );
 alter table public.webhook_events enable row level security;
 CREATE INDEX webhook_events_age ON public.webhook_events USING btree (received_at);
 CREATE INDEX webhook_events_aside ON public.webhook_events USING btree (aside_id, id) WHERE (aside_id IS NOT NULL);
+CREATE INDEX webhook_events_ignored ON public.webhook_events USING btree (COALESCE(instance, ''::text), (ignored[1]), received_at) WHERE (ignored IS NOT NULL);
 create policy runtime on public.webhook_events as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.webhook_events to service_role;
 grant delete, insert, select, update on public.webhook_events to whats_agents_runtime;
@@ -1168,6 +1170,11 @@ begin
   loop
     perform apply_update(p_instance_id, v_event, p_now);
   end loop;
+  if v_event is not null then
+    update webhook_events set ignored = nullif(array_remove(ignored, 'unknown_message'), '{}')
+      where ignored is not null and coalesce(instance, '') = (select name from instances where id = p_instance_id) and ignored[1] = 'unknown_message'
+        and results @> jsonb_build_array(jsonb_build_object('outcome', 'early', 'provider_id', p_provider_id));
+  end if;
 end $function$;
 revoke all on function public.apply_early(bigint,text,timestamp with time zone) from public;
 grant execute on function public.apply_early(bigint,text,timestamp with time zone) to service_role;
@@ -1225,7 +1232,7 @@ begin
   if v.id is null then
     if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id, p_event, clock(p_now) from instances where id = p_instance_id;
-    return jsonb_build_object('outcome', 'early', 'wake', false);
+    return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}' else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
@@ -1350,6 +1357,26 @@ $function$;
 revoke all on function public.audit_handset(public.conversations,text,timestamp with time zone) from public;
 grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to service_role;
 grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.body_of_ignored(p_instance text, p_reason text, p_raw jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_today timestamptz := date_trunc('day', p_now, 'UTC'); v_newest jsonb;
+begin
+  if pg_column_size(p_raw) > 262144 then return '{"left_out": "large"}'; end if;
+  -- behind the first that was left out there is nothing to count any more
+  select body into v_newest from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '') and ignored[1] = p_reason and received_at >= v_today
+    order by received_at desc limit 1;
+  if v_newest = '{"left_out": "too_many"}' or (select count(*) from (select from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '')
+      and ignored[1] = p_reason and received_at >= v_today limit 1000) today) >= 1000 then return '{"left_out": "too_many"}'; end if;
+  return p_raw;
+end $function$;
+revoke all on function public.body_of_ignored(text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.body_of_ignored(text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.body_of_ignored(text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.bot_suspicion(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3042,6 +3069,58 @@ revoke all on function public.hours_of(public.instances,jsonb) from public;
 grant execute on function public.hours_of(public.instances,jsonb) to service_role;
 grant execute on function public.hours_of(public.instances,jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.ignored_message(p_tenant text, p_provider_id text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'reasons', w.ignored, 'received_at', w.received_at) from ignored_of(p_tenant, null, null) w
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) order by w.id desc limit 1
+$function$;
+revoke all on function public.ignored_message(text,text) from public;
+grant execute on function public.ignored_message(text,text) to service_role;
+grant execute on function public.ignored_message(text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.ignored_of(p_tenant text, p_reason text, p_instance text)
+ RETURNS SETOF public.webhook_events
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select * from webhook_events where ignored is not null and tenant_id = p_tenant and (p_reason is null or p_reason = any (ignored))
+    and (p_instance is null or coalesce(instance, body ->> 'instance') = p_instance)
+$function$;
+revoke all on function public.ignored_of(text,text,text) from public;
+grant execute on function public.ignored_of(text,text,text) to service_role;
+grant execute on function public.ignored_of(text,text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.ignored_reasons(p_results jsonb)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select array_agg(reason order by reason <> 'unknown_message', reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+    where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
+      -- it may have come in the same webhook
+      or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
+$function$;
+revoke all on function public.ignored_reasons(jsonb) from public;
+grant execute on function public.ignored_reasons(jsonb) to service_role;
+grant execute on function public.ignored_reasons(jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.ignored_webhooks(p_tenant text, p_reason text, p_instance text, p_after bigint, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
+    select id, instance, event, body, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
+$function$;
+revoke all on function public.ignored_webhooks(text,text,text,bigint,integer) from public;
+grant execute on function public.ignored_webhooks(text,text,text,bigint,integer) to service_role;
+grant execute on function public.ignored_webhooks(text,text,text,bigint,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.in_allowlist(p_contact bigint, p_policy jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3179,6 +3258,15 @@ AS $function$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'm
 revoke all on function public.is_technical(text) from public;
 grant execute on function public.is_technical(text) to service_role;
 grant execute on function public.is_technical(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_whole(p_body jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_body not in ('{"left_out": "too_many"}', '{"left_out": "large"}', '{"erased": true}') $function$;
+revoke all on function public.is_whole(jsonb) from public;
+grant execute on function public.is_whole(jsonb) to service_role;
+grant execute on function public.is_whole(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.job_status(p_jobs jsonb)
  RETURNS jsonb
@@ -3554,6 +3642,25 @@ $function$;
 revoke all on function public.list_handoffs(text,integer,timestamp with time zone) from public;
 grant execute on function public.list_handoffs(text,integer,timestamp with time zone) to service_role;
 grant execute on function public.list_handoffs(text,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_ignored(p_tenant text, p_reason text, p_instance text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object(
+    'reasons', (select coalesce(jsonb_agg(to_jsonb(g) order by g.webhooks desc, g.reason), '[]') from (
+      select r as reason, count(*) as webhooks, count(*) filter (where is_whole(w.body)) as whole, min(w.received_at) as first_at, max(w.received_at) as last_at
+      from ignored_of(p_tenant, p_reason, p_instance) w, unnest(w.ignored) r where p_reason is null or r = p_reason group by 1) g),
+    'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id desc), '[]') from (
+      select w.id, coalesce(w.instance, w.body ->> 'instance') as instance, w.event, w.ignored as reasons, is_whole(w.body) as whole, w.received_at,
+        jsonb_path_query_array(w.results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early").provider_id ? (@ != null)') as messages
+      from ignored_of(p_tenant, p_reason, p_instance) w order by w.id desc limit p_limit) e))
+$function$;
+revoke all on function public.list_ignored(text,text,text,integer) from public;
+grant execute on function public.list_ignored(text,text,text,integer) to service_role;
+grant execute on function public.list_ignored(text,text,text,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_instances()
  RETURNS jsonb
@@ -4569,7 +4676,7 @@ declare v set_aside; v_new boolean := false; v_known text;
 begin
   update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
   if not found then
-    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'wake', false); end if;
+    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
     insert into set_aside (name, provider_id, reason, first_at, last_at) values (p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_now); end if;
     v_new := true;
@@ -4809,6 +4916,9 @@ declare
   v_aside bigint;
   v_kept boolean;
   v_gone boolean;
+  v_entry boolean;
+  v_ignored text[];
+  v_name text;
   v_id bigint;
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
@@ -4816,10 +4926,14 @@ begin
     v_tenant := 'default';
     v_aside := null;
     v_kept := false;
+    v_entry := false;
+    v_name := v_webhook ->> 'instance';
     for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
-      if v_event ->> 'kind' in ('ignored', 'presence') or coalesce(v_event ->> 'instance', '') = '' then
+      if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
-        v_kept := true;
+      elsif coalesce(v_event ->> 'instance', '') = '' then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'), 'entry', true, 'wake', false);
+        v_tenant := coalesce(v_webhook -> 'from' ->> 'tenant', (select tenant_id from instances where name = v_webhook -> 'from' ->> 'instance'), v_tenant);
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
         v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
@@ -4830,7 +4944,7 @@ begin
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
           when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
-          else jsonb_build_object('outcome', 'ignored', 'reason', v_event ->> 'kind', 'wake', false)
+          else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
         end;
         if v_reason is null then
           v_tenant := v_instance.tenant_id;
@@ -4838,17 +4952,29 @@ begin
         elsif coalesce((v_result ->> 'keep')::boolean, false) then
           v_aside := (v_result ->> 'aside_id')::bigint;
           v_kept := true;
+        elsif v_result ? 'entry' then
+          v_name := null; -- one of too many names: they share one allowance
         end if;
       end if;
+      v_entry := v_entry or v_result ? 'entry' or v_result ->> 'reason' in ('not_its_author', 'unknown_message');
       v_results := v_results || v_result;
     end loop;
     v_id := null;
-    if v_kept then
+    v_ignored := case when v_entry then ignored_reasons(v_results) end;
+    if v_webhook ? 'replays' then
+      -- the entry is that of the webhook which is replayed; what found no place again is not stored again
+      update webhook_events set ignored = v_ignored where id = (v_webhook ->> 'replays')::bigint and ignored is not null;
+      v_kept := v_kept and jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored" && @.outcome != "early")');
+      v_ignored := null;
+    end if;
+    if v_kept or v_ignored is not null then
       -- of somebody who was erased it stays that something came, and not what
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
         and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
-      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, received_at)
-        values (v_tenant, v_webhook ->> 'instance', v_webhook ->> 'event', case when v_gone then '{"erased": true}' else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, clock(p_now))
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, ignored, received_at)
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}'
+          when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, v_ignored, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
@@ -6050,7 +6176,7 @@ CREATE OR REPLACE FUNCTION public.speaks_for(p_from jsonb, i public.instances, p
  LANGUAGE sql
  STABLE
 AS $function$
-  select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
+  select case when p_from ? 'ourselves' then true when p_from ? 'operator' then i.tenant_id = p_from ->> 'operator' when p_from ? 'instance' then i.name = p_from ->> 'instance'
     else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour') end
 $function$;
 revoke all on function public.speaks_for(jsonb,public.instances,timestamp with time zone) from public;
