@@ -73,14 +73,13 @@ const replay = defineCommand({
       for (const outcome of again?.results.map((each) => each.outcome) ?? ['ignored']) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     }
     const next = webhooks.length < AT_ONCE ? null : (webhooks.at(-1)?.id ?? null);
-    if (webhooks.length > 0)
-      await recordAudit(ctx.db, {
-        tenant: actor.tenant,
-        actor: actor.id,
-        action: 'ignored.replay',
-        subject: reason,
-        details: { instance: instance ?? null, webhooks: webhooks.length, outcomes },
-      });
+    await recordAudit(ctx.db, {
+      tenant: actor.tenant,
+      actor: actor.id,
+      action: 'ignored.replay',
+      subject: reason,
+      details: { webhooks: webhooks.length, outcomes },
+    });
     return { ok: true, result: { reason, webhooks: webhooks.length, outcomes, next } };
   },
   text({ reason, webhooks, outcomes, next }) {
