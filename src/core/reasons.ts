@@ -196,7 +196,7 @@ export const PUT_ASIDE = {
   unknown_state: 'the state of the number in it is none that the product knows',
   empty: 'the event holds nothing',
   unknown_event: 'the product does not know an event of this name',
-  unreadable: 'it is no event',
+  unreadable: 'it is no event of Evolution',
 } as const;
 
 /** Words that follow "because", of what was put aside. */
