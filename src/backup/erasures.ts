@@ -2,15 +2,25 @@
  * The erasures beside the backups: a backup that was made before an erasure still has the person, and only this list tells a restore of it. Hashes with the
  * installation's secret, so nobody can be read out of it; with a key it is authenticated like a manifest.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { erasures } from '../db/care.ts';
+import { erasures, listErasures } from '../db/care.ts';
 import type { Erasures } from '../db/care.ts';
+import type { Door } from '../db/door.ts';
 import { macOf, sameMac } from './files.ts';
 
 const NAME = 'whats-agents-erasures.json';
 const list = z.object({ made_at: z.coerce.date(), erasures, mac: z.string().optional() });
+
+/** Writes the list as the database has it now; returns how long it is. */
+export async function keepErasures(db: Door, { dir, encryptionKey: key }: { dir: string; encryptionKey: string | null }): Promise<number> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const madeAt = new Date();
+  const all = await listErasures(db, null);
+  await writeErasures(dir, key, madeAt, all);
+  return all.length;
+}
 
 /** Replaces the list in one step: who is killed leaves the older one. */
 export async function writeErasures(dir: string, key: string | null, madeAt: Date, all: Erasures): Promise<void> {

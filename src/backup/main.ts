@@ -5,20 +5,24 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { loadConfig, readEnv } from '../config.ts';
 import type { Config } from '../config.ts';
+import { openPostgres } from '../db/door.ts';
 import { toError } from '../errors.ts';
 import { takeBackup } from './dump.ts';
+import { keepErasures } from './erasures.ts';
 import { listBackups } from './files.ts';
 import { restoreBackup } from './restore.ts';
 import { sealing, unsealing } from './seal.ts';
 
 const HELP: Readonly<Record<string, string>> = {
-  backup: `Usage: scripts/backup-db.sh [--no-verify]
+  backup: `Usage: scripts/backup-db.sh [--no-verify | --erasures]
 
 Backs up the database of MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL), into BACKUP_DIR (./backups), restores it into a scratch database,
 compares rows and checksums of each table, gives it its name, and deletes backups that are older than BACKUP_KEEP_DAYS (30). Encrypted (age) when
-BACKUP_ENCRYPTION_KEY is set. Everything may run meanwhile. Needs pg_dump of the server's version (PG_BIN_DIR), and the right to create a database there or on BACKUP_VERIFY_URL.
+BACKUP_ENCRYPTION_KEY is set. Everything may run meanwhile. Beside it lies the list of who was
+erased, as hashes, which a restore of an older backup needs. Needs pg_dump of the server's version (PG_BIN_DIR), and the right to create a database there or on BACKUP_VERIFY_URL.
 
-  --no-verify   do not restore and compare it; it is marked as unproven`,
+  --no-verify   do not restore and compare it; it is marked as unproven
+  --erasures    back up nothing, only write the list: some minutes apart where no scheduler has BACKUP_DIR`,
   restore: `Usage: scripts/restore.sh [FILE] [--replace]
 
 Restores a backup, the newest in BACKUP_DIR when no FILE is named, into the database of MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL), as
@@ -49,7 +53,7 @@ async function main([name = '', ...words]: string[]): Promise<number> {
       allowPositionals: name === 'restore' || name === 'check',
       options: {
         help: { type: 'boolean', short: 'h', default: false },
-        ...(name === 'backup' ? { 'no-verify': { type: 'boolean' } } : {}),
+        ...(name === 'backup' ? { 'no-verify': { type: 'boolean' }, erasures: { type: 'boolean' } } : {}),
         ...(name === 'restore' ? { replace: { type: 'boolean' } } : {}),
       },
     });
@@ -65,8 +69,7 @@ async function main([name = '', ...words]: string[]): Promise<number> {
   try {
     switch (name) {
       case 'backup':
-        await takeBackup(urlOf(loaded.config), loaded.config.backup, { verify: options['no-verify'] !== true, say });
-        return 0;
+        return await backup(loaded.config, { verify: options['no-verify'] !== true, onlyErasures: options['erasures'] === true });
       case 'restore':
         return await restore(
           loaded.config,
@@ -84,6 +87,19 @@ async function main([name = '', ...words]: string[]): Promise<number> {
   } catch (error) {
     return complain(toError(error).message, 1);
   }
+}
+
+async function backup(config: Config, { verify, onlyErasures }: { verify: boolean; onlyErasures: boolean }): Promise<number> {
+  const url = urlOf(config);
+  if (!onlyErasures) await takeBackup(url, config.backup, { verify, say });
+  const door = openPostgres(url);
+  try {
+    const count = await keepErasures(door, config.backup);
+    if (onlyErasures) say(`${count} hashes of who was erased are beside the backups`);
+  } finally {
+    await door.close();
+  }
+  return 0;
 }
 
 async function pass(name: 'seal' | 'unseal', key: string | null): Promise<void> {

@@ -1,4 +1,3 @@
-import { listErasures } from '../db/care.ts';
 import type { CronJob } from './job.ts';
 
 /** The daily backup, where BACKUP_DIR is set; restored and compared before it counts. Fails in words that /health/jobs shows. */
@@ -32,12 +31,7 @@ export const keepErasuresJob: CronJob = {
   async run(ctx) {
     const { backup } = ctx.config;
     if (!backup.daily) return { skipped: 'BACKUP_DIR is not set' };
-    const { mkdir } = await import('node:fs/promises');
-    const { writeErasures } = await import('../backup/erasures.ts');
-    await mkdir(backup.dir, { recursive: true, mode: 0o700 });
-    const madeAt = new Date();
-    const all = await listErasures(ctx.db, null);
-    await writeErasures(backup.dir, backup.encryptionKey, madeAt, all);
-    return all.length;
+    const { keepErasures } = await import('../backup/erasures.ts');
+    return keepErasures(ctx.db, backup);
   },
 };

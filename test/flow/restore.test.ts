@@ -13,6 +13,7 @@ import pg from 'pg';
 import { removePostgresData, startPostgres } from '../../scripts/lib/embedded-postgres.ts';
 import type { Postgres } from '../../scripts/lib/embedded-postgres.ts';
 import { ensureSystemPostgres } from '../../scripts/lib/system-postgres.ts';
+import { keepErasuresJob } from '../../src/crons/backup.ts';
 import { reconcile } from '../../src/crons/reconcile-inbox.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import type { Context } from '../../src/context.ts';
@@ -174,6 +175,60 @@ describe('D2 backup and restore', () => {
     ]);
   });
 
+  test(`Z6 Z11 the database is lost, and the backup is older than an erasure: nothing of the person is back, then or later`, async (t) => {
+    const url = await database();
+    await migrate(url, { queue: false });
+    const env = { DATABASE_URL: url, BACKUP_DIR: await directory(), BACKUP_ENCRYPTION_KEY: KEY };
+    const stage = await openStage(t, {
+      databaseUrl: url,
+      queue: 'redis',
+      workers: 0,
+      env: { BACKUP_DIR: env.BACKUP_DIR, BACKUP_ENCRYPTION_KEY: KEY },
+    });
+    const { system, ctx } = stage;
+    const secret = 'segredo da Maria';
+    const maria = await stage.hear(secret);
+    await answer(ctx, maria);
+    const joao = system.simulator.addContact({ name: 'João', phone: '5511987650001' }).id;
+    await hear(stage, joao, 'Oi, sou o João');
+    assert.equal((await script('backup-db', env, '--no-verify')).code, 0);
+
+    await stage.hear(`${secret}, outra vez`);
+    await answer(ctx, maria);
+    await system.query(`select erase_contact('default', 1, null, 'cli:ana', 'pedido')`);
+    // By the scheduler's job, and by the host's cron.
+    const run = { tick: new Date(), signal: new AbortController().signal };
+    const listed = await keepErasuresJob.run({ ...ctx, sendPolicy: ctx.sendPolicy, process: { id: 'test' } }, run);
+    assert.ok(Number(listed) >= 5, 'addresses, and an id for each message');
+    const kept = await script('backup-db', env, '--erasures');
+    assert.equal(kept.out, `${String(listed)} hashes of who was erased are beside the backups`, kept.err);
+    assert.equal((await readdir(env.BACKUP_DIR)).length, 3);
+
+    const name = new URL(url).pathname.slice(1);
+    await admin(`drop database ${name} with (force)`);
+    await admin(`create database ${name} template template0 owner ${OWNER}`);
+    const restored = await script('restore', env);
+    assert.equal(restored.code, 0, restored.err);
+    assert.match(restored.out, /1 contacts were erased after it was made, and are erased again\nwho was erased after 20\S+Z is not known/);
+    const whole = async (): Promise<string> => {
+      const tables = await rows(url, `select tablename as name from pg_tables where schemaname = 'public'`);
+      const found = await Promise.all(tables.map(({ name: table }) => rows(url, `select t::text as row from ${String(table)} t`)));
+      return JSON.stringify(found);
+    };
+    const gone = ['segredo', '11912345678', 'Maria'];
+    const stored = await whole();
+    for (const word of gone) assert.ok(!stored.includes(word), word);
+    assert.ok(stored.includes('sou o João'));
+
+    // Evolution still has the whole chat, and what was sent since.
+    await reconcile(ctx, INSTANCE);
+    await system.simulator.repeatWebhook();
+    await system.simulator.webhooksIdle();
+    const later = await whole();
+    for (const word of gone) assert.ok(!later.includes(word), `${word}, later`);
+    assert.ok(later.includes('sou o João'));
+  });
+
   test('D2 a backup is proven before it has its name, and what is not whole, not ours or not to be opened is refused', async () => {
     const url = await filled();
     const dir = await directory();
@@ -289,7 +344,7 @@ describe('D2 backup and restore', () => {
     const made = await script('backup-db', env, '--no-verify');
     assert.equal(made.code, 0, made.err);
     assert.equal(made.out.match(/^deleted /gm)?.length, 2);
-    assert.equal((await readdir(dir)).length, 4, 'today and 29 days ago; the killed one is gone');
+    assert.equal((await readdir(dir)).length, 5, 'today and 29 days ago, and the list of erasures; the killed one is gone');
     const unproven = await script('health-check', env);
     assert.deepEqual([unproven.code, unproven.out.includes('FAILED  it was never compared')], [1, true]);
     const later = await script('backup-db', env);
