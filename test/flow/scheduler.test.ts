@@ -101,7 +101,7 @@ test('S5 P6 a run is recorded with start, end, status, ms, count and error, and 
   ]);
 });
 
-test('S5 retention deletes what is old and nothing else, in steps', async (t) => {
+test('S5 D3 retention deletes what is old and nothing else, in steps', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   await system.query(`
     insert into webhook_events (event, body, received_at) select 'x', '{}', now() - age from (values (interval '8 days'), ('6 days'), ('0')) a (age);
