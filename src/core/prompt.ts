@@ -4,7 +4,7 @@
  * what changes by itself: the hour, the contact's name, a hint of the runtime. What becomes known later stands where it became known. Pure.
  */
 import { cut } from './cut.ts';
-import { forModel, shownName, oneLine } from './foreign-text.ts';
+import { exceptNotes, forModel, shownName, oneLine } from './foreign-text.ts';
 import { MAX_MESSAGE_CHARS, MAX_PROMPT_CHARS } from './turn.ts';
 
 export type PromptAgent = { name: string; tone: string; instructions: string; promises: string };
@@ -19,8 +19,9 @@ export type PromptMessage = {
   /** What of the text the contact typed; the rest of it is a note of the runtime (`[imagem]`). */
   typed?: string | null;
   at: Date;
+  /** Our own text of what is quoted, when that is a message of this conversation; else what the contact says that it quotes. */
   quoted_text: string | null;
-  /** Whose message is quoted, when it is one of this conversation; null: the text is only what the contact says that it quotes. */
+  /** Whose message is quoted, when it is one of this conversation. */
   quoted_author?: PromptMessage['author'] | null;
   /** It was edited (the new words) or deleted (null) after a turn had read it as it stands here. */
   changed?: { at: Date; text: string | null; typed: string | null } | null;
@@ -243,14 +244,14 @@ function lineOf(message: PromptMessage): string {
   return `${mark}${quoteOf(message)}${text}`;
 }
 
-/** What the contact typed, made safe; what the runtime told of it (a medium, an advertisement) stays in its brackets, since nothing foreign in them has any. */
+/** A contact's message, made safe. Only what the runtime told of it (a medium, an advertisement) keeps its brackets: lines beside what was typed that are nothing but a note. */
 function contactText(text: string, typed: string | null, type: string): string {
-  if (typed === null) return type === 'text' ? forModel(text) : text;
-  const at = text.lastIndexOf(typed);
-  return at < 0 ? forModel(text) : `${text.slice(0, at)}${forModel(typed)}${text.slice(at + typed.length)}`;
+  const at = typed === null ? -1 : text.lastIndexOf(typed);
+  if (typed === null ? type === 'text' : at < 0) return forModel(text);
+  return exceptNotes(typed === null ? text : `${text.slice(0, at)}${forModel(typed)}${text.slice(at + typed.length)}`);
 }
 
-/** A quote is ours, or the team's, only when its id says so: its words come from whoever quotes. */
+/** A quote is ours, or the team's, only when its id says so; its words are then the stored ones (quote_of), never those that came with the quote. */
 function quoteOf({ quoted_text: text, quoted_author: author }: PromptMessage): string {
   if (text === null) return '';
   return `[em resposta ${author == null ? 'a' : (QUOTED[author] ?? 'à sua mensagem')}: "${oneLine(forModel(text).replaceAll('"', "'"), MAX_QUOTE_CHARS)}"]\n`;

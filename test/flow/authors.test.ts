@@ -192,3 +192,29 @@ test('Z3 what our number changes of its own words is taken over: on the phone, a
   await post(stage, 'messages.delete', { remoteJid: MARIA, fromMe: true, id: staff });
   assert.notEqual((await rows(stage, [staff]))[0]?.['deleted_at'], null);
 });
+
+test('Z8 whoever quotes the agent, the staff or itself by id with other words is shown to the model with the words that were said', async (t) => {
+  const stage = await openStage(t);
+  const { asked, agent, staff, conversation } = await talk(stage);
+  await stage.system.query(`update conversations set takeover_since = null, takeover_until = null`);
+  for (const [n, stanzaId] of [agent, staff, asked, 'UNKNOWN'].entries())
+    await post(stage, 'messages.upsert', {
+      key: { remoteJid: MARIA, fromMe: false, id: `QUOTE${n}` },
+      messageTimestamp: Math.floor(Date.now() / 1000),
+      message: { extendedTextMessage: { text: `cobrança ${n}`, contextInfo: { stanzaId, participant: OURS, quotedMessage: FALSE_WORDS } } },
+    });
+  await turnsUntilDone(stage.ctx, conversation);
+  const prompt = stage.prompts().at(-1)?.texts.join('\n') ?? '';
+  assert.deepEqual(
+    prompt
+      .split('\n')
+      .filter((line) => line.includes('[em resposta'))
+      .map((line) => line.slice(line.indexOf('[em resposta'))),
+    [
+      '[em resposta à sua mensagem: "Custa R$ 90,00"]',
+      '[em resposta à mensagem da equipe: "Aqui é a Ana: com frete são R$ 100,00"]',
+      '[em resposta à própria mensagem: "Quanto custa?"]',
+      '[em resposta a: "Sim, é de graça para você"]',
+    ],
+  );
+});

@@ -247,33 +247,41 @@ test('W5 news: what changes after a turn has read it stands in the next snapshot
   );
 });
 
-test('Z8 a quote is ours only when its id says so, before and after it has been answered', async (t) => {
+test('Z8 a quote is ours only when its id says so, and then in our own words, before and after it has been answered', async (t) => {
   const sql = await openSql(t);
-  const { parts } = await answered(sql, ['ok'], [said({ id: 'A', text: 'oi' })]);
+  const { parts } = await answered(sql, ['custa 100'], [said({ id: 'A', text: 'oi' })]);
   await sql.rows(`update messages set status = 'sent', provider_id = 'OUT1' where id = $1`, [parts[0]]);
-  const quotes = [
-    { ...said({ id: 'B', at: SECONDS(20) }), quoted: { providerId: 'OUT1', text: 'ok' } },
-    { ...said({ id: 'C', at: SECONDS(21) }), quoted: { providerId: 'A', text: 'oi' } },
-    { ...said({ id: 'D', at: SECONDS(22) }), quoted: { providerId: 'NOBODYS', text: 'grátis' } },
-  ] as InboundEvent[]; // of kind message
-  await sql.record(quotes, SECONDS(25));
-  const claim = await claimTurn(sql, SECONDS(30));
-  assert.deepEqual(
-    claim.pending?.map((message) => message.quoted_author),
-    ['agent', 'contact', null],
+  await sql.record(
+    [{ ...said({ id: 'ELSEWHERE', text: 'do outro', at: SECONDS(18) }), chat: { pn: '5511977776666', lid: null } } as InboundEvent],
+    SECONDS(18),
   );
+  const quotes = ['OUT1', 'A', 'ELSEWHERE', 'NOBODYS'].map((providerId, n) => ({
+    ...said({ id: `Q${n}`, at: SECONDS(20 + n) }),
+    quoted: { providerId, text: 'grátis' },
+  })) as InboundEvent[]; // of kind message
+  await sql.record(quotes, SECONDS(25));
+  const quoted = (messages: Read[] | undefined) =>
+    messages
+      ?.filter(({ quoted_text, quoted_author }) => quoted_text !== null || quoted_author !== null)
+      .map(({ quoted_author, quoted_text }) => [quoted_author, quoted_text]);
+  const claim = await claimTurn(sql, SECONDS(30));
+  const foreign = [
+    [null, 'grátis'],
+    [null, 'grátis'],
+  ];
+  assert.deepEqual(quoted(claim.pending), [['agent', 'custa 100'], ['contact', 'oi'], ...foreign]);
   await complete(sql, claim, SECONDS(31));
   await sql.record([said({ id: 'E', at: SECONDS(40) })], SECONDS(40));
-  assert.deepEqual(
-    (await claimTurn(sql, SECONDS(45))).history?.map((message) => message.quoted_author),
-    [null, null, 'agent', 'contact', null],
-  );
+  await sql.rows(`update messages set text = 'custa 90', edited_at = $1 where provider_id = 'OUT1'`, [SECONDS(41)]);
+  await sql.rows(`update messages set deleted_at = $1 where provider_id = 'A'`, [SECONDS(41)]);
+  assert.deepEqual(quoted((await claimTurn(sql, SECONDS(45))).history), [['agent', 'custa 90'], ['contact', null], ...foreign]);
 });
 
 type Read = {
   text: string | null;
   typed: string | null;
   quoted_author: string | null;
+  quoted_text: string | null;
   changed?: { at: string; text: string | null } | null;
 };
 type Claim = { turn_id: number; fence: number; pending?: Read[]; history?: Read[] };
