@@ -11,6 +11,14 @@ export function forModel(text: string): string {
   return unbracketed(visible(text));
 }
 
+/** As `forModel`, but for lines that are a note of the runtime and nothing else. Only where nobody foreign can have written such a line (contentOf, in message-parts.ts). */
+export function exceptNotes(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => (line === `[${inNote(line)}]` ? line : forModel(line)))
+    .join('\n');
+}
+
 /** For the eyes of a person, and for one line of a prompt: one line of at most so many UTF-16 units. */
 export function oneLine(text: string, units: number): string {
   return shortened(visible(text).replaceAll(/\s+/gu, ' ').trim(), units);

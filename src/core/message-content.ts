@@ -8,7 +8,7 @@ import type { MessageContent } from './inbound.ts';
 import { at, idAt, isBlank, isTrue, listAt, objectAt, stringAt } from './json.ts';
 import { readableWords } from './message-fallback.ts';
 import { readerOf, READERS } from './message-kinds.ts';
-import { inlineAt, joined, note, plain, told } from './message-parts.ts';
+import { contentOf, inlineAt, joined, note, ours, plain, shown, told, typed, withLines } from './message-parts.ts';
 
 export type Quoted = { providerId: string; text: string | null };
 
@@ -255,8 +255,7 @@ function unreadable(inner: unknown, viewOnce: boolean, data: unknown): MessageCo
   const [kind] = kinds;
   if (kind !== undefined && kind !== 'placeholderMessage') {
     const heading = note('unsupported', `mensagem de tipo não suportado: ${kindName(kind)}`);
-    const words = readableWords(kinds.map((each) => at(one, each)));
-    return { ...heading, text: joined('\n', heading.text, ...words) ?? heading.text };
+    return withLines(heading, ...readableWords(kinds.map((each) => at(one, each))).map(shown));
   }
   if (viewOnce) return wordless(note('unsupported', 'mensagem de visualização única, aberta só no celular'));
   if (kind !== undefined) return wordless(note('unsupported', `mensagem de tipo não suportado: ${kindName(kind)}`));
@@ -309,7 +308,8 @@ function kindName(key: string): string {
 function withTranscript(content: MessageContent, transcript: string): MessageContent {
   const words = transcript.replace(/^\s*\[audio\]\s*/i, '').trim();
   if (isBlank(words)) return content;
-  return { ...content, text: `${content.text.replace(/\]$/, '')}, transcrição]\n${words}`, typed: words };
+  const [heading = '', ...caption] = content.text.split('\n');
+  return contentOf('audio', [ours(`${heading}, transcrição`), shown(caption.join('\n')), typed(words)], content.media);
 }
 
 function emojiOf(reaction: unknown): string | null {
@@ -336,5 +336,5 @@ function quotedOf(message: unknown, contexts: readonly object[]): Quoted | null 
 function withAdvertisement(content: MessageContent, contexts: readonly object[]): MessageContent {
   const ad = contexts.map((context) => objectAt(context, 'externalAdReply')).find((found) => found !== null);
   const told = ad ? joined(' | ', inlineAt(ad, 'title'), inlineAt(ad, 'body'), inlineAt(ad, 'sourceUrl')) : null;
-  return told === null ? content : { ...content, text: `${content.text}\n[veio do anúncio: ${told}]` };
+  return told === null ? content : withLines(content, ours(`veio do anúncio: ${told}`));
 }

@@ -16,7 +16,7 @@ import {
   scheduledCall,
   stickerPack,
 } from './message-notes.ts';
-import { inline, inlineAt, joined, note, plain, withRemark } from './message-parts.ts';
+import { contentOf, inline, inlineAt, joined, note, ours, plain, typed, withLines } from './message-parts.ts';
 
 /** Null: the part says nothing of its kind. */
 type Reader = (part: unknown) => MessageContent | null;
@@ -78,7 +78,7 @@ export function readerOf(key: string): Reader | undefined {
 function extendedText(part: unknown): MessageContent | null {
   const content = plain(at(part, 'text'));
   const preview = joined(' | ', inlineAt(part, 'title'), inlineAt(part, 'description'));
-  return content === null || preview === null ? content : { ...content, text: `${content.text}\n[prévia do link: ${preview}]` };
+  return content === null || preview === null ? content : withLines(content, ours(`prévia do link: ${preview}`));
 }
 
 function media(type: ContentType, name: string, part: unknown): MessageContent {
@@ -90,9 +90,7 @@ function media(type: ContentType, name: string, part: unknown): MessageContent {
     voice: type === 'audio' && isVoice(part),
   };
   const named = type === 'document' && info.fileName !== null ? `${name}: ${inline(info.fileName)}` : name;
-  const heading = `[${named}${info.seconds ? `, ${info.seconds} s` : ''}]`;
-  const caption = stringAt(part, 'caption');
-  return { type, text: joined('\n', heading, caption) ?? heading, typed: caption, media: info };
+  return contentOf(type, [ours(`${named}${info.seconds ? `, ${info.seconds} s` : ''}`), typed(stringAt(part, 'caption'))], info);
 }
 
 function isVoice(part: unknown): boolean {
@@ -111,8 +109,7 @@ function location(name: string, part: unknown): MessageContent {
   const coordinates = latitude === null || longitude === null ? null : `(${latitude}, ${longitude})`;
   const described = joined(' ', place, coordinates);
   const caption = stringAt(part, 'caption') ?? stringAt(part, 'comment');
-  const content = note('location', described === null ? name : `${name}: ${described}`);
-  return withRemark(content, caption);
+  return contentOf('location', [ours(described === null ? name : `${name}: ${described}`), typed(caption)]);
 }
 
 function contacts(cards: readonly unknown[]): MessageContent {

@@ -3,21 +3,23 @@ import { cut } from './cut.ts';
 import type { MessageContent } from './inbound.ts';
 import { at, idAt, listAt, objectAt, stringAt } from './json.ts';
 import { readableWords } from './message-fallback.ts';
-import { inline, inlineAt, joined, moneyOf, note, parsed, told } from './message-parts.ts';
+import { contentOf, inline, inlineAt, joined, moneyOf, note, ours, parsed, shown, told, typed } from './message-parts.ts';
 
 export function choice(type: 'button' | 'list', chosen: string | null): MessageContent {
-  return chosen === null ? note(type, 'escolha sem texto') : { type, text: chosen, typed: chosen, media: null };
+  return chosen === null ? note(type, 'escolha sem texto') : contentOf(type, [typed(chosen)]);
 }
 
 type Menu = { heading?: string | null; text: string | null; footer?: string | null; options: readonly (string | null)[] };
 
-/** The text as it stands on the phone, the options as a note, and whatever else is readable in it. */
-function menu(type: 'button' | 'list', { heading = null, text, footer = null, options }: Menu, part: unknown): MessageContent {
-  const names = told(options, (option) => (typeof option === 'string' ? inline(option, MAX_OPTION_CHARS) : null), MAX_OPTIONS);
+/** What stands on the phone, of which only the text counts as typed; the options as a note; and whatever else is readable in it. */
+function menu(type: 'button' | 'list', { heading = null, text, footer = null, options: offered }: Menu, part: unknown): MessageContent {
+  const names = told(offered, (option) => (typeof option === 'string' ? inline(option, MAX_OPTION_CHARS) : null), MAX_OPTIONS);
   const body = text?.trim() ?? null;
-  const said = joined('\n', heading, body, footer, names.length > 0 ? `[opções: ${names.join('; ')}]` : null);
-  const rest = readableWords(part, said ?? '');
-  return { type, text: joined('\n', said, ...rest) ?? '[menu]', typed: body, media: null };
+  const options = names.length > 0 ? ours(`opções: ${names.join('; ')}`) : null;
+  const lines = [shown(heading), typed(body), shown(footer), options];
+  const rest = readableWords(part, contentOf(type, lines).text).map(shown);
+  const content = contentOf(type, [...lines, ...rest]);
+  return content.text === '' ? note(type, 'menu') : content;
 }
 
 const MAX_OPTIONS = 20;

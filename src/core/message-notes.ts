@@ -2,12 +2,26 @@
 import type { ContentType, MessageContent } from './inbound.ts';
 import { at, countAt, isTrue, listAt, objectAt, stringAt } from './json.ts';
 import { readableWords } from './message-fallback.ts';
-import { inline, inlineAt, joined, momentAt, money, moneyOf, note, told, withRemark } from './message-parts.ts';
+import {
+  contentOf,
+  inline,
+  inlineAt,
+  joined,
+  momentAt,
+  money,
+  moneyOf,
+  note,
+  ours,
+  shown,
+  told,
+  typed,
+  withLines,
+} from './message-parts.ts';
 
 /** `[name: details]`, the remark, and whatever else is readable in the part. */
 function noteOf(type: ContentType, name: string, details: string | null, remark: string | null, part: unknown): MessageContent {
-  const content = withRemark(note(type, joined(': ', name, details) ?? name), remark);
-  return { ...content, text: joined('\n', content.text, ...readableWords(part, content.text)) ?? content.text };
+  const content = contentOf(type, [ours(joined(': ', name, details) ?? name), typed(remark)]);
+  return withLines(content, ...readableWords(part, content.text).map(shown));
 }
 
 export function poll(part: unknown): MessageContent {

@@ -1,24 +1,53 @@
 /** What the readers of message kinds share: how a part is told in a line. Pure and total. */
-import type { ContentType, MessageContent } from './inbound.ts';
+import type { ContentType, MediaInfo, MessageContent } from './inbound.ts';
 import { cut } from './cut.ts';
-import { inNote } from './foreign-text.ts';
+import { forModel, inNote } from './foreign-text.ts';
 import { isBlank, numberAt, storable, stringAt } from './json.ts';
+
+/** A line that may stand beside what was typed: nobody can tell afterwards whose it was, so only the runtime's own have square brackets (see core/prompt.ts). */
+type Line = { text: string; isTyped: false };
+/** What the person wrote, as it was written. */
+type Typed = { text: string; isTyped: true };
+
+/** A note of the runtime. */
+export function ours(note: string): Line {
+  return { text: `[${inNote(note)}]`, isTyped: false };
+}
+
+/** What stands on the phone and counts as typed by nobody: a heading, a footer, the words of a kind that nobody knows. */
+export function shown(text: string | null): Line | null {
+  return text === null ? null : { text: forModel(text), isTyped: false };
+}
+
+export function typed(text: string | null): Typed | null {
+  return text === null ? null : { text, isTyped: true };
+}
+
+/** The one way in which a message gets its text. One line is typed at most. */
+export function contentOf(type: ContentType, lines: readonly (Line | Typed | null)[], media: MediaInfo | null = null): MessageContent {
+  const present = lines.filter((line) => line !== null).filter(({ text }) => text !== '');
+  return {
+    type,
+    text: present.map(({ text }) => text).join('\n'),
+    typed: present.find(({ isTyped }) => isTyped)?.text ?? null,
+    media,
+  };
+}
+
+/** With more lines below. */
+export function withLines(content: MessageContent, ...lines: readonly (Line | null)[]): MessageContent {
+  const { text } = contentOf(content.type, lines);
+  return text === '' ? content : { ...content, text: `${content.text}\n${text}` };
+}
 
 /** A text; null when blank, so that a message never becomes an empty turn. */
 export function plain(value: unknown): MessageContent | null {
-  if (typeof value !== 'string' || isBlank(value)) return null;
-  const text = storable(value);
-  return { type: 'text', text, typed: text, media: null };
+  return typeof value !== 'string' || isBlank(value) ? null : contentOf('text', [typed(storable(value))]);
 }
 
 /** Something that has no words of its own, told in brackets. */
 export function note(type: ContentType, text: string): MessageContent {
-  return { type, text: `[${text}]`, typed: null, media: null };
-}
-
-/** Words that the person wrote beside it: a caption, a remark. */
-export function withRemark(content: MessageContent, remark: string | null): MessageContent {
-  return remark === null ? content : { ...content, text: `${content.text}\n${remark}`, typed: remark };
+  return contentOf(type, [ours(text)]);
 }
 
 export function inlineAt(value: unknown, ...path: readonly string[]): string | null {
