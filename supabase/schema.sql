@@ -1782,8 +1782,8 @@ begin
     update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
   end if;
 
-  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at, 'quoted_text', m.quoted_text,
-      'quoted_author', quoted_author(m), 'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) order by m.provider_at, m.seq), min(m.correlation_id)
+  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
@@ -1817,7 +1817,7 @@ begin
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
       'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.direction = 'in' then case when m.seen is null then m.typed else m.seen ->> 'typed' end end,
       'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text', case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
-      'at', m.provider_at, 'quoted_text', m.quoted_text, 'quoted_author', quoted_author(m), 'status', m.status, 'refused_by', m.refused_by) order by date_trunc('second', m.provider_at), m.seq), '[]')
+      'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
     from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
@@ -4719,19 +4719,25 @@ revoke all on function public.put_holidays(jsonb) from public;
 grant execute on function public.put_holidays(jsonb) to service_role;
 grant execute on function public.put_holidays(jsonb) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.quoted_author(m public.messages)
- RETURNS text
+CREATE OR REPLACE FUNCTION public.quote_of(m public.messages)
+ RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare v_quote jsonb;
 begin
-  if m.quoted_id is null then return null; end if;
-  return (select q.author from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id and q.conversation_id = m.conversation_id);
+  if m.quoted_id is not null then
+    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null and q.kind is distinct from 'operator'
+        and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
+      into v_quote
+      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id and q.conversation_id = m.conversation_id;
+  end if;
+  return coalesce(v_quote, jsonb_build_object('quoted_text', m.quoted_text, 'quoted_author', null));
 end $function$;
-revoke all on function public.quoted_author(public.messages) from public;
-grant execute on function public.quoted_author(public.messages) to service_role;
-grant execute on function public.quoted_author(public.messages) to whats_agents_runtime;
+revoke all on function public.quote_of(public.messages) from public;
+grant execute on function public.quote_of(public.messages) to service_role;
+grant execute on function public.quote_of(public.messages) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.rate_reset(p_tenant text, p_instance text, p_window text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
