@@ -30,7 +30,7 @@ create function webhook_refusal(p_instance instances, p_name text, p_provider_id
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null
     when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id) then 'foreign_uuid' end
+    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
 $$;
 
 -- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.

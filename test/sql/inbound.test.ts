@@ -69,6 +69,8 @@ for (const callers of [2, 20]) {
   });
 }
 
+const UUID = '2f0d1b7e-0000-4000-8000-000000000001';
+
 test('H11 durable: record_inbound keeps the shortest and the longest lid that a jid can hold', async (t) => {
   const sql = await openSql(t);
   const results = await sql.record([said({ id: 'A', pn: null, lid: '1' }), said({ id: 'B', pn: null, lid: '9'.repeat(20) })]);
@@ -207,6 +209,20 @@ test('I9 kinds: an edit and a deletion of an unanswered message make a turn unde
     (await sql.dump()).map((line) => line.replace(/^\d+ /, '')),
     ['in contact answered: too late', 'in contact skipped(deleted_by_contact): b'],
   );
+});
+
+test("Z4 a uuid that another webhook taught us a moment ago is the number's own, not a foreign one", async (t) => {
+  const sql = await openSql(t);
+  await sql.rows('select ensure_instance($1, null)', [INSTANCE]);
+  // The number as a webhook read it before another webhook, which came at the same time, committed what Evolution calls it.
+  await sql.rows('create table read_before as select i as number from instances i where name = $1', [INSTANCE]);
+  await sql.rows('select learn_uuid(i, $2) from instances i where name = $1', [INSTANCE, UUID]);
+  const refusal = (name: string) =>
+    sql.rows(`select webhook_refusal(number, $1, $2, '{"tenant": "default"}', null, now()) as reason from read_before`, [name, UUID]);
+  assert.deepEqual(await refusal(INSTANCE), [{ reason: null }]);
+  await sql.rows(`select ensure_instance('other', null)`);
+  await sql.rows(`update read_before set number = (select i from instances i where name = 'other')`);
+  assert.deepEqual(await refusal('other'), [{ reason: 'foreign_uuid' }]);
 });
 
 test('I18 neighbours: a batch is all or nothing, so a bad webhook leaves no half', async (t) => {
