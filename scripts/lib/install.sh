@@ -68,3 +68,5 @@ install_packages() {
 
 install_packages
 export PATH="$root/node_modules/.bin:$PATH"
+# Compiled code of one process serves the next ones: each start takes half of the time.
+export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/.data/compile-cache}"
