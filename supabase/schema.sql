@@ -6760,7 +6760,7 @@ AS $function$
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null
     when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id) then 'foreign_uuid' end
+    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
 $function$;
 revoke all on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to service_role;
