@@ -682,7 +682,7 @@ create table public.set_aside (
   constraint set_aside_reason_check CHECK ((reason = ANY (ARRAY['nobodys_number'::text, 'foreign_uuid'::text, 'secret_of_another'::text, 'only_one_number'::text])))
 );
 alter table public.set_aside enable row level security;
-CREATE UNIQUE INDEX set_aside_who ON public.set_aside USING btree (name, COALESCE(provider_id, ''::text));
+CREATE UNIQUE INDEX set_aside_who ON public.set_aside USING btree (name, tenant_id, COALESCE(provider_id, ''::text));
 create policy runtime on public.set_aside as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.set_aside to service_role;
 grant delete, insert, select, update on public.set_aside to whats_agents_runtime;
@@ -1004,16 +1004,16 @@ CREATE OR REPLACE FUNCTION public.adopt_aside(p_tenant text, p_key text, p_for t
 AS $function$
 declare v set_aside; v_own instances; v_same instances; v_ids bigint[];
 begin
-  select array_agg(id) into v_ids from (select id from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
-  if v_ids is null then return jsonb_build_object('outcome', 'unknown'); end if;
-  if (select count(distinct provider_id) from set_aside where id = any (v_ids)) > 1 then return jsonb_build_object('outcome', 'ambiguous'); end if;
+  select array_agg(id) into v_ids from (select id from set_aside where (p_tenant = 'default' or tenant_id = p_tenant)
+    and case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
+  if v_ids is null or (p_tenant <> 'default' and p_for <> p_tenant) then return jsonb_build_object('outcome', 'unknown'); end if;
   select * into v from set_aside where id = any (v_ids) order by provider_id is null, id limit 1;
-  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   select * into v_own from instances where name = v.name for no key update;
+  if p_tenant <> 'default' and v_own.tenant_id is distinct from p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
+  if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids)) then return jsonb_build_object('outcome', 'ambiguous'); end if;
   select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
-  if p_tenant <> 'default' and (v_own.tenant_id is distinct from p_tenant or p_for <> p_tenant or coalesce(v_same.tenant_id <> p_tenant, false)) then
-    return jsonb_build_object('outcome', 'not_yours');
-  end if;
+  if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant'); end if;
   if v_own.id is null and v_same.id is not null then
     -- what is sealed belongs to the name that it was sealed for
@@ -1024,8 +1024,9 @@ begin
     update instances set provider_id = coalesce(v.provider_id, provider_id) where name = v.name;
   end if;
   update set_aside set forgotten_at = null where id = any (v_ids);
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_for, p_actor, 'instance.adopt', v.name,
-    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end), clock(p_now));
+  -- also to whom it belonged before
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor, 'instance.adopt', v.name,
+    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for), clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
   return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null then v_same.name end, 'aside', to_jsonb(v_ids));
 end $function$;
 revoke all on function public.adopt_aside(text,text,text,text,timestamp with time zone) from public;
@@ -2532,7 +2533,9 @@ begin
     select address as w from contact_addresses where contact_id = any (v_all)
     union all select regexp_replace(address, '^(55[1-9]{2})9([6-9]\d{7})$', '\1\2') from contact_addresses where contact_id = any (v_all)
     union all select split_part(jid, '@', 1) from conversations where id = any (v_talks)) x where length(w) >= 8;
-  delete from webhook_events w where w.tenant_id = p_tenant and (w.body::text like any (v_words)
+  -- also what was posted in the name of a number of this tenant and set aside, whoever posted it
+  delete from webhook_events w where (w.tenant_id = p_tenant
+      or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)) and (w.body::text like any (v_words)
     or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
   get diagnostics v_webhooks = row_count;
   delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
@@ -3165,16 +3168,6 @@ revoke all on function public.instance_history(text,text,integer) from public;
 grant execute on function public.instance_history(text,text,integer) to service_role;
 grant execute on function public.instance_history(text,text,integer) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.instance_owner(p_name text)
- RETURNS jsonb
- LANGUAGE sql
- STABLE
- SET search_path TO 'public', 'pg_temp'
-AS $function$ select to_jsonb(tenant_id) from instances where name = p_name $function$;
-revoke all on function public.instance_owner(text) from public;
-grant execute on function public.instance_owner(text) to service_role;
-grant execute on function public.instance_owner(text) to whats_agents_runtime;
-
 CREATE OR REPLACE FUNCTION public.is_erased(p_instance public.instances, p_event jsonb, p_sent_at timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3568,7 +3561,7 @@ CREATE OR REPLACE FUNCTION public.list_aside(p_limit integer)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.last_at desc, l.id), '[]') from (
-    select a.id, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at, a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
+    select a.id, a.tenant_id as tenant, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at, a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
       (select i.name from instances i where i.provider_id = a.provider_id) as same_as
     from set_aside a order by a.last_at desc, a.id limit p_limit) l
 $function$;
@@ -3921,6 +3914,38 @@ end $function$;
 revoke all on function public.may_change(public.messages,public.conversations,jsonb) from public;
 grant execute on function public.may_change(public.messages,public.conversations,jsonb) to service_role;
 grant execute on function public.may_change(public.messages,public.conversations,jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.may_connect(p_tenant text, p_name text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_owner text; v_most int; v_aside set_aside;
+begin
+  select coalesce((substring(settings ->> 'max_numbers' from '^\d{1,6}$'))::int, 10) into v_most from tenants where id = p_tenant for no key update;
+  if not found then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  select tenant_id into v_owner from instances where name = p_name;
+  if v_owner = p_tenant then return jsonb_build_object('outcome', 'own'); end if;
+  if p_tenant = 'default' then return jsonb_build_object('outcome', case when v_owner is null then 'new' else 'not_yours' end); end if;
+  -- before it is said whose the name is: who may have no more learns nothing of names
+  if (select count(*) from (select tried_name(name) as name from instances where tenant_id = p_tenant union
+      select subject from audit_log where tenant_id = p_tenant and action = 'instance.try' and created_at > clock(p_now) - interval '1 hour') names where name <> tried_name(p_name)) >= v_most then
+    return jsonb_build_object('outcome', 'too_many', 'most', v_most);
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'instance.try', tried_name(p_name), clock(p_now));
+  if v_owner is not null then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select * into v_aside from set_aside where name = p_name and tenant_id <> p_tenant order by id limit 1;
+  if not found then return jsonb_build_object('outcome', 'new'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values ('default', p_actor, 'instance.connect_refused', p_name, jsonb_build_object('tenant', p_tenant, 'aside', v_aside.id), clock(p_now));
+  perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-wanted-' || v_aside.id || '-' || p_tenant, 'kind', 'alert', 'urgent', true, 'about', null,
+    'text', format('O cliente %s quis conectar o número aside:%s, que mandou webhooks e está guardado: foi recusado. Se é dele: npm run admin -- instance adopt aside:%s --for %s.',
+      p_tenant, v_aside.id, v_aside.id, p_tenant)), p_now);
+  return jsonb_build_object('outcome', 'not_yours');
+end $function$;
+revoke all on function public.may_connect(text,text,text,timestamp with time zone) from public;
+grant execute on function public.may_connect(text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.may_connect(text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.merge_by_hand(p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4667,18 +4692,18 @@ revoke all on function public.purge_old(jsonb,integer,timestamp with time zone) 
 grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to service_role;
 grant execute on function public.purge_old(jsonb,integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.put_aside(p_name text, p_provider_id text, p_reason text, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v set_aside; v_new boolean := false; v_known text;
 begin
-  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
   if not found then
-    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
-    insert into set_aside (name, provider_id, reason, first_at, last_at) values (p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
-    if not found then return put_aside(p_name, p_provider_id, p_reason, p_now); end if;
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
+    insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at) values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
+    if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;
   end if;
   if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance', 'wake', false); end if;
@@ -4702,9 +4727,9 @@ begin
   end if;
   return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000, 'told', v_new, 'wake', false);
 end $function$;
-revoke all on function public.put_aside(text,text,text,timestamp with time zone) from public;
-grant execute on function public.put_aside(text,text,text,timestamp with time zone) to service_role;
-grant execute on function public.put_aside(text,text,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.put_aside(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.put_aside(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.put_aside(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.put_holidays(p_days jsonb)
  RETURNS jsonb
@@ -4929,7 +4954,7 @@ declare
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
-    v_tenant := 'default';
+    v_tenant := tenant_of_poster(v_webhook -> 'from');
     v_aside := null;
     v_kept := false;
     v_entry := false;
@@ -4939,13 +4964,13 @@ begin
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
       elsif coalesce(v_event ->> 'instance', '') = '' then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'), 'entry', true, 'wake', false);
-        v_tenant := coalesce(v_webhook -> 'from' ->> 'tenant', (select tenant_id from instances where name = v_webhook -> 'from' ->> 'instance'), v_tenant);
+        v_tenant := tenant_of_poster(v_webhook -> 'from');
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
         v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
         if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
-          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, p_now)
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
           when v_event ->> 'kind' in ('message', 'reaction') then
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
@@ -6428,6 +6453,17 @@ revoke all on function public.teach_addresses(text,jsonb,timestamp with time zon
 grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.tenant_of_poster(p_from jsonb)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(p_from ->> 'tenant', p_from ->> 'operator', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
+$function$;
+revoke all on function public.tenant_of_poster(jsonb) from public;
+grant execute on function public.tenant_of_poster(jsonb) to service_role;
+grant execute on function public.tenant_of_poster(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -6495,6 +6531,15 @@ end $function$;
 revoke all on function public.touch_updated_at() from public;
 grant execute on function public.touch_updated_at() to service_role;
 grant execute on function public.touch_updated_at() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.tried_name(p_name text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select 'hash:' || left(encode(sha256(convert_to(p_name, 'UTF8')), 'hex'), 12) $function$;
+revoke all on function public.tried_name(text) from public;
+grant execute on function public.tried_name(text) to service_role;
+grant execute on function public.tried_name(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.trust_now(p_instance public.instances, p_now timestamp with time zone)
  RETURNS integer

@@ -37,7 +37,7 @@ const adopt = defineCommand({
   details:
     `An unknown name becomes a number of the tenant default, or of --for; one whose uuid belongs to a number of ours is that number renamed; a known name with another uuid has it from now on. ` +
     `What was set aside goes through the inbound path, ${AT_ONCE} webhooks a call; what is older than MAX_MESSAGE_AGE_MINUTES is listed to a person. A number of another tenant needs a webhook ` +
-    'secret of its own afterwards: instance secret NAME --tenant T. Audited.',
+    'secret of its own afterwards: instance secret NAME --tenant T. Another tenant than default adopts only what the secret of a number of its own posted in the name of one. Audited.',
   args: z.object({ name: keyArg, for: wordsArg.optional().describe('the tenant that it is for; that of the caller when left out') }),
   positional: ['name'],
   readOnly: false,
@@ -48,14 +48,15 @@ const adopt = defineCommand({
     switch (answer.outcome) {
       case 'unknown':
         return refused('not_found', `nothing of ${key} is set aside; instance unknown shows what is`);
-      case 'not_yours':
-        return refused('forbidden', NOT_YOURS);
       case 'other_tenant':
         return refused('conflict', `a number of this name or uuid belongs to another tenant than ${tenant}`);
       case 'unknown_tenant':
         return refused('not_found', `there is no tenant ${tenant}`);
       case 'ambiguous':
-        return refused('conflict', `several instances of Evolution posted as ${key}: name one as aside:ID; instance unknown shows them`);
+        return refused(
+          'conflict',
+          `several instances of Evolution, or secrets of several tenants, posted as ${key}: name one as aside:ID; instance unknown shows them`,
+        );
       case 'adopted': {
         const only = onlyInstance(ctx.config);
         if (only !== null && only !== answer.name)
@@ -104,13 +105,17 @@ export const asideCommands = [unknown, adopt, forget];
 
 const NOT_YOURS = 'what is set aside belongs to the installation: only the tenant default may do this';
 
-function asideLines({ id, name, provider_id, reason, webhooks, kept, forgotten_at, same_as }: Aside, first: string, last: string): string {
+function asideLines(
+  { id, tenant, name, provider_id, reason, webhooks, kept, forgotten_at, same_as }: Aside,
+  first: string,
+  last: string,
+): string {
   // A name comes from outside: on one line, and in a command only when a shell takes it as it is.
   const shown = JSON.stringify(name);
   const key = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/.test(name) ? name : `aside:${id}`;
   const forgotten = forgotten_at !== null;
   return [
-    `aside:${id}  ${shown}${provider_id === null ? '' : ` (${JSON.stringify(provider_id)}${same_as === null ? '' : `, which is ${same_as}`})`}: ${because(reason)}`,
+    `aside:${id}  ${shown}${provider_id === null ? '' : ` (${JSON.stringify(provider_id)}${same_as === null ? '' : `, which is ${same_as}`})`}: ${because(reason)}${tenant === 'default' ? '' : `, with a secret of the tenant ${tenant}`}`,
     `  ${webhooks} webhooks from ${first} to ${last}, ${kept} kept${forgotten ? '; forgotten' : ''}`,
     forgotten
       ? `  to have it back: instance adopt ${key}`

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { WEBHOOK_EVENTS, WEBHOOK_PATH } from '../core/webhook.ts';
 import { confirmWebhookSecret, setWebhookSecret } from '../db/care.ts';
 import { recordAudit } from '../db/control.ts';
-import { adoptInstance, findInstanceOwner } from '../db/numbers.ts';
+import { adoptInstance, mayConnect } from '../db/numbers.ts';
 import { setInstanceState } from '../db/operations.ts';
 import { sealSecret } from '../secrets.ts';
 import { failureInWords, faultsOf } from '../webhook-check.ts';
@@ -25,7 +25,8 @@ const connect = defineCommand({
   details:
     'May be repeated: what is right is left as it is. Needs the global EVOLUTION_API_KEY when the number is not there yet. At a terminal it shows the code and waits until ' +
     'it has been scanned; with --json and over HTTP the answer holds the code. The address of the webhook is that of the api as Evolution reaches it, and must not redirect. ' +
-    'Another tenant than default makes numbers of its own only, posts them to APP_BASE_URL only, and each gets a webhook secret of its own (needs SECRETS_KEY).',
+    'Another tenant than default makes numbers of its own only (at most max_numbers in tenants.settings, 10 without), none whose name was set aside, posts them to APP_BASE_URL only, ' +
+    'and each gets a webhook secret of its own (needs SECRETS_KEY).',
   args: z.object({
     name: nameArg,
     url: z
@@ -41,19 +42,26 @@ const connect = defineCommand({
     if (whatsapp === null) return notConfigured();
     // Whose it is, before anything is asked of Evolution.
     const installation = actor.tenant === 'default';
-    const owner = await findInstanceOwner(ctx.db, name);
-    if (owner !== null && owner !== actor.tenant) return othersNumber(name);
+    const asked = await mayConnect(ctx.db, actor.tenant, name, actor.id);
+    if (asked.outcome === 'not_yours') return othersNumber(name);
+    if (asked.outcome === 'unknown_tenant') return refused('not_found', `there is no tenant ${actor.tenant}`);
+    if (asked.outcome === 'too_many')
+      return refused(
+        'conflict',
+        `the tenant may have ${asked.most} numbers, with what it tried in the last hour: whoever has the installation allows more (max_numbers in tenants.settings)`,
+      );
+    const isNew = asked.outcome === 'new';
     const target = webhookAddress(url ?? ctx.config.app.baseUrl);
     if (target === null) return refused('bad_request', 'url: where does Evolution reach the api? Name it, or set APP_BASE_URL');
     if (!installation && target !== webhookAddress(ctx.config.app.baseUrl))
       return refused('forbidden', 'url: only the tenant default may have webhooks posted elsewhere than to APP_BASE_URL');
-    const secret = await secretFor(ctx, name, actor.tenant, owner === null);
+    const secret = await secretFor(ctx, name, actor.tenant, isNew);
     if (!secret.ok) return secret;
     const webhook = { url: target, events: WEBHOOK_EVENTS, headers: secret.value === null ? {} : { jwt_key: secret.value } };
 
     let providerId: string | null = null;
     // A number that Evolution has and nobody here is perhaps a neighbour's: only who has the installation may take it. For the others making it is the proof that it is new.
-    const state = installation || owner !== null ? await whatsapp.connectionState(name) : null;
+    const state = installation || !isNew ? await whatsapp.connectionState(name) : null;
     if (state?.kind === 'failed' && state.class !== 'unknown_instance') return upstream(state);
     if (state === null || state.kind === 'failed') {
       const made = await whatsapp.createInstance({ instance: name, ...webhook });
@@ -270,7 +278,8 @@ function notConfigured(): Refusal {
 }
 
 function othersNumber(name: string): Refusal {
-  return refused('forbidden', `the number ${name} belongs to another tenant`);
+  // One answer for all reasons: which of them it is would say what others have.
+  return refused('forbidden', `${name} is not to be had: it belongs to somebody else`);
 }
 function upstream(failure: Failure, hint?: string): Refusal {
   return refused('upstream', `${failureInWords(failure)}${hint === undefined ? '' : ` (${hint})`}`);

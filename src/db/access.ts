@@ -60,6 +60,8 @@ export async function revokeToken(
 
 const aside = z.object({
   id: z.number(),
+  /** Whose secret posted it. */
+  tenant: z.string(),
   name: z.string(),
   provider_id: z.string().nullable(),
   reason: z.enum(['nobodys_number', 'foreign_uuid', 'secret_of_another', 'only_one_number']),
@@ -80,7 +82,7 @@ export async function listAside(db: Door, limit: number): Promise<Aside[]> {
 
 const adopted = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('adopted'), name: z.string(), renamed: z.string().nullable(), aside: z.array(z.number()) }),
-  z.object({ outcome: z.enum(['unknown', 'not_yours', 'other_tenant', 'unknown_tenant', 'ambiguous']) }),
+  z.object({ outcome: z.enum(['unknown', 'other_tenant', 'unknown_tenant', 'ambiguous']) }),
 ]);
 
 /** SQL adopt_aside: makes a number of what was set aside. `key` its name, or aside:ID; `owner` the tenant that it is for. Audited. */

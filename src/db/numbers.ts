@@ -78,12 +78,14 @@ export async function setInstance(db: Door, tenant: string, name: string, actor:
   return outcome === 'changed';
 }
 
-/** SQL instance_owner: the tenant of a number; null: nobody has one of this name. */
-export async function findInstanceOwner(db: Door, name: string): Promise<string | null> {
-  return z
-    .string()
-    .nullable()
-    .parse(await db.call('instance_owner', { p_name: name }));
+const connectable = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.enum(['own', 'new', 'not_yours', 'unknown_tenant']) }),
+  z.object({ outcome: z.literal('too_many'), most: z.number() }),
+]);
+
+/** SQL may_connect: whether a tenant has a number of this name (`own`), or may make one. To be asked before Evolution is. Audited. */
+export async function mayConnect(db: Door, tenant: string, name: string, actor: string): Promise<z.infer<typeof connectable>> {
+  return connectable.parse(await db.call('may_connect', { p_tenant: tenant, p_name: name, p_actor: actor }));
 }
 
 /** SQL adopt_instance: makes a number known and choosable. `providerId` null: the next webhook tells Evolution's uuid. */

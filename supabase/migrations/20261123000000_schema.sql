@@ -476,7 +476,7 @@ create table audit_log (
 -- a person adopts or forgets it.
 create table set_aside (
   id            bigint generated always as identity primary key,
-  tenant_id     text not null default 'default' references tenants (id),
+  tenant_id     text not null default 'default' references tenants (id), -- whose secret posted it: that of the installation, or of a number of this tenant
   name          text not null,                       -- the instance, as Evolution posted it
   provider_id   text,
   reason        text not null check (reason in ('nobodys_number', 'foreign_uuid', 'secret_of_another', 'only_one_number')),
@@ -485,7 +485,7 @@ create table set_aside (
   last_at       timestamptz not null,
   forgotten_at  timestamptz                          -- a person wants to hear nothing more of it
 );
-create unique index set_aside_who on set_aside (name, coalesce(provider_id, ''));
+create unique index set_aside_who on set_aside (name, tenant_id, coalesce(provider_id, ''));
 
 -- Raw webhooks with the secrets taken out, for replay; kept 7 days.
 create table webhook_events (

@@ -20,6 +20,11 @@ create function speaks_for(p_from jsonb, i instances, p_now timestamptz) returns
     else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour') end
 $$;
 
+-- tenant_of_poster: to whom belongs what a credential posts and may not say. Arguments: p_from see speaks_for; null: the secret of the installation. Read only.
+create function tenant_of_poster(p_from jsonb) returns text language sql stable as $$
+  select coalesce(p_from ->> 'tenant', p_from ->> 'operator', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
+$$;
+
 -- webhook_refusal: why what was posted under a name is set aside; null: it is that number's. What Evolution answers when we ask for a number by name is that number's.
 -- Arguments: p_instance the row of that name, or nulls; p_from who posted it, see speaks_for; p_only the one number that counts (MULTI_CHIP_ENABLED=false), or null.
 create function webhook_refusal(p_instance instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamptz) returns text language sql stable as $$

@@ -518,16 +518,17 @@ end $$;
 
 -- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come in numbers; what a person has forgotten
 --   is only counted.
--- Guarantee: at most 200 names, and 10,000 webhooks of a name are kept. Concurrency: callers of one name queue on its row.
+-- Guarantee: it belongs to the tenant whose secret posted it. At most 200 names of a tenant, and 10,000 webhooks of a name are kept. Concurrency: callers of one name queue on its row.
+-- Arguments: p_tenant see tenant_of_poster.
 -- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, entry: it leaves one of those that were put aside, told: people are to be told}.
-create function put_aside(p_name text, p_provider_id text, p_reason text, p_now timestamptz) returns jsonb language plpgsql as $$
+create function put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamptz) returns jsonb language plpgsql as $$
 declare v set_aside; v_new boolean := false; v_known text;
 begin
-  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
   if not found then
-    if (select count(*) from set_aside) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
-    insert into set_aside (name, provider_id, reason, first_at, last_at) values (p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
-    if not found then return put_aside(p_name, p_provider_id, p_reason, p_now); end if;
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
+    insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at) values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
+    if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;
   end if;
   if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance', 'wake', false); end if;
@@ -604,7 +605,7 @@ declare
 begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
-    v_tenant := 'default';
+    v_tenant := tenant_of_poster(v_webhook -> 'from');
     v_aside := null;
     v_kept := false;
     v_entry := false;
@@ -614,13 +615,13 @@ begin
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
       elsif coalesce(v_event ->> 'instance', '') = '' then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'), 'entry', true, 'wake', false);
-        v_tenant := coalesce(v_webhook -> 'from' ->> 'tenant', (select tenant_id from instances where name = v_webhook -> 'from' ->> 'instance'), v_tenant);
+        v_tenant := tenant_of_poster(v_webhook -> 'from');
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
         v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
         if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
-          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, p_now)
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
           when v_event ->> 'kind' in ('message', 'reaction') then
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)

@@ -442,8 +442,37 @@ begin
   return jsonb_build_object('outcome', 'changed');
 end $$;
 
--- instance_owner: the tenant of a number, or null: nobody has a number of this name. Read only.
-create function instance_owner(p_name text) returns jsonb language sql stable as $$ select to_jsonb(tenant_id) from instances where name = p_name $$;
+-- tried_name: a name as the audit of a tenant has it: the name may be somebody else's.
+create function tried_name(p_name text) returns text language sql immutable as $$ select 'hash:' || left(encode(sha256(convert_to(p_name, 'UTF8')), 'hex'), 12) $$;
+
+-- may_connect: whether a tenant may have a number of this name; asked before anything is made at Evolution, where making it would be the harm already.
+-- Guarantee: another tenant than default gets no name that somebody else has, or that was set aside and not by a secret of its own: that is told to default. It has at most
+--   `max_numbers` (tenants.settings; 10 without), where each name counts that it tried in the last hour, so that neither Evolution is filled nor names are guessed. Audited.
+-- Concurrency: callers of a tenant queue. Result: {outcome: 'own' | 'new' | 'not_yours' | 'too_many' | 'unknown_tenant', most}.
+create function may_connect(p_tenant text, p_name text, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+declare v_owner text; v_most int; v_aside set_aside;
+begin
+  select coalesce((substring(settings ->> 'max_numbers' from '^\d{1,6}$'))::int, 10) into v_most from tenants where id = p_tenant for no key update;
+  if not found then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  select tenant_id into v_owner from instances where name = p_name;
+  if v_owner = p_tenant then return jsonb_build_object('outcome', 'own'); end if;
+  if p_tenant = 'default' then return jsonb_build_object('outcome', case when v_owner is null then 'new' else 'not_yours' end); end if;
+  -- before it is said whose the name is: who may have no more learns nothing of names
+  if (select count(*) from (select tried_name(name) as name from instances where tenant_id = p_tenant union
+      select subject from audit_log where tenant_id = p_tenant and action = 'instance.try' and created_at > clock(p_now) - interval '1 hour') names where name <> tried_name(p_name)) >= v_most then
+    return jsonb_build_object('outcome', 'too_many', 'most', v_most);
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'instance.try', tried_name(p_name), clock(p_now));
+  if v_owner is not null then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select * into v_aside from set_aside where name = p_name and tenant_id <> p_tenant order by id limit 1;
+  if not found then return jsonb_build_object('outcome', 'new'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values ('default', p_actor, 'instance.connect_refused', p_name, jsonb_build_object('tenant', p_tenant, 'aside', v_aside.id), clock(p_now));
+  perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-wanted-' || v_aside.id || '-' || p_tenant, 'kind', 'alert', 'urgent', true, 'about', null,
+    'text', format('O cliente %s quis conectar o número aside:%s, que mandou webhooks e está guardado: foi recusado. Se é dele: npm run admin -- instance adopt aside:%s --for %s.',
+      p_tenant, v_aside.id, v_aside.id, p_tenant)), p_now);
+  return jsonb_build_object('outcome', 'not_yours');
+end $$;
 
 -- adopt_instance: a number is made known by name, and may be chosen for proactive messages unless an operator said otherwise. Idempotent.
 -- Arguments: p_provider_id Evolution's uuid; null: the next webhook tells it, since its owner says that what Evolution has under this name is this number.

@@ -70,32 +70,33 @@ begin
 end $$;
 
 -- list_aside: who posted webhooks and may not, the newest first. Only the tenant default, to whom the installation belongs, may look. Read only.
--- Result: [{id, name, provider_id, reason, webhooks, kept, first_at, last_at, forgotten_at, same_as: the number that has this uuid, or null}].
+-- Result: [{id, tenant: whose secret posted it, name, provider_id, reason, webhooks, kept, first_at, last_at, forgotten_at, same_as: the number that has this uuid, or null}].
 create function list_aside(p_limit int) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.last_at desc, l.id), '[]') from (
-    select a.id, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at, a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
+    select a.id, a.tenant_id as tenant, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at, a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
       (select i.name from instances i where i.provider_id = a.provider_id) as same_as
     from set_aside a order by a.last_at desc, a.id limit p_limit) l
 $$;
 
 -- adopt_aside: a person says that what was set aside under a name is theirs: the number is made known, under the uuid that it posted with; a number that had this uuid
 --   under another name is renamed. What was set aside can be replayed from then on.
+-- Guarantee: another tenant than default has nothing but what a secret of a number of its own posted in the name of a number of its own; of all else it hears that there is none.
 -- Arguments: p_key the name, or aside:ID; p_for the tenant that it is for. Only the tenant default may adopt a name that nobody has, or another's uuid.
 -- Concurrency: locks the rows of the name. Result: {outcome: 'adopted', name, renamed: the name before, or null, aside: [id]}
---   | {outcome: 'unknown' | 'not_yours' | 'other_tenant' | 'unknown_tenant' | 'ambiguous': several uuids posted under this name, aside:ID says which}.
+--   | {outcome: 'unknown' | 'other_tenant' | 'unknown_tenant' | 'ambiguous': several uuids, or secrets of several tenants, posted under this name, aside:ID says which}.
 create function adopt_aside(p_tenant text, p_key text, p_for text, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v set_aside; v_own instances; v_same instances; v_ids bigint[];
 begin
-  select array_agg(id) into v_ids from (select id from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
-  if v_ids is null then return jsonb_build_object('outcome', 'unknown'); end if;
-  if (select count(distinct provider_id) from set_aside where id = any (v_ids)) > 1 then return jsonb_build_object('outcome', 'ambiguous'); end if;
+  select array_agg(id) into v_ids from (select id from set_aside where (p_tenant = 'default' or tenant_id = p_tenant)
+    and case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
+  if v_ids is null or (p_tenant <> 'default' and p_for <> p_tenant) then return jsonb_build_object('outcome', 'unknown'); end if;
   select * into v from set_aside where id = any (v_ids) order by provider_id is null, id limit 1;
-  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   select * into v_own from instances where name = v.name for no key update;
+  if p_tenant <> 'default' and v_own.tenant_id is distinct from p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
+  if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids)) then return jsonb_build_object('outcome', 'ambiguous'); end if;
   select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
-  if p_tenant <> 'default' and (v_own.tenant_id is distinct from p_tenant or p_for <> p_tenant or coalesce(v_same.tenant_id <> p_tenant, false)) then
-    return jsonb_build_object('outcome', 'not_yours');
-  end if;
+  if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant'); end if;
   if v_own.id is null and v_same.id is not null then
     -- what is sealed belongs to the name that it was sealed for
@@ -106,8 +107,9 @@ begin
     update instances set provider_id = coalesce(v.provider_id, provider_id) where name = v.name;
   end if;
   update set_aside set forgotten_at = null where id = any (v_ids);
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_for, p_actor, 'instance.adopt', v.name,
-    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end), clock(p_now));
+  -- also to whom it belonged before
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor, 'instance.adopt', v.name,
+    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for), clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
   return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null then v_same.name end, 'aside', to_jsonb(v_ids));
 end $$;
 

@@ -115,7 +115,9 @@ begin
     select address as w from contact_addresses where contact_id = any (v_all)
     union all select regexp_replace(address, '^(55[1-9]{2})9([6-9]\d{7})$', '\1\2') from contact_addresses where contact_id = any (v_all)
     union all select split_part(jid, '@', 1) from conversations where id = any (v_talks)) x where length(w) >= 8;
-  delete from webhook_events w where w.tenant_id = p_tenant and (w.body::text like any (v_words)
+  -- also what was posted in the name of a number of this tenant and set aside, whoever posted it
+  delete from webhook_events w where (w.tenant_id = p_tenant
+      or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)) and (w.body::text like any (v_words)
     or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
   get diagnostics v_webhooks = row_count;
   delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);

@@ -209,7 +209,7 @@ describe('Z2 ownership before effect', () => {
     await system.query(
       `insert into tenants (id, name) values ('vitima', 'vitima'), ('${ATTACKER}', 'atacante'); insert into instances (tenant_id, name, status) values ('vitima', 'vitima-1', 'open'), ('${ATTACKER}', 'atacante-1', 'open')`,
     );
-    await system.query(`select put_aside('estranho', null, 'nobodys_number', null)`);
+    await system.query(`select put_aside('estranho', null, 'nobodys_number', 'default', null)`);
     victims = [await seed(system, 'default', INSTANCE, '5511912345001'), await seed(system, 'vitima', 'vitima-1', '5511912345002')];
   });
   after(async () => {
