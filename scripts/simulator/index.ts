@@ -120,7 +120,7 @@ export type Simulator = {
 /** Rejects when the port is taken. */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const core = createCore(options);
-  setWebhook(core, options.webhook?.url ?? null, options.webhook?.secret, options.webhook?.base64);
+  setWebhook(core, options.webhook?.url ?? null, options.webhook?.secret, options.webhook?.base64, options.webhook?.events);
   const server = await listen(createApp(core), options.port ?? 0);
   const address = server.address();
   core.url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;

@@ -4,6 +4,7 @@
 //     [--version 2.3.6|2.3.7|2.4] [--api-key KEY] [--time-scale N] [--claude persona|proxy] [--claude-api-key KEY]
 
 import { parseArgs } from 'node:util';
+import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
 import { startSimulator } from './index.ts';
 import { versionOf } from './version.ts';
 
@@ -33,7 +34,7 @@ const simulator = await startSimulator({
   version: versionOf(values.version),
   port: Number(values.port),
   instances: values.instance,
-  webhook: values.webhook === undefined ? undefined : { url: values.webhook, secret: values.secret },
+  webhook: values.webhook === undefined ? undefined : { url: values.webhook, secret: values.secret, events: WEBHOOK_EVENTS }, // as `instance connect` asks for
   apiKey: values['api-key'],
   timeScale: Number(values['time-scale']),
   claude: values.claude,

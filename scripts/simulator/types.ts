@@ -251,8 +251,8 @@ export type SimulatorOptions = {
   port?: number;
   /** Names; each is connected from the start with the token `NAME-token`. Default `julia-dev`. */
   instances?: string[];
-  /** Where webhooks go, and the `jwt_key` that signs them. */
-  webhook?: { url: string; secret?: string | undefined; base64?: boolean } | undefined;
+  /** Where webhooks go, the `jwt_key` that signs them, and which events: all unless some are named. */
+  webhook?: { url: string; secret?: string | undefined; base64?: boolean; events?: readonly string[] } | undefined;
   /** Evolution's global key. Default `simulator-key`. */
   apiKey?: string | undefined;
   /** Divides Evolution's own waits: the blocking `delay` of sends and presences and the webhook retry schedule. Default 1. */

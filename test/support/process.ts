@@ -44,7 +44,7 @@ function start(t: TestHooks, command: string, args: string[], env: Record<string
   const child: ChildProcess = spawn(command, args, {
     cwd: projectRoot,
     // The cache halves the work of a start, and tests start many.
-    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: path.join(dataDirectory, 'test-compile-cache'), ...env },
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: path.join(dataDirectory, 'compile-cache'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const changes = new EventEmitter().setMaxListeners(0);
