@@ -7,7 +7,7 @@
  *               again, for twice as long, up to a cap
  *   resting     closed, and asked by the other side not to call for a time (retry-after): nothing goes out until then
  *   on trial    closed by a harmless call that proves too little (a number that is connected may still be refused every message): real calls go out one
- *               at a time, and the first that fails opens it again for twice as long
+ *               at a time, over all processes, and the first that fails opens it again for twice as long
  *
  * A sign of life of the other side (a webhook, a call that succeeds, a reconnect) brings the next probe forward, since nobody should wait for the end of a
  * doubled time once it is back.
@@ -71,6 +71,10 @@ export type BreakerHooks = {
   onTransition(transition: Transition): void;
   /** The harmless call. One that throws has failed. */
   probe(name: BreakerName, instance: string | null): Promise<Exclude<Verdict, undefined>>;
+  /** Whether this process may try a number with a real call; one of all may. Contract: it must not reject. */
+  takeTrial(instance: string): Promise<boolean>;
+  /** What came of it. Contract: it must not throw. */
+  endTrial(instance: string, failed: boolean): void;
 };
 
 /**
@@ -315,13 +319,20 @@ function createBreaker(
       if (isOpen()) return { open: true, retryInMs: Math.max(retryInMs(), restUntil > Date.now() ? 0 : TRIAL_WAIT_MS) };
       const trial = onTrial;
       if (trial) tried = true;
+      const shared = trial && name === 'evolution' ? instance : null;
+      let taken = false;
       try {
+        if (shared !== null) {
+          taken = await hooks.takeTrial(shared);
+          if (!taken || !circuit.closed) return { open: true, retryInMs: Math.max(retryInMs(), TRIAL_WAIT_MS) };
+        }
         return { open: false, value: (await circuit.fire(action, failed as (value: unknown) => Verdict)) as T };
       } catch (error) {
         if (error instanceof CountedFailure || error instanceof NoVerdict) return { open: false, value: error.value as T };
         throw error; // a programming error of the action
       } finally {
         if (trial) tried = false;
+        if (shared !== null && taken) hooks.endTrial(shared, !circuit.closed);
       }
     },
     isOpen,

@@ -19,7 +19,7 @@ import type { Door } from './db/door.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { recordInbound } from './db/inbound.ts';
 import type { RecordedWebhook, WebhookRecord } from './db/inbound.ts';
-import { releaseSends } from './db/numbers.ts';
+import { endTrial, releaseSends, takeTrial } from './db/numbers.ts';
 import { endProcess, ensureSetup, healthSnapshot } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
@@ -106,6 +106,9 @@ export async function openContext(
   const breakers = createBreakers(config.breakers, {
     process: processId,
     probe: createProbe({ whatsapp, llm, door }),
+    // Without an answer of the database it tries as if it were alone: what came of a send cannot be written down then anyway.
+    takeTrial: (instance) => takeTrial(door, instance, processId).catch(() => true),
+    endTrial: (instance, failed) => background.run('end trial', () => endTrial(door, instance, processId, failed)),
     onTransition(transition) {
       events.breakerChanged(transition);
       transitions.add(transition);

@@ -123,6 +123,16 @@ export async function resetBreakers(
   return reset.parse(await db.call('reset_breakers', { p_tenant: tenant, p_actor: actor, p_breaker: breaker, p_instance: instance }));
 }
 
+/** SQL take_trial: whether this process may try a number with a real message, for all. */
+export async function takeTrial(db: Door, instance: string, process: string): Promise<boolean> {
+  return z.object({ taken: z.boolean() }).parse(await db.call('take_trial', { p_instance: instance, p_process: process })).taken;
+}
+
+/** SQL end_trial: what came of it. */
+export async function endTrial(db: Door, instance: string, process: string, failed: boolean): Promise<void> {
+  await db.call('end_trial', { p_instance: instance, p_process: process, p_failed: failed });
+}
+
 /** SQL settle_breakers: closes, in the history, the breakers of processes that are gone. */
 export async function settleBreakers(db: Door): Promise<number> {
   return z.object({ closed: z.number() }).parse(await db.call('settle_breakers', {})).closed;

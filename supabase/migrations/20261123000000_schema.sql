@@ -104,6 +104,8 @@ create table instances (
   held_since         timestamptz,                     -- kept after a release: the next hold within a day is longer
   held_until         timestamptz,
   held_in_row        int not null default 0,
+  trial_by           text,                            -- the process that tries the number with one real message after a probe, see take_trial
+  trial_until        timestamptz,                     -- until then nobody else may
   judged_from        timestamptz,                     -- deliveries before this say nothing any more
   greeting_message   bigint,                          -- the first automatic text of its phone, see judge_own; null: none was seen
   greeting_told_at   timestamptz,

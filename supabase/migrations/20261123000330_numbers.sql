@@ -539,6 +539,25 @@ begin
   return jsonb_build_object('outcome', 'asked', 'open', v_open, 'released', to_jsonb(v_released));
 end $$;
 
+-- take_trial: a probe says that a number answers, not that a message would go: one real message finds out, of one process for all.
+-- Guarantee: one process has the trial of a number, for as long as a send may take (100 s), or until it tells its end or has been silent for 15 s.
+-- Arguments: p_process who asks; the same may take it again. Concurrency: any; the row decides. Result: {taken}.
+create function take_trial(p_instance text, p_process text, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds' where i.name = p_instance
+    and (i.trial_until is null or i.trial_until <= clock(p_now) or i.trial_by = p_process
+      or exists (select from process_status p where p.id = i.trial_by and p.seen_at < clock(p_now) - interval '15 seconds'));
+  return jsonb_build_object('taken', found);
+end $$;
+
+-- end_trial: what came of it. Passed, or it said nothing: whoever is next may try. Failed: the others hear with the next heartbeats that the breaker is open again, and wait until then (10 s).
+-- Concurrency: any; only the process that has the trial ends it.
+create function end_trial(p_instance text, p_process text, p_failed boolean, p_now timestamptz default null) returns jsonb language plpgsql as $$
+begin
+  update instances set trial_until = case when p_failed then clock(p_now) + interval '10 seconds' end where name = p_instance and trial_by = p_process;
+  return jsonb_build_object('ended', found);
+end $$;
+
 -- settle_breakers: breakers that were open when their process ended are closed: a restart closes them, and that is recorded.
 -- Arguments: p_process one that ends now, or null for all that have been silent for a minute. Safe to repeat. Result: {closed}.
 create function settle_breakers(p_process text default null, p_now timestamptz default null) returns jsonb language plpgsql as $$

@@ -11,6 +11,9 @@ const FIGURES = {
   database: { failures: 5, resetSeconds: 30, maxResetSeconds: 120 },
 };
 
+/** One process: nobody else tries. */
+const ALONE = { takeTrial: async () => true, endTrial: () => {} };
+
 function setUp(t: TestContext, figures = FIGURES) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: Date.parse('2026-03-02T12:00:00Z') });
   const transitions: Transition[] = [];
@@ -24,6 +27,7 @@ function setUp(t: TestContext, figures = FIGURES) {
       probes.push(`${name}/${instance ?? ''}`);
       return world.probe;
     },
+    ...ALONE,
   });
   t.after(() => breakers[Symbol.dispose]());
   let calls = 0;
@@ -142,7 +146,7 @@ for (const [name, waits] of [
 test('C3 no hammering: while a probe is out nothing else goes', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 0 });
   const probe = Promise.withResolvers<string | null>();
-  const breakers = createBreakers(FIGURES, { process: 'w', onTransition: () => {}, probe: () => probe.promise });
+  const breakers = createBreakers(FIGURES, { process: 'w', onTransition: () => {}, probe: () => probe.promise, ...ALONE });
   t.after(() => breakers[Symbol.dispose]());
   const breaker = breakers.claude('haiku');
   const ask = async () =>

@@ -27,7 +27,7 @@ beforeEach((t) => {
   simulator.reset();
   const breakers = createBreakers(
     { evolution: FIGURES, claude: FIGURES, database: FIGURES },
-    { process: 'test', onTransition: () => {}, probe: async () => null },
+    { process: 'test', onTransition: () => {}, probe: async () => null, takeTrial: async () => true, endTrial: () => {} },
   );
   (t as unknown as { after(hook: () => void): void }).after(() => breakers[Symbol.dispose]());
   breaker = (model) => breakers.claude(model);

@@ -181,6 +181,50 @@ test('C2 C5 H4 two workers: one opens, the other follows it and does not call ei
   assert.equal((await system.query(`select 1 from circuit_transitions where reason like 'reset%'`)).length, 2);
 });
 
+test('C2 two workers: after a probe that proves too little one real message a period goes out, not one of each worker', async (t) => {
+  const system = await startSystem(t, {
+    workers: 0,
+    env: { EVOLUTION_BREAKER_RESET_SECONDS: '1', EVOLUTION_BREAKER_MAX_RESET_SECONDS: '1' },
+  });
+  const workers = [await system.openContext('worker'), await system.openContext('worker')];
+  const beats = workers.map((ctx) => createHeartbeat(ctx));
+  const beat = async () => {
+    for (const each of [...beats, ...beats]) await each();
+  };
+  const reports = () => workers.map((ctx) => ctx.breakers.evolution(INSTANCE).report());
+  system.simulator.fault({ target: 'send', kind: 'status', status: 500, times: null });
+  const [first] = workers;
+  assert.ok(first);
+  await failReplies(first, system, 500, 5);
+  await beat();
+  let written = 510;
+  const bothSend = async (): Promise<number> => {
+    const before = system.simulator.sends().length;
+    await Promise.all(workers.map((ctx) => failReplies(ctx, system, (written += 1), 1)));
+    return system.simulator.sends().length - before;
+  };
+  for (let period = 0; period < 3; period++) {
+    await system.until(async () => {
+      await beat();
+      return reports().every((report) => report.on_trial);
+    }, `period ${period}: both may try`);
+    assert.equal(await bothSend(), 1, `period ${period}`);
+    await beat();
+    assert.ok(
+      reports().every(({ state }) => state === 'open'),
+      'it failed for both',
+    );
+  }
+  system.simulator.clearFaults();
+  await system.until(async () => {
+    await beat();
+    return reports().every((report) => report.on_trial);
+  }, 'the last trial');
+  assert.equal(await bothSend(), 1);
+  for (const ctx of workers) await ctx.background.drain(10_000);
+  assert.equal(await bothSend(), 2, 'one that went is enough for both to go on');
+});
+
 test('C5 a restart closes what was open, and that is recorded: at a stop, and for a process that was killed', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   const stopped = (await system.openContext('worker')) as Context & AsyncDisposable;
