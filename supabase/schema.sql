@@ -384,6 +384,8 @@ create table public.instances (
   held_since timestamp with time zone,
   held_until timestamp with time zone,
   held_in_row integer default 0 not null,
+  trial_by text,
+  trial_until timestamp with time zone,
   judged_from timestamp with time zone,
   greeting_message bigint,
   greeting_told_at timestamp with time zone,
@@ -2310,6 +2312,19 @@ $function$;
 revoke all on function public.end_send(bigint,text,text) from public;
 grant execute on function public.end_send(bigint,text,text) to service_role;
 grant execute on function public.end_send(bigint,text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.end_trial(p_instance text, p_process text, p_failed boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances set trial_until = case when p_failed then clock(p_now) + interval '10 seconds' end where name = p_instance and trial_by = p_process;
+  return jsonb_build_object('ended', found);
+end $function$;
+revoke all on function public.end_trial(text,text,boolean,timestamp with time zone) from public;
+grant execute on function public.end_trial(text,text,boolean,timestamp with time zone) to service_role;
+grant execute on function public.end_trial(text,text,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ends(p_rule text, p_status text, p_if boolean)
  RETURNS jsonb
@@ -6430,6 +6445,21 @@ end $function$;
 revoke all on function public.take_slack_event(text,timestamp with time zone) from public;
 grant execute on function public.take_slack_event(text,timestamp with time zone) to service_role;
 grant execute on function public.take_slack_event(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.take_trial(p_instance text, p_process text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds' where i.name = p_instance
+    and (i.trial_until is null or i.trial_until <= clock(p_now) or i.trial_by = p_process
+      or exists (select from process_status p where p.id = i.trial_by and p.seen_at < clock(p_now) - interval '15 seconds'));
+  return jsonb_build_object('taken', found);
+end $function$;
+revoke all on function public.take_trial(text,text,timestamp with time zone) from public;
+grant execute on function public.take_trial(text,text,timestamp with time zone) to service_role;
+grant execute on function public.take_trial(text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.teach_addresses(p_instance text, p_pairs jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
