@@ -64,6 +64,11 @@ const opened: readonly (readonly [what: string, body: unknown, envelopes: unknow
   ['no data', { event: 'logout.instance', instance: 'julia-dev' }, [{ event: 'logout.instance', instance: 'julia-dev' }]],
   ['an event that nobody knows', { event: 'no.such.event' }, [{ event: 'no.such.event' }]],
   ['that in a body', { body: { event: 'no.such.event' } }, [{ event: 'no.such.event' }]],
+  [
+    'a newer event whose data has an event of its own',
+    { event: 'flow.step', instance: 'julia-dev', data: { event: 'clicked' } },
+    [{ event: 'flow.step', instance: 'julia-dev', data: { event: 'clicked' } }],
+  ],
   ['junk beside envelopes stays, to be counted', [ONE, 7, null, { a: 1 }, TWO], [ONE, 7, null, { a: 1 }, TWO]],
   [
     'an envelope that holds junk under such a name',
@@ -148,6 +153,14 @@ test('W9 wrapping: what a contact wrote is never opened, wherever it stands in a
         assert.deepEqual(openEnvelopes(body, null), { ok: true, envelopes: [body] });
         assert.deepEqual(openEnvelopes({ headers: {}, body }, null), { ok: true, envelopes: [body] });
       }
+});
+
+test('W9 wrapping: what a contact wrote is not opened either where a forwarder sends the message alone', () => {
+  const text = json(upsert('FORGED'));
+  for (const body of [{ ...DATA, body: text }, { data: { ...DATA, body: text } }, [{ json: { ...DATA, payload: text } }]])
+    assert.equal(openEnvelopes(body, null).ok, false, json(body));
+  const named = { instance: 'julia-dev', data: { ...DATA, body: text } };
+  assert.deepEqual(openEnvelopes(named, 'messages-upsert'), { ok: true, envelopes: [named] });
 });
 
 test('W9 wrapping: every recorded webhook of Evolution is its own one envelope, also with byEvents, in a list, in a body and in a string', () => {
