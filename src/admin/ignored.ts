@@ -1,5 +1,6 @@
 /** ignored list, ignored replay: what came with a webhook and was put aside, or found no place. */
 import { z } from 'zod';
+import { oneLine } from '../core/foreign-text.ts';
 import { asideBecause } from '../core/reasons.ts';
 import { recordAudit } from '../db/control.ts';
 import { ignoredWebhooks, listIgnored } from '../db/recovery.ts';
@@ -96,9 +97,10 @@ const replay = defineCommand({
 
 export const ignoredCommands = [list, replay];
 
-/** The name of an instance and of an event come from outside: on one line. */
+/** What comes from outside is on one line, without what nobody sees. */
 function line({ id, instance, event, reasons, messages, whole, received_at }: Ignored['entries'][number], format: FormatTime): string {
-  const what = messages.length === 0 ? '' : `, message ${messages.map((each) => JSON.stringify(each)).join(', ')}`;
-  const on = instance === null || instance === '' ? '' : ` on ${JSON.stringify(instance)}`;
-  return `${id}  ${format(received_at)}  ${JSON.stringify(event ?? '')}${on}${what}: ${reasons.join(', ')}${whole ? '' : ' (without its body)'}`;
+  const shown = (foreign: string): string => JSON.stringify(oneLine(foreign, 80));
+  const what = messages.length === 0 ? '' : `, message ${messages.map(shown).join(', ')}`;
+  const on = instance === null || instance === '' ? '' : ` on ${shown(instance)}`;
+  return `${id}  ${format(received_at)}  ${shown(event ?? '')}${on}${what}: ${reasons.join(', ')}${whole ? '' : ' (without its body)'}`;
 }

@@ -24,6 +24,8 @@ export type Snapshot = {
   /** The rest is looked at less often. */
   /** Models that were asked for within the hour, and that the provider does not know. */
   gone_models?: readonly string[] | null;
+  /** Webhooks of the last quarter of an hour that may have held messages and found no place for them, by number (null: none is named) and reason. */
+  unplaced?: readonly { instance: string | null; reason: string; count: number }[] | null;
   work?: { turns: number; failed_turns: number; sends: number; failed_sends: number; median_ms: number | null } | null;
   jobs?: readonly { job: string; stale: boolean; sla_seconds: number }[];
   rates?: Readonly<Record<string, { hour: Used; day: Used }>>;
@@ -73,6 +75,8 @@ export type Condition = {
   held(snapshot: Snapshot): Held[];
 };
 
+/** Webhooks of a quarter of an hour. A stray one is nothing; when a shape has changed, every message is one. */
+const UNPLACED = 5;
 /** A process that said nothing for so long is not there. Seconds; a heartbeat comes each 5. */
 export const SILENT_SECONDS = 60;
 const QUARTER_HOUR = 900;
@@ -253,6 +257,23 @@ export const CONDITIONS: readonly Condition[] = [
               recovery: 'Resolvido: a fila voltou a menos de 50.',
             },
           ],
+  },
+  {
+    name: 'unplaced',
+    each: 'minute',
+    urgent: true,
+    forSeconds: 0,
+    cooldownSeconds: DAY / 4,
+    held: ({ unplaced }) =>
+      (unplaced ?? [])
+        .filter(({ count }) => count >= UNPLACED)
+        .map(({ instance, reason, count }) => ({
+          subject: `${instance ?? ''}:${reason}`,
+          text:
+            `${count} webhooks em 15 min ${instance === null ? 'sem número' : `do número ${instance}`} não têm lugar (${reason}): se há mensagens neles, ninguém é respondido. ` +
+            `A Evolution ou um repassador mudou? Veja: npm run admin -- ignored list --reason ${reason}.`,
+          recovery: `Resolvido: ${instance === null ? 'os webhooks sem número' : `os webhooks do número ${instance}`} têm lugar de novo (${reason}).`,
+        })),
   },
   {
     name: 'error_rate',

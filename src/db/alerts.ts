@@ -57,6 +57,7 @@ const snapshot = z.object({
   outbound: z.object({ due: z.number(), oldest_seconds: z.number().nullable(), stuck: z.number(), uncertain: z.number() }),
   /** Of the last hour. */
   gone_models: z.array(z.string()).nullable(),
+  unplaced: z.array(z.object({ instance: z.string().nullable(), reason: z.string(), count: z.number() })).nullable(),
   work: z
     .object({
       turns: z.number(),

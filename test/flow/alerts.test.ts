@@ -178,6 +178,19 @@ const SCENARIOS: Scenario[] = [
     clear: figures({ cpu: 0.2, core: 0.4 }),
     says: /a sua única thread está ocupada em 97 % do tempo há 5 min \(worker-host-1-abcdef\)/,
   },
+  {
+    name: 'W9 webhooks that find no place: a shape has changed, and messages may be in them',
+    set: async (system) => {
+      const body = { event: 'messages.received', instance: 'julia-dev', data: { text: 'oi' } };
+      for (let times = 0; times < 5; times++) assert.equal((await system.webhook(body)).status, 200);
+      const group = { event: 'messages.upsert', instance: 'julia-dev', data: { key: { remoteJid: '1203@g.us', id: 'A' } } };
+      for (let times = 0; times < 9; times++) await system.webhook(group);
+      for (let times = 0; times < 4; times++) await system.webhook({ ...body, event: 'messages.upsert', data: null });
+    },
+    clear: sql(`update webhook_events set received_at = received_at - interval '15 minutes'`),
+    says: /5 webhooks em 15 min do número julia-dev não têm lugar \(unknown_event\): se há mensagens neles, ninguém é respondido.*ignored list --reason unknown_event/,
+    urgent: true,
+  },
   { name: 'E1 memory beyond 90 %', set: figures({ memory: 0.95 }), clear: figures({}), says: /Memória em 95 %/ },
   {
     name: 'E1 disk below 10 %',

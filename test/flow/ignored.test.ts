@@ -52,7 +52,7 @@ test('W9 what is put aside is listed by reason, found by its id, counted, and pu
   const system = await startSystem(t, { workers: 0 });
   for (let repeat = 0; repeat < 5; repeat++) await posted(system, upsert('G1', 'churrasco sábado?', { jid: GROUP, participant: MARIA }));
   await posted(system, upsert('S1', 'foto do dia', { jid: 'status@broadcast' }));
-  await posted(system, { event: 'mensagens.novas', instance: INSTANCE, data: { a: '\u202Etexto' } });
+  await posted(system, { event: 'mensagens\u202E.novas', instance: INSTANCE, data: { a: 'texto' } });
   await posted(system, [
     upsert('M1', 'oi'),
     upsert('G2', 'e aí', { jid: GROUP }),
