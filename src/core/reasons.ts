@@ -192,6 +192,8 @@ export const PUT_ASIDE = {
   forged_resend: 'it is marked as given out again on request, which anybody can forge',
   unproven_author: 'it does not prove who says it; the same news comes once more, with a proof',
   no_id: 'it does not say which message it is about',
+  too_many_events:
+    'more events are in one webhook than are read of one; what missing messages there are is found by asking Evolution (reconcile_inbox)',
   unknown_status: 'its status is none that the product knows',
   unknown_state: 'the state of the number in it is none that the product knows',
   empty: 'the event holds nothing',

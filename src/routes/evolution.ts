@@ -3,6 +3,7 @@ import type { Context as Request } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
+import { parseBounded } from '../core/json.ts';
 import { createRateLimit } from '../core/rate-limit.ts';
 import type { Env } from '../http.ts';
 import { receive } from '../inbound.ts';
@@ -50,10 +51,12 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
       });
     }
     count(c, accepted, 'instance' in poster ? `number ${poster.instance}` : 'default', 'WEBHOOK_RATE_LIMIT');
-    const body = parseJson(await readBody(c, { bytes: http.maxWebhookBytes, variable: 'MAX_WEBHOOK_MB' }).catch(refusedFor(process, id)));
+    const body = parseBounded(
+      await readBody(c, { bytes: http.maxWebhookBytes, variable: 'MAX_WEBHOOK_MB' }).catch(refusedFor(process, id)),
+    );
     if (body === undefined) {
       process.context?.events.webhookRefused('malformed', { correlation_id: id });
-      throw new HTTPException(400, { message: 'the body is not JSON' });
+      throw new HTTPException(400, { message: 'the body is not JSON, or of far more values or levels than a webhook has' });
     }
     const suffix = suffixOf(c.req.path);
     const opened = openEnvelopes(body, suffix);
@@ -91,7 +94,7 @@ const ABOUT = {
   body: z.record(z.string(), z.unknown()),
   answers: {
     200: { means: 'durable, or noise that is only counted (contacts, chats, presence)', schema: z.object({ status: z.literal('ok') }) },
-    400: 'the body is not JSON, or holds no event of Evolution; Evolution drops the event',
+    400: 'the body is not JSON, of far more values or levels than a webhook has, or holds no event of Evolution; Evolution drops the event',
     401: 'wrong credentials; Evolution drops the event',
     408: 'the body did not arrive in time; Evolution comes again',
     413: 'larger than MAX_WEBHOOK_MB; Evolution comes again, and what it holds is found by asking Evolution (reconcile_inbox)',
@@ -125,12 +128,4 @@ function readerOf(process: Process): (() => Promise<OwnSecret[]>) | null {
 
 function secretsOf({ webhook }: Config): string[] {
   return [webhook.secret, webhook.secretPrevious].filter((secret) => secret !== null);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -2,7 +2,7 @@
  * Evolution posts one envelope, `{event, instance, data}`. Forwarders put it into things of their own: `{"body": {...}}`, lists, items of a workflow, JSON in a
  * string. Here it is taken out of them, as long as there is one way to do so. Pure and total.
  */
-import { idAt } from '../core/json.ts';
+import { at, idAt, parseBounded } from '../core/json.ts';
 
 /** Every event that Evolution has (contract 1.2, 3, 5.2). A newer one is an envelope too, but is never looked for inside of something else. */
 export const EVENTS: ReadonlySet<string> = new Set([
@@ -58,20 +58,22 @@ export type Opened =
 
 /**
  * The envelopes of a body, in its order. In a list what is none stays in its place when others are, so that it is counted. Refused: what holds no envelope, what
- * holds one under several names, and more than MAX_ENVELOPES of them. `suffix`: the address names the event, so an envelope may leave it out.
+ * holds one under several names, and more than MAX_EVENTS of them. `suffix`: the address names the event, so an envelope may leave it out.
  */
 export function openEnvelopes(body: unknown, suffix: string | null): Opened {
   const { found, many } = look(body, { named: suffix !== null, strings: true, depth: 0 });
   if (many) return { ok: false, why: `an event of Evolution stands under several names in the body (${SHAPE})` };
   if (found.length === 0) return { ok: false, why: `no event of Evolution is in the body (${SHAPE})` };
-  if (found.length > MAX_ENVELOPES) return { ok: false, why: `more than ${MAX_ENVELOPES} events are in one body; send fewer at once` };
+  if (found.length > MAX_EVENTS) return { ok: false, why: `more than ${MAX_EVENTS} events are in one body; send fewer at once` };
   return { ok: true, envelopes: found };
 }
 
-/** A batch of a forwarder has some tens. */
-const MAX_ENVELOPES = 2_000;
+/** Of one webhook. A batch of a forwarder has some tens, and whoever posts millions must not hold up the webhooks of all. */
+export const MAX_EVENTS = 2_000;
 /** A queue in front of a function in front of a workflow is five; the bound is against hostile bodies. */
 const MAX_DEPTH = 8;
+/** A forwarder's wrapping has some tens. */
+const MAX_NAMES = 1_000;
 const SHAPE =
   'expected: {"event": "messages.upsert", "instance": NAME, "data": {...}}, a list of these, or one of them as the body of a forwarder';
 /** Under which names forwarders put a body: n8n and functions, most queues, items of n8n, EventBridge, SQS. */
@@ -106,7 +108,7 @@ function look(value: unknown, how: Look): Found {
 }
 
 function lookInList(values: readonly unknown[], how: Look): Found {
-  const each = values.slice(0, MAX_ENVELOPES + 1).map((value) => ({ value, ...look(value, how) }));
+  const each = values.slice(0, MAX_EVENTS + 1).map((value) => ({ value, ...look(value, how) }));
   if (each.every(({ found }) => found.length === 0)) return { found: [], many: each.some(({ many }) => many) };
   return { found: each.flatMap(({ value, found }) => (found.length === 0 ? [value] : found)), many: false };
 }
@@ -114,9 +116,11 @@ function lookInList(values: readonly unknown[], how: Look): Found {
 function lookUnderNames(value: object, how: Look): Found {
   // What has a key is a message, and its parts are no wrapping.
   if (Object.hasOwn(value, 'key')) return NOTHING;
-  const under = Object.entries(value)
-    .filter(([name]) => WRAPPERS.has(name.toLowerCase()))
-    .map(([, held]) => look(held, how))
+  const names = Object.keys(value);
+  if (names.length > MAX_NAMES) return NOTHING;
+  const under = names
+    .filter((name) => WRAPPERS.has(name.toLowerCase()))
+    .map((name) => look(at(value, name), how))
     .filter(({ found, many }) => found.length > 0 || many);
   return under.length > 1 ? { found: [], many: true } : (under[0] ?? NOTHING);
 }
@@ -124,9 +128,5 @@ function lookUnderNames(value: object, how: Look): Found {
 function parsed(text: string): unknown {
   // What is no object, list or string of JSON holds no envelope.
   if (!/^\s*["[{]/.test(text)) return null;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
+  return parseBounded(text) ?? null;
 }

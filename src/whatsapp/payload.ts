@@ -11,7 +11,7 @@ import { readMessage, readProtocol, readUpdate, SEALED_EDIT } from '../core/mess
 import type { ReadMessage, ReadNews } from '../core/message-content.ts';
 import { bareJid, canonicalPhone, isMachineNumber, parseJid } from '../core/phone.ts';
 import type { PUT_ASIDE } from '../core/reasons.ts';
-import { eventName } from './envelope.ts';
+import { eventName, MAX_EVENTS } from './envelope.ts';
 
 /** What comes all day and is about no message of anybody: it is counted and leaves no entry. */
 const NOISE = ['contacts', 'chats', 'groups', 'call', 'labels', 'typebot', 'qrcode', 'instance', 'error'] as const;
@@ -34,7 +34,14 @@ type PutAside = { kind: 'ignored'; reason: IgnoredReason; providerId?: string };
  */
 export function parseWebhook(body: unknown, suffix: string | null, receivedAt: Date): InboundEvent[] {
   const bodies = Array.isArray(body) ? body : [body];
-  const events = bodies.flatMap((one) => parseEnvelope(one, suffix, receivedAt));
+  const events: InboundEvent[] = [];
+  for (const one of bodies) {
+    if (events.length >= MAX_EVENTS) {
+      events.push({ ...sourceOf(one), ...ignored('too_many_events'), kept: true });
+      break;
+    }
+    events.push(...parseEnvelope(one, suffix, receivedAt));
+  }
   return events.length > 0 ? events : [{ instance: '', instanceId: null, kind: 'ignored', reason: 'unreadable', kept: true }];
 }
 
@@ -48,10 +55,7 @@ export function parseFoundMessages(instance: string, records: readonly unknown[]
 
 function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): InboundEvent[] {
   const data = at(body, 'data');
-  const source: Source = {
-    instance: idAt(body, 'instance') ?? idAt(data, 'instance') ?? idAt(data, 'instanceName') ?? '',
-    instanceId: idAt(data, 'instanceId'),
-  };
+  const source = sourceOf(body);
   const sender = parseJid(idAt(body, 'sender') ?? '');
   const ownPn = sender.kind === 'pn' ? canonicalPhone(`+${sender.user}`) : null;
   const event = eventName(idAt(body, 'event') ?? suffix ?? '');
@@ -61,6 +65,14 @@ function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): 
     ...source,
     ...(each.kind === 'ignored' && leavesTrace(event, each.reason) ? { ...each, kept: true } : each),
   }));
+}
+
+function sourceOf(body: unknown): Source {
+  const data = at(body, 'data');
+  return {
+    instance: idAt(body, 'instance') ?? idAt(data, 'instance') ?? idAt(data, 'instanceName') ?? '',
+    instanceId: idAt(data, 'instanceId'),
+  };
 }
 
 function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
@@ -80,11 +92,11 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
     case 'messages.delete':
       return readEach(listOf(data), parseDeleted);
     case 'presence.update':
-      return listOf(data).map(parsePresence);
+      return readEach(listOf(data), parsePresence);
     case 'connection.update':
-      return listOf(data).map(parseConnection);
+      return readEach(listOf(data), parseConnection);
     case 'status.instance':
-      return listOf(data).map(parseStatus);
+      return readEach(listOf(data), parseStatus);
     case 'logout.instance':
     case 'remove.instance':
       return [{ kind: 'connection', state: 'close', reason: null, ownerPn: null }];
@@ -93,13 +105,14 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
   }
 }
 
-/** What is put aside of a list keeps the id of its message, so that it is found by it. */
+/** What is put aside of a list keeps the id of its message, so that it is found by it. What is too much of one is put aside in one piece. */
 function readEach(items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] {
-  return items.map((item) => {
+  const read = items.slice(0, MAX_EVENTS).map((item) => {
     const event = parse(item);
     const providerId = event.kind === 'ignored' ? idOf(objectAt(item, 'key') ?? item) : null;
     return event.kind === 'ignored' && providerId !== null ? { ...event, providerId } : event;
   });
+  return items.length > MAX_EVENTS ? [...read, ignored('too_many_events')] : read;
 }
 
 const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, IgnoredReason>([

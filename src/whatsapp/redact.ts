@@ -1,10 +1,14 @@
 /** The copy of a webhook that is stored, for replay and for looking at. */
 import { cut } from '../core/cut.ts';
-import { storable } from '../core/json.ts';
+import { at, storable } from '../core/json.ts';
 
 /** Deeper than any real body, a text inside the deepest nest of wrappers included. */
 const MAX_DEPTH = 40;
 const MAX_STRING = 64 * 1024;
+/** Values of one body. A list of as many messages as are read of one webhook (MAX_EVENTS) has fewer. */
+const MAX_VALUES = 100_000;
+/** Of one object. */
+const MAX_NAMES = 1_000;
 const TEXT_KEYS = new Set(['conversation', 'text', 'caption', 'speechToText']);
 const SECRET_KEY = /^(apikey|jwt|jwtkey|authorization|hash|password|pairingcode)$|token|secret/;
 const QRCODE_KEYS = new Set(['code', 'base64']);
@@ -13,10 +17,10 @@ const BASE64 = /^(data:[\w/+.;=-]{1,100};base64,)?[\w+/-]{120,}={0,2}$/;
 
 /** A copy for storage and replay: without secrets, without bulk, always fit for jsonb. The texts of messages stay whole. */
 export function redact(body: unknown): unknown {
-  return redactValue(body, '', '', 0);
+  return redactValue(body, '', '', 0, { values: MAX_VALUES });
 }
 
-function redactValue(value: unknown, key: string, parentKey: string, depth: number): unknown {
+function redactValue(value: unknown, key: string, parentKey: string, depth: number, left: { values: number }): unknown {
   if (value === null || typeof value === 'boolean' || typeof value === 'number')
     return isSecret(key) && value !== null ? '[removed]' : value;
   if (isSecret(key) || (parentKey === 'qrcode' && QRCODE_KEYS.has(key))) return '[removed]';
@@ -26,9 +30,18 @@ function redactValue(value: unknown, key: string, parentKey: string, depth: numb
   if (bytes !== null) return `[removed: ${bytes} bytes]`;
   if (BULK_KEY.test(key)) return '[removed]';
   if (depth >= MAX_DEPTH) return '[removed: too deep]';
-  if (Array.isArray(value)) return value.map((item) => redactValue(item, '', key, depth + 1));
-  const entries = Object.entries(value).filter(([name]) => name !== '__proto__');
-  return Object.fromEntries(entries.map(([name, item]) => [storable(name), redactValue(item, name, key, depth + 1)]));
+  if (left.values <= 0) return '[removed: too many]';
+  if (Array.isArray(value)) {
+    const items = value.slice(0, left.values);
+    left.values -= items.length;
+    const copied = items.map((item) => redactValue(item, '', key, depth + 1, left));
+    return items.length < value.length ? [...copied, `[removed: ${value.length - items.length} more]`] : copied;
+  }
+  const names = Object.keys(value)
+    .filter((name) => name !== '__proto__')
+    .slice(0, Math.min(left.values, MAX_NAMES));
+  left.values -= names.length;
+  return Object.fromEntries(names.map((name) => [storable(name), redactValue(at(value, name), name, key, depth + 1, left)]));
 }
 
 function isSecret(key: string): boolean {
@@ -50,11 +63,12 @@ function base64Bytes(text: string): number {
 
 /** Bytes as Evolution writes them, `{"0": 255, "1": 216}` (contract 2.2), or as a long list; null for anything else. */
 function byteLength(value: object): number | null {
-  if (Array.isArray(value) ? value.length < 32 : !Object.hasOwn(value, '0')) return null;
-  const keys = Object.keys(value);
-  const values: unknown[] = Object.values(value);
-  const areBytes = values.every(
-    (byte, index) => keys[index] === String(index) && Number.isInteger(byte) && Number(byte) >= 0 && Number(byte) <= 255,
-  );
-  return areBytes ? values.length : null;
+  if (Array.isArray(value)) return value.length >= 32 && value.every(isByte) ? value.length : null;
+  if (!Object.hasOwn(value, '0')) return null;
+  const entries = Object.entries(value);
+  return entries.every(([name, byte], index) => name === String(index) && isByte(byte)) ? entries.length : null;
+}
+
+function isByte(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255;
 }
