@@ -56,7 +56,7 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
     );
     if (body === undefined) {
       process.context?.events.webhookRefused('malformed', { correlation_id: id });
-      throw new HTTPException(400, { message: 'the body is not JSON, or of far more values or levels than a webhook has' });
+      throw new HTTPException(400, { message: 'the body is not JSON, or of far more values than a webhook has' });
     }
     const suffix = suffixOf(c.req.path);
     const opened = openEnvelopes(body, suffix);
@@ -94,7 +94,7 @@ const ABOUT = {
   body: z.record(z.string(), z.unknown()),
   answers: {
     200: { means: 'durable, or noise that is only counted (contacts, chats, presence)', schema: z.object({ status: z.literal('ok') }) },
-    400: 'the body is not JSON, of far more values or levels than a webhook has, or holds no event of Evolution; Evolution drops the event',
+    400: 'the body is not JSON, of far more values than a webhook has, or holds no event of Evolution; Evolution drops the event',
     401: 'wrong credentials; Evolution drops the event',
     408: 'the body did not arrive in time; Evolution comes again',
     413: 'larger than MAX_WEBHOOK_MB; Evolution comes again, and what it holds is found by asking Evolution (reconcile_inbox)',

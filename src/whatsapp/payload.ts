@@ -92,11 +92,11 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
     case 'messages.delete':
       return readEach(listOf(data), parseDeleted);
     case 'presence.update':
-      return readEach(listOf(data), parsePresence);
+      return ofEach(listOf(data), parsePresence);
     case 'connection.update':
-      return readEach(listOf(data), parseConnection);
+      return ofEach(listOf(data), parseConnection);
     case 'status.instance':
-      return readEach(listOf(data), parseStatus);
+      return ofEach(listOf(data), parseStatus);
     case 'logout.instance':
     case 'remove.instance':
       return [{ kind: 'connection', state: 'close', reason: null, ownerPn: null }];
@@ -105,13 +105,18 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
   }
 }
 
-/** What is put aside of a list keeps the id of its message, so that it is found by it. What is too much of one is put aside in one piece. */
+/** What is put aside of a list keeps the id of its message, so that it is found by it. */
 function readEach(items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] {
-  const read = items.slice(0, MAX_EVENTS).map((item) => {
+  return ofEach(items, (item) => {
     const event = parse(item);
     const providerId = event.kind === 'ignored' ? idOf(objectAt(item, 'key') ?? item) : null;
     return event.kind === 'ignored' && providerId !== null ? { ...event, providerId } : event;
   });
+}
+
+/** What is too much of a list is put aside in one piece. */
+function ofEach(items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] {
+  const read = items.slice(0, MAX_EVENTS).map(parse);
   return items.length > MAX_EVENTS ? [...read, ignored('too_many_events')] : read;
 }
 

@@ -36,10 +36,10 @@ test('Z9 H11 of one webhook so many events are read; the rest is one entry that 
   assert.deepEqual(last, { instance: 'julia-dev', instanceId: null, kind: 'ignored', reason: 'too_many_events', kept: true });
 });
 
-test('Z9 H11 a text of far more values or levels than a webhook has is not even made into values', () => {
+test('Z9 H11 a text of far more values than a webhook has is not even made into values', () => {
   for (const [what, text] of Object.entries({
     nest: '['.repeat(2_000_000) + ']'.repeat(2_000_000),
-    'nest of objects': enclosed(`${'{"message":'.repeat(1_000)}1${'}'.repeat(1_000)}`),
+    'nest of objects': enclosed(`${'{"message":'.repeat(200_000)}1${'}'.repeat(200_000)}`),
     numbers: enclosed(`[${'1,'.repeat(1_000_000)}1]`),
     objects: enclosed(`[${'{},'.repeat(1_000_000)}1]`),
     names: enclosed(`{${Array.from({ length: 200_000 }, (_, n) => `"${n}":1`).join(',')}}`),

@@ -30,7 +30,7 @@ test('H11 malformed: what is no JSON is 400 with a request id, and nothing is st
     const { error } = (await response.json()) as { error: { code: string; message: string; request_id: string } }; // the shape of all errors
     assert.deepEqual(
       [error.code, error.message, error.request_id],
-      ['bad_request', 'the body is not JSON, or of far more values or levels than a webhook has', response.headers.get('x-request-id')],
+      ['bad_request', 'the body is not JSON, or of far more values than a webhook has', response.headers.get('x-request-id')],
     );
   }
   await nothingStored(system);
