@@ -72,12 +72,13 @@ export const HELP = `Usage: npm run bench -- [--quick] [--only LIST] [--queue re
 
 Measures this version on this machine and prints one table. Each figure stands beside a floor that was measured in the same run, in turn
 with it: (f1) Hono and one INSERT per request, (f2) Hono, BullMQ on Redis, one model call and one send per message.
+The share of the model's cache has a bar of its own and no floor.
 Everything is real but WhatsApp and the model, runs on 127.0.0.1 and is gone afterwards. Takes some 5 minutes; Ctrl-C ends it.
 
 With --soak it keeps a steady, moderate load on api, worker and scheduler instead, on both queues side by side, reads the memory of each
 process, and tells of each whether it stays flat or GROWS.
 
-  --quick        small counts, some 30 s on an idle machine: shows that the bench works, its figures mean little
+  --quick        small counts, some 40 s on an idle machine: shows that the bench works, its figures mean little
   --soak         the memory over ten minutes; a tenth of a minute with --quick
   --minutes N    how long the load of the soak lasts: a longer one finds a smaller leak; less than 5 is too short to judge
   --only LIST    some of: ${FIGURES.join(', ')} (separated by commas)

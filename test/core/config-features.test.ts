@@ -282,3 +282,18 @@ test('S2 RAILWAY_TOKEN: the secrets of CI mean nothing here', () => {
   assert.deepEqual(problemsOf({ RUN_MODE: 'api', RAILWAY_TOKEN: 'x', RAILWAY_PROJECT_ID: 'x', RAILWAY_APP_URL: 'x' }), []);
   assert.deepEqual(loadConfig({ ...PRODUCTION, RAILWAY_TOKEN: 'x' }), loadConfig(PRODUCTION));
 });
+
+test('L13 L16 a model that is not known, has no price, or is retired is said at the start; the defaults are not', () => {
+  for (const name of ['LLM_MODEL', 'LLM_MODEL_COMPLEX']) {
+    assertWarns(
+      { RUN_MODE: 'worker', [name]: 'claude-of-tomorrow' },
+      new RegExp(`^${name}: claude-of-tomorrow is not among the models known here`),
+    );
+    assertWarns({ RUN_MODE: 'worker', [name]: 'claude-of-tomorrow' }, new RegExp(`^${name}: no price of claude-of-tomorrow is known`));
+    assertWarns({ RUN_MODE: 'worker', [name]: 'claude-3-5-haiku-20241022' }, new RegExp(`^${name}: names a model that is retired`));
+  }
+  assert.deepEqual(
+    loaded({ RUN_MODE: 'worker' }).warnings.filter((warning) => warning.startsWith('LLM_')),
+    [],
+  );
+});

@@ -5,11 +5,13 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
+import { modelOf } from '../../scripts/simulator/claude-models.ts';
 import { startSimulator } from '../../scripts/simulator/index.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
 import { runAgent } from '../../src/agent.ts';
 import type { AgentOutcome, AgentRun } from '../../src/agent.ts';
 import { createBreakers } from '../../src/breakers.ts';
+import { PRICES } from '../../src/core/prices.ts';
 import { buildPrompt } from '../../src/core/prompt.ts';
 import type { Prompt, PromptMessage } from '../../src/core/prompt.ts';
 import { createLlm } from '../../src/llm.ts';
@@ -186,6 +188,27 @@ for (const model of ['claude-haiku-5-5', 'claude-sonnet-5-5', 'claude-opus-5-5',
     assert.equal(outcome.effects.length, 3);
   });
 }
+
+test('L13 a model that nobody has listed is asked in a way that every listed one would take, through two rounds', async () => {
+  const llm = createLlm({ apiKey: 'k', baseUrl: simulator.anthropicUrl });
+  const models = [...new Set(PRICES.map((row) => row.model))].filter((model) => modelOf(model) !== null);
+  assert.ok(models.length >= 10, models.join());
+  for (const model of models) {
+    simulator.reset();
+    simulator.script([{ tools: [fact('a')] }, { text: 'Pronto.' }]);
+    // The request is the unknown one's, the answer this model's.
+    const outcome = await run({
+      model: 'claude-of-tomorrow',
+      llm: { call: (request, options) => llm.call({ ...request, model }, options) },
+    });
+    assert.equal(answered(outcome).text, 'Pronto.', model);
+    assert.deepEqual(
+      simulator.wire().claude.map(({ status }) => status),
+      [200, 200],
+      model,
+    );
+  }
+});
 
 test('L13 encrypted thoughts are brought back too', async () => {
   simulator.script([{ tools: [fact('a')], redactedThinking: true }, { text: 'Pronto.' }]);
