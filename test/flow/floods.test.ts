@@ -149,7 +149,7 @@ test('Z7 notices have a cap of an hour that holds over two processes and a Slack
   await flood(stage, 'aviso', 130, false);
   await flood(stage, 'alarme', 6, true);
   await deliverAll(stage, other);
-  assert.equal(system.simulator.wire().slack.length, 120);
+  assert.deepEqual(told(), []);
   system.simulator.clearFaults();
   await minutesLater(1);
   await deliverAll(stage, other);
@@ -175,5 +175,4 @@ test('Z7 notices have a cap of an hour that holds over two processes and a Slack
   assert.equal(await waiting(), 0);
   assert.equal(new Set(told()).size, 130 + 6 + 130 + 1);
   assert.equal(told().length, 130 + 6 + 130 + 1, 'each once');
-  assert.match(told().at(-26) ?? '', /incêndio/, 'the urgent of those that waited first');
 });
