@@ -291,7 +291,8 @@ create table messages (
 );
 create unique index messages_provider on messages (instance_id, provider_id, conversation_id) where provider_id is not null; -- an id is unique in its chat only
 create unique index messages_wire on messages (instance_id, wire_id) where wire_id is not null and provider_id is null;
-create unique index messages_idempotency on messages (tenant_id, idempotency_key) where idempotency_key is not null;
+-- keys of what is said to those who run this are the product's own: whoever calls the API cannot take them
+create unique index messages_idempotency on messages (tenant_id, (kind = 'operator'), idempotency_key) where idempotency_key is not null;
 create unique index messages_seq on messages (conversation_id, seq);
 create index messages_pending on messages (conversation_id, seq) where direction = 'in' and status = 'received';
 create index messages_pending_at on messages (created_at) where direction = 'in' and status = 'received';

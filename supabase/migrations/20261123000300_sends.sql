@@ -250,7 +250,7 @@ $$;
 
 -- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this moment.
 -- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours, and a row `deduped` tells of each repeat; another message under
---   it is an error. What is for those who run this reaches this phone, wherever its contact wrote from. A bypass of the rules is audited with who and why in the same transaction.
+--   it is an error. Keys of notices (kind operator) and keys of callers never meet. What is for those who run this reaches this phone, wherever its contact wrote from. A bypass of the rules is audited with who and why in the same transaction.
 -- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at, idempotency_key, campaign_id, typing_ms, correlation_id,
 --   bypass: a person's reason or null, actor, choose: {capHour, capDay} to let choose_instance take another number than `instance`, or null}.
 -- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
@@ -263,13 +263,14 @@ declare
   m messages;
   v_first messages;
   v_key text := p_request ->> 'idempotency_key';
+  v_operator boolean := p_request ->> 'kind' = 'operator';
   v_tenant text := coalesce(p_request ->> 'tenant', 'default');
   v_name text := p_request ->> 'instance';
 begin
   if v_key is not null then
-    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
-    update messages set idempotency_key = null where tenant_id = v_tenant and idempotency_key = v_key and created_at < v_now - interval '24 hours';
-    select * into v_first from messages where tenant_id = v_tenant and idempotency_key = v_key;
+    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_operator || '/' || v_key, 7));
+    update messages set idempotency_key = null where tenant_id = v_tenant and (kind = 'operator') = v_operator and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into v_first from messages where tenant_id = v_tenant and (kind = 'operator') = v_operator and idempotency_key = v_key;
     if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
         select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
       raise exception 'the idempotency key was used for another message' using errcode = 'WA002';

@@ -128,7 +128,7 @@ begin
       union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks))
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
+    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;

@@ -91,6 +91,10 @@ test('D3 erase-contact: a merge that is under way takes the person elsewhere, an
   await system.query(
     `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', '${INSTANCE}', 'phone', '5511987654321', 'text', 'Quem: Marizete', 'kind', 'operator', 'idempotency_key', 'notice-' || id || '-1')) from notices`,
   );
+  // a caller may use any key: what it sends somebody else is not ours to blank
+  await system.query(
+    `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', '${INSTANCE}', 'phone', '5511987654321', 'text', 'Seu pedido saiu', 'kind', 'notification', 'idempotency_key', 'notice-' || id || '-1')) from notices`,
+  );
   const merging = new pg.Client({ connectionString: system.databaseUrl });
   await merging.connect();
   await merging.query('begin; select merge_contacts(1, 3)');
@@ -106,6 +110,7 @@ test('D3 erase-contact: a merge that is under way takes the person elsewhere, an
   await merging.end();
   assert.equal((await erasing).ok, true);
   assert.deepEqual(await found(stage, SECRETS), new Map());
+  assert.deepEqual(await system.query(`select status from messages where text = 'Seu pedido saiu'`), [{ status: 'queued' }]);
 });
 
 test('D3 export-contact: everything about the person and nothing of another one, as JSON; audited; unknown ones are told', async (t) => {

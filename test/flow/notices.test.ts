@@ -1,8 +1,9 @@
 /** Notices: told once, to Slack, and to the manager's WhatsApp when Slack does not take it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SignJWT } from 'jose';
 import { deliverNotices, sendNotice } from '../../src/notices.ts';
-import { startSystem } from '../support/system.ts';
+import { JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
 const MANAGER = '5511912340000';
@@ -58,6 +59,33 @@ test('E3 two deliverers at once tell a notice once; who takes longer than the le
     `select finish_notice(id, claim - 1, '{"status": "failed", "error": "x"}') as answer from notices limit 1`,
   );
   assert.deepEqual(stale[0]?.answer, { recorded: false, news: false });
+});
+
+test('Z7 no caller of the API can take the key under which a notice goes to the manager', async (t) => {
+  const system = await startSystem(t, { workers: 1, env: { GESTOR_WHATSAPP: MANAGER } });
+  const [{ next } = { next: 0 }] = await system.query<{ next: number }>('select coalesce(max(id), 0)::int + 1 as next from notices');
+  const sender = await new SignJWT({ role: 'sender', tenant: 'default' })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject('crm')
+    .setExpirationTime('5m')
+    .sign(new TextEncoder().encode(JWT_SECRET));
+  const taken = Array.from({ length: 3 }, (_, n) => `notice-${next}-${n}`);
+  for (const key of taken) {
+    const response = await fetch(`${system.url}/api/messages`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${sender}`, 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify({ to: '5511900001111', text: 'x', send_after: new Date(Date.now() + 20 * 86_400_000).toISOString() }),
+    });
+    assert.equal(response.status, 202);
+  }
+  await sendNotice(system.ctx, notice('handoff-1-told'));
+  await system.until(() => system.simulator.sends({ text: 'aviso handoff-1-told', sent: true }).length === 1, 'the manager to be told');
+  assert.deepEqual(
+    (
+      await system.query<{ key: string }>(`select idempotency_key as key from messages where text = 'x' and status = 'queued' order by id`)
+    ).map(({ key }) => key),
+    taken,
+  );
 });
 
 test('E3 Slack down: retried, then the manager gets it by WhatsApp, sooner when it is urgent; the trouble is an ERROR once', async (t) => {
