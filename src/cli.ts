@@ -7,6 +7,7 @@ import { ALL, commandOf, parse } from './command-line.ts';
 import type { Given } from './command-line.ts';
 import { timeFormat } from './admin/why.ts';
 import { loadConfig, readEnv } from './config.ts';
+import { printable } from './core/foreign-text.ts';
 import { adminStatus } from './db/control.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { toError } from './errors.ts';
@@ -73,10 +74,17 @@ async function executeLocal(command: LocalCommand, args: Record<string, unknown>
 }
 
 function told(outcome: Outcome<unknown>, json: boolean, text: (result: unknown) => string): number {
-  if (outcome.ok) return say(json ? JSON.stringify(outcome.result, null, 2) : text(outcome.result));
+  if (outcome.ok) return say(json ? jsonText(outcome.result) : printable(text(outcome.result)));
   return complain(
-    json ? JSON.stringify({ error: { code: outcome.kind, message: outcome.message } }) : outcome.message,
+    json ? jsonText({ error: { code: outcome.kind, message: outcome.message } }) : printable(outcome.message),
     outcome.kind === 'bad_request' ? WRONG_USAGE : REFUSED,
+  );
+}
+
+/** Also without what a terminal obeys, or shows the other way round, and JSON lets stand. */
+function jsonText(value: unknown): string {
+  return JSON.stringify(value, null, 2).replaceAll(/(?!\n)[\p{Cc}\p{Cf}]/gu, (sign) =>
+    Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
   );
 }
 

@@ -1,5 +1,6 @@
 /** audit list: who did what. */
 import { z } from 'zod';
+import { oneLine } from '../core/foreign-text.ts';
 import { listAudit } from '../db/figures.ts';
 import { defineCommand, idArg, limitArg } from './command.ts';
 
@@ -21,7 +22,7 @@ const list = defineCommand({
     return entries
       .map(
         ({ id, at, actor, action, subject, details }) =>
-          `${id}  ${format(at)}  ${actor}  ${action} ${subject ?? ''}  ${JSON.stringify(details)}`,
+          `${id}  ${format(at)}  ${oneLine(actor, 200)}  ${action} ${oneLine(subject ?? '', 200)}  ${JSON.stringify(details)}`,
       )
       .join('\n');
   },

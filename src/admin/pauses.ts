@@ -1,5 +1,6 @@
 /** pause, resume: the stop button. One row in julia_status, as by hand, with an audit. */
 import { z } from 'zod';
+import { oneLine } from '../core/foreign-text.ts';
 import { PAUSE_SCOPES, setPause } from '../db/control.ts';
 import type { Pause, PauseScope } from '../db/control.ts';
 import { sweepSends } from '../db/sends.ts';
@@ -102,6 +103,6 @@ function resumeOf({ scope, target }: { scope: PauseScope; target: string }): str
 }
 
 export function pauseLine(each: Pause, format: FormatTime): string {
-  const why = each.motivo === null ? 'no reason given' : `because: ${each.motivo}`;
-  return `${nameOf(each)} since ${format(each.since)}, by ${each.alterado_via ?? 'somebody'}, ${why}`;
+  const why = each.motivo === null ? 'no reason given' : `because: ${oneLine(each.motivo, 300)}`;
+  return `${nameOf(each)} since ${format(each.since)}, by ${oneLine(each.alterado_via ?? 'somebody', 100)}, ${why}`;
 }

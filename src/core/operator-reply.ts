@@ -174,7 +174,7 @@ function nameOf(scope: string, target: string): string {
 }
 
 function pauseLine({ scope, target, motivo, since }: z.output<typeof pause>, format: FormatTime): string {
-  return `• ${nameOf(scope, target)} desde ${format(since)}${motivo == null ? '' : `: ${motivo}`}`;
+  return `• ${nameOf(scope, target)} desde ${format(since)}${motivo == null ? '' : `: ${oneLine(motivo, 300)}`}`;
 }
 
 function list(lines: string[]): string {

@@ -154,25 +154,28 @@ function greeting(name: string | null): string {
 
 /** Why a person is needed, in Portuguese; a tool's or a person's own words are shown as they are. */
 export function handoffReason(reason: string): string {
-  return REASONS[reason] ?? (reason.startsWith('model_') ? 'o modelo não respondeu' : oneLine(reason, 300));
+  return HANDOFF_REASONS.get(reason) ?? (reason.startsWith('model_') ? 'o modelo não respondeu' : oneLine(reason, 300));
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  human: 'a conversa foi passada para uma pessoa',
-  model_refused: 'o modelo recusou o pedido',
-  declined: 'o modelo se recusou a responder ao que o cliente escreveu',
-  no_model: 'não há chave do modelo (ANTHROPIC_API_KEY)',
-  no_agent: 'nenhum agente está ativo para este número',
-  turn_failed: 'três tentativas de responder falharam',
-  send_failed: 'uma mensagem do agente não pôde ser enviada',
-  send_unproven: 'não se sabe se uma mensagem do agente saiu: confira na conversa',
-  too_old: 'as mensagens esperaram demais e não foram respondidas sozinhas',
-  answer_too_old: 'uma resposta ficou parada durante uma pausa e não foi enviada',
-  bot_question: 'perguntou se fala com um robô',
-  abuse_loop: 'parece outro robô: responde a cada resposta',
-  abuse_agent: 'parece outro agente de IA: uma resposta completa a cada mensagem, sem fim',
-  abuse_repeated: 'repete a mesma mensagem',
-  abuse_flood: 'manda mensagens demais de uma vez',
-  abuse_daily_turns: 'já conversou o máximo de um dia',
-  abuse_daily_tokens: 'já custou o máximo de um dia',
-};
+/** SQL has the same codes in handoff_code. */
+export const HANDOFF_REASONS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    human: 'a conversa foi passada para uma pessoa',
+    model_refused: 'o modelo recusou o pedido',
+    declined: 'o modelo se recusou a responder ao que o cliente escreveu',
+    no_model: 'não há chave do modelo (ANTHROPIC_API_KEY)',
+    no_agent: 'nenhum agente está ativo para este número',
+    turn_failed: 'três tentativas de responder falharam',
+    send_failed: 'uma mensagem do agente não pôde ser enviada',
+    send_unproven: 'não se sabe se uma mensagem do agente saiu: confira na conversa',
+    too_old: 'as mensagens esperaram demais e não foram respondidas sozinhas',
+    answer_too_old: 'uma resposta ficou parada durante uma pausa e não foi enviada',
+    bot_question: 'perguntou se fala com um robô',
+    abuse_loop: 'parece outro robô: responde a cada resposta',
+    abuse_agent: 'parece outro agente de IA: uma resposta completa a cada mensagem, sem fim',
+    abuse_repeated: 'repete a mesma mensagem',
+    abuse_flood: 'manda mensagens demais de uma vez',
+    abuse_daily_turns: 'já conversou o máximo de um dia',
+    abuse_daily_tokens: 'já custou o máximo de um dia',
+  }),
+);

@@ -2,6 +2,7 @@
  * Every reason that the product writes down, as words for a person. Each sentence follows "because". A test compares this list with what SQL and
  * TypeScript can write.
  */
+import { oneLine } from './foreign-text.ts';
 
 /** Stopped by hand: by an admin command, or by a row in julia_status. */
 const PAUSES: Readonly<Record<string, string>> = {
@@ -217,11 +218,14 @@ export function knownReason(reason: string): string | null {
   return Object.hasOwn(REASONS, reason) ? (REASONS[reason] ?? null) : null;
 }
 
-/** Words that follow "because"; what is not the product's own is quoted. */
+/** Words that follow "because"; what is not the product's own is quoted, as one line. */
 export function because(reason: string | null): string {
   if (reason === null || reason === '') return 'no reason was recorded';
-  return knownReason(reason) ?? `"${reason}"`;
+  return knownReason(reason) ?? `"${oneLine(reason, MAX_OWN_WORDS)}"`;
 }
+
+/** Of a tool's or a person's own words. UTF-16 units. */
+const MAX_OWN_WORDS = 300;
 
 /** What follows of a send that nobody could settle (`unproven`), after why nobody knows. */
 export const LOOK_YOURSELF = 'Evolution neither confirmed nor showed it: look into the chat on the phone before you send it again';

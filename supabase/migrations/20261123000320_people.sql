@@ -187,7 +187,7 @@ begin
   loop
     perform give_back(v.id, 'timeout', v_now);
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', v.escalation_reason), v_now);
+      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', handoff_code(v.escalation_reason)), v_now);
     v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name from contacts where id = v.contact_id),
       'handoff_id', (select max(id) from handoffs where conversation_id = v.id));
   end loop;
@@ -196,6 +196,13 @@ end $$;
 
 -- is_technical: nobody asked for a person: the agent could not answer, and can again when the cause is over.
 create function is_technical(p_reason text) returns boolean language sql immutable as $$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'model\_%' $$;
+
+-- handoff_code: a handoff's reason where it outlives the person: a code of the product's stays, free words (the agent's of the contact) become 'words'. core/packet.ts has the same codes.
+create function handoff_code(p_reason text) returns text language sql immutable as $$
+  select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old', 'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
+      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased') or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
+    when p_reason is not null then 'words' end
+$$;
 
 -- return_technical: conversations that went to a person only because the agent could not answer go back to it, and it answers what has waited. Audited.
 -- Guarantee: never one that somebody has taken: who wrote there since, took it over, called a person for another reason, or answers by hand (manual). With p_by
@@ -245,7 +252,7 @@ begin
         apologised_at = case when h.controls then v_now else apologised_at end where id = v.id;
     end if;
     insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
-      v.id::text, jsonb_build_object('by', p_by, 'because', h.reason, 'reason', p_reason, 'unanswered', v_waiting), v_now);
+      v.id::text, jsonb_build_object('by', p_by, 'because', handoff_code(h.reason), 'reason', p_reason, 'unanswered', v_waiting), v_now);
     v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
   end loop;
   if p_by <> 'recovered' then

@@ -252,7 +252,7 @@ begin
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'handoff.return', v.id::text,
-    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', v.escalation_reason, 'handoffs', v_n), v_now);
+    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', handoff_code(v.escalation_reason), 'handoffs', v_n), v_now);
   return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
     'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
 end $$;

@@ -86,7 +86,7 @@ begin
 end $$;
 
 -- erase_contact: a person wants nothing to be left here (LGPD).
--- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, memory, names, addresses, news that came too early and raw
+-- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, what people were told, free words in handoffs, memory, names, addresses, news that came too early and raw
 --   webhooks; numbers stay (turns, tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts). What was queued is not sent; a turn that is under way cannot commit. Who writes
 --   again is somebody new. All or nothing; twice is once. Audited, without a word of what it was.
 -- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
@@ -121,6 +121,9 @@ begin
     or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
   get diagnostics v_webhooks = row_count;
   delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  -- new words for a message that nobody knows, in a chat that nobody names, may be of anybody: they go too
+  delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited' and w.results @> '[{"outcome": "early"}]';
+  delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit' and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
   -- what people were told of this contact, and the WhatsApp messages that carried it to them
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
@@ -129,13 +132,16 @@ begin
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
     where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
+  -- answers to the manager's commands have a line for each conversation, with its name and its last words; one that has the number of this conversation goes whole
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+    where tenant_id = p_tenant and kind = 'operator' and text ~ ('(^|\n)• (\d+: conversa )?(' || array_to_string(v_talks, '|') || ')[: ]');
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
-  update handoffs set summary = null, suggestion = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
+  update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased' else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
   update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null, forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { HANDOFF_REASONS, isTechnical } from '../../src/core/packet.ts';
 import { asideBecause, because, knownReason, PUT_ASIDE, REASONS } from '../../src/core/reasons.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -134,6 +135,12 @@ test('X11 W9 every reason of the reader has a sentence of its own, and each is g
   assert.equal(asideBecause('no_instance'), because('no_instance'));
   assert.equal(asideBecause('toString'), '"toString"');
   for (const [reason, sentence] of Object.entries(PUT_ASIDE)) assert.ok(!sentence.endsWith('.') && sentence.length > 15, reason);
+});
+
+test('Z6 the codes that stay in the audit when a contact is erased are those that a packet explains', async () => {
+  const kept = quoted(/p_reason in \(([^)]*)\)/.exec(/create function handoff_code[\s\S]*?\$\$;/.exec(await sql())?.[0] ?? '')?.[1] ?? '');
+  const technical = (reason: string): boolean => isTechnical(reason);
+  assert.deepEqual(kept.toSorted(), [...[...HANDOFF_REASONS.keys()].filter((reason) => !technical(reason)), 'erased'].toSorted());
 });
 
 test('X11 sentences read well after "because", and words of a person are quoted', () => {

@@ -223,6 +223,36 @@ describe('A11 the commands on a system at work', () => {
     assert.deepEqual([tenant.code, tenant.err, message.code], [1, 'there is no tenant nobody', 1]);
     assert.deepEqual(await system.query(`select id from julia_status where motivo = 'please'`), []);
   });
+
+  test('Z12 no command lets a terminal be steered by words of others: neither in text nor in JSON', async () => {
+    const EVIL = 'pare\u001b[31m\u001b]0;x\u0007 \u009b2J\u202eagora\r\nconversation 9  tudo bem';
+    const leo = system.simulator.addContact({ name: EVIL, phone: '5511912340099' });
+    const { id } = system.simulator.inbound({ contactId: leo.id, text: EVIL });
+    const [row] = await system.until(async () => {
+      const found = await system.query<{ conversation: string }>(
+        'select conversation_id as conversation from messages where provider_id = $1',
+        [id],
+      );
+      return found.length > 0 ? found : null;
+    }, 'the message');
+    await system.query(`select open_handoff($1, null, $2, $2, true, now(), $2)`, [row?.conversation, EVIL]);
+    await system.query(`select set_pause('default', $1, 'pausado', 'tenant', 'default', $1)`, [EVIL]);
+    await system.query(`select record_audit('default', $1, 'x', $1, jsonb_build_object('reason', $1::text))`, [EVIL]);
+    const commands = [
+      ['why', `conversation:${row?.conversation}`],
+      ['handoff', 'list'],
+      ['handoff', 'list', '--json'],
+      ['status'],
+      ['audit', 'list'],
+    ];
+    for (const command of commands) {
+      const { out, err } = await admin(...command);
+      assert.doesNotMatch(out + err, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/, command.join(' '));
+      assert.doesNotMatch(out, /^conversation 9/m, command.join(' '));
+      assert.ok(out.includes('pare'), command.join(' '));
+    }
+    await system.query(`select set_pause('default', 'ana', 'ativo', 'tenant', 'default', null)`);
+  });
 });
 
 test('A11 --help lists every command with a line, and each explains itself, without any configuration', async (t) => {

@@ -8,12 +8,16 @@ import pg from 'pg';
 import { readErasures, writeErasures } from '../../src/backup/erasures.ts';
 import { reconcile } from '../../src/crons/reconcile-inbox.ts';
 import { applyErasures, eraseContact, erasures as erasureList, listErasures } from '../../src/db/care.ts';
+import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { replyText } from '../../src/core/operator-reply.ts';
+import { returnHandoffs, tellOfHandoffs, tellOfMessages } from '../../src/handoffs.ts';
 import { store } from '../../src/inbound.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { INSTANCE } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 
+const ANA = { id: 'cli:ana', tenant: 'default' };
 const OURS = '5511900000002@s.whatsapp.net';
 const PHONE = '5511912345678';
 const LID = '987654321012345';
@@ -54,6 +58,12 @@ async function left({ system }: Stage): Promise<string[]> {
     const rows = await system.query<{ row: string }>(`select to_jsonb(t)::text as row from ${name} t`);
     found.push(...SECRETS.filter((word) => rows.some(({ row }) => row.includes(word))).map((word) => `${word} in ${name}`));
   }
+  return found;
+}
+
+function commandNamed(name: string) {
+  const found = COMMANDS.find((each) => each.name === name);
+  assert.ok(found);
   return found;
 }
 
@@ -121,6 +131,107 @@ test('Z6 late webhooks, echoes, acks, edits and reconciliation bring nothing of 
        (select count(*)::int from early_updates) as early, (select count(*)::int > 5 from webhook_events where body = '{"erased": true}') as traces`,
   );
   assert.deepEqual(counts, { contacts: 0, messages: 0, early: 0, traces: true });
+});
+
+test('Z6 of a contact whose every text is a word of its own, none is left in any row of any table: not in the audit, notices, handoffs or answers to the manager', async (t) => {
+  const stage = await openStage(t, { env: { GESTOR_WHATSAPP: '5511987650000' } });
+  const { system, ctx } = stage;
+  const said = new Set<string>();
+  /** A word that stands nowhere else. */
+  const word = (where: string): string => {
+    said.add(`zebrinha${where}`);
+    return `zebrinha${where}`;
+  };
+  const rowsWith = async (): Promise<string[]> => {
+    const tables = await system.query<{ name: string }>(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
+    );
+    const found = await Promise.all(
+      tables.map(async ({ name }) => {
+        const rows = await system.query<{ row: string }>(
+          `select x::text as row from ${name} x where x::text ~* 'zebrinha|1912345678|${LID}'`,
+        );
+        return rows.map(({ row }) => `${name}: ${row.slice(0, 400)}`);
+      }),
+    );
+    return found.flat();
+  };
+  let n = 0;
+  const write = (message: object, more: { id?: string; fromMe?: boolean } = {}) => {
+    const key = { remoteJid: JID, fromMe: more.fromMe ?? false, id: more.id ?? `CANARY${n++}` };
+    return post(stage, 'messages.upsert', { key, pushName: word('nome'), messageTimestamp: seconds(0), message });
+  };
+  const answer = async () => {
+    const [row] = await system.query<{ id: string }>('select min(id) as id from conversations where contact_id = 1');
+    await turnsUntilDone(ctx, Number(row?.id));
+    await sendDue(ctx, Number(row?.id));
+    return Number(row?.id);
+  };
+  const handsOver = { reason: word('motivo'), summary: word('resumo'), suggestion: word('sugestao') };
+  system.simulator.script([
+    {
+      text: word('resposta'),
+      tools: [
+        { name: 'remember', input: { fact: word('fato') } },
+        { name: 'handoff_to_human', input: handsOver },
+      ],
+    },
+    { text: word('fim'), repeat: true },
+  ]);
+  await write({ conversation: word('texto') }, { id: 'FIRST' });
+  const conversation = await answer();
+  await tellOfHandoffs(ctx);
+  await write({
+    extendedTextMessage: { text: word('resposta2'), contextInfo: { stanzaId: 'NOBODY', quotedMessage: { conversation: word('citacao') } } },
+  });
+  await write({ documentMessage: { fileName: word('arquivo'), caption: word('legenda'), mimetype: 'application/pdf' } });
+  await write({
+    templateMessage: {
+      hydratedTemplate: { hydratedTitleText: word('titulo'), hydratedContentText: word('corpo'), hydratedFooterText: word('rodape') },
+    },
+  });
+  await write({ pollCreationMessage: { name: word('enquete'), options: [{ optionName: word('opcao') }] } });
+  await write({ reactionMessage: { key: { id: 'FIRST' }, text: word('reacao') } });
+  await write({ conversation: word('equipe') }, { fromMe: true, id: '3A000000000000000009' });
+  await post(stage, 'messages.update', {
+    keyId: 'FIRST',
+    remoteJid: JID,
+    fromMe: false,
+    message: { editedMessage: { message: { conversation: word('edicao') } } },
+  });
+  const edited = (id: string, where: string) =>
+    post(stage, 'messages.edited', {
+      key: { remoteJid: OURS, fromMe: true, id },
+      type: 'MESSAGE_EDIT',
+      editedMessage: { conversation: word(where) },
+    });
+  await edited('FIRST', 'edicao2');
+  await edited('NEVERCAME', 'cedo');
+  await answer();
+  await system.query(`update conversations set forward_due_at = now() - interval '1 minute' where forward_from is not null`);
+  await tellOfMessages(ctx);
+  const held = await runCommand(commandNamed('handoff list'), ctx, {}, ANA);
+  assert.ok(held.ok);
+  await system.query(
+    `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', $1::text, 'phone', '5511987650000', 'text', $2::text, 'kind', 'operator'))`,
+    [INSTANCE, replyText('handoff list', held.result, (at) => at.toISOString())],
+  );
+  assert.equal((await runCommand(commandNamed('handoff return'), ctx, { id: conversation, reason: 'resolvido' }, ANA)).ok, true);
+  await system.query(`select open_handoff($1, null, $2, null, true, now() - interval '3 days')`, [conversation, word('motivo2')]);
+  await system.query(`update messages set created_at = created_at - interval '3 days'`);
+  assert.equal(await returnHandoffs(ctx), 1);
+  await system.query(
+    `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', $1::text, 'phone', $2::text, 'text', $3::text, 'kind', 'notification', 'send_after', now() + interval '1 day'))`,
+    [INSTANCE, PHONE, word('aviso')],
+  );
+  await ctx.background.drain(10_000);
+  await system.simulator.webhooksIdle();
+
+  const before = (await rowsWith()).join('\n');
+  for (const each of said) assert.ok(before.includes(each), `${each} is there to be erased`);
+  assert.ok(before.includes('public.notices') && /public\.messages: [^\n]*operator/.test(before));
+  assert.equal((await erase(stage)).outcome, 'erased');
+  assert.deepEqual(await rowsWith(), []);
 });
 
 test('Z6 a webhook that waited in the queue, and a stored one that is replayed, bring nothing of an erased contact back', async (t) => {
