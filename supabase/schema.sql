@@ -535,7 +535,7 @@ CREATE INDEX messages_slots_proactive ON public.messages USING btree (instance_i
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE (status = ANY (ARRAY['sending'::text, 'uncertain'::text]));
 CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
-CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, ((kind = 'operator'::text)), idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id, conversation_id) WHERE (provider_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
 CREATE UNIQUE INDEX messages_wire ON public.messages USING btree (instance_id, wire_id) WHERE ((wire_id IS NOT NULL) AND (provider_id IS NULL));
@@ -2352,13 +2352,14 @@ declare
   m messages;
   v_first messages;
   v_key text := p_request ->> 'idempotency_key';
+  v_operator boolean := p_request ->> 'kind' = 'operator';
   v_tenant text := coalesce(p_request ->> 'tenant', 'default');
   v_name text := p_request ->> 'instance';
 begin
   if v_key is not null then
-    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_key, 7));
-    update messages set idempotency_key = null where tenant_id = v_tenant and idempotency_key = v_key and created_at < v_now - interval '24 hours';
-    select * into v_first from messages where tenant_id = v_tenant and idempotency_key = v_key;
+    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_operator || '/' || v_key, 7));
+    update messages set idempotency_key = null where tenant_id = v_tenant and (kind = 'operator') = v_operator and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into v_first from messages where tenant_id = v_tenant and (kind = 'operator') = v_operator and idempotency_key = v_key;
     if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
         select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
       raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
@@ -2558,6 +2559,9 @@ begin
     or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
   get diagnostics v_webhooks = row_count;
   delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  -- new words for a message that nobody knows, in a chat that nobody names, may be of anybody: they go too
+  delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited' and w.results @> '[{"outcome": "early"}]';
+  delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit' and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
   -- what people were told of this contact, and the WhatsApp messages that carried it to them
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
@@ -2565,14 +2569,17 @@ begin
       union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks))
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
+    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
+  -- answers to the manager's commands have a line for each conversation, with its name and its last words; one that has the number of this conversation goes whole
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+    where tenant_id = p_tenant and kind = 'operator' and text ~ ('(^|\n)• (\d+: conversa )?(' || array_to_string(v_talks, '|') || ')[: ]');
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
-  update handoffs set summary = null, suggestion = null, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
+  update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased' else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
   update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null, forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
@@ -2937,6 +2944,19 @@ $function$;
 revoke all on function public.greetings_to_tell(integer) from public;
 grant execute on function public.greetings_to_tell(integer) to service_role;
 grant execute on function public.greetings_to_tell(integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.handoff_code(p_reason text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old', 'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
+      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased') or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
+    when p_reason is not null then 'words' end
+$function$;
+revoke all on function public.handoff_code(text) from public;
+grant execute on function public.handoff_code(text) to service_role;
+grant execute on function public.handoff_code(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.handoffs_to_tell(p_manager text, p_remind_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5566,7 +5586,7 @@ begin
   loop
     perform give_back(v.id, 'timeout', v_now);
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', v.escalation_reason), v_now);
+      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', handoff_code(v.escalation_reason)), v_now);
     v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name from contacts where id = v.contact_id),
       'handoff_id', (select max(id) from handoffs where conversation_id = v.id));
   end loop;
@@ -5590,7 +5610,7 @@ begin
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'handoff.return', v.id::text,
-    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', v.escalation_reason, 'handoffs', v_n), v_now);
+    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', handoff_code(v.escalation_reason), 'handoffs', v_n), v_now);
   return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
     'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
 end $function$;
@@ -5643,7 +5663,7 @@ begin
         apologised_at = case when h.controls then v_now else apologised_at end where id = v.id;
     end if;
     insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
-      v.id::text, jsonb_build_object('by', p_by, 'because', h.reason, 'reason', p_reason, 'unanswered', v_waiting), v_now);
+      v.id::text, jsonb_build_object('by', p_by, 'because', handoff_code(h.reason), 'reason', p_reason, 'unanswered', v_waiting), v_now);
     v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
   end loop;
   if p_by <> 'recovered' then
