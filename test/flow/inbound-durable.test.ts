@@ -67,6 +67,37 @@ test('I1 durable inbox: 40 messages of 20 people while the api is killed twice: 
   );
 });
 
+test('W9 durable: of two apis one is killed among messages of a group: whatever got a 200 has its entry, and Evolution comes again with the rest', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const api = await startApi(t, system, await freePort());
+  const accepted = new Set<string>();
+  const ids = Array.from({ length: 120 }, (_, index) => `G${index}`);
+  await Promise.all(
+    ids.map(async (id, index) => {
+      const response = await post(index % 2 === 0 ? api.url : system.url, upsert(id, 'no grupo', '120363043111111111@g.us')).catch(
+        () => null,
+      );
+      if (response?.status === 200) accepted.add(id);
+      if (accepted.size === 30) api.program.signal('SIGKILL');
+    }),
+  );
+  await api.program.ended;
+  const entries = async () =>
+    (
+      await system.query<{ id: string }>(
+        `select distinct w.results -> 0 ->> 'provider_id' as id from webhook_events w where w.ignored = '{group}' order by 1`,
+      )
+    ).map(({ id }) => id);
+  const kept = new Set(await entries());
+  assert.deepEqual(
+    [...accepted].filter((id) => !kept.has(id)),
+    [],
+  );
+  for (const id of ids.filter((each) => !accepted.has(each))) await post(system.url, upsert(id, 'no grupo', '120363043111111111@g.us'));
+  assert.deepEqual(await entries(), ids.toSorted());
+  assert.deepEqual(await system.dump(), []);
+});
+
 test('I13 always saved: model down, paused, with a person, opted out, handed over, too old: the row is there in every case, with its reason', async (t) => {
   const system = await startSystem(t);
   const phone = (n: number) => `551191234500${n}@s.whatsapp.net`;
