@@ -128,13 +128,14 @@ begin
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
-      union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks))
+      union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks)
+      union all select 'greeting-' || i.name from instances i join messages m on m.id = i.greeting_message where m.conversation_id = any (v_talks))
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
     where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
-  -- answers to the manager's commands have a line for each conversation, with its name and its last words; one that has the number of this conversation goes whole
+  -- what else the manager was written about this conversation: answers to commands, which have a line for each, and notices whose rows are gone already
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where tenant_id = p_tenant and kind = 'operator' and text ~ ('(^|\n)• (\d+: conversa )?(' || array_to_string(v_talks, '|') || ')[: ]');
+    where tenant_id = p_tenant and kind = 'operator' and (text like any (v_words) or text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M'));
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;

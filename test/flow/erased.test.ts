@@ -10,7 +10,7 @@ import { reconcile } from '../../src/crons/reconcile-inbox.ts';
 import { applyErasures, eraseContact, erasures as erasureList, listErasures } from '../../src/db/care.ts';
 import { COMMANDS, runCommand } from '../../src/admin.ts';
 import { replyText } from '../../src/core/operator-reply.ts';
-import { returnHandoffs, tellOfHandoffs, tellOfMessages } from '../../src/handoffs.ts';
+import { returnHandoffs, tellOfGreetings, tellOfHandoffs, tellOfMessages } from '../../src/handoffs.ts';
 import { store } from '../../src/inbound.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { INSTANCE } from '../support/system.ts';
@@ -224,9 +224,13 @@ test('Z6 of a contact whose every text is a word of its own, none is left in any
     `select enqueue_message(jsonb_build_object('tenant', 'default', 'instance', $1::text, 'phone', $2::text, 'text', $3::text, 'kind', 'notification', 'send_after', now() + interval '1 day'))`,
     [INSTANCE, PHONE, word('aviso')],
   );
+  await system.query(`update instances set greeting_message = (select id from messages where provider_id = '3A000000000000000009')`);
+  assert.equal(await tellOfGreetings(ctx), 1);
   await ctx.background.drain(10_000);
   await system.simulator.webhooksIdle();
 
+  // notices go after a month, and what carried them stays
+  await system.query(`delete from notices where key like 'handoff-%-told'`);
   const before = (await rowsWith()).join('\n');
   for (const each of said) assert.ok(before.includes(each), `${each} is there to be erased`);
   assert.ok(before.includes('public.notices') && /public\.messages: [^\n]*operator/.test(before));
