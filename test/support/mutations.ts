@@ -29,7 +29,7 @@ export const HOSTILE: readonly unknown[] = [
   { ephemeralMessage: { message: { ephemeralMessage: null } } },
   JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}'),
   JSON.parse(`${'{"ephemeralMessage":{"message":'.repeat(2000)}{"conversation":"fundo"}${'}}'.repeat(2000)}`),
-  JSON.parse(`${'['.repeat(5000)}${']'.repeat(5000)}`),
+  JSON.parse(`${'['.repeat(3000)}${']'.repeat(3000)}`),
   Array.from({ length: 20_000 }, (_, index) => index),
   'A'.repeat(200_000),
 ];
