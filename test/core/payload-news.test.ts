@@ -206,9 +206,9 @@ const news: [why: string, event: string, data: unknown, says: string][] = [
   ['no words yet', 'messages.update', { ...ours, status: 'DELIVERY_ACK', message: {} }, `delivered ${ID} in 5511988887777/-`],
 ];
 
-for (const [why, event, data, says] of news) test(`W5 news: ${why} (${event})`, () => assert.equal(read(event, data), says));
+for (const [why, event, data, says] of news) test(`W5 F1 news: ${why} (${event})`, () => assert.equal(read(event, data), says));
 
-test('W5 news: an edited form in an upsert is marked as newer', () => {
+test('W5 F1 news: an edited form in an upsert is marked as newer', () => {
   const [event] = parseWebhook(
     { event: 'messages.upsert', instance: 'wa1', data: { ...carried, message: { editedMessage: { message: words } } } },
     null,
@@ -217,7 +217,7 @@ test('W5 news: an edited form in an upsert is marked as newer', () => {
   assert.ok(event?.kind === 'message' && event.revised === true && event.providerId === '3EB0CARRIER');
 });
 
-test('W5 news: an unsure one says when it happened: the order of arrival proves nothing', () => {
+test('W5 F1 news: an unsure one says when it happened: the order of arrival proves nothing', () => {
   const [event] = parseWebhook(
     { event: 'messages.upsert', instance: 'wa1', data: { ...carried, message: { secretEncryptedMessage: { targetMessageKey: target } } } },
     null,
@@ -298,7 +298,7 @@ const addresses: [key: object, says: string, why: string][] = [
 ];
 
 for (const [key, says, why] of addresses)
-  test(`W3 cut addresses: ${why}: ${JSON.stringify(key)}`, () => {
+  test(`W3 F9 cut addresses: ${why}: ${JSON.stringify(key)}`, () => {
     const said = read('messages.upsert', {
       key: { fromMe: false, id: 'ID1', ...key },
       message: { conversation: 'oi' },

@@ -511,10 +511,10 @@ function textOf(message: unknown): string {
   return read.kind === 'content' ? read.content.text : read.kind;
 }
 
-test('W8 words: at least 60 kinds', () => assert.ok(kinds.length >= 60, String(kinds.length)));
+test('W8 F7 words: at least 60 kinds', () => assert.ok(kinds.length >= 60, String(kinds.length)));
 
 for (const [name, message, says] of kinds) {
-  test(`W8 words: ${name}: ${says.join(', ')}`, () => {
+  test(`W8 F7 words: ${name}: ${says.join(', ')}`, () => {
     const text = textOf(message);
     for (const words of says) assert.ok(text.includes(words), `${JSON.stringify(words)} is not in ${JSON.stringify(text)}`);
     assertNoMachinery(text);
@@ -534,7 +534,7 @@ function assertNoMachinery(text: string): void {
   );
 }
 
-test('W8 words: of an unknown kind its words are told, with machinery of every form left out', () => {
+test('W8 F7 words: of an unknown kind its words are told, with machinery of every form left out', () => {
   const opaque = [
     'https://mmg.whatsapp.net/v/t62.7118-24/1_n.enc?oh=1',
     'https://pps.whatsapp.net/v/t61/x.jpg',
@@ -580,7 +580,7 @@ test('W8 words: of an unknown kind its words are told, with machinery of every f
   assert.deepEqual(readableWords({ url: 'https://example.com/1' }), ['https://example.com/1']);
 });
 
-test('W8 words: bounded in depth, in number and in length, and each is told once', () => {
+test('W8 F7 words: bounded in depth, in number and in length, and each is told once', () => {
   assert.ok(readableWords(Array.from({ length: 5_000 }, (_, index) => `palavra ${index}`)).length <= 40);
   assert.ok(readableWords(Array.from({ length: 39 }, (_, index) => `${index} ${'muito longo '.repeat(500)}`)).join('').length <= 3_500);
   const deep = (depth: number) => JSON.parse(`${'{"a":'.repeat(depth)}"lá embaixo está"${'}'.repeat(depth)}`) as unknown;
@@ -595,7 +595,7 @@ test('W8 words: bounded in depth, in number and in length, and each is told once
   assert.deepEqual(readableWords('{"a":'.repeat(20_000)), []);
 });
 
-test('W8 words: messages of every kind, mutated: never throws, always says something, never a secret of a file', () => {
+test('W8 F7 words: messages of every kind, mutated: never throws, always says something, never a secret of a file', () => {
   const change = fc.record({
     at: fc.nat(),
     value: fc.oneof(fc.constantFrom(...HOSTILE), fc.jsonValue()),

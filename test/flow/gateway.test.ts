@@ -67,7 +67,7 @@ for (const version of EVOLUTION_VERSIONS) {
       return (await states(system, ids)).map((state) => state.replace(/^(delivered|read)/, 'sent'));
     }
 
-    test('W3 addresses: who is known without the ninth digit is reached when typed with it, and then named as WhatsApp does', async () => {
+    test('W3 F3 addresses: who is known without the ninth digit is reached when typed with it, and then named as WhatsApp does', async () => {
       const bia = somebody();
       system.simulator.addContact({ name: 'Bia', phone: bia.without });
       const { conversation, ids } = await queueReplies(system, bia.with, ['um', 'dois'], { typingMs: 20 });
@@ -86,7 +86,7 @@ for (const version of EVOLUTION_VERSIONS) {
       assert.deepEqual(numbers(), [`${bia.without}@s.whatsapp.net 201`]);
     });
 
-    test('W3 addresses: the other way round, where WhatsApp knows the ninth digit and nobody typed it', async () => {
+    test('W3 F3 addresses: the other way round, where WhatsApp knows the ninth digit and nobody typed it', async () => {
       const bia = somebody();
       system.simulator.addContact({ name: 'Bia', phone: bia.with });
       const { conversation, ids } = await queueReplies(system, bia.without, ['um']);
@@ -95,7 +95,7 @@ for (const version of EVOLUTION_VERSIONS) {
       assert.equal(await jidOf(conversation), `${bia.with}@s.whatsapp.net`);
     });
 
-    test('W3 addresses: who wrote is answered, reacted to and read where the message came from', async () => {
+    test('W3 F3 addresses: who wrote is answered, reacted to and read where the message came from', async () => {
       const bia = somebody();
       const contact = system.simulator.addContact({ name: 'Bia', phone: bia.without });
       const conversation = await writes(contact.id);
@@ -117,7 +117,7 @@ for (const version of EVOLUTION_VERSIONS) {
       assert.equal(claim.action === 'typing' && claim.read_jid, `${bia.without}@s.whatsapp.net`);
     });
 
-    test('W3 addresses: one that is refused surely did not send; the other one is tried, and remembered', async () => {
+    test('W3 F3 addresses: one that is refused surely did not send; the other one is tried, and remembered', async () => {
       const { with: phone, lid } = somebody();
       const contact = system.simulator.addContact({ name: 'Bia', phone, lid, addressing: 'lid', refuses: ['lid'] });
       const conversation = await writes(contact.id);
@@ -151,7 +151,7 @@ for (const version of EVOLUTION_VERSIONS) {
       assert.equal(lids() - tried, version === '2.3.6' ? 1 : 0);
     });
 
-    test('W3 addresses: the phone is refused, the lid is known', async () => {
+    test('W3 F3 addresses: the phone is refused, the lid is known', async () => {
       const { with: phone, lid } = somebody();
       const contact = system.simulator.addContact({ name: 'Bia', phone, lid, addressing: 'lid-hidden', refuses: ['pn'] });
       const conversation = await writes(contact.id);
@@ -165,7 +165,7 @@ for (const version of EVOLUTION_VERSIONS) {
       assert.deepEqual(numbers(), [`${phone} 400`, `${contact.lid} 201`]);
     });
 
-    test('W3 addresses: with none left it has failed, once, and a person is told', async () => {
+    test('W3 F3 addresses: with none left it has failed, once, and a person is told', async () => {
       const { with: phone } = somebody();
       system.simulator.addContact({ name: 'Bia', phone, refuses: ['pn'] });
       const { conversation, ids } = await queueReplies(system, phone, ['um']);
@@ -177,7 +177,7 @@ for (const version of EVOLUTION_VERSIONS) {
       ]);
     });
 
-    test('W3 addresses: a writing that WhatsApp has told and then refuses is looked for anew', async () => {
+    test('W3 F3 addresses: a writing that WhatsApp has told and then refuses is looked for anew', async () => {
       const bia = somebody();
       const contact = system.simulator.addContact({ name: 'Bia', phone: bia.without });
       const conversation = await writes(contact.id);

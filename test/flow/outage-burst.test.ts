@@ -41,7 +41,7 @@ async function assertAllAnswered(system: System): Promise<void> {
 }
 
 for (const queue of ['postgres', 'redis'] as const) {
-  test(`L15 529, 429, 5xx, cut and hanging calls in a burst under ${CONVERSATIONS} conversations: ${CONVERSATIONS} answers, no handoff, no excuse (queue in ${queue})`, async (t) => {
+  test(`L15 F14 529, 429, 5xx, cut and hanging calls in a burst under ${CONVERSATIONS} conversations: ${CONVERSATIONS} answers, no handoff, no excuse (queue in ${queue})`, async (t) => {
     const system = await startSystem(t, { queue, workers: 2, env: TIMES });
     const { simulator } = system;
     simulator.script(Array.from({ length: CONVERSATIONS }, (_, index) => ({ match: tag(index), text: answer(index), repeat: true })));

@@ -59,14 +59,15 @@ type Case = {
 };
 
 const send = (kind: string, extra: object = {}): FaultInput => ({ target: 'send', kind, ...extra });
-const noEcho: FaultInput = { target: 'webhook', kind: 'drop', match: { event: 'send.message' } };
+/** Nothing tells of the next send: neither its echo, nor its ack, which an Evolution that takes our id says it of too. */
+const lost: FaultInput[] = ['send.message', 'messages.update'].map((event) => ({ target: 'webhook', kind: 'drop', match: { event } }));
 const body = (status: number, message: unknown) => ({ status, body: { status, error: 'x', response: { message } } });
 
 const CASES: Case[] = [
   { title: 'no answer, it left, the echo came', faults: [send('hang')], first: 'sent', attempts: 1, finally: 'sent', left: 1, calls: 1 },
   {
     title: 'no answer, it left, the echo was lost: found by looking',
-    faults: [send('hang'), noEcho],
+    faults: [send('hang'), ...lost],
     first: 'uncertain(timeout)',
     attempts: 1,
     finally: 'sent',
@@ -95,7 +96,7 @@ const CASES: Case[] = [
   },
   {
     title: 'connection reset, it left, the echo was lost',
-    faults: [send('drop'), noEcho],
+    faults: [send('drop'), ...lost],
     first: 'uncertain(reset)',
     attempts: 1,
     finally: 'sent',
@@ -114,7 +115,7 @@ const CASES: Case[] = [
   },
   {
     title: '400 Timed Out, it left, the echo was lost',
-    faults: [send('timed-out'), noEcho],
+    faults: [send('timed-out'), ...lost],
     first: 'uncertain(timeout)',
     attempts: 1,
     finally: 'sent',
@@ -160,7 +161,7 @@ const CASES: Case[] = [
   },
   {
     title: '400 of an error in Evolution after it left, the echo was lost',
-    faults: [send('refuse-after', { says: 'TypeError: this.isZero is not a function' }), noEcho],
+    faults: [send('refuse-after', { says: 'TypeError: this.isZero is not a function' }), ...lost],
     first: 'uncertain(provider_error)',
     attempts: 1,
     finally: 'sent',
@@ -416,7 +417,7 @@ for (const [title, find] of [
   test(`W2 doubt: one send that left and an Evolution that ${title}: two minutes after the claim the next answer goes, and a person looks`, async () => {
     const phone = newPhone();
     const { conversation, ids } = await queueReplies(system, phone, ['primeira', 'segunda']);
-    for (const fault of [send('hang'), noEcho, { target: 'find', times: null, ...find } as FaultInput]) system.simulator.fault(fault);
+    for (const fault of [send('hang'), ...lost, { target: 'find', times: null, ...find } as FaultInput]) system.simulator.fault(fault);
     const claimedAt = await drainLane(impatient(), clock, system, conversation).then(() => claimOf(ids[0]));
     assert.deepEqual((await states(system, ids)).map(acked), ['unproven(timeout)', 'sent']);
     const next = await claimOf(ids[1]);
@@ -427,7 +428,7 @@ for (const [title, find] of [
 test('W2 doubt: what is unproven is settled by the comparison with Evolution when that is back, and the handoff closes itself', async () => {
   const phone = newPhone();
   const { conversation, ids } = await queueReplies(system, phone, ['volto já']);
-  for (const fault of [send('hang'), noEcho, { target: 'find', kind: 'status', status: 500, times: null } as const])
+  for (const fault of [send('hang'), ...lost, { target: 'find', kind: 'status', status: 500, times: null } as const])
     system.simulator.fault(fault);
   await drainLane(ctx, clock, system, conversation);
   assert.deepEqual(await states(system, ids), ['unproven(timeout)']);
@@ -454,7 +455,7 @@ test('W2 doubt: the handoff of one that settled itself stays while another of th
 
 test('W2 doubt: looks that fail count as looks, and the breaker being open does not prolong a doubt', async () => {
   const { conversation, ids } = await queueReplies(system, newPhone(), ['no escuro']);
-  for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
+  for (const fault of [send('hang'), ...lost]) system.simulator.fault(fault);
   await sendNext(ctx, conversation);
   const shut = { ...ctx, breakers: { ...ctx.breakers, evolution: () => ({ ...ctx.breakers.evolution(INSTANCE), isOpen: () => true }) } };
   clock.now = new Date(Date.now() + 3_000);
@@ -466,7 +467,7 @@ test('W2 doubt: looks that fail count as looks, and the breaker being open does 
 
 test('W2 doubt: a comparison that finds it while it is looked up at Evolution settles it once', async () => {
   const { conversation, ids } = await queueReplies(system, newPhone(), ['os dois']);
-  for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
+  for (const fault of [send('hang'), ...lost]) system.simulator.fault(fault);
   await sendNext(ctx, conversation);
   const [wire] = system.simulator.sends({ text: 'os dois', sent: true });
   const comparison = await comparisonOf(wire?.id);
@@ -480,7 +481,7 @@ test('W2 doubt: a comparison that finds it while it is looked up at Evolution se
 test('O2 look-up: WhatsApp keeps a number outside São Paulo without its ninth digit', async () => {
   system.simulator.addContact({ name: 'Bia', phone: '553188776655' });
   const { conversation, ids } = await queueReplies(system, '5531988776655', ['trem bão']);
-  for (const fault of [send('hang'), noEcho]) system.simulator.fault(fault);
+  for (const fault of [send('hang'), ...lost]) system.simulator.fault(fault);
   await drainLane(ctx, clock, system, conversation);
   assert.equal(system.simulator.sends({ text: 'trem bão' })[0]?.jid, '553188776655@s.whatsapp.net');
   assert.deepEqual((await states(system, ids)).map(acked), ['sent']);

@@ -38,7 +38,7 @@ const shown = (text: string): string[] =>
   [...text.matchAll(/<(?:notification|reply) (\w+)>/g)].flatMap(([, state]) => state ?? []).toSorted();
 
 for (const kind of ['notification', 'reply'] as const) {
-  test(`I20 a ${kind} is in the model's history and in the packet only in the states in which it has left`, async (t) => {
+  test(`I20 F12 a ${kind} is in the model's history and in the packet only in the states in which it has left`, async (t) => {
     const stage = await openStage(t, { slack: 'webhook' });
     stage.system.simulator.script([
       { text: 'Oi!' },

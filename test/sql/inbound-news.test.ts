@@ -52,7 +52,7 @@ for (const [name, news, end] of [
   ['an edit, then sure deletion', [edited('A'), removed('A', false)], 'in contact skipped(deleted_by_contact): novo'],
   ['a deletion that may be an edit, and a sealed edit', [removed('A', true), sealed('A')], 'in contact skipped(deleted_or_edited): velho'],
 ] as [string, InboundEvent[], string][]) {
-  test(`W5 news: ${name}: ${end}`, async (t) => {
+  test(`W5 F1 news: ${name}: ${end}`, async (t) => {
     const sql = await openSql(t);
     await sql.record([said({ id: 'A', text: 'velho' })], NOON);
     for (const event of news) await sql.record([event], NOON);
@@ -63,7 +63,7 @@ for (const [name, news, end] of [
     if (news.length === 1) assert.deepEqual(again, [end]);
   });
 
-  test(`W5 news: ${name}, before its message: ${end}`, async (t) => {
+  test(`W5 F1 news: ${name}, before its message: ${end}`, async (t) => {
     const sql = await openSql(t);
     for (const event of news)
       assert.deepEqual(
@@ -75,7 +75,7 @@ for (const [name, news, end] of [
   });
 }
 
-test('W5 news: an edit during the debounce begins it anew, and the turn reads the new words', async (t) => {
+test('W5 F1 news: an edit during the debounce begins it anew, and the turn reads the new words', async (t) => {
   const sql = await openSql(t);
   const [first] = await sql.record([said({ id: 'A', text: 'quero 10 caixas' })], NOON);
   const [news] = await sql.record([edited('A', { text: 'quero 1 caixa' })], SECONDS(1));
@@ -88,7 +88,7 @@ test('W5 news: an edit during the debounce begins it anew, and the turn reads th
   );
 });
 
-test('W5 news: an answer to words that were edited never goes, however often the contact has interrupted', async (t) => {
+test('W5 F1 news: an answer to words that were edited never goes, however often the contact has interrupted', async (t) => {
   const sql = await openSql(t);
   await sql.record([said({ id: 'A', text: 'quero 10 caixas' })], NOON);
   await sql.rows('update conversations set superseded_in_row = 5');
@@ -104,7 +104,7 @@ test('W5 news: an answer to words that were edited never goes, however often the
   assert.deepEqual(await shown(sql), ['in contact answered: quero 1 caixa']);
 });
 
-test('W5 news: an edit after the answer changes the history, and nothing is answered again', async (t) => {
+test('W5 F1 news: an edit after the answer changes the history, and nothing is answered again', async (t) => {
   const sql = await openSql(t);
   await sql.record([said({ id: 'A', text: 'quero 10 caixas' })], NOON);
   assert.equal(await complete(sql, await claimTurn(sql, SECONDS(5)), SECONDS(6)), 'committed');

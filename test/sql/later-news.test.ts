@@ -128,7 +128,7 @@ test('W10 later words: what its contact has taken back stays so, and who only la
   assert.deepEqual((await shown(sql))[0], 'in contact skipped(deleted_by_contact): [mensagem vazia]');
 });
 
-test('W10 refused and delivered: the send has arrived, the handoff closes itself, the number gets back what it lost', async (t) => {
+test('W10 F6 refused and delivered: the send has arrived, the handoff closes itself, the number gets back what it lost', async (t) => {
   const sql = await openSql(t);
   const { parts } = await answered(sql, ['um', 'dois']);
   await sql.rows(
@@ -151,7 +151,7 @@ test('W10 refused and delivered: the send has arrived, the handoff closes itself
   assert.deepEqual(await number(), [null, 100]);
 });
 
-test('W10 refused and delivered: with another refusal the number rests on; when the talk went on, a person still looks at the half answer', async (t) => {
+test('W10 F6 refused and delivered: with another refusal the number rests on; when the talk went on, a person still looks at the half answer', async (t) => {
   const sql = await openSql(t);
   const { parts } = await answered(sql, ['um', 'dois']);
   await sql.rows(`update messages set status = 'sent', provider_id = 'OUT1', claim = 1 where id = $1`, [parts[0]]);
@@ -214,7 +214,7 @@ for (const [name, news] of [
   ['an edit', edit('A', 'quero 1 caixa')],
   ['a deletion', remove('A')],
 ] as const)
-  test(`W5 news: ${name} before anything of the answer has left takes the answer back`, async (t) => {
+  test(`W5 F1 news: ${name} before anything of the answer has left takes the answer back`, async (t) => {
     const sql = await openSql(t);
     await answered(sql, ['10 caixas, ok'], [said({ id: 'A', text: 'quero 10 caixas' }), said({ id: 'B', text: 'entrega?' })]);
     const [late] = await sql.record([news], SECONDS(9));
@@ -226,7 +226,7 @@ for (const [name, news] of [
     ]);
   });
 
-test('W5 news: what changes after a turn has read it stands in the next snapshot with what it was', async (t) => {
+test('W5 F1 news: what changes after a turn has read it stands in the next snapshot with what it was', async (t) => {
   const sql = await openSql(t);
   const { parts } = await answered(sql, ['ok'], [said({ id: 'A', text: 'quero 10 caixas' }), said({ id: 'B', text: 'rua A' })]);
   await sql.rows(`update messages set status = 'sent', provider_id = 'OUT1' where id = $1`, [parts[0]]);

@@ -123,7 +123,16 @@ export async function queueReplies(
   texts: string[],
   options: { instance?: string; typingMs?: number; at?: Date; type?: string; quotedId?: string } = {},
 ): Promise<{ conversation: number; ids: number[] }> {
-  const ask = asking(source);
+  const ask: Query = async (sql, values) => {
+    for (;;) {
+      try {
+        return await asking(source)(sql, values);
+      } catch (error) {
+        // What the product does meanwhile may end this one: then nothing of it happened, and the product's own callers repeat too.
+        if ((error as { code?: string }).code !== '40P01') throw error;
+      }
+    }
+  };
   const { instance = INSTANCE, typingMs = 0, at = new Date(), type = 'text', quotedId = null } = options;
   const [conversation] = await ask<{ id: number; turn: number }>(
     `with c as (select (ensure_conversation(i, ensure_contact(i, $1, null, null), $1 || '@s.whatsapp.net', false)).id from instances i where name = $2)

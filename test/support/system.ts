@@ -11,7 +11,7 @@ import { ensureRedisServer, startRedis } from '../../scripts/lib/redis.ts';
 import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../scripts/simulator/index.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
-import { versionOf } from '../../scripts/simulator/version.ts';
+import { DEFAULT_VERSION, versionOf } from '../../scripts/simulator/version.ts';
 import type { EvolutionVersion } from '../../scripts/simulator/version.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -73,8 +73,8 @@ export type System = {
 };
 
 /** The Evolution that a run is against: EVOLUTION_VERSION, else the one that compose runs. */
-export function testedVersion(): EvolutionVersion | undefined {
-  return versionOf(process.env['EVOLUTION_VERSION']);
+export function testedVersion(): EvolutionVersion {
+  return versionOf(process.env['EVOLUTION_VERSION']) ?? DEFAULT_VERSION;
 }
 
 type TestHooks = { after(hook: () => Promise<void>): void };
