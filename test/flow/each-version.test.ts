@@ -410,7 +410,8 @@ for (const version of EVOLUTION_VERSIONS) {
       ].map(({ contact, ...input }) => system.simulator.inbound({ contactId: contact.id, ...input }).id);
       system.simulator.setWebhook(`${system.url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);
       const found = await Promise.all([reconcile(system.ctx, INSTANCE), reconcile(system.ctx, INSTANCE)]);
-      assert.ok(Math.max(...found.map(Number)) >= missed.length);
+      // Each window is stored by whoever comes to it first, or by both.
+      assert.ok(found.map(Number).reduce((sum, each) => sum + each, 0) >= missed.length);
       for (const messageId of missed) await system.simulator.repeatWebhook({ messageId });
       const outcomes = await Promise.all(missed.map(written));
       assert.deepEqual(

@@ -48,7 +48,7 @@ test(`W5 W9 H11 fuzz of the door: ${POSTED} changed recordings from seed ${FUZZ.
         const body = recent(fuzzed(seed));
         const response = await system.webhook(body);
         await response.arrayBuffer();
-        const right = openEnvelopes(body, null).ok ? 200 : 400;
+        const right = openEnvelopes(JSON.parse(JSON.stringify(body)), null).ok ? 200 : 400;
         if (right === 400) withoutEvent += 1;
         if (response.status !== right) refused.push(`seed ${seed}: ${response.status}`);
       }),
