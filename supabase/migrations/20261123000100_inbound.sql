@@ -51,7 +51,8 @@ end $$;
 
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are applied.
 -- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong proof, a wrong error) is sent after
---   all, and does not leave again; of one that was listed to a person as unproven or failed, the list is cleared. When the echo came first and was taken for a person's words, that copy goes
+--   all, and does not leave again; of one that was listed to a person as unproven or failed, the list is cleared. What WhatsApp itself has refused (an ERROR ack,
+--   which may be quicker than the answer) stays so until news says that it arrived. When the echo came first and was taken for a person's words, that copy goes
 --   and the takeover that it started ends, unless a person has typed since.
 -- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we heard of it: by then it
 --   was on the wire, so the slot in the caps counts from there.
@@ -72,7 +73,7 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0) then
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0 and v.reason is distinct from 'provider_refused') then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');

@@ -151,6 +151,23 @@ test('W10 F6 refused and delivered: the send has arrived, the handoff closes its
   assert.deepEqual(await number(), [null, 100]);
 });
 
+test('W10 X5 refused before the HTTP answer is there: neither a 201 nor the echo takes it back, a delivery does', async (t) => {
+  const sql = await openSql(t);
+  const id = await sending(sql);
+  const echo = said({ id: 'OUT1', text: 'Olá!', fromMe: true, viaApi: true, at: SECONDS(1) });
+  const row = async () =>
+    (await sql.rows('select status, reason, (select held_reason from instances) as held from messages where id = $1', [id]))[0];
+  await sql.record([echo, ack('OUT1', 'failed')], SECONDS(2));
+  const refused = { status: 'failed', reason: 'provider_refused', held: 'number_error_acks' };
+  assert.deepEqual(await row(), refused);
+  await recordSend(sql, id, { kind: 'sent', provider_id: 'OUT1', jid: null }, SECONDS(3));
+  assert.deepEqual(await row(), refused);
+  await sql.record([echo], SECONDS(4));
+  assert.deepEqual(await row(), refused);
+  await sql.record([ack('OUT1', 'delivered')], SECONDS(5));
+  assert.deepEqual(await row(), { status: 'delivered', reason: null, held: null });
+});
+
 test('W10 F6 refused and delivered: with another refusal the number rests on; when the talk went on, a person still looks at the half answer', async (t) => {
   const sql = await openSql(t);
   const { parts } = await answered(sql, ['um', 'dois']);
