@@ -6135,7 +6135,7 @@ begin
     end if;
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0) then
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0 and v.reason is distinct from 'provider_refused') then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
     update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
