@@ -73,7 +73,7 @@ const KINDS = new Set(['message', 'reaction', 'edit', 'delete', 'ack', 'connecti
 /** Why an event is put aside, as docs and metrics name it. */
 const REASONS = new Set([
   'group', 'status', 'broadcast', 'newsletter', 'own_number', 'machine', 'unknown_chat', 'history', 'protocol', 'album', 'forged_protocol', 'forged_resend', 'unproven_author',
-  'no_id', 'read_on_phone', 'unknown_status', 'unknown_state', 'pending', 'empty', 'contacts', 'chats', 'groups', 'call', 'labels', 'typebot', 'qrcode', 'instance', 'error', 'unknown_event', 'unreadable',
+  'no_id', 'read_on_phone', 'unknown_status', 'unknown_state', 'pending', 'empty', 'contacts', 'chats', 'groups', 'call', 'labels', 'typebot', 'qrcode', 'instance', 'error', 'unknown_event', 'unreadable', 'too_many_events',
 ]);
 
 /** What record_inbound and the agent rely on. */
