@@ -38,6 +38,9 @@ const status = defineCommand({
       ...(found.deferred.count === 0 ? [] : [`MODEL: ${modelInWords([], found.deferred)}`]),
       `To leave: ${outbound.due} due, ${outbound.later} later, ${outbound.sending} leaving, ${outbound.uncertain} being looked up, ${found.dead_letters} dead letters`,
       `With people: ${found.with_people} conversations`,
+      ...(found.unplaced === 0
+        ? []
+        : [`NO PLACE: of the webhooks of the last day ${found.unplaced} could not be placed, and messages may be in them (ignored list)`]),
       ...(found.unheard === 0 ? [] : [`UNHEARD: ${unheardInWords(found.unheard)}`]),
     ].join('\n');
   },

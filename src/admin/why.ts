@@ -58,7 +58,7 @@ async function whyNot(ctx: AdminContext, tenant: string, key: string): Promise<s
   if (entry === null) return `there is no message ${key} (a conversation is asked for as conversation:ID)`;
   const at = timeFormat(ctx.config.app.timeZone)(entry.received_at);
   const where = entry.instance === null ? '' : ` on ${entry.instance}`;
-  return `no message ${key} is stored: it came at ${at}${where} and was put aside because ${entry.reasons.map(asideBecause).join(', and ')} (webhook ${entry.id}; ignored list)`;
+  return `no message ${key} is stored: it came at ${at}${where} and was put aside because ${asideBecause(entry.reason)} (webhook ${entry.id}; ignored list)`;
 }
 
 export async function whyConversation(ctx: AdminContext, tenant: string, id: number, limit: number): Promise<Outcome<Why>> {

@@ -113,6 +113,8 @@ const status = z.object({
   unanswered: z.object({ count: z.number(), oldest_seconds: z.number().nullable() }),
   deferred,
   unheard: z.number(),
+  /** Webhooks of a day that found no place although messages may be in them. */
+  unplaced: z.number(),
   outbound: z.object({ due: z.number(), later: z.number(), sending: z.number(), uncertain: z.number() }),
   dead_letters: z.number(),
   with_people: z.number(),

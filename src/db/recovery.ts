@@ -112,7 +112,7 @@ export async function ignoredWebhooks(
   return z.array(storedWebhook).parse(await db.call('ignored_webhooks', args));
 }
 
-const ignoredMessage = z.object({ id: z.number(), instance: z.string().nullable(), reasons: z.array(z.string()), received_at: time });
+const ignoredMessage = z.object({ id: z.number(), instance: z.string().nullable(), reason: z.string(), received_at: time });
 
 /** SQL ignored_message: the entry that a message left when it was put aside, by its id at WhatsApp; null when there is none. */
 export async function findIgnored(db: Door, tenant: string, providerId: string): Promise<z.infer<typeof ignoredMessage> | null> {

@@ -568,10 +568,14 @@ begin
   return p_raw;
 end $$;
 
+-- is_unplaced: whether a message may be behind what was put aside for this reason: nobody chose to leave it, the product could not place it.
+create function is_unplaced(p_reason text) returns boolean language sql immutable as
+$$ select p_reason in ('unknown_chat', 'empty', 'unreadable', 'no_instance', 'unknown_event') $$;
+
 -- ignored_reasons: why events of a webhook were put aside or found no place, each once, for its entry; null: it is none. News of an unknown message comes first, so that
---   apply_early finds it. Arguments: p_results of the webhook. Read only.
+--   apply_early finds it, then what may be a message. Arguments: p_results of the webhook. Read only.
 create function ignored_reasons(p_results jsonb) returns text[] language sql stable as $$
-  select array_agg(reason order by reason <> 'unknown_message', reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+  select array_agg(reason order by reason <> 'unknown_message', not is_unplaced(reason), reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
     where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
       -- it may have come in the same webhook
       or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r

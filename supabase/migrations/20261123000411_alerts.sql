@@ -105,10 +105,9 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
     'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]') from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
       where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
-    -- reasons behind which a message may be, and no person by choice
     'unplaced', case when p_all then (select coalesce(jsonb_agg(jsonb_build_object('instance', u.instance, 'reason', u.reason, 'count', u.n) order by u.instance, u.reason), '[]')
       from (select w.instance, w.ignored[1] as reason, count(*) as n from webhook_events w where w.ignored is not null and w.received_at > (select clock(p_now)) - interval '15 minutes'
-          and w.ignored[1] in ('unknown_chat', 'empty', 'unreadable', 'no_instance', 'unknown_event') group by 1, 2) u) end,
+          and is_unplaced(w.ignored[1]) group by 1, 2) u) end,
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||

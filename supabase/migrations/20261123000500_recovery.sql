@@ -152,10 +152,10 @@ create function ignored_webhooks(p_tenant text, p_reason text, p_instance text, 
     select id, instance, event, body, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
 $$;
 
--- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance, reasons, received_at} or null.
+-- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance, reason, received_at} or null.
 create function ignored_message(p_tenant text, p_provider_id text) returns jsonb language sql stable as $$
-  select jsonb_build_object('id', w.id, 'instance', w.instance, 'reasons', w.ignored, 'received_at', w.received_at) from ignored_of(p_tenant, null, null) w
-  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) order by w.id desc limit 1
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'reason', r ->> 'reason', 'received_at', w.received_at) from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
 $$;
 
 -- reopen_inbound: a person wants an inbound message answered again, although it has had its outcome.
@@ -271,6 +271,7 @@ create function admin_status(p_tenant text, p_now timestamptz default null) retu
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%' and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
+    'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),

@@ -68,7 +68,7 @@ test('W9 what is put aside is listed by reason, found by its id, counted, and pu
   assert.deepEqual(
     entries.map(({ event, instance, reasons, messages }) => ({ event, instance, reasons, messages })),
     [
-      { event: 'messages.upsert', instance: INSTANCE, reasons: ['group', 'unreadable'], messages: ['G2'] },
+      { event: 'messages.upsert', instance: INSTANCE, reasons: ['unreadable', 'group'], messages: ['G2'] },
       { event: 'messages.upsert', instance: INSTANCE, reasons: ['group'], messages: ['G1'] },
     ],
   );
@@ -81,6 +81,8 @@ test('W9 what is put aside is listed by reason, found by its id, counted, and pu
     why.ok ? '' : why.message,
     /^no message G2 is stored: it came at .* on julia-dev and was put aside because it is of a group/,
   );
+  const status = await admin(system.ctx, 'status');
+  assert.match(status.text ?? '', /NO PLACE: of the webhooks of the last day 2 could not be placed/, 'not the groups');
   const never = await admin(system.ctx, 'why', { id: 'NEVER' });
   assert.match(never.ok ? '' : never.message, /^there is no message NEVER /);
   assert.deepEqual(
