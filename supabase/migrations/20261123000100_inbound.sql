@@ -570,7 +570,7 @@ end $$;
 
 -- is_unplaced: whether a message may be behind what was put aside for this reason: nobody chose to leave it, the product could not place it.
 create function is_unplaced(p_reason text) returns boolean language sql immutable as
-$$ select p_reason in ('unknown_chat', 'empty', 'unreadable', 'no_instance', 'unknown_event') $$;
+$$ select p_reason = any ('{unknown_chat,empty,unreadable,no_instance,unknown_event}') $$;
 
 -- ignored_reasons: why events of a webhook were put aside or found no place, each once, for its entry; null: it is none. News of an unknown message comes first, so that
 --   apply_early finds it, then what may be a message. Arguments: p_results of the webhook. Read only.

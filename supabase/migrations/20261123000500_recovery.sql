@@ -154,7 +154,7 @@ $$;
 
 -- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance, reason, received_at} or null.
 create function ignored_message(p_tenant text, p_provider_id text) returns jsonb language sql stable as $$
-  select jsonb_build_object('id', w.id, 'instance', w.instance, 'reason', r ->> 'reason', 'received_at', w.received_at) from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'received_at', w.received_at, 'reason', r ->> 'reason') from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
   where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
 $$;
 
