@@ -988,6 +988,7 @@ AS $function$
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%' and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
+    'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
         'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
       from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
@@ -1102,10 +1103,9 @@ AS $function$
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
     'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]') from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
       where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
-    -- reasons behind which a message may be, and no person by choice
     'unplaced', case when p_all then (select coalesce(jsonb_agg(jsonb_build_object('instance', u.instance, 'reason', u.reason, 'count', u.n) order by u.instance, u.reason), '[]')
       from (select w.instance, w.ignored[1] as reason, count(*) as n from webhook_events w where w.ignored is not null and w.received_at > (select clock(p_now)) - interval '15 minutes'
-          and w.ignored[1] in ('unknown_chat', 'empty', 'unreadable', 'no_instance', 'unknown_event') group by 1, 2) u) end,
+          and is_unplaced(w.ignored[1]) group by 1, 2) u) end,
     'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
         'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
@@ -3118,8 +3118,8 @@ CREATE OR REPLACE FUNCTION public.ignored_message(p_tenant text, p_provider_id t
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('id', w.id, 'instance', w.instance, 'reasons', w.ignored, 'received_at', w.received_at) from ignored_of(p_tenant, null, null) w
-  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) order by w.id desc limit 1
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'received_at', w.received_at, 'reason', r ->> 'reason') from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
 $function$;
 revoke all on function public.ignored_message(text,text) from public;
 grant execute on function public.ignored_message(text,text) to service_role;
@@ -3142,7 +3142,7 @@ CREATE OR REPLACE FUNCTION public.ignored_reasons(p_results jsonb)
  LANGUAGE sql
  STABLE
 AS $function$
-  select array_agg(reason order by reason <> 'unknown_message', reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+  select array_agg(reason order by reason <> 'unknown_message', not is_unplaced(reason), reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
     where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
       -- it may have come in the same webhook
       or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
@@ -3291,6 +3291,15 @@ AS $function$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'm
 revoke all on function public.is_technical(text) from public;
 grant execute on function public.is_technical(text) to service_role;
 grant execute on function public.is_technical(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_unplaced(p_reason text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_reason = any ('{unknown_chat,empty,unreadable,no_instance,unknown_event}') $function$;
+revoke all on function public.is_unplaced(text) from public;
+grant execute on function public.is_unplaced(text) to service_role;
+grant execute on function public.is_unplaced(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_whole(p_body jsonb)
  RETURNS boolean
