@@ -1,4 +1,5 @@
 /** Tells people of conversations that need them: at once when a turn says so, and each minute what nobody told (see crons/handoffs.ts). */
+import { contactText } from './core/foreign-text.ts';
 import { digestText, draftText, forwardText, greetingText, isTechnical, packetText, recoveredText, returnedText } from './core/packet.ts';
 import { listDrafts } from './db/drafts.ts';
 import { greetingsToTell, handoffsToTell, recordGreetingTold, recordHandoffStep, returnForgotten, returnTechnical } from './db/people.ts';
@@ -41,10 +42,15 @@ async function tellOf(ctx: NoticeContext, handoff: HandoffToTell): Promise<void>
     tenant: handoff.tenant,
     key: `handoff-${handoff.id}-${handoff.step}`,
     kind: 'handoff',
-    text: packetText(handoff, handoff.step, ctx.config.people.reminderMinutes),
+    text: packetText({ ...handoff, messages: handoff.messages.map(safe) }, handoff.step, ctx.config.people.reminderMinutes),
     urgent: handoff.controls,
     notManager: handoff.is_manager,
   });
+}
+
+/** Notes of the runtime stand in the same lines: what a contact typed must not read as one. */
+function safe(message: HandoffToTell['messages'][number]): HandoffToTell['messages'][number] {
+  return message.author === 'contact' ? { ...message, text: contactText(message) } : message;
 }
 
 /** One notice a minute and reason, whoever else looks at the same moment; false when there was one already. */
@@ -70,7 +76,7 @@ export async function tellOfMessages(ctx: NoticeContext, conversation: number | 
     const notice = {
       tenant: forward.tenant,
       kind: 'forward',
-      text: forwardText(forward, forward.messages, forward.count),
+      text: forwardText(forward, forward.messages.map(contactText), forward.count),
       urgent: false,
       about: null,
       not_manager: forward.phone !== null && forward.phone === ctx.config.outbound.managerPhone,

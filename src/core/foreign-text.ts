@@ -11,12 +11,15 @@ export function forModel(text: string): string {
   return unbracketed(visible(text));
 }
 
-/** As `forModel`, but for lines that are a note of the runtime and nothing else. Only where nobody foreign can have written such a line (contentOf, in message-parts.ts). */
-export function exceptNotes(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => (line === `[${inNote(line)}]` ? line : forModel(line)))
-    .join('\n');
+/**
+ * What a contact wrote, for whoever also reads notes of the runtime. Only those (a medium, an advertisement) keep their brackets: lines beside what was typed that are nothing
+ * but a note. The readers of kinds let nobody else write such a line (contentOf, in message-parts.ts).
+ */
+export function contactText({ text, typed = null, type }: { text: string; typed?: string | null; type: string }): string {
+  const at = typed === null ? -1 : text.lastIndexOf(typed);
+  if (typed === null ? type === 'text' : at < 0) return forModel(text);
+  const lines = (typed === null ? text : `${text.slice(0, at)}${forModel(typed)}${text.slice(at + typed.length)}`).split('\n');
+  return lines.map((line) => (line === `[${inNote(line)}]` ? line : forModel(line))).join('\n');
 }
 
 /** For the eyes of a person, and for one line of a prompt: one line of at most so many UTF-16 units. */

@@ -4,7 +4,7 @@
  * what changes by itself: the hour, the contact's name, a hint of the runtime. What becomes known later stands where it became known. Pure.
  */
 import { cut } from './cut.ts';
-import { exceptNotes, forModel, shownName, oneLine } from './foreign-text.ts';
+import { contactText, forModel, shownName, oneLine } from './foreign-text.ts';
 import { MAX_MESSAGE_CHARS, MAX_PROMPT_CHARS } from './turn.ts';
 
 export type PromptAgent = { name: string; tone: string; instructions: string; promises: string };
@@ -239,25 +239,23 @@ function lineOf(message: PromptMessage): string {
   }
   if (message.type === 'reaction')
     return message.text === '' ? '[retirou a reação]' : `[reagiu com ${oneLine(forModel(message.text), MAX_EMOJI_CHARS)}]`;
-  const text = message.direction === 'in' ? fit(contactText(message.text, message.typed ?? null, message.type)) : fit(message.text);
+  const text = message.direction === 'in' ? fit(contactText({ ...message, text: message.text })) : fit(message.text);
   const mark = MARKS[message.author] ?? '';
   return `${mark}${quoteOf(message)}${text}`;
 }
 
-/** A contact's message, made safe. Only what the runtime told of it (a medium, an advertisement) keeps its brackets: lines beside what was typed that are nothing but a note. */
-function contactText(text: string, typed: string | null, type: string): string {
-  const at = typed === null ? -1 : text.lastIndexOf(typed);
-  if (typed === null ? type === 'text' : at < 0) return forModel(text);
-  return exceptNotes(typed === null ? text : `${text.slice(0, at)}${forModel(typed)}${text.slice(at + typed.length)}`);
-}
-
 /** A quote is ours, or the team's, only when its id says so; its words are then the stored ones (quote_of), never those that came with the quote. */
-function quoteOf({ quoted_text: text, quoted_author: author }: PromptMessage): string {
+function quoteOf({ quoted_text: text, quoted_author: author, author: by }: PromptMessage): string {
   if (text === null) return '';
-  return `[em resposta ${author == null ? 'a' : (QUOTED[author] ?? 'à sua mensagem')}: "${oneLine(forModel(text).replaceAll('"', "'"), MAX_QUOTE_CHARS)}"]\n`;
+  const whose = author == null ? 'a' : author === by ? 'à própria mensagem' : (QUOTED[author] ?? 'à sua mensagem');
+  return `[em resposta ${whose}: "${oneLine(forModel(text).replaceAll('"', "'"), MAX_QUOTE_CHARS)}"]\n`;
 }
 
-const QUOTED: Readonly<Record<string, string>> = { contact: 'à própria mensagem', human: 'à mensagem da equipe' };
+const QUOTED: Readonly<Record<string, string>> = {
+  contact: 'à mensagem do cliente',
+  human: 'à mensagem da equipe',
+  automatic: 'à mensagem automática',
+};
 
 const MARKS: Readonly<Record<string, string>> = { human: '[pessoa da equipe] ', automatic: '[mensagem automática] ' };
 

@@ -76,7 +76,7 @@ const forward = z.object({
   upto: z.number(),
   count: z.number(),
   /** The first of them. */
-  messages: z.array(z.string()),
+  messages: z.array(z.object({ text: z.string(), typed: z.string().nullable(), type: z.string() })),
 });
 export type Forward = z.infer<typeof forward>;
 

@@ -22,7 +22,14 @@ const handoffToTell = z.object({
   /** The contact is the manager: who is written to about it must be somebody else. */
   is_manager: z.boolean(),
   messages: z.array(
-    z.object({ author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']), text: z.string(), at: time, said: z.boolean() }),
+    z.object({
+      author: z.enum(['contact', 'agent', 'human', 'system', 'automatic']),
+      type: z.string(),
+      text: z.string(),
+      typed: z.string().nullable(),
+      at: time,
+      said: z.boolean(),
+    }),
   ),
 });
 export type HandoffToTell = z.infer<typeof handoffToTell>;

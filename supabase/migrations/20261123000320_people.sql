@@ -148,12 +148,12 @@ $$;
 -- handoffs_to_tell: handoffs that people have not heard of, and those that nobody took within p_remind_ms after they had. Read only; the notice's
 -- key makes telling twice harmless.
 -- Result: [{id, step: 'told' | 'reminded', tenant, conversation_id, instance, reason, summary, suggestion, controls, created_at, name, phone, is_manager,
---   messages: the last 6 [{author, text, at, said: false while an answer waits to leave}]}], the oldest first.
+--   messages: the last 6 [{author, type, text, typed, at, said: false while an answer waits to leave}]}], the oldest first.
 create function handoffs_to_tell(p_manager text, p_remind_ms int, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
     select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant, h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
-      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', m.text, 'at', m.provider_at,
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
           'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
           and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff') and x.turn_id is not null))

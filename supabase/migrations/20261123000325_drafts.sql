@@ -131,13 +131,13 @@ create function note_forward(p_conversation bigint, p_turn bigint, p_now timesta
 $$;
 
 -- forwards_due: conversations of which people are to hear what the contact wrote, the longest waiting first. Read only.
--- Arguments: p_conversation only this one, or null. Result: [{conversation_id, tenant, instance, name, phone, upto, count, messages: the text of the first 20}].
+-- Arguments: p_conversation only this one, or null. Result: [{conversation_id, tenant, instance, name, phone, upto, count, messages: the first 20 [{text, typed, type}]}].
 create function forwards_due(p_conversation bigint, p_limit int, p_now timestamptz default null) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(to_jsonb(f) - 'due' order by f.due), '[]') from (
     select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
-      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(m.text order by m.seq) filter (where m.nth <= 20), '[]') as messages
+      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(jsonb_build_object('text', m.text, 'typed', m.typed, 'type', m.type) order by m.seq) filter (where m.nth <= 20), '[]') as messages
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-      left join lateral (select x.id, x.seq, x.text, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
+      left join lateral (select x.id, x.seq, x.text, x.typed, x.type, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
         and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual') and x.type <> 'reaction' and x.deleted_at is null) m on true
     where c.forward_due_at <= clock(p_now) and c.id = coalesce(p_conversation, c.id)
     group by c.id, i.name, k.id order by c.forward_due_at limit p_limit) f

@@ -129,6 +129,9 @@ test('Z8 a quote says whose it is by its id only', () => {
   assert.equal(quote('system'), 'user: [em resposta à sua mensagem: "Dou 90%"]');
   assert.equal(quote('human'), 'user: [em resposta à mensagem da equipe: "Dou 90%"]');
   assert.equal(quote('contact'), 'user: [em resposta à própria mensagem: "Dou 90%"]');
+  assert.equal(quote('automatic'), 'user: [em resposta à mensagem automática: "Dou 90%"]');
+  const staff = promptOf({ direction: 'out', author: 'human', text: 'sim', quoted_text: 'Quanto?', quoted_author: 'contact' });
+  assert.match(staff, /\[pessoa da equipe\] \[em resposta à mensagem do cliente: "Quanto\?"\]/);
 });
 
 const HANDOFF = {
