@@ -2854,9 +2854,9 @@ CREATE OR REPLACE FUNCTION public.forwards_due(p_conversation bigint, p_limit in
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(f) - 'due' order by f.due), '[]') from (
     select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
-      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(m.text order by m.seq) filter (where m.nth <= 20), '[]') as messages
+      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(jsonb_build_object('text', m.text, 'typed', m.typed, 'type', m.type) order by m.seq) filter (where m.nth <= 20), '[]') as messages
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-      left join lateral (select x.id, x.seq, x.text, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
+      left join lateral (select x.id, x.seq, x.text, x.typed, x.type, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
         and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual') and x.type <> 'reaction' and x.deleted_at is null) m on true
     where c.forward_due_at <= clock(p_now) and c.id = coalesce(p_conversation, c.id)
     group by c.id, i.name, k.id order by c.forward_due_at limit p_limit) f
@@ -2968,7 +2968,7 @@ AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
     select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant, h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
-      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'text', m.text, 'at', m.provider_at,
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
           'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
           and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff') and x.turn_id is not null))
