@@ -22,6 +22,20 @@ test('I1 durable inbox: the api is killed right after a 200: the message is answ
   await system.until(() => system.simulator.sends({ sent: true }).length === 1, 'the send');
 });
 
+test('W15 the start of an api compares at once: what came while none was there is answered, once, although two start and the webhook comes after all', async (t) => {
+  const system = await startSystem(t);
+  system.simulator.script([{ text: 'Certo!', repeat: true }]);
+  await system.query(`update instances set status = 'open', created_at = now() - interval '1 day'`);
+  const ana = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });
+  system.simulator.setWebhook(null);
+  const { id } = system.simulator.inbound({ contactId: ana.id, text: 'tem alguém?', ageMs: 60_000 });
+  const [api] = await Promise.all([startApi(t, system, await freePort()), startApi(t, system, await freePort())]);
+  await system.until(async () => (await system.dump()).includes('in contact answered: tem alguém?'), 'found and answered');
+  assert.equal((await post(api.url, upsert(id, 'tem alguém?', '5511912340001@s.whatsapp.net'))).status, 200);
+  await system.until(() => system.simulator.sends({ sent: true }).length === 1, 'the answer');
+  assert.equal((await system.dump()).filter((line) => line.startsWith('in ')).length, 1);
+});
+
 test('I1 durable inbox: 40 messages of 20 people while the api is killed twice: all stored once, all answered', async (t) => {
   const system = await startSystem(t, { workers: 1, simulator: { timeScale: 20 } });
   system.simulator.script([{ text: 'Certo!', repeat: true }]);
