@@ -56,7 +56,12 @@ export function healthRoutes(routes: Routes, process: Process): void {
     },
     async (c) => {
       const jobs = await jobLines(contextOf(process).db, JOBS, new Date());
-      const told = jobs.map((job) => ({ ...job, error: job.status === 'failed' ? 'see the log, or job_runs in the database' : job.error }));
+      const detailed = await routes.seesDetails(c);
+      const told = jobs.map((job) => ({
+        ...job,
+        count: detailed ? job.count : null,
+        error: job.status === 'failed' ? 'see the log, or job_runs in the database' : job.error,
+      }));
       return c.json({ status: jobs.some(({ stale }) => stale) ? 'stale' : 'ok', jobs: told });
     },
   );

@@ -8,7 +8,7 @@
  *
  * Schemas here describe; what comes in is checked by the handler, which answers in the one form of errors (http.ts).
  */
-import type { Context as Request, Handler, Hono } from 'hono';
+import type { Context as Request, Handler, Hono, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import type { Auth, Caller, TokenRole } from './auth.ts';
 import { boundedBody } from './body.ts';
@@ -31,8 +31,8 @@ export type About<A extends Access = Access> = {
   summary: string;
   details?: string;
   access: A;
-  /** Asked for by load balancers and collectors: never refused for coming often. */
-  unlimited?: true;
+  /** Asked for by load balancers and collectors: never refused for coming often. A function: whether who asks is one. */
+  unlimited?: true | ((c: Request<Env>) => boolean);
   query?: z.ZodObject;
   headers?: z.ZodObject;
   body?: z.ZodType;
@@ -58,6 +58,10 @@ export type Routes = {
   readonly described: readonly DescribedRoute[];
 };
 
+function unless(unlimited: ((c: Request<Env>) => boolean) | undefined, guard: MiddlewareHandler<Env>): MiddlewareHandler<Env> {
+  return unlimited === undefined ? guard : (c, next) => (unlimited(c) ? next() : guard(c, next));
+}
+
 export function routesOf(app: Hono<Env>, auth: Auth): Routes {
   const described: DescribedRoute[] = [];
   const add =
@@ -71,7 +75,7 @@ export function routesOf(app: Hono<Env>, auth: Auth): Routes {
         const name = method.toUpperCase();
         // The body comes after the guard: who may not post has nothing of it read.
         if (about.access === 'webhook' || about.unlimited === true) app.on(name, each, served);
-        else if (method === 'get') app.on(name, each, auth.guard(about.access), served);
+        else if (method === 'get') app.on(name, each, unless(about.unlimited, auth.guard(about.access)), served);
         else app.on(name, each, auth.guard(about.access), boundedBody(), served);
       }
     };

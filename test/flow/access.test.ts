@@ -77,8 +77,8 @@ test('H13 behind a proxy of ours the limit goes by the address that it saw', asy
   assert.deepEqual([await post('198.51.100.1'), await post('forged, 198.51.100.1'), await post('198.51.100.2')], [401, 429, 401]);
 });
 
-test('R9 the API refuses a caller who comes too often, by the owner of the token, and no load balancer', async (t) => {
-  const system = await startSystem(t, { workers: 0, env: { API_RATE_LIMIT: '3' } });
+test('R9 Z9 the API refuses a caller who comes too often, by the owner of the token, and no load balancer', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { API_RATE_LIMIT: '3', METRICS_TOKEN: 'a-metrics-token-of-tests' } });
   const [ana, bia] = await Promise.all([tokenOf('ana'), tokenOf('bia')]);
   const ask = async (token: string) => (await get(system, '/admin/status', { authorization: `Bearer ${token}` })).status;
   assert.deepEqual([await ask(ana), await ask(ana), await ask(ana), await ask(ana)], [200, 200, 200, 429]);
@@ -90,8 +90,11 @@ test('R9 the API refuses a caller who comes too often, by the owner of the token
   const strangers = [];
   for (let count = 0; count < 4; count++) strangers.push((await get(system, '/admin/status', { authorization: 'Bearer x' })).status);
   assert.deepEqual(strangers, [401, 401, 401, 429]);
-  for (const path of ['/health', '/ready', '/health/ready', '/metrics'])
+  for (const path of ['/health', '/ready', '/health/ready'])
     for (let count = 0; count < 5; count++) assert.equal((await get(system, path)).status, 200, path);
+  assert.equal((await get(system, '/metrics')).status, 429, 'a collector that comes often shows METRICS_TOKEN');
+  for (let count = 0; count < 5; count++)
+    assert.equal((await get(system, '/metrics', { authorization: 'Bearer a-metrics-token-of-tests' })).status, 200);
   assert.equal((await get(system, '/health/queue')).status, 429, 'it asks the database, and everybody may');
 });
 

@@ -1,6 +1,7 @@
 /** What somebody without a token reads of an installation at work, and what a token opens. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Gauge } from 'prom-client';
 import { SignJWT } from 'jose';
 import { JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
@@ -99,4 +100,42 @@ test('Z13 a revoked token opens nothing', async (t) => {
   assert.match((await read(system, '/health/chips', bearer)).text, /julia-dev/);
   await system.query('update tokens set revoked_at = now()');
   assert.doesNotMatch((await read(system, '/health/chips', bearer)).text, /julia-dev/);
+});
+
+test('Z9 Z13 who asks in a loop has nothing worked out anew: /metrics, /ready and /health/deep', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { HEALTH_DETAILS: 'token', API_RATE_LIMIT: '0' } });
+  let rendered = 0;
+  new Gauge({ name: 'rendered', help: 'how often', registers: [system.ctx.events.registry], collect: () => void rendered++ });
+  await system.query(
+    `create sequence looks; grant usage on sequence looks to public;
+     create or replace function schema_version() returns jsonb language sql as $$ select nextval('looks'); select to_jsonb('20991231000000'::text) $$`,
+  );
+  const looks = async () =>
+    Number((await system.query<{ n: string }>(`select case when is_called then last_value else 0 end as n from looks`))[0]?.n);
+  for (const [path, made] of [
+    ['/metrics', () => Promise.resolve(rendered)],
+    ['/ready', looks],
+    ['/health/deep', looks],
+  ] as const) {
+    const before = await made();
+    const began = performance.now();
+    for (let round = 0; round < 5; round++)
+      for (const { status } of await Promise.all(Array.from({ length: 40 }, () => read(system, path)))) assert.equal(status, 200, path);
+    const seconds = (performance.now() - began) / 1000;
+    const worked = (await made()) - before;
+    // However slow this machine is: so many in each second that it took.
+    assert.ok(
+      worked >= 1 && worked <= 21 * (Math.ceil(seconds) + 1) && worked <= 100,
+      `${path}: ${worked} times for 200 askers in ${seconds} s`,
+    );
+  }
+});
+
+test('Z13 /health/jobs tells strangers what is stale, and not how much was done', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { HEALTH_DETAILS: 'token' } });
+  await system.query(
+    `insert into job_runs (job, tick, status, worker, started_at, ended_at, count) values ('purge_old', now(), 'done', 'w', now(), now(), 4711)`,
+  );
+  assert.doesNotMatch((await read(system, '/health/jobs')).text, /4711/);
+  assert.match((await read(system, '/health/jobs', await token('default'))).text, /4711/);
 });
