@@ -9,6 +9,7 @@
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { BackendFactory, Job } from 'bullmq';
 import { Redis } from 'ioredis';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { WebhookRecord } from './db/inbound.ts';
@@ -101,7 +102,8 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     wakeSendLater: (conversation, delayMs) => wake(send, 'later', conversation, delayMs),
     survivesDatabase: store.kind === 'redis',
     async keepWebhook(record) {
-      await inbound.add('webhook', { webhook: record }, { ...INBOUND_OPTIONS, jobId: record.requestId });
+      // An id of our own: the request's may be its sender's, and of two jobs with one id the queue keeps the first only.
+      await inbound.add('webhook', { webhook: record }, { ...INBOUND_OPTIONS, jobId: randomUUID() });
     },
     async wakeReconcile(instance) {
       await inbound.add(

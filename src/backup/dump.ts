@@ -2,12 +2,22 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { archiveName, deleteBackup, deleteLeftovers, expired, listBackups, manifestText, nameOf, openArchive } from './files.ts';
+import {
+  archiveName,
+  deleteBackup,
+  deleteLeftovers,
+  expired,
+  listBackups,
+  manifestText,
+  nameOf,
+  openArchive,
+  replaceFile,
+} from './files.ts';
 import type { Manifest } from './files.ts';
 import { differences, takeFingerprints } from './fingerprint.ts';
 import type { Fingerprints } from './fingerprint.ts';
@@ -49,8 +59,7 @@ export async function takeBackup(
     options.signal?.throwIfAborted();
     await rename(partial, path.join(dir, made.file));
     const file = path.join(dir, `${nameOf(made.backup_at)}.json`);
-    await writeFile(`${file}.partial`, manifestText(made, key), { mode: 0o600, flag: 'wx' });
-    await rename(`${file}.partial`, file);
+    await replaceFile(file, manifestText(made, key));
     const { backups, refused } = await listBackups(dir, key);
     for (const why of refused) say(`left alone: ${why}`);
     for (const old of expired(backups, settings.keepDays, new Date())) {

@@ -2,15 +2,17 @@
  * The erasures beside the backups: a backup that was made before an erasure still has the person, and only this list tells a restore of it. Hashes with the
  * installation's secret, so nobody can be read out of it; with a key it is authenticated like a manifest.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { erasures, listErasures } from '../db/care.ts';
 import type { Erasures } from '../db/care.ts';
 import type { Door } from '../db/door.ts';
-import { macOf, sameMac } from './files.ts';
+import { macOf, readRegular, replaceFile, sameMac } from './files.ts';
 
 const NAME = 'whats-agents-erasures.json';
+/** Some 200 bytes for each address and message of whoever was erased: a million of them. */
+const LIST_BYTES = 256 * 1_048_576;
 const list = z.object({ made_at: z.coerce.date(), erasures, mac: z.string().optional() });
 
 /** Writes the list as the database has it now; returns how long it is. */
@@ -25,17 +27,15 @@ export async function keepErasures(db: Door, { dir, encryptionKey: key }: { dir:
 /** Replaces the list in one step: who is killed leaves the older one. */
 export async function writeErasures(dir: string, key: string | null, madeAt: Date, all: Erasures): Promise<void> {
   const body = { made_at: madeAt.toISOString(), erasures: all };
-  const file = path.join(dir, NAME);
-  await writeFile(`${file}.new`, `${JSON.stringify(key === null ? body : { ...body, mac: macOf(body, key) })}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await replaceFile(path.join(dir, NAME), `${JSON.stringify(key === null ? body : { ...body, mac: macOf(body, key) })}\n`);
 }
 
 /** Null when there is none. Throws in words when it is not to be believed. */
 export async function readErasures(dir: string, key: string | null): Promise<{ madeAt: Date; all: Erasures } | null> {
   const file = path.join(dir, NAME);
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readRegular(file, LIST_BYTES).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
-    throw error;
+    throw new Error(`${file} cannot be read: ${error.message}`, { cause: error });
   });
   if (text === null) return null;
   const raw = JSON.parse(text) as Record<string, unknown>;

@@ -4,9 +4,9 @@
  * Who can write into that directory must not be able to choose what is restored or deleted: with a key a manifest is authenticated by it, what is not is refused,
  * and the archive beside it is the one of the manifest's own name, with its checksum.
  */
-import { createHash, createHmac, scryptSync, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
@@ -82,9 +82,7 @@ export async function readManifest(file: string, key: string | null): Promise<Ma
 
 async function readBody(file: string): Promise<Record<string, unknown>> {
   try {
-    await using handle = await openRegular(file);
-    if ((await handle.stat()).size > MANIFEST_BYTES) throw new Error('it is too large');
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(await handle.readFile('utf8')));
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(await readRegular(file, MANIFEST_BYTES)));
   } catch (error) {
     throw new Error(`${file} cannot be read (${toError(error).message}); a backup is a dump and the .json beside it`, { cause: error });
   }
@@ -135,6 +133,28 @@ export async function openArchive(file: string, { bytes, sha256 }: Pick<Manifest
   }
 }
 
+/** The text of a small file that others may have laid there. Throws what `open` throws, and in words what is no file or too large. */
+export async function readRegular(file: string, mostBytes: number): Promise<string> {
+  await using handle = await openRegular(file);
+  if ((await handle.stat()).size > mostBytes) throw new Error('it is too large');
+  return handle.readFile('utf8');
+}
+
+/**
+ * Gives a file its text in one step: who is killed leaves the older one. What others laid under its name, or under one that they foresee, is neither followed
+ * nor waited for.
+ */
+export async function replaceFile(file: string, text: string): Promise<void> {
+  const partial = `${file}.${randomBytes(8).toString('hex')}.partial`;
+  try {
+    await writeFile(partial, text, { mode: 0o600, flag: 'wx' });
+    await rename(partial, file);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+}
+
 /** A file of its own: no link that somebody laid there, no pipe. */
 async function openRegular(file: string): Promise<FileHandle> {
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -152,16 +172,21 @@ export function expired(backups: readonly Manifest[], keepDays: number, now: Dat
 
 /** Deletes a backup, its manifest first: half a backup must not look like one. */
 export async function deleteBackup(dir: string, { file }: Manifest): Promise<void> {
-  await rm(path.join(dir, `${path.basename(file).replace(/\.dump(?:\.age)?$/, '')}.json`), { force: true });
-  await rm(path.join(dir, path.basename(file)), { force: true });
+  for (const name of [`${path.basename(file).replace(/\.dump(?:\.age)?$/, '')}.json`, path.basename(file)])
+    await removeFile(path.join(dir, name));
 }
 
 const DAY_MS = 86_400_000;
 
 /** What a backup that was killed has left, a day later. */
 export async function deleteLeftovers(dir: string, now: Date): Promise<void> {
-  for (const name of (await readdir(dir)).filter((each) => each.endsWith('.partial'))) {
-    const file = path.join(dir, name);
-    if ((await stat(file)).mtimeMs < now.getTime() - DAY_MS) await rm(file, { force: true });
-  }
+  for (const name of (await readdir(dir)).filter((each) => each.endsWith('.partial')))
+    await removeFile(path.join(dir, name), new Date(now.getTime() - DAY_MS));
+}
+
+/** A directory that somebody laid there is not ours, and no reason to fail. `before`: only what is older. */
+async function removeFile(file: string, before?: Date): Promise<void> {
+  // Another process may delete the same at this moment.
+  const found = await lstat(file).catch(() => null);
+  if (found?.isDirectory() === false && (before === undefined || found.mtime < before)) await rm(file, { force: true });
 }

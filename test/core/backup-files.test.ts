@@ -2,13 +2,23 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { archiveName, deleteBackup, listBackups, manifestText, nameOf, openArchive, readManifest } from '../../src/backup/files.ts';
+import { readErasures, writeErasures } from '../../src/backup/erasures.ts';
+import {
+  archiveName,
+  deleteBackup,
+  deleteLeftovers,
+  listBackups,
+  manifestText,
+  nameOf,
+  openArchive,
+  readManifest,
+} from '../../src/backup/files.ts';
 import type { Manifest } from '../../src/backup/files.ts';
 
 const KEY = 'a-backup-key-of-tests-0123456789abcdef';
@@ -154,4 +164,43 @@ test('Z11 a list has what is to be believed, the rest is told with its reason; n
   await deleteBackup(dir, { ...manifestOf('', false), file: '../victim.dump' });
   assert.deepEqual((await readdir(root)).toSorted(), ['backups', 'victim.dump']);
   assert.equal((await readdir(dir)).length, 3, 'the two that are not believed, and what lies beside one of them');
+});
+
+test('Z11 what others laid into the directory is neither overwritten through a link nor waited for: the list of erasures', async (t) => {
+  const dir = await folder(t);
+  const list = path.join(dir, 'whats-agents-erasures.json');
+  const precious = path.join(dir, 'important.conf');
+  await writeFile(precious, 'of somebody else');
+  await symlink(precious, `${list}.new`);
+  await symlink(precious, list);
+  await assert.rejects(readErasures(dir, KEY), /cannot be read/, 'a link is not followed');
+  await writeErasures(dir, KEY, AT, []);
+  assert.equal(await readFile(precious, 'utf8'), 'of somebody else');
+  assert.deepEqual((await readErasures(dir, KEY))?.all, []);
+  for (const name of [list, `${list}.new`]) {
+    await rm(name);
+    await promisify(execFile)('mkfifo', [name]);
+  }
+  await assert.rejects(readErasures(dir, KEY), /cannot be read: it is no file/, 'nobody writes into this pipe');
+  await writeErasures(dir, KEY, AT, []);
+  assert.deepEqual((await readErasures(dir, KEY))?.all, []);
+  assert.deepEqual(
+    (await readdir(dir)).filter((name) => name.endsWith('.partial')),
+    [],
+  );
+});
+
+test('D5 Z11 a directory that looks like a leftover, or like a part of an old backup, stops no backup', async (t) => {
+  const dir = await folder(t);
+  await mkdir(path.join(dir, 'x.partial'));
+  await writeFile(path.join(dir, 'y.partial'), 'half');
+  await symlink('/nowhere', path.join(dir, 'z.partial'));
+  await deleteLeftovers(dir, new Date(Date.now() + 3 * 86_400_000));
+  assert.deepEqual(await readdir(dir), ['x.partial']);
+  const made = manifestOf('content', true);
+  await place(dir, KEY);
+  await rm(path.join(dir, made.file));
+  await mkdir(path.join(dir, made.file));
+  await deleteBackup(dir, made);
+  assert.deepEqual((await readdir(dir)).toSorted(), [made.file, 'x.partial']);
 });
