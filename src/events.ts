@@ -58,6 +58,11 @@ export function createEvents(log: Logger, mode: string) {
       log.warning({ correlation_id: requestId }, 'Database away: webhook kept in the queue');
     },
 
+    keptWebhookRefused(): void {
+      metrics.webhooks.inc({ outcome: 'refused' });
+      log.error({}, 'A webhook in the queue is refused: somebody else wrote it, or SECRETS_KEY differs between the processes');
+    },
+
     reconciled(instance: string, missing: number): void {
       metrics.webhooks.inc({ outcome: 'reconciled' }, missing);
       if (missing > 0) log.warning({ instance, count: missing }, 'Found messages whose webhook never came');

@@ -7,6 +7,7 @@ import { DatabaseAway } from './db/failures.ts';
 import { pendingSince } from './db/inbound.ts';
 import type { Poster, RecordedEvent, WebhookRecord } from './db/inbound.ts';
 import { sweepSends } from './db/sends.ts';
+import { keptWebhook } from './kept-webhook.ts';
 import { deliverNotices } from './notices.ts';
 import { parseWebhook } from './whatsapp/payload.ts';
 import { redact } from './whatsapp/redact.ts';
@@ -50,7 +51,7 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   } catch (error) {
     if (!(error instanceof DatabaseAway) || !ctx.queues.survivesDatabase) throw error;
     // The worker stores it when the database is back; when the queue is away too, this rejects and Evolution comes again.
-    await ctx.queues.keepWebhook(record).catch((cause: unknown) => {
+    await ctx.queues.keepWebhook(keptWebhook(record, ctx.config.secrets)).catch((cause: unknown) => {
       throw new DatabaseAway('keep webhook', 'the queue is away too', { cause });
     });
     ctx.events.webhookKept(webhook.requestId);

@@ -12,16 +12,16 @@ import { Redis } from 'ioredis';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { WebhookRecord } from './db/inbound.ts';
 import type { QUEUE_NAMES } from './core/queue-names.ts';
 import { toError } from './errors.ts';
+import type { KeptWebhook } from './kept-webhook.ts';
 import type { Logger } from './log.ts';
 import { waitAtMost } from './wait.ts';
 
 export type QueueName = 'turn' | 'send';
 
 /** The one job with content: a webhook that came while the database was away. Or the wish to compare a number with its provider. */
-export type InboundJob = { webhook: WebhookRecord } | { reconcile: string };
+export type InboundJob = KeptWebhook | { reconcile: string };
 
 export type Queues = {
   /** Wakes the turn of a conversation in `delayMs`; a wake-up that still waits is replaced. Rejects when the queue is away. */
@@ -33,7 +33,7 @@ export type Queues = {
   /** The queue does not live in the database: it can keep what the database cannot take. */
   survivesDatabase: boolean;
   /** Keeps a webhook until a worker has stored it. Rejects when the queue is away. */
-  keepWebhook(record: WebhookRecord): Promise<void>;
+  keepWebhook(webhook: KeptWebhook): Promise<void>;
   /** Asks a worker to compare a number's messages with its provider's; one wish at a time for a number. */
   wakeReconcile(instance: string): Promise<void>;
   /** As `work`, for the queue `inbound`; one job at a time. A job that throws is repeated for as long as it takes. */
@@ -101,9 +101,9 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     wakeSend: (conversation) => wake(send, 'now', conversation, 0),
     wakeSendLater: (conversation, delayMs) => wake(send, 'later', conversation, delayMs),
     survivesDatabase: store.kind === 'redis',
-    async keepWebhook(record) {
+    async keepWebhook(webhook) {
       // An id of our own: the request's may be its sender's, and of two jobs with one id the queue keeps the first only.
-      await inbound.add('webhook', { webhook: record }, { ...INBOUND_OPTIONS, jobId: randomUUID() });
+      await inbound.add('webhook', webhook, { ...INBOUND_OPTIONS, jobId: randomUUID() });
     },
     async wakeReconcile(instance) {
       await inbound.add(

@@ -5,6 +5,7 @@ import { reconcile } from './crons/reconcile-inbox.ts';
 import { watchDeferred } from './deferred.ts';
 import { DatabaseAway } from './db/failures.ts';
 import { store } from './inbound.ts';
+import { openKept } from './kept-webhook.ts';
 import { answerCommand } from './operator.ts';
 import { sendNext } from './outbound.ts';
 import { runTurn } from './turn.ts';
@@ -37,8 +38,10 @@ export async function startWorker(ctx: Context): Promise<Running> {
   await ctx.queues.workInbound((job) =>
     // All that was kept waits behind the first: each at a wait of its own, a later message would be answered before an earlier one is stored.
     whenDatabaseIsBack(leaving.signal, async () => {
-      if ('webhook' in job) await store(ctx, job.webhook);
-      else await reconcile(ctx, job.reconcile);
+      if ('reconcile' in job) return void (await reconcile(ctx, job.reconcile));
+      const webhook = openKept(job, ctx.config.secrets);
+      if (webhook === null) ctx.events.keptWebhookRefused();
+      else await store(ctx, webhook);
     }),
   );
   const endWatch = watchDeferred(ctx);

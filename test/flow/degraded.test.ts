@@ -9,6 +9,7 @@ import { sweepSendsJob } from '../../src/crons/sweep-sends.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { sendNext } from '../../src/outbound.ts';
+import { keptWebhook } from '../../src/kept-webhook.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { clocked, queueReplies, sendRow } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';
@@ -110,14 +111,8 @@ test('D8 Redis away: 200 and stored; nothing wakes up, the sweep finds all of it
   );
   // The worker's third connection is back too: what was kept is stored. (BullMQ never closes a worker whose connection is just being made again.)
   const events = parseWebhook(upsert('C', 'depois', 0), null, new Date());
-  await system.ctx.queues.keepWebhook({
-    requestId: 'kept',
-    instance: INSTANCE,
-    event: 'messages.upsert',
-    raw: {},
-    from: { tenant: 'default' },
-    events,
-  });
+  const record = { requestId: 'kept', instance: INSTANCE, event: 'messages.upsert', raw: {}, from: { tenant: 'default' }, events };
+  await system.ctx.queues.keepWebhook(keptWebhook(record, null));
   await system.until(() => system.lines.some((line) => line.context['request_id'] === 'kept'), 'what was kept is stored');
 });
 
