@@ -18,11 +18,12 @@ export function keptWebhook(record: WebhookRecord, secrets: SecretKeys | null): 
 
 /** null: it is not to be believed. What nobody can post (`ourselves`, `operator`) is never believed. */
 export function openKept(kept: KeptWebhook, secrets: SecretKeys | null): WebhookRecord | null {
-  if ('sealed' in kept) {
-    const text = secrets === null ? null : (openSecret(secrets, String(kept.sealed), QUEUE)?.text ?? null);
+  const sealed = at(kept, 'sealed');
+  if (sealed !== undefined) {
+    const text = secrets === null || typeof sealed !== 'string' ? null : (openSecret(secrets, sealed, QUEUE)?.text ?? null);
     const record = text === null ? null : (JSON.parse(text) as WebhookRecord); // only keptWebhook can have sealed it
     return record !== null && ('tenant' in record.from || 'instance' in record.from) ? record : null;
   }
-  const from = at(kept.webhook, 'from');
-  return secrets === null && JSON.stringify(from) === JSON.stringify({ tenant: 'default' }) ? kept.webhook : null;
+  const from = at(kept, 'webhook', 'from');
+  return secrets === null && 'webhook' in kept && JSON.stringify(from) === JSON.stringify({ tenant: 'default' }) ? kept.webhook : null;
 }

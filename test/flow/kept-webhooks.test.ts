@@ -48,6 +48,8 @@ for (const key of [null, SECRETS_KEY])
       { webhook: record('both', { tenant: 'default', ourselves: true }) },
       keptWebhook(record('sealed by a stranger', { tenant: 'default' }), foreign),
       { sealed: 'v1.x.y.z' },
+      { sealed: 1 },
+      { webhook: null },
       ...(key === null ? [] : [{ webhook: record('in the name of the installation', { tenant: 'default' }) }]),
     ];
     try {
