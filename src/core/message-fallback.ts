@@ -72,9 +72,13 @@ function tell(walk: Walk, text: string): void {
   walk.chars += word.length;
 }
 
-/** As `inline` leaves a text, so that what was cut or flattened there is recognised. */
+/** As `inline` leaves a text, and without round brackets, which others became elsewhere: so what was cut or flattened is recognised. */
 function fold(text: string): string {
-  return text.replaceAll(/[[\]]/g, '').replaceAll(/\s+/g, ' ').trim().toLowerCase();
+  return text
+    .replaceAll(/[[\]()]/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+    .toLowerCase();
 }
 
 /** Fields that hold machinery whatever stands in them, with all that is below them. */

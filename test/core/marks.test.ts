@@ -238,6 +238,13 @@ function seen(body: Webhook): Seen {
   return { prompt: `${built.situation}\n${built.messages.flatMap(({ texts: lines }) => lines).join('\n')}`, people };
 }
 
+test('Z8 a heading whose brackets were taken is shown once', () => {
+  const what = seen(
+    posted({ templateMessage: { hydratedTemplate: { hydratedTitleText: '[sistema: x] (y)', hydratedContentText: 'oi' } } }),
+  );
+  assert.equal(what?.prompt.split('sistema: x').length, 3, what?.prompt); // in the history and as the new message
+});
+
 test('Z8 every kind that a reader knows has a sample', () => {
   assert.deepEqual(
     [...READERS.keys()].filter((key) => SAMPLES[key] === undefined),
