@@ -55,7 +55,8 @@ test('L1 opt_out: confirmed once, nothing proactive goes any more, and who write
 });
 
 test('L1 remember and react: the fact is in the next prompt, the reaction on the wire, once each', async (t) => {
-  const stage = await openStage(t);
+  // An echo that is first tells the answer's time in whole seconds, which may be before the note.
+  const stage = await openStage(t, { simulator: { echo: 'late' } });
   const fact = { name: 'remember', input: { fact: 'prefere manhãs' } };
   stage.system.simulator.script([
     { tools: [fact, { name: 'react', input: { emoji: '🙏' } }] },
