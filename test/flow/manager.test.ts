@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, command, shown, wordIn } from '../support/manager.ts';
-import { INSTANCE, startSystem } from '../support/system.ts';
+import { INSTANCE, startSystem, withEdits } from '../support/system.ts';
 import type { System, SystemOptions } from '../support/system.ts';
 
 const MANAGER = '5511987650000';
@@ -158,36 +158,40 @@ test('Z1 commands that nobody proves are no way to write to the manager without 
   assert.equal((await system.query(`select 1 from messages where kind = 'operator'`)).length, before);
 });
 
-test('Z1 an edited message commands nothing: neither what was talk, nor what waits for its word, nor what waits for a worker', async (t) => {
-  const system = await open(t);
-  await ask(system, system.manager, 'pausar');
-  const talk = system.simulator.inbound({ contactId: system.manager, text: 'bom dia' });
-  await system.until(async () => (await system.dump()).includes('in contact received: bom dia'));
-  assert.ok(system.simulator.edit(talk.id, 'retomar'));
-  await system.until(async () => (await system.dump()).some((line) => line.endsWith(': retomar')), 'the edit');
-  assert.deepEqual(await system.query(`select 1 from messages where text = 'retomar' and meaning ? 'command'`), []);
+test(
+  'Z1 an edited message commands nothing: neither what was talk, nor what waits for its word, nor what waits for a worker',
+  withEdits(),
+  async (t) => {
+    const system = await open(t);
+    await ask(system, system.manager, 'pausar');
+    const talk = system.simulator.inbound({ contactId: system.manager, text: 'bom dia' });
+    await system.until(async () => (await system.dump()).includes('in contact received: bom dia'));
+    assert.ok(system.simulator.edit(talk.id, 'retomar'));
+    await system.until(async () => (await system.dump()).some((line) => line.endsWith(': retomar')), 'the edit');
+    assert.deepEqual(await system.query(`select 1 from messages where text = 'retomar' and meaning ? 'command'`), []);
 
-  const status = system.simulator.inbound({ contactId: system.manager, text: 'status' });
-  const word = wordIn(await system.until(() => shown(system, system.manager).find((text) => text.includes('"status"'))));
-  const edit = { protocolMessage: { type: 14, key: { id: status.id }, editedMessage: { conversation: 'retomar tudo' } } };
-  assert.equal(
-    (
-      await system.webhook({
-        event: 'messages.upsert',
-        instance: INSTANCE,
-        data: {
-          key: { remoteJid: `${MANAGER}@s.whatsapp.net`, fromMe: false, id: '3EB0EDED' },
-          message: edit,
-          messageTimestamp: Date.now() / 1000,
-        },
-      })
-    ).status,
-    200,
-  );
-  await system.until(async () => (await system.dump()).some((line) => line.endsWith(': retomar tudo')), 'the second edit');
-  assert.match(await ask(system, system.manager, `confirmar ${word}`), /^Este código não vale/);
-  assert.ok(await paused(system));
-});
+    const status = system.simulator.inbound({ contactId: system.manager, text: 'status' });
+    const word = wordIn(await system.until(() => shown(system, system.manager).find((text) => text.includes('"status"'))));
+    const edit = { protocolMessage: { type: 14, key: { id: status.id }, editedMessage: { conversation: 'retomar tudo' } } };
+    assert.equal(
+      (
+        await system.webhook({
+          event: 'messages.upsert',
+          instance: INSTANCE,
+          data: {
+            key: { remoteJid: `${MANAGER}@s.whatsapp.net`, fromMe: false, id: '3EB0EDED' },
+            message: edit,
+            messageTimestamp: Date.now() / 1000,
+          },
+        })
+      ).status,
+      200,
+    );
+    await system.until(async () => (await system.dump()).some((line) => line.endsWith(': retomar tudo')), 'the second edit');
+    assert.match(await ask(system, system.manager, `confirmar ${word}`), /^Este código não vale/);
+    assert.ok(await paused(system));
+  },
+);
 
 test('Z1 a command that is edited before a worker takes it is answered as none', async (t) => {
   const system = await open(t, { workers: 0 });

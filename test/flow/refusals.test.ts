@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DECLINED_TEXT } from '../../src/core/turn.ts';
 import { adminDone } from '../support/admin.ts';
+import { withEdits } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 
@@ -123,7 +124,7 @@ test('L14 what was declined stands further back: after the second time all of it
   assert.doesNotMatch(stage.prompts().at(-1)?.texts.join() ?? '', /azul|e agora/);
 });
 
-test('L14 an edit is other words: they are asked with again', async (t) => {
+test('L14 an edit is other words: they are asked with again', withEdits(), async (t) => {
   const stage = await openStage(t);
   decline(stage, [HAIKU, SONNET]);
   stage.system.simulator.script([{ text: 'Certo.', repeat: true }]);

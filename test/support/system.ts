@@ -11,7 +11,7 @@ import { ensureRedisServer, startRedis } from '../../scripts/lib/redis.ts';
 import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../scripts/simulator/index.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
-import { DEFAULT_VERSION, versionOf } from '../../scripts/simulator/version.ts';
+import { DEFAULT_VERSION, rulesOf, versionOf } from '../../scripts/simulator/version.ts';
 import type { EvolutionVersion } from '../../scripts/simulator/version.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -76,6 +76,9 @@ export type System = {
 export function testedVersion(): EvolutionVersion {
   return versionOf(process.env['EVOLUTION_VERSION']) ?? DEFAULT_VERSION;
 }
+
+/** Options of a test in which somebody edits: Evolution 2.3.6 tells of it only in an event for which it would wait, and which nobody subscribes to. */
+export const withEdits = (): { skip: boolean } => ({ skip: !rulesOf(testedVersion()).editsAsUpdates });
 
 type TestHooks = { after(hook: () => Promise<void>): void };
 
