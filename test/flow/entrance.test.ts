@@ -119,6 +119,33 @@ test(`Z9 Slack, whose signature is over the body: ${HELD} held posts of one stra
   for (const each of held) assert.match(each.text(), /\{"error":\{"code":"(?:timeout|too_many)","message":"/);
 });
 
+test('Z9 Slack: strangers from 40 places who hold half a body each keep no signed command out', async (t) => {
+  const api = await startApi(t, { API_RATE_LIMIT: '0', TRUSTED_PROXY_HOPS: '1' });
+  await alive(api.port);
+  const held = Array.from({ length: 40 }, (_, index) =>
+    hold(t, api.port, {
+      path: '/webhook/slack',
+      headers: { ...slackHeaders, 'x-forwarded-for': `198.51.100.${index + 1}` },
+      bytes: 1_000,
+      chunked: index % 2 === 0,
+    }),
+  );
+  await alive(api.port);
+  const body = JSON.stringify({ type: 'url_verification', challenge: 'of Slack' });
+  const at = String(Math.floor(Date.now() / 1000));
+  const response = await fetch(`http://127.0.0.1:${api.port}/webhook/slack`, {
+    method: 'POST',
+    headers: {
+      'x-slack-request-timestamp': at,
+      'x-slack-signature': slackSignature(SLACK_SECRET, at, body),
+      'x-forwarded-for': '203.0.113.9',
+    },
+    body,
+  });
+  assert.deepEqual([response.status, await response.json()], [200, { challenge: 'of Slack' }]);
+  await Promise.all(held.map((each) => each.closed));
+});
+
 /** A second server of the api whose patience ends soon. */
 async function impatient(t: TestHooks, system: System): Promise<number> {
   const state = { config: system.config, context: system.ctx, stopping: false };
