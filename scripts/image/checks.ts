@@ -25,8 +25,8 @@ export type Site = {
   say: (name: string, text: string) => void;
 };
 
-/** P1 and P2: the refusal comes within this, whatever the machine does besides. Milliseconds; the best of three tries counts. */
-const REFUSAL_MS = 2_000;
+/** P1 and P2: the refusal takes at most so many starts of a node that does nothing, in the same container; the best of three tries counts. */
+const REFUSAL_STARTS = 4;
 /** Idle is a process that has settled after its start. Milliseconds. */
 const SETTLE_MS = 3_000;
 /** The least that the manuals give a container. Megabytes. */
@@ -39,17 +39,26 @@ export async function checkRefusals(site: Site, launch: Launcher): Promise<void>
     ['P2 RUN_MODE=foo', { RUN_MODE: 'foo' }, 'ERROR: Invalid RUN_MODE: foo'],
     ['P2 RUN_MODE=API', { RUN_MODE: 'API' }, 'ERROR: Invalid RUN_MODE: API'],
   ];
+  const nothing = await best(() => runInside(launch, ['node', '-e', '0'], {}, site.signal));
   for (const [name, env, text] of wrong) {
-    let best = Number.POSITIVE_INFINITY;
-    for (let tries = 0; tries < 3 && best > REFUSAL_MS; tries += 1) {
-      const started = performance.now();
+    const took = await best(async () => {
       const { code, stdout } = await runInside(launch, site.image.entrypoint, env, site.signal);
-      best = Math.min(best, performance.now() - started);
       must(code === 1 && stdout.includes(text), `${name}: code ${code}, ${stdout}`);
-    }
-    must(best < REFUSAL_MS, `${name}: took ${Math.round(best)} ms`);
-    site.say(name, `"${text}", code 1, ${Math.round(best)} ms`);
+    });
+    must(took < nothing * REFUSAL_STARTS, `${name}: took ${Math.round(took)} ms, a node that does nothing ${Math.round(nothing)} ms`);
+    site.say(name, `"${text}", code 1, ${Math.round(took)} ms`);
   }
+}
+
+/** The shortest of three runs. Milliseconds. */
+async function best(work: () => Promise<unknown>): Promise<number> {
+  const took = [];
+  for (let tries = 0; tries < 3; tries++) {
+    const started = performance.now();
+    await work();
+    took.push(performance.now() - started);
+  }
+  return Math.min(...took);
 }
 
 /** P3, P11, P13, P14 and the smoke test. */

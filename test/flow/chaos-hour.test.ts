@@ -82,6 +82,7 @@ test('scenario 1 chaos hour: two of each mode, 1,000 messages in bursts, repeats
   assert.deepEqual(
     { inbound, answered, lost, doubled, reordered },
     { inbound: MESSAGES, answered: MESSAGES, lost: 0, doubled: 0, reordered: 0 },
+    JSON.stringify(await site.query(UNANSWERED, [NUMBER]), null, 1),
   );
   const split = await splitBursts(site);
   // A burst has one answer, unless what a kill held back came when the others had theirs.
@@ -96,6 +97,11 @@ test('scenario 1 chaos hour: two of each mode, 1,000 messages in bursts, repeats
   assert.ok(met > MESSAGES / BURST / 20, `${met} of ${troubles.length} troubles came true`);
   t.diagnostic(`${killed} kills, ${met} failures of model and Evolution, ${split.length} bursts with two answers, ${offers.length} offers`);
 });
+
+/** What came of whatever has no answer, and of what was to be its answer. */
+const UNANSWERED = `select m.text, m.status, m.reason, o.status as answer, o.reason as because, o.attempts, o.text as words from messages m join instances i on i.id = m.instance_id
+  left join messages o on o.conversation_id = m.conversation_id and o.direction = 'out'
+  where i.name = $1 and m.direction = 'in' and (m.status <> 'answered' or o.status not in ('sent', 'delivered', 'read'))`;
 
 /** Contacts that got more than one answer, although what they wrote came within the debounce. */
 async function splitBursts(site: Site): Promise<Record<string, unknown>[]> {

@@ -135,7 +135,7 @@ test('P3 P11 P14 H1 the api answers /health before its database is there, by its
   const waiting = fetch(`${api.url}/webhook/evolution`, {
     method: 'POST',
     headers: { authorization: `Bearer ${site.env['EVOLUTION_WEBHOOK_SECRET']}` },
-    body: '{}',
+    body: JSON.stringify({ event: 'chats.update', instance: 'julia-dev', data: [] }),
   });
   await site.databaseDoor(true);
   assert.equal((await waiting).status, 200);

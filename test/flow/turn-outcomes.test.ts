@@ -103,14 +103,17 @@ test('L6 what the contact said a hundred messages ago, and the agent noted, is k
   const conversation = await stage.hear('não posso comer amendoim de jeito nenhum');
   await turn(stage.ctx, conversation);
   await sendDue(stage.ctx, conversation);
-  await system.query(`
-    update messages set provider_at = provider_at - interval '2 hours', created_at = created_at - interval '2 hours';
-    update contacts set memory = jsonb_set(memory, '{0,at}', to_jsonb(now() - interval '2 hours'));
-    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, created_at, kind)
+  // One by one: the ticks of what was sent come meanwhile, and a transaction of all four could lock against them.
+  for (const statement of [
+    `update messages set provider_at = provider_at - interval '2 hours', created_at = created_at - interval '2 hours'`,
+    `update contacts set memory = jsonb_set(memory, '{0,at}', to_jsonb(now() - interval '2 hours'))`,
+    `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, created_at, kind)
       select tenant_id, instance_id, id, last_seq + n, case when n % 2 = 1 then 'in' else 'out' end, case when n % 2 = 1 then 'contact' else 'agent' end,
         case when n % 2 = 1 then 'answered' else 'sent' end, 'conversa ' || n, now() - (101 - n) * interval '1 minute', now() - (101 - n) * interval '1 minute', case when n % 2 = 0 then 'reply' end
-      from conversations, generate_series(1, 100) n;
-    update conversations set last_seq = last_seq + 100`);
+      from conversations, generate_series(1, 100) n`,
+    `update conversations set last_seq = last_seq + 100`,
+  ])
+    await system.query(statement);
   await stage.hear('que bolo você sugere para mim?');
   await turn(stage.ctx, conversation);
   const prompt = stage.prompts().at(-1)?.texts ?? [];
