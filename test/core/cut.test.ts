@@ -64,7 +64,7 @@ test('Z12 cut: what was cut says so, within its room', () => {
 const NO_TEXT: readonly RegExp[] = [
   /digest\('(?:hex|base64url)'\)\.slice/,
   /toISOString\(\)\.slice/,
-  /hash\.slice|words\.slice|messages\.slice|handoffs\.slice|cards\.slice|lines\.slice|reasons\.slice|date\.slice|token\.slice/,
+  /hash\.slice|words\.slice|messages\.slice|handoffs\.slice|cards\.slice|lines\.slice|reasons\.slice|items\.slice|date\.slice|token\.slice/,
   /\]\.slice|Object\.keys\([^)]*\)[^.]*\.slice|values\.slice|\.\.\.value\]/,
   /name\.slice\(0, 40\)/, // of an SQL statement
   /^\s*\.slice\(0, (?:30|most)\)$/, // entries of a list
