@@ -71,7 +71,8 @@ test('bench --soak --quick: every question has one answer on both queues, and ea
     assert.deepEqual({ answered, arrived }, { answered: asked, arrived: ordered }, queue);
     assert.ok(webhooks > 5 * asked, `${queue}: with what comes around a message`);
     assert.deepEqual(wrong, { doubled: 0, lost: 0, failed: 0, failures: {} }, queue);
-    assert.ok(stdout.includes(`${queue}: ${asked} of ${asked} questions answered`), stdout);
+    const count = asked.toLocaleString('en-US');
+    assert.ok(stdout.includes(`${queue}: ${count} of ${count} questions answered`), stdout);
   }
 });
 

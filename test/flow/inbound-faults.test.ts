@@ -14,9 +14,9 @@ import type { System } from '../support/system.ts';
 
 /** JSON that JSON.stringify cannot write, and a gateway may. */
 const UNWRITABLE: Readonly<Record<string, string>> = {
-  lists: `"message":${'['.repeat(100_000)}${']'.repeat(100_000)}`,
-  wrappers: `"message":${'{"ephemeralMessage":{"message":'.repeat(50_000)}1${'}}'.repeat(50_000)}`,
-  'beside the message': `"message":{"conversation":"oi"},"deep":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`,
+  lists: `"message":${'['.repeat(90_000)}${']'.repeat(90_000)}`,
+  wrappers: `"message":${'{"ephemeralMessage":{"message":'.repeat(45_000)}1${'}}'.repeat(45_000)}`,
+  'beside the message': `"message":{"conversation":"oi"},"deep":${'{"a":'.repeat(90_000)}1${'}'.repeat(90_000)}`,
   'numbers beyond all': `"message":{"conversation":"oi","n":1e400,"m":-1e400,"z":-0},"messageTimestamp":1e400`,
   'digits without end': `"message":{"locationMessage":{"degreesLatitude":${'9'.repeat(5_000)},"degreesLongitude":-0.${'0'.repeat(5_000)}1}}`,
   'one name twice': `"message":{"conversation":"um"},"message":{"conversation":"dois"}`,
