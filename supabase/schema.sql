@@ -1819,8 +1819,9 @@ begin
   update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
 
   -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of arrival counts.
-  -- The window holds 40 to 79 messages and moves in steps of 40: with each step the model's cache loses all of the history.
-  v_from := greatest(0, (v.last_seq / 40 - 1) * 40);
+  -- The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache loses all of the history. What is older is known by the facts
+  -- that the agent noted.
+  v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
       'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.direction = 'in' then case when m.seen is null then m.typed else m.seen ->> 'typed' end end,
       'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text', case when m.deleted_at is null then m.text end, 'typed', m.typed) end,

@@ -92,7 +92,7 @@ test('L1 remember and react: the fact is in the next prompt, the reaction on the
   ]);
 });
 
-test('L6 what the contact said a hundred messages ago, and the agent noted, is known, though the words are no longer read', async (t) => {
+test('L6 what the contact said two hundred messages ago, and the agent noted, is known, though the words are no longer read', async (t) => {
   const stage = await openStage(t);
   const { system } = stage;
   system.simulator.script([
@@ -105,13 +105,13 @@ test('L6 what the contact said a hundred messages ago, and the agent noted, is k
   await sendDue(stage.ctx, conversation);
   // One by one: the ticks of what was sent come meanwhile, and a transaction of all four could lock against them.
   for (const statement of [
-    `update messages set provider_at = provider_at - interval '2 hours', created_at = created_at - interval '2 hours'`,
-    `update contacts set memory = jsonb_set(memory, '{0,at}', to_jsonb(now() - interval '2 hours'))`,
+    `update messages set provider_at = provider_at - interval '4 hours', created_at = created_at - interval '4 hours'`,
+    `update contacts set memory = jsonb_set(memory, '{0,at}', to_jsonb(now() - interval '4 hours'))`,
     `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, created_at, kind)
       select tenant_id, instance_id, id, last_seq + n, case when n % 2 = 1 then 'in' else 'out' end, case when n % 2 = 1 then 'contact' else 'agent' end,
-        case when n % 2 = 1 then 'answered' else 'sent' end, 'conversa ' || n, now() - (101 - n) * interval '1 minute', now() - (101 - n) * interval '1 minute', case when n % 2 = 0 then 'reply' end
-      from conversations, generate_series(1, 100) n`,
-    `update conversations set last_seq = last_seq + 100`,
+        case when n % 2 = 1 then 'answered' else 'sent' end, 'conversa ' || n, now() - (201 - n) * interval '1 minute', now() - (201 - n) * interval '1 minute', case when n % 2 = 0 then 'reply' end
+      from conversations, generate_series(1, 200) n`,
+    `update conversations set last_seq = last_seq + 200`,
   ])
     await system.query(statement);
   await stage.hear('que bolo você sugere para mim?');
@@ -119,7 +119,7 @@ test('L6 what the contact said a hundred messages ago, and the agent noted, is k
   const prompt = stage.prompts().at(-1)?.texts ?? [];
   assert.match(prompt[0] ?? '', /^user: \[sistema: o que já se sabia do cliente [^\n]*\n- alérgica a amendoim\]$/);
   assert.ok(!prompt.join('\n').includes('de jeito nenhum'), 'its words are beyond the window');
-  assert.ok(prompt.includes('user: conversa 61') && prompt.length < 90, 'the last forty messages are there, and no book');
+  assert.ok(prompt.includes('user: conversa 121') && prompt.length < 130, 'the last eighty messages are there, and no book');
 });
 
 test('I13 no key: stored and listed, not controlled, said once at the start, and answered again when there is one', async (t) => {

@@ -300,15 +300,18 @@ test('I5 within a second, in which WhatsApp tells no order, the order of arrival
   );
 });
 
-test('L6 the window of history moves in steps of 40 messages and begins the same in between', async (t) => {
+test('L6 what was said 60 messages ago is in the history; its window moves in steps of 40 messages and begins the same in between', async (t) => {
   const sql = await openSql(t);
   const firsts: (string | null | undefined)[] = [];
-  let conversation = 0;
-  for (let index = 1; index <= 65; index++) {
-    conversation = await hear(sql, { id: `m${index}`, at: minutesAfter(index) }, minutesAfter(index));
+  for (let index = 1; index <= 85; index++) {
+    const conversation = await hear(sql, { id: `m${index}`, at: minutesAfter(index) }, minutesAfter(index));
     const turn = await claim(sql, conversation, minutesAfter(index));
-    assert.ok(turn.history.length < 80, String(turn.history.length));
-    if (index > 22) assert.ok(turn.history.length >= 38, String(turn.history.length));
+    assert.ok(turn.history.length < 120, String(turn.history.length));
+    if (index > 30)
+      assert.ok(
+        turn.history.some(({ text }) => text === `m${index - 30}`),
+        `each is answered: 60 messages before m${index}`,
+      );
     firsts.push(turn.history[0]?.text);
     await complete(sql, turn, { ...ANSWER, parts: [{ text: `r${index}`, kind: 'reply' }] }, minutesAfter(index));
   }
