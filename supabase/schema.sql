@@ -4575,7 +4575,7 @@ AS $function$
 declare v_words text[] := folded_words(p_text); v_name text[] := folded_words(p_name); v_left text;
 begin
   select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n) where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
-  return case when length(v_left) >= 12 then v_left end;
+  return case when length(v_left) >= 12 then md5(v_left) end;
 end $function$;
 revoke all on function public.own_words(text,text) from public;
 grant execute on function public.own_words(text,text) to service_role;

@@ -1,10 +1,12 @@
 /** Asks Evolution for messages whose webhook never came: dropped by Evolution, lost at its restart, or posted while we were away. */
 import type { InboundEvent } from '../core/inbound.ts';
 import { onlyInstance } from '../config.ts';
+import { DatabaseAway } from '../db/failures.ts';
 import { listInstances } from '../db/operations.ts';
 import { markReconciled, reconcileFrom, teachAddresses } from '../db/recovery.ts';
 import { knownMessages, sweepSends } from '../db/sends.ts';
 import { sweepTurns } from '../db/turns.ts';
+import { toError } from '../errors.ts';
 import { store } from '../inbound.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
@@ -32,12 +34,18 @@ export const reconcileInboxJob: CronJob = {
   summary: 'asks Evolution for messages whose webhook never came',
   async run(ctx, { signal }) {
     let missing = 0;
+    let failed: Error | null = null;
     for (const { name, status } of await listInstances(ctx.db)) {
       // A number that is away has nothing new; its reconnect starts a comparison of its own.
       if (status === 'close' || status === 'refused') continue;
       if (signal.aborted) break;
-      missing += (await reconcile(ctx, name, signal)) ?? 0;
+      // One number, which may be another tenant's, does not hold up the next.
+      await reconcile(ctx, name, signal).then(
+        (found) => (missing += found ?? 0),
+        (error: unknown) => (failed ??= toError(error)),
+      );
     }
+    if (failed !== null) throw failed;
     return missing;
   },
 };
@@ -109,14 +117,31 @@ async function storeUnknown(ctx: ReconcileContext, instance: string, found: Inbo
   if (distinct.size > 0) await teachAddresses(ctx.db, instance, [...distinct.values()].toReversed());
   // Newest first from Evolution; a person reads, and a turn runs, oldest first.
   const unknown = messages.filter((_, position) => !known.has(position)).toReversed();
-  if (unknown.length === 0) return 0;
-  await store(ctx, {
-    requestId: crypto.randomUUID(),
-    instance,
-    event: 'reconcile',
-    raw: { event: 'reconcile', instance, ids: unknown.map((event) => event.providerId) },
-    from: { ourselves: true },
-    events: unknown,
-  });
-  return unknown.length;
+  return storeAll(ctx, instance, unknown);
+}
+
+/** Returns how many are stored. One that the database refuses is told and passed over: it would stop the comparison at the same place for ever. */
+async function storeAll(ctx: ReconcileContext, instance: string, events: InboundEvent[]): Promise<number> {
+  if (events.length === 0) return 0;
+  const ids = events.map((event) => ('providerId' in event ? event.providerId : null));
+  try {
+    await store(ctx, {
+      requestId: crypto.randomUUID(),
+      instance,
+      event: 'reconcile',
+      raw: { event: 'reconcile', instance, ids },
+      from: { ourselves: true },
+      events,
+    });
+    return events.length;
+  } catch (error) {
+    if (error instanceof DatabaseAway) throw error;
+    if (events.length > 1) {
+      let stored = 0;
+      for (const event of events) stored += await storeAll(ctx, instance, [event]);
+      return stored;
+    }
+    ctx.log.error({ instance, provider_id: ids[0], error }, 'Message is refused by the database, and passed over');
+    return 0;
+  }
 }

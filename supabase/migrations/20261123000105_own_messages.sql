@@ -5,12 +5,12 @@
 -- words and their moment are judged; a mistake is undone when later ones show it.
 
 -- own_words: what is compared of two texts, or null when there is too little: without case, accents, digits and signs, without the words of the contact's
--- name, and with one greeting for all times of the day. So a text with the customer's name in it is one text.
+-- name, and with one greeting for all times of the day. So a text with the customer's name in it is one text. A hash: an index takes no long text.
 create function own_words(p_text text, p_name text) returns text language plpgsql immutable as $$
 declare v_words text[] := folded_words(p_text); v_name text[] := folded_words(p_name); v_left text;
 begin
   select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n) where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
-  return case when length(v_left) >= 12 then v_left end;
+  return case when length(v_left) >= 12 then md5(v_left) end;
 end $$;
 
 -- folded_words: the words of a text without case, accents, digits and signs.

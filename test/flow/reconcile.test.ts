@@ -53,6 +53,25 @@ test('X2 I15 on the timer: after half an hour of dropped events each message com
   assert.equal(await reconcileInboxJob.run(system.ctx, RUN), 0, 'nothing is missing any more');
 });
 
+test('X2 W15 a message that the database refuses does not stop the comparison: the others of the number are stored, and the other numbers are asked', async (t) => {
+  const system = await startSystem(t, { workers: 0, simulator: { instances: [INSTANCE, 'outro'] } });
+  await system.query(`insert into instances (name) values ('outro') on conflict do nothing`);
+  await system.query(`update instances set created_at = now() - interval '1 day'`);
+  await system.query(`alter table messages add constraint poisoned check (text <> 'veneno')`);
+  system.simulator.setWebhook(null);
+  const ana = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });
+  for (const [index, text] of ['antes', 'veneno', 'depois'].entries())
+    system.simulator.inbound({ contactId: ana.id, text, ageMs: (10 - index) * MINUTE });
+  system.simulator.inbound({ contactId: ana.id, text: 'ao outro', ageMs: 5 * MINUTE, instance: 'outro' });
+  assert.equal(await reconcileInboxJob.run(system.ctx, RUN), 3);
+  assert.deepEqual((await inbound(system)).toSorted(), [
+    'in contact received: antes',
+    'in contact received: ao outro',
+    'in contact received: depois',
+  ]);
+  assert.equal(system.lines.filter(({ level, message }) => level === 'ERROR' && message.startsWith('Message is refused')).length, 1);
+});
+
 test('X2 on connection.update open: a number that was away is compared at once, without the timer', async (t) => {
   const system = await deafSystem(t, 1);
   const ana = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });

@@ -1,5 +1,6 @@
 /** Who wrote what our number sent: a person, the phone by itself, a list, another program; and what a mistake about it leaves behind. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
 import { minutesAfter, NOON, openSql, recordSend, said, sending, TAKEOVER, waitsForLock } from '../support/inbound.ts';
@@ -86,6 +87,18 @@ test('W6 who is a person: each combination of what is known', async (t) => {
   for (const [expected, why, facts] of CASES) {
     const [row] = await sql.rows('select judge_own($1) as verdict', [JSON.stringify({ ...FACTS, ...facts })]);
     assert.equal(row?.['verdict'], expected, why);
+  }
+});
+
+test("W6 who is a person: words of any length are stored as a person's", async (t) => {
+  const sql = await openSql(t);
+  const word = (index: number): string => createHash('sha256').update(String(index)).digest('hex').replaceAll(/[0-9]/g, 'q');
+  for (const [index, words] of [10, 100, 1_000].entries()) {
+    const text = Array.from({ length: words }, (_, position) => word(index * 10_000 + position)).join(' ');
+    await sql.record([said({ id: `LONG${index}`, text, fromMe: true, pn: `551191697000${index}` })]);
+    assert.deepEqual(await sql.rows(`select author, status from messages where provider_id = $1`, [`LONG${index}`]), [
+      { author: 'human', status: 'sent' },
+    ]);
   }
 });
 
