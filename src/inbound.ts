@@ -17,7 +17,7 @@ import { mark } from './trace.ts';
 export type Webhook = {
   /** Joins everything that comes of this webhook: the turn, the model's calls, the sends. */
   requestId: string;
-  /** An envelope of Evolution, or a list of them. */
+  /** An envelope of Evolution. */
   body: unknown;
   /** `messages-upsert`, when Evolution posts by event. */
   suffix: string | null;

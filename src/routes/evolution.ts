@@ -67,9 +67,8 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
     const context = await contextSoon(process);
     if (context === null) throw new HTTPException(503, { message: 'starting; try again' });
     try {
-      // What Evolution posts is one, and is kept as it came.
-      const [first, ...more] = opened.envelopes;
-      await receive(context, { requestId: id, body: more.length === 0 ? first : opened.envelopes, suffix, from: poster });
+      // What Evolution posts is one. Each of a list is kept by itself, so that what is kept of a webhook is of one number and one tenant.
+      for (const envelope of opened.envelopes) await receive(context, { requestId: id, body: envelope, suffix, from: poster });
     } catch (error) {
       if (!(error instanceof DatabaseAway)) throw error;
       context.events.webhookRefused('unavailable', { correlation_id: id, error });
