@@ -271,3 +271,18 @@ async function startApiBeside(system: System): Promise<(body: unknown, authoriza
       body: JSON.stringify(body),
     });
 }
+
+test('Z4 W9 a list of a forwarder names several numbers: each waits by itself, and is adopted by itself', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const list = [text('nova-1', 'à primeira', { phone: '5511912340001' }), text('nova-2', 'à segunda'), text(INSTANCE, 'à nossa')];
+  assert.equal((await system.webhook(list)).status, 200);
+  assert.deepEqual(await system.dump(), ['in contact received: à nossa']);
+  for (const name of ['nova-1', 'nova-2']) {
+    const { replayed } = await adminDone<{ replayed: number }>(system.ctx, 'instance adopt', { name });
+    assert.equal(replayed, 1, name);
+  }
+  assert.deepEqual(
+    (await system.dump()).toSorted(),
+    ['à nossa', 'à primeira', 'à segunda'].map((said) => `in contact received: ${said}`),
+  );
+});
