@@ -56,7 +56,7 @@ const replay = defineCommand({
   summary: 'feeds what was put aside for a reason through the inbound path again',
   details:
     'For when the product has learned a kind of message since, or a number was registered. What finds its place is stored, and answered when it is young enough (MAX_MESSAGE_AGE_MINUTES; ' +
-    `else it is listed to a person); the rest keeps its entry. It may be repeated: nothing is stored or answered twice. ${AT_ONCE} webhooks a call, the oldest first; --after goes on. Audited.`,
+    `else it is listed to a person); the rest keeps its entry. What was set aside in the same webhook is left out: that is for instance adopt. It may be repeated: nothing is stored or answered twice. ${AT_ONCE} webhooks a call, the oldest first; --after goes on. Audited.`,
   args: z.object({
     reason: reasonArg,
     instance: instanceArg,
@@ -71,7 +71,8 @@ const replay = defineCommand({
     const outcomes: Record<string, number> = {};
     for (const webhook of webhooks) {
       const again = await replayWebhook(ctx, webhook, actor);
-      for (const outcome of again?.results.map((each) => each.outcome) ?? ['ignored']) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      const results = again.events.length === 0 ? ['ignored'] : again.results.map(({ outcome }) => outcome);
+      for (const outcome of [...results, ...again.leftOut.map(() => 'set_aside')]) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     }
     const next = webhooks.length < AT_ONCE ? null : (webhooks.at(-1)?.id ?? null);
     await recordAudit(ctx.db, {

@@ -17,6 +17,8 @@ type Replayed = {
   webhook_id: number;
   results: { kind: string; outcome: string; message_id: number | null; conversation_id: number | null }[];
   reopened: Reopened[];
+  /** Events that were set aside. */
+  left_out: number;
   woken: boolean;
 };
 
@@ -25,7 +27,7 @@ const replay = defineCommand({
   summary: 'feeds a stored webhook through the inbound path again',
   details:
     'ID is the id of a stored webhook (why MESSAGE shows them; kept 7 days). A message that is stored already stays as it is, so a replay may be repeated. News about ' +
-    'the state of a number and edits are left out: they may have been overtaken since.\n' +
+    'the state of a number and edits are left out: they may have been overtaken since. So is what was set aside: that is for instance adopt.\n' +
     '--force: a message of the contact in it is unanswered again and THE AGENT ANSWERS IT ONCE MORE; what was sent stays sent, so the contact gets a second answer. ' +
     'It needs --reason, and both are audited.',
   args: z.object({
@@ -42,15 +44,15 @@ const replay = defineCommand({
       return refused('bad_request', 'force: the contact is answered a second time; say why: reason (--reason TEXT)');
     const webhook = await findStoredWebhook(ctx.db, actor.tenant, id);
     if (webhook === null) return refused('not_found', `there is no stored webhook ${id}; they are kept for 7 days`);
-    const again = await replayWebhook(ctx, webhook, actor);
-    if (again === null) {
+    const { events, results, leftOut } = await replayWebhook(ctx, webhook, actor);
+    if (events.length === 0) {
+      if (leftOut.length > 0) return refused('conflict', `webhook ${id}: ${leftOutOf(leftOut.length)}; nothing was changed`);
       const aside = webhook.ignored?.map((each) => `; it was put aside because ${asideBecause(each)}`).join('') ?? '';
       return refused(
         'conflict',
         `webhook ${id} (${webhook.event ?? 'without a name'}) holds nothing that can be replayed${aside}; nothing was changed`,
       );
     }
-    const { events, results } = again;
     const reopened = force && reason !== undefined ? await reopen(ctx, events, actor, reason) : [];
     await recordAudit(ctx.db, {
       tenant: actor.tenant,
@@ -62,15 +64,19 @@ const replay = defineCommand({
     const awake = await woken(ctx, async () => {
       for (const { conversation_id: conversation } of reopened) await ctx.queues.wakeTurn(conversation, 0);
     });
-    return { ok: true, result: { webhook_id: id, results: told(events, results), reopened, woken: awake } satisfies Replayed };
+    return {
+      ok: true,
+      result: { webhook_id: id, results: told(events, results), reopened, left_out: leftOut.length, woken: awake } satisfies Replayed,
+    };
   },
-  text({ webhook_id: id, results, reopened, woken }) {
+  text({ webhook_id: id, results, reopened, left_out: leftOut, woken }) {
     const lines = [
       `Webhook ${id} is replayed.`,
       ...results.map(
         ({ kind, outcome, message_id }) => `  ${kind}${message_id === null ? '' : ` ${message_id}`}: ${OUTCOMES[outcome] ?? outcome}`,
       ),
       ...reopened.map(reopenedLine),
+      ...(leftOut === 0 ? [] : [`  ${leftOutOf(leftOut)}`]),
     ];
     if (!woken) lines.push(NOT_WOKEN);
     return lines.join('\n');
@@ -88,17 +94,26 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   early: 'is about a message that is not known',
 };
 
+const leftOutOf = (count: number): string =>
+  `${count} events were set aside, or cannot be told from what was, and are left out: instance unknown shows whose they claim to be, and instance adopt replays them if it is theirs`;
+
 /**
- * Stores a webhook of the actor's tenant once more; null: it holds nothing that can be replayed. Harmless: what is stored already stays as it is, and what is put
- * aside again keeps the one entry that it has.
+ * Stores a webhook of the actor's tenant once more; no events: it holds nothing that can be replayed. Harmless: what is stored already stays as it is, and what is
+ * put aside again keeps the one entry that it has. What was set aside is left out: a person who replays speaks for each number of the tenant, and whoever posted it did not.
  */
 export async function replayWebhook(
   ctx: AdminContext,
   webhook: StoredWebhook,
   actor: Actor,
-): Promise<{ events: InboundEvent[]; results: RecordedEvent[] } | null> {
-  const events = eventsOf(webhook);
-  if (events.every(({ kind }) => kind === 'ignored')) return null;
+): Promise<{ events: InboundEvent[]; results: RecordedEvent[]; leftOut: InboundEvent[] }> {
+  const read = readAgain(webhook);
+  const aside = setAside(webhook, read);
+  const leftOut = replayable(webhook, [...aside]);
+  const events = replayable(
+    webhook,
+    read.filter((event) => !aside.has(event)),
+  );
+  if (events.every(({ kind }) => kind === 'ignored')) return { events: [], results: [], leftOut };
   const results = await store(ctx, {
     requestId: `replay-${webhook.id}-${crypto.randomUUID()}`,
     instance: events[0]?.instance ?? webhook.instance,
@@ -108,16 +123,42 @@ export async function replayWebhook(
     events,
     replays: webhook.id,
   });
-  return { events, results };
+  return { events, results, leftOut };
 }
 
 /**
- * What of a stored webhook may be stored again. `reconcile` rows hold ids only; a socket's state and an edit may have been overtaken since, unless the edit waits
- * for its message.
+ * The events of a webhook that no replay may take. What became of each is known by its place. A webhook of which a part was replayed, or of which the reader has
+ * learned since, holds other events than results: then all of them, unless it names one number and nothing of it was set aside.
  */
-export function eventsOf(webhook: StoredWebhook, { edits = webhook.ignored?.includes('unknown_message') ?? false } = {}): InboundEvent[] {
+function setAside({ results }: StoredWebhook, events: InboundEvent[]): Set<InboundEvent> {
+  const taken = (results ?? []).map(
+    ({ outcome, reason, refused: no }) => outcome === 'set_aside' || reason === 'forgotten_instance' || no === true,
+  );
+  if (taken.length === events.length) return new Set(events.filter((_, index) => taken[index]));
+  const numbers = new Set(events.map(({ instance }) => instance).filter((name) => name !== ''));
+  return new Set(taken.includes(true) || numbers.size > 1 ? events : []);
+}
+
+type Stored = Pick<StoredWebhook, 'body' | 'event' | 'received_at' | 'ignored'>;
+
+/** What of a stored webhook may be stored again. */
+export function eventsOf(webhook: Stored, options: { edits?: boolean } = {}): InboundEvent[] {
+  return replayable(webhook, readAgain(webhook), options);
+}
+
+/** `reconcile` rows hold ids only. */
+function readAgain(webhook: Stored): InboundEvent[] {
   if (stringAt(webhook.body, 'event') === 'reconcile' && at(webhook.body, 'data') === undefined) return [];
-  return parseWebhook(webhook.body, webhook.event, webhook.received_at).filter((event) => {
+  return parseWebhook(webhook.body, webhook.event, webhook.received_at);
+}
+
+/** A socket's state and an edit may have been overtaken since, unless the edit waits for its message. */
+function replayable(
+  { ignored }: Pick<Stored, 'ignored'>,
+  events: InboundEvent[],
+  { edits = ignored?.includes('unknown_message') ?? false } = {},
+): InboundEvent[] {
+  return events.filter((event) => {
     if (event.kind === 'ignored') return event.kept === true;
     return event.kind === 'edit' ? edits : event.kind !== 'connection' && event.kind !== 'presence';
   });

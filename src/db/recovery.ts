@@ -63,6 +63,8 @@ const storedWebhook = z.object({
   instance: z.string().nullable(),
   event: z.string().nullable(),
   body: z.unknown(),
+  /** What became of its events when it came, in their order; null: not written down. */
+  results: z.array(z.object({ outcome: z.string(), reason: z.string().nullish(), refused: z.boolean().nullish() })).nullable(),
   /** Why events in it were put aside or found no place; null: none was. */
   ignored: z.array(z.string()).nullable(),
   received_at: time,

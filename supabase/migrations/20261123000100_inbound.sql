@@ -521,13 +521,14 @@ end $$;
 --   is only counted.
 -- Guarantee: it belongs to the tenant whose secret posted it. At most 200 names of a tenant, and 10,000 webhooks of a name are kept. Concurrency: callers of one name queue on its row.
 -- Arguments: p_tenant see tenant_of_poster.
--- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, entry: it leaves one of those that were put aside, told: people are to be told}.
+-- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, entry: it leaves one of those that were put aside,
+--   refused: there was no room, and the number is somebody's, so no replay takes it, told: people are to be told}.
 create function put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamptz) returns jsonb language plpgsql as $$
 declare v set_aside; v_new boolean := false; v_known text;
 begin
   update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
   if not found then
-    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused', p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
     insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at) values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;

@@ -199,6 +199,64 @@ test('W9 I19 a replay speaks for a number that has a secret of its own', async (
   assert.deepEqual(await system.query('select from set_aside'), []);
 });
 
+test('Z4 W9 a replay takes nothing that was set aside: neither with what was put aside beside it, nor by its id, nor as the replay of a replay', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  await system.query(
+    `insert into instances (name, webhook_secret, webhook_secret_since) values ('num-b', 'sealed', now() - interval '2 hours')`,
+  );
+  const off = upsert('F2', '/bot off', { instance: 'num-b' });
+  Object.assign((off['data'] as { key: object }).key, { fromMe: true });
+  const forged = [upsert('F1', 'forjada', { instance: 'num-b' }), off];
+  const kept = { G1: upsert('G1', 'churrasco?', { jid: GROUP }), N1: upsert('N1', 'fala', { instance: null }) };
+  await posted(system, [kept.G1, ...forged]);
+  await posted(system, forged);
+  await posted(system, [...forged, kept.N1]);
+  // What is forgotten is put aside without an entry, and is no more to be had than what waits.
+  await system.query('update set_aside set forgotten_at = now()');
+  await posted(system, [kept.G1, ...forged]);
+  const rows = await system.query<{ id: number; was: string }>(
+    `select id::int, jsonb_path_query_array(results, '$[*].outcome')::text as was from webhook_events order by id`,
+  );
+  assert.deepEqual(
+    rows.map(({ was }) => was),
+    [
+      '["ignored", "set_aside", "set_aside"]',
+      '["set_aside", "set_aside"]',
+      '["set_aside", "set_aside", "ignored"]',
+      '["ignored", "ignored", "ignored"]',
+    ],
+  );
+
+  const groups = await adminDone<Replayed>(system.ctx, 'ignored replay', { reason: 'group' });
+  assert.deepEqual(groups.outcomes, { ignored: 2, set_aside: 4 });
+  for (const { id } of [rows[0], rows[1]].flatMap((row) => row ?? [])) {
+    const one = await admin(system.ctx, 'replay', { id, force: true, reason: 'teste' });
+    assert.match(one.ok ? JSON.stringify(one) : `${one.kind} ${one.message}`, /^conflict .*set aside.*instance adopt/);
+  }
+  // Nor where there was no room for one more name: it stays an entry.
+  await system.query(
+    `delete from set_aside a where not exists (select from webhook_events w where w.aside_id = a.id);
+     update set_aside set name = 'num-c', forgotten_at = null;
+     insert into set_aside (name, reason, first_at, last_at) select 'n' || n, 'nobodys_number', now(), now() from generate_series(1, 199) n`,
+  );
+  await posted(system, forged);
+  const full = await adminDone<Replayed>(system.ctx, 'ignored replay', { reason: 'too_many_unknown' });
+  assert.deepEqual(full.outcomes, { ignored: 1, set_aside: 2 });
+  assert.deepEqual(await system.dump(), []);
+
+  // As after a release that reads the number from elsewhere.
+  await system.query(`update webhook_events set body = jsonb_set(body, '{2,instance}', '"julia-dev"') where id = $1`, [rows[2]?.id]);
+  const mixed = await admin(system.ctx, 'replay', { id: rows[2]?.id });
+  assert.match(mixed.text ?? '', /: stored now, and will be answered\n {2}2 events .*set aside.*instance adopt/);
+  const [copy] = await system.query<{ id: number }>(`select id::int from webhook_events where request_id like 'replay-%' order by id desc`);
+  const again = await admin(system.ctx, 'replay', { id: copy?.id });
+  assert.equal(again.ok, false, 'the replay of a replay does not know what each event was');
+  // Nor is it told by its place once the reader finds more in it.
+  await system.query(`update webhook_events set body = body || $2 where id = $1`, [rows[0]?.id, JSON.stringify([upsert('M9', 'mais')])]);
+  assert.equal((await admin(system.ctx, 'replay', { id: rows[0]?.id })).ok, false);
+  assert.deepEqual(await system.dump(), ['in contact received: fala']);
+});
+
 test('W9 Z6 what a person wrote into a group goes with the person, and what comes of it later is not kept', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   await posted(system, upsert('M1', 'oi'));
