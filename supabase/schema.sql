@@ -3159,7 +3159,7 @@ CREATE OR REPLACE FUNCTION public.ignored_webhooks(p_tenant text, p_reason text,
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
-    select id, instance, event, body, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
+    select id, instance, event, body, results, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
 $function$;
 revoke all on function public.ignored_webhooks(text,text,text,bigint,integer) from public;
 grant execute on function public.ignored_webhooks(text,text,text,bigint,integer) to service_role;
@@ -4751,7 +4751,7 @@ declare v set_aside; v_new boolean := false; v_known text;
 begin
   update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
   if not found then
-    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'entry', true, 'wake', false); end if;
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused', p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
     insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at) values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;
