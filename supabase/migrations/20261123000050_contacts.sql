@@ -282,10 +282,11 @@ end $$;
 
 -- ensure_contact: the person behind an address or a pair of them, made, merged or told apart as needed (see judge_pair).
 -- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one); p_name shown when new; p_sent_at when the message was sent
---   that names them, so that an old one moves nothing back; null: now.
--- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known contact looks again under its lock. Result: contact id, which
---   no other transaction merges away before this one ends.
-create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text, p_sent_at timestamptz default null, p_now timestamptz default null) returns bigint language plpgsql as $$
+--   that names them, so that an old one moves nothing back; null: now. p_event the message, when it may be one of somebody who was erased (see is_erased).
+-- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known contact looks again under its lock. An erasure that is under
+--   way is waited for. Result: contact id, which no other transaction merges away or erases before this one ends; null: the message is of an erased person, and nobody was made.
+create function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text, p_sent_at timestamptz default null, p_now timestamptz default null,
+    p_event jsonb default null) returns bigint language plpgsql as $$
 declare
   v_pn bigint;
   v_lid bigint;
@@ -309,12 +310,14 @@ begin
       v_verdict := judge_pair(v_facts);
       v_id := coalesce(v_lid, v_pn);
     end if;
+    -- asked after each look at the addresses: an erasure that took one away before it is seen here
+    if p_event is not null and is_erased(p_instance, p_event, p_sent_at) then return null; end if;
     case v_verdict
       when 'same', 'learn', 'new_phone' then null;
       when 'merge' then v_id := merge_contacts(v_pn, v_lid);
       when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
       when 'lid_only' then
-        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now);
+        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
       else
         insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
         if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;

@@ -379,12 +379,11 @@ begin
     end if;
   end if;
 
-  if is_erased(p_instance, p_event, v_sent_at) then
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
+  if v_contact is null then
     perform bury_message(p_instance, p_event ->> 'providerId', v_now);
     return jsonb_build_object('outcome', 'erased', 'wake', false);
   end if;
-
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
   if v_from_me and v_typed is not null then
     -- before the conversation's lock, in the same order as everybody
     v_key := own_words(v_typed, (select name from contacts where id = v_contact));

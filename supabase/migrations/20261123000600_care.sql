@@ -90,7 +90,7 @@ end $$;
 --   webhooks; numbers stay (turns, tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts). What was queued is not sent; a turn that is under way cannot commit. Who writes
 --   again is somebody new. All or nothing; twice is once. Audited, without a word of what it was.
 -- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
--- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits and is then a new contact's.
+-- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits: of one of before it nothing is kept (see is_erased), a later one is then a new contact's.
 -- Result: {outcome: 'erased', contact_id, messages, webhooks} | {outcome: 'sending', until: a message is on the wire, try again then} | {outcome: 'unknown'}.
 create function erase_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare

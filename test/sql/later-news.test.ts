@@ -1,4 +1,4 @@
-/** Later knowledge wins: words for a message that came without any, a delivery after a refusal, one id in two chats, an edit before the answer has left. */
+/** Later knowledge wins: words for a message that came without any, a delivery after a refusal, one id in two chats, an edit before the answer has left, an erasure under way. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InboundEvent } from '../../src/core/inbound.ts';
@@ -100,6 +100,28 @@ for (const [where, lid] of [
     await writer.query('commit');
     assert.equal((await words)[0]?.outcome, 'stored');
     assert.deepEqual(await shown(sql), ['in contact received: B', 'in contact received: oi']);
+  });
+
+for (const [what, event, stays] of [
+  ['a message of before it', said({ id: 'B', text: 'meu segredo', at: SECONDS(-30) }), []],
+  ['a message of before it, with both addresses', said({ id: 'B', text: 'meu segredo', at: SECONDS(-30), lid: '119169703847771' }), []],
+  ['the words of a message of before it', said({ id: 'E', text: 'meu segredo' }), []],
+  ['a message of after it', said({ id: 'B', text: 'oi de novo', at: SECONDS(90) }), ['in contact received: oi de novo']],
+] as const)
+  test(`Z6 ${what} comes while its contact is being erased: ${stays.length === 0 ? 'nothing of it is kept' : 'it is somebody new'}`, async (t) => {
+    const sql = await openSql(t);
+    await sql.record([said({ id: 'A', text: 'oi' }), empty({ id: 'E' })]);
+    const eraser = await sql.client();
+    await eraser.query('begin');
+    await eraser.query(`select erase_contact('default', null, '5511912345678', 'cli:ana', 'pedido', $1)`, [SECONDS(60)]);
+    const late = sql.record([event], SECONDS(90));
+    await waitsForLock(sql, 'record_inbound', late);
+    await eraser.query('commit');
+    assert.equal((await late)[0]?.outcome, stays.length === 0 ? 'erased' : 'stored');
+    assert.deepEqual(await shown(sql), stays);
+    assert.equal((await sql.rows('select from contacts where erased_at is null')).length, stays.length);
+    // It is known by its id from now on, whatever its time says.
+    assert.equal((await sql.record([event], SECONDS(91)))[0]?.outcome, stays.length === 0 ? 'erased' : 'duplicate');
   });
 
 test('W10 later words: of the words that stop messages, and of a person on the phone', async (t) => {
