@@ -2397,7 +2397,7 @@ revoke all on function public.enqueue_message(jsonb,timestamp with time zone) fr
 grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text, p_sent_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text, p_sent_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_event jsonb DEFAULT NULL::jsonb)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -2425,12 +2425,14 @@ begin
       v_verdict := judge_pair(v_facts);
       v_id := coalesce(v_lid, v_pn);
     end if;
+    -- asked after each look at the addresses: an erasure that took one away before it is seen here
+    if p_event is not null and is_erased(p_instance, p_event, p_sent_at) then return null; end if;
     case v_verdict
       when 'same', 'learn', 'new_phone' then null;
       when 'merge' then v_id := merge_contacts(v_pn, v_lid);
       when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
       when 'lid_only' then
-        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now);
+        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
       else
         insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
         if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
@@ -2461,9 +2463,9 @@ begin
   end loop;
   return v_id;
 end $function$;
-revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) from public;
-grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) to service_role;
-grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb) from public;
+grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb) to service_role;
+grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instances, p_contact bigint, p_jid text, p_inbound boolean)
  RETURNS public.conversations
@@ -5117,12 +5119,11 @@ begin
     end if;
   end if;
 
-  if is_erased(p_instance, p_event, v_sent_at) then
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
+  if v_contact is null then
     perform bury_message(p_instance, p_event ->> 'providerId', v_now);
     return jsonb_build_object('outcome', 'erased', 'wake', false);
   end if;
-
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now);
   if v_from_me and v_typed is not null then
     -- before the conversation's lock, in the same order as everybody
     v_key := own_words(v_typed, (select name from contacts where id = v_contact));
