@@ -16,7 +16,7 @@ export type PromptMessage = {
   type: string;
   /** null: deleted by whoever wrote it */
   text: string | null;
-  /** What of the text the contact typed; the rest of it is a note of the runtime (`[imagem]`). */
+  /** What of the text a person typed; the rest of it is a note of the runtime (`[imagem]`). */
   typed?: string | null;
   at: Date;
   /** Our own text of what is quoted, when that is a message of this conversation; else what the contact says that it quotes. */
@@ -239,7 +239,9 @@ function lineOf(message: PromptMessage): string {
   }
   if (message.type === 'reaction')
     return message.text === '' ? '[retirou a reação]' : `[reagiu com ${oneLine(forModel(message.text), MAX_EMOJI_CHARS)}]`;
-  const text = message.direction === 'in' ? fit(contactText({ ...message, text: message.text })) : fit(message.text);
+  // A person on the phone forwards words, and a greeting repeats a name: only our own texts are ours.
+  const isOurs = message.author === 'agent' || message.author === 'system';
+  const text = fit(isOurs ? message.text : contactText({ ...message, text: message.text }));
   const mark = MARKS[message.author] ?? '';
   return `${mark}${quoteOf(message)}${text}`;
 }

@@ -116,7 +116,7 @@ begin
   -- that the agent noted.
   v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.direction = 'in' then case when m.seen is null then m.typed else m.seen ->> 'typed' end end,
+      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.seen is null then m.typed else m.seen ->> 'typed' end,
       'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text', case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
       'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m) order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history

@@ -104,6 +104,10 @@ const PLACES: Record<string, (words: string) => string> = {
   name: (words) => promptOf({}, { name: words }),
   'name in a payload': (words) => promptOf({}, { name: read({ conversation: 'oi' }, { pushName: words }).name }),
   fact: (words) => promptOf({}, { memory: [words] }),
+  'text of the phone by itself': (words) => promptOf({ ...read({ conversation: words }), direction: 'out', author: 'automatic' }),
+  'text that the team forwards': (words) => promptOf({ ...read({ conversation: words }), direction: 'out', author: 'human' }),
+  'caption of the team': (words) =>
+    promptOf({ ...read({ imageMessage: { caption: words, mimetype: 'image/jpeg' } }), direction: 'out', author: 'human' }),
 };
 
 for (const [name, place] of Object.entries(PLACES))
