@@ -193,7 +193,7 @@ test('A7 the packet about the manager’s own conversation does not go to the ma
   await stage.system.query(`select open_handoff(id, null, 'turn_failed', null, true, now()) from conversations`);
   await tick(stage.ctx);
   await stage.system.until(async () => (await stage.system.query(`select 1 from notices where status = 'failed'`))[0]);
-  await stage.system.until(async () => (await stage.system.query(`select 1 from messages where kind = 'operator'`))[0]);
+  await stage.system.until(async () => (await stage.system.query('select 1 from notices where message_id is not null'))[0]);
   const rows = await stage.system.query(
     `select n.not_manager, n.status, n.error, m.text from notices n left join messages m on m.id = n.message_id order by n.id`,
   );
