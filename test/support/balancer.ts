@@ -1,4 +1,7 @@
-/** A balancer before several apis, as Docker, Railway or nginx is one: it asks the next one when a connection is refused, and never after it was made. */
+/**
+ * A balancer before several apis, as the Caddy of docker-compose.prod.yml is one: it asks the next one when a connection is refused, and for a webhook, which it holds
+ * whole, also when a connection breaks without an answer. (A kernel resets the connections that wait to be taken when a copy stops listening.)
+ */
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -53,7 +56,7 @@ async function read(stream: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-/** `refused`: no connection was made. A connection that breaks afterwards is a 502: the api may have taken the request. */
+/** `refused`: the next one may be asked. Of what is no webhook, a connection that breaks is a 502: the api may have taken the request. */
 function pass(upstream: string, incoming: IncomingMessage, body: Buffer): Promise<{ status: number; body: Buffer } | 'refused'> {
   return new Promise((resolve) => {
     const { method = 'GET', headers, url = '/' } = incoming;
@@ -64,7 +67,7 @@ function pass(upstream: string, incoming: IncomingMessage, body: Buffer): Promis
       );
     });
     outgoing.on('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code === 'ECONNREFUSED' ? 'refused' : { status: 502, body: Buffer.alloc(0) }),
+      resolve(error.code === 'ECONNREFUSED' || url.startsWith('/webhook/') ? 'refused' : { status: 502, body: Buffer.alloc(0) }),
     );
     outgoing.end(body);
   });
