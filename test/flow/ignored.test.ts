@@ -1,6 +1,7 @@
 /** W9: no 200 without a trace. What is put aside or finds no place leaves an entry with its reason, which is counted, found and replayed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { receive } from '../../src/inbound.ts';
 import { eraseContact } from '../../src/db/care.ts';
 import { admin, adminDone } from '../support/admin.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
@@ -208,12 +209,15 @@ test('Z4 W9 a replay takes nothing that was set aside: neither with what was put
   Object.assign((off['data'] as { key: object }).key, { fromMe: true });
   const forged = [upsert('F1', 'forjada', { instance: 'num-b' }), off];
   const kept = { G1: upsert('G1', 'churrasco?', { jid: GROUP }), N1: upsert('N1', 'fala', { instance: null }) };
-  await posted(system, [kept.G1, ...forged]);
-  await posted(system, forged);
-  await posted(system, [...forged, kept.N1]);
+  // The door keeps each by itself; what a row with several of them says of each is not to be mixed up either.
+  const together = (body: object[]) =>
+    receive(system.ctx, { requestId: crypto.randomUUID(), body, suffix: null, from: { tenant: 'default' } });
+  await together([kept.G1, ...forged]);
+  await together(forged);
+  await together([...forged, kept.N1]);
   // What is forgotten is put aside without an entry, and is no more to be had than what waits.
   await system.query('update set_aside set forgotten_at = now()');
-  await posted(system, [kept.G1, ...forged]);
+  await together([kept.G1, ...forged]);
   const rows = await system.query<{ id: number; was: string }>(
     `select id::int, jsonb_path_query_array(results, '$[*].outcome')::text as was from webhook_events order by id`,
   );
@@ -239,7 +243,7 @@ test('Z4 W9 a replay takes nothing that was set aside: neither with what was put
      update set_aside set name = 'num-c', forgotten_at = null;
      insert into set_aside (name, reason, first_at, last_at) select 'n' || n, 'nobodys_number', now(), now() from generate_series(1, 199) n`,
   );
-  await posted(system, forged);
+  await together(forged);
   const full = await adminDone<Replayed>(system.ctx, 'ignored replay', { reason: 'too_many_unknown' });
   assert.deepEqual(full.outcomes, { ignored: 1, set_aside: 2 });
   assert.deepEqual(await system.dump(), []);
