@@ -76,9 +76,10 @@ test('postgres: a server whose starter and guard were both killed is stopped by 
   const orphan = Number(await firstLine(starter));
   // the guard is the server's parent and leads its own process group: the shell and its watcher, and the server itself
   const guard = Number((await readFile(`/proc/${orphan}/stat`, 'utf8')).split(' ')[3]);
-  const group = (await run('ps', ['-o', 'pid=', '-g', String(guard)])).stdout.trim().split(/\s+/).map(Number);
-  const children = (await run('ps', ['-o', 'pid=', '--ppid', String(orphan)])).stdout.trim().split(/\s+/).map(Number);
-  for (const pid of group.filter((each) => each !== orphan && !children.includes(each))) process.kill(pid, 'SIGKILL');
+  // In one look: the server's own children come and go, and none of them is meant.
+  const group = (await run('ps', ['-o', 'pid=,ppid=', '-g', String(guard)])).stdout.trim().split('\n');
+  const guards = group.map((line) => line.trim().split(/\s+/).map(Number)).filter(([pid, parent]) => pid !== orphan && parent !== orphan);
+  for (const [pid = 0] of guards) if (processAlive(pid)) process.kill(pid, 'SIGKILL');
   await killHard(starter);
   assert.equal(processAlive(orphan), true, 'the test needs an orphan');
 
