@@ -123,7 +123,7 @@ export async function openArchive(file: string, { bytes, sha256 }: Pick<Manifest
   });
   try {
     const hash = createHash('sha256');
-    for await (const chunk of handle.createReadStream({ start: 0, autoClose: false })) hash.update(chunk as Buffer);
+    for await (const chunk of chunksOf(handle)) hash.update(chunk);
     if ((await handle.stat()).size !== bytes || hash.digest('hex') !== sha256)
       throw new Error(`${file} is not the backup that its manifest tells of: it was changed, or is not complete`);
     return handle;
@@ -133,11 +133,23 @@ export async function openArchive(file: string, { bytes, sha256 }: Pick<Manifest
   }
 }
 
+const CHUNK_BYTES = 262_144;
+
+/** A file from its beginning; any number at once. A stream of the handle itself closes it when somebody reads no further, as pg_restore does that wants the list only. */
+export async function* chunksOf(handle: FileHandle): AsyncGenerator<Buffer> {
+  for (let position = 0; ;) {
+    const { bytesRead, buffer } = await handle.read({ buffer: Buffer.alloc(CHUNK_BYTES), position });
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
 /** The text of a small file that others may have laid there. Throws what `open` throws, and in words what is no file or too large. */
 export async function readRegular(file: string, mostBytes: number): Promise<string> {
   await using handle = await openRegular(file);
   if ((await handle.stat()).size > mostBytes) throw new Error('it is too large');
-  return handle.readFile('utf8');
+  return await handle.readFile('utf8'); // awaited, since the handle is closed when this returns
 }
 
 /**

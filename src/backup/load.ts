@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type pg from 'pg';
+import { chunksOf } from './files.ts';
 import { runTool, withClient } from './postgres-tools.ts';
 import { unsealing } from './seal.ts';
 
@@ -19,7 +20,7 @@ export async function loadArchive(url: string, { archive, sealed, key, restore, 
   if (sealed && key === null) throw new Error('BACKUP_ENCRYPTION_KEY: must be set, the backup is encrypted');
   await withClient(url, ensureRoles);
   const read = (): Readable => {
-    const bytes = archive.createReadStream({ start: 0, autoClose: false });
+    const bytes = Readable.from(chunksOf(archive), { objectMode: false });
     return key !== null && sealed ? bytes.compose(unsealing(key)) : bytes;
   };
   const folder = await mkdtemp(path.join(tmpdir(), 'whats-agents-restore-'));
