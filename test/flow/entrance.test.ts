@@ -98,18 +98,7 @@ test(`Z9 Slack, whose signature is over the body: ${HELD} held posts of one stra
   const before = memory(api.pid, 'VmRSS');
   const stranger = { path: '/webhook/slack', headers: { ...slackHeaders, 'x-forwarded-for': '198.51.100.1' }, bytes: 500_000 };
   const held = Array.from({ length: HELD }, (_, index) => hold(t, api.port, { ...stranger, chunked: index % 2 === 0 }));
-  const body = JSON.stringify({ type: 'url_verification', challenge: 'of Slack' });
-  const at = String(Math.floor(Date.now() / 1000));
-  const response = await fetch(`http://127.0.0.1:${api.port}/webhook/slack`, {
-    method: 'POST',
-    headers: {
-      'x-slack-request-timestamp': at,
-      'x-slack-signature': slackSignature(SLACK_SECRET, at, body),
-      'x-forwarded-for': '203.0.113.9',
-    },
-    body,
-  });
-  assert.deepEqual([response.status, await response.json()], [200, { challenge: 'of Slack' }]);
+  await slackIsAnswered(api.port);
   await Promise.all(held.map((each) => each.closed));
   const raised = memory(api.pid, 'VmHWM') - before;
   t.diagnostic(`${(raised / 1e6).toFixed(1)} MB`);
@@ -131,9 +120,15 @@ test('Z9 Slack: strangers from 40 places who hold half a body each keep no signe
     }),
   );
   await alive(api.port);
+  await slackIsAnswered(api.port);
+  await Promise.all(held.map((each) => each.closed));
+});
+
+/** What Slack signs is answered, from an address of its own. */
+async function slackIsAnswered(port: number): Promise<void> {
   const body = JSON.stringify({ type: 'url_verification', challenge: 'of Slack' });
   const at = String(Math.floor(Date.now() / 1000));
-  const response = await fetch(`http://127.0.0.1:${api.port}/webhook/slack`, {
+  const response = await fetch(`http://127.0.0.1:${port}/webhook/slack`, {
     method: 'POST',
     headers: {
       'x-slack-request-timestamp': at,
@@ -143,8 +138,7 @@ test('Z9 Slack: strangers from 40 places who hold half a body each keep no signe
     body,
   });
   assert.deepEqual([response.status, await response.json()], [200, { challenge: 'of Slack' }]);
-  await Promise.all(held.map((each) => each.closed));
-});
+}
 
 /** A second server of the api whose patience ends soon. */
 async function impatient(t: TestHooks, system: System): Promise<number> {
