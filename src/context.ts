@@ -6,21 +6,26 @@ import { createBackground } from './background.ts';
 import type { Background } from './background.ts';
 import { createBatcher } from './batch.ts';
 import type { Batcher } from './batch.ts';
-import { createBreakers } from './breakers.ts';
-import type { Breakers } from './breakers.ts';
+import { createBreakers } from './breakers/breakers.ts';
+import type { Breakers } from './breakers/breakers.ts';
+import { endProcess } from './breakers/calls.ts';
+import { behindBreaker } from './breakers/guarded.ts';
+import { createProbe } from './breakers/probes.ts';
+import { createTransitions } from './breakers/transitions.ts';
+import type { Transitions } from './breakers/transitions.ts';
+import { sharedTrials } from './breakers/trials.ts';
 import { onlyInstance } from './config.ts';
 import type { Config } from './config.ts';
 import { defaultAgent } from './core/default-agent.ts';
 import { WRONG_PROJECT } from './core/health.ts';
 import { WAITS_FOR_NUMBER } from './core/send-fault.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
-import { behindBreaker } from './db/guarded.ts';
 import type { Door } from './db/door.ts';
 import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
 import { recordInbound } from './db/inbound.ts';
 import type { RecordedWebhook, WebhookRecord } from './db/inbound.ts';
-import { endTrial, releaseSends, takeTrial } from './db/numbers.ts';
-import { endProcess, ensureSetup, healthSnapshot } from './db/operations.ts';
+import { releaseSends } from './db/numbers.ts';
+import { ensureSetup, healthSnapshot } from './db/operations.ts';
 import type { SendPolicy } from './db/sends.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
@@ -34,9 +39,6 @@ import { openQueues } from './queues.ts';
 import type { Queues, QueueStore } from './queues.ts';
 import { span } from './trace.ts';
 import { waitAtMost, within } from './wait.ts';
-import { createProbe } from './probes.ts';
-import { createTransitions } from './transitions.ts';
-import type { Transitions } from './transitions.ts';
 import { createInstanceKeys } from './instance-keys.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
@@ -106,9 +108,7 @@ export async function openContext(
   const breakers = createBreakers(config.breakers, {
     process: processId,
     probe: createProbe({ whatsapp, llm, door }),
-    // Without an answer of the database it tries as if it were alone: what came of a send cannot be written down then anyway.
-    takeTrial: (instance) => takeTrial(door, instance, processId).catch(() => true),
-    endTrial: (instance, failed) => background.run('end trial', () => endTrial(door, instance, processId, failed)),
+    ...sharedTrials(door, processId, background),
     onTransition(transition) {
       events.breakerChanged(transition);
       transitions.add(transition);

@@ -5,7 +5,7 @@ import { openContext } from './context.ts';
 import type { Context } from './context.ts';
 import { listInstances } from './db/operations.ts';
 import { toError } from './errors.ts';
-import { startHeartbeat } from './heartbeat.ts';
+import { startHeartbeat } from './breakers/heartbeat.ts';
 import { createApp, listen } from './http.ts';
 import type { Server } from './http.ts';
 import { createLogger } from './log.ts';

@@ -1,8 +1,8 @@
 /** breaker list, breaker reset: what lets nothing through, and how a person closes it. */
 import { z } from 'zod';
-import { circuits } from '../circuits.ts';
+import { circuits } from '../breakers/circuits.ts';
 import { because } from '../core/reasons.ts';
-import { resetBreakers } from '../db/numbers.ts';
+import { resetBreakers } from '../breakers/calls.ts';
 import { sweepSends } from '../db/sends.ts';
 import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 

@@ -1,4 +1,5 @@
-import { assessNumbers, listenNumbers, noteGateway, settleBreakers } from '../db/numbers.ts';
+import { settleBreakers } from '../breakers/calls.ts';
+import { assessNumbers, listenNumbers, noteGateway } from '../db/numbers.ts';
 import { listInstances, setInstanceState } from '../db/operations.ts';
 import { sweepSends } from '../db/sends.ts';
 import type { CronJob } from './job.ts';

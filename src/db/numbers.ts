@@ -101,43 +101,6 @@ export async function adoptInstance(
     .parse(await db.call('adopt_instance', { p_tenant: tenant, p_name: name, p_provider_id: providerId, p_actor: actor })).outcome;
 }
 
-const reset = z.discriminatedUnion('outcome', [
-  z.object({
-    outcome: z.literal('asked'),
-    /** What was not closed just now. */
-    open: z.array(z.object({ breaker: z.string(), instance: z.string().nullable(), process: z.string() })),
-    released: z.array(z.string()),
-  }),
-  z.object({ outcome: z.literal('unknown_instance') }),
-  z.object({ outcome: z.literal('not_yours') }),
-]);
-
-/** SQL reset_breakers: each process closes them with its next heartbeat; null means all. */
-export async function resetBreakers(
-  db: Door,
-  tenant: string,
-  actor: string,
-  breaker: string | null,
-  instance: string | null,
-): Promise<z.infer<typeof reset>> {
-  return reset.parse(await db.call('reset_breakers', { p_tenant: tenant, p_actor: actor, p_breaker: breaker, p_instance: instance }));
-}
-
-/** SQL take_trial: whether this process may try a number with a real message, for all. */
-export async function takeTrial(db: Door, instance: string, process: string): Promise<boolean> {
-  return z.object({ taken: z.boolean() }).parse(await db.call('take_trial', { p_instance: instance, p_process: process })).taken;
-}
-
-/** SQL end_trial: what came of it. */
-export async function endTrial(db: Door, instance: string, process: string, failed: boolean): Promise<void> {
-  await db.call('end_trial', { p_instance: instance, p_process: process, p_failed: failed });
-}
-
-/** SQL settle_breakers: closes, in the history, the breakers of processes that are gone. */
-export async function settleBreakers(db: Door): Promise<number> {
-  return z.object({ closed: z.number() }).parse(await db.call('settle_breakers', {})).closed;
-}
-
 const unmerged = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('unmerged'), merged: z.number() }),
   z.object({ outcome: z.literal('no_merge') }),

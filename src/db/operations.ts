@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { breakerReport } from '../breakers/calls.ts';
 import type { Door } from './door.ts';
 
 const time = z.coerce.date();
@@ -90,73 +91,6 @@ export async function jobStatus(db: Door, jobs: string[]): Promise<JobStatus[]> 
   return z.array(jobRun).parse(await db.call('job_status', { p_jobs: jobs }));
 }
 
-export type ProcessReport = {
-  id: string;
-  mode: string;
-  version: string;
-  started_at: string;
-  breakers: BreakerReport[];
-  queues: Record<string, unknown>;
-  /** The newest reset that this process has heard of; null at first. */
-  resets_seen: number | null;
-};
-
-const breaker = z
-  .object({
-    name: z.string(),
-    instance: z.string().nullable(),
-    state: z.string(),
-    failures: z.number(),
-    /** Those of the failures that were timeouts. */
-    timeouts: z.number(),
-    /** Why it is not closed. */
-    reason: z.string().nullable(),
-    opened_at: z.string().nullable(),
-    next_probe_at: z.string().nullable(),
-    recovery_ms: z.number(),
-    /** Closed by a probe, not yet by a real call. */
-    on_trial: z.boolean(),
-    /** The process that probes for this one. */
-    follows: z.string().nullable(),
-  })
-  .loose();
-export type BreakerReport = z.infer<typeof breaker>;
-
-const others = z.object({ process: z.string(), breakers: z.array(breaker) });
-export type OtherBreakers = z.infer<typeof others>;
-
-const heard = z.object({
-  resets_seen: z.number(),
-  resets: z.array(z.object({ breaker: z.string().nullable(), instance: z.string().nullable(), actor: z.string() })),
-  others: z.array(others),
-  signs: z.record(z.string(), z.array(z.object({ kind: z.enum(['reconnect', 'word']), age_ms: z.number() }))),
-});
-
-/** SQL heartbeat: a process says that it lives, and hears what is asked of its breakers and what those of others look like. */
-export async function heartbeat(db: Door, report: ProcessReport): Promise<z.infer<typeof heard>> {
-  return heard.parse(await db.call('heartbeat', { p_process: report }));
-}
-
-/** SQL end_process: a process says goodbye. */
-export async function endProcess(db: Door, id: string): Promise<void> {
-  await db.call('end_process', { p_id: id });
-}
-
-export type BreakerTransition = {
-  breaker: string;
-  instance: string | null;
-  process: string;
-  state: 'closed' | 'open' | 'half_open';
-  reason: string | null;
-  /** ISO */
-  at: string;
-};
-
-/** SQL record_transition: a breaker changed its state. */
-export async function recordTransition(db: Door, transition: BreakerTransition): Promise<void> {
-  await db.call('record_transition', { p_transition: transition });
-}
-
 export type DefaultAgent = { name: string; tone: string; instructions: string; promises: string };
 
 /** SQL ensure_setup: the number and the agent without which nothing runs. Idempotent. Errors: DatabaseRefused WA003, another project's database. */
@@ -176,7 +110,7 @@ const snapshot = z.object({
       mode: z.string(),
       version: z.string(),
       seen_seconds: z.number(),
-      breakers: z.array(breaker),
+      breakers: z.array(breakerReport),
       queues: z.record(z.string(), z.unknown()),
     }),
   ),

@@ -1,5 +1,5 @@
 /** GET /health/rate, /health/circuit, /health/jobs, /health/queue and so on, /healthz: what an operator asks first. */
-import { circuits } from '../circuits.ts';
+import { circuits } from '../breakers/circuits.ts';
 import { QUEUE_THRESHOLDS, queueLevel, scoreOf } from '../core/health.ts';
 import { objectives } from '../core/sla.ts';
 import { JOBS } from '../crons/all.ts';

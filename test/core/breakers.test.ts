@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { createBreakers } from '../../src/breakers.ts';
-import type { Breaker, Transition } from '../../src/breakers.ts';
-import type { BreakerReport } from '../../src/db/operations.ts';
+import { createBreakers } from '../../src/breakers/breakers.ts';
+import type { Breaker, Transition } from '../../src/breakers/breakers.ts';
+import type { BreakerReport } from '../../src/breakers/calls.ts';
 
 const FIGURES = {
   evolution: { failures: 5, resetSeconds: 300, maxResetSeconds: 1_800 },

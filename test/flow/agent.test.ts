@@ -10,7 +10,7 @@ import { startSimulator } from '../../scripts/simulator/index.ts';
 import type { Simulator } from '../../scripts/simulator/index.ts';
 import { runAgent } from '../../src/agent.ts';
 import type { AgentOutcome, AgentRun } from '../../src/agent.ts';
-import { createBreakers } from '../../src/breakers.ts';
+import { createBreakers } from '../../src/breakers/breakers.ts';
 import { PRICES } from '../../src/core/prices.ts';
 import { buildPrompt } from '../../src/core/prompt.ts';
 import type { Prompt, PromptMessage } from '../../src/core/prompt.ts';

@@ -6,7 +6,7 @@ import { checkInstancesJob } from '../../src/crons/check-instances.ts';
 import type { Context } from '../../src/context.ts';
 import { DatabaseAway } from '../../src/db/failures.ts';
 import { listNumberHealth } from '../../src/db/numbers.ts';
-import { createHeartbeat } from '../../src/heartbeat.ts';
+import { createHeartbeat } from '../../src/breakers/heartbeat.ts';
 import { sendNext } from '../../src/outbound.ts';
 import { queueReplies, sendRow, states } from '../support/sends.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';

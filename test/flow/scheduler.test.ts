@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { isDue, parseCron, zoneOf } from '../../src/core/cron.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { purgeOldJob } from '../../src/crons/purge-old.ts';
-import { endProcess, heartbeat } from '../../src/db/operations.ts';
+import { endProcess, heartbeat } from '../../src/breakers/calls.ts';
 import { openContext } from '../../src/context.ts';
 import { DatabaseAway } from '../../src/db/failures.ts';
 import { retakeLost, runTick, tryTick } from '../../src/jobs.ts';

@@ -6,7 +6,7 @@ import { reconcile } from '../../src/crons/reconcile-inbox.ts';
 import type { Context } from '../../src/context.ts';
 import { CURED_BY_RESTART } from '../../src/core/send-fault.ts';
 import { createGatewayWatch, watchGateway } from '../../src/gateway-watch.ts';
-import { createHeartbeat, startHeartbeat } from '../../src/heartbeat.ts';
+import { createHeartbeat, startHeartbeat } from '../../src/breakers/heartbeat.ts';
 import { sendNext } from '../../src/outbound.ts';
 import { startWorker } from '../../src/worker.ts';
 import { queueReplies, states } from '../support/sends.ts';

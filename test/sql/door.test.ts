@@ -1,6 +1,7 @@
 /** The two doors behave alike: one suite over node-postgres and over supabase-js with a PostgREST look-alike. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import * as breakers from '../../src/breakers/calls.ts';
 import type { InboundEvent } from '../../src/core/inbound.ts';
 import { defaultAgent } from '../../src/core/default-agent.ts';
 import { openPostgres, openSupabase } from '../../src/db/door.ts';
@@ -225,8 +226,8 @@ for (const kind of DOORS) {
         queues: { turn: { wait: 1 } },
         resets_seen: null,
       };
-      assert.deepEqual(await operations.heartbeat(db, report), { resets_seen: 0, resets: [], others: [], signs: {} });
-      await operations.recordTransition(db, {
+      assert.deepEqual(await breakers.heartbeat(db, report), { resets_seen: 0, resets: [], others: [], signs: {} });
+      await breakers.recordTransition(db, {
         breaker: 'evolution',
         instance: null,
         process: 'worker-1',
@@ -238,7 +239,7 @@ for (const kind of DOORS) {
         (await operations.healthSnapshot(db)).processes.map(({ id: name, queues }) => [name, queues]),
         [['worker-1', report.queues]],
       );
-      await operations.endProcess(db, 'worker-1');
+      await breakers.endProcess(db, 'worker-1');
       const snapshot = await operations.healthSnapshot(db);
       assert.deepEqual([snapshot.processes, snapshot.paused, snapshot.unanswered], [[], null, { count: 0, oldest_seconds: null }]);
 

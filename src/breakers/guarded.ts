@@ -1,7 +1,7 @@
 /** The door to the database behind its circuit breaker: a database that is away is not waited for by everybody again and again. */
-import type { Breaker } from '../breakers.ts';
-import type { Door } from './door.ts';
-import { DatabaseAway } from './failures.ts';
+import type { Breaker } from './breakers.ts';
+import type { Door } from '../db/door.ts';
+import { DatabaseAway } from '../db/failures.ts';
 
 type Answer = { kind: 'value'; value: unknown } | { kind: 'away'; error: DatabaseAway } | { kind: 'refused'; error: unknown };
 

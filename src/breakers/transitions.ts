@@ -1,7 +1,7 @@
 /** The changes of this process's breakers on their way to circuit_transitions: kept until the database has them, since it may be what is away. */
 import type { Transition } from './breakers.ts';
-import type { Door } from './db/door.ts';
-import { recordTransition } from './db/operations.ts';
+import type { Door } from '../db/door.ts';
+import { recordTransition } from './calls.ts';
 
 /** More than this within one absence of the database is a flapping breaker: the oldest go. */
 const MOST = 500;

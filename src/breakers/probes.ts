@@ -1,10 +1,10 @@
 /** The harmless calls by which an open breaker is tried. Each ends within a bounded time. */
 import type { BreakerName, Verdict } from './breakers.ts';
-import { MODEL_FAILURES } from './core/model-failure.ts';
-import type { Door } from './db/door.ts';
-import { schemaVersion } from './db/operations.ts';
-import type { Llm } from './llm.ts';
-import type { Evolution } from './whatsapp/client.ts';
+import { MODEL_FAILURES } from '../core/model-failure.ts';
+import type { Door } from '../db/door.ts';
+import { schemaVersion } from '../db/operations.ts';
+import type { Llm } from '../llm.ts';
+import type { Evolution } from '../whatsapp/client.ts';
 
 type Parts = { whatsapp: Evolution | null; llm: Llm | null; door: Door };
 

@@ -16,9 +16,10 @@
  * heartbeats: when a breaker opens in one of them, the others follow it, so one process probes for all. The database's is each process's own.
  */
 import CircuitBreaker from 'opossum';
-import type { Breaker as BreakerFigures } from './config.ts';
-import type { BreakerReport, OtherBreakers } from './db/operations.ts';
-import { toError } from './errors.ts';
+import type { Breaker as BreakerFigures } from '../config.ts';
+import type { BreakerReport, OtherBreakers } from './calls.ts';
+import { toError } from '../errors.ts';
+import type { Trials } from './trials.ts';
 
 export type BreakerName = 'evolution' | 'claude' | 'database';
 export type BreakerState = 'closed' | 'open' | 'half_open';
@@ -64,17 +65,13 @@ export type Breakers = {
   [Symbol.dispose](): void;
 };
 
-export type BreakerHooks = {
+export type BreakerHooks = Trials & {
   /** The name of this process in heartbeats. */
   process: string;
   /** Called on each change of state. Contract: it must not throw. */
   onTransition(transition: Transition): void;
   /** The harmless call. One that throws has failed. */
   probe(name: BreakerName, instance: string | null): Promise<Exclude<Verdict, undefined>>;
-  /** Whether this process may try a number with a real call; one of all may. Contract: it must not reject. */
-  takeTrial(instance: string): Promise<boolean>;
-  /** What came of it. Contract: it must not throw. */
-  endTrial(instance: string, failed: boolean): void;
 };
 
 /**

@@ -1,9 +1,9 @@
 /** The breakers of the installation: those of each process that lives, and the circuit of each number. What /health/circuit and `breaker list` show. */
-import type { Door } from './db/door.ts';
-import { listNumberHealth } from './db/numbers.ts';
-import type { NumberHealth } from './db/numbers.ts';
-import { healthSnapshot } from './db/operations.ts';
-import type { BreakerReport } from './db/operations.ts';
+import type { Door } from '../db/door.ts';
+import { listNumberHealth } from '../db/numbers.ts';
+import type { NumberHealth } from '../db/numbers.ts';
+import { healthSnapshot } from '../db/operations.ts';
+import type { BreakerReport } from './calls.ts';
 
 export type Circuit = BreakerReport & { process: string };
 

@@ -1,6 +1,6 @@
 /** Each process says every few seconds that it lives and what its breakers look like, and hears what is asked of them. */
-import type { Context } from './context.ts';
-import { heartbeat } from './db/operations.ts';
+import type { Context } from '../context.ts';
+import { heartbeat } from './calls.ts';
 
 /** What /health/circuit shows is at most so old, and a reset by hand reaches each process within it. Milliseconds. */
 const HEARTBEAT_MS = 2_000;
