@@ -1,30 +1,27 @@
-/**
- * Brazil's national holidays, from the library date-holidays. It takes 40 MB that a process never gives back, so a process of its own reads them
- * and ends: this file, run as a program with the years as its arguments.
- */
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { z } from 'zod';
+/** Brazil's national holidays. Pure. */
+import { getHolidays } from '@brazilian-utils/brazilian-utils/get-holidays';
+import type { Holiday } from './db/limits.ts';
 
-const holidays = z.array(z.object({ day: z.iso.date(), name: z.string() }));
-type Holidays = z.infer<typeof holidays>;
-
-/** The holidays by law of these years: not carnival and Corpus Christi, on which many work. Rejects when the library does not load. */
-export async function brazilianHolidays(years: number[]): Promise<Holidays> {
-  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...years.map(String)], { env: {} });
-  return holidays.parse(JSON.parse(stdout));
-}
-
-async function collect(years: number[]): Promise<Holidays> {
-  const { default: Library } = await import('date-holidays');
-  const brazil = new Library('BR');
-  return years.flatMap((year) =>
-    brazil
-      .getHolidays(year, 'pt')
-      .filter(({ type }) => type === 'public')
-      .map(({ date, name }) => ({ day: date.slice(0, 10), name })),
+/** The holidays by law of a year, in order: not carnival and Corpus Christi, on which many work. */
+export function brazilianHolidays(year: number): Holiday[] {
+  const days = getHolidays(year).flatMap(({ type, date, name }) =>
+    // The library means local midnight.
+    type === 'national' ? [{ day: dayOf(year, date.getMonth(), date.getDate()), name }] : [],
   );
+  return [...days, ...electionDays(year)].toSorted((a, b) => a.day.localeCompare(b.day));
 }
 
-if (import.meta.main) process.stdout.write(JSON.stringify(await collect(process.argv.slice(2).map(Number))));
+const OCTOBER = 9;
+
+/** The first and the last Sunday of October of even years (Constitution, art. 77), holidays by art. 380 of Lei 4.737/1965. The library does not have them. */
+function electionDays(year: number): Holiday[] {
+  if (year % 2 !== 0) return [];
+  const firstSunday = 1 + ((7 - new Date(Date.UTC(year, OCTOBER, 1)).getUTCDay()) % 7);
+  const lastSunday = 31 - new Date(Date.UTC(year, OCTOBER, 31)).getUTCDay();
+  return [firstSunday, lastSunday].map((date) => ({ day: dayOf(year, OCTOBER, date), name: 'Dia de eleição' }));
+}
+
+/** `month` counts from 0. */
+function dayOf(year: number, month: number, date: number): string {
+  return new Date(Date.UTC(year, month, date)).toISOString().slice(0, 10);
+}

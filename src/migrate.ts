@@ -23,7 +23,7 @@ async function main(args: string[]): Promise<number> {
   }
   const applied = await migrate(url, { log: say, queue: loaded.config.queue.kind === 'postgres' });
   const db = openPostgres(url, { poolSize: 1 });
-  // Here, where the library's memory is given back soon; the scheduler does it for a database that was migrated by other means.
+  // So that they are there before the first message; the scheduler keeps them a year ahead.
   try {
     await fillHolidays(db, new Date());
   } finally {

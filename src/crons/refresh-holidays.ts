@@ -17,11 +17,11 @@ export const refreshHolidaysJob: CronJob = {
   run: (ctx) => fillHolidays(ctx.db, new Date()),
 };
 
-/** Adds what is missing of this year and the next two; returns how many days it looked at. The library is loaded when a year is missing only. */
+/** Adds what is missing of this year and the next two; returns how many days it looked at. */
 export async function fillHolidays(db: Door, now: Date): Promise<number> {
   const until = await putHolidays(db, []);
   if (until !== null && Date.parse(until) > now.getTime() + AHEAD_MS) return 0;
-  const found = await brazilianHolidays([0, 1, 2].map((years) => now.getFullYear() + years));
+  const found = [0, 1, 2].flatMap((years) => brazilianHolidays(now.getFullYear() + years));
   await putHolidays(db, found);
   return found.length;
 }

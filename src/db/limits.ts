@@ -81,6 +81,7 @@ export async function setContactWait(
   return outcome === 'done';
 }
 
+/** `day`: `YYYY-MM-DD`. */
 export type Holiday = { day: string; name: string };
 
 /** SQL put_holidays: adds what is not there; returns the last day known, `YYYY-MM-DD`. */
