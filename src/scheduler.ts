@@ -1,8 +1,9 @@
 /** RUN_MODE=scheduler: runs each tick of each job once, over any number of schedulers, and tells people what nobody told. */
 import { watchAlerts } from './alerts.ts';
+import { startClock } from './clock.ts';
 import type { Context } from './context.ts';
 import { zoneOf } from './core/cron.ts';
-import { createTicker, keepTick, missedTicks } from './core/jobs.ts';
+import { keepTick, missedTicks } from './core/jobs.ts';
 import type { KeptTick } from './core/jobs.ts';
 import { JOBS } from './crons/all.ts';
 import type { CronJob } from './crons/job.ts';
@@ -15,8 +16,6 @@ import { deliverNotices } from './notices.ts';
 import { waitAtMost } from './wait.ts';
 import type { Running } from './worker.ts';
 
-/** How often the clock is looked at: a tick begins so late at most. Milliseconds. */
-const LOOK_MS = 500;
 /** How often due notices are looked for: what is urgent leaves within seconds although whoever wrote it died. One call over a small index. */
 const NOTICES_MS = 3_000;
 /** How often handoffs are looked for that no turn told: people hear of each within 30 s, and Slack takes its time. One call over a small index. */
@@ -66,11 +65,8 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
   const names = jobs.map(({ name }) => name);
   const last = await persist(() => lastTicks(ctx.db, names, now));
   for (const job of jobs) for (const tick of missedTicks(job, zone, last[job.name] ?? null, now)) start(job, tick);
-  const due = createTicker(jobs, zone, now);
+  const clock = startClock(jobs, { zone, since: now, log: ctx.log, begin: start });
   const timers = [
-    setInterval(() => {
-      for (const { job, tick } of due(new Date())) start(job, tick);
-    }, LOOK_MS),
     setInterval(runKept, KEPT_MS),
     setInterval(() => ctx.background.run('deliver notices', () => deliverNotices(ctx)), NOTICES_MS),
     setInterval(() => ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx)), HANDOFFS_MS),
@@ -82,6 +78,7 @@ export async function startScheduler(ctx: Context, jobs: readonly CronJob[] = JO
 
   return {
     async stop(graceMs) {
+      clock.stop();
       for (const timer of timers) clearInterval(timer);
       for (const end of endWatches) end();
       await waitAtMost(Math.max(0, graceMs - WRITE_DOWN_MS), Promise.all(underWay));

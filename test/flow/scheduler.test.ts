@@ -1,6 +1,7 @@
 /** Scheduled jobs: each tick once over any number of schedulers, a record of each run, and what becomes of missed ticks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { getTasks } from 'node-cron';
 import { isDue, parseCron, zoneOf } from '../../src/core/cron.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { purgeOldJob } from '../../src/crons/purge-old.ts';
@@ -164,7 +165,9 @@ test('S1 S2 two schedulers that start after ten minutes of outage catch up once 
     startScheduler(await system.openContext('scheduler'), jobs),
     startScheduler(await system.openContext('scheduler'), jobs),
   ]);
+  assert.equal(getTasks().size, 2, 'each has a clock');
   await Promise.all(running.map((each) => each.stop(10_000)));
+  assert.equal(getTasks().size, 0);
   const runs = await system.query<{ job: string; ticks: string[] }>(
     `select job, array_agg((extract(epoch from tick) * 1000)::bigint::text order by tick) as ticks from job_runs where worker <> 'before' group by job order by job`,
   );
