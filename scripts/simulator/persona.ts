@@ -76,6 +76,8 @@ const GREETING = /^\s*(?:\[[^\]]*\]\s*)?(oi+|ol[áa]|opa|e a[íi]|bom dia|boa ta
 const NOT_SAID_NOW = /\[(em resposta a|sistema):[\s\S]*?\]\n?/gi;
 /** A text block that is no words of the contact at all. */
 const OF_THE_RUNTIME = /^\[sistema:[\s\S]*\]$/i;
+/** An answer of ours that waits on its way out: the contact gets it all the same, so what stands before it is answered. */
+const STILL_LEAVES = /^\[sistema: ainda vai ser entregue /;
 const UNKNOWN = 'Entendi. Pode me contar um pouco mais para eu ajudar melhor?';
 
 /** The answer to the newest user text; after tool results, the text that goes with them. */
@@ -99,7 +101,7 @@ export function personaReply(body: Json): Reply {
   return { text: parts.length === 0 ? UNKNOWN : parts.join(' '), tools };
 }
 
-/** Everything the user has written since the last answer in words. Tool rounds in between do not count as answers. */
+/** Everything the user has written since the last answer in words. Tool rounds in between do not count as answers; one that is still to leave does. */
 export function newestUserText(messages: ApiMessage[]): string {
   const texts: string[] = [];
   for (const message of messages.toReversed()) {
@@ -109,11 +111,10 @@ export function newestUserText(messages: ApiMessage[]): string {
       if (blocks.some((block) => block.type === 'tool_use')) continue;
       break;
     }
-    const own = blocks
-      .filter((block) => block.type === 'text')
-      .map((block) => String(block['text']))
-      .filter((said) => !OF_THE_RUNTIME.test(said));
-    texts.unshift(...own);
+    const said = blocks.filter((block) => block.type === 'text').map((block) => String(block['text']));
+    const answer = said.findLastIndex((text) => STILL_LEAVES.test(text));
+    texts.unshift(...said.slice(answer + 1).filter((text) => !OF_THE_RUNTIME.test(text)));
+    if (answer >= 0) break;
   }
   return texts.join('\n');
 }

@@ -71,6 +71,26 @@ test('I4 somebody who never stops writing is answered: the third newer message w
   assert.ok((await inbound(stage)).every((line) => line.startsWith('in contact answered')));
 });
 
+test('I4 I20 a limit sends an answer back while the contact writes: it still leaves, and what was written meanwhile has its own answer', async (t) => {
+  const stage = await openStage(t);
+  // The newest question first, as in the chaos runs: a model that takes an answered question for a new one says its answer again.
+  stage.system.simulator.script(['e a entrega;', 'quanto custa;'].map((match) => ({ match, text: `Resposta a: ${match}`, repeat: true })));
+  stage.system.simulator.fault({ target: 'send', kind: 'rate-limited' });
+  const conversation = await stage.hear('e a entrega;');
+  await turnsUntilDone(stage.ctx, conversation);
+  // It comes late, and just then: what is on the wire is not withdrawn, and a moment later it is known that it has not left.
+  const sending = intercept(stage.ctx, 'record_send', async (call, nth) => {
+    if (nth === 1) await stage.hear('quanto custa;');
+    return await call();
+  });
+  await sendDue(sending, conversation);
+  await turnsUntilDone(stage.ctx, conversation);
+  assert.match(stage.prompts()[1]?.texts.join('\n') ?? '', /\[sistema: ainda vai ser entregue .*"Resposta a: e a entrega;"\]/);
+  await stage.system.query(`update messages set due_at = now() where status = 'queued'`);
+  await sendDue(stage.ctx, conversation);
+  assert.deepEqual(sent(stage), ['Resposta a: e a entrega;', 'Resposta a: quanto custa;']);
+});
+
 test('X3 shutdown: the call is aborted, the turn is given back at once and answered by another worker', async (t) => {
   const stage = await openStage(t);
   stage.system.simulator.fault({ target: 'claude', kind: 'hang' });
