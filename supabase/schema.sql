@@ -269,6 +269,21 @@ create policy runtime on public.erasures as permissive for all to service_role, 
 grant delete, insert, select, update on public.erasures to service_role;
 grant delete, insert, select, update on public.erasures to whats_agents_runtime;
 
+create table public.forged_messages (
+  tenant_id text not null,
+  instance_id bigint not null,
+  hash text not null,
+  chats text[] not null,
+  until timestamp with time zone not null,
+  found_at timestamp with time zone,
+  constraint forged_messages_pkey PRIMARY KEY (instance_id, hash)
+);
+alter table public.forged_messages enable row level security;
+CREATE INDEX forged_messages_age ON public.forged_messages USING btree (until);
+create policy runtime on public.forged_messages as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.forged_messages to service_role;
+grant delete, insert, select, update on public.forged_messages to whats_agents_runtime;
+
 create table public.handoffs (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -848,6 +863,8 @@ alter table public.daily_counts add constraint daily_counts_tenant_id_fkey FOREI
 alter table public.early_updates add constraint early_updates_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.erasures add constraint erasures_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.forged_messages add constraint forged_messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
+alter table public.forged_messages add constraint forged_messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -1511,6 +1528,18 @@ end $function$;
 revoke all on function public.change_words(public.messages,jsonb,timestamp with time zone) from public;
 grant execute on function public.change_words(public.messages,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.change_words(public.messages,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.chat_hashes(p_instance_id bigint, p_chats jsonb)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select coalesce(array_agg(distinct address_hash(a.kind, p_instance_id, a.address)), '{}') from jsonb_array_elements(p_chats) c,
+    lateral (values ('pn', c ->> 'pn'), ('lid', c ->> 'lid')) a (kind, address) where a.address is not null
+$function$;
+revoke all on function public.chat_hashes(bigint,jsonb) from public;
+grant execute on function public.chat_hashes(bigint,jsonb) to service_role;
+grant execute on function public.chat_hashes(bigint,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.choose_instance(p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamp with time zone)
  RETURNS text
@@ -3500,6 +3529,7 @@ AS $function$
   select coalesce(jsonb_agg(e.n - 1), '[]') from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
     lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'), (e.event ->> 'fromMe')::boolean) m
   where i.name = p_instance and case when m.id is null then exists (select from erasures x where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+      or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, e.event ->> 'providerId') and f.found_at is not null)
     else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false) or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
 $function$;
 revoke all on function public.known_messages(text,jsonb) from public;
@@ -3512,8 +3542,9 @@ CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids json
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
-  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+  select coalesce(jsonb_agg(p.id), '[]') from instances i, jsonb_array_elements_text(p_ids) p (id)
+  where i.name = p_instance and (exists (select from messages m where m.instance_id = i.id and m.provider_id = p.id and (m.conversation_id = p_conversation or m.author in ('agent', 'system')))
+    or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, p.id)))
 $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
 grant execute on function public.known_provider_ids(text,jsonb,bigint) to service_role;
@@ -3998,6 +4029,27 @@ end $function$;
 revoke all on function public.may_connect(text,text,text,timestamp with time zone) from public;
 grant execute on function public.may_connect(text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.may_connect(text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.meets_forged(p_instance public.instances, p_event jsonb, p_ourselves boolean, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_hash text;
+begin
+  if not exists (select from forged_messages where instance_id = p_instance.id) then return false; end if;
+  v_hash := message_hash(p_instance.id, p_event ->> 'providerId');
+  if p_ourselves then
+    update forged_messages set found_at = coalesce(found_at, p_now) where instance_id = p_instance.id and hash = v_hash;
+    return found;
+  end if;
+  delete from forged_messages where instance_id = p_instance.id and hash = v_hash
+    and chats && chat_hashes(p_instance.id, jsonb_build_array(p_event -> 'chat', p_event -> 'alt'));
+  return false;
+end $function$;
+revoke all on function public.meets_forged(public.instances,jsonb,boolean,timestamp with time zone) from public;
+grant execute on function public.meets_forged(public.instances,jsonb,boolean,timestamp with time zone) to service_role;
+grant execute on function public.meets_forged(public.instances,jsonb,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.merge_by_hand(p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4713,6 +4765,9 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- a number that was restored compares from its backup on, however long ago that was
+  delete from forged_messages where (instance_id, hash) in (select f.instance_id, f.hash from forged_messages f join instances i on i.id = f.instance_id where f.until < v_now and i.restored_at is null limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id limit p_limit);
@@ -5023,6 +5078,8 @@ begin
         if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
           when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
+          when v_event ->> 'kind' in ('message', 'reaction') and meets_forged(v_instance, v_event, v_webhook -> 'from' ? 'ourselves', clock(p_now)) then
+            jsonb_build_object('outcome', 'ignored', 'reason', 'forged_resend', 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
           when v_event ->> 'kind' in ('message', 'reaction') then
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
@@ -5030,6 +5087,7 @@ begin
           else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
         end;
         if v_reason is null then
+          if v_event ? 'forged' then perform remember_forged(v_instance, v_event, clock(p_now)); end if;
           v_tenant := v_instance.tenant_id;
           v_kept := true;
         elsif coalesce((v_result ->> 'keep')::boolean, false) then
@@ -5352,6 +5410,20 @@ end $function$;
 revoke all on function public.release_sends(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.remember_forged(p_instance public.instances, p_event jsonb, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into forged_messages (tenant_id, instance_id, hash, chats, until)
+    select p_instance.tenant_id, p_instance.id, message_hash(p_instance.id, p_event ->> 'providerId'), chat_hashes(p_instance.id, p_event -> 'forged' -> 'chats'),
+      greatest(p_now, (p_event -> 'forged' ->> 'stamp')::timestamptz) + interval '3 days'
+    on conflict (instance_id, hash) do update set until = greatest(forged_messages.until, excluded.until),
+      chats = case when forged_messages.chats && excluded.chats then forged_messages.chats || excluded.chats else '{}' end
+$function$;
+revoke all on function public.remember_forged(public.instances,jsonb,timestamp with time zone) from public;
+grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

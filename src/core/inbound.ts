@@ -123,5 +123,7 @@ export type InboundEvent = {
       kept?: true;
       /** Of the message that was put aside, where it has one. */
       providerId?: string;
+      /** A message that anybody can forge: in which chat it claims to be, and when it says that it was sent. */
+      forged?: { chats: readonly ChatAddress[]; stamp: string | null };
     }
 );

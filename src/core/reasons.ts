@@ -161,6 +161,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   no_instance: 'it does not say of which number it is',
   unknown_message: 'it changes a message that never came; it is applied when that comes within a day',
   too_many_unknown: 'too many names that nobody registered are set aside already',
+  forged_resend: 'it is marked as given out again on request, which anybody can forge',
   not_its_author: 'whoever changed or deleted this message is not who wrote it, so nothing was changed',
   unknown_instance: 'Evolution does not know this number (EVOLUTION_INSTANCE)',
   disconnected: 'the number is disconnected from WhatsApp',
@@ -190,7 +191,6 @@ export const PUT_ASIDE = {
   protocol: 'it is bookkeeping of WhatsApp, without words',
   album: 'it announces pictures, which come as messages of their own',
   forged_protocol: 'it is a control message that only our own phone may send, so somebody attacks the gateway',
-  forged_resend: 'it is marked as given out again on request, which anybody can forge',
   unproven_author: 'it does not prove who says it; the same news comes once more, with a proof',
   no_id: 'it does not say which message it is about',
   too_many_events:

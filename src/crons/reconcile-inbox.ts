@@ -120,12 +120,12 @@ async function storeUnknown(ctx: ReconcileContext, instance: string, found: Inbo
   return storeAll(ctx, instance, unknown);
 }
 
-/** Returns how many are stored. One that the database refuses is told and passed over: it would stop the comparison at the same place for ever. */
+/** Returns how many are stored; what was put aside when it came is put aside again. One that the database refuses is told and passed over: it would stop the comparison at the same place for ever. */
 async function storeAll(ctx: ReconcileContext, instance: string, events: InboundEvent[]): Promise<number> {
   if (events.length === 0) return 0;
   const ids = events.map((event) => ('providerId' in event ? event.providerId : null));
   try {
-    await store(ctx, {
+    const results = await store(ctx, {
       requestId: crypto.randomUUID(),
       instance,
       event: 'reconcile',
@@ -133,7 +133,7 @@ async function storeAll(ctx: ReconcileContext, instance: string, events: Inbound
       from: { ourselves: true },
       events,
     });
-    return events.length;
+    return results.filter(({ outcome }) => outcome !== 'ignored').length;
   } catch (error) {
     if (error instanceof DatabaseAway) throw error;
     if (events.length > 1) {

@@ -19,14 +19,14 @@ const NOISE = ['contacts', 'chats', 'groups', 'call', 'labels', 'typebot', 'qrco
 const TICKS = ['pending', 'read_on_phone', 'group', 'status', 'broadcast', 'newsletter'] as const;
 
 /** Why an event was put aside. A closed list, so that it can be a metric's label. */
-type IgnoredReason = keyof typeof PUT_ASIDE | (typeof NOISE)[number] | (typeof TICKS)[number];
+type IgnoredReason = keyof typeof PUT_ASIDE | 'forged_resend' | (typeof NOISE)[number] | (typeof TICKS)[number];
 
 type Source = { instance: string; instanceId: string | null };
 type Envelope = { source: Source; ownPn: string | null; receivedAt: Date; body: unknown };
 type Distributed<T> = T extends unknown ? Omit<T, keyof Source> : never;
 /** What an event means, before its number is known. */
 type Meant = Exclude<Distributed<InboundEvent>, { kind: 'ignored' }> | PutAside;
-type PutAside = { kind: 'ignored'; reason: IgnoredReason; providerId?: string };
+type PutAside = Omit<Extract<Distributed<InboundEvent>, { kind: 'ignored' }>, 'reason' | 'kept'> & { reason: IgnoredReason };
 
 /**
  * `suffix` is the last part of the address when Evolution posts by event (`messages-upsert`); the name in the body wins.
@@ -76,21 +76,27 @@ function sourceOf(body: unknown): Source {
 }
 
 function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
+  const isMarked = (item: unknown): boolean => isResend(envelope.body, data, item, at(item, 'update'));
+  // Whatever may bring words or take them away is asked for the mark.
+  const each = (items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] =>
+    readEach(items, (item) => (isMarked(item) ? forged(parse(item), item) : parse(item)));
   switch (event) {
     case 'messages.upsert':
-      return readEach(messagesOf(data), (message) =>
-        isResend(envelope.body, data, message) ? ignored('forged_resend') : parseMessage(message, envelope, false),
-      );
+      return each(messagesOf(data), (message) => parseMessage(message, envelope, false));
     case 'send.message':
-      return readEach(messagesOf(data), (message) => parseMessage(message, envelope, true));
+      return each(messagesOf(data), (message) => parseMessage(message, envelope, true));
     case 'messages.update':
-      return readEach(listOf(data), (update) => parseUpdate(update, envelope));
+      return each(listOf(data), (update) => parseUpdate(update, envelope));
     case 'messages.edited':
-      return readEach(messagesOf(data), (news) => parseEdited(news, envelope, false));
+      return each(messagesOf(data), (news) => parseEdited(news, envelope, false));
     case 'send.message.update':
-      return readEach(messagesOf(data), (news) => parseEdited(news, envelope, true));
+      return each(messagesOf(data), (news) => parseEdited(news, envelope, true));
     case 'messages.delete':
-      return readEach(listOf(data), parseDeleted);
+      return each(listOf(data), parseDeleted);
+    case 'messages.set':
+    case 'messaging.history.set':
+      // History itself is not stored, but the comparison with Evolution may find it.
+      return [...each(messagesOf(data).filter(isMarked), (message) => parseMessage(message, envelope, false)), ignored('history')];
     case 'presence.update':
       return ofEach(listOf(data), parsePresence);
     case 'connection.update':
@@ -121,8 +127,6 @@ function ofEach(items: readonly unknown[], parse: (item: unknown) => Meant): Mea
 }
 
 const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, IgnoredReason>([
-  ['messages.set', 'history'],
-  ['messaging.history.set', 'history'],
   ['contacts.set', 'contacts'],
   ['contacts.upsert', 'contacts'],
   ['contacts.update', 'contacts'],
@@ -169,6 +173,20 @@ function messagesOf(data: unknown): readonly unknown[] {
 function isResend(...places: readonly unknown[]): boolean {
   // The mark of one message in a list is not that of the next.
   return places.some((place) => !Array.isArray(place) && idAt(place, 'requestId') !== null);
+}
+
+/** What was marked. Of a message it is said which one, since Evolution shows it without its mark when it is asked. */
+function forged(read: Meant, item: unknown): PutAside {
+  if (read.kind !== 'message' && read.kind !== 'reaction') return ignored('forged_resend');
+  const { providerId, chat, alt } = read;
+  return { ...ignored('forged_resend'), providerId, forged: { chats: alt === undefined ? [chat] : [chat, alt], stamp: stampOf(item) } };
+}
+
+/** When a message says that it was sent, however absurd: by this time Evolution finds it. Null: it says nothing. */
+function stampOf(data: unknown): string | null {
+  const stamp = numberAt(data, 'messageTimestamp') ?? 0;
+  const ms = stamp > 1e11 ? stamp : stamp * 1000;
+  return ms > 0 ? new Date(Math.min(ms, Date.UTC(2200, 0, 1))).toISOString() : null;
 }
 
 function parseMessage(data: unknown, envelope: Envelope, viaApi: boolean): Meant {

@@ -409,6 +409,19 @@ create table erasures (
 );
 create index erasures_time on erasures (erased_at);
 
+-- Messages that were put aside since anybody can forge them, as keyed hashes of their ids: Evolution shows them without their mark when it is asked, and then they are
+-- known by this.
+create table forged_messages (
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  hash         text not null,          -- see message_hash
+  chats        text[] not null,        -- address_hash of the chat that it claims; empty: of several
+  until        timestamptz not null,   -- after that nobody asks Evolution for it any more
+  found_at     timestamptz,            -- a comparison has met it, dropped it and told so
+  primary key (instance_id, hash)
+);
+create index forged_messages_age on forged_messages (until);
+
 -- The stop button, written by hand as the runbooks say: insert into julia_status (status, motivo, alterado_via) values (...).
 -- The newest row of a scope and target counts. Nothing but people and admin commands writes here, and a merge of two contacts, which carries a pause over.
 create table julia_status (

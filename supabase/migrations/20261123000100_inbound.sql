@@ -581,6 +581,40 @@ create function ignored_reasons(p_results jsonb) returns text[] language sql sta
       or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
 $$;
 
+-- chat_hashes: address_hash of each address in a list of [{pn, lid}].
+create function chat_hashes(p_instance_id bigint, p_chats jsonb) returns text[] language sql stable as $$
+  select coalesce(array_agg(distinct address_hash(a.kind, p_instance_id, a.address)), '{}') from jsonb_array_elements(p_chats) c,
+    lateral (values ('pn', c ->> 'pn'), ('lid', c ->> 'lid')) a (kind, address) where a.address is not null
+$$;
+
+-- remember_forged: a message was put aside since anybody can forge it. Evolution has it too, without the mark, so the comparison shall not store it either (see meets_forged).
+-- Guarantee: it is known for three days, and for as long after the time that it claims, since a comparison looks two days back from there. Repeats change nothing. One id in
+--   two chats is an attack, which nothing lifts. Arguments: p_event the InboundEvent that says which.
+create function remember_forged(p_instance instances, p_event jsonb, p_now timestamptz) returns void language sql as $$
+  insert into forged_messages (tenant_id, instance_id, hash, chats, until)
+    select p_instance.tenant_id, p_instance.id, message_hash(p_instance.id, p_event ->> 'providerId'), chat_hashes(p_instance.id, p_event -> 'forged' -> 'chats'),
+      greatest(p_now, (p_event -> 'forged' ->> 'stamp')::timestamptz) + interval '3 days'
+    on conflict (instance_id, hash) do update set until = greatest(forged_messages.until, excluded.until),
+      chats = case when forged_messages.chats && excluded.chats then forged_messages.chats || excluded.chats else '{}' end
+$$;
+
+-- meets_forged: a message comes under an id that may have been put aside as forged.
+-- Guarantee: what the comparison shows (p_ourselves) is then the forged one, and whoever asks drops it. A webhook without the mark, in the chat that the forged one claimed, is the real one:
+--   it lifts the memory. One in another chat does not, since whoever sends a message chooses its id. Result: whether it is to be dropped.
+create function meets_forged(p_instance instances, p_event jsonb, p_ourselves boolean, p_now timestamptz) returns boolean language plpgsql as $$
+declare v_hash text;
+begin
+  if not exists (select from forged_messages where instance_id = p_instance.id) then return false; end if;
+  v_hash := message_hash(p_instance.id, p_event ->> 'providerId');
+  if p_ourselves then
+    update forged_messages set found_at = coalesce(found_at, p_now) where instance_id = p_instance.id and hash = v_hash;
+    return found;
+  end if;
+  delete from forged_messages where instance_id = p_instance.id and hash = v_hash
+    and chats && chat_hashes(p_instance.id, jsonb_build_array(p_event -> 'chat', p_event -> 'alt'));
+  return false;
+end $$;
+
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
 -- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be acknowledged. What its credential may not
 --   say, and what names no number of ours, is set aside and changes no number, contact or conversation. What is put aside or finds no place leaves an entry (webhook_events.ignored).
@@ -627,6 +661,8 @@ begin
         if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
           when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
+          when v_event ->> 'kind' in ('message', 'reaction') and meets_forged(v_instance, v_event, v_webhook -> 'from' ? 'ourselves', clock(p_now)) then
+            jsonb_build_object('outcome', 'ignored', 'reason', 'forged_resend', 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
           when v_event ->> 'kind' in ('message', 'reaction') then
             record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
@@ -634,6 +670,7 @@ begin
           else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
         end;
         if v_reason is null then
+          if v_event ? 'forged' then perform remember_forged(v_instance, v_event, clock(p_now)); end if;
           v_tenant := v_instance.tenant_id;
           v_kept := true;
         elsif coalesce((v_result ->> 'keep')::boolean, false) then

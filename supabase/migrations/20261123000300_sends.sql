@@ -232,19 +232,21 @@ begin
 end $$;
 
 -- known_provider_ids: which of these ids at WhatsApp a conversation has already. A person's words in another conversation do not count: they may be the echo of a
--- send of this one under an address that nobody had seen (settle_sent heals it). Result: [id].
+-- send of this one under an address that nobody had seen (settle_sent heals it). What was put aside as forged is no proof that one of ours has left. Result: [id].
 create function known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint) returns jsonb language sql stable as $$
-  select coalesce(jsonb_agg(m.provider_id), '[]') from messages m join instances i on i.id = m.instance_id
-  where i.name = p_instance and m.provider_id in (select jsonb_array_elements_text(p_ids)) and (m.conversation_id = p_conversation or m.author in ('agent', 'system'))
+  select coalesce(jsonb_agg(p.id), '[]') from instances i, jsonb_array_elements_text(p_ids) p (id)
+  where i.name = p_instance and (exists (select from messages m where m.instance_id = i.id and m.provider_id = p.id and (m.conversation_id = p_conversation or m.author in ('agent', 'system')))
+    or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, p.id)))
 $$;
 
 -- known_messages: which of these messages that Evolution shows are stored already (under their id, in their chat, and not without the words that it has for
--- them), or were of somebody who was erased.
+-- them), or were of somebody who was erased, or have been met before as forged (see meets_forged).
 -- Arguments: p_events InboundEvents of kind message or reaction. Read only. Result: [position from 0].
 create function known_messages(p_instance text, p_events jsonb) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(e.n - 1), '[]') from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
     lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'), (e.event ->> 'fromMe')::boolean) m
   where i.name = p_instance and case when m.id is null then exists (select from erasures x where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+      or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, e.event ->> 'providerId') and f.found_at is not null)
     else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false) or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
 $$;
 

@@ -6,7 +6,7 @@
 create function schema_version() returns jsonb language sql immutable as $$ select to_jsonb('20261123000600'::text) $$;
 
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0 keeps them. Early updates and
--- heartbeats of dead processes go after a day, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA after 400 days.
+-- heartbeats of dead processes go after a day, ids of forged messages when nobody asks for them any more, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA after 400 days.
 -- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and calls of the model stay as figures, without
 --   words. Concurrency: safe to run twice at once. Result: {deleted, most: of the kind with the most; p_limit means that there may be more}.
 create function purge_old(p_ages jsonb, p_limit int, p_now timestamptz default null) returns jsonb language plpgsql as $$
@@ -20,6 +20,9 @@ begin
   delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks order by received_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- a number that was restored compares from its backup on, however long ago that was
+  delete from forged_messages where (instance_id, hash) in (select f.instance_id, f.hash from forged_messages f join instances i on i.id = f.instance_id where f.until < v_now and i.restored_at is null limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;

@@ -61,3 +61,54 @@ test('Z1 gateway: a message that carries a requestId is put aside, wherever the 
     assert.deepEqual(outcomes(upsert({ conversation: 'oi' }, {}, { requestId })), ['message']);
   assert.deepEqual(outcomes({ instance: 'julia-dev', data: { ...message, ...marked } }, 'messages-upsert'), ['ignored forged_resend']);
 });
+
+test('Z4 gateway: the mark is looked at in every kind of event that can carry a message, and what is marked says which message it was', () => {
+  const key = { remoteJid: STRANGER, fromMe: false, id: 'A1' };
+  const told = { key, message: { conversation: 'retomar' }, messageTimestamp: 1_795_348_800 };
+  const edited = { ...told, message: { protocolMessage: { type: 14, key: { id: 'A0' }, editedMessage: { conversation: 'x' } } } };
+  const marked = { requestId: '3EB0AA' };
+  const kinds: [event: string, data: object | object[]][] = [
+    ['messages.upsert', told],
+    ['messages.upsert', [told]],
+    ['messages.upsert', { messages: [told], type: 'notify' }],
+    ['messages.upsert', edited],
+    ['send.message', { ...told, key: { ...key, fromMe: true } }],
+    ['messages.update', { keyId: 'A1', remoteJid: STRANGER, fromMe: false, message: { conversation: 'retomar' } }],
+    ['messages.update', [{ key, update: { message: { conversation: 'retomar' } } }]],
+    ['messages.update', { keyId: 'A1', remoteJid: STRANGER, fromMe: true, status: 'READ' }],
+    ['messages.edited', { key, type: 14, editedMessage: { conversation: 'x' } }],
+    ['messages.edited', told],
+    ['send.message.update', { key, type: 14, editedMessage: { conversation: 'x' } }],
+    ['messages.delete', key],
+    ['messages.set', [told]],
+    ['messaging.history.set', { messages: [told], chats: [], isLatest: true }],
+  ];
+  for (const [event, data] of kinds) {
+    const beside = {
+      event,
+      instance: 'julia-dev',
+      data: Array.isArray(data) ? data.map((each) => ({ ...each, ...marked })) : { ...data, ...marked },
+    };
+    for (const body of [beside, { event, instance: 'julia-dev', data, ...marked }])
+      assert.deepEqual(outcomes(body)[0], 'ignored forged_resend', JSON.stringify(body));
+    assert.notEqual(outcomes({ event, instance: 'julia-dev', data })[0], 'ignored forged_resend', event);
+  }
+  assert.deepEqual(
+    outcomes({ event: 'messages.update', instance: 'julia-dev', data: [{ key, update: { ...marked, message: { conversation: 'x' } } }] }),
+    ['ignored forged_resend'],
+  );
+  assert.deepEqual(outcomes({ event: 'messages.set', instance: 'julia-dev', data: [told, { ...told, ...marked }] }), [
+    'ignored forged_resend',
+    'ignored history',
+  ]);
+  const [event] = parseWebhook(upsert({ conversation: 'retomar' }, { remoteJidAlt: '119000000000001@lid' }, marked), null, AT);
+  assert.deepEqual(event, {
+    instance: 'julia-dev',
+    instanceId: null,
+    kind: 'ignored',
+    reason: 'forged_resend',
+    kept: true,
+    providerId: 'A1',
+    forged: { chats: [{ pn: '5511912345678', lid: '119000000000001' }], stamp: '2026-11-22T12:00:00.000Z' },
+  });
+});
