@@ -48,6 +48,8 @@ const adopt = defineCommand({
     switch (answer.outcome) {
       case 'unknown':
         return refused('not_found', `nothing of ${key} is set aside; instance unknown shows what is`);
+      case 'no_name':
+        return refused('conflict', `what is set aside as ${key} has no name that a number can have: instance forget drops it`);
       case 'other_tenant':
         return refused('conflict', `a number of this name or uuid belongs to another tenant than ${tenant}`);
       case 'unknown_tenant':

@@ -1,6 +1,7 @@
 /** instance list, show, set: the WhatsApp numbers. */
 import { z } from 'zod';
 import { releaseFault } from '../core/gateway.ts';
+import { isNumberName } from '../core/number-name.ts';
 import { closedMend, closedReason } from '../core/number-trouble.ts';
 import { because, stateInWords } from '../core/reasons.ts';
 import { DatabaseRefused } from '../db/failures.ts';
@@ -12,8 +13,8 @@ import type { AdminContext, FormatTime, Refusal } from './command.ts';
 
 const HISTORY = 20;
 
-/** `.` and `..` would change the address that is asked at Evolution. */
-export const nameArg = wordsArg.refine((name) => !/^\.{1,2}$/.test(name), 'is no name').describe('name of the number at Evolution');
+/** It goes into the address that is asked at Evolution. */
+export const nameArg = wordsArg.refine(isNumberName, 'is no name of a number').describe('name of the number at Evolution');
 export const named = z.object({ name: nameArg });
 /** `default` goes back to what the environment says. */
 const amountArg = z

@@ -6,6 +6,7 @@ import { ownerOf } from '../instance-keys.ts';
 import { openSecret, sealSecret } from '../secrets.ts';
 import { webhookSecretOf } from '../webhook-secrets.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
+import { nameArg } from './instances.ts';
 
 const NO_KEY = 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`';
 
@@ -15,7 +16,7 @@ const key = defineCommand({
   details:
     "Evolution's token of the instance, used in place of EVOLUTION_API_KEY for this number; without KEY it is taken away. Stored sealed with SECRETS_KEY; each process uses it within half a minute. " +
     'Making new numbers still needs EVOLUTION_API_KEY. Audited without the key.',
-  args: z.object({ name: wordsArg.describe('name of the number at Evolution'), key: wordsArg.optional().describe("the instance's token") }),
+  args: z.object({ name: nameArg, key: wordsArg.optional().describe("the instance's token") }),
   positional: ['name', 'key'],
   readOnly: false,
   role: 'admin',

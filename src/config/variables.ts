@@ -5,6 +5,7 @@
 import { z } from 'zod';
 
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../core/models.ts';
+import { isNumberName } from '../core/number-name.ts';
 import {
   bool,
   days,
@@ -86,7 +87,7 @@ export const variables = z.object({
   // WhatsApp
   EVOLUTION_API_URL: http().optional(),
   EVOLUTION_API_KEY: text().optional(),
-  EVOLUTION_INSTANCE: text().optional(),
+  EVOLUTION_INSTANCE: text().refine(isNumberName, 'must be a name without / \\ % ? # ;').optional(),
   EVOLUTION_WEBHOOK_SECRET: text().optional(),
   EVOLUTION_WEBHOOK_SECRET_PREVIOUS: text().optional(),
   EVOLUTION_BREAKER_FAILURES: integer(1, 1000).default(5),

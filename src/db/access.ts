@@ -82,7 +82,7 @@ export async function listAside(db: Door, limit: number): Promise<Aside[]> {
 
 const adopted = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('adopted'), name: z.string(), renamed: z.string().nullable(), aside: z.array(z.number()) }),
-  z.object({ outcome: z.enum(['unknown', 'other_tenant', 'unknown_tenant', 'ambiguous']) }),
+  z.object({ outcome: z.enum(['unknown', 'no_name', 'other_tenant', 'unknown_tenant', 'ambiguous']) }),
 ]);
 
 /** SQL adopt_aside: makes a number of what was set aside. `key` its name, or aside:ID; `owner` the tenant that it is for. Audited. */

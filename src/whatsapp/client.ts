@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { isNumberName } from '../core/number-name.ts';
 import { at, stringAt } from '../core/json.ts';
 import { classifySend } from '../core/send-outcome.ts';
 import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from '../core/send-outcome.ts';
@@ -101,6 +102,12 @@ export type EvolutionOptions = {
 
 const KEY_UNREADABLE = 'the own key of this number cannot be opened: SECRETS_KEY is another one (instance key sets it again)';
 
+/** As Evolution answers to a name that it does not know. */
+const NO_NAME: SendAnswer = {
+  status: 404,
+  body: { response: { message: ['such an instance does not exist: its name would be read as another address'] } },
+};
+
 export function createEvolution(options: EvolutionOptions): Evolution {
   const timeouts = options.timeouts ?? { sendMs: 90_000, otherMs: 15_000 };
   const base = options.url.replace(/\/+$/, '');
@@ -114,6 +121,7 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<SendAnswer> {
+    if (instance !== null && !isNumberName(instance)) return NO_NAME;
     const own = (instance === null ? undefined : await options.keyOf?.(instance)) ?? { kind: 'none' };
     // As Evolution would answer to a wrong key: surely not sent, retried, and then a person's.
     if (own.kind === 'unreadable') return { status: 401, body: { response: { message: KEY_UNREADABLE } } };
@@ -201,7 +209,7 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     async createInstance({ instance, url, events, headers }, { signal } = {}) {
       const webhook = { enabled: true, url, events, headers, byEvents: false, base64: false };
       const body = { instanceName: instance, integration: 'WHATSAPP-BAILEYS', qrcode: false, webhook };
-      const answer = await call('POST', 'instance/create', null, body, timeouts.otherMs, signal);
+      const answer = isNumberName(instance) ? await call('POST', 'instance/create', null, body, timeouts.otherMs, signal) : NO_NAME;
       return parsed(answer, createdSchema, (made) => ({ kind: 'ok', id: made.instance.instanceId }));
     },
 

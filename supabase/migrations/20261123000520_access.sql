@@ -83,7 +83,7 @@ $$;
 -- Guarantee: another tenant than default has nothing but what a secret of a number of its own posted in the name of a number of its own; of all else it hears that there is none.
 -- Arguments: p_key the name, or aside:ID; p_for the tenant that it is for. Only the tenant default may adopt a name that nobody has, or another's uuid.
 -- Concurrency: locks the rows of the name. Result: {outcome: 'adopted', name, renamed: the name before, or null, aside: [id]}
---   | {outcome: 'unknown' | 'other_tenant' | 'unknown_tenant' | 'ambiguous': several uuids, or secrets of several tenants, posted under this name, aside:ID says which}.
+--   | {outcome: 'unknown' | 'no_name': no number can be called so | 'other_tenant' | 'unknown_tenant' | 'ambiguous': several uuids, or secrets of several tenants, posted under this name, aside:ID says which}.
 create function adopt_aside(p_tenant text, p_key text, p_for text, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v set_aside; v_own instances; v_same instances; v_ids bigint[];
 begin
@@ -96,6 +96,7 @@ begin
   if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids)) then return jsonb_build_object('outcome', 'ambiguous'); end if;
   select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
   if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not is_number_name(v.name) then return jsonb_build_object('outcome', 'no_name'); end if;
   if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant'); end if;
   if v_own.id is null and v_same.id is not null then

@@ -6,6 +6,7 @@ import type { Outcome } from '../../src/admin/command.ts';
 import { openSecret } from '../../src/secrets.ts';
 import { webhookSecretOf } from '../../src/webhook-secrets.ts';
 import { adminDone } from '../support/admin.ts';
+import { NAMES_OF_NONE, NAMES_OF_NUMBERS } from '../support/number-names.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -143,4 +144,35 @@ test('Z2 a tenant makes no more numbers at Evolution than it may have, also by m
   for (const outcome of outcomes) if (!outcome.ok) assert.match(`${outcome.kind} ${outcome.message}`, /^conflict .*3 numbers.*max_numbers/);
   const [has] = await system.query<{ name: string }>(`select name from instances where tenant_id = 'b' order by id limit 1`);
   assert.ok((await asB(system, 'instance connect', { name: has?.name })).ok, 'what it has it may connect again');
+});
+
+test('Z2 what posts under a name that would be another address at Evolution is never made a number, in no way', async (t) => {
+  const system = await start(t);
+  const names = ['..', '.', '%2e%2e', 'a/b', '../julia-dev'];
+  for (const name of names) assert.equal((await system.webhook(text(name, WORDS))).status, 200);
+  const asked = async () =>
+    (await fetch(`${system.simulator.evolutionUrl}/instance/fetchInstances`, { headers: { apikey: system.simulator.apiKey } })).text();
+  const before = await asked();
+  for (const [index, name] of names.entries())
+    for (const command of COMMANDS.filter(
+      (each) => each.name.startsWith('instance ') && 'name' in each.args.shape && each.name !== 'instance forget',
+    ))
+      for (const called of command.name === 'instance adopt' ? [name, `aside:${index + 1}`] : [name]) {
+        const outcome = await runCommand(command, system.ctx, { name: called }, { id: 'ana', tenant: 'default' });
+        assert.ok(!outcome.ok, `${command.name} ${called}: ${JSON.stringify(outcome)}`);
+      }
+  assert.equal(await asked(), before);
+  for (const name of NAMES_OF_NONE)
+    await assert.rejects(
+      system.query('select ensure_instance($1, null)', [name.replaceAll('\u0000', '')]),
+      /violates check constraint/,
+      name,
+    );
+  for (const name of NAMES_OF_NUMBERS) await system.query('select ensure_instance($1, null)', [name]);
+  assert.deepEqual(
+    (await system.query<{ name: string }>('select name from instances order by id'))
+      .map(({ name }) => name)
+      .filter((name) => name !== INSTANCE),
+    NAMES_OF_NUMBERS.filter((name) => name !== INSTANCE),
+  );
 });

@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import { objectAt, stringAt } from '../../src/core/json.ts';
 import { createEvolution } from '../../src/whatsapp/client.ts';
+import { NAMES_OF_NONE } from '../support/number-names.ts';
 
 type Received = { method: string; url: string; headers: IncomingHttpHeaders; body: unknown };
 
@@ -52,7 +53,7 @@ function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-const MESSAGE = { instance: 'julia prod/1', number: '123456789012345@lid', text: 'Olá' };
+const MESSAGE = { instance: 'julia, número 1', number: '123456789012345@lid', text: 'Olá' };
 const SENT = { key: { remoteJid: '5511988887777@s.whatsapp.net', fromMe: true, id: '3EB0X' }, status: 'PENDING' };
 
 test('O1 client: sendText posts what the contract asks for, and 201 is sent', async () => {
@@ -61,7 +62,7 @@ test('O1 client: sendText posts what the contract asks for, and 201 is sent', as
   assert.deepEqual(await evolution.sendText(MESSAGE), { kind: 'sent', providerId: '3EB0X', jid: '5511988887777@s.whatsapp.net' });
   await evolution.sendText({ ...MESSAGE, quoted: { id: 'Q', remoteJid: '123456789012345@lid', fromMe: false, text: 'oi' } });
   assert.equal(received[0]?.method, 'POST');
-  assert.equal(received[0]?.url, '/base/message/sendText/julia%20prod%2F1');
+  assert.equal(received[0]?.url, '/base/message/sendText/julia%2C%20n%C3%BAmero%201');
   assert.equal(received[0]?.headers['apikey'], 'k1');
   assert.equal(received[0]?.headers['content-type'], 'application/json');
   assert.deepEqual(
@@ -284,4 +285,32 @@ test('X2 client: the webhook is set nested and read back', async () => {
   });
   respond = (response) => json(response, 200, null);
   assert.deepEqual(await evolution.findWebhook('wa1'), { kind: 'ok', webhook: null });
+});
+
+test('Z2 client: no call leaves in the name of what is no name of a number, and it is surely not sent', async () => {
+  const evolution = createEvolution({ url, apiKey: 'k1' });
+  const key = { id: 'X', remoteJid: '123@lid', fromMe: false };
+  for (const instance of NAMES_OF_NONE) {
+    const hook = { instance, url: 'http://127.0.0.1:9/', events: [], headers: {} };
+    const answers = [
+      await evolution.sendText({ ...MESSAGE, instance }),
+      await evolution.sendReaction({ instance, key, emoji: '👍' }),
+      await evolution.sendPresence({ instance, number: '123@lid', presence: 'paused', delayMs: 0 }),
+      await evolution.findMessages({ instance }),
+      await evolution.connectionState(instance),
+      await evolution.markRead({ instance, messages: [key] }),
+      await evolution.setWebhook(hook),
+      await evolution.findWebhook(instance),
+      await evolution.createInstance(hook),
+      await evolution.connect(instance),
+      await evolution.restart(instance),
+      await evolution.logout(instance),
+    ];
+    assert.equal(answers.length, Object.keys(evolution).length - 1, 'all but version');
+    for (const answer of answers) {
+      assert.ok(answer.kind === 'failed' || answer.kind === 'not_sent', JSON.stringify({ instance, answer }));
+      assert.deepEqual([answer.class, answer.retryable], ['unknown_instance', false]);
+    }
+  }
+  assert.deepEqual(received, []);
 });

@@ -1,0 +1,42 @@
+/** Names with which an address says something else than it seems to, raw, or decoded once more than once. */
+export const NAMES_OF_NONE = [
+  ...[
+    '',
+    ' ',
+    '.',
+    '..',
+    '...',
+    ' .. ',
+    '. .',
+    '%2e',
+    '%2e%2e',
+    '%2E.',
+    '.%2e',
+    '%252e%252e',
+    '../x',
+    'x/..',
+    '/',
+    'a/b',
+    'a\\b',
+    '..\\x',
+    '%2f',
+    'a%2Fb',
+    '%5c',
+  ],
+  ...['a?b', '?', 'a#b', '#', ';', 'a;b', '%', '%00', '\u0001', 'a\nb', 'a\tb', '\u007f', '..;/x', '..\t', '/../..', '\r\n'],
+];
+
+export const NAMES_OF_NUMBERS = [
+  'julia-dev',
+  'a..b',
+  '..a',
+  'a.',
+  'Clínica São José, nº 1',
+  'de fora',
+  '5511900000002',
+  'ユリア',
+  'a+b',
+  'a&b=c',
+  'julia@loja',
+  '😀',
+];
