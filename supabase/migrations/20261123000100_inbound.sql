@@ -206,8 +206,11 @@ begin
   return true;
 end $$;
 
--- may_change: whether an edit or a deletion comes from who wrote the message. Whoever knows an id can name it: a contact knows those of all that it was told.
--- Guarantee: what our number said, by the agent or by a person, is changed by our number only; a contact's words by nobody but that contact.
+-- may_change: whether news of a message comes from who wrote it: an edit, a deletion, or the words that it came without. Whoever knows an id can name it: a contact knows those
+--   of all that it was told.
+-- Guarantee: what our number said, by the agent or by a person, is changed by our number only; a contact's words by nobody but that contact, at an address that is known to be its
+--   own or that WhatsApp itself names beside one. A lid that nobody knows is anybody's, so is a number under another lid than the contact's. News that names no address at all (messages.edited)
+--   is taken for the contact's.
 -- Arguments: p_event {fromMe: who says so as the gateway knows it, absent: not known; chat: where, null: not known}. Read only.
 create function may_change(m messages, v conversations, p_event jsonb) returns boolean language plpgsql stable as $$
 declare
@@ -218,11 +221,13 @@ begin
   if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
   -- the lid first: it names an account, a phone number is lent
   if v_lid is not null then select contact_id into v_by from contact_addresses where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
-  if v_by is null and v_pn is not null then select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn; end if;
-  if v_by is not null then return v_by = v.contact_id; end if;
-  -- an address that nobody has shown so far is the person's, unless the person is known to have another one of its kind
-  return not exists (select from contact_addresses a where a.contact_id = v.contact_id
-    and ((a.kind = 'pn' and v_pn is not null) or (a.kind = 'lid' and a.instance_id = m.instance_id and v_lid is not null)));
+  if v_by is null and v_pn is not null then
+    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
+    if v_lid is not null and exists (select from contact_addresses where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+  end if;
+  -- our own number says it of a chat under a name that is new to us
+  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat', null) > 0; end if;
+  return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
 end $$;
 
 -- change_words: an edit or a deletion of a message that is known.
@@ -361,7 +366,9 @@ begin
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
     end if;
-    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
+      return repeated_message(p_instance, v_known, p_event, v_wordless, v_now);
+    end if;
   end if;
 
   if v_known.id is null and p_event ? 'revised' and not v_is_reaction then

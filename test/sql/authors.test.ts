@@ -54,6 +54,8 @@ const refused: [who: string, id: string, by: By][] = [
   ['another contact, of hers', 'HERS', { fromMe: false, chat: { pn: JOAO, lid: null } }],
   ['a stranger, of hers', 'HERS', { fromMe: false, chat: { pn: '5511900001111', lid: null } }],
   ['a stranger at a lid, of hers', 'HERS', { fromMe: false, chat: { pn: null, lid: '119000000000001' } }],
+  ['a stranger at a lid, of his, who is known by the phone only', 'HIS', { fromMe: false, chat: { pn: null, lid: '119000000000001' } }],
+  ['her number under a lid that nobody knows, of hers', 'HERS', { fromMe: false, chat: { pn: MARIA, lid: '119000000000009' } }],
   ['her number, which another account has now, of hers', 'HERS', { fromMe: false, chat: { pn: MARIA, lid: '119000000000001' } }],
   ['our number, of hers', 'HERS', { fromMe: true, chat: hers }],
   ['our number, of his', 'HIS', { fromMe: true }],
@@ -97,7 +99,7 @@ const allowed: [who: string, id: string, by: By][] = [
   ['the contact at her lid', 'HERS', { fromMe: false, chat: { pn: null, lid: MARIA_LID } }],
   ['the contact with both addresses', 'HERS', { fromMe: false, chat: { pn: MARIA, lid: MARIA_LID } }],
   ['the contact with a number that nobody has seen, and her lid', 'HERS', { fromMe: false, chat: { pn: '5511911112222', lid: MARIA_LID } }],
-  ['a contact known by the phone only, under the lid', 'HIS', { fromMe: false, chat: { pn: null, lid: '119876543210123' } }],
+  ['a contact known by the phone only, under the lid beside it', 'HIS', { fromMe: false, chat: { pn: JOAO, lid: '119876543210123' } }],
   ['nobody says who, of hers', 'HERS', {}],
   ['our number, of the agent', 'OURS', { fromMe: true, chat: hers }],
   ['our number, of a person of ours', 'STAFF', { fromMe: true, chat: hers }],
@@ -130,4 +132,21 @@ test('Z3 authors: news about an id that we chose and have not heard of is no pro
   assert.deepEqual(await sql.rows('select status, provider_id, text from messages where id = $1', [id]), [
     { status: 'sending', provider_id: null, text: 'Até amanhã' },
   ]);
+});
+
+test('Z3 authors: words that a message came without come from its author, and from nobody at a lid that nobody knows', async (t) => {
+  const sql = await talk(t);
+  const stub = said({ id: 'LATER', pn: JOAO });
+  assert.equal(stub.kind, 'message');
+  const content = { type: 'unsupported', text: '[mensagem vazia]', typed: null, media: null, wordless: true } as const;
+  await sql.record([{ ...stub, content }], minutesAfter(2));
+  const before = await state(sql);
+  const stranger = said({ id: 'LATER', text: 'falso', pn: null, lid: '119000000000001' });
+  assert.equal(stranger.kind, 'message');
+  for (const event of [stranger, { ...stranger, revised: true as const }]) {
+    const [result] = await sql.record([event], minutesAfter(3));
+    assert.deepEqual([result?.outcome, await state(sql)], [event === stranger ? 'duplicate' : 'refused', before]);
+  }
+  await sql.record([said({ id: 'LATER', text: 'as palavras dele', pn: JOAO, lid: '119876543210123' })], minutesAfter(4));
+  assert.equal((await state(sql)).find((row) => row['provider_id'] === 'LATER')?.['text'], 'as palavras dele');
 });
