@@ -48,9 +48,12 @@ async function tellOf(ctx: NoticeContext, handoff: HandoffToTell): Promise<void>
   });
 }
 
+/** Of each message one line of 500 characters at most is told. */
+const MAX_READ_CHARS = 2_000;
+
 /** Notes of the runtime stand in the same lines: what a contact typed must not read as one. */
 function safe(message: HandoffToTell['messages'][number]): HandoffToTell['messages'][number] {
-  return message.author === 'contact' ? { ...message, text: contactText(message) } : message;
+  return message.author === 'contact' ? { ...message, text: contactText(message, MAX_READ_CHARS) } : message;
 }
 
 /** One notice a minute and reason, whoever else looks at the same moment; false when there was one already. */
@@ -76,7 +79,11 @@ export async function tellOfMessages(ctx: NoticeContext, conversation: number | 
     const notice = {
       tenant: forward.tenant,
       kind: 'forward',
-      text: forwardText(forward, forward.messages.map(contactText), forward.count),
+      text: forwardText(
+        forward,
+        forward.messages.map((message) => contactText(message, MAX_READ_CHARS)),
+        forward.count,
+      ),
       urgent: false,
       about: null,
       not_manager: forward.phone !== null && forward.phone === ctx.config.outbound.managerPhone,

@@ -4,7 +4,7 @@
  * that nobody sees and ends of lines are what could make a contact read like them. Letters that look like others need no list: without its bracket a mark is words.
  * Pure and total.
  */
-import { shortened } from './cut.ts';
+import { cut, shortened } from './cut.ts';
 
 /** For a prompt: as typed, in round brackets, without what nobody sees. Ends of lines stay. */
 export function forModel(text: string): string {
@@ -13,18 +13,38 @@ export function forModel(text: string): string {
 
 /**
  * What a contact wrote, for whoever also reads notes of the runtime. Only those (a medium, an advertisement) keep their brackets: lines beside what was typed that are nothing
- * but a note. The readers of kinds let nobody else write such a line (contentOf, in message-parts.ts).
+ * but a note. The readers of kinds let nobody else write such a line (contentOf, in message-parts.ts). Of a longer text no more than the first `units` are read.
  */
-export function contactText({ text, typed = null, type }: { text: string; typed?: string | null; type: string }): string {
+export function contactText(
+  { text, typed = null, type }: { text: string; typed?: string | null; type: string },
+  units = Number.POSITIVE_INFINITY,
+): string {
   const at = typed === null ? -1 : text.lastIndexOf(typed);
-  if (typed === null ? type === 'text' : at < 0) return forModel(text);
-  const lines = (typed === null ? text : `${text.slice(0, at)}${forModel(typed)}${text.slice(at + typed.length)}`).split('\n');
-  return lines.map((line) => (line === `[${inNote(line)}]` ? line : forModel(line))).join('\n');
+  if (typed === null ? type === 'text' : at < 0) return forModel(cut(text, units));
+  // Each part is cut by itself, so that nothing of what was typed comes to stand beside it.
+  const before = cut(text.slice(0, Math.max(0, at)), units);
+  const words = cut(typed ?? '', units - before.length);
+  const after = cut(text.slice(before.length + words.length), words === (typed ?? '') ? units - before.length - words.length : 0);
+  return `${before}${forModel(words)}${after}`
+    .split('\n')
+    .map((line) => (line === `[${inNote(line)}]` ? line : forModel(line)))
+    .join('\n');
 }
 
-/** For the eyes of a person, and for one line of a prompt: one line of at most so many UTF-16 units. */
+/** What is not seen may be taken out, so more is read of a text than is shown of it; but no more than this many times as much, however long it is. */
+const ROOM = 4;
+
+/** For the eyes of a person: one line of at most so many UTF-16 units. */
 export function oneLine(text: string, units: number): string {
-  return shortened(visible(text).replaceAll(/\s+/gu, ' ').trim(), units);
+  const line = visible(cut(text, ROOM * units))
+    .replaceAll(/\s+/gu, ' ')
+    .trim();
+  return text.length <= ROOM * units || line.length > units ? shortened(line, units) : `${cut(line, units - 1)}…`;
+}
+
+/** The same for a prompt. */
+export function lineForModel(text: string, units: number): string {
+  return unbracketed(oneLine(text, units));
 }
 
 /** For several lines on a screen or a terminal. */
@@ -43,7 +63,7 @@ export function inNote(text: string): string {
 
 /** The name that a contact gave itself: one short line without brackets wherever a person or a model reads it; null when nothing is left. */
 export function shownName(raw: string | null): string | null {
-  const name = raw === null ? '' : oneLine(unbracketed(raw), NAME_UNITS);
+  const name = raw === null ? '' : lineForModel(raw, NAME_UNITS);
   return /[\p{L}\p{N}\p{P}\p{S}]/u.test(name) ? name : null;
 }
 

@@ -4,7 +4,7 @@
  * what changes by itself: the hour, the contact's name, a hint of the runtime. What becomes known later stands where it became known. Pure.
  */
 import { cut } from './cut.ts';
-import { contactText, forModel, shownName, oneLine } from './foreign-text.ts';
+import { contactText, forModel, lineForModel, shownName } from './foreign-text.ts';
 import { MAX_MESSAGE_CHARS, MAX_PROMPT_CHARS } from './turn.ts';
 
 export type PromptAgent = { name: string; tone: string; instructions: string; promises: string };
@@ -147,7 +147,7 @@ function situationText(input: { contactName: string | null; hint?: string | null
 
 /** Each is one short line: it comes from the contact, and must not pass for a section of the rules. */
 function factLines(facts: PromptFact[]): string {
-  return facts.map(({ fact }) => `- ${oneLine(forModel(fact), MAX_FACT_CHARS)}`).join('\n');
+  return facts.map(({ fact }) => `- ${lineForModel(fact, MAX_FACT_CHARS)}`).join('\n');
 }
 
 /** Making one takes longer than all the rest of a prompt, and an installation has one zone. */
@@ -184,7 +184,7 @@ function changesOf(history: PromptMessage[]): Change[] {
 
 function changeNote({ text, was }: Change): string {
   if (text === null) return '[sistema: o cliente apagou uma mensagem que você já tinha lido: não conte mais com o que ela dizia]';
-  const [before, after] = [JSON.stringify(oneLine(forModel(was.text ?? ''), MAX_QUOTE_CHARS)), JSON.stringify(forModel(fit(text)))];
+  const [before, after] = [JSON.stringify(lineForModel(was.text ?? '', MAX_QUOTE_CHARS)), JSON.stringify(fit(text))];
   return `[sistema: o cliente editou uma mensagem que você já tinha lido. Antes: ${before}. Agora vale: ${after}]`;
 }
 
@@ -232,16 +232,17 @@ function lineOf(message: PromptMessage): string {
   if (message.type === 'declined') return DECLINED_TEXT;
   if (message.text === null) return '[mensagem apagada]';
   if (isUnsaid(message)) {
-    const text = JSON.stringify(forModel(fit(message.text)));
+    const text = JSON.stringify(fit(message.text));
     return message.status === 'queued'
       ? `[sistema: ainda vai ser entregue antes da sua próxima mensagem, não repita: ${text}]`
       : `[sistema: não foi enviado, o cliente escreveu antes: ${text}]`;
   }
   if (message.type === 'reaction')
-    return message.text === '' ? '[retirou a reação]' : `[reagiu com ${oneLine(forModel(message.text), MAX_EMOJI_CHARS)}]`;
-  // A person on the phone forwards words, and a greeting repeats a name: only our own texts are ours.
+    return message.text === '' ? '[retirou a reação]' : `[reagiu com ${lineForModel(message.text, MAX_EMOJI_CHARS)}]`;
+  // The agent may repeat what a contact wrote, and another program sends names; beside neither stand notes of the runtime.
   const isOurs = message.author === 'agent' || message.author === 'system';
-  const text = fit(isOurs ? message.text : contactText({ ...message, text: message.text }));
+  const { text: said } = message;
+  const text = isOurs ? fit(said) : fit(said, (units) => contactText({ ...message, text: said }, units));
   const mark = MARKS[message.author] ?? '';
   return `${mark}${quoteOf(message)}${text}`;
 }
@@ -250,7 +251,7 @@ function lineOf(message: PromptMessage): string {
 function quoteOf({ quoted_text: text, quoted_author: author, author: by }: PromptMessage): string {
   if (text === null) return '';
   const whose = author == null ? 'a' : author === by ? 'à própria mensagem' : (QUOTED[author] ?? 'à sua mensagem');
-  return `[em resposta ${whose}: "${oneLine(forModel(text).replaceAll('"', "'"), MAX_QUOTE_CHARS)}"]\n`;
+  return `[em resposta ${whose}: "${lineForModel(text, MAX_QUOTE_CHARS).replaceAll('"', "'")}"]\n`;
 }
 
 const QUOTED: Readonly<Record<string, string>> = {
@@ -261,8 +262,13 @@ const QUOTED: Readonly<Record<string, string>> = {
 
 const MARKS: Readonly<Record<string, string>> = { human: '[pessoa da equipe] ', automatic: '[mensagem automática] ' };
 
-function fit(text: string): string {
+/** Of a long message the beginning is read, and safe: cut first, since a contact sends what takes seconds to be made safe. `clean` reads no more than so many units. */
+function fit(text: string, clean = (units: number): string => forModel(cut(text, units))): string {
   if (text.length > MAX_MESSAGE_CHARS) return '[mensagem longa demais, não lida: peça um resumo]';
-  if (text.length > MAX_PROMPT_CHARS) return `${cut(text, MAX_PROMPT_CHARS)}\n[mensagem cortada: tinha ${text.length} caracteres]`;
-  return text;
+  const words = clean(MAX_READ_CHARS);
+  if (text.length <= MAX_READ_CHARS && words.length <= MAX_PROMPT_CHARS) return words;
+  return `${cut(words, MAX_PROMPT_CHARS)}\n[mensagem cortada: tinha ${text.length} caracteres]`;
 }
+
+/** Making it safe may take signs out that nobody sees, so more is read than is shown. */
+const MAX_READ_CHARS = 2 * MAX_PROMPT_CHARS;
