@@ -114,7 +114,12 @@ async function policies(client: pg.Client, table: number): Promise<string[]> {
 async function tableGrants(client: pg.Client, table: number, name: string): Promise<string[]> {
   const { rows } = await client.query<{ grantee: string; rights: string }>(
     `select case when a.grantee = 0 then 'public' else a.grantee::regrole::text end as grantee, string_agg(lower(a.privilege_type), ', ' order by a.privilege_type) as rights
-     from pg_class c, aclexplode(c.relacl) a where c.oid = $1 and a.grantee <> c.relowner group by 1 order by 1`,
+     from pg_class c, aclexplode(c.relacl) a where c.oid = $1 and a.grantee <> c.relowner group by 1
+     union all
+     select grantee, string_agg(privilege || ' (' || columns || ')', ', ' order by privilege) from (
+       select case when a.grantee = 0 then 'public' else a.grantee::regrole::text end as grantee, lower(a.privilege_type) as privilege, string_agg(quote_ident(t.attname), ', ' order by t.attnum) as columns
+       from pg_attribute t, aclexplode(t.attacl) a where t.attrelid = $1 group by 1, 2) c group by 1
+     order by 1, 2`,
     [table],
   );
   return rows.map((row) => `grant ${row.rights} on public.${name} to ${row.grantee};`);

@@ -16,7 +16,7 @@ export function keptWebhook(record: WebhookRecord, secrets: SecretKeys | null): 
   return secrets === null ? { webhook: record } : { sealed: sealSecret(secrets, JSON.stringify(record), QUEUE) };
 }
 
-/** null: it is not to be believed. What nobody can post (`ourselves`, `operator`) is never believed. */
+/** null: it is not to be believed. What nobody can post (`ourselves`) is never believed. */
 export function openKept(kept: KeptWebhook, secrets: SecretKeys | null): WebhookRecord | null {
   const sealed = at(kept, 'sealed');
   if (sealed !== undefined) {

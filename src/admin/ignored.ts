@@ -56,7 +56,7 @@ const replay = defineCommand({
   summary: 'feeds what was put aside for a reason through the inbound path again',
   details:
     'For when the product has learned a kind of message since, or a number was registered. What finds its place is stored, and answered when it is young enough (MAX_MESSAGE_AGE_MINUTES; ' +
-    `else it is listed to a person); the rest keeps its entry. What was set aside in the same webhook is left out: that is for instance adopt. It may be repeated: nothing is stored or answered twice. ${AT_ONCE} webhooks a call, the oldest first; --after goes on. Audited.`,
+    `else it is listed to a person); the rest keeps its entry. It counts for what the secret that it was posted with speaks for; what was set aside is for instance adopt. It may be repeated: nothing is stored or answered twice. ${AT_ONCE} webhooks a call, the oldest first; --after goes on. Audited.`,
   args: z.object({
     reason: reasonArg,
     instance: instanceArg,
@@ -70,9 +70,9 @@ const replay = defineCommand({
     const webhooks = await ignoredWebhooks(ctx.db, actor.tenant, filter, after ?? 0, AT_ONCE);
     const outcomes: Record<string, number> = {};
     for (const webhook of webhooks) {
-      const again = await replayWebhook(ctx, webhook, actor);
-      const results = again.events.length === 0 ? ['ignored'] : again.results.map(({ outcome }) => outcome);
-      for (const outcome of [...results, ...again.leftOut.map(() => 'set_aside')]) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      const again = await replayWebhook(ctx, webhook);
+      const results = again.events.length > 0 ? again.results.map(({ outcome }) => outcome) : [again.aside ? 'set_aside' : 'ignored'];
+      for (const outcome of results) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     }
     const next = webhooks.length < AT_ONCE ? null : (webhooks.at(-1)?.id ?? null);
     await recordAudit(ctx.db, {

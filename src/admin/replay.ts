@@ -17,8 +17,6 @@ type Replayed = {
   webhook_id: number;
   results: { kind: string; outcome: string; message_id: number | null; conversation_id: number | null }[];
   reopened: Reopened[];
-  /** Events that were set aside. */
-  left_out: number;
   woken: boolean;
 };
 
@@ -27,7 +25,7 @@ const replay = defineCommand({
   summary: 'feeds a stored webhook through the inbound path again',
   details:
     'ID is the id of a stored webhook (why MESSAGE shows them; kept 7 days). A message that is stored already stays as it is, so a replay may be repeated. News about ' +
-    'the state of a number and edits are left out: they may have been overtaken since. So is what was set aside: that is for instance adopt.\n' +
+    'the state of a number and edits are left out: they may have been overtaken since. It counts for what the secret that it was posted with speaks for, whoever replays it; what was set aside is for instance adopt.\n' +
     '--force: a message of the contact in it is unanswered again and THE AGENT ANSWERS IT ONCE MORE; what was sent stays sent, so the contact gets a second answer. ' +
     'It needs --reason, and both are audited.',
   args: z.object({
@@ -44,16 +42,16 @@ const replay = defineCommand({
       return refused('bad_request', 'force: the contact is answered a second time; say why: reason (--reason TEXT)');
     const webhook = await findStoredWebhook(ctx.db, actor.tenant, id);
     if (webhook === null) return refused('not_found', `there is no stored webhook ${id}; they are kept for 7 days`);
-    const { events, results, leftOut } = await replayWebhook(ctx, webhook, actor);
+    const { events, results, aside: isAside } = await replayWebhook(ctx, webhook);
     if (events.length === 0) {
-      if (leftOut.length > 0) return refused('conflict', `webhook ${id}: ${leftOutOf(leftOut.length)}; nothing was changed`);
+      if (isAside) return refused('conflict', `webhook ${id} was ${WAS_ASIDE}; nothing was changed`);
       const aside = webhook.ignored?.map((each) => `; it was put aside because ${asideBecause(each)}`).join('') ?? '';
       return refused(
         'conflict',
         `webhook ${id} (${webhook.event ?? 'without a name'}) holds nothing that can be replayed${aside}; nothing was changed`,
       );
     }
-    const reopened = force && reason !== undefined ? await reopen(ctx, events, actor, reason) : [];
+    const reopened = force && reason !== undefined ? await reopen(ctx, events.filter((_, index) => results[index]?.conversation_id != null), actor, reason) : [];
     await recordAudit(ctx.db, {
       tenant: actor.tenant,
       actor: actor.id,
@@ -66,17 +64,16 @@ const replay = defineCommand({
     });
     return {
       ok: true,
-      result: { webhook_id: id, results: told(events, results), reopened, left_out: leftOut.length, woken: awake } satisfies Replayed,
+      result: { webhook_id: id, results: told(events, results), reopened, woken: awake } satisfies Replayed,
     };
   },
-  text({ webhook_id: id, results, reopened, left_out: leftOut, woken }) {
+  text({ webhook_id: id, results, reopened, woken }) {
     const lines = [
       `Webhook ${id} is replayed.`,
       ...results.map(
         ({ kind, outcome, message_id }) => `  ${kind}${message_id === null ? '' : ` ${message_id}`}: ${OUTCOMES[outcome] ?? outcome}`,
       ),
       ...reopened.map(reopenedLine),
-      ...(leftOut === 0 ? [] : [`  ${leftOutOf(leftOut)}`]),
     ];
     if (!woken) lines.push(NOT_WOKEN);
     return lines.join('\n');
@@ -92,73 +89,52 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   takeover: 'words of a person on the phone, stored now',
   context: 'stored now for the history',
   early: 'is about a message that is not known',
+  set_aside: 'is set aside now: its secret did not speak for this number',
 };
 
-const leftOutOf = (count: number): string =>
-  `${count} events were set aside, or cannot be told from what was, and are left out: instance unknown shows whose they claim to be, and instance adopt replays them if it is theirs`;
+const WAS_ASIDE = 'set aside: instance unknown shows whose it claims to be, and instance adopt replays it if it is theirs';
 
 /**
- * Stores a webhook of the actor's tenant once more; no events: it holds nothing that can be replayed. Harmless: what is stored already stays as it is, and what is
- * put aside again keeps the one entry that it has. What was set aside is left out: a person who replays speaks for each number of the tenant, and whoever posted it did not.
+ * Stores a webhook of the actor's tenant once more, as who posted it, and for no more than its secret spoke for then. Harmless: what is stored already stays as it is, and what
+ * is put aside again keeps the one entry that it has. No events: it holds nothing that can be replayed. `aside`: it was set aside, which is for instance adopt.
  */
 export async function replayWebhook(
   ctx: AdminContext,
   webhook: StoredWebhook,
-  actor: Actor,
-): Promise<{ events: InboundEvent[]; results: RecordedEvent[]; leftOut: InboundEvent[] }> {
-  const read = readAgain(webhook);
-  const aside = setAside(webhook, read);
-  const leftOut = replayable(webhook, [...aside]);
-  const events = replayable(
-    webhook,
-    read.filter((event) => !aside.has(event)),
-  );
-  if (events.every(({ kind }) => kind === 'ignored')) return { events: [], results: [], leftOut };
+): Promise<{ events: InboundEvent[]; results: RecordedEvent[]; aside: boolean }> {
+  const nothing = { events: [], results: [], aside: isAside(webhook) };
+  // What we asked Evolution for was of one number.
+  const events = eventsOf(webhook).filter(({ instance }) => !('ourselves' in webhook.posted_by) || instance === webhook.instance);
+  if (nothing.aside || events.every(({ kind }) => kind === 'ignored')) return nothing;
   const results = await store(ctx, {
     requestId: `replay-${webhook.id}-${crypto.randomUUID()}`,
     instance: events[0]?.instance ?? webhook.instance,
     event: webhook.event,
     raw: webhook.body,
-    from: { operator: actor.tenant },
+    from: webhook.posted_by,
+    postedAt: webhook.received_at,
     events,
     replays: webhook.id,
   });
-  return { events, results, leftOut };
+  return { events, results, aside: false };
 }
 
-/**
- * The events of a webhook that no replay may take. What became of each is known by its place. A webhook of which a part was replayed, or of which the reader has
- * learned since, holds other events than results: then all of them, unless it names one number and nothing of it was set aside.
- */
-function setAside({ results }: StoredWebhook, events: InboundEvent[]): Set<InboundEvent> {
-  const taken = (results ?? []).map(
+/** A stored webhook is of one number: nothing of it was taken, or all. */
+function isAside({ results }: StoredWebhook): boolean {
+  return (results ?? []).some(
     ({ outcome, reason, refused: no }) => outcome === 'set_aside' || reason === 'forgotten_instance' || no === true,
   );
-  if (taken.length === events.length) return new Set(events.filter((_, index) => taken[index]));
-  const numbers = new Set(events.map(({ instance }) => instance).filter((name) => name !== ''));
-  return new Set(taken.includes(true) || numbers.size > 1 ? events : []);
 }
 
 type Stored = Pick<StoredWebhook, 'body' | 'event' | 'received_at' | 'ignored'>;
 
 /** What of a stored webhook may be stored again. */
 export function eventsOf(webhook: Stored, options: { edits?: boolean } = {}): InboundEvent[] {
-  return replayable(webhook, readAgain(webhook), options);
-}
-
-/** `reconcile` rows hold ids only. */
-function readAgain(webhook: Stored): InboundEvent[] {
+  // A socket's state and an edit may have been overtaken since, unless the edit waits for its message.
+  const { edits = webhook.ignored?.includes('unknown_message') ?? false } = options;
+  // `reconcile` rows hold ids only.
   if (stringAt(webhook.body, 'event') === 'reconcile' && at(webhook.body, 'data') === undefined) return [];
-  return parseWebhook(webhook.body, webhook.event, webhook.received_at);
-}
-
-/** A socket's state and an edit may have been overtaken since, unless the edit waits for its message. */
-function replayable(
-  { ignored }: Pick<Stored, 'ignored'>,
-  events: InboundEvent[],
-  { edits = ignored?.includes('unknown_message') ?? false } = {},
-): InboundEvent[] {
-  return events.filter((event) => {
+  return parseWebhook(webhook.body, webhook.event, webhook.received_at).filter((event) => {
     if (event.kind === 'ignored') return event.kept === true;
     return event.kind === 'edit' ? edits : event.kind !== 'connection' && event.kind !== 'presence';
   });

@@ -3,10 +3,15 @@ import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
 import type { Door } from './door.ts';
 
 /**
- * Who says what a webhook says: a number by its own secret, a tenant by that of the installation, a person of the tenant `operator` who replays it, or Evolution's
- * answer to a question of ours.
+ * Who says what a webhook says: a number by its own secret, a tenant by that of the installation, or Evolution's answer to a question of ours. Whoever replays a stored
+ * webhook says it as who posted it.
  */
-export type Poster = { instance: string } | { tenant: string } | { operator: string } | { ourselves: true };
+export const poster = z.union([
+  z.object({ instance: z.string() }),
+  z.object({ tenant: z.string() }),
+  z.object({ ourselves: z.literal(true) }),
+]);
+export type Poster = z.infer<typeof poster>;
 
 /** One webhook as it is stored: its raw body without secrets, and what it means. */
 export type WebhookRecord = {
@@ -18,6 +23,8 @@ export type WebhookRecord = {
   events: InboundEvent[];
   /** Id of the stored webhook that this is a replay of: its entry, if it left one, says what became of it now. */
   replays?: number;
+  /** When it was posted, if not now: what its secret spoke for then. */
+  postedAt?: Date;
 };
 
 const time = z.coerce.date();

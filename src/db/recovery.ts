@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ChatAddress } from '../core/inbound.ts';
 import type { Door } from './door.ts';
+import { poster } from './inbound.ts';
 
 const time = z.coerce.date();
 
@@ -65,6 +66,7 @@ const storedWebhook = z.object({
   body: z.unknown(),
   /** What became of its events when it came, in their order; null: not written down. */
   results: z.array(z.object({ outcome: z.string(), reason: z.string().nullish(), refused: z.boolean().nullish() })).nullable(),
+  posted_by: poster,
   /** Why events in it were put aside or found no place; null: none was. */
   ignored: z.array(z.string()).nullable(),
   received_at: time,

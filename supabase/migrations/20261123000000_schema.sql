@@ -491,6 +491,7 @@ create table audit_log (
   details     jsonb not null default '{}',
   created_at  timestamptz not null default now()
 );
+create index audit_log_age on audit_log (created_at);
 
 -- Who posted webhooks and may not: nobody registered the name, or what it claims is another's. Nothing of it is answered; what came waits in webhook_events until
 -- a person adopts or forgets it.
@@ -516,6 +517,7 @@ create table webhook_events (
   body         jsonb not null,
   results      jsonb,
   request_id   text,
+  posted_by    jsonb not null default '{"tenant": "default"}', -- whose secret it came with, see speaks_for; a replay says no more than that
   aside_id     bigint references set_aside (id),     -- it was set aside, and waits
   ignored      text[],                               -- it is an entry: why events in it were put aside or found no place; null: none was
   received_at  timestamptz not null default now()

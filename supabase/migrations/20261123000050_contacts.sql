@@ -13,16 +13,15 @@ end $$;
 
 -- speaks_for: whether a credential may post what happens on a number. A number's own secret speaks for that number alone; the secret of the installation for the
 --   numbers of the tenant default that have none of their own, and for one that got its own less than an hour ago: Evolution repeats a webhook for 25 minutes
---   with what it signed first. Arguments: p_from {instance} its own secret | {tenant} the secret of the installation | {operator} a person of that tenant replays
---   what is stored | {ourselves: true} we asked Evolution.
+--   with what it signed first. Arguments: p_from {instance} its own secret | {tenant} the secret of the installation | {ourselves: true} we asked Evolution; p_now when it was posted.
 create function speaks_for(p_from jsonb, i instances, p_now timestamptz) returns boolean language sql stable as $$
-  select case when p_from ? 'ourselves' then true when p_from ? 'operator' then i.tenant_id = p_from ->> 'operator' when p_from ? 'instance' then i.name = p_from ->> 'instance'
-    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour') end
+  select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
+    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or (i.webhook_secret_previous is null and (i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour'))) end
 $$;
 
 -- tenant_of_poster: to whom belongs what a credential posts and may not say. Arguments: p_from see speaks_for; null: the secret of the installation. Read only.
 create function tenant_of_poster(p_from jsonb) returns text language sql stable as $$
-  select coalesce(p_from ->> 'tenant', p_from ->> 'operator', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
+  select coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
 $$;
 
 -- webhook_refusal: why what was posted under a name is set aside; null: it is that number's. What Evolution answers when we ask for a number by name is that number's.

@@ -626,8 +626,8 @@ end $$;
 -- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be acknowledged. What its credential may not
 --   say, and what names no number of ours, is set aside and changes no number, contact or conversation. What is put aside or finds no place leaves an entry (webhook_events.ignored).
 -- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for; absent: the secret of the installation, events: InboundEvent[],
---   replays: the stored webhook that this one is again, whose entry says from now on what became of it, or absent}]; p_options see record_message, and onlyInstance: the one number
---   that counts, or null.
+--   replays: the stored webhook that this one is again, whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now}]; p_options see record_message,
+--   and onlyInstance: the one number that counts, or null.
 -- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock: Postgres ends one
 --   (40P01) and the caller repeats it.
 -- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake, wake_send, first_pending_at, inbound_at}]}], in order.
@@ -664,7 +664,7 @@ begin
         v_tenant := tenant_of_poster(v_webhook -> 'from');
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
-        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', coalesce((v_webhook ->> 'postedAt')::timestamptz, clock(p_now)));
         if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
           when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
@@ -702,10 +702,10 @@ begin
       -- of somebody who was erased it stays that something came, and not what
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
         and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
-      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, ignored, received_at)
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored, received_at)
         values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}'
           when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
-          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, v_ignored, clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);

@@ -149,7 +149,7 @@ $$;
 -- Result: [{id, instance, event, body, results, ignored, received_at}], at most p_limit.
 create function ignored_webhooks(p_tenant text, p_reason text, p_instance text, p_after bigint, p_limit int) returns jsonb language sql stable as $$
   select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
-    select id, instance, event, body, results, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
+    select id, instance, event, body, results, posted_by, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
 $$;
 
 -- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance, reason, received_at} or null.

@@ -273,7 +273,7 @@ $$;
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants every new table and function by
 -- default: the only way in are the service role, the runtime and the owner of the database. The two may the same, and neither owns anything: they read and write
 -- rows and call functions. (The policies are for the runtime, whom no attribute lets past row level security: attributes are not inherited by members.)
--- Rows of tenants, numbers and agents are pointed at by all others and never go; the audit is added to and read, and nothing in it changes.
+-- Rows of tenants, numbers and agents are pointed at by all others and never go; the audit is added to and read, and nothing in it changes, nor is anything added to its past.
 do $$
 declare t text; f record;
 begin
@@ -286,7 +286,8 @@ begin
   end loop;
   revoke all on all sequences in schema public from anon, authenticated;
   revoke delete, truncate on tenants, instances, agents from service_role, whats_agents_runtime;
-  revoke update, delete, truncate on audit_log from service_role, whats_agents_runtime;
+  revoke all on audit_log from service_role, whats_agents_runtime;
+  grant select, insert (tenant_id, actor, action, subject, details, created_at) on audit_log to service_role, whats_agents_runtime; -- not the id; for the date see date_audit
 
   -- A function that looks names up where its caller says could be given other tables: each has a path of its own. Left without are the one-expression SQL
   -- helpers: the planner writes them into the statement that calls them, which a path would forbid (measured: 15 % of record_inbound), and they run inside

@@ -43,7 +43,6 @@ for (const key of [null, SECRETS_KEY])
     const foreign = { current: 'b'.repeat(40), previous: null };
     const forged = [
       { webhook: record('ourselves', { ourselves: true }) },
-      { webhook: record('operator', { operator: 'default' }) },
       { webhook: record('instance', { instance: INSTANCE }) },
       { webhook: record('both', { tenant: 'default', ourselves: true }) },
       keptWebhook(record('sealed by a stranger', { tenant: 'default' }), foreign),

@@ -41,14 +41,17 @@ test('E9 Z14 the audit is append-only for the runtime, by every way that SQL has
   );
   await runtime.query(`insert into audit_log (actor, action) values ('api:bia', 'pause')`);
   const all = async () => (await owner.query('select id, actor, action, created_at from audit_log order by id')).rows;
-  const before = await all();
   assert.equal((await runtime.query('select from audit_log')).rowCount, 3, 'it may read it');
+  const untouched = await all();
   for (const sql of [
     `update audit_log set actor = 'nobody'`,
     'delete from audit_log',
     'truncate audit_log',
     'truncate audit_log cascade',
     `insert into audit_log (id, actor, action) overriding system value values (1, 'x', 'y') on conflict (id) do update set actor = 'nobody'`,
+    `insert into audit_log (id, actor, action) overriding system value values (9000000000000000000, 'x', 'y')`,
+    `insert into audit_log (id, actor, action) overriding user value values (5, 'x', 'y')`,
+    `insert into audit_log overriding system value select * from audit_log`,
     `merge into audit_log a using (select 1) s on true when matched then delete`,
     `select id from audit_log for update`,
     `with gone as (delete from audit_log returning id) select * from gone`,
@@ -78,6 +81,18 @@ test('E9 Z14 the audit is append-only for the runtime, by every way that SQL has
     'select from pg_authid',
   ])
     await assert.rejects(runtime.query(sql), /permission denied|must be (?:owner|superuser)|only|cannot|not allowed/, sql);
+  assert.deepEqual(await all(), untouched);
+  // Nor is anything added to the past, or where no purge would come by.
+  for (const at of ["now() - interval '29 days'", "'infinity'", "'-infinity'"])
+    await runtime.query(`insert into audit_log (actor, action, created_at) values ('api:bia', 'forged', ${at})`);
+  const { rows: dated } = await owner.query(
+    `select actor, age(now(), created_at) < interval '1 hour' and created_at <= clock_timestamp() as now from audit_log where action = 'forged'`,
+  );
+  assert.deepEqual(
+    dated,
+    Array.from({ length: 3 }, () => ({ actor: 'api:bia', now: true })),
+  );
+  const before = await all();
   // A table of its own that stands in the way, for a function that runs as the owner.
   await runtime.query(`create temp table audit_log (id bigint, created_at timestamptz)`);
   assert.equal(

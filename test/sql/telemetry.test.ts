@@ -77,7 +77,8 @@ test('E9 audit: read page by page, of one tenant; the role of the application ca
     await assert.rejects(asRole(sql), /permission denied/, sql);
   // Retention, whatever it is told, takes nothing younger than 30 days.
   await rows(url, `insert into audit_log (actor, action, created_at) values ('cli:old', 'pause', now() - interval '31 days')`);
-  await asRole(`select purge_audit(now() + interval '1 year', 100)`);
+  // The old ones may stand behind younger ones, as many as it looks at: their ids are those of a restore, or of who could once add any.
+  await asRole(`select purge_audit(now() + interval '1 year', 2)`);
   assert.equal((await listAudit(door, 'default', 10, null)).length, 4);
 });
 
