@@ -51,7 +51,15 @@ const replay = defineCommand({
         `webhook ${id} (${webhook.event ?? 'without a name'}) holds nothing that can be replayed${aside}; nothing was changed`,
       );
     }
-    const reopened = force && reason !== undefined ? await reopen(ctx, events.filter((_, index) => results[index]?.conversation_id != null), actor, reason) : [];
+    const reopened =
+      force && reason !== undefined
+        ? await reopen(
+            ctx,
+            events.filter((_, index) => results[index]?.conversation_id != null),
+            actor,
+            reason,
+          )
+        : [];
     await recordAudit(ctx.db, {
       tenant: actor.tenant,
       actor: actor.id,

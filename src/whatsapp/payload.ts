@@ -33,27 +33,6 @@ type PutAside = Omit<Extract<Distributed<InboundEvent>, { kind: 'ignored' }>, 'r
  * `receivedAt` stands in for a missing or absurd `messageTimestamp`.
  */
 export function parseWebhook(body: unknown, suffix: string | null, receivedAt: Date): InboundEvent[] {
-  const bodies = Array.isArray(body) ? body : [body];
-  const events: InboundEvent[] = [];
-  for (const one of bodies) {
-    if (events.length >= MAX_EVENTS) {
-      events.push({ ...sourceOf(one), ...ignored('too_many_events'), kept: true });
-      break;
-    }
-    events.push(...parseEnvelope(one, suffix, receivedAt));
-  }
-  return events.length > 0 ? events : [{ instance: '', instanceId: null, kind: 'ignored', reason: 'unreadable', kept: true }];
-}
-
-/** Rows of `/chat/findMessages`, read like the webhooks they replace. */
-export function parseFoundMessages(instance: string, records: readonly unknown[], receivedAt: Date): InboundEvent[] {
-  return records.map((record) => {
-    const source = { instance, instanceId: idAt(record, 'instanceId') };
-    return { ...source, ...parseMessage(record, { source, ownPn: null, receivedAt, body: null }, false) };
-  });
-}
-
-function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): InboundEvent[] {
   const data = at(body, 'data');
   const source = sourceOf(body);
   const sender = parseJid(idAt(body, 'sender') ?? '');
@@ -65,6 +44,14 @@ function parseEnvelope(body: unknown, suffix: string | null, receivedAt: Date): 
     ...source,
     ...(each.kind === 'ignored' && leavesTrace(event, each.reason) ? { ...each, kept: true } : each),
   }));
+}
+
+/** Rows of `/chat/findMessages`, read like the webhooks they replace. */
+export function parseFoundMessages(instance: string, records: readonly unknown[], receivedAt: Date): InboundEvent[] {
+  return records.map((record) => {
+    const source = { instance, instanceId: idAt(record, 'instanceId') };
+    return { ...source, ...parseMessage(record, { source, ownPn: null, receivedAt, body: null }, false) };
+  });
 }
 
 function sourceOf(body: unknown): Source {
