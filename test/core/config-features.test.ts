@@ -297,3 +297,9 @@ test('L13 L16 a model that is not known, has no price, or is retired is said at 
     [],
   );
 });
+
+test('Z2 EVOLUTION_INSTANCE: what an address would be read differently for is no name of a number', () => {
+  for (const name of ['..', '.', 'a/b', '%2e%2e', 'a?b'])
+    devProblem({ ...LOCAL_EVOLUTION, EVOLUTION_INSTANCE: name }, 'EVOLUTION_INSTANCE', /must be a name without/);
+  assert.equal(dev({ ...LOCAL_EVOLUTION, EVOLUTION_INSTANCE: 'Clínica, nº 1' }).evolution?.instance, 'Clínica, nº 1');
+});
