@@ -57,15 +57,12 @@ create table agents (
 );
 create unique index agents_one_active on agents (tenant_id, slug) where active;
 
--- is_number_name: whether a text can be the name of a number: it goes into the path of each call to Evolution, so nothing in it may be read as another path. core/number-name.ts says the same.
-create function is_number_name(p_name text) returns boolean language sql immutable as
-$$ select p_name !~ '[/\\%?#;\x01-\x1f\x7f]' and p_name !~ '^[.\s]*$' $$;
-
 -- A WhatsApp number at Evolution. Null caps and paces mean: as the environment says.
 create table instances (
   id                 bigint generated always as identity primary key,
   tenant_id          text not null default 'default' references tenants (id),
-  name               text not null unique check (is_number_name(name)),
+  -- it goes into the path of each call to Evolution, so nothing in it may be read as another path; core/number-name.ts says the same
+  name               text not null unique check (name !~ '[/\\%?#;\x01-\x1f\x7f]' and name !~ '^[.\s]*$'),
   provider_id        text unique,
   phone              text,
   agent_id           bigint references agents (id),

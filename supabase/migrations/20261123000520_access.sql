@@ -96,7 +96,6 @@ begin
   if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids)) then return jsonb_build_object('outcome', 'ambiguous'); end if;
   select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
   if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
-  if not is_number_name(v.name) then return jsonb_build_object('outcome', 'no_name'); end if;
   if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant'); end if;
   if v_own.id is null and v_same.id is not null then
@@ -112,6 +111,7 @@ begin
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor, 'instance.adopt', v.name,
     jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for), clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
   return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null then v_same.name end, 'aside', to_jsonb(v_ids));
+exception when check_violation then return jsonb_build_object('outcome', 'no_name');
 end $$;
 
 -- forget_aside: a person wants nothing more of a name that was set aside: what was kept goes, what comes is counted and nobody is told.

@@ -159,7 +159,7 @@ test('Z4 a foreign uuid changes no number: neither that of a copy, nor one that 
 
 test('Z4 a name that could do harm in a shell, or flood people, does not', async (t) => {
   const system = await startSystem(t, { workers: 0 });
-  await system.webhook(text('x; rm -rf ~\n$(reboot)', 'Oi'));
+  await system.webhook(text('x && rm -rf ~ `$(reboot)`', 'Oi'));
   const [notice] = await told(system);
   assert.ok(!/rm -rf|reboot/.test(notice ?? ''), notice);
   assert.match(notice ?? '', /instance adopt aside:1\b/);
@@ -167,7 +167,7 @@ test('Z4 a name that could do harm in a shell, or flood people, does not', async
   assert.ok((await told(system)).length <= 7, 'one message for many');
   assert.equal((await aside(system)).length, 200, 'and an end to what is kept');
   const adopted = await adminDone<{ name: string }>(system.ctx, 'instance adopt', { name: 'aside:1' });
-  assert.equal(adopted.name, 'x; rm -rf ~\n$(reboot)');
+  assert.equal(adopted.name, 'x && rm -rf ~ `$(reboot)`');
 });
 
 test('Z4 a secret of its own speaks for its number alone; what was signed before counts for an hour', async (t) => {
