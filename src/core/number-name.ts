@@ -3,6 +3,5 @@
  * of a part or for a sign of its own, also after having decoded it once too often, would name another route, or another number. The check of instances.name says the same. Pure.
  */
 export function isNumberName(name: string): boolean {
-  // eslint-disable-next-line no-control-regex
   return !/[/\\%?#;\u0000-\u001f\u007f]/.test(name) && !/^[.\s]*$/.test(name);
 }

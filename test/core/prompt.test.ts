@@ -242,10 +242,11 @@ test('Z3 Z8 prompt: what another program sent, and what the agent repeated of a 
 
 test('Z7 prompt: what a long message costs does not grow with its length, wherever its words stand', (t) => {
   let read = 0;
-  const normalize = String.prototype.normalize;
-  t.mock.method(String.prototype, 'normalize', function (this: string, ...form: []) {
+  // The first step of making a text safe.
+  const { value: normalize } = Object.getOwnPropertyDescriptor(String.prototype, 'normalize') as { value: (form?: string) => string };
+  t.mock.method(String.prototype, 'normalize', function (this: string, form?: string) {
     read += this.length;
-    return normalize.apply(this, form);
+    return normalize.call(this, form);
   });
   const cost = (build: () => unknown): number => {
     read = 0;
