@@ -64,9 +64,12 @@ create table public.audit_log (
   constraint audit_log_pkey PRIMARY KEY (id)
 );
 alter table public.audit_log enable row level security;
+CREATE INDEX audit_log_age ON public.audit_log USING btree (created_at);
 create policy runtime on public.audit_log as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
-grant insert, select on public.audit_log to service_role;
-grant insert, select on public.audit_log to whats_agents_runtime;
+grant insert (tenant_id, actor, action, subject, details, created_at) on public.audit_log to service_role;
+grant select on public.audit_log to service_role;
+grant insert (tenant_id, actor, action, subject, details, created_at) on public.audit_log to whats_agents_runtime;
+grant select on public.audit_log to whats_agents_runtime;
 
 create table public.bot_suspicions (
   id bigint generated always as identity not null,
@@ -413,6 +416,7 @@ create table public.instances (
   constraint instances_cap_hour_check CHECK ((cap_hour >= 0)),
   constraint instances_cap_strangers_day_check CHECK ((cap_strangers_day >= 0)),
   constraint instances_check CHECK ((pace_max_seconds >= pace_min_seconds)),
+  constraint instances_name_check CHECK (((name !~ '[/\\%?#;\x01-\x1f\x7f]'::text) AND (name !~ '^[.\s]*$'::text))),
   constraint instances_pace_min_seconds_check CHECK ((pace_min_seconds >= (0)::numeric)),
   constraint instances_phase_check CHECK ((phase = ANY (ARRAY['warming'::text, 'established'::text]))),
   constraint instances_reply_cap_hour_check CHECK ((reply_cap_hour >= 0)),
@@ -826,6 +830,7 @@ create table public.webhook_events (
   body jsonb not null,
   results jsonb,
   request_id text,
+  posted_by jsonb default '{"tenant": "default"}'::jsonb not null,
   aside_id bigint,
   ignored text[],
   received_at timestamp with time zone default now() not null,
@@ -1048,6 +1053,7 @@ begin
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor, 'instance.adopt', v.name,
     jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for), clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
   return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null then v_same.name end, 'aside', to_jsonb(v_ids));
+exception when check_violation then return jsonb_build_object('outcome', 'no_name');
 end $function$;
 revoke all on function public.adopt_aside(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.adopt_aside(text,text,text,text,timestamp with time zone) to service_role;
@@ -2165,6 +2171,19 @@ revoke all on function public.count_days(text,timestamp with time zone) from pub
 grant execute on function public.count_days(text,timestamp with time zone) to service_role;
 grant execute on function public.count_days(text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.date_audit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'member') then new.created_at := clock_timestamp(); end if;
+  return new;
+end $function$;
+revoke all on function public.date_audit() from public;
+grant execute on function public.date_audit() to service_role;
+grant execute on function public.date_audit() to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -3190,7 +3209,7 @@ CREATE OR REPLACE FUNCTION public.ignored_webhooks(p_tenant text, p_reason text,
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
-    select id, instance, event, body, results, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
+    select id, instance, event, body, results, posted_by, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
 $function$;
 revoke all on function public.ignored_webhooks(text,text,text,bigint,integer) from public;
 grant execute on function public.ignored_webhooks(text,text,text,bigint,integer) to service_role;
@@ -3988,11 +4007,13 @@ begin
   if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
   -- the lid first: it names an account, a phone number is lent
   if v_lid is not null then select contact_id into v_by from contact_addresses where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
-  if v_by is null and v_pn is not null then select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn; end if;
-  if v_by is not null then return v_by = v.contact_id; end if;
-  -- an address that nobody has shown so far is the person's, unless the person is known to have another one of its kind
-  return not exists (select from contact_addresses a where a.contact_id = v.contact_id
-    and ((a.kind = 'pn' and v_pn is not null) or (a.kind = 'lid' and a.instance_id = m.instance_id and v_lid is not null)));
+  if v_by is null and v_pn is not null then
+    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
+    if v_lid is not null and exists (select from contact_addresses where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+  end if;
+  -- our own number says it of a chat under a name that is new to us
+  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat', null) > 0; end if;
+  return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
 end $function$;
 revoke all on function public.may_change(public.messages,public.conversations,jsonb) from public;
 grant execute on function public.may_change(public.messages,public.conversations,jsonb) to service_role;
@@ -4740,8 +4761,7 @@ CREATE OR REPLACE FUNCTION public.purge_audit(p_before timestamp with time zone,
 AS $function$
 declare v_n int;
 begin
-  delete from audit_log where id in (select id from (select id, created_at from audit_log order by id limit p_limit) oldest
-    where created_at < least(p_before, now() - interval '30 days') and p_before is not null);
+  delete from audit_log where id in (select id from audit_log where created_at < least(p_before, now() - interval '30 days') and p_before is not null order by created_at limit p_limit);
   get diagnostics v_n = row_count;
   return v_n;
 end $function$;
@@ -5074,7 +5094,7 @@ begin
         v_tenant := tenant_of_poster(v_webhook -> 'from');
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
-        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', clock(p_now));
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', coalesce((v_webhook ->> 'postedAt')::timestamptz, clock(p_now)));
         if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
           when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
@@ -5112,10 +5132,10 @@ begin
       -- of somebody who was erased it stays that something came, and not what
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
         and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
-      insert into webhook_events (tenant_id, instance, event, body, results, request_id, aside_id, ignored, received_at)
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored, received_at)
         values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}'
           when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
-          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', v_aside, v_ignored, clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
@@ -5159,7 +5179,9 @@ begin
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
     end if;
-    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
+      return repeated_message(p_instance, v_known, p_event, v_wordless, v_now);
+    end if;
   end if;
 
   if v_known.id is null and p_event ? 'revised' and not v_is_reaction then
@@ -6330,8 +6352,8 @@ CREATE OR REPLACE FUNCTION public.speaks_for(p_from jsonb, i public.instances, p
  LANGUAGE sql
  STABLE
 AS $function$
-  select case when p_from ? 'ourselves' then true when p_from ? 'operator' then i.tenant_id = p_from ->> 'operator' when p_from ? 'instance' then i.name = p_from ->> 'instance'
-    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour') end
+  select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
+    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or (i.webhook_secret_previous is null and (i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour'))) end
 $function$;
 revoke all on function public.speaks_for(jsonb,public.instances,timestamp with time zone) from public;
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to service_role;
@@ -6596,7 +6618,7 @@ CREATE OR REPLACE FUNCTION public.tenant_of_poster(p_from jsonb)
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(p_from ->> 'tenant', p_from ->> 'operator', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
+  select coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
 $function$;
 revoke all on function public.tenant_of_poster(jsonb) from public;
 grant execute on function public.tenant_of_poster(jsonb) to service_role;
@@ -7003,6 +7025,7 @@ revoke all on function public.yields(public.messages,timestamp with time zone) f
 grant execute on function public.yields(public.messages,timestamp with time zone) to service_role;
 grant execute on function public.yields(public.messages,timestamp with time zone) to whats_agents_runtime;
 
+CREATE TRIGGER audit_log_date BEFORE INSERT ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.date_audit();
 CREATE TRIGGER touch BEFORE UPDATE ON public.contacts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER touch BEFORE UPDATE ON public.conversations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER touch BEFORE UPDATE ON public.instances FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
