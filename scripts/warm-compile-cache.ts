@@ -14,10 +14,12 @@ const resolve = createRequire(path.join(source, 'main.ts')).resolve;
 
 let loaded = 0;
 for (const name of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
-  if (!name.endsWith('.ts') || PROGRAMS.has(path.basename(name))) continue;
+  if (!name.endsWith('.ts')) continue;
   const file = path.join(source, name);
-  await import(pathToFileURL(file).href);
-  loaded += 1;
+  if (!PROGRAMS.has(path.basename(name))) {
+    await import(pathToFileURL(file).href);
+    loaded += 1;
+  }
   // What is loaded late, and only in some modes or settings.
   for (const [, lazy = ''] of readFileSync(file, 'utf8').matchAll(/\bimport\('([^.'][^']*)'\)/g)) {
     try {

@@ -1,5 +1,6 @@
 /**
- * OpenTelemetry. Loaded with `--import` before anything else, and imported by nobody: without OTEL_EXPORTER_OTLP_ENDPOINT it is this file and no more.
+ * OpenTelemetry, put together by its SDK for Node. Loaded with `--import` before anything else, and imported by nobody: without
+ * OTEL_EXPORTER_OTLP_ENDPOINT it is this file and no more.
  * Spans are made where the product says so (trace.ts), not by patching libraries, which would need loader hooks and cost start time and memory.
  */
 import { createHash } from 'node:crypto';
@@ -27,16 +28,15 @@ if (process.env['OTEL_EXPORTER_OTLP_ENDPOINT']) {
 }
 
 async function startTracing(config: Config, { endpoint, headers, ratio }: NonNullable<Config['tracing']>): Promise<Tracing> {
-  const [api, sdk, { OTLPTraceExporter }, { resourceFromAttributes }, { AsyncLocalStorageContextManager }, { createLogger }] =
-    await Promise.all([
-      import('@opentelemetry/api'),
-      import('@opentelemetry/sdk-trace'),
-      import('@opentelemetry/exporter-trace-otlp-http'),
-      import('@opentelemetry/resources'),
-      import('@opentelemetry/context-async-hooks'),
-      import('./log.ts'),
-    ]);
-  const { NO_SPAN } = await import('./trace.ts');
+  const [api, { NodeSDK }, sdk, { OTLPTraceExporter }, { createLogger }, { waitAtMost }, { NO_SPAN }] = await Promise.all([
+    import('@opentelemetry/api'),
+    import('@opentelemetry/sdk-node'),
+    import('@opentelemetry/sdk-trace'),
+    import('@opentelemetry/exporter-trace-otlp-http'),
+    import('./log.ts'),
+    import('./wait.ts'),
+    import('./trace.ts'),
+  ]);
   const log = createLogger({
     level: config.log.level,
     service: config.app.service,
@@ -49,17 +49,22 @@ async function startTracing(config: Config, { endpoint, headers, ratio }: NonNul
     told = performance.now();
     log.warning({ detail }, 'Traces could not be exported');
   };
-  api.diag.setLogger({ error: trouble, warn: () => {}, info: () => {}, debug: () => {}, verbose: () => {} }, api.DiagLogLevel.ERROR);
-  api.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   const ids = new sdk.RandomIdGenerator();
   /** Ids that the span which is just being started gets. */
   let given: SpanContext | null = null;
-  const provider = new sdk.TracerProvider({
-    resource: resourceFromAttributes({
-      'service.name': config.app.service,
-      'service.version': config.app.version,
-      'deployment.environment.name': config.app.environment,
-    }),
+  const assembled = new NodeSDK({
+    // In the place of the SDK's own: what it would find out about host, command line and user is nobody's business.
+    resourceDetectors: [
+      {
+        detect: () => ({
+          attributes: {
+            'service.name': config.app.service,
+            'service.version': config.app.version,
+            'deployment.environment.name': config.app.environment,
+          },
+        }),
+      },
+    ],
     // By the id of the trace and nothing else, so that all processes decide alike without telling each other.
     sampler: new sdk.TraceIdRatioBasedSampler(ratio),
     idGenerator: {
@@ -72,9 +77,19 @@ async function startTracing(config: Config, { endpoint, headers, ratio }: NonNul
         scheduledDelayMillis: EXPORT_MS,
       }),
     ],
+    // Traces only: left out, these three are made as the environment says, and metrics and logs have their own ways here.
+    textMapPropagator: null,
+    metricReaders: [],
+    logRecordProcessors: [],
   });
-  const tracer = provider.getTracer('whats-agents', config.app.version);
+  // After the constructor, which with OTEL_LOG_LEVEL sets one that writes lines of its own.
+  api.diag.setLogger(
+    { error: trouble, warn: () => {}, info: () => {}, debug: () => {}, verbose: () => {} },
+    { logLevel: api.DiagLogLevel.ERROR, suppressOverrideMessage: true },
+  );
+  assembled.start();
   const { ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, context, trace } = api;
+  const tracer = trace.getTracer('whats-agents', config.app.version);
   const kinds = { server: SpanKind.SERVER, client: SpanKind.CLIENT, consumer: SpanKind.CONSUMER, internal: SpanKind.INTERNAL };
 
   const firstOf = (correlation: string): SpanContext => {
@@ -129,7 +144,10 @@ async function startTracing(config: Config, { endpoint, headers, ratio }: NonNul
     },
     traceId: () => trace.getActiveSpan()?.spanContext().traceId ?? null,
     async flush() {
-      await provider.forceFlush({ timeoutMillis: FLUSH_MS }).catch(() => {});
+      await waitAtMost(
+        FLUSH_MS,
+        assembled.shutdown().catch(() => {}),
+      );
     },
   };
 }

@@ -16,6 +16,7 @@ type Hooks = { after(hook: () => Promise<void>): void };
 type Value = { stringValue?: string; intValue?: number | string; doubleValue?: number; arrayValue?: { values: Value[] } };
 type Span = {
   service: string;
+  resource: Record<string, unknown>;
   name: string;
   traceId: string;
   spanId: string;
@@ -74,6 +75,7 @@ function spansOf(body: {
       spans.map((span) => ({
         ...span,
         service: String(valuesOf(resource.attributes)['service.name']),
+        resource: valuesOf(resource.attributes),
         parentSpanId: span.parentSpanId === '' ? undefined : span.parentSpanId,
         attributes: valuesOf(span.attributes),
         links: span.links ?? [],
@@ -82,7 +84,7 @@ function spansOf(body: {
     ),
   );
 }
-type RawSpan = Omit<Span, 'service' | 'attributes' | 'links' | 'ms'> & {
+type RawSpan = Omit<Span, 'service' | 'resource' | 'attributes' | 'links' | 'ms'> & {
   attributes: { key: string; value: Value }[];
   links?: { traceId: string }[];
   startTimeUnixNano: string;
@@ -205,13 +207,21 @@ test('E5 a request id from outside starts the trace as well, and what is recorde
   assert.equal(await api.ended, 0);
   const [found] = receiver.spans.filter((each) => each.attributes['http.response.status_code'] === 401);
   assert.ok(found, 'the span of the last request');
+  assert.deepEqual(
+    Object.keys(found.resource)
+      .filter((name) => !name.startsWith('telemetry.sdk.'))
+      .toSorted(),
+    ['deployment.environment.name', 'service.name', 'service.version'],
+    'nothing of host, user and command line',
+  );
   assert.equal(found.traceId, createHash('sha256').update('from-a-proxy-1').digest('hex').slice(0, 32), 'every process can derive it');
 });
 
 test('E5 without a collector nothing of OpenTelemetry is loaded; one that is away is told once in the log and does no harm', async (t) => {
   const probe = `import { registerHooks } from 'node:module';
     registerHooks({ load: (url, context, next) => {
-      if (/opentelemetry.(sdk|exporter|context)/.test(url)) console.log(JSON.stringify({ message: 'Loaded', context: { url } }));
+      // All but the interface, which prom-client loads too.
+      if (/@opentelemetry.(?!api\\b)|@grpc|protobufjs|in-the-middle/.test(url)) console.log(JSON.stringify({ message: 'Loaded', context: { url } }));
       return next(url, context);
     } });`;
   const options = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(probe)} ${IMPORT.NODE_OPTIONS}` };
