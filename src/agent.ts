@@ -4,7 +4,7 @@
  */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import type { Breaker, Verdict } from './breakers/breakers.ts';
+import type { Breaker, Verdict } from './breakers/shell.ts';
 import { wholeSentences } from './core/answer.ts';
 import { familyOf, settingsFor, traitsOf } from './core/models.ts';
 import { cacheMiss } from './core/cache.ts';

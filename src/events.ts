@@ -2,7 +2,7 @@
  * Business events: one function each = one log line and one metric. Labels have few values; a phone number or a text is never one.
  * Contract: no function here throws.
  */
-import type { Transition } from './breakers/breakers.ts';
+import type { Transition } from './breakers/shell.ts';
 import type { RecordedEvent } from './db/inbound.ts';
 import type { ClaimedNotice, NoticeOutcome } from './db/notices.ts';
 import type { ClaimedSend } from './db/sends.ts';

@@ -1,7 +1,7 @@
 /** breaker list, breaker reset: what lets nothing through, and how a person closes it. */
 import { z } from 'zod';
+import { circuitInWords } from '../breakers/breaker-texts.ts';
 import { circuits } from '../breakers/circuits.ts';
-import { because } from '../core/reasons.ts';
 import { resetBreakers } from '../breakers/calls.ts';
 import { sweepSends } from '../db/sends.ts';
 import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
@@ -22,15 +22,7 @@ const list = defineCommand({
   run: async (ctx, _args, { tenant }) => ({ ok: true, result: { breakers: await circuits(ctx.db, tenant) } }),
   text({ breakers }, format) {
     if (breakers.length === 0) return 'No breaker has been needed yet.';
-    return breakers
-      .map((each) => {
-        const name = each.instance === null ? each.name : `${each.name} of ${each.instance}`;
-        if (each.state === 'closed')
-          return `${name} (${each.process}): closed${each.on_trial ? ', one call at a time until one succeeds' : ''}`;
-        const probe = each.next_probe_at === null ? '' : `, next probe ${format(new Date(each.next_probe_at))}`;
-        return `${name} (${each.process}): ${each.state === 'open' ? 'OPEN' : 'half open'}, because ${because(each.reason)}${probe}`;
-      })
-      .join('\n');
+    return breakers.map((each) => circuitInWords(each, format)).join('\n');
   },
 });
 

@@ -1,5 +1,5 @@
 /** The harmless calls by which an open breaker is tried. Each ends within a bounded time. */
-import type { BreakerName, Verdict } from './breakers.ts';
+import type { BreakerName, Verdict } from './shell.ts';
 import { MODEL_FAILURES } from '../core/model-failure.ts';
 import type { Door } from '../db/door.ts';
 import { schemaVersion } from '../db/operations.ts';

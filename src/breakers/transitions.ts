@@ -1,5 +1,5 @@
 /** The changes of this process's breakers on their way to circuit_transitions: kept until the database has them, since it may be what is away. */
-import type { Transition } from './breakers.ts';
+import type { Transition } from './shell.ts';
 import type { Door } from '../db/door.ts';
 import { recordTransition } from './calls.ts';
 

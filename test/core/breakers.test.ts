@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createBreakers } from '../../src/breakers/breakers.ts';
-import type { Breaker, Transition } from '../../src/breakers/breakers.ts';
+import type { Breaker, Transition } from '../../src/breakers/shell.ts';
 import type { BreakerReport } from '../../src/breakers/calls.ts';
 
 const FIGURES = {
@@ -164,6 +164,39 @@ test('C3 no hammering: while a probe is out nothing else goes', async (t) => {
   probe.resolve('still down');
   await probe.promise;
   assert.equal(breaker.report().state, 'closed', 'a reset meanwhile makes the verdict of the probe void');
+});
+
+test('C3 a call from before the opening that ends while the probe is out decides nothing: the probe does', async (t) => {
+  for (const late of [null, 'timeout', undefined]) {
+    t.mock.timers.reset();
+    t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 0 });
+    const probe = Promise.withResolvers<string | null>();
+    const told: Transition[] = [];
+    const breakers = createBreakers(FIGURES, {
+      process: 'w',
+      onTransition: (each) => told.push(each),
+      probe: () => probe.promise,
+      ...ALONE,
+    });
+    t.after(() => breakers[Symbol.dispose]());
+    const breaker = breakers.claude('haiku');
+    const slow = Promise.withResolvers<string | null | undefined>();
+    const ask = (answer: Promise<string | null | undefined>) =>
+      breaker.run(
+        () => answer,
+        (value) => value,
+      );
+    const early = ask(slow.promise);
+    for (let index = 0; index < 3; index++) await ask(Promise.resolve('overloaded'));
+    t.mock.timers.tick(60_000);
+    slow.resolve(late);
+    await early;
+    assert.equal(breaker.report().state, 'half_open', String(late));
+    assert.deepEqual((await ask(Promise.resolve(null))).open, true);
+    probe.resolve(null);
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+    assert.deepEqual(states(told), ['open: overloaded', 'half_open: overloaded', 'closed: the probe succeeded']);
+  }
 });
 
 test('C3 on trial: a number that answers but refuses its messages costs one message for each recovery period', async (t) => {
