@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { overDeadlocks } from './deadlock.ts';
 import { DatabaseAway, DatabaseRefused } from './failures.ts';
 
 export type Door = {
@@ -31,7 +32,7 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
   });
   // An idle connection that drops says so here; the pool makes a new one at the next call.
   pool.on('error', (error) => options.onError?.(error));
-  return overDeadlocks({
+  return repeating({
     async call(name, args) {
       const given = Object.entries(args).filter(([, value]) => value !== undefined);
       const list = given.map(([key], index) => `${identifier(key)} => $${index + 1}`).join(', ');
@@ -63,7 +64,7 @@ export function openSupabase(url: string, serviceKey: string): Door {
     }),
   );
   loading.catch(() => {}); // told at the first call
-  return overDeadlocks({
+  return repeating({
     async call(name, args) {
       const { data, error, status } = await (await loading).rpc(name, args);
       if (!error) return data as unknown;
@@ -79,23 +80,9 @@ export function openSupabase(url: string, serviceKey: string): Door {
   });
 }
 
-const DEADLOCK = '40P01';
-const DEADLOCK_TRIES = 4;
-
-/** Two calls waited for each other and Postgres ended one: nothing of it happened, so it is made again. What became of a send must not get lost here. */
-function overDeadlocks(door: Door): Door {
-  return {
-    ...door,
-    async call(name, args) {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await door.call(name, args);
-        } catch (error) {
-          if (!(error instanceof DatabaseRefused) || error.code !== DEADLOCK || attempt === DEADLOCK_TRIES) throw error;
-        }
-      }
-    },
-  };
+/** Each call again, when a deadlock ended it. */
+function repeating(door: Door): Door {
+  return { ...door, call: (name, args) => overDeadlocks(() => door.call(name, args)) };
 }
 
 /** Postgres cuts the names of prepared statements at 63 bytes, so two long ones could be taken for each other (and pg complains on the console). */

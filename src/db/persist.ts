@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DatabaseAway, DatabaseRefused } from './failures.ts';
+import { DatabaseAway } from './failures.ts';
 
 /** Waits between the tries, in milliseconds: what has been paid for, or has been on the wire, survives a short absence of the database,
  * and the time in which its breaker is open after that. */
@@ -14,8 +14,7 @@ export async function persist<T>(write: () => Promise<T>): Promise<T> {
     try {
       return await write();
     } catch (error) {
-      // 40P01: this write and another waited for each other, and Postgres ended this one; nothing of it happened.
-      if (!(error instanceof DatabaseAway) && !(error instanceof DatabaseRefused && error.code === '40P01')) throw error;
+      if (!(error instanceof DatabaseAway)) throw error;
       await delay(waitMs);
     }
   }

@@ -311,6 +311,27 @@ for (const kind of DOORS) {
       assert.equal(await opened.door.call('door_nothing', { p_json: {} }), null);
     });
 
+    test('two calls that wait for each other: Postgres ends one, and neither caller hears of it', async () => {
+      // Each holds its own lock and waits until the other has its own; sequences do not go back, so it is so the first time only.
+      await execute(
+        opened.url,
+        `create sequence door_meetings;
+         create function door_meet(p_own int, p_other int) returns jsonb language plpgsql as $$ begin
+           perform pg_advisory_xact_lock(77, p_own);
+           if nextval('door_meetings') <= 2 then
+             while not exists (select from pg_locks where locktype = 'advisory' and classid = 77 and objid = p_other and granted) loop end loop;
+           end if;
+           perform pg_advisory_xact_lock(77, p_other);
+           return to_jsonb(p_own); end $$;
+         grant all on sequence door_meetings to public;
+         grant execute on function door_meet to public`,
+      );
+      const meet = (own: number, other: number) => opened.door.call('door_meet', { p_own: own, p_other: other });
+      assert.deepEqual(await Promise.all([meet(1, 2), meet(2, 1)]), [1, 2]);
+      const [tries] = await rows(opened.url, `select last_value::int as tries from door_meetings`);
+      assert.deepEqual(tries, { tries: 3 }, 'one of them came again');
+    });
+
     test('what the database refuses has its code, and nothing of it happened', async () => {
       await execute(
         opened.url,

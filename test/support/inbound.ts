@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
 import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
+import { overDeadlocks } from '../../src/db/deadlock.ts';
 import type { RecordedEvent } from '../../src/db/inbound.ts';
 import { testDatabase } from './database.ts';
 
@@ -139,15 +140,8 @@ export async function openSql(t: TestHooks): Promise<Sql> {
       clients.push(client);
       return client;
     },
-    async record(events, now, options = TAKEOVER) {
-      for (let attempt = 0; ; attempt++) {
-        try {
-          return resultsOf(await rows(RECORD, recordArguments(events, now, options)));
-        } catch (error) {
-          if ((error as { code?: string }).code !== '40P01' || attempt > 20) throw error; // pg's errors carry the SQL state
-        }
-      }
-    },
+    record: async (events, now, options = TAKEOVER) =>
+      resultsOf(await overDeadlocks(() => rows(RECORD, recordArguments(events, now, options)))),
     async dump() {
       const found = await rows(
         `select conversation_id || ' ' || direction || ' ' || author || ' ' || status || coalesce('(' || reason || ')', '') || ': ' || text as line

@@ -1,4 +1,5 @@
 /** Lanes for tests of the sends: filled by hand, driven step by step, with a clock that tests move. */
+import { overDeadlocks } from '../../src/db/deadlock.ts';
 import { openPostgres } from '../../src/db/door.ts';
 import type { Door } from '../../src/db/door.ts';
 import type { SendPolicy } from '../../src/db/sends.ts';
@@ -123,16 +124,8 @@ export async function queueReplies(
   texts: string[],
   options: { instance?: string; typingMs?: number; at?: Date; type?: string; quotedId?: string } = {},
 ): Promise<{ conversation: number; ids: number[] }> {
-  const ask: Query = async (sql, values) => {
-    for (;;) {
-      try {
-        return await asking(source)(sql, values);
-      } catch (error) {
-        // What the product does meanwhile may end this one: then nothing of it happened, and the product's own callers repeat too.
-        if ((error as { code?: string }).code !== '40P01') throw error;
-      }
-    }
-  };
+  // What the product does meanwhile may end this one, as it may one of the product's.
+  const ask: Query = (sql, values) => overDeadlocks(() => asking(source)(sql, values));
   const { instance = INSTANCE, typingMs = 0, at = new Date(), type = 'text', quotedId = null } = options;
   const [conversation] = await ask<{ id: number; turn: number }>(
     `with c as (select (ensure_conversation(i, ensure_contact(i, $1, null, null), $1 || '@s.whatsapp.net', false)).id from instances i where name = $2)
