@@ -3,8 +3,9 @@
  * urgent, each minute at the rest; that no scheduler is there is told by the other modes; that the database is away by the schedulers themselves, to Slack.
  */
 import type { Context } from './context.ts';
-import { absentHeld, alertOf, CONDITIONS, heldAlerts, SCHEDULER_ABSENT, SILENT_SECONDS } from './core/alerts.ts';
+import { absentHeld, alertOf, CONDITIONS, heldAlerts, SCHEDULER_ABSENT } from './core/alerts.ts';
 import type { Condition, Snapshot } from './core/alerts.ts';
+import { isThere, modesThere } from './core/liveness.ts';
 import type { CronJob, JobContext } from './crons/job.ts';
 import { alertSnapshot, applyAlerts, noteFigures, noteMinute, slaFigures } from './db/alerts.ts';
 import type { AlertRows } from './db/alerts.ts';
@@ -59,8 +60,8 @@ function downWords(checks: Awaited<ReturnType<typeof readiness>>['checks']): str
 
 /** Somebody takes messages and somebody answers them. */
 function isServed({ processes }: AlertRows): boolean {
-  const alive = new Set(processes.filter(({ seen_seconds: seen }) => seen < SILENT_SECONDS).map(({ mode }) => mode));
-  return alive.has('api') && alive.has('worker');
+  const there = modesThere(processes);
+  return there.has('api') && there.has('worker');
 }
 
 /** How often a scheduler looks at what is urgent: a breaker that opens is told within a minute. Milliseconds. */
@@ -122,7 +123,7 @@ export function watchSelf(ctx: Context): () => void {
 export async function noteSelf(ctx: Context): Promise<void> {
   const seconds = await noteFigures(ctx.db, ctx.process.id, await ctx.figures.measure());
   const startedSeconds = (Date.now() - ctx.process.startedAt.getTime()) / 1000;
-  if (ctx.config.mode === 'scheduler' || startedSeconds < SILENT_SECONDS || (seconds !== null && seconds < SILENT_SECONDS)) return;
+  if (ctx.config.mode === 'scheduler' || isThere(startedSeconds) || (seconds !== null && isThere(seconds))) return;
   const condition = CONDITIONS.find(({ name }) => name === SCHEDULER_ABSENT);
   if (condition === undefined) return;
   // It was not looked at whether other conditions are over: that is for the scheduler that comes back.

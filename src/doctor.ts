@@ -26,6 +26,7 @@ import { estimateTokens, familyOf } from './core/models.ts';
 import { systemText } from './core/prompt.ts';
 import { numberInWords } from './core/health.ts';
 import type { HealthRows } from './core/health.ts';
+import { GONE_SECONDS } from './core/liveness.ts';
 import { closedMend, closedReason } from './core/number-trouble.ts';
 import { isCuredByRestart } from './core/send-fault.ts';
 import { alertSnapshot } from './db/alerts.ts';
@@ -44,8 +45,6 @@ import { webhookFaultsOf } from './webhook-check.ts';
 const CHECK_MS = 8_000;
 /** A real call of the model may take its time. Milliseconds. */
 const LIVE_MS = 35_000;
-/** A process that said nothing for so long is not there. Seconds. */
-const SILENT_SECONDS = 60;
 
 type Found = Omit<Finding, 'check'>;
 type Tools = Awaited<ReturnType<typeof openAdminContext>>;
@@ -199,7 +198,7 @@ async function checkProcesses({ db }: Tools): Promise<Found[]> {
   const { processes } = await healthSnapshot(db);
   const seen: Record<string, number> = {};
   for (const { mode, seen_seconds: age } of processes) seen[mode] = Math.min(seen[mode] ?? Infinity, age);
-  return [judgeProcesses(seen, SILENT_SECONDS)];
+  return [judgeProcesses(seen, GONE_SECONDS)];
 }
 
 /** The numbers of the database, and the one of the environment when it is not among them yet. */

@@ -1,13 +1,11 @@
 /** status: what an operator asks first. */
 import { z } from 'zod';
 import { modelInWords, numberInWords, unheardInWords } from '../core/health.ts';
+import { isThere, missingModes } from '../core/liveness.ts';
 import { stateInWords } from '../core/reasons.ts';
 import { adminStatus } from '../db/control.ts';
 import { defineCommand, refused } from './command.ts';
 import { pauseLine } from './pauses.ts';
-
-/** A process that said nothing for so long is not there. Seconds. */
-const SILENT_SECONDS = 60;
 
 const status = defineCommand({
   name: 'status',
@@ -22,8 +20,8 @@ const status = defineCommand({
   },
   text(found, format) {
     const { unanswered, outbound } = found;
-    const alive = found.processes.filter((each) => each.seen_seconds < SILENT_SECONDS);
-    const missing = ['api', 'worker', 'scheduler'].filter((mode) => !alive.some((each) => each.mode === mode));
+    const alive = found.processes.filter((each) => isThere(each.seen_seconds));
+    const missing = missingModes(found.processes);
     const waits = unanswered.oldest_seconds === null ? '' : `, the oldest for ${Math.round(unanswered.oldest_seconds)} s`;
     return [
       ...(found.pauses.length === 0 ? ['Nothing is paused.'] : ['PAUSED:', ...found.pauses.map((each) => `  ${pauseLine(each, format)}`)]),

@@ -1,4 +1,5 @@
 /** The breakers of the installation: those of each process that lives, and the circuit of each number. What /health/circuit and `breaker list` show. */
+import { isHeard } from '../core/liveness.ts';
 import type { Door } from '../db/door.ts';
 import { listNumberHealth } from '../db/numbers.ts';
 import type { NumberHealth } from '../db/numbers.ts';
@@ -7,9 +8,6 @@ import type { BreakerReport } from './calls.ts';
 
 export type Circuit = BreakerReport & { process: string };
 
-/** A process that said nothing for so long is gone, and its breakers with it. Seconds; some heartbeats. */
-const SILENT_SECONDS = 15;
-
 /** `tenant`: those of its numbers; the tenant default, which owns the installation, sees all. */
 export async function circuits(db: Door, tenant: string): Promise<Circuit[]> {
   const everything = tenant === 'default';
@@ -17,7 +15,7 @@ export async function circuits(db: Door, tenant: string): Promise<Circuit[]> {
   const own = new Set(numbers.map(({ instance }) => instance));
   return [
     ...processes
-      .filter((each) => each.seen_seconds < SILENT_SECONDS)
+      .filter((each) => isHeard(each.seen_seconds))
       .flatMap((each) => each.breakers.map((breaker) => ({ ...breaker, process: each.id })))
       .filter(({ instance }) => everything || (instance !== null && own.has(instance))),
     ...numbers.map(circuitOf),

@@ -2,6 +2,7 @@
  * The conditions that people are alerted of: each a pure function over one snapshot, which names what it holds for. Texts are for operators, in Portuguese.
  * How often and in which words they are told is said here too; that it is once is kept by apply_alerts in SQL.
  */
+import { isThere, missingModes } from './liveness.ts';
 import { faultOf } from './model-failure.ts';
 import { closedPt, isBanned } from './number-trouble.ts';
 import { isCuredByRestart } from './send-fault.ts';
@@ -77,8 +78,6 @@ export type Condition = {
 
 /** Webhooks of a quarter of an hour. A stray one is nothing; when a shape has changed, every message is one. */
 const UNPLACED = 5;
-/** A process that said nothing for so long is not there. Seconds; a heartbeat comes each 5. */
-export const SILENT_SECONDS = 60;
 const QUARTER_HOUR = 900;
 const HALF_HOUR = 1_800;
 const HOUR = 3_600;
@@ -106,8 +105,7 @@ export const CONDITIONS: readonly Condition[] = [
     forSeconds: 45,
     cooldownSeconds: QUARTER_HOUR,
     held({ processes, unanswered }) {
-      const alive = new Set(processes.filter(({ seen_seconds: seen }) => seen < SILENT_SECONDS).map(({ mode }) => mode));
-      return (['api', 'worker', 'scheduler'] as const).filter((mode) => !alive.has(mode)).map((mode) => absentHeld(mode, unanswered.count));
+      return missingModes(processes).map((mode) => absentHeld(mode, unanswered.count));
     },
   },
   {
@@ -533,7 +531,7 @@ function resource(
     cooldownSeconds: HALF_HOUR,
     held: ({ processes }) =>
       processes
-        .filter(({ seen_seconds: seen, figures }) => seen < SILENT_SECONDS && holds(figures))
+        .filter(({ seen_seconds: seen, figures }) => isThere(seen) && holds(figures))
         .map(({ id, figures }) => ({ subject: id, text: `${words(figures)} (${id}).`, recovery: `Resolvido: ${name} de ${id} normal.` })),
   };
 }

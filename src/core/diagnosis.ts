@@ -2,6 +2,7 @@
 
 import { modelInWords, unheardInWords } from './health.ts';
 import type { HealthRows } from './health.ts';
+import { MODES } from './liveness.ts';
 import { faultOf } from './model-failure.ts';
 
 export type Finding = {
@@ -59,7 +60,7 @@ export function judgeDisk(place: string, freeBytes: number, totalBytes: number):
 
 /** Seconds since each process of a mode showed a sign of life, the youngest. */
 export function judgeProcesses(seen: Readonly<Record<string, number>>, silentSeconds: number): Found {
-  const missing = ['api', 'worker', 'scheduler'].filter((mode) => (seen[mode] ?? Infinity) > silentSeconds);
+  const missing = MODES.filter((mode) => (seen[mode] ?? Infinity) > silentSeconds);
   if (missing.length === 0) return fine('api, worker and scheduler show signs of life');
   return failed(
     `no ${missing.join(' and no ')} has shown a sign of life for ${silentSeconds} s`,

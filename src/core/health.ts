@@ -1,5 +1,5 @@
 /** What figures mean for an operator: reasons in words, levels of the queue, one score. Pure. */
-import { SILENT_SECONDS } from './alerts.ts';
+import { modesThere } from './liveness.ts';
 import { closedReason } from './number-trouble.ts';
 import { because, knownReason } from './reasons.ts';
 import type { Objective } from './sla.ts';
@@ -60,11 +60,11 @@ export type HealthRows = {
 /** What is wrong although everything answers, worst first. `detailed` false: for everybody, without names and figures. */
 export function degradations(rows: HealthRows, detailed: boolean): string[] {
   const { paused, processes, numbers, breakers, unanswered, deferred, unheard, outbound } = rows;
-  const alive = new Set(processes.filter((each) => each.seen_seconds < SILENT_SECONDS).map((each) => each.mode));
+  const there = modesThere(processes);
   const reasons: { says: string; plain: string }[] = [];
   const add = (says: string, plain = says): void => void reasons.push({ says, plain });
-  if (!alive.has('worker')) add('no worker is running: nothing is answered (start RUN_MODE=worker)');
-  if (!alive.has('scheduler')) add('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
+  if (!there.has('worker')) add('no worker is running: nothing is answered (start RUN_MODE=worker)');
+  if (!there.has('scheduler')) add('no scheduler is running: what a queue forgets is not found (start RUN_MODE=scheduler)');
   if (paused !== null) add('everything is paused (julia_status)');
   for (const number of numbers) {
     const says = numberInWords(number, breakers);

@@ -1,5 +1,6 @@
 /** What an operator reads after a command in a chat: the result of the admin command in Portuguese. Pure and total: a result that it does not know is "Feito." */
 import { oneLine, shownName } from './foreign-text.ts';
+import { missingModes } from './liveness.ts';
 import { z } from 'zod';
 
 type FormatTime = (at: Date) => string;
@@ -82,8 +83,6 @@ const draftSettled = z.object({ draft: z.number(), conversation_id: z.number(), 
 
 /** At most so many lines of a list. */
 const MOST = 15;
-/** A process that said nothing for so long is not there. Seconds. */
-const SILENT_SECONDS = 60;
 
 const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => string | undefined>> = {
   pause: told(switched, ({ scope, target, was }) =>
@@ -99,8 +98,7 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
     ].join('\n'),
   ),
   status: told(status, (found, format) => {
-    const alive = new Set(found.processes.filter((each) => each.seen_seconds < SILENT_SECONDS).map((each) => each.mode));
-    const missing = ['api', 'worker', 'scheduler'].filter((mode) => !alive.has(mode));
+    const missing = missingModes(found.processes);
     const { unanswered, outbound } = found;
     const oldest = unanswered.oldest_seconds === null ? '' : `, a mais antiga há ${Math.round(unanswered.oldest_seconds / 60)} min`;
     return [

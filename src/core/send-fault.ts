@@ -10,13 +10,12 @@
  * What the gateway and the socket do holds sends by the breaker, which a sign of life closes; proactive messages rest only after WhatsApp's own words, and
  * while a setting is wrong.
  */
+import { INCIDENTS } from './incidents.ts';
+import type { Trouble } from './incidents.ts';
 import type { AmbiguousClass, NotSentClass, SendOutcome } from './send-outcome.ts';
 
 export type FailureClass = NotSentClass | AmbiguousClass;
 export type Whose = 'message' | 'installation' | 'gateway' | 'number' | 'whatsapp';
-
-/** Proactive messages rest for so long, and the trust figure (0..100) falls by so much; see number_trouble in SQL. */
-export type Trouble = { reason: string; minutes: number; trust: number };
 
 export type Fault = {
   whose: Whose;
@@ -30,9 +29,9 @@ export type Fault = {
 const FAULTS: Readonly<Record<FailureClass, Fault>> = {
   bad_request: { whose: 'message', breaker: 'nothing', attempt: true, trouble: null },
   not_on_whatsapp: { whose: 'message', breaker: 'success', attempt: true, trouble: null },
-  unauthorized: { whose: 'installation', breaker: 'failure', attempt: true, trouble: rest('number_unauthorized', 5, 0) },
+  unauthorized: { whose: 'installation', breaker: 'failure', attempt: true, trouble: INCIDENTS.send_unauthorized },
   unknown_instance: { whose: 'installation', breaker: 'failure', attempt: true, trouble: null },
-  unlicensed: { whose: 'installation', breaker: 'failure', attempt: false, trouble: rest('number_unlicensed', 5, 0) },
+  unlicensed: { whose: 'installation', breaker: 'failure', attempt: false, trouble: INCIDENTS.send_unlicensed },
   unavailable: { whose: 'gateway', breaker: 'failure', attempt: false, trouble: null },
   service_unavailable: { whose: 'gateway', breaker: 'failure', attempt: false, trouble: null },
   provider_error: { whose: 'gateway', breaker: 'failure', attempt: true, trouble: null },
@@ -43,13 +42,9 @@ const FAULTS: Readonly<Record<FailureClass, Fault>> = {
   disconnected: { whose: 'number', breaker: 'nothing', attempt: false, trouble: null },
   connection_closed: { whose: 'number', breaker: 'failure', attempt: false, trouble: null },
   timeout: { whose: 'number', breaker: 'failure', attempt: true, trouble: null },
-  rate_limited: { whose: 'whatsapp', breaker: 'failure', attempt: false, trouble: rest('number_rate_limited', 5, 10) },
-  restricted: { whose: 'whatsapp', breaker: 'failure', attempt: true, trouble: rest('number_restricted', 60, 30) },
+  rate_limited: { whose: 'whatsapp', breaker: 'failure', attempt: false, trouble: INCIDENTS.send_rate_limited },
+  restricted: { whose: 'whatsapp', breaker: 'failure', attempt: true, trouble: INCIDENTS.send_restricted },
 };
-
-function rest(reason: string, minutes: number, trust: number): Trouble {
-  return { reason, minutes, trust };
-}
 
 /** Null: it left. */
 export function faultOf(outcome: SendOutcome): Fault | null {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { InboundEvent } from '../core/inbound.ts';
-import type { Trouble } from '../core/send-fault.ts';
+import type { Trouble } from '../core/incidents.ts';
 import type { Door } from './door.ts';
 
 const time = z.coerce.date();

@@ -121,7 +121,7 @@ begin
   if m.sent_to like '%@%' then update conversations set jid = m.sent_to where id = m.conversation_id and jid <> m.sent_to; end if;
   if m.error_class is distinct from 'provider_refused' then return; end if;
   select * into v from instances where id = m.instance_id for no key update;
-  update instances set trust = least(100, trust_now(v, p_now) + 20), trust_at = p_now where id = v.id returning * into v;
+  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric), trust_at = p_now where id = v.id returning * into v;
   if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
       and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id and o.created_at > p_now - interval '1 day') then
     perform release_number(v, 'arrived_after_all', p_now);
@@ -170,7 +170,7 @@ begin
           perform fail_send(v.id, 'provider_refused', clock(p_now));
           perform turn_address(v_conversation, v.sent_to, clock(p_now));
           -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
-          perform number_trouble(p_instance_id, jsonb_build_object('reason', 'number_error_acks', 'minutes', 30, 'trust', 20), clock(p_now));
+          perform number_trouble(p_instance_id, incident('error_ack'), clock(p_now));
         end if;
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
@@ -514,7 +514,7 @@ begin
     perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason), clock(p_now));
   end if;
   if v_changed and v_state = 'close' and v_reason = 403 then
-    perform number_trouble(v.id, jsonb_build_object('reason', 'number_restricted', 'minutes', 60, 'trust', 100), clock(p_now));
+    perform number_trouble(v.id, incident('banned'), clock(p_now));
   end if;
   if v_back then
     update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'

@@ -41,6 +41,16 @@ begin
   revoke all on all sequences in schema public from anon, authenticated;
 end $$;
 
+-- is_heard: whether what a process said of its breakers holds: some heartbeats later another one probes. As isHeard of core/liveness.ts.
+create function is_heard(p_seen_at timestamptz, p_now timestamptz) returns boolean language sql immutable as $$
+  select p_seen_at > p_now - interval '15 seconds'
+$$;
+
+-- is_there: whether a process is there at all: one that is replaced is silent for a while. As isThere of core/liveness.ts.
+create function is_there(p_seen_at timestamptz, p_now timestamptz) returns boolean language sql immutable as $$
+  select p_seen_at > p_now - interval '1 minute'
+$$;
+
 -- note_instance: one line in the history of a number.
 create function note_instance(p_instance instances, p_event text, p_reason text, p_details jsonb, p_now timestamptz) returns void language sql as $$
   insert into instance_events (tenant_id, instance_id, event, reason, details, created_at) values (p_instance.tenant_id, p_instance.id, p_event, p_reason, p_details, p_now)
@@ -64,11 +74,33 @@ create function number_hold(p_instance instances, p_reply boolean, p_now timesta
   end
 $$;
 
+-- incident: what each costs a number: its proactive messages rest for `minutes`, and its trust falls by `trust` of 100. The one list; core/incidents.ts has
+--   those that the answer to a send tells of. Result: {reason, minutes, trust}, see number_trouble; null for a name that is not in it.
+create function incident(p_name text) returns jsonb language sql immutable as $$
+  select jsonb_build_object('reason', i.reason, 'minutes', i.minutes, 'trust', i.trust) from (values
+    -- a setting of ours or of Evolution's is wrong: nothing is said of the number
+    ('send_unauthorized', 'number_unauthorized', 5, 0),
+    ('send_unlicensed', 'number_unlicensed', 5, 0),
+    -- WhatsApp's own words about one message
+    ('send_rate_limited', 'number_rate_limited', 5, 10),
+    ('send_restricted', 'number_restricted', 60, 30),
+    -- WhatsApp has thrown the number out (403 at its connection): nothing is left of its trust
+    ('banned', 'number_restricted', 60, 100),
+    -- a message that it took and then refused; heal_send gives that back
+    ('error_ack', 'number_error_acks', 30, 20),
+    -- what only a look over many sends shows
+    ('nothing_arrives', 'number_undelivered', 15, 15),
+    ('little_arrives', 'number_few_deliveries', 30, 10),
+    -- a message on trial of which nobody heard again; the reason is the one of the hold
+    ('trial_unanswered', null, 15, 5)) i (name, reason, minutes, trust)
+  where i.name = p_name
+$$;
+
 -- number_trouble: something says that a number is not well: an answer of the provider, an ERROR ack, missing delivery acks.
 -- Guarantee: nothing proactive leaves for at least `minutes`, doubled for each hold within a day that came before this one, up to a day; below
 --   a trust of 40 until the trust is back. News while it is held already may prolong that, and count once as repetition. What takes no trust (a setting is
 --   wrong) says nothing of the number: it is neither doubled nor does it double what follows, and any message that leaves ends it (number_sent).
--- Arguments: p_trouble {reason, minutes, trust (points that it takes)}.
+-- Arguments: p_trouble {reason, minutes, trust (points that it takes)}, see incident.
 -- Concurrency: locks the instance; whoever holds a conversation's lock may call it, as claim_send locks in that order too.
 create function number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamptz) returns void language plpgsql as $$
 declare
@@ -172,7 +204,7 @@ begin
         v_released := v_released || v.name;
       elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
         -- nobody answered for it: twice as long
-        perform number_trouble(v.id, jsonb_build_object('reason', v.held_reason, 'minutes', 15, 'trust', 5), v_now);
+        perform number_trouble(v.id, incident('trial_unanswered') || jsonb_build_object('reason', v.held_reason), v_now);
       end if;
       continue;
     end if;
@@ -180,9 +212,9 @@ begin
     select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count, v_delivered, v_newest
       from (select j.delivered, row_number() over (order by j.slot_at desc) as place from judged_sends(v, v_now) j) s;
     if v_count >= 10 and v_newest = 0 then
-      perform number_trouble(v.id, jsonb_build_object('reason', 'number_undelivered', 'minutes', 15, 'trust', 15), v_now);
+      perform number_trouble(v.id, incident('nothing_arrives'), v_now);
     elsif v_count >= 20 and v_delivered < 0.6 * v_count then
-      perform number_trouble(v.id, jsonb_build_object('reason', 'number_few_deliveries', 'minutes', 30, 'trust', 10), v_now);
+      perform number_trouble(v.id, incident('little_arrives'), v_now);
     end if;
   end loop;
   return jsonb_build_object('released', to_jsonb(v_released));
@@ -238,13 +270,13 @@ end $$;
 -- breaker_open: whether a process that lives says that this breaker lets nothing through. Read only.
 create function breaker_open(p_breaker text, p_instance text, p_now timestamptz) returns boolean language sql stable as $$
   select exists (select from process_status p, jsonb_array_elements(p.breakers) b
-    where p.seen_at > p_now - interval '30 seconds' and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
+    where is_heard(p.seen_at, p_now) and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
 $$;
 
 -- breaker_reason: why the breaker of a number is open in a process that lives; of these reasons, or any. Null: it is not. Read only.
 create function breaker_reason(p_instance text, p_reasons jsonb, p_now timestamptz) returns text language sql stable as $$
   select e.value ->> 'reason' from process_status p, jsonb_array_elements(p.breakers) e
-  where p.seen_at > p_now - interval '30 seconds' and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
+  where is_heard(p.seen_at, p_now) and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
     and (p_reasons is null or p_reasons ? (e.value ->> 'reason')) limit 1
 $$;
 
@@ -515,7 +547,7 @@ begin
   if p_tenant <> 'default' and p_breaker in ('claude', 'database') then return jsonb_build_object('outcome', 'not_yours'); end if;
   select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
-    where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
+    where is_heard(p.seen_at, v_now) and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
       and (b ->> 'instance' = p_instance
         or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
@@ -540,13 +572,13 @@ begin
 end $$;
 
 -- take_trial: a probe says that a number answers, not that a message would go: one real message finds out, of one process for all.
--- Guarantee: one process has the trial of a number, for as long as a send may take (100 s), or until it tells its end or has been silent for 15 s.
+-- Guarantee: one process has the trial of a number, for as long as a send may take (100 s), or until it tells its end or is_heard no more.
 -- Arguments: p_process who asks; the same may take it again. Concurrency: any; the row decides. Result: {taken}.
 create function take_trial(p_instance text, p_process text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 begin
   update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds' where i.name = p_instance
     and (i.trial_until is null or i.trial_until <= clock(p_now) or i.trial_by = p_process
-      or exists (select from process_status p where p.id = i.trial_by and p.seen_at < clock(p_now) - interval '15 seconds'));
+      or exists (select from process_status p where p.id = i.trial_by and not is_heard(p.seen_at, clock(p_now))));
   return jsonb_build_object('taken', found);
 end $$;
 
@@ -559,7 +591,7 @@ begin
 end $$;
 
 -- settle_breakers: breakers that were open when their process ended are closed: a restart closes them, and that is recorded.
--- Arguments: p_process one that ends now, or null for all that have been silent for a minute. Safe to repeat. Result: {closed}.
+-- Arguments: p_process one that ends now, or null for all that are there no more. Safe to repeat. Result: {closed}.
 create function settle_breakers(p_process text default null, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare v_closed int;
 begin
@@ -569,7 +601,7 @@ begin
       where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database' and (p_process is null or c.process = p_process)
       order by c.breaker, c.instance, c.process, c.id desc) s
     where s.state <> 'closed'
-      and (p_process is not null or not exists (select from process_status p where p.id = s.process and p.seen_at > clock(p_now) - interval '1 minute'));
+      and (p_process is not null or not exists (select from process_status p where p.id = s.process and is_there(p.seen_at, clock(p_now))));
   get diagnostics v_closed = row_count;
   return jsonb_build_object('closed', v_closed);
 end $$;

@@ -81,7 +81,7 @@ begin
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
     'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
-      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'),
+      where p.id <> p_process ->> 'id' and is_heard(p.seen_at, clock(p_now)) and p.breakers @? '$[*] ? (@.state != "closed")'),
     'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}') from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
       where b ->> 'name' = 'evolution' and b ->> 'state' = 'open'));
 end $$;

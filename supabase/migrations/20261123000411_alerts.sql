@@ -83,7 +83,7 @@ create function alert_snapshot(p_all boolean, p_now timestamptz default null) re
     order by t.breaker, t.instance, t.process, t.id desc
   ), open as (
     select n.breaker, n.instance, n.reason, n.id from newest n where n.state <> 'closed'
-      and (n.process = 'database' or exists (select from process_status p where p.id = n.process and p.seen_at > clock(p_now) - interval '1 minute'))
+      and (n.process = 'database' or exists (select from process_status p where p.id = n.process and is_there(p.seen_at, clock(p_now))))
     union all
     select t.breaker, t.instance, t.reason, t.id from circuit_transitions t where t.state = 'open' and t.created_at > clock(p_now) - interval '1 minute'
   )
