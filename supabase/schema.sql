@@ -1104,7 +1104,7 @@ AS $function$
     order by t.breaker, t.instance, t.process, t.id desc
   ), open as (
     select n.breaker, n.instance, n.reason, n.id from newest n where n.state <> 'closed'
-      and (n.process = 'database' or exists (select from process_status p where p.id = n.process and p.seen_at > clock(p_now) - interval '1 minute'))
+      and (n.process = 'database' or exists (select from process_status p where p.id = n.process and is_there(p.seen_at, clock(p_now))))
     union all
     select t.breaker, t.instance, t.reason, t.id from circuit_transitions t where t.state = 'open' and t.created_at > clock(p_now) - interval '1 minute'
   )
@@ -1274,7 +1274,7 @@ begin
           perform fail_send(v.id, 'provider_refused', clock(p_now));
           perform turn_address(v_conversation, v.sent_to, clock(p_now));
           -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
-          perform number_trouble(p_instance_id, jsonb_build_object('reason', 'number_error_acks', 'minutes', 30, 'trust', 20), clock(p_now));
+          perform number_trouble(p_instance_id, incident('error_ack'), clock(p_now));
         end if;
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
@@ -1359,7 +1359,7 @@ begin
         v_released := v_released || v.name;
       elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
         -- nobody answered for it: twice as long
-        perform number_trouble(v.id, jsonb_build_object('reason', v.held_reason, 'minutes', 15, 'trust', 5), v_now);
+        perform number_trouble(v.id, incident('trial_unanswered') || jsonb_build_object('reason', v.held_reason), v_now);
       end if;
       continue;
     end if;
@@ -1367,9 +1367,9 @@ begin
     select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count, v_delivered, v_newest
       from (select j.delivered, row_number() over (order by j.slot_at desc) as place from judged_sends(v, v_now) j) s;
     if v_count >= 10 and v_newest = 0 then
-      perform number_trouble(v.id, jsonb_build_object('reason', 'number_undelivered', 'minutes', 15, 'trust', 15), v_now);
+      perform number_trouble(v.id, incident('nothing_arrives'), v_now);
     elsif v_count >= 20 and v_delivered < 0.6 * v_count then
-      perform number_trouble(v.id, jsonb_build_object('reason', 'number_few_deliveries', 'minutes', 30, 'trust', 10), v_now);
+      perform number_trouble(v.id, incident('little_arrives'), v_now);
     end if;
   end loop;
   return jsonb_build_object('released', to_jsonb(v_released));
@@ -1428,7 +1428,7 @@ CREATE OR REPLACE FUNCTION public.breaker_open(p_breaker text, p_instance text, 
  STABLE
 AS $function$
   select exists (select from process_status p, jsonb_array_elements(p.breakers) b
-    where p.seen_at > p_now - interval '30 seconds' and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
+    where is_heard(p.seen_at, p_now) and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
 $function$;
 revoke all on function public.breaker_open(text,text,timestamp with time zone) from public;
 grant execute on function public.breaker_open(text,text,timestamp with time zone) to service_role;
@@ -1440,7 +1440,7 @@ CREATE OR REPLACE FUNCTION public.breaker_reason(p_instance text, p_reasons json
  STABLE
 AS $function$
   select e.value ->> 'reason' from process_status p, jsonb_array_elements(p.breakers) e
-  where p.seen_at > p_now - interval '30 seconds' and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
+  where is_heard(p.seen_at, p_now) and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
     and (p_reasons is null or p_reasons ? (e.value ->> 'reason')) limit 1
 $function$;
 revoke all on function public.breaker_reason(text,jsonb,timestamp with time zone) from public;
@@ -3052,7 +3052,7 @@ begin
   if m.sent_to like '%@%' then update conversations set jid = m.sent_to where id = m.conversation_id and jid <> m.sent_to; end if;
   if m.error_class is distinct from 'provider_refused' then return; end if;
   select * into v from instances where id = m.instance_id for no key update;
-  update instances set trust = least(100, trust_now(v, p_now) + 20), trust_at = p_now where id = v.id returning * into v;
+  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric), trust_at = p_now where id = v.id returning * into v;
   if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
       and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id and o.created_at > p_now - interval '1 day') then
     perform release_number(v, 'arrived_after_all', p_now);
@@ -3101,7 +3101,7 @@ begin
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
     'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
-      where p.id <> p_process ->> 'id' and p.seen_at > clock(p_now) - interval '15 seconds' and p.breakers @? '$[*] ? (@.state != "closed")'),
+      where p.id <> p_process ->> 'id' and is_heard(p.seen_at, clock(p_now)) and p.breakers @? '$[*] ? (@.state != "closed")'),
     'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}') from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
       where b ->> 'name' = 'evolution' and b ->> 'state' = 'open'));
 end $function$;
@@ -3229,6 +3229,34 @@ revoke all on function public.in_allowlist(bigint,jsonb) from public;
 grant execute on function public.in_allowlist(bigint,jsonb) to service_role;
 grant execute on function public.in_allowlist(bigint,jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.incident(p_name text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('reason', i.reason, 'minutes', i.minutes, 'trust', i.trust) from (values
+    -- a setting of ours or of Evolution's is wrong: nothing is said of the number
+    ('send_unauthorized', 'number_unauthorized', 5, 0),
+    ('send_unlicensed', 'number_unlicensed', 5, 0),
+    -- WhatsApp's own words about one message
+    ('send_rate_limited', 'number_rate_limited', 5, 10),
+    ('send_restricted', 'number_restricted', 60, 30),
+    -- WhatsApp has thrown the number out (403 at its connection): nothing is left of its trust
+    ('banned', 'number_restricted', 60, 100),
+    -- a message that it took and then refused; heal_send gives that back
+    ('error_ack', 'number_error_acks', 30, 20),
+    -- what only a look over many sends shows
+    ('nothing_arrives', 'number_undelivered', 15, 15),
+    ('little_arrives', 'number_few_deliveries', 30, 10),
+    -- a message on trial of which nobody heard again; the reason is the one of the hold
+    ('trial_unanswered', null, 15, 5)) i (name, reason, minutes, trust)
+  where i.name = p_name
+$function$;
+revoke all on function public.incident(text) from public;
+grant execute on function public.incident(text) to service_role;
+grant execute on function public.incident(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.inside_hours(p_hours jsonb, p_tenant text, p_at timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3305,6 +3333,17 @@ revoke all on function public.is_foreign(text) from public;
 grant execute on function public.is_foreign(text) to service_role;
 grant execute on function public.is_foreign(text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.is_heard(p_seen_at timestamp with time zone, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_seen_at > p_now - interval '15 seconds'
+$function$;
+revoke all on function public.is_heard(timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.is_heard(timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.is_heard(timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.is_silence_unusual(p_instance public.instances, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -3342,6 +3381,17 @@ AS $function$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'm
 revoke all on function public.is_technical(text) from public;
 grant execute on function public.is_technical(text) to service_role;
 grant execute on function public.is_technical(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_there(p_seen_at timestamp with time zone, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select p_seen_at > p_now - interval '1 minute'
+$function$;
+revoke all on function public.is_there(timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.is_there(timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.is_there(timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_unplaced(p_reason text)
  RETURNS boolean
@@ -5018,7 +5068,7 @@ begin
     perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason), clock(p_now));
   end if;
   if v_changed and v_state = 'close' and v_reason = 403 then
-    perform number_trouble(v.id, jsonb_build_object('reason', 'number_restricted', 'minutes', 60, 'trust', 100), clock(p_now));
+    perform number_trouble(v.id, incident('banned'), clock(p_now));
   end if;
   if v_back then
     update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
@@ -5570,7 +5620,7 @@ begin
   if p_tenant <> 'default' and p_breaker in ('claude', 'database') then return jsonb_build_object('outcome', 'not_yours'); end if;
   select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
-    where p.seen_at > v_now - interval '30 seconds' and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
+    where is_heard(p.seen_at, v_now) and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
       and (b ->> 'instance' = p_instance
         or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
@@ -6105,7 +6155,7 @@ begin
       where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database' and (p_process is null or c.process = p_process)
       order by c.breaker, c.instance, c.process, c.id desc) s
     where s.state <> 'closed'
-      and (p_process is not null or not exists (select from process_status p where p.id = s.process and p.seen_at > clock(p_now) - interval '1 minute'));
+      and (p_process is not null or not exists (select from process_status p where p.id = s.process and is_there(p.seen_at, clock(p_now))));
   get diagnostics v_closed = row_count;
   return jsonb_build_object('closed', v_closed);
 end $function$;
@@ -6584,7 +6634,7 @@ AS $function$
 begin
   update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds' where i.name = p_instance
     and (i.trial_until is null or i.trial_until <= clock(p_now) or i.trial_by = p_process
-      or exists (select from process_status p where p.id = i.trial_by and p.seen_at < clock(p_now) - interval '15 seconds'));
+      or exists (select from process_status p where p.id = i.trial_by and not is_heard(p.seen_at, clock(p_now))));
   return jsonb_build_object('taken', found);
 end $function$;
 revoke all on function public.take_trial(text,text,timestamp with time zone) from public;
