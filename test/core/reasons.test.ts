@@ -46,6 +46,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(text, /'deduped' end,\s*case when [^']*then '(\w+)'/g),
     ...all(text, /open_handoff\([^,()]+,[^,()]+,\s*'([^']+)'/g),
     ...all(text, /'reason', '([^']+)'/g),
+    ...all(/create function incident[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /\('\w+', '(\w+)'/g),
     ...all(text, /coalesce\([^()]*reason'?,\s*'([^']+)'\)/g),
     ...all(`${holder}\n${stops}\n${chosen}`, /(?:then|else) '([^']+)'/g).filter((word) => word !== 'agent'),
     ...all(all(text, /(nullif\(v_judged ->> 'verdict'[^\n]*)/g).join('\n'), /then '([^']+)'/g),
@@ -72,7 +73,7 @@ async function writtenByTypescript(): Promise<string[]> {
     ...model.map((kind) => `model_${kind}`),
     ...decision,
     ...abuse,
-    ...all(await textOf('src/core/send-fault.ts'), /\brest\('([^']+)'/g),
+    ...all(await textOf('src/core/incidents.ts'), /\breason: '([^']+)'/g),
     ...all(steps, /\b(?:reason|class): (?:[^,;\n]*\? \w+ : )?'([^']+)'/g),
     ...all(steps, /const SHUTDOWN = '([^']+)'/g),
   ];
