@@ -30,18 +30,22 @@ const erased = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('erased'), contact_id: z.number(), messages: z.number(), webhooks: z.number() }),
   z.object({ outcome: z.literal('sending'), until: z.coerce.date() }),
   z.object({ outcome: z.literal('unknown') }),
+  z.object({ outcome: z.literal('again') }),
 ]);
 
-/** SQL erase_contact: nothing of a person is left but figures and an opt-out. Audited. */
+/** SQL erase_contact: nothing of a person is left but figures and an opt-out. Audited. Of whom only put-aside webhooks tell it takes two calls: the first makes a contact. */
 export async function eraseContact(
   db: Door,
   tenant: string,
   key: ContactKey,
   actor: string,
   reason: string,
-): Promise<z.infer<typeof erased>> {
+): Promise<Exclude<z.infer<typeof erased>, { outcome: 'again' }>> {
   const { p_contact, p_phone } = keyArgs(key);
-  return erased.parse(await db.call('erase_contact', { p_tenant: tenant, p_contact, p_phone, p_actor: actor, p_reason: reason }));
+  for (;;) {
+    const answer = erased.parse(await db.call('erase_contact', { p_tenant: tenant, p_contact, p_phone, p_actor: actor, p_reason: reason }));
+    if (answer.outcome !== 'again') return answer;
+  }
 }
 
 const restored = z.object({ uncertain: z.number(), scheduled: z.number(), unanswered: z.number(), instances: z.array(z.string()) });

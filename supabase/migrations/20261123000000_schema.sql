@@ -146,6 +146,16 @@ create unique index contact_addresses_pn on contact_addresses (tenant_id, addres
 create unique index contact_addresses_lid on contact_addresses (instance_id, address) where kind = 'lid';
 create index contact_addresses_contact on contact_addresses (contact_id);
 
+-- Phone numbers that an account had before (see move_phone). What was sent from one until then is this contact's, and goes with its erasure; who has it now is somebody else.
+create table former_phones (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  contact_id   bigint not null references contacts (id),
+  address      text not null check (address ~ '^[0-9]{1,20}$'),
+  until        timestamptz not null
+);
+create index former_phones_contact on former_phones (contact_id);
+
 -- What a merge of two contacts moved, and what the one that stayed was before: what unmerge_contact needs. Holds names and memories, so it goes with an erasure.
 create table contact_merges (
   id          bigint generated always as identity primary key,

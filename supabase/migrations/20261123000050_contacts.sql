@@ -254,7 +254,7 @@ begin
 end $$;
 
 -- move_phone: a phone number is another contact's from now on, or (p_to null) nobody's that is known.
--- Guarantee: who had it keeps history and memory and is answered at a lid where there is one; what waits for whoever has no other address is not sent to the new owner. An
+-- Guarantee: that it was theirs until now is kept (former_phones). Who had it keeps history and memory and is answered at a lid where there is one; what waits for whoever has no other address is not sent to the new owner. An
 --   opt-out stays with the phone: whoever has it now has opted out too. Audited without the number; `contact merge` takes it back.
 -- Concurrency: the caller holds the locks of both contacts.
 create function move_phone(p_instance instances, p_pn text, p_to bigint, p_now timestamptz) returns void language plpgsql as $$
@@ -264,6 +264,7 @@ begin
   insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
     select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
     on conflict do nothing;
+  insert into former_phones (tenant_id, contact_id, address, until) values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
   if p_to is null then delete from contact_addresses where id = v.id;
   else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null, moved_at = p_now where id = v.id; end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
@@ -351,6 +352,12 @@ end $$;
 -- one_writing: a phone's digits without the one that some countries write or leave out, so that both writings compare equal; as TWO_WRITINGS of core/phone.ts.
 create function one_writing(p_digits text) returns text language sql immutable as
 $$ select regexp_replace(p_digits, '^(?:(55[1-9]{2})9(?=[6-9]\d{7}$)|(52)1(?=\d{10}$)|(54)9(?=\d{10}$))', '\1\2\3') $$;
+
+-- both_writings: a phone's digits in all writings that WhatsApp has for it, for a search in what it wrote; other digits as they are.
+create function both_writings(p_digits text) returns text[] language sql immutable as $$
+  select array_agg(distinct w) from (values (p_digits), (one_writing(p_digits)),
+    (regexp_replace(regexp_replace(one_writing(p_digits), '^(55[1-9]{2}(?=[6-9]\d{7}$)|54(?=\d{10}$))', '\19'), '^52(?=\d{10}$)', '521'))) x (w)
+$$;
 
 -- address_row: the row of contact_addresses behind an address of a contact, in either writing; null: none.
 create function address_row(p_contact bigint, p_jid text) returns bigint language sql stable as $$

@@ -8,9 +8,9 @@ create function keyed_hash(p_text text) returns text language sql stable as $$
   from installation s where s.key = 'suppression_salt'
 $$;
 
--- address_hash: what is left of an address when its owner is erased. A phone number is one person in a tenant; a lid only on the number where it was seen.
+-- address_hash: what is left of an address when its owner is erased. A phone number is one person in a tenant, in whichever writing; a lid only on the number where it was seen.
 create function address_hash(p_kind text, p_instance bigint, p_address text) returns text language sql stable as
-$$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address) $$;
+$$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || case p_kind when 'pn' then one_writing(p_address) else p_address end) $$;
 
 -- message_hash: what is left of a message: its id at WhatsApp, on the number where it was seen.
 create function message_hash(p_instance bigint, p_provider_id text) returns text language sql stable as
@@ -36,14 +36,39 @@ begin
       or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}'))));
 end $$;
 
--- names_erased: whether this JSON names an address of somebody who was erased and has not written again. Read only.
+-- digits_in: what in a JSON may be an address.
+create function digits_in(p_body jsonb) returns setof text language sql immutable as
+$$ select distinct f.found[1] from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) $$;
+
+-- names_erased: whether this JSON names an address of somebody who was erased and has not written again.
+-- Guarantee: every address in it is looked at; some 0.1 ms each, where anybody was erased, so callers bound what they give. Read only: see hold_named.
 create function names_erased(p_instance instances, p_body jsonb) returns boolean language plpgsql stable as $$
 begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id) and exists (
-    select from (select distinct f.found[1] as digits from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) limit 200) d,
-      lateral (values ('pn', d.digits), ('pn', regexp_replace(d.digits, '^(55[1-9]{2})([6-9]\d{7})$', '\19\2')), ('lid', d.digits)) a (kind, address)
-      join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
-    where not exists (select from contact_addresses c where c.tenant_id = p_instance.tenant_id and c.kind = a.kind and c.address = a.address));
+    with hits as materialized (
+      select a.kind, d.d as digits from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
+        -- a limit: by its index, whatever the planner thinks
+        cross join lateral (select from erasures e where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
+    select from hits h where not exists (select from contact_addresses c where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
+      and c.address = any (case h.kind when 'pn' then both_writings(h.digits) else array[h.digits] end)));
+end $$;
+
+-- hold_named: whom this JSON names is not erased from here to the end of the transaction; an erasure that is under way is waited for, so that names_erased then knows it.
+-- Concurrency: locks contacts, so it comes before the locks of conversations and of ids of messages, as everywhere.
+create function hold_named(p_instance instances, p_body jsonb) returns void language plpgsql as $$
+begin
+  perform 1 from contacts where id in (
+      select c.contact_id from digits_in(p_body) d cross join lateral (
+        (select a.contact_id from contact_addresses a where a.tenant_id = p_instance.tenant_id and a.kind = 'pn' and a.address = any (both_writings(d)) limit 1)
+        union all (select a.contact_id from contact_addresses a where a.instance_id = p_instance.id and a.kind = 'lid' and a.address = d limit 1)) c)
+    order by id for key share;
+end $$;
+
+-- gone_meanwhile: waits for an erasure of the contact of a message that was just found. Result: whether it took the message away.
+create function gone_meanwhile(m messages) returns boolean language plpgsql as $$
+begin
+  perform 1 from contacts k join conversations c on c.contact_id = k.id where c.id = m.conversation_id for key share of k;
+  return not exists (select from messages where id = m.id) and exists (select from erasures where tenant_id = m.tenant_id and hash = message_hash(m.instance_id, coalesce(m.provider_id, m.wire_id)));
 end $$;
 
 -- bury_message: a message of somebody who was erased came again: it is known by its id from now on.
@@ -51,7 +76,7 @@ create function bury_message(p_instance instances, p_provider_id text, p_now tim
   insert into erasures (tenant_id, kind, hash, erased_at) values (p_instance.tenant_id, 'message', message_hash(p_instance.id, p_provider_id), p_now) on conflict do nothing
 $$;
 
--- bury_contacts: before contacts are erased: hashes of all their addresses and messages. Repeats only move an address's time forward.
+-- bury_contacts: before contacts are erased: hashes of all their addresses and messages. A phone number that they had before is theirs until it was another's. Repeats only move an address's time forward.
 -- Concurrency: the caller holds the contacts' locks and deletes the rows after this.
 create function bury_contacts(p_tenant text, p_contacts bigint[], p_conversations bigint[], p_now timestamptz) returns void language plpgsql as $$
 declare v_own_until timestamptz;
@@ -62,6 +87,9 @@ begin
   insert into erasures (tenant_id, kind, hash, erased_at, own_until)
     select distinct p_tenant, 'address', address_hash(kind, instance_id, address), p_now, v_own_until from contact_addresses where contact_id = any (p_contacts)
     on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    select p_tenant, 'address', address_hash('pn', null, address), least(p_now, max(until)) from former_phones where contact_id = any (p_contacts) group by address
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at);
   insert into erasures (tenant_id, kind, hash, erased_at)
     select distinct p_tenant, 'message', message_hash(m.instance_id, i.id), p_now from messages m cross join lateral (values (m.provider_id), (m.wire_id)) i (id)
     where m.conversation_id = any (p_conversations) and i.id is not null
@@ -77,18 +105,23 @@ $$;
 -- apply_erasures: a backup was restored: who was erased after it was made is erased in it too. Repeats change nothing.
 -- Arguments: p_erasures as list_erasures gives them. Concurrency: no process runs yet. Result: {erased: contacts}.
 create function apply_erasures(p_erasures jsonb, p_actor text, p_now timestamptz default null) returns jsonb language plpgsql as $$
-declare v record; v_erased int := 0;
+declare v record; v_erased int := 0; v_known jsonb;
 begin
-  insert into erasures (tenant_id, kind, hash, erased_at, own_until)
-    select e.tenant, e.kind, e.hash, e.erased_at, e.own_until from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz, own_until timestamptz)
-      join tenants t on t.id = e.tenant
-    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+  with known as (insert into erasures (tenant_id, kind, hash, erased_at, own_until)
+    select e.tenant, min(e.kind), e.hash, max(e.erased_at), max(e.own_until) from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz, own_until timestamptz)
+      join tenants t on t.id = e.tenant group by e.tenant, e.hash
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until)
+    returning tenant_id, hash, erased_at) select jsonb_agg(k) into v_known from known k;
   for v in
     select a.tenant_id, a.contact_id, max(e.erased_at) as erased_at from contact_addresses a join contacts c on c.id = a.contact_id
       join erasures e on e.tenant_id = a.tenant_id and e.kind = 'address' and e.hash = address_hash(a.kind, a.instance_id, a.address)
-    where c.created_at < e.erased_at group by 1, 2 order by 2
+    -- a number that was this person's only since then was not erased with the one who had it before
+    where c.created_at < e.erased_at and greatest(a.created_at, a.moved_at) < e.erased_at group by 1, 2 order by 2
   loop
     if erase_contact(v.tenant_id, v.contact_id, null, p_actor, 'erased after the backup was made', v.erased_at) ->> 'outcome' = 'erased' then v_erased := v_erased + 1; end if;
   end loop;
+  -- in the backup a person may still have a number that was another's before the erasure: what that one wrote is not gone
+  update erasures e set erased_at = k.erased_at from jsonb_to_recordset(v_known) as k (tenant_id text, hash text, erased_at timestamptz)
+    where e.tenant_id = k.tenant_id and e.hash = k.hash and e.erased_at > k.erased_at;
   return jsonb_build_object('erased', v_erased);
 end $$;

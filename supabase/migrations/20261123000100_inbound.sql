@@ -132,7 +132,7 @@ end $$;
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
 -- Guarantee: forward only (sent < delivered < read; failed only from sent, and what arrives afterwards has not failed: see heal_send); the same news twice changes nothing. What was delivered, or refused, says
 --   something about the address, and a refusal about the number. Words are changed by their author only (may_change).
--- Concurrency: locks the conversation, then the message. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
+-- Concurrency: locks the conversation, then the message; of a message that nobody knows, before that the contact, whose erasure is waited for. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when the
 --   message is not known yet: the news is kept for a day and applied when it comes (of words or a deletion with reason, instance_id, provider_id); 'refused' when it is not its author who says so.
 create function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz) returns jsonb language plpgsql as $$
 declare
@@ -146,6 +146,7 @@ declare
 begin
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   if v.id is null then
+    perform hold_named(i, v_chat) from instances i where i.id = p_instance_id;
     -- news of a message under the id that we chose: so it left
     if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
     if v.id is not null then
@@ -162,6 +163,7 @@ begin
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  if v.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
   select * into v from messages where id = v.id for update;
   if v_kind = 'ack' then
     if v.kind is not null then
@@ -320,6 +322,7 @@ $$ select m.wordless and (m.direction = 'out') = p_from_me and (m.deleted_at is 
 -- repeated_message: a message that is known came again: as its newer form it is an edit, else it changes nothing. Result: as record_message.
 create function repeated_message(p_instance instances, m messages, p_event jsonb, p_wordless boolean, p_now timestamptz) returns jsonb language plpgsql as $$
 begin
+  if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
   if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
     return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat', p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
       'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
@@ -362,6 +365,7 @@ begin
   v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
   if v_known.id is not null then
     if v_from_me and v_known.author in ('agent', 'system') then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
@@ -380,6 +384,7 @@ begin
   if v_from_me and v_known.id is null then
     v_known := sent_as(p_instance.id, p_event ->> 'providerId');
     if v_known.id is not null then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
@@ -644,6 +649,7 @@ declare
   v_aside bigint;
   v_kept boolean;
   v_gone boolean;
+  v_crowded boolean;
   v_entry boolean;
   v_ignored text[];
   v_name text;
@@ -699,11 +705,19 @@ begin
       v_ignored := null;
     end if;
     if v_kept or v_ignored is not null then
-      -- of somebody who was erased it stays that something came, and not what
-      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
-        and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
+      -- of somebody who was erased it stays that something came, and not what; of a crowd of more than can be looked through neither
+      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
+      v_crowded := false;
+      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+        select * into v_instance from instances where name = v_webhook ->> 'instance';
+        v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
+        if found and not v_crowded then
+          perform hold_named(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+        end if;
+      end if;
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored, received_at)
-        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}'
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded then '{"left_out": "large"}'
           when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
           else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
         returning id into v_id;

@@ -77,6 +77,7 @@ begin
   select coalesce(array_agg(id), '{}') into v_talks from conversations where contact_id = any (v_all);
   select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
     'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a where a.contact_id = any (v_all)),
+    'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v where v.id = any (v_talks)),
     'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]') from messages m where m.conversation_id = any (v_talks)),
     'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t where t.conversation_id = any (v_talks)),
@@ -88,20 +89,42 @@ begin
   return v_result;
 end $$;
 
+-- webhooks_of: stored webhooks that are a tenant's, also what was posted in the name of a number of it and set aside, whoever posted it.
+create function webhooks_of(p_tenant text) returns setof webhook_events language sql stable as $$
+  select w.* from webhook_events w where w.tenant_id = p_tenant or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
+$$;
+
+-- know_by_traces: nobody is stored under this phone. When something that was put aside names it, it is a contact's from now on, so that an erasure has somebody to lock and
+--   to remember, and whatever comes meanwhile waits for it. Concurrency: the unique key of contact_addresses decides. Result: whether somebody is there now.
+create function know_by_traces(p_tenant text, p_phone text) returns boolean language plpgsql as $$
+declare v_words text[]; v_id bigint;
+begin
+  select array_agg('%' || w || '%') into v_words from unnest(both_writings(p_phone)) w;
+  if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
+  insert into contacts (tenant_id) values (p_tenant) returning id into v_id;
+  insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+    select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0 on conflict do nothing;
+  if not found then delete from contacts where id = v_id; end if;
+  return exists (select from contact_addresses where tenant_id = p_tenant and kind = 'pn' and address = p_phone);
+end $$;
+
 -- erase_contact: a person wants nothing to be left here (LGPD).
 -- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, what people were told, free words in handoffs, memory, names, addresses, news that came too early and raw
 --   webhooks; numbers stay (turns, tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts). What was queued is not sent; a turn that is under way cannot commit. Who writes
---   again is somebody new. All or nothing; twice is once. Audited, without a word of what it was.
+--   again is somebody new. All or nothing; twice is once. Audited, without a word of what it was. Somebody of whom there is only what was put aside is erased with a second call.
 -- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
 -- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits: of one of before it nothing is kept (see is_erased), a later one is then a new contact's.
--- Result: {outcome: 'erased', contact_id, messages, webhooks} | {outcome: 'sending', until: a message is on the wire, try again then} | {outcome: 'unknown'}.
+-- Result: {outcome: 'erased', contact_id, messages, webhooks} | {outcome: 'sending', until: a message is on the wire, try again then} | {outcome: 'unknown'}
+--   | {outcome: 'again': known by what was put aside only, call once more}.
 create function erase_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_reason text, p_now timestamptz default null) returns jsonb language plpgsql as $$
 declare
   v_id bigint := find_contact(p_tenant, p_contact, p_phone);
   v_now timestamptz := clock(p_now);
-  v_all bigint[]; v_talks bigint[]; v_words text[]; v_until timestamptz; v_messages int; v_webhooks int;
+  v_all bigint[]; v_talks bigint[]; v_named record; v_until timestamptz; v_messages int; v_webhooks int; v_n int;
 begin
-  if v_id is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_id is null then
+    return jsonb_build_object('outcome', case when p_contact is null and know_by_traces(p_tenant, p_phone) then 'again' else 'unknown' end);
+  end if;
   v_all := contact_with_merged(v_id);
   perform 1 from contacts where id = any (v_all) order by id for update;
   -- a merge that was under way while we waited for the locks has taken the person elsewhere: look again
@@ -113,17 +136,25 @@ begin
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
   perform bury_contacts(p_tenant, v_all, v_talks, v_now);
-  -- The addresses as they stand in webhooks: digits, and a Brazilian mobile with and without its ninth digit.
-  select coalesce(array_agg(distinct '%' || w || '%'), '{}') into v_words from (
-    select address as w from contact_addresses where contact_id = any (v_all)
-    union all select regexp_replace(address, '^(55[1-9]{2})9([6-9]\d{7})$', '\1\2') from contact_addresses where contact_id = any (v_all)
-    union all select split_part(jid, '@', 1) from conversations where id = any (v_talks)) x where length(w) >= 8;
-  -- also what was posted in the name of a number of this tenant and set aside, whoever posted it
-  delete from webhook_events w where (w.tenant_id = p_tenant
-      or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)) and (w.body::text like any (v_words)
-    or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
+  delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w,
+      jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks));
   get diagnostics v_webhooks = row_count;
-  delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  -- the addresses as they stand in what is stored, in all writings; a number that the person had before, until it was another's
+  for v_named in
+    select 'infinity'::timestamptz as until, array_agg(distinct '%' || w || '%') as words from (
+        select unnest(case kind when 'pn' then both_writings(address) else array[address] end) as w from contact_addresses where contact_id = any (v_all)
+        union all select unnest(case when jid like '%@lid' then array[split_part(jid, '@', 1)] else both_writings(split_part(jid, '@', 1)) end) from conversations where id = any (v_talks)) x
+      where length(w) >= 8
+    union all select f.until, (select array_agg('%' || w || '%') from unnest(both_writings(f.address)) w) from former_phones f where f.contact_id = any (v_all)
+  loop
+    delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w where w.received_at < v_named.until and w.body::text like any (v_named.words));
+    get diagnostics v_n = row_count;
+    v_webhooks := v_webhooks + v_n;
+    delete from early_updates e where e.tenant_id = p_tenant and e.created_at < v_named.until and e.event::text like any (v_named.words);
+    -- what the manager was written: answers to commands
+    update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+      where tenant_id = p_tenant and kind = 'operator' and created_at < v_named.until and text like any (v_named.words);
+  end loop;
   -- new words for a message that nobody knows, in a chat that nobody names, may be of anybody: they go too
   delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited' and w.results @> '[{"outcome": "early"}]';
   delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit' and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
@@ -136,9 +167,9 @@ begin
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
     where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
-  -- what else the manager was written about this conversation: answers to commands, which have a line for each, and notices whose rows are gone already
+  -- what else the manager was written about this conversation: answers that have a line for each, and notices whose rows are gone already
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where tenant_id = p_tenant and kind = 'operator' and (text like any (v_words) or text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M'));
+    where tenant_id = p_tenant and kind = 'operator' and v_talks <> '{}' and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
@@ -150,6 +181,7 @@ begin
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
+  delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
