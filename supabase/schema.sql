@@ -287,6 +287,21 @@ create policy runtime on public.forged_messages as permissive for all to service
 grant delete, insert, select, update on public.forged_messages to service_role;
 grant delete, insert, select, update on public.forged_messages to whats_agents_runtime;
 
+create table public.former_phones (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  contact_id bigint not null,
+  address text not null,
+  until timestamp with time zone not null,
+  constraint former_phones_pkey PRIMARY KEY (id),
+  constraint former_phones_address_check CHECK ((address ~ '^[0-9]{1,20}$'::text))
+);
+alter table public.former_phones enable row level security;
+CREATE INDEX former_phones_contact ON public.former_phones USING btree (contact_id);
+create policy runtime on public.former_phones as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.former_phones to service_role;
+grant delete, insert, select, update on public.former_phones to whats_agents_runtime;
+
 create table public.handoffs (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -870,6 +885,8 @@ alter table public.early_updates add constraint early_updates_tenant_id_fkey FOR
 alter table public.erasures add constraint erasures_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.forged_messages add constraint forged_messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.forged_messages add constraint forged_messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.former_phones add constraint former_phones_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
+alter table public.former_phones add constraint former_phones_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
@@ -964,7 +981,7 @@ CREATE OR REPLACE FUNCTION public.address_hash(p_kind text, p_instance bigint, p
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || p_address) $function$;
+AS $function$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || case p_kind when 'pn' then one_writing(p_address) else p_address end) $function$;
 revoke all on function public.address_hash(text,bigint,text) from public;
 grant execute on function public.address_hash(text,bigint,text) to service_role;
 grant execute on function public.address_hash(text,bigint,text) to whats_agents_runtime;
@@ -1215,19 +1232,24 @@ CREATE OR REPLACE FUNCTION public.apply_erasures(p_erasures jsonb, p_actor text,
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v record; v_erased int := 0;
+declare v record; v_erased int := 0; v_known jsonb;
 begin
-  insert into erasures (tenant_id, kind, hash, erased_at, own_until)
-    select e.tenant, e.kind, e.hash, e.erased_at, e.own_until from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz, own_until timestamptz)
-      join tenants t on t.id = e.tenant
-    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+  with known as (insert into erasures (tenant_id, kind, hash, erased_at, own_until)
+    select e.tenant, min(e.kind), e.hash, max(e.erased_at), max(e.own_until) from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz, own_until timestamptz)
+      join tenants t on t.id = e.tenant group by e.tenant, e.hash
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until)
+    returning tenant_id, hash, erased_at) select jsonb_agg(k) into v_known from known k;
   for v in
     select a.tenant_id, a.contact_id, max(e.erased_at) as erased_at from contact_addresses a join contacts c on c.id = a.contact_id
       join erasures e on e.tenant_id = a.tenant_id and e.kind = 'address' and e.hash = address_hash(a.kind, a.instance_id, a.address)
-    where c.created_at < e.erased_at group by 1, 2 order by 2
+    -- a number that was this person's only since then was not erased with the one who had it before
+    where c.created_at < e.erased_at and greatest(a.created_at, a.moved_at) < e.erased_at group by 1, 2 order by 2
   loop
     if erase_contact(v.tenant_id, v.contact_id, null, p_actor, 'erased after the backup was made', v.erased_at) ->> 'outcome' = 'erased' then v_erased := v_erased + 1; end if;
   end loop;
+  -- in the backup a person may still have a number that was another's before the erasure: what that one wrote is not gone
+  update erasures e set erased_at = k.erased_at from jsonb_to_recordset(v_known) as k (tenant_id text, hash text, erased_at timestamptz)
+    where e.tenant_id = k.tenant_id and e.hash = k.hash and e.erased_at > k.erased_at;
   return jsonb_build_object('erased', v_erased);
 end $function$;
 revoke all on function public.apply_erasures(jsonb,text,timestamp with time zone) from public;
@@ -1250,6 +1272,7 @@ declare
 begin
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   if v.id is null then
+    perform hold_named(i, v_chat) from instances i where i.id = p_instance_id;
     -- news of a message under the id that we chose: so it left
     if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
     if v.id is not null then
@@ -1266,6 +1289,7 @@ begin
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  if v.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
   select * into v from messages where id = v.id for update;
   if v_kind = 'ack' then
     if v.kind is not null then
@@ -1422,6 +1446,18 @@ revoke all on function public.bot_suspicion(text,timestamp with time zone) from 
 grant execute on function public.bot_suspicion(text,timestamp with time zone) to service_role;
 grant execute on function public.bot_suspicion(text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.both_writings(p_digits text)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select array_agg(distinct w) from (values (p_digits), (one_writing(p_digits)),
+    (regexp_replace(regexp_replace(one_writing(p_digits), '^(55[1-9]{2}(?=[6-9]\d{7}$)|54(?=\d{10}$))', '\19'), '^52(?=\d{10}$)', '521'))) x (w)
+$function$;
+revoke all on function public.both_writings(text) from public;
+grant execute on function public.both_writings(text) to service_role;
+grant execute on function public.both_writings(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.breaker_open(p_breaker text, p_instance text, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -1460,6 +1496,9 @@ begin
   insert into erasures (tenant_id, kind, hash, erased_at, own_until)
     select distinct p_tenant, 'address', address_hash(kind, instance_id, address), p_now, v_own_until from contact_addresses where contact_id = any (p_contacts)
     on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    select p_tenant, 'address', address_hash('pn', null, address), least(p_now, max(until)) from former_phones where contact_id = any (p_contacts) group by address
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at);
   insert into erasures (tenant_id, kind, hash, erased_at)
     select distinct p_tenant, 'message', message_hash(m.instance_id, i.id), p_now from messages m cross join lateral (values (m.provider_id), (m.wire_id)) i (id)
     where m.conversation_id = any (p_conversations) and i.id is not null
@@ -2241,6 +2280,15 @@ revoke all on function public.dial(bigint,text) from public;
 grant execute on function public.dial(bigint,text) to service_role;
 grant execute on function public.dial(bigint,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.digits_in(p_body jsonb)
+ RETURNS SETOF text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select distinct f.found[1] from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) $function$;
+revoke all on function public.digits_in(jsonb) from public;
+grant execute on function public.digits_in(jsonb) to service_role;
+grant execute on function public.digits_in(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2585,9 +2633,11 @@ AS $function$
 declare
   v_id bigint := find_contact(p_tenant, p_contact, p_phone);
   v_now timestamptz := clock(p_now);
-  v_all bigint[]; v_talks bigint[]; v_words text[]; v_until timestamptz; v_messages int; v_webhooks int;
+  v_all bigint[]; v_talks bigint[]; v_named record; v_until timestamptz; v_messages int; v_webhooks int; v_n int;
 begin
-  if v_id is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_id is null then
+    return jsonb_build_object('outcome', case when p_contact is null and know_by_traces(p_tenant, p_phone) then 'again' else 'unknown' end);
+  end if;
   v_all := contact_with_merged(v_id);
   perform 1 from contacts where id = any (v_all) order by id for update;
   -- a merge that was under way while we waited for the locks has taken the person elsewhere: look again
@@ -2599,17 +2649,25 @@ begin
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
   perform bury_contacts(p_tenant, v_all, v_talks, v_now);
-  -- The addresses as they stand in webhooks: digits, and a Brazilian mobile with and without its ninth digit.
-  select coalesce(array_agg(distinct '%' || w || '%'), '{}') into v_words from (
-    select address as w from contact_addresses where contact_id = any (v_all)
-    union all select regexp_replace(address, '^(55[1-9]{2})9([6-9]\d{7})$', '\1\2') from contact_addresses where contact_id = any (v_all)
-    union all select split_part(jid, '@', 1) from conversations where id = any (v_talks)) x where length(w) >= 8;
-  -- also what was posted in the name of a number of this tenant and set aside, whoever posted it
-  delete from webhook_events w where (w.tenant_id = p_tenant
-      or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)) and (w.body::text like any (v_words)
-    or exists (select 1 from jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks)));
+  delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w,
+      jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks));
   get diagnostics v_webhooks = row_count;
-  delete from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words);
+  -- the addresses as they stand in what is stored, in all writings; a number that the person had before, until it was another's
+  for v_named in
+    select 'infinity'::timestamptz as until, array_agg(distinct '%' || w || '%') as words from (
+        select unnest(case kind when 'pn' then both_writings(address) else array[address] end) as w from contact_addresses where contact_id = any (v_all)
+        union all select unnest(case when jid like '%@lid' then array[split_part(jid, '@', 1)] else both_writings(split_part(jid, '@', 1)) end) from conversations where id = any (v_talks)) x
+      where length(w) >= 8
+    union all select f.until, (select array_agg('%' || w || '%') from unnest(both_writings(f.address)) w) from former_phones f where f.contact_id = any (v_all)
+  loop
+    delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w where w.received_at < v_named.until and w.body::text like any (v_named.words));
+    get diagnostics v_n = row_count;
+    v_webhooks := v_webhooks + v_n;
+    delete from early_updates e where e.tenant_id = p_tenant and e.created_at < v_named.until and e.event::text like any (v_named.words);
+    -- what the manager was written: answers to commands
+    update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+      where tenant_id = p_tenant and kind = 'operator' and created_at < v_named.until and text like any (v_named.words);
+  end loop;
   -- new words for a message that nobody knows, in a chat that nobody names, may be of anybody: they go too
   delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited' and w.results @> '[{"outcome": "early"}]';
   delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit' and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
@@ -2622,9 +2680,9 @@ begin
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
     where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
-  -- what else the manager was written about this conversation: answers to commands, which have a line for each, and notices whose rows are gone already
+  -- what else the manager was written about this conversation: answers that have a line for each, and notices whose rows are gone already
   update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where tenant_id = p_tenant and kind = 'operator' and (text like any (v_words) or text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M'));
+    where tenant_id = p_tenant and kind = 'operator' and v_talks <> '{}' and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
   update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
@@ -2636,6 +2694,7 @@ begin
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
+  delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
@@ -2677,6 +2736,7 @@ begin
   select coalesce(array_agg(id), '{}') into v_talks from conversations where contact_id = any (v_all);
   select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
     'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a where a.contact_id = any (v_all)),
+    'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v where v.id = any (v_talks)),
     'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]') from messages m where m.conversation_id = any (v_talks)),
     'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t where t.conversation_id = any (v_talks)),
@@ -2984,6 +3044,19 @@ revoke all on function public.give_up_send(bigint,text,timestamp with time zone)
 grant execute on function public.give_up_send(bigint,text,timestamp with time zone) to service_role;
 grant execute on function public.give_up_send(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.gone_meanwhile(m public.messages)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform 1 from contacts k join conversations c on c.contact_id = k.id where c.id = m.conversation_id for key share of k;
+  return not exists (select from messages where id = m.id) and exists (select from erasures where tenant_id = m.tenant_id and hash = message_hash(m.instance_id, coalesce(m.provider_id, m.wire_id)));
+end $function$;
+revoke all on function public.gone_meanwhile(public.messages) from public;
+grant execute on function public.gone_meanwhile(public.messages) to service_role;
+grant execute on function public.gone_meanwhile(public.messages) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.greetings_to_tell(p_limit integer)
  RETURNS jsonb
  LANGUAGE sql
@@ -3108,6 +3181,22 @@ end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.hold_named(p_instance public.instances, p_body jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform 1 from contacts where id in (
+      select c.contact_id from digits_in(p_body) d cross join lateral (
+        (select a.contact_id from contact_addresses a where a.tenant_id = p_instance.tenant_id and a.kind = 'pn' and a.address = any (both_writings(d)) limit 1)
+        union all (select a.contact_id from contact_addresses a where a.instance_id = p_instance.id and a.kind = 'lid' and a.address = d limit 1)) c)
+    order by id for key share;
+end $function$;
+revoke all on function public.hold_named(public.instances,jsonb) from public;
+grant execute on function public.hold_named(public.instances,jsonb) to service_role;
+grant execute on function public.hold_named(public.instances,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_until timestamp with time zone, p_look timestamp with time zone)
  RETURNS jsonb
@@ -3569,6 +3658,25 @@ $function$;
 revoke all on function public.keyed_hash(text) from public;
 grant execute on function public.keyed_hash(text) to service_role;
 grant execute on function public.keyed_hash(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.know_by_traces(p_tenant text, p_phone text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_words text[]; v_id bigint;
+begin
+  select array_agg('%' || w || '%') into v_words from unnest(both_writings(p_phone)) w;
+  if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
+  insert into contacts (tenant_id) values (p_tenant) returning id into v_id;
+  insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+    select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0 on conflict do nothing;
+  if not found then delete from contacts where id = v_id; end if;
+  return exists (select from contact_addresses where tenant_id = p_tenant and kind = 'pn' and address = p_phone);
+end $function$;
+revoke all on function public.know_by_traces(text,text) from public;
+grant execute on function public.know_by_traces(text,text) to service_role;
+grant execute on function public.know_by_traces(text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.known_message(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean)
  RETURNS public.messages
@@ -4311,6 +4419,7 @@ begin
   insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
     select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
     on conflict do nothing;
+  insert into former_phones (tenant_id, contact_id, address, until) values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
   if p_to is null then delete from contact_addresses where id = v.id;
   else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null, moved_at = p_now where id = v.id; end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
@@ -4337,10 +4446,12 @@ CREATE OR REPLACE FUNCTION public.names_erased(p_instance public.instances, p_bo
 AS $function$
 begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id) and exists (
-    select from (select distinct f.found[1] as digits from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) limit 200) d,
-      lateral (values ('pn', d.digits), ('pn', regexp_replace(d.digits, '^(55[1-9]{2})([6-9]\d{7})$', '\19\2')), ('lid', d.digits)) a (kind, address)
-      join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
-    where not exists (select from contact_addresses c where c.tenant_id = p_instance.tenant_id and c.kind = a.kind and c.address = a.address));
+    with hits as materialized (
+      select a.kind, d.d as digits from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
+        -- a limit: by its index, whatever the planner thinks
+        cross join lateral (select from erasures e where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
+    select from hits h where not exists (select from contact_addresses c where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
+      and c.address = any (case h.kind when 'pn' then both_writings(h.digits) else array[h.digits] end)));
 end $function$;
 revoke all on function public.names_erased(public.instances,jsonb) from public;
 grant execute on function public.names_erased(public.instances,jsonb) to service_role;
@@ -5124,6 +5235,7 @@ declare
   v_aside bigint;
   v_kept boolean;
   v_gone boolean;
+  v_crowded boolean;
   v_entry boolean;
   v_ignored text[];
   v_name text;
@@ -5179,11 +5291,19 @@ begin
       v_ignored := null;
     end if;
     if v_kept or v_ignored is not null then
-      -- of somebody who was erased it stays that something came, and not what
-      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")') or (not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')
-        and coalesce((select names_erased(i, v_webhook -> 'raw') from instances i where i.name = v_webhook ->> 'instance'), false));
+      -- of somebody who was erased it stays that something came, and not what; of a crowd of more than can be looked through neither
+      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
+      v_crowded := false;
+      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+        select * into v_instance from instances where name = v_webhook ->> 'instance';
+        v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
+        if found and not v_crowded then
+          perform hold_named(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+        end if;
+      end if;
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored, received_at)
-        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}'
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded then '{"left_out": "large"}'
           when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
           else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
         returning id into v_id;
@@ -5225,6 +5345,7 @@ begin
   v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
   if v_known.id is not null then
     if v_from_me and v_known.author in ('agent', 'system') then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
@@ -5243,6 +5364,7 @@ begin
   if v_from_me and v_known.id is null then
     v_known := sent_as(p_instance.id, p_event ->> 'providerId');
     if v_known.id is not null then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
       return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
@@ -5557,6 +5679,7 @@ CREATE OR REPLACE FUNCTION public.repeated_message(p_instance public.instances, 
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
+  if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
   if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
     return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat', p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
       'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
@@ -7020,6 +7143,17 @@ $function$;
 revoke all on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to service_role;
 grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.webhooks_of(p_tenant text)
+ RETURNS SETOF public.webhook_events
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select w.* from webhook_events w where w.tenant_id = p_tenant or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
+$function$;
+revoke all on function public.webhooks_of(text) from public;
+grant execute on function public.webhooks_of(text) to service_role;
+grant execute on function public.webhooks_of(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
  RETURNS void
