@@ -33,10 +33,11 @@ async function get(system: System, path: string, headers: Record<string, string>
 }
 
 test('H13 webhooks beyond the limit of a source get 429 with Retry-After, and everything that was accepted is stored', async (t) => {
-  const system = await startSystem(t, { workers: 0, env: { WEBHOOK_RATE_LIMIT: '60' } });
-  const answers = await Promise.all(Array.from({ length: 70 }, (_, index) => system.webhook(message(`A${index}`))));
+  // Few: a busy machine must take all of them well within the window. That the limit is exact is proven with a clock (test/core/rate-limit.test.ts).
+  const system = await startSystem(t, { workers: 0, env: { WEBHOOK_RATE_LIMIT: '6' } });
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => system.webhook(message(`A${index}`))));
   const accepted = answers.flatMap((answer, index) => (answer.status === 200 ? [`mensagem A${index}`] : []));
-  assert.equal(accepted.length, 60);
+  assert.equal(accepted.length, 6);
   for (const answer of answers.filter((each) => each.status !== 200)) {
     assert.equal(answer.status, 429, 'Evolution repeats a 429, and drops a 401, 403, 404 or 422');
     assert.ok(Number(answer.headers.get('retry-after')) >= 1 && Number(answer.headers.get('retry-after')) <= 10);
@@ -45,7 +46,7 @@ test('H13 webhooks beyond the limit of a source get 429 with Retry-After, and ev
   const stored = await system.query<{ text: string }>(`select text from messages where direction = 'in'`);
   assert.deepEqual(stored.map((row) => row.text).toSorted(), accepted.toSorted());
   const metrics = await (await get(system, '/metrics')).text();
-  assert.match(metrics, /julia_webhooks_total\{[^}]*outcome="too_many"[^}]*\} 10/);
+  assert.match(metrics, /julia_webhooks_total\{[^}]*outcome="too_many"[^}]*\} 4/);
 });
 
 test('H13 H11 an Evolution with the right secret is not limited unless told so: what it would have to keep stays nowhere else', async (t) => {

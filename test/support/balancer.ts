@@ -20,7 +20,8 @@ export async function startBalancer(): Promise<Balancer> {
   const upstreams: string[] = [];
   const statuses: number[] = [];
   let turn = 0;
-  const server = createServer((incoming, outgoing) => {
+  // A connection is kept as long as its caller keeps it: on a busy machine the 5 s of node end one whose next request has been written already.
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     void (async () => {
       const body = await read(incoming);
       const first = turn++;
