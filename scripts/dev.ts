@@ -108,7 +108,7 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
 
   await migrate(environment, stop.signal);
 
-  const simulator = ['scripts/simulator/main.ts', '--port', String(ports.simulator), '--instance', INSTANCE];
+  const simulator = ['simulator/main.ts', '--port', String(ports.simulator), '--instance', INSTANCE];
   const webhook = ['--webhook', `http://127.0.0.1:${ports.api}/webhook/evolution`, '--secret', secrets.webhook];
   await launch('simulator', [...simulator, ...webhook], environment, { stop, stack });
   // The scheduler first and the API last, so that stopping, which goes the other way, closes the front door first.

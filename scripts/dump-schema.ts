@@ -2,18 +2,34 @@
  * Writes supabase/schema.sql: the schema that supabase/migrations lead to, made from the catalog of a freshly migrated database, so that a
  * migration's effect is read as a diff. It is valid SQL, and the same on every machine. (Rejected: pg_dump, which the embedded Postgres does not bring.)
  *
- *   npm run schema     writes the file; a test compares it
+ *   npm run schema                        writes the file; a test compares it
+ *   npm run schema -- --migration NAME    first writes the migration that makes what supabase/schemas says (schema-migration.ts)
  */
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import pg from 'pg';
 
 import { migrate } from '../src/db/migrate.ts';
 import { sharedTestPostgres } from './lib/test-postgres.ts';
 import { projectRoot } from './lib/tools.ts';
+import { migrationFile, migrationOf, schemaDifference } from './schema-migration.ts';
 
 export const SCHEMA_FILE = path.join(projectRoot, 'supabase/schema.sql');
+/** The folder of the migrations. */
+export const MIGRATIONS = pathToFileURL(path.join(projectRoot, 'supabase/migrations/'));
+
+const HELP = `Usage: npm run schema [-- --migration NAME]
+
+Writes supabase/schema.sql: what the migrations lead to, to be read as a diff.
+
+  --migration NAME   first writes supabase/migrations/TIME_NAME.sql with the functions and triggers of supabase/schemas that
+                     the other migrations do not make. The same NAME again replaces the file, until a release has it.
+                     Tables, indexes and data are migrations written by hand.
+`;
 
 /** The schema `public` of a database as SQL, without what belongs to extensions. Throws when it holds kinds of things that this file cannot write. */
 export async function dumpSchema(url: string): Promise<string> {
@@ -24,7 +40,7 @@ export async function dumpSchema(url: string): Promise<string> {
     await client.query('set search_path = pg_catalog');
     await refuseUnknownKinds(client);
     const parts = [
-      '-- Made by `npm run schema` from supabase/migrations. Do not edit: write a migration.',
+      '-- Made by `npm run schema` from supabase/migrations. Do not edit: edit supabase/schemas or write a migration.',
       'set check_function_bodies = off;',
       ...(await tables(client)),
       ...(await foreignKeys(client)),
@@ -158,7 +174,39 @@ async function triggers(client: pg.Client): Promise<string[]> {
 }
 
 async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { migration: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  if (values.help === true) {
+    console.log(HELP);
+    return;
+  }
   const server = await sharedTestPostgres();
+  if (values.migration !== undefined) await makeMigration(server, values.migration);
+  await withDatabase(server, MIGRATIONS, async (url) => writeFile(SCHEMA_FILE, await dumpSchema(url)));
+}
+
+/** Writes what supabase/schemas has and the other migrations do not make. */
+async function makeMigration(server: string, name: string): Promise<void> {
+  const file = await migrationFile(name, new Date());
+  await using others = await copyOfMigrations(file);
+  const difference = await withDatabase(server, others.folder, schemaDifference);
+  for (const line of difference.rights) console.log(`rights: ${line}`);
+  const text = await migrationOf(file, difference);
+  if (text === null) {
+    console.log('supabase/schemas has nothing that the migrations do not make; nothing was written');
+    return;
+  }
+  await writeFile(new URL(file, MIGRATIONS), text);
+  console.log(`supabase/migrations/${file}: ${difference.changed.length} written, ${difference.dropped.length} dropped`);
+}
+
+async function copyOfMigrations(without: string): Promise<{ folder: URL } & AsyncDisposable> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'migrations-'));
+  for (const file of await readdir(MIGRATIONS)) if (file !== without) await copyFile(new URL(file, MIGRATIONS), path.join(folder, file));
+  return { folder: pathToFileURL(`${folder}/`), [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+}
+
+/** A fresh database with the migrations of a folder, for as long as `use` needs it. */
+async function withDatabase<T>(server: string, folder: URL, use: (url: string) => Promise<T>): Promise<T> {
   const name = `test_schema_${randomBytes(6).toString('hex')}`;
   const admin = new pg.Client({ connectionString: server });
   await admin.connect();
@@ -166,8 +214,8 @@ async function main(): Promise<void> {
   try {
     const url = new URL(server);
     url.pathname = `/${name}`;
-    await migrate(url.href, { queue: false });
-    await writeFile(SCHEMA_FILE, await dumpSchema(url.href));
+    await migrate(url.href, { queue: false, folder });
+    return await use(url.href);
   } finally {
     await admin.query(`drop database ${name} with (force)`);
     await admin.end();

@@ -12,7 +12,7 @@ case "$*" in
   'python -m app.workers.scheduler' | 'python -m app.workers scheduler') export RUN_MODE=scheduler ;;
   'uvicorn app.main:app' | 'uvicorn app.main:app '*) export RUN_MODE=api ;;
   migrate | 'migrate '*) shift && exec node src/migrate.ts "$@" ;;
-  admin | 'admin '*) shift && exec node src/cli.ts "$@" ;;
+  admin | 'admin '*) shift && exec node src/admin/cli.ts "$@" ;;
   smoke | 'smoke '*) shift && exec scripts/smoke.sh "$@" ;;
   *) exec "$@" ;;
 esac

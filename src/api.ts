@@ -2,9 +2,9 @@
  * RUN_MODE=api: the routes of the API. Wiring only.
  *
  * A route is one entry of the table (routes/table.ts): path, who may, what it answers, handler. That entry is its guard and its place in
- * /openapi.json and /docs; a test walks the app and fails on a route that came another way. An admin command needs no route: src/admin.ts.
+ * /openapi.json and /docs; a test walks the app and fails on a route that came another way. An admin command needs no route: src/admin/all.ts.
  */
-import type { Process } from './ops.ts';
+import type { Process } from './routes/ops.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';

@@ -7,7 +7,8 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
 import { backup, retention, secrets } from './config/care.ts';
-import type { Backup, Retention, SecretKeys } from './config/care.ts';
+import type { Backup, Retention } from './config/care.ts';
+import type { SecretKeys } from './process/secrets.ts';
 import { readVariables } from './config/environment.ts';
 import type { Environment, Report } from './config/environment.ts';
 import * as features from './config/features.ts';
@@ -21,7 +22,7 @@ import type { Outbound } from './config/outbound.ts';
 import { decoded, tracing } from './config/tracing.ts';
 import type { Tracing } from './config/tracing.ts';
 import { isLoopback } from './config/variable-types.ts';
-import type { LogLevel } from './config/variable-types.ts';
+import type { LogLevel } from './process/log-levels.ts';
 import { NOT_USED, SECRET_VARIABLES } from './config/variables.ts';
 import type { VariableName, Variables } from './config/variables.ts';
 

@@ -2,10 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createBackground } from './background.ts';
-import type { Background } from './background.ts';
-import { createBatcher } from './batch.ts';
-import type { Batcher } from './batch.ts';
+import { openInbox } from './inbox/store.ts';
+import type { Inbox } from './inbox/store.ts';
+import { sendPolicyOf } from './outbox/policy.ts';
+import { createBackground } from './process/background.ts';
+import type { Background } from './process/background.ts';
 import { createBreakers } from './breakers/breakers.ts';
 import type { Breakers } from './breakers/breakers.ts';
 import { endProcess } from './breakers/calls.ts';
@@ -14,32 +15,30 @@ import { createProbe } from './breakers/probes.ts';
 import { createTransitions } from './breakers/transitions.ts';
 import type { Transitions } from './breakers/transitions.ts';
 import { sharedTrials } from './breakers/trials.ts';
-import { onlyInstance } from './config.ts';
 import type { Config } from './config.ts';
-import { defaultAgent } from './core/default-agent.ts';
-import { WRONG_PROJECT } from './core/health.ts';
-import { WAITS_FOR_NUMBER } from './core/send-fault.ts';
+import { defaultAgent } from './turns/default-agent.ts';
+import { WRONG_PROJECT } from './watch/health-words.ts';
+import { WAITS_FOR_NUMBER } from './whatsapp/send-fault.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
 import type { Door } from './db/door.ts';
-import { DatabaseAway, DatabaseRefused } from './db/failures.ts';
-import { recordInbound } from './db/inbound.ts';
-import type { RecordedWebhook, WebhookRecord } from './db/inbound.ts';
-import { releaseSends } from './db/numbers.ts';
-import { ensureSetup, healthSnapshot } from './db/operations.ts';
-import type { SendPolicy } from './db/sends.ts';
+import { DatabaseRefused } from './db/failures.ts';
+import { releaseSends } from './outbox/calls.ts';
+import { ensureSetup } from './turns/agent-calls.ts';
+import { healthSnapshot } from './watch/health-calls.ts';
+import type { SendPolicy } from './outbox/calls.ts';
 import { createEvents } from './events.ts';
 import type { Events } from './events.ts';
-import { createFigures } from './figures.ts';
-import type { Figures } from './figures.ts';
-import type { Llm } from './llm.ts';
-import { toError } from './errors.ts';
-import type { Logger } from './log.ts';
+import { createFigures } from './watch/process-figures.ts';
+import type { Figures } from './watch/process-figures.ts';
+import type { Llm } from './claude/llm.ts';
+import { toError } from './process/errors.ts';
+import type { Logger } from './process/log.ts';
 import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
 import type { Queues, QueueStore } from './queues.ts';
-import { span } from './trace.ts';
-import { waitAtMost, within } from './wait.ts';
-import { createInstanceKeys } from './instance-keys.ts';
+import { span } from './process/trace.ts';
+import { waitAtMost, within } from './process/wait.ts';
+import { createInstanceKeys } from './numbers/keys.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
 
@@ -50,7 +49,7 @@ export type Context = {
   db: Door;
   queues: Queues;
   /** Concurrent webhooks share one SQL call. */
-  inbox: Batcher<WebhookRecord, Pick<RecordedWebhook, 'tenant_id' | 'results'>>;
+  inbox: Inbox;
   /** null: EVOLUTION_* is not set; messages stay queued. */
   whatsapp: Evolution | null;
   /** null: no key (inbound is handed to a person), or not a worker. */
@@ -71,11 +70,6 @@ export type OwnedContext = Context & AsyncDisposable;
 
 /** Parts that a test brings itself. */
 export type ContextOverrides = Partial<Pick<Context, 'db' | 'random'>> & { sendPolicy?: Partial<SendPolicy> };
-
-/** One lease of a send; renewed while the call runs, so a dead worker is noticed within it. Milliseconds. */
-const SEND_LEASE_MS = 30_000;
-/** A takeover never lasts longer than this after its first message, however often the person types. Minutes. */
-export const TAKEOVER_CAP_MINUTES = 240;
 
 /**
  * Opens everything. While the database or the queue is away it says so once a try and tries again with a growing wait, until `signal` aborts.
@@ -127,14 +121,14 @@ export async function openContext(
   stack.defer(() => endProcess(db, processId).catch(() => {}));
   stack.defer(() => background.drain(5_000));
 
-  const policy = sendPolicy(config);
+  const policy = sendPolicyOf(config);
   const context: Context = {
     config,
     log,
     events,
     db,
     queues,
-    inbox: createInbox(db, config),
+    inbox: openInbox(db, config),
     whatsapp,
     llm,
     breakers,
@@ -185,10 +179,10 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     log,
     events: createEvents(log, config.mode),
     db,
-    inbox: createInbox(db, config),
+    inbox: openInbox(db, config),
     background,
     whatsapp: openWhatsapp(config, db, log),
-    sendPolicy: sendPolicy(config),
+    sendPolicy: sendPolicyOf(config),
     process: { id: processIdOf(config) },
     queues: {
       wakeTurn: async (conversation, delayMs) =>
@@ -235,7 +229,7 @@ function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, fet
 /** Only a worker talks with the model: the others save its client's 25 MB. */
 async function openLlm({ mode, claude }: Config): Promise<Llm | null> {
   if (mode !== 'worker' || claude === null) return null;
-  const { createLlm } = await import('./llm.ts');
+  const { createLlm } = await import('./claude/llm.ts');
   return createLlm({ apiKey: claude.apiKey, baseUrl: claude.baseUrl });
 }
 
@@ -262,48 +256,6 @@ function queueStore(config: Config, databaseUrl: string | undefined): QueueStore
   if (config.queue.kind === 'redis') return config.queue;
   if (databaseUrl === undefined) throw new Error('REDIS_URL: is required when the database is reached through SUPABASE_URL only');
   return { kind: 'postgres', url: databaseUrl };
-}
-
-function createInbox(db: Door, config: Config): Context['inbox'] {
-  const options = {
-    takeoverMinutes: config.turn.takeoverMinutes,
-    takeoverCapMinutes: TAKEOVER_CAP_MINUTES,
-    takeoverFromApi: config.turn.takeoverFromApi,
-    withdrawParts: config.turn.withdrawParts,
-    managerPhone: config.outbound.managerPhone,
-    managerInstance: config.evolution?.instance ?? null,
-    onlyInstance: onlyInstance(config),
-  };
-  return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {
-    maxItems: 50,
-    maxConcurrent: 2,
-    splits: (error) => !(error instanceof DatabaseAway),
-  });
-}
-
-function sendPolicy(config: Config): SendPolicy {
-  const { outbound, app, autonomous } = config;
-  return {
-    allowlist: outbound.allowlist === 'everyone' ? null : [...outbound.allowlist],
-    capHour: outbound.maxPerHour,
-    capDay: outbound.maxPerDay,
-    replyCapHour: outbound.maxRepliesPerHour,
-    contactCapHour: outbound.maxPerContactHour,
-    contactCapWeek: outbound.maxPerContactWeek,
-    campaignGapDays: outbound.campaignGapDays,
-    maxUnanswered: outbound.maxUnanswered,
-    kindCaps: outbound.maxPerKind,
-    strangersDay: outbound.maxStrangersPerDay,
-    minReplyPercent: outbound.minReplyPercent,
-    paceMinSeconds: outbound.intervalSeconds.min,
-    paceMaxSeconds: outbound.intervalSeconds.max,
-    hours: outbound.hours,
-    tz: app.timeZone,
-    pilot: autonomous.pilotMode,
-    leaseMs: SEND_LEASE_MS,
-    projectRef: config.supabaseProjectRef,
-    replyMaxAgeMinutes: config.turn.maxMessageAgeMinutes,
-  };
 }
 
 /** Runs `open` until it succeeds, waiting 0.5 s, 1 s, 2 s ... up to 15 s between the tries. `onWait` is told why it waits, in words for a person. */

@@ -3,11 +3,11 @@
  * Contract: no function here throws.
  */
 import type { Transition } from './breakers/shell.ts';
-import type { RecordedEvent } from './db/inbound.ts';
-import type { ClaimedNotice, NoticeOutcome } from './db/notices.ts';
-import type { ClaimedSend } from './db/sends.ts';
-import type { ModelCallRecord, TurnClaim } from './db/turns.ts';
-import type { Logger } from './log.ts';
+import type { RecordedEvent } from './inbox/calls.ts';
+import type { ClaimedNotice, NoticeOutcome } from './notices/calls.ts';
+import type { ClaimedSend } from './outbox/calls.ts';
+import type { ModelCallRecord, TurnClaim } from './turns/calls.ts';
+import type { Logger } from './process/log.ts';
 import { createMetrics } from './metrics.ts';
 
 export type Events = ReturnType<typeof createEvents>;

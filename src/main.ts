@@ -1,8 +1,8 @@
 /** env -> config -> context -> the mode; runs until SIGTERM. */
 import { enableCompileCache } from 'node:module';
 import { loadConfig, readEnv } from './config.ts';
-import { createLogger } from './log.ts';
-import { flushTraces } from './trace.ts';
+import { createLogger } from './process/log.ts';
+import { flushTraces } from './process/trace.ts';
 
 // Halves the time and the memory of a start, from the second one on; without a writable place nothing happens.
 enableCompileCache();

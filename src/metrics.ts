@@ -4,11 +4,11 @@
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Door } from './db/door.ts';
-import { healthSnapshot } from './db/operations.ts';
-import { metricsSnapshot } from './db/figures.ts';
-import type { ModelCallRecord } from './db/turns.ts';
+import { healthSnapshot } from './watch/health-calls.ts';
+import { metricsSnapshot } from './watch/figure-calls.ts';
+import type { ModelCallRecord } from './turns/calls.ts';
 import type { Queues } from './queues.ts';
-import { within } from './wait.ts';
+import { within } from './process/wait.ts';
 
 /** Seconds; an answer takes from below one to some minutes. */
 const ANSWER_BUCKETS = [0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320];

@@ -3,7 +3,7 @@ import { loadConfig, readEnv } from './config.ts';
 import { fillHolidays } from './crons/refresh-holidays.ts';
 import { openPostgres } from './db/door.ts';
 import { migrate, migrationStates } from './db/migrate.ts';
-import { toError } from './errors.ts';
+import { toError } from './process/errors.ts';
 
 const HELP = `npm run migrate             applies what is pending to MIGRATE_DATABASE_URL, else DATABASE_URL (or SUPABASE_DB_URL)
 npm run migrate -- --status lists the migrations and whether they are applied`;

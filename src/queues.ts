@@ -12,11 +12,11 @@ import { Redis } from 'ioredis';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { QUEUE_NAMES } from './core/queue-names.ts';
-import { toError } from './errors.ts';
-import type { KeptWebhook } from './kept-webhook.ts';
-import type { Logger } from './log.ts';
-import { waitAtMost } from './wait.ts';
+import type { QUEUE_NAMES } from './words/queue-names.ts';
+import { toError } from './process/errors.ts';
+import type { KeptWebhook } from './inbox/kept-webhook.ts';
+import type { Logger } from './process/log.ts';
+import { waitAtMost } from './process/wait.ts';
 
 export type QueueName = 'turn' | 'send';
 

@@ -1,16 +1,16 @@
 /** The life of a process: serve health at once, open the context, start the mode, stop in order on SIGTERM. */
-import { watchSelf } from './alerts.ts';
+import { watchSelf } from './watch/alerts.ts';
 import type { Config } from './config.ts';
 import { openContext } from './context.ts';
 import type { Context } from './context.ts';
-import { listInstances } from './db/operations.ts';
-import { toError } from './errors.ts';
+import { listInstances } from './numbers/calls.ts';
+import { toError } from './process/errors.ts';
 import { startHeartbeat } from './breakers/heartbeat.ts';
-import { createApp, listen } from './http.ts';
-import type { Server } from './http.ts';
-import { createLogger } from './log.ts';
-import type { Logger } from './log.ts';
-import type { Process } from './ops.ts';
+import { createApp, listen } from './routes/http.ts';
+import type { Server } from './routes/http.ts';
+import { createLogger } from './process/log.ts';
+import type { Logger } from './process/log.ts';
+import type { Process } from './routes/ops.ts';
 import type { Running } from './worker.ts';
 
 /** The end of the grace time is kept for closing; what still hangs then (a call of a database that does not answer) is cut off. */
@@ -47,7 +47,7 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     if (server !== null) stack.defer(() => server?.close());
     const running = await startMode(ctx);
     if (config.mode !== 'scheduler')
-      ctx.background.run('check webhooks', async () => (await import('./webhook-check.ts')).checkWebhooks(ctx));
+      ctx.background.run('check webhooks', async () => (await import('./numbers/webhook-check.ts')).checkWebhooks(ctx));
     if (config.mode === 'api') ctx.background.run('compare at the start', () => reconcileAll(ctx));
     state.context = ctx;
     log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha }, `${config.mode} ready`);

@@ -1,19 +1,20 @@
 /** RUN_MODE=scheduler: runs each tick of each job once, over any number of schedulers, and tells people what nobody told. */
-import { watchAlerts } from './alerts.ts';
-import { startClock } from './clock.ts';
+import { watchAlerts } from './watch/alerts.ts';
+import { startClock } from './schedule/clock.ts';
 import type { Context } from './context.ts';
-import { zoneOf } from './core/cron.ts';
-import { keepTick, missedTicks } from './core/jobs.ts';
-import type { KeptTick } from './core/jobs.ts';
+import { zoneOf } from './schedule/cron.ts';
+import { keepTick, missedTicks } from './schedule/decide.ts';
+import type { KeptTick } from './schedule/decide.ts';
 import { JOBS } from './crons/all.ts';
-import type { CronJob } from './crons/job.ts';
-import { lastTicks, schemaVersion } from './db/operations.ts';
+import type { CronJob } from './schedule/job.ts';
+import { lastTicks } from './schedule/calls.ts';
+import { schemaVersion } from './db/server-calls.ts';
 import { persist } from './db/persist.ts';
-import { watchGateway } from './gateway-watch.ts';
-import { tellOfHandoffs, tellOfMessages } from './handoffs.ts';
-import { retakeLost, tryTick } from './jobs.ts';
-import { deliverNotices } from './notices.ts';
-import { waitAtMost } from './wait.ts';
+import { watchGateway } from './watch/gateway.ts';
+import { tellOfHandoffs, tellOfMessages } from './people/handoffs.ts';
+import { retakeLost, tryTick } from './schedule/run-job.ts';
+import { deliverNotices } from './notices/notices.ts';
+import { waitAtMost } from './process/wait.ts';
 import type { Running } from './worker.ts';
 
 /** How often due notices are looked for: what is urgent leaves within seconds although whoever wrote it died. One call over a small index. */

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { Context, SpanContext } from '@opentelemetry/api';
 import type { Config } from './config.ts';
-import type { Attributes, Span, SpanOptions, Tracing } from './trace.ts';
+import type { Attributes, Span, SpanOptions, Tracing } from './process/trace.ts';
 
 /** A collector that is away must not hold up the end of a process. Milliseconds. */
 const FLUSH_MS = 2_000;
@@ -33,9 +33,9 @@ async function startTracing(config: Config, { endpoint, headers, ratio }: NonNul
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/sdk-trace'),
     import('@opentelemetry/exporter-trace-otlp-http'),
-    import('./log.ts'),
-    import('./wait.ts'),
-    import('./trace.ts'),
+    import('./process/log.ts'),
+    import('./process/wait.ts'),
+    import('./process/trace.ts'),
   ]);
   const log = createLogger({
     level: config.log.level,

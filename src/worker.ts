@@ -2,13 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import { reconcile } from './crons/reconcile-inbox.ts';
-import { watchDeferred } from './deferred.ts';
+import { watchDeferred } from './turns/deferred.ts';
 import { DatabaseAway } from './db/failures.ts';
-import { store } from './inbound.ts';
-import { openKept } from './kept-webhook.ts';
-import { answerCommand } from './operator.ts';
-import { sendNext } from './outbound.ts';
-import { runTurn } from './turn.ts';
+import { store } from './inbox/receive.ts';
+import { openKept } from './inbox/kept-webhook.ts';
+import { answerCommand } from './operators/operator.ts';
+import { sendNext } from './outbox/send.ts';
+import { runTurn } from './turns/turn.ts';
 
 /** A running mode. `stop` finishes or gives back what is under way within this time. */
 export type Running = { stop(graceMs: number): Promise<void> };

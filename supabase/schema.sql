@@ -1,4 +1,4 @@
--- Made by `npm run schema` from supabase/migrations. Do not edit: write a migration.
+-- Made by `npm run schema` from supabase/migrations. Do not edit: edit supabase/schemas or write a migration.
 
 set check_function_bodies = off;
 
@@ -933,7 +933,8 @@ CREATE OR REPLACE FUNCTION public.add_notice(p_notice jsonb, p_now timestamp wit
 AS $function$
 begin
   insert into notices (tenant_id, key, kind, text, urgent, about, not_manager, due_at, created_at)
-    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text', (p_notice ->> 'urgent')::boolean, p_notice ->> 'about',
+    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text',
+      (p_notice ->> 'urgent')::boolean, p_notice ->> 'about',
       coalesce((p_notice ->> 'not_manager')::boolean, false), clock(p_now), clock(p_now))
     on conflict (tenant_id, key) do nothing;
   return jsonb_build_object('added', found);
@@ -948,11 +949,13 @@ CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now) from contacts where id = p_contact on conflict do nothing;
+  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now)
+    from contacts where id = p_contact on conflict do nothing;
   if not found then return false; end if;
   if p_source in ('message', 'agent') then
     insert into audit_log (tenant_id, actor, action, subject, created_at)
-      select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id, clock(p_now) from contacts where id = p_contact;
+      select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id,
+        clock(p_now) from contacts where id = p_contact;
   end if;
   return true;
 end $function$;
@@ -966,11 +969,15 @@ CREATE OR REPLACE FUNCTION public.add_token(p_token jsonb, p_actor text, p_now t
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  if not exists (select from tenants where id = p_token ->> 'tenant') then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  if not exists (select from tenants where id = p_token ->> 'tenant')
+    then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   insert into tokens (id, tenant_id, sub, role, issued_by, expires_at, created_at)
-    values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role', p_actor, (p_token ->> 'expires_at')::timestamptz, clock(p_now));
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_token ->> 'tenant', p_actor, 'token.issue', p_token ->> 'id',
-    jsonb_build_object('sub', p_token ->> 'sub', 'role', p_token ->> 'role', 'expires_at', p_token ->> 'expires_at'), clock(p_now));
+    values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role', p_actor,
+      (p_token ->> 'expires_at')::timestamptz, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_token ->> 'tenant', p_actor, 'token.issue', p_token ->> 'id',
+    jsonb_build_object('sub', p_token ->> 'sub', 'role', p_token ->> 'role', 'expires_at', p_token ->> 'expires_at'),
+      clock(p_now));
   return jsonb_build_object('outcome', 'added');
 end $function$;
 revoke all on function public.add_token(jsonb,text,timestamp with time zone) from public;
@@ -981,7 +988,8 @@ CREATE OR REPLACE FUNCTION public.address_hash(p_kind text, p_instance bigint, p
  RETURNS text
  LANGUAGE sql
  STABLE
-AS $function$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || case p_kind when 'pn' then one_writing(p_address) else p_address end) $function$;
+AS $function$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || case p_kind when 'pn'
+  then one_writing(p_address) else p_address end) $function$;
 revoke all on function public.address_hash(text,bigint,text) from public;
 grant execute on function public.address_hash(text,bigint,text) to service_role;
 grant execute on function public.address_hash(text,bigint,text) to whats_agents_runtime;
@@ -991,7 +999,8 @@ CREATE OR REPLACE FUNCTION public.address_refused(p_contact bigint, p_jid text, 
  LANGUAGE sql
  STABLE
 AS $function$
-  select exists (select from contact_addresses a where a.id = address_row(p_contact, p_jid) and a.refused_at > p_now - interval '7 days')
+  select exists (select from contact_addresses a
+    where a.id = address_row(p_contact, p_jid) and a.refused_at > p_now - interval '7 days')
 $function$;
 revoke all on function public.address_refused(bigint,text,timestamp with time zone) from public;
 grant execute on function public.address_refused(bigint,text,timestamp with time zone) to service_role;
@@ -1002,7 +1011,8 @@ CREATE OR REPLACE FUNCTION public.address_row(p_contact bigint, p_jid text)
  LANGUAGE sql
  STABLE
 AS $function$
-  select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid' then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
+  select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid'
+    then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
     else a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) end order by a.id limit 1
 $function$;
 revoke all on function public.address_row(bigint,text) from public;
@@ -1017,21 +1027,34 @@ CREATE OR REPLACE FUNCTION public.admin_status(p_tenant text, p_now timestamp wi
 AS $function$
   select jsonb_build_object(
     'now', clock(p_now), 'pauses', pauses(p_tenant),
-    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'mode', p.mode, 'version', p.version, 'seen_seconds', extract(epoch from clock(p_now) - p.seen_at)) order by p.mode, p.id), '[]')
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'mode', p.mode, 'version', p.version,
+      'seen_seconds', extract(epoch from clock(p_now) - p.seen_at)) order by p.mode, p.id), '[]')
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
-    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at', i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
-        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now) then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at',
+      i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
+        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now)
+          then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
       from instances i where i.tenant_id = p_tenant),
-    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(m.created_at)))
-      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant and not coalesce(m.meaning ? 'command', false)),
-    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
-      from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%' and c.tenant_id = p_tenant),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(m.created_at)))
+      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant
+        and not coalesce(m.meaning ? 'command', false)),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
+      from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
+        and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
-    'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later', count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
-        'sending', count(*) filter (where m.status = 'sending'), 'uncertain', count(*) filter (where m.status = 'uncertain'))
-      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain') and m.tenant_id = p_tenant),
-    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')),
+    'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
+      and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
+    'outbound', (select jsonb_build_object('due',
+      count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later',
+      count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
+        'sending', count(*) filter (where m.status = 'sending'), 'uncertain',
+          count(*) filter (where m.status = 'uncertain'))
+      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain')
+        and m.tenant_id = p_tenant),
+    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out'
+      and m.status in ('failed', 'unproven')),
     'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
   from tenants t where t.id = p_tenant
 $function$;
@@ -1047,19 +1070,27 @@ AS $function$
 declare v set_aside; v_own instances; v_same instances; v_ids bigint[];
 begin
   select array_agg(id) into v_ids from (select id from set_aside where (p_tenant = 'default' or tenant_id = p_tenant)
-    and case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
-  if v_ids is null or (p_tenant <> 'default' and p_for <> p_tenant) then return jsonb_build_object('outcome', 'unknown'); end if;
+    and case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end
+      order by id for update) a;
+  if v_ids is null or (p_tenant <> 'default' and p_for <> p_tenant)
+    then return jsonb_build_object('outcome', 'unknown'); end if;
   select * into v from set_aside where id = any (v_ids) order by provider_id is null, id limit 1;
   select * into v_own from instances where name = v.name for no key update;
-  if p_tenant <> 'default' and v_own.tenant_id is distinct from p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
-  if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids)) then return jsonb_build_object('outcome', 'ambiguous'); end if;
+  if p_tenant <> 'default' and v_own.tenant_id is distinct from p_tenant
+    then return jsonb_build_object('outcome', 'unknown'); end if;
+  if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids))
+    then return jsonb_build_object('outcome', 'ambiguous'); end if;
   select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
-  if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown'); end if;
-  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
-  if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant'); end if;
+  if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown');
+  end if;
+  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant');
+  end if;
+  if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant');
+  end if;
   if v_own.id is null and v_same.id is not null then
     -- what is sealed belongs to the name that it was sealed for
-    update instances set name = v.name, evolution_key = null, webhook_secret = null, webhook_secret_previous = null, webhook_secret_since = null where id = v_same.id;
+    update instances set name = v.name, evolution_key = null, webhook_secret = null, webhook_secret_previous = null,
+      webhook_secret_since = null where id = v_same.id;
   else
     update instances set provider_id = null where id = v_same.id;
     insert into instances (tenant_id, name) values (p_for, v.name) on conflict (name) do nothing;
@@ -1067,9 +1098,12 @@ begin
   end if;
   update set_aside set forgotten_at = null where id = any (v_ids);
   -- also to whom it belonged before
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor, 'instance.adopt', v.name,
-    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for), clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
-  return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null then v_same.name end, 'aside', to_jsonb(v_ids));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor,
+    'instance.adopt', v.name,
+    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for),
+      clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
+  return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null
+    then v_same.name end, 'aside', to_jsonb(v_ids));
 exception when check_violation then return jsonb_build_object('outcome', 'no_name');
 end $function$;
 revoke all on function public.adopt_aside(text,text,text,text,timestamp with time zone) from public;
@@ -1083,14 +1117,16 @@ CREATE OR REPLACE FUNCTION public.adopt_instance(p_tenant text, p_name text, p_p
 AS $function$
 declare v instances;
 begin
-  if not exists (select from tenants where id = p_tenant) then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  if not exists (select from tenants where id = p_tenant) then return jsonb_build_object('outcome', 'unknown_tenant');
+  end if;
   insert into instances (tenant_id, name, proactive) values (p_tenant, p_name, true) on conflict (name) do nothing;
   select * into v from instances where name = p_name for no key update;
   if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
   update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
   update instances set provider_id = p_provider_id where id = v.id;
   update instances set proactive = true where id = v.id and not proactive
-    and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed' and e.details ? 'proactive');
+    and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed'
+      and e.details ? 'proactive');
   insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
   return jsonb_build_object('outcome', 'adopted');
 end $function$;
@@ -1105,56 +1141,83 @@ CREATE OR REPLACE FUNCTION public.alert_snapshot(p_all boolean, p_now timestamp 
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   with unanswered as (
-    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received' order by m.created_at limit 1000
+    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received'
+      order by m.created_at limit 1000
   ), waiting as (
-    select u.created_at from unanswered u join conversations c on c.id = u.conversation_id join instances i on i.id = c.instance_id
+    select u.created_at from unanswered u join conversations c on c.id = u.conversation_id
+      join instances i on i.id = c.instance_id
     where pause_reason(c.tenant_id, i.name, c.id, null) is null and c.deferred_until is null
   ), deferred as (
     select c.deferred_since, c.deferred_reason from conversations c join instances i on i.id = c.instance_id
-    where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id,
+      null) is null
   ), due as (
-    select m.due_at from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = m.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now)) and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    select m.due_at from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = m.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
     order by m.due_at limit 1000
   ), newest as (
-    select distinct on (t.breaker, t.instance, t.process) t.* from circuit_transitions t where t.created_at > clock(p_now) - interval '2 days'
+    select distinct on (t.breaker, t.instance, t.process) t.* from circuit_transitions t
+      where t.created_at > clock(p_now) - interval '2 days'
     order by t.breaker, t.instance, t.process, t.id desc
   ), open as (
     select n.breaker, n.instance, n.reason, n.id from newest n where n.state <> 'closed'
-      and (n.process = 'database' or exists (select from process_status p where p.id = n.process and is_there(p.seen_at, clock(p_now))))
+      and (n.process = 'database' or exists (select from process_status p
+        where p.id = n.process and is_there(p.seen_at, clock(p_now))))
     union all
-    select t.breaker, t.instance, t.reason, t.id from circuit_transitions t where t.state = 'open' and t.created_at > clock(p_now) - interval '1 minute'
+    select t.breaker, t.instance, t.reason, t.id from circuit_transitions t
+      where t.state = 'open' and t.created_at > clock(p_now) - interval '1 minute'
   )
   select jsonb_build_object(
     'now', clock(p_now),
     'project_ref', (select value from installation where key = 'project_ref'),
     'paused', pause_reason('default', null, null, null),
-    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'started_seconds', extract(epoch from clock(p_now) - started_at),
-      'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'figures', figures) order by id), '[]') from process_status where seen_at > clock(p_now) - interval '1 hour'),
-    'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason', b.reason) order by b.breaker, b.instance), '[]')
-      from (select distinct on (o.breaker, o.instance) o.* from open o order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
-    'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch from clock(p_now) - status_at),
-      'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
-    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from waiting),
-    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(deferred_since)),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'started_seconds', extract(epoch
+      from clock(p_now) - started_at),
+      'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'figures', figures) order by id), '[]')
+        from process_status where seen_at > clock(p_now) - interval '1 hour'),
+    'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason',
+      b.reason) order by b.breaker, b.instance), '[]')
+      from (select distinct on (o.breaker, o.instance) o.* from open o
+        order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
+    'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch
+      from clock(p_now) - status_at),
+      'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case
+        when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(created_at))) from waiting),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(deferred_since)),
       'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
     'unheard', unheard_conversations(null, p_now),
-    'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(due_at))) from due)
-      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages where direction = 'out' and status = 'uncertain') + unproven_count()),
-    'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]') from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
+    'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(due_at))) from due)
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages
+        where direction = 'out' and status = 'uncertain') + unproven_count()),
+    'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]')
+      from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
       where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
-    'unplaced', case when p_all then (select coalesce(jsonb_agg(jsonb_build_object('instance', u.instance, 'reason', u.reason, 'count', u.n) order by u.instance, u.reason), '[]')
-      from (select w.instance, w.ignored[1] as reason, count(*) as n from webhook_events w where w.ignored is not null and w.received_at > (select clock(p_now)) - interval '15 minutes'
+    'unplaced', case when p_all then (select coalesce(jsonb_agg(jsonb_build_object('instance', u.instance, 'reason',
+      u.reason, 'count', u.n) order by u.instance, u.reason), '[]')
+      from (select w.instance, w.ignored[1] as reason, count(*) as n from webhook_events w
+        where w.ignored is not null and w.received_at > (select clock(p_now)) - interval '15 minutes'
           and is_unplaced(w.ignored[1]) group by 1, 2) u) end,
-    'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns', count(*) filter (where status in ('failed', 'expired')),
-        'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000) filter (where status = 'committed'))
+    'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns',
+      count(*) filter (where status in ('failed', 'expired')),
+        'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000)
+          filter (where status = 'committed'))
       from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
       (select jsonb_build_object('sends', count(*), 'failed_sends', count(*) filter (where status = 'failed'))
-        from (select status, created_at from messages where direction = 'out' and kind is not null order by id desc limit 5000) m
-        where created_at > clock(p_now) - interval '15 minutes' and status in ('sent', 'delivered', 'read', 'failed')) ||
+        from (select status, created_at from messages where direction = 'out' and kind is not null order by id desc
+          limit 5000) m
+        where created_at > clock(p_now) - interval '15 minutes' and status in ('sent', 'delivered', 'read', 'failed'))
+          ||
       -- the clock is asked once: an index is of no use to what changes from row to row
-      jsonb_build_object('errors_last_hour', (select count(*) from messages where direction = 'out' and status = 'failed' and created_at > (select clock(p_now)) - interval '1 hour')
-        + (select count(*) from turns where status in ('failed', 'expired') and started_at > (select clock(p_now)) - interval '1 hour')) end)
+      jsonb_build_object('errors_last_hour', (select count(*) from messages
+        where direction = 'out' and status = 'failed' and created_at > (select clock(p_now)) - interval '1 hour')
+        + (select count(*) from turns
+          where status in ('failed', 'expired') and started_at > (select clock(p_now)) - interval '1 hour')) end)
 $function$;
 revoke all on function public.alert_snapshot(boolean,timestamp with time zone) from public;
 grant execute on function public.alert_snapshot(boolean,timestamp with time zone) to service_role;
@@ -1173,28 +1236,36 @@ declare
   v_recovered text[] := '{}';
 begin
   perform pg_advisory_xact_lock(hashtextextended('alerts', 19));
-  for h in select * from jsonb_to_recordset(p_holds) as x (key text, name text, subject text, urgent boolean, about text, text text, recovery text,
+  for h in select * from jsonb_to_recordset(p_holds) as x (key text, name text, subject text, urgent boolean,
+    about text, text text, recovery text,
       for_seconds int, cooldown_seconds int, stage int) loop
     insert into alerts as a (key, name, subject, urgent, about, text, recovery, status, since, seen_at)
       values (h.key, h.name, h.subject, h.urgent, h.about, h.text, h.recovery, 'pending', v_now, v_now)
-      on conflict (key) do update set urgent = excluded.urgent, about = excluded.about, text = excluded.text, recovery = excluded.recovery, seen_at = v_now,
+      on conflict (key) do update set urgent = excluded.urgent, about = excluded.about, text = excluded.text,
+        recovery = excluded.recovery, seen_at = v_now,
         status = case a.status when 'ok' then 'pending' else a.status end,
         -- it has to hold without a break: not over a time in which nobody looked
-        since = case when a.status = 'ok' or (a.status = 'pending' and a.seen_at < v_now - interval '5 minutes') then v_now else a.since end
+        since = case when a.status = 'ok' or (a.status = 'pending' and a.seen_at < v_now - interval '5 minutes')
+          then v_now else a.since end
       returning * into v;
-    if (v.status = 'firing' and coalesce(h.stage, 1) > v.stage) or (v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
+    if (v.status = 'firing' and coalesce(h.stage, 1) > v.stage)
+      or (v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
         and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds))) then
-      update alerts set status = 'firing', told_at = v_now, times = times + 1, stage = coalesce(h.stage, 1) where id = v.id returning * into v;
-      perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times, 'kind', 'alert', 'text', v.text, 'urgent', v.urgent, 'about', v.about), v_now);
+      update alerts set status = 'firing', told_at = v_now, times = times + 1, stage = coalesce(h.stage, 1)
+        where id = v.id returning * into v;
+      perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times, 'kind',
+        'alert', 'text', v.text, 'urgent', v.urgent, 'about', v.about), v_now);
       v_fired := v_fired || v.name;
     end if;
   end loop;
-  for v in select * from alerts where status <> 'ok' and p_looked ? name and not exists (select from jsonb_array_elements(p_holds) x where x ->> 'key' = alerts.key) order by id for update loop
+  for v in select * from alerts where status <> 'ok' and p_looked ? name and not exists (select
+    from jsonb_array_elements(p_holds) x where x ->> 'key' = alerts.key) order by id for update loop
     update alerts set status = 'ok', since = v_now where id = v.id;
     if v.status = 'firing' then
       v_recovered := v_recovered || v.name;
       if v.recovery is not null then
-        perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times || '-over', 'kind', 'recovery', 'text', v.recovery, 'urgent', false, 'about', v.about), v_now);
+        perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times
+          || '-over', 'kind', 'recovery', 'text', v.recovery, 'urgent', false, 'about', v.about), v_now);
       end if;
     end if;
   end loop;
@@ -1212,14 +1283,16 @@ AS $function$
 declare v_event jsonb;
 begin
   for v_event in
-    with gone as (delete from early_updates where instance_id = p_instance_id and provider_id = p_provider_id returning id, event)
+    with gone as (delete from early_updates where instance_id = p_instance_id and provider_id = p_provider_id
+      returning id, event)
     select event from gone order by id
   loop
     perform apply_update(p_instance_id, v_event, p_now);
   end loop;
   if v_event is not null then
     update webhook_events set ignored = nullif(array_remove(ignored, 'unknown_message'), '{}')
-      where ignored is not null and coalesce(instance, '') = (select name from instances where id = p_instance_id) and ignored[1] = 'unknown_message'
+      where ignored is not null and coalesce(instance, '') = (select name from instances where id = p_instance_id)
+        and ignored[1] = 'unknown_message'
         and results @> jsonb_build_array(jsonb_build_object('outcome', 'early', 'provider_id', p_provider_id));
   end if;
 end $function$;
@@ -1235,20 +1308,28 @@ AS $function$
 declare v record; v_erased int := 0; v_known jsonb;
 begin
   with known as (insert into erasures (tenant_id, kind, hash, erased_at, own_until)
-    select e.tenant, min(e.kind), e.hash, max(e.erased_at), max(e.own_until) from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz, own_until timestamptz)
+    select e.tenant, min(e.kind), e.hash, max(e.erased_at), max(e.own_until)
+      from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz,
+      own_until timestamptz)
       join tenants t on t.id = e.tenant group by e.tenant, e.hash
-    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until)
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at),
+      own_until = greatest(erasures.own_until, excluded.own_until)
     returning tenant_id, hash, erased_at) select jsonb_agg(k) into v_known from known k;
   for v in
-    select a.tenant_id, a.contact_id, max(e.erased_at) as erased_at from contact_addresses a join contacts c on c.id = a.contact_id
-      join erasures e on e.tenant_id = a.tenant_id and e.kind = 'address' and e.hash = address_hash(a.kind, a.instance_id, a.address)
+    select a.tenant_id, a.contact_id, max(e.erased_at) as erased_at from contact_addresses a
+      join contacts c on c.id = a.contact_id
+      join erasures e on e.tenant_id = a.tenant_id and e.kind = 'address' and e.hash = address_hash(a.kind,
+        a.instance_id, a.address)
     -- a number that was this person's only since then was not erased with the one who had it before
     where c.created_at < e.erased_at and greatest(a.created_at, a.moved_at) < e.erased_at group by 1, 2 order by 2
   loop
-    if erase_contact(v.tenant_id, v.contact_id, null, p_actor, 'erased after the backup was made', v.erased_at) ->> 'outcome' = 'erased' then v_erased := v_erased + 1; end if;
+    if erase_contact(v.tenant_id, v.contact_id, null, p_actor, 'erased after the backup was made',
+      v.erased_at) ->> 'outcome' = 'erased' then v_erased := v_erased + 1; end if;
   end loop;
-  -- in the backup a person may still have a number that was another's before the erasure: what that one wrote is not gone
-  update erasures e set erased_at = k.erased_at from jsonb_to_recordset(v_known) as k (tenant_id text, hash text, erased_at timestamptz)
+  -- in the backup a person may still have a number that was another's before the erasure: what that one wrote is not
+  -- gone
+  update erasures e set erased_at = k.erased_at
+    from jsonb_to_recordset(v_known) as k (tenant_id text, hash text, erased_at timestamptz)
     where e.tenant_id = k.tenant_id and e.hash = k.hash and e.erased_at > k.erased_at;
   return jsonb_build_object('erased', v_erased);
 end $function$;
@@ -1283,9 +1364,12 @@ begin
     v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   end if;
   if v.id is null then
-    if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id, p_event, clock(p_now) from instances where id = p_instance_id;
-    return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}' else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
+    if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id)
+      then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id,
+      p_event, clock(p_now) from instances where id = p_instance_id;
+    return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}'
+      else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
   end if;
   select * into v_conversation from conversations where id = v.conversation_id for no key update;
   v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
@@ -1303,24 +1387,34 @@ begin
       elsif v_new = 'sent' then
         update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
-        update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now) where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
+        update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now)
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
       elsif v_new = 'read' then
-        update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now), delivered_at = coalesce(delivered_at, clock(p_now))
+        update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now),
+          delivered_at = coalesce(delivered_at, clock(p_now))
           where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
       end if;
-      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now)); v_changed := true; end if;
-      if v_new in ('delivered', 'read') and v.status = 'unproven' then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
-      if v_new in ('delivered', 'read') and v.delivered_at is null then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now));
+      v_changed := true; end if;
+      if v_new in ('delivered', 'read') and v.status = 'unproven'
+        then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v.delivered_at is null
+        then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
     end if;
-    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id,
+      'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
   end if;
   if not may_change(v, v_conversation, p_event) then
-    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id,
+      'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
   end if;
   v_changed := change_words(v, p_event, clock(p_now));
   if v_changed then select * into v from messages where id = v.id; end if;
-  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id, 'correlation_id', v.correlation_id,
-    'wake', v_changed and v.direction = 'in' and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)), 'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id,
+    'correlation_id', v.correlation_id,
+    'wake', v_changed and v.direction = 'in'
+      and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)),
+      'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
 end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
@@ -1332,8 +1426,10 @@ CREATE OR REPLACE FUNCTION public.aside_webhooks(p_aside jsonb, p_limit integer)
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'event', event, 'body', body, 'received_at', received_at) order by id), '[]')
-  from (select * from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint) order by id limit p_limit) w
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'event', event, 'body', body, 'received_at', received_at)
+    order by id), '[]')
+  from (select * from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint) order by id
+    limit p_limit) w
 $function$;
 revoke all on function public.aside_webhooks(jsonb,integer) from public;
 grant execute on function public.aside_webhooks(jsonb,integer) to service_role;
@@ -1345,7 +1441,8 @@ CREATE OR REPLACE FUNCTION public.ask_operator(p_actor text, p_place text, p_com
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into operator_asks (actor, place, command, expires_at) values (p_actor, p_place, p_command, clock(p_now) + interval '2 minutes')
+  insert into operator_asks (actor, place, command, expires_at)
+    values (p_actor, p_place, p_command, clock(p_now) + interval '2 minutes')
     on conflict (actor, place) do update set command = excluded.command, expires_at = excluded.expires_at;
   return '{}';
 end $function$;
@@ -1369,7 +1466,8 @@ declare
 begin
   for v in select * from instances order by id for no key update loop
     -- it was believed dead, and something arrived: a reply, since those are not held
-    if v.held_reason = 'number_undelivered' and exists (select from messages m where m.instance_id = v.id and m.slot_at >= v.held_since
+    if v.held_reason = 'number_undelivered' and exists (select from messages m
+      where m.instance_id = v.id and m.slot_at >= v.held_since
         and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
       perform release_number(v, 'a message arrived again', v_now);
       v_released := v_released || v.name;
@@ -1377,18 +1475,23 @@ begin
     end if;
     if v.held_reason is not null and v.held_until <= v_now then
       select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
-        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff') order by m.slot_at desc limit 1;
-      if found and (v_trial.delivered_at is not null or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks'))) then
+        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff')
+          order by m.slot_at desc limit 1;
+      if found and (v_trial.delivered_at is not null
+        or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
+        'number_error_acks'))) then
         perform release_number(v, 'a message arrived again', v_now);
         v_released := v_released || v.name;
       elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
         -- nobody answered for it: twice as long
-        perform number_trouble(v.id, incident('trial_unanswered') || jsonb_build_object('reason', v.held_reason), v_now);
+        perform number_trouble(v.id, incident('trial_unanswered') || jsonb_build_object('reason', v.held_reason),
+          v_now);
       end if;
       continue;
     end if;
     continue when v.held_reason is not null or v.status not in ('open', 'unknown');
-    select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count, v_delivered, v_newest
+    select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count,
+      v_delivered, v_newest
       from (select j.delivered, row_number() over (order by j.slot_at desc) as place from judged_sends(v, v_now) j) s;
     if v_count >= 10 and v_newest = 0 then
       perform number_trouble(v.id, incident('nothing_arrives'), v_now);
@@ -1406,7 +1509,8 @@ CREATE OR REPLACE FUNCTION public.audit_handset(v public.conversations, p_switch
  RETURNS void
  LANGUAGE sql
 AS $function$
-  insert into audit_log (tenant_id, actor, action, subject, created_at) values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
 $function$;
 revoke all on function public.audit_handset(public.conversations,text,timestamp with time zone) from public;
 grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to service_role;
@@ -1422,10 +1526,14 @@ declare v_today timestamptz := date_trunc('day', p_now, 'UTC'); v_newest jsonb;
 begin
   if pg_column_size(p_raw) > 262144 then return '{"left_out": "large"}'; end if;
   -- behind the first that was left out there is nothing to count any more
-  select body into v_newest from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '') and ignored[1] = p_reason and received_at >= v_today
+  select body into v_newest from webhook_events
+    where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '') and ignored[1] = p_reason
+    and received_at >= v_today
     order by received_at desc limit 1;
-  if v_newest = '{"left_out": "too_many"}' or (select count(*) from (select from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '')
-      and ignored[1] = p_reason and received_at >= v_today limit 1000) today) >= 1000 then return '{"left_out": "too_many"}'; end if;
+  if v_newest = '{"left_out": "too_many"}' or (select count(*)
+    from (select from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '')
+      and ignored[1] = p_reason and received_at >= v_today limit 1000) today) >= 1000
+        then return '{"left_out": "too_many"}'; end if;
   return p_raw;
 end $function$;
 revoke all on function public.body_of_ignored(text,text,jsonb,timestamp with time zone) from public;
@@ -1438,9 +1546,12 @@ CREATE OR REPLACE FUNCTION public.bot_suspicion(p_tenant text, p_now timestamp w
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('flagged', f.n, 'conversations', c.n, 'share', case when c.n = 0 then 0 else round(f.n::numeric / c.n, 4) end)
-  from (select count(distinct conversation_id) as n from bot_suspicions where tenant_id = p_tenant and created_at > clock(p_now) - interval '7 days' and false_positive_at is null) f,
-    (select count(*) as n from conversations where tenant_id = p_tenant and last_inbound_at > clock(p_now) - interval '7 days') c
+  select jsonb_build_object('flagged', f.n, 'conversations', c.n, 'share', case when c.n = 0 then 0
+    else round(f.n::numeric / c.n, 4) end)
+  from (select count(distinct conversation_id) as n from bot_suspicions
+    where tenant_id = p_tenant and created_at > clock(p_now) - interval '7 days' and false_positive_at is null) f,
+    (select count(*) as n from conversations
+      where tenant_id = p_tenant and last_inbound_at > clock(p_now) - interval '7 days') c
 $function$;
 revoke all on function public.bot_suspicion(text,timestamp with time zone) from public;
 grant execute on function public.bot_suspicion(text,timestamp with time zone) to service_role;
@@ -1452,7 +1563,8 @@ CREATE OR REPLACE FUNCTION public.both_writings(p_digits text)
  IMMUTABLE
 AS $function$
   select array_agg(distinct w) from (values (p_digits), (one_writing(p_digits)),
-    (regexp_replace(regexp_replace(one_writing(p_digits), '^(55[1-9]{2}(?=[6-9]\d{7}$)|54(?=\d{10}$))', '\19'), '^52(?=\d{10}$)', '521'))) x (w)
+    (regexp_replace(regexp_replace(one_writing(p_digits), '^(55[1-9]{2}(?=[6-9]\d{7}$)|54(?=\d{10}$))', '\19'),
+      '^52(?=\d{10}$)', '521'))) x (w)
 $function$;
 revoke all on function public.both_writings(text) from public;
 grant execute on function public.both_writings(text) to service_role;
@@ -1464,7 +1576,8 @@ CREATE OR REPLACE FUNCTION public.breaker_open(p_breaker text, p_instance text, 
  STABLE
 AS $function$
   select exists (select from process_status p, jsonb_array_elements(p.breakers) b
-    where is_heard(p.seen_at, p_now) and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance and b ->> 'state' <> 'closed')
+    where is_heard(p.seen_at, p_now) and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance
+      and b ->> 'state' <> 'closed')
 $function$;
 revoke all on function public.breaker_open(text,text,timestamp with time zone) from public;
 grant execute on function public.breaker_open(text,text,timestamp with time zone) to service_role;
@@ -1476,7 +1589,8 @@ CREATE OR REPLACE FUNCTION public.breaker_reason(p_instance text, p_reasons json
  STABLE
 AS $function$
   select e.value ->> 'reason' from process_status p, jsonb_array_elements(p.breakers) e
-  where is_heard(p.seen_at, p_now) and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance and e.value ->> 'state' <> 'closed'
+  where is_heard(p.seen_at, p_now) and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance
+    and e.value ->> 'state' <> 'closed'
     and (p_reasons is null or p_reasons ? (e.value ->> 'reason')) limit 1
 $function$;
 revoke all on function public.breaker_reason(text,jsonb,timestamp with time zone) from public;
@@ -1492,15 +1606,20 @@ declare v_own_until timestamptz;
 begin
   -- of what was on its way nobody knows the id yet, and Evolution may be at it for minutes
   select max(claimed_at) + interval '5 minutes' into v_own_until from messages
-    where conversation_id = any (p_conversations) and direction = 'out' and provider_id is null and claim > 0 and status in ('sending', 'uncertain', 'unproven', 'queued', 'failed');
+    where conversation_id = any (p_conversations) and direction = 'out' and provider_id is null and claim > 0
+      and status in ('sending', 'uncertain', 'unproven', 'queued', 'failed');
   insert into erasures (tenant_id, kind, hash, erased_at, own_until)
-    select distinct p_tenant, 'address', address_hash(kind, instance_id, address), p_now, v_own_until from contact_addresses where contact_id = any (p_contacts)
-    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at), own_until = greatest(erasures.own_until, excluded.own_until);
+    select distinct p_tenant, 'address', address_hash(kind, instance_id, address), p_now, v_own_until
+      from contact_addresses where contact_id = any (p_contacts)
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at),
+      own_until = greatest(erasures.own_until, excluded.own_until);
   insert into erasures (tenant_id, kind, hash, erased_at)
-    select p_tenant, 'address', address_hash('pn', null, address), least(p_now, max(until)) from former_phones where contact_id = any (p_contacts) group by address
+    select p_tenant, 'address', address_hash('pn', null, address), least(p_now, max(until)) from former_phones
+      where contact_id = any (p_contacts) group by address
     on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at);
   insert into erasures (tenant_id, kind, hash, erased_at)
-    select distinct p_tenant, 'message', message_hash(m.instance_id, i.id), p_now from messages m cross join lateral (values (m.provider_id), (m.wire_id)) i (id)
+    select distinct p_tenant, 'message', message_hash(m.instance_id, i.id), p_now
+      from messages m cross join lateral (values (m.provider_id), (m.wire_id)) i (id)
     where m.conversation_id = any (p_conversations) and i.id is not null
     on conflict do nothing;
 end $function$;
@@ -1512,7 +1631,8 @@ CREATE OR REPLACE FUNCTION public.bury_message(p_instance public.instances, p_pr
  RETURNS void
  LANGUAGE sql
 AS $function$
-  insert into erasures (tenant_id, kind, hash, erased_at) values (p_instance.tenant_id, 'message', message_hash(p_instance.id, p_provider_id), p_now) on conflict do nothing
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    values (p_instance.tenant_id, 'message', message_hash(p_instance.id, p_provider_id), p_now) on conflict do nothing
 $function$;
 revoke all on function public.bury_message(public.instances,text,timestamp with time zone) from public;
 grant execute on function public.bury_message(public.instances,text,timestamp with time zone) to service_role;
@@ -1540,31 +1660,41 @@ declare
   v_edit boolean := p_event ->> 'kind' = 'edit';
   v_pending boolean := m.direction = 'in' and m.status = 'received';
   v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
-  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit' and not coalesce((p_event ->> 'unsure')::boolean, false);
+  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit'
+    and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
   v_seen jsonb;
 begin
-  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute' then return false; end if;
-  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited') then return false; end if;
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute'
+    then return false; end if;
+  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited')
+    then return false; end if;
   if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
   if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
   -- what waits for an answer is read anew; what a turn has read is told as changed
-  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
+  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes
+    and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
   if v_edit then
     if m.direction = 'in' and m.meaning ? 'command' then
       v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
     elsif m.direction = 'in' and v_meaning is not null then
-      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false, (p_event ->> 'changedAt')::timestamptz, false, p_now);
+      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false,
+        (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text', typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
+      typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
-      status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in' and status = 'skipped') then 'received' else status end,
-      reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case when v_pending or v_completes then null else turn_id end,
+      status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in'
+        and status = 'skipped') then 'received' else status end,
+      reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case
+        when v_pending or v_completes then null else turn_id end,
       type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
-    update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending then 'skipped' else status end,
-      reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end else reason end where id = m.id;
+    update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending
+      then 'skipped' else status end,
+      reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
+        else reason end where id = m.id;
   end if;
   -- a turn that is under way read the old text
   if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
@@ -1579,7 +1709,8 @@ CREATE OR REPLACE FUNCTION public.chat_hashes(p_instance_id bigint, p_chats json
  LANGUAGE sql
  STABLE
 AS $function$
-  select coalesce(array_agg(distinct address_hash(a.kind, p_instance_id, a.address)), '{}') from jsonb_array_elements(p_chats) c,
+  select coalesce(array_agg(distinct address_hash(a.kind, p_instance_id, a.address)), '{}')
+    from jsonb_array_elements(p_chats) c,
     lateral (values ('pn', c ->> 'pn'), ('lid', c ->> 'lid')) a (kind, address) where a.address is not null
 $function$;
 revoke all on function public.chat_hashes(bigint,jsonb) from public;
@@ -1596,19 +1727,25 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('choose/' || p_tenant, 13));
   select s.name into v_name from (
     select i.id, i.name,
-      i.status in ('open', 'unknown') and number_hold(i, false, p_now) is null and not breaker_open('evolution', i.name, p_now) as fit,
-      coalesce(i.cap_hour, (p_policy ->> 'capHour')::int) as cap_hour, coalesce(i.cap_day, (p_policy ->> 'capDay')::int) as cap_day,
+      i.status in ('open', 'unknown') and number_hold(i, false, p_now) is null and not breaker_open('evolution', i.name,
+        p_now) as fit,
+      coalesce(i.cap_hour, (p_policy ->> 'capHour')::int) as cap_hour,
+        coalesce(i.cap_day, (p_policy ->> 'capDay')::int) as cap_day,
       u.hour, u.day, c.last_inbound_at
     from instances i
       left join contact_addresses a on a.kind = 'pn' and a.tenant_id = p_tenant and a.address = p_phone
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
-      lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour, count(*) as day from (
-        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day' and kind not in ('reply', 'handoff')
+      lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
+        count(*) as day from (
+        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
+          and kind not in ('reply', 'handoff')
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff') limit 1000)) m) u
+        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff')
+          limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
-  order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last, s.day::numeric / greatest(s.cap_day, 1), s.id
+  order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
+    s.day::numeric / greatest(s.cap_day, 1), s.id
   limit 1;
   return coalesce(v_name, p_default);
 end $function$;
@@ -1623,14 +1760,20 @@ CREATE OR REPLACE FUNCTION public.claim_command(p_conversation bigint, p_lease_m
 AS $function$
 declare m messages;
 begin
-  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' and meaning ? 'command' order by seq limit 1;
+  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
+    and meaning ? 'command' order by seq limit 1;
   if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
-  update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0) where id = m.id returning * into m;
-  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command', 'text', m.text, 'sent_at', m.provider_at, 'now', p_now,
-    'asked', (select coalesce(jsonb_agg(jsonb_build_object('message_id', a.id, 'command', a.meaning -> 'command', 'word', a.meaning ->> 'asked')), '[]') from (
-      select * from messages where conversation_id = p_conversation and meaning ? 'command' and created_at > p_now - interval '5 minutes' and meaning ? 'asked' and seq < m.seq
+  update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = m.id returning * into m;
+  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command',
+    'text', m.text, 'sent_at', m.provider_at, 'now', p_now,
+    'asked', (select coalesce(jsonb_agg(jsonb_build_object('message_id', a.id, 'command', a.meaning -> 'command',
+      'word', a.meaning ->> 'asked')), '[]') from (
+      select * from messages where conversation_id = p_conversation and meaning ? 'command'
+        and created_at > p_now - interval '5 minutes' and meaning ? 'asked' and seq < m.seq
       order by seq desc limit 3) a),
-    'recent', (select jsonb_build_object('asked', count(*) filter (where c.reason = 'command_asked'), 'wrong', count(*) filter (where c.reason = 'command_wrong'),
+    'recent', (select jsonb_build_object('asked', count(*) filter (where c.reason = 'command_asked'), 'wrong',
+      count(*) filter (where c.reason = 'command_wrong'),
       'locked', count(*) filter (where c.reason = 'command_locked'), 'answers', count(*)) from messages c
       where c.meaning ? 'command' and c.created_at > p_now - interval '1 hour' and c.status = 'answered'));
 end $function$;
@@ -1649,12 +1792,14 @@ declare
   v_until timestamptz := clock(p_now) + make_interval(secs => p_lease_ms / 1000.0);
 begin
   perform pg_advisory_xact_lock(hashtextextended('job/' || p_job, 17));
-  if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now)) then
+  if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now))
+    then
     return jsonb_build_object('id', null, 'because', 'running');
   end if;
   if p_again then
     update job_runs set attempts = attempts + 1, started_at = clock(p_now), lease_until = v_until
-      where job = p_job and tick = p_tick and worker = p_worker and status = 'running' returning id, attempts into v_id, v_attempts;
+      where job = p_job and tick = p_tick and worker = p_worker and status = 'running' returning id, attempts into v_id,
+        v_attempts;
     if found then return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', null); end if;
     v_attempts := 1;
   end if;
@@ -1673,20 +1818,26 @@ CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms inte
 AS $function$
 declare v_now timestamptz := clock(p_now); v_taken jsonb;
 begin
-  if not exists (select from notices where status in ('pending', 'handed') and due_at <= v_now) then return '[]'; end if;
+  if not exists (select from notices where status in ('pending', 'handed') and due_at <= v_now) then return '[]';
+  end if;
   perform pg_advisory_xact_lock(hashtextextended('claim_notices', 13));
-  perform add_notice(jsonb_build_object('tenant', d.tenant_id, 'key', 'held-' || to_char(v_now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS'), 'kind', 'held', 'urgent', bool_or(d.urgent), 'text',
+  perform add_notice(jsonb_build_object('tenant', d.tenant_id, 'key', 'held-' || to_char(v_now at time zone 'UTC',
+    'YYYY-MM-DD"T"HH24:MI:SS'), 'kind', 'held', 'urgent', bool_or(d.urgent), 'text',
       format('Há avisos demais: %s esperam, %s deles urgentes. Vão no máximo 120 por hora, e mais 120 urgentes; os urgentes primeiro, e o que esperar mais de um dia não vai mais. Todos estão na tabela notices.',
         count(*), count(*) filter (where d.urgent))), v_now)
-    from due_notices(v_now) d where d.held and not exists (select from notices h where h.tenant_id = d.tenant_id and h.kind = 'held' and h.created_at > v_now - interval '1 hour')
+    from due_notices(v_now) d where d.held and not exists (select from notices h
+      where h.tenant_id = d.tenant_id and h.kind = 'held' and h.created_at > v_now - interval '1 hour')
     group by d.tenant_id having min(d.created_at) <= v_now - interval '1 minute';
   with taken as (
     update notices n set claim = n.claim + 1, due_at = v_now + make_interval(secs => p_lease_ms / 1000.0)
-      from (select d.id from due_notices(v_now) d where not d.held order by d.urgent desc, d.due_at, d.id limit p_limit) d
+      from (select d.id from due_notices(v_now) d where not d.held order by d.urgent desc, d.due_at, d.id
+        limit p_limit) d
       where n.id = d.id and n.status in ('pending', 'handed') and n.due_at <= v_now returning n.*
   )
-  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind, 'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
-      'attempts', t.attempts, 'age_seconds', extract(epoch from v_now - t.created_at), 'message_status', (select m.status from messages m where m.id = t.message_id))
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind,
+    'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
+      'attempts', t.attempts, 'age_seconds', extract(epoch from v_now - t.created_at), 'message_status',
+        (select m.status from messages m where m.id = t.message_id))
     order by t.urgent desc, t.id), '[]') into v_taken from taken t;
   return v_taken;
 end $function$;
@@ -1706,18 +1857,23 @@ declare
   v_taken jsonb := '[]';
 begin
   for v in select s.* from (
-      select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now) end as reason from instances i
-        where i.paired and i.deaf_since is null and (i.status in ('open', 'unknown') or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))
+      select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now)
+        end as reason from instances i
+        where i.paired and i.deaf_since is null
+          and (i.status in ('open', 'unknown')
+          or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))
       union all
       select i.id, 'deaf' from instances i where i.paired and i.status = 'open' and i.deaf_since is not null) s
       where s.reason is not null order by s.id loop
     -- looked at again under its lock: another caller may have taken it just now
     update instances i set restarts = restarts_in_row(i, v_now) + 1, restarted_at = v_now
-      where i.id = v.id and (i.restarted_at is null or i.restarted_at <= v_now - least(interval '1 hour', make_interval(mins => power(2, least(restarts_in_row(i, v_now), 6))::int)))
+      where i.id = v.id and (i.restarted_at is null or i.restarted_at <= v_now - least(interval '1 hour',
+        make_interval(mins => power(2, least(restarts_in_row(i, v_now), 6))::int)))
       returning i.* into v_instance;
     continue when not found;
     perform note_instance(v_instance, 'restarted', v.reason, jsonb_build_object('in_row', v_instance.restarts), v_now);
-    v_taken := v_taken || jsonb_build_object('instance', v_instance.name, 'reason', v.reason, 'restarts', v_instance.restarts);
+    v_taken := v_taken || jsonb_build_object('instance', v_instance.name, 'reason', v.reason, 'restarts',
+      v_instance.restarts);
   end loop;
   return v_taken;
 end $function$;
@@ -1742,15 +1898,18 @@ declare
   v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
   v_pace numeric;
 begin
-  -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile brings its own wake-up
-  if not exists (select from messages where conversation_id = p_conversation and direction = 'out' and status in ('queued', 'sending', 'uncertain')) then
+  -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
+  -- brings its own wake-up
+  if not exists (select from messages where conversation_id = p_conversation and direction = 'out'
+    and status in ('queued', 'sending', 'uncertain')) then
     return jsonb_build_object('action', 'idle');
   end if;
   select * into v from conversations where id = p_conversation for no key update;
   if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status in ('sending', 'uncertain') order by id limit 1;
+  select * into m from messages where conversation_id = v.id and direction = 'out'
+    and status in ('sending', 'uncertain') order by id limit 1;
   if found then
     if m.status = 'sending' and m.lease_until > v_now then
       return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
@@ -1759,32 +1918,44 @@ begin
       return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
     end if;
     -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
-    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending' then v_now else slot_at end,
-      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id returning * into m;
-    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name from instances where id = v.instance_id),
-      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j union all
-        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a where a.contact_id = v.contact_id) x),
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending'
+      then v_now else slot_at end,
+      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id
+        returning * into m;
+    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name
+      from instances where id = v.instance_id),
+      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j
+        union all
+        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
+          where a.contact_id = v.contact_id) x),
       'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
-      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id, 'reason', m.reason, 'now', v_now,
-      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null
+      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id,
+        'reason', m.reason, 'now', v_now,
+      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null
+        and w.type <> 'reaction' and w.deleted_at is null
         order by w.seq desc limit 1));
   end if;
 
-  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others the first that is due
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others
+  -- the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+    and kind in ('reply', 'handoff', 'operator')
     order by kind = 'operator' desc, priority, id limit 1;
   v_operator := coalesce(m.kind = 'operator', false);
   v_reply := found and not v_operator;
   if m.id is null then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' and due_at <= v_now
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+      and due_at <= v_now
       and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
   end if;
   if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+      order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
     if not found then return jsonb_build_object('action', 'idle'); end if;
   end if;
   if m.due_at > v_now then
-    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'), 'message_id', m.id);
+    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'),
+      'message_id', m.id);
   end if;
   v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
 
@@ -1797,34 +1968,46 @@ begin
   v_stop := first_guard(m, v, v_instance, p_policy, v_now);
   if v_stop ? 'end' then
     perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
-    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false, v_now); end if;
-    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id', m.id, 'kind', m.kind);
+    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false,
+      v_now); end if;
+    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id',
+      m.id, 'kind', m.kind);
   elsif v_stop is not null then
     return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
   end if;
 
   if not v_reply and not v_operator and m.typing_until is null then
     v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
-    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0, coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0,
+      coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
     update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
   end if;
   if m.typing_ms > 0 and m.typing_until is null then
-    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0), due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
+    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
       reason = 'typing' where id = m.id returning * into m;
     -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until, 'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
-      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a where a.contact_id = v.contact_id and a.kind = 'pn'
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until,
+      'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
+      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
+        where a.contact_id = v.contact_id and a.kind = 'pn'
         and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
-      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
+      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
+        where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
   end if;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now, slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
-    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting', 'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name, 'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
-    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id', v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now,
+    slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
+    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting',
+      'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name,
+    'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
+    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id',
+      v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
     'correlation_id', m.correlation_id, 'created_at', m.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
-    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in' and i.status <> 'received'));
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'
+      and i.status <> 'received'));
 end $function$;
 revoke all on function public.claim_send(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to service_role;
@@ -1851,7 +2034,8 @@ begin
   select * into v from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
   v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
-  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received' and m.meaning ? 'command') then
+  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received'
+    and m.meaning ? 'command') then
     return claim_command(v.id, p_lease_ms, v_now);
   end if;
   select * into v_open from turns where conversation_id = v.id and status = 'open';
@@ -1860,15 +2044,18 @@ begin
       return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
     end if;
     update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
-    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
+    update conversations set failed_in_row = failed_in_row + 1,
+      failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
-      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by', m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by',
+        m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
     from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
-    if v.deferred_since is not null then perform end_deferral(v.id); end if; -- what waited was deleted, or answered otherwise
+    -- what waited was deleted, or answered otherwise
+    if v.deferred_since is not null then perform end_deferral(v.id); end if;
     return jsonb_build_object('state', 'idle');
   end if;
 
@@ -1880,47 +2067,67 @@ begin
 
   if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
   if v_agent.id is null then
-    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active order by tenant_id = v.tenant_id desc limit 1;
+    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active
+      order by tenant_id = v.tenant_id desc limit 1;
   end if;
 
   -- told in an outage that is over, since the model has answered somebody: the next one is told again
   update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
-      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed' and t.model is not null) then apologised_at end
+      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed'
+        and t.model is not null) then apologised_at end
     where id = v.id returning * into v;
-  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id, started_at)
-    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v.inbound_seq, v_correlation, v_now)
+  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
+    started_at)
+    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
+      v.inbound_seq, v_correlation, v_now)
     returning id into v_turn;
   update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
 
-  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of arrival counts.
-  -- The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache loses all of the history. What is older is known by the facts
-  -- that the agent noted.
+  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
+  -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache
+  -- loses all of the history. What is older is known by the facts that the agent noted.
   v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case when m.seen is null then m.typed else m.seen ->> 'typed' end,
-      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text', case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
-      'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m) order by date_trunc('second', m.provider_at), m.seq), '[]')
+      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case
+        when m.seen is null then m.typed else m.seen ->> 'typed' end,
+      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',
+        case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
+      'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m)
+        order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
-    from messages m where m.conversation_id = v.id and m.seq > v_from and not (m.direction = 'in' and m.status = 'received')
+    from messages m where m.conversation_id = v.id and m.seq > v_from
+      and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       and (m.direction = 'in' or was_said(m.status)
-        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn after its beginning had left
+        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn
+        -- after its beginning had left
         or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
-        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
+        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
+          from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 
-  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id', v.id, 'tenant_id', v.tenant_id,
-    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended', coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
-    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls and h.status <> 'returned'),
-    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until) end,
-    'today', (select jsonb_build_object('turns', count(*), 'tokens', coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
-      from conversations c join turns t on t.conversation_id = c.id where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred'),
-    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity' from tenants n where n.id = v.tenant_id) end,
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id',
+    v.id, 'tenant_id', v.tenant_id,
+    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended',
+      coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls
+      and h.status <> 'returned'),
+    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until)
+      end,
+    'today', (select jsonb_build_object('turns', count(*), 'tokens',
+      coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+      from conversations c join turns t on t.conversation_id = c.id
+        where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null
+        and t.status <> 'deferred'),
+    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity'
+      from tenants n where n.id = v.tenant_id) end,
     'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null and passed_over(v),
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null
+      and passed_over(v),
     'previous_answer', v.previous_answer,
     'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
-      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1)) from contacts c where c.id = v.contact_id),
+      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1))
+        from contacts c where c.id = v.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
     'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
@@ -1942,7 +2149,8 @@ CREATE OR REPLACE FUNCTION public.close_handoff(p_message public.messages, p_rea
  LANGUAGE sql
 AS $function$
   update handoffs h set status = 'returned', returned_at = p_now, returned_by = 'settled'
-    where h.conversation_id = p_message.conversation_id and h.reason = p_reason and not h.controls and h.status <> 'returned'
+    where h.conversation_id = p_message.conversation_id and h.reason = p_reason and not h.controls
+      and h.status <> 'returned'
       and not exists (select from messages o where o.conversation_id = h.conversation_id and o.id <> p_message.id
         and (o.status in ('failed', 'unproven') or (o.status = 'handed_over' and o.created_at >= h.created_at)))
 $function$;
@@ -1971,26 +2179,37 @@ declare
   v_target messages;
   v_draft boolean;
 begin
-  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_turn for no key update of c;
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id
+    where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens, cache_write_tokens, cost_usd,
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd,
       estimated, detail, cache_miss)
-    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
+      coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
       r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
-    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int, input_tokens int, output_tokens int,
-      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text, cache_miss text)
-    where not exists (select 1 from model_calls m where m.turn_id = p_turn); -- a commit whose answer got lost is repeated: paid for once
-  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript', t.transcript),
-      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
-    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o, coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
-      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u from model_calls where turn_id = p_turn) s
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
+      input_tokens int, output_tokens int,
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean,
+        detail text, cache_miss text)
+    -- a commit whose answer got lost is repeated: paid for once
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn);
+  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript',
+    t.transcript),
+      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w,
+        cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
+      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
+        from model_calls where turn_id = p_turn) s
     where t.id = p_turn;
   if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');
   end if;
   insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
     select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
-    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text, ok boolean, ms int);
+    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text,
+      ok boolean, ms int);
   v_first := first_pending(v.id);
   perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
 
@@ -1998,15 +2217,20 @@ begin
 
   if v_kind = 'failed' then
     update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-    update conversations set failed_in_row = failed_in_row + 1, failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id returning * into v;
+    update conversations set failed_in_row = failed_in_row + 1,
+      failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id
+      returning * into v;
     return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
   end if;
 
   if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
       -- an answer to words that have been taken back never goes
-      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received' and e.edited_at >= v_turn.started_at))) then
-    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'), ended_at = v_now where id = p_turn;
-    update conversations set superseded_in_row = superseded_in_row + 1 where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
+      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
+        and e.edited_at >= v_turn.started_at))) then
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'),
+      ended_at = v_now where id = p_turn;
+    update conversations set superseded_in_row = superseded_in_row + 1
+      where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
     return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
   end if;
 
@@ -2016,7 +2240,8 @@ begin
     v_stop := case
       when v_paused is not null then 'paused'
       when v_holder <> 'agent' then v_holder
-      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and o.created_at >= v_turn.started_at) then 'opted_out'
+      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+        and o.created_at >= v_turn.started_at) then 'opted_out'
     end;
     if v_stop is not null then
       update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
@@ -2030,23 +2255,29 @@ begin
 
   -- what the model wrote waits for a person's yes; the product's own lines do not
   v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
-  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer' then 'answered' else 'skipped' end,
+  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer'
+    then 'answered' else 'skipped' end,
       reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
     where turn_id = p_turn and direction = 'in' and status = 'received';
-  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over' else 'skipped' end,
+  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over'
+    else 'skipped' end,
     reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
   -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
-  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0 then superseded_in_row else 0 end,
+  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
+    then superseded_in_row else 0 end,
     failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
     -- an outage is over when the model has answered, or a person has the conversation
-    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end, quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end,
+      quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
     quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
-    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
+    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer
+      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
 
   if v.apologised_at is not null then
     -- the answer is there before the sentence about the outage has left, which nobody has heard then
     update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
-      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id and t.status = 'deferred';
+      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+        and t.status = 'deferred';
     if found then update conversations set apologised_at = null where id = v.id; end if;
   end if;
 
@@ -2055,22 +2286,28 @@ begin
   for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
     case v_effect ->> 'type'
       when 'handoff' then
-        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary', coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary',
+          coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
       when 'opt_out' then
         perform add_opt_out(v.contact_id, 'agent', v_now);
       when 'remember' then
         update contacts set memory = (
             select jsonb_agg(f order by n) from (
-              select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at', v_now))) with ordinality as e (f, n)
+              select f, n from jsonb_array_elements(memory
+                || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at',
+                v_now))) with ordinality as e (f, n)
               order by n desc limit 50) newest)
           where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
       when 'react' then
-        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id and direction = 'in' and provider_id is not null;
+        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id
+          and direction = 'in' and provider_id is not null;
         if found then
           v_count := v_count + 1;
-          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, quoted_id,
+          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+            provider_at, quoted_id,
               turn_id, correlation_id, kind, priority, part, due_at, created_at)
-            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case
+              when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
               p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
         end if;
     end case;
@@ -2079,10 +2316,13 @@ begin
   for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
     v_count := v_count + 1;
     v_text_part := v_text_part + 1;
-    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at,
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at,
         turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft then 'draft' else 'queued' end, v_part ->> 'text', v_now,
-        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_text_part,
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft
+        then 'draft' else 'queued' end, v_part ->> 'text', v_now,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff'
+          then 1 else 0 end, v_text_part,
         coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
   end loop;
   update conversations set last_seq = last_seq + v_count where id = v.id;
@@ -2097,7 +2337,8 @@ CREATE OR REPLACE FUNCTION public.confirm_address(p_contact bigint, p_jid text)
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update contact_addresses set written = split_part(p_jid, '@', 1) where p_jid like '%@s.whatsapp.net' and id = address_row(p_contact, p_jid)
+  update contact_addresses set written = split_part(p_jid, '@', 1)
+    where p_jid like '%@s.whatsapp.net' and id = address_row(p_contact, p_jid)
     and written is distinct from split_part(p_jid, '@', 1)
 $function$;
 revoke all on function public.confirm_address(bigint,text) from public;
@@ -2110,7 +2351,8 @@ CREATE OR REPLACE FUNCTION public.confirm_webhook_secret(p_instance text, p_now 
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update instances set webhook_secret_since = clock(p_now) where name = p_instance and webhook_secret is not null and webhook_secret_since is null;
+  update instances set webhook_secret_since = clock(p_now) where name = p_instance and webhook_secret is not null
+    and webhook_secret_since is null;
   return '{}';
 end $function$;
 revoke all on function public.confirm_webhook_secret(text,timestamp with time zone) from public;
@@ -2125,8 +2367,10 @@ CREATE OR REPLACE FUNCTION public.contact_at(p_instance public.instances, p_pn t
 AS $function$
 declare v_id bigint;
 begin
-  if p_pn is not null then select contact_id into v_id from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
-  if v_id is null and p_lid is not null then select contact_id into v_id from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
+  if p_pn is not null then select contact_id into v_id from contact_addresses
+    where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+  if v_id is null and p_lid is not null then select contact_id into v_id from contact_addresses
+    where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
   return v_id;
 end $function$;
 revoke all on function public.contact_at(public.instances,text,text) from public;
@@ -2160,7 +2404,8 @@ CREATE OR REPLACE FUNCTION public.contact_with_merged(p_contact bigint)
  LANGUAGE sql
  STABLE
 AS $function$
-  with recursive them as (select p_contact as id union select c.id from contacts c join them on c.merged_into = them.id) select array_agg(id) from them
+  with recursive them as (select p_contact as id union select c.id
+    from contacts c join them on c.merged_into = them.id) select array_agg(id) from them
 $function$;
 revoke all on function public.contact_with_merged(bigint) from public;
 grant execute on function public.contact_with_merged(bigint) to service_role;
@@ -2171,7 +2416,8 @@ CREATE OR REPLACE FUNCTION public.conversation_holder(p public.conversations, p_
  LANGUAGE sql
  STABLE
 AS $function$
-  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover' when p.mode = 'manual' then 'manual' else 'agent' end
+  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
+    when p.mode = 'manual' then 'manual' else 'agent' end
 $function$;
 revoke all on function public.conversation_holder(public.conversations,timestamp with time zone) from public;
 grant execute on function public.conversation_holder(public.conversations,timestamp with time zone) to service_role;
@@ -2184,7 +2430,8 @@ CREATE OR REPLACE FUNCTION public.conversation_of(p_tenant text, p_key text)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('message_id', m.id, 'conversation_id', m.conversation_id) from messages m
-  where m.tenant_id = p_tenant and (m.provider_id = p_key or m.id = case when p_key ~ '^[0-9]{1,15}$' then p_key::bigint end)
+  where m.tenant_id = p_tenant and (m.provider_id = p_key or m.id = case when p_key ~ '^[0-9]{1,15}$'
+    then p_key::bigint end)
   order by (m.provider_id = p_key) desc nulls last limit 1
 $function$;
 revoke all on function public.conversation_of(text,text) from public;
@@ -2199,9 +2446,11 @@ AS $function$
 declare v_today date := (clock(p_now) at time zone p_tz)::date; v_n int;
 begin
   insert into daily_counts (tenant_id, day, counts)
-    select t.id, d.day, report_figures(t.id, d.day::timestamp at time zone p_tz, (d.day + 1)::timestamp at time zone p_tz)
+    select t.id, d.day, report_figures(t.id, d.day::timestamp at time zone p_tz,
+      (d.day + 1)::timestamp at time zone p_tz)
     from tenants t cross join (select v_today - n as day from generate_series(1, 7) n) d
-    where (d.day + 1)::timestamp at time zone p_tz > t.created_at and not exists (select from daily_counts c where c.tenant_id = t.id and c.day = d.day)
+    where (d.day + 1)::timestamp at time zone p_tz > t.created_at and not exists (select from daily_counts c
+      where c.tenant_id = t.id and c.day = d.day)
     on conflict (tenant_id, day) do nothing;
   get diagnostics v_n = row_count;
   return jsonb_build_object('counted', v_n);
@@ -2216,7 +2465,8 @@ CREATE OR REPLACE FUNCTION public.date_audit()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  if not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'member') then new.created_at := clock_timestamp(); end if;
+  if not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'member')
+    then new.created_at := clock_timestamp(); end if;
   return new;
 end $function$;
 revoke all on function public.date_audit() from public;
@@ -2230,7 +2480,8 @@ CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
-    select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts, m.created_at, m.claimed_at, m.text
+    select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts,
+      m.created_at, m.claimed_at, m.text
     from messages m join instances i on i.id = m.instance_id
     where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
       and m.id = coalesce(p_message, m.id)
@@ -2254,15 +2505,20 @@ declare
 begin
   update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
   if v_apology then
-    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, turn_id, correlation_id, kind, priority, part,
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part,
         due_at, expires_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued', p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued',
+        p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
         p_now, p_now + interval '10 minutes', p_now);
   end if;
-  update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until, deferred_reason = p_result ->> 'reason',
+  update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
+    deferred_reason = p_result ->> 'reason',
     -- a failure before it was long ago when the model is back
-    failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end, last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
-  return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000), 'parts', case when v_apology then 1 else 0 end);
+    failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end,
+      last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+  return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000),
+    'parts', case when v_apology then 1 else 0 end);
 end $function$;
 revoke all on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) from public;
 grant execute on function public.defer_turn(public.conversations,public.turns,jsonb,timestamp with time zone) to service_role;
@@ -2274,7 +2530,8 @@ CREATE OR REPLACE FUNCTION public.dial(p_contact bigint, p_jid text)
  STABLE
 AS $function$
   select case when p_jid not like '%@s.whatsapp.net' then p_jid
-    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
+    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a
+      where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
 $function$;
 revoke all on function public.dial(bigint,text) from public;
 grant execute on function public.dial(bigint,text) to service_role;
@@ -2315,11 +2572,14 @@ CREATE OR REPLACE FUNCTION public.dismiss_suspicion(p_tenant text, p_id bigint, 
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update bot_suspicions set false_positive_at = clock(p_now), marked_by = p_actor where id = p_id and tenant_id = p_tenant and false_positive_at is null;
+  update bot_suspicions set false_positive_at = clock(p_now), marked_by = p_actor
+    where id = p_id and tenant_id = p_tenant and false_positive_at is null;
   if not found then
-    return jsonb_build_object('outcome', case when exists (select from bot_suspicions where id = p_id and tenant_id = p_tenant) then 'already' else 'unknown' end);
+    return jsonb_build_object('outcome', case when exists (select from bot_suspicions
+      where id = p_id and tenant_id = p_tenant) then 'already' else 'unknown' end);
   end if;
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'suspicion.dismiss', p_id::text, jsonb_build_object('reason', p_reason), clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'suspicion.dismiss', p_id::text, jsonb_build_object('reason', p_reason), clock(p_now));
   return jsonb_build_object('outcome', 'done');
 end $function$;
 revoke all on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) from public;
@@ -2333,8 +2593,10 @@ CREATE OR REPLACE FUNCTION public.due_follow_ups(p_limit integer, p_now timestam
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now) and c.merged_into is null
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now)
+      and c.merged_into is null
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $function$;
@@ -2348,16 +2610,20 @@ CREATE OR REPLACE FUNCTION public.due_notices(p_now timestamp with time zone)
  STABLE
 AS $function$
   with due as (
-    select n.id, n.tenant_id, n.urgent, n.due_at, n.created_at, n.status = 'handed' or n.kind = 'held' or n.created_at < p_now - interval '24 hours' as free
+    select n.id, n.tenant_id, n.urgent, n.due_at, n.created_at, n.status = 'handed' or n.kind = 'held'
+      or n.created_at < p_now - interval '24 hours' as free
     from notices n where n.status in ('pending', 'handed') and n.due_at <= p_now
   ), told as (
     select s.tenant_id, count(*) as n from notices s
-    where s.tenant_id in (select d.tenant_id from due d) and s.created_at > p_now - interval '25 hours' and s.kind <> 'held'
-      and (s.status = 'handed' or s.status = 'sent' and s.ended_at > p_now - interval '1 hour' or s.status = 'pending' and s.claim > 0 and s.due_at > p_now)
+    where s.tenant_id in (select d.tenant_id from due d) and s.created_at > p_now - interval '25 hours'
+      and s.kind <> 'held'
+      and (s.status = 'handed' or s.status = 'sent' and s.ended_at > p_now - interval '1 hour' or s.status = 'pending'
+        and s.claim > 0 and s.due_at > p_now)
     group by s.tenant_id
   )
   select d.id, d.tenant_id, d.urgent, d.due_at, d.created_at, not d.free and coalesce(t.n, 0)
-    + row_number() over (partition by d.tenant_id, d.free order by d.urgent desc, d.due_at, d.id) > case when d.urgent then 240 else 120 end
+    + row_number() over (partition by d.tenant_id, d.free order by d.urgent desc, d.due_at, d.id) > case when d.urgent
+      then 240 else 120 end
   from due d left join told t on t.tenant_id = d.tenant_id
 $function$;
 revoke all on function public.due_notices(timestamp with time zone) from public;
@@ -2371,7 +2637,8 @@ CREATE OR REPLACE FUNCTION public.end_aside(p_aside jsonb, p_webhooks jsonb)
 AS $function$
 declare v_left bigint;
 begin
-  delete from webhook_events where id in (select jsonb_array_elements_text(p_webhooks)::bigint) and aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
+  delete from webhook_events where id in (select jsonb_array_elements_text(p_webhooks)::bigint)
+    and aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
   select count(*) into v_left from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
   if v_left = 0 then delete from set_aside where id in (select jsonb_array_elements_text(p_aside)::bigint); end if;
   return jsonb_build_object('left', v_left);
@@ -2384,7 +2651,8 @@ CREATE OR REPLACE FUNCTION public.end_deferral(p_conversation bigint)
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null where id = p_conversation
+  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null
+    where id = p_conversation
 $function$;
 revoke all on function public.end_deferral(bigint) from public;
 grant execute on function public.end_deferral(bigint) to service_role;
@@ -2408,7 +2676,8 @@ CREATE OR REPLACE FUNCTION public.end_send(p_message bigint, p_status text, p_re
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null where id = p_message and status = 'queued'
+  update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null
+    where id = p_message and status = 'queued'
 $function$;
 revoke all on function public.end_send(bigint,text,text) from public;
 grant execute on function public.end_send(bigint,text,text) to service_role;
@@ -2420,7 +2689,8 @@ CREATE OR REPLACE FUNCTION public.end_trial(p_instance text, p_process text, p_f
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update instances set trial_until = case when p_failed then clock(p_now) + interval '10 seconds' end where name = p_instance and trial_by = p_process;
+  update instances set trial_until = case when p_failed then clock(p_now) + interval '10 seconds' end
+    where name = p_instance and trial_by = p_process;
   return jsonb_build_object('ended', found);
 end $function$;
 revoke all on function public.end_trial(text,text,boolean,timestamp with time zone) from public;
@@ -2455,37 +2725,50 @@ declare
 begin
   if v_key is not null then
     perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_operator || '/' || v_key, 7));
-    update messages set idempotency_key = null where tenant_id = v_tenant and (kind = 'operator') = v_operator and idempotency_key = v_key and created_at < v_now - interval '24 hours';
-    select * into v_first from messages where tenant_id = v_tenant and (kind = 'operator') = v_operator and idempotency_key = v_key;
+    update messages set idempotency_key = null where tenant_id = v_tenant and (kind = 'operator') = v_operator
+      and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into v_first from messages where tenant_id = v_tenant and (kind = 'operator') = v_operator
+      and idempotency_key = v_key;
     if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
-        select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
+        select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id
+          where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
       raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
     end if;
   end if;
   if v_first.id is not null then
-    select name into v_name from instances where id = v_first.instance_id; -- a repeat belongs to the number of its first
+    -- a repeat belongs to the number of its first
+    select name into v_name from instances where id = v_first.instance_id;
   elsif jsonb_typeof(p_request -> 'choose') = 'object' then
     v_name := choose_instance(v_tenant, p_request ->> 'phone', v_name, p_request -> 'choose', v_now);
   end if;
   select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
-  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null), (p_request ->> 'phone') || '@s.whatsapp.net', false);
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, provider_at, correlation_id,
-      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of, addressee, created_at)
-    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null then 'queued' else 'deduped' end,
-      case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now, p_request ->> 'correlation_id',
-      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
-      coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now), (p_request ->> 'expires_at')::timestamptz,
+  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
+    (p_request ->> 'phone') || '@s.whatsapp.net', false);
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+    provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of,
+        addressee, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null
+      then 'queued' else 'deduped' end,
+      case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
+        p_request ->> 'correlation_id',
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up'
+        then 2 when 'notification' then 3 else 4 end, 0,
+      coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
+        (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
       case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
     returning * into m;
   update conversations set last_seq = last_seq + 1 where id = v.id;
   if v_first.id is not null then
-    return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id, 'repeated', true);
+    return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id,
+      'repeated', true);
   end if;
   if m.bypass is not null then
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text, jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text,
+        jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
   end if;
   return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
 end $function$;
@@ -2509,15 +2792,19 @@ begin
     v_pn := null;
     v_lid := null;
     -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
-    if p_pn is not null then select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
-    if p_lid is not null then select contact_id into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
+    if p_pn is not null then select contact_id into v_pn from contact_addresses
+      where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+    if p_lid is not null then select contact_id into v_lid from contact_addresses
+      where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
     v_id := coalesce(v_pn, v_lid);
-    v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end when v_pn = v_lid then 'same' when v_id is null then 'create' end;
+    v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end
+      when v_pn = v_lid then 'same' when v_id is null then 'create' end;
     if v_verdict is null then
       -- somebody known is about to change: whoever else is at it has ended when we hold the locks
       perform 1 from contacts where id in (v_pn, v_lid) order by id for no key update;
       v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)));
-      continue when (v_facts ->> 'pn')::bigint is distinct from v_pn or (v_facts ->> 'lid')::bigint is distinct from v_lid;
+      continue when (v_facts ->> 'pn')::bigint is distinct from v_pn
+        or (v_facts ->> 'lid')::bigint is distinct from v_lid;
       v_verdict := judge_pair(v_facts);
       v_id := coalesce(v_lid, v_pn);
     end if;
@@ -2533,28 +2820,37 @@ begin
         insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
         if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
     end case;
-    if p_name is not null and v_verdict not in ('create', 'new_account') then update contacts set name = p_name where id = v_id and name is null; end if;
+    if p_name is not null and v_verdict not in ('create', 'new_account') then update contacts set name = p_name
+      where id = v_id and name is null; end if;
     if p_pn is not null and v_pn is null then
-      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
-      select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+        values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
+      select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id
+        and address = p_pn;
       perform honour_suppression(p_instance, v_id, p_pn, null);
     end if;
     if p_lid is not null and v_lid is null and (v_pn is null or v_pn = v_id or v_verdict = 'new_account') then
-      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+        values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
       perform honour_suppression(p_instance, v_id, null, p_lid);
     end if;
     if v_verdict in ('new_phone', 'moved') then
-      perform move_phone(p_instance, a.address, null, clock(p_now)) from contact_addresses a where a.contact_id = v_id and a.kind = 'pn' and a.address <> p_pn;
+      perform move_phone(p_instance, a.address, null, clock(p_now)) from contact_addresses a
+        where a.contact_id = v_id and a.kind = 'pn' and a.address <> p_pn;
     end if;
     -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
     perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
     exit when found and (v_verdict = 'same' or
-      ((p_pn is null or v_id = (select contact_id from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn))
-        and (p_lid is null or v_id = (select contact_id from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid))));
+      ((p_pn is null or v_id = (select contact_id from contact_addresses
+        where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn))
+        and (p_lid is null or v_id = (select contact_id from contact_addresses
+          where kind = 'lid' and instance_id = p_instance.id and address = p_lid))));
     -- somebody else wrote one of these addresses meanwhile: look again (an empty contact of ours goes)
     if v_verdict = 'create' then
-      delete from opt_outs o where o.contact_id = v_id and not exists (select from contact_addresses a where a.contact_id = v_id);
-      delete from contacts c where c.id = v_id and not exists (select from contact_addresses a where a.contact_id = c.id);
+      delete from opt_outs o where o.contact_id = v_id and not exists (select from contact_addresses a
+        where a.contact_id = v_id);
+      delete from contacts c where c.id = v_id and not exists (select from contact_addresses a
+        where a.contact_id = c.id);
     end if;
   end loop;
   return v_id;
@@ -2572,7 +2868,8 @@ declare v conversations;
 begin
   select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
   if not found then
-    insert into conversations (tenant_id, instance_id, contact_id, jid) values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+    insert into conversations (tenant_id, instance_id, contact_id, jid)
+      values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
       on conflict (instance_id, contact_id) do nothing;
     select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
     if p_inbound then perform confirm_address(p_contact, p_jid); end if;
@@ -2596,7 +2893,8 @@ CREATE OR REPLACE FUNCTION public.ensure_instance(p_name text, p_provider_id tex
 AS $function$
 declare v instances;
 begin
-  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing returning * into v;
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing
+    returning * into v;
   if not found then select * into v from instances where name = p_name; end if;
   return v;
 end $function$;
@@ -2610,13 +2908,16 @@ CREATE OR REPLACE FUNCTION public.ensure_setup(p_setup jsonb)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  if is_foreign(p_setup ->> 'project_ref') then raise exception 'the database belongs to another project' using errcode = 'WA003'; end if;
+  if is_foreign(p_setup ->> 'project_ref') then raise exception 'the database belongs to another project'
+    using errcode = 'WA003'; end if;
   if p_setup ->> 'instance' is not null then
     perform ensure_instance(p_setup ->> 'instance', null);
-    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select
+      from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
   end if;
   insert into agents (slug, name, tone, instructions, promises)
-    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises' from (select p_setup -> 'agent' as a) x
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises'
+      from (select p_setup -> 'agent' as a) x
     where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
     on conflict do nothing;
   return '{}';
@@ -2636,7 +2937,8 @@ declare
   v_all bigint[]; v_talks bigint[]; v_named record; v_until timestamptz; v_messages int; v_webhooks int; v_n int;
 begin
   if v_id is null then
-    return jsonb_build_object('outcome', case when p_contact is null and know_by_traces(p_tenant, p_phone) then 'again' else 'unknown' end);
+    return jsonb_build_object('outcome', case when p_contact is null and know_by_traces(p_tenant, p_phone) then 'again'
+      else 'unknown' end);
   end if;
   v_all := contact_with_merged(v_id);
   perform 1 from contacts where id = any (v_all) order by id for update;
@@ -2644,60 +2946,88 @@ begin
   if find_contact(p_tenant, p_contact, p_phone) is distinct from v_id or not contact_with_merged(v_id) <@ v_all then
     return erase_contact(p_tenant, p_contact, p_phone, p_actor, p_reason, p_now);
   end if;
-  select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all) order by id for update) l;
-  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending' and lease_until > v_now;
+  select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all)
+    order by id for update) l;
+  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending'
+    and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
   perform bury_contacts(p_tenant, v_all, v_talks, v_now);
   delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w,
-      jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r where (r ->> 'conversation_id')::bigint = any (v_talks));
+      jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r
+        where (r ->> 'conversation_id')::bigint = any (v_talks));
   get diagnostics v_webhooks = row_count;
-  -- the addresses as they stand in what is stored, in all writings; a number that the person had before, until it was another's
+  -- the addresses as they stand in what is stored, in all writings; a number that the person had before, until it was
+  -- another's
   for v_named in
     select 'infinity'::timestamptz as until, array_agg(distinct '%' || w || '%') as words from (
-        select unnest(case kind when 'pn' then both_writings(address) else array[address] end) as w from contact_addresses where contact_id = any (v_all)
-        union all select unnest(case when jid like '%@lid' then array[split_part(jid, '@', 1)] else both_writings(split_part(jid, '@', 1)) end) from conversations where id = any (v_talks)) x
+        select unnest(case kind when 'pn' then both_writings(address) else array[address] end) as w
+          from contact_addresses where contact_id = any (v_all)
+        union all select unnest(case when jid like '%@lid' then array[split_part(jid, '@', 1)]
+          else both_writings(split_part(jid, '@', 1)) end) from conversations where id = any (v_talks)) x
       where length(w) >= 8
-    union all select f.until, (select array_agg('%' || w || '%') from unnest(both_writings(f.address)) w) from former_phones f where f.contact_id = any (v_all)
+    union all select f.until, (select array_agg('%' || w || '%') from unnest(both_writings(f.address)) w)
+      from former_phones f where f.contact_id = any (v_all)
   loop
-    delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w where w.received_at < v_named.until and w.body::text like any (v_named.words));
+    delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w
+      where w.received_at < v_named.until and w.body::text like any (v_named.words));
     get diagnostics v_n = row_count;
     v_webhooks := v_webhooks + v_n;
-    delete from early_updates e where e.tenant_id = p_tenant and e.created_at < v_named.until and e.event::text like any (v_named.words);
+    delete from early_updates e where e.tenant_id = p_tenant and e.created_at < v_named.until
+      and e.event::text like any (v_named.words);
     -- what the manager was written: answers to commands
-    update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
+    update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end,
+      reason = case status when 'queued' then 'erased' else reason end
       where tenant_id = p_tenant and kind = 'operator' and created_at < v_named.until and text like any (v_named.words);
   end loop;
   -- new words for a message that nobody knows, in a chat that nobody names, may be of anybody: they go too
-  delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited' and w.results @> '[{"outcome": "early"}]';
-  delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit' and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
+  delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited'
+    and w.results @> '[{"outcome": "early"}]';
+  delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit'
+    and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
   -- what people were told of this contact, and the WhatsApp messages that carried it to them
   with told as (
     delete from notices n where n.tenant_id = p_tenant and n.key in (
-      select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step where h.conversation_id = any (v_talks)
+      select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step
+        where h.conversation_id = any (v_talks)
       union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks)
-      union all select 'greeting-' || i.name from instances i join messages m on m.id = i.greeting_message where m.conversation_id = any (v_talks))
-      or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text from unnest(v_talks) t)) returning n.id, n.attempts)
-  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n) join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-' || a.n);
-  -- what else the manager was written about this conversation: answers that have a line for each, and notices whose rows are gone already
-  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end, reason = case status when 'queued' then 'erased' else reason end
-    where tenant_id = p_tenant and kind = 'operator' and v_talks <> '{}' and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
-  update notices set message_id = null where message_id in (select id from messages where conversation_id = any (v_talks));
+      union all select 'greeting-' || i.name from instances i join messages m on m.id = i.greeting_message
+        where m.conversation_id = any (v_talks))
+      or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text
+        from unnest(v_talks) t)) returning n.id, n.attempts)
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end,
+    reason = case status when 'queued' then 'erased' else reason end
+    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n)
+      join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-'
+      || a.n);
+  -- what else the manager was written about this conversation: answers that have a line for each, and notices whose
+  -- rows are gone already
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end,
+    reason = case status when 'queued' then 'erased' else reason end
+    where tenant_id = p_tenant and kind = 'operator' and v_talks <> '{}'
+      and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
+  update notices set message_id = null where message_id in (select id from messages
+    where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
-  update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end, reason = case status when 'open' then 'erased' else reason end,
+  update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
+    reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
-  update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased' else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now) where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null, forward_due_at = null,
+  update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased'
+    else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now)
+    where conversation_id = any (v_talks);
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
+    forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'contact.erase', v_id::text,
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.erase', v_id::text,
     jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
   return jsonb_build_object('outcome', 'erased', 'contact_id', v_id, 'messages', v_messages, 'webhooks', v_webhooks);
 end $function$;
@@ -2713,10 +3043,12 @@ AS $function$
 declare v_messages int; v_takeovers int;
 begin
   update messages set status = 'expired', reason = 'expired', goes_at = null, lease_until = null where id in (
-    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id limit p_limit for update skip locked) and status = 'queued';
+    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id
+      limit p_limit for update skip locked) and status = 'queued';
   get diagnostics v_messages = row_count;
   update conversations set takeover_since = null, takeover_until = null where id in (
-    select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id limit p_limit for no key update skip locked);
+    select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id
+      limit p_limit for no key update skip locked);
   get diagnostics v_takeovers = row_count;
   return jsonb_build_object('messages', v_messages, 'takeovers', v_takeovers);
 end $function$;
@@ -2735,16 +3067,25 @@ begin
   v_all := contact_with_merged(v_id);
   select coalesce(array_agg(id), '{}') into v_talks from conversations where contact_id = any (v_all);
   select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
-    'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a where a.contact_id = any (v_all)),
-    'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f where f.contact_id = any (v_all)),
-    'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v where v.id = any (v_talks)),
-    'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]') from messages m where m.conversation_id = any (v_talks)),
-    'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t where t.conversation_id = any (v_talks)),
-    'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k where k.conversation_id = any (v_talks)),
-    'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h where h.conversation_id = any (v_talks)),
-    'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o where o.contact_id = any (v_all)))
+    'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a
+      where a.contact_id = any (v_all)),
+    'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
+      where f.contact_id = any (v_all)),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
+      where v.id = any (v_talks)),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]')
+      from messages m where m.conversation_id = any (v_talks)),
+    'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t
+      where t.conversation_id = any (v_talks)),
+    'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
+      where k.conversation_id = any (v_talks)),
+    'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h
+      where h.conversation_id = any (v_talks)),
+    'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o
+      where o.contact_id = any (v_all)))
     into v_result from contacts c where c.id = v_id;
-  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'contact.export', v_id::text, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (p_tenant, p_actor, 'contact.export', v_id::text, clock(p_now));
   return v_result;
 end $function$;
 revoke all on function public.export_contact(text,bigint,text,text,timestamp with time zone) from public;
@@ -2758,10 +3099,13 @@ CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_no
 AS $function$
 declare m messages;
 begin
-  update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null where id = p_message returning * into m;
+  update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null
+    where id = p_message returning * into m;
   if m.type = 'reaction' then return; end if;
-  update messages set status = 'cancelled', reason = 'earlier_part_failed' where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
-  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class, false, p_now); end if;
+  update messages set status = 'cancelled', reason = 'earlier_part_failed'
+    where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class,
+    false, p_now); end if;
 end $function$;
 revoke all on function public.fail_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.fail_send(bigint,text,timestamp with time zone) to service_role;
@@ -2774,7 +3118,8 @@ CREATE OR REPLACE FUNCTION public.find_contact(p_tenant text, p_contact bigint, 
 AS $function$
   with recursive chain as (
     select c.id, c.merged_into from contacts c where c.tenant_id = p_tenant
-      and c.id = coalesce(p_contact, (select a.contact_id from contact_addresses a where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_phone))
+      and c.id = coalesce(p_contact, (select a.contact_id from contact_addresses a
+        where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_phone))
     union all
     select c.id, c.merged_into from contacts c join chain on c.id = chain.merged_into)
   select id from chain where merged_into is null
@@ -2806,8 +3151,10 @@ declare v notices; v_status text := p_outcome ->> 'status';
 begin
   select * into v from notices where id = p_id and claim = p_claim and status in ('pending', 'handed') for update;
   if not found then return jsonb_build_object('recorded', false, 'news', false); end if;
-  update notices set status = v_status, channel = coalesce(p_outcome ->> 'channel', channel), error = p_outcome ->> 'error',
-    message_id = case v_status when 'pending' then null else coalesce((p_outcome ->> 'message_id')::bigint, message_id) end,
+  update notices set status = v_status, channel = coalesce(p_outcome ->> 'channel', channel),
+    error = p_outcome ->> 'error',
+    message_id = case v_status when 'pending' then null else coalesce((p_outcome ->> 'message_id')::bigint, message_id)
+      end,
     attempts = attempts + case when (p_outcome ->> 'counts')::boolean then 1 else 0 end,
     due_at = clock(p_now) + make_interval(secs => coalesce((p_outcome ->> 'delay_ms')::int, 0) / 1000.0),
     ended_at = case when v_status in ('sent', 'failed') then clock(p_now) end
@@ -2822,15 +3169,16 @@ CREATE OR REPLACE FUNCTION public.first_guard(m public.messages, v public.conver
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
- SET plan_cache_mode TO 'force_generic_plan'
  SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   v_reply boolean := m.kind in ('reply', 'handoff');
   v_campaign boolean := m.kind in ('campaign', 'prospecting');
   v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
   v_holder text := conversation_holder(v, p_now);
-  -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only allowlist, expiry and the number hold it
+  -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
+  -- allowlist, expiry and the number hold it
   v_operator boolean := m.kind = 'operator';
   v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
   v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
@@ -2839,7 +3187,8 @@ declare
   v_contact contacts;
   v_allowed text;
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and not v_operator and m.bypass is null and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+  v_unasked boolean := not v_reply and not v_operator and m.bypass is null
+    and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
 begin
   if v_unasked then
     select * into v_contact from contacts where id = v.contact_id;
@@ -2849,54 +3198,78 @@ begin
     -- whether it may leave at all
     looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
     ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
-    ends('reply_proof', 'blocked', v_reply and m.turn_id is null and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
+    ends('reply_proof', 'blocked', v_reply and m.turn_id is null
+      and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', m.expires_at <= p_now),
-    -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything that nobody asked for
-    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+    -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
+    -- that nobody asked for
+    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
+      where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
     case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
     ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
       and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
-    -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who is typing
-    ends(v_holder, 'cancelled', m.author = 'agent' and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
+    -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
+    -- is typing
+    ends(v_holder, 'cancelled', m.author = 'agent'
+      and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator') then v.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'), p_now + interval '10 minutes'),
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator')
+      then v.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'),
+      p_now + interval '10 minutes'),
     case when v_reply then
-      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour', coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour',
+        coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
     case when v_reply and m.author = 'agent' then
-      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now), p_now) end,
+      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
+        p_now) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
       ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
       waits('quiet_hours', next_open(hours_of(i, p_policy), v.tenant_id, p_now), p_now),
       waits('cooling_off', case when v_offer then v_contact.cooling_until end, p_now),
       waits('next_allowed', v_contact.next_allowed_at, p_now),
-      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int, p_now), p_now),
-      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days', (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
+      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int,
+        p_now), p_now),
+      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days',
+        (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
       -- whether this kind
       looks('campaigns_off', v_campaign and v_allowed = 'no_campaigns', p_now + interval '10 minutes'),
       looks('safe_mode', m.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
-      ends('campaign_pressure', 'blocked', v_campaign and unanswered(v.contact_id, (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
-      waits('campaign_gap', case when v_campaign then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
+      ends('campaign_pressure', 'blocked',
+        v_campaign and unanswered(v.contact_id,
+        (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
+      waits('campaign_gap', case when v_campaign
+        then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
       waits('kind_cap', free_at(i.id, m.kind, interval '1 hour', coalesce((p_policy -> 'kindCaps' ->> m.kind)::int,
-        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int), i.hour_reset_at, p_now), p_now),
-      waits('strangers', case when v_offer and is_stranger(v.contact_id) then free_at(i.id, 'stranger', interval '1 day',
-        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)), i.day_reset_at, p_now) end, p_now),
-      looks('reply_ratio', v_campaign and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int), p_now), p_now + interval '1 hour'),
+        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int),
+          i.hour_reset_at, p_now), p_now),
+      waits('strangers', case when v_offer and is_stranger(v.contact_id)
+        then free_at(i.id, 'stranger', interval '1 day',
+        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
+          i.day_reset_at, p_now) end, p_now),
+      looks('reply_ratio', v_campaign
+        and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
+        p_now), p_now + interval '1 hour'),
       -- whether the number has room
-      waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end, p_now),
-      waits('warming_day', case when (v_young ->> 'day')::int < v_day then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
+      waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour
+        then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end,
+        p_now),
+      waits('warming_day', case when (v_young ->> 'day')::int < v_day
+        then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
       waits('cap_hour', free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, p_now), p_now),
       waits('cap_day', free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, p_now), p_now),
       waits('slow_start', slow_start(i, v_hour, p_now), p_now),
       -- who was shown typing has had its place in the line and in the pace
-      waits('priority', case when m.typing_until is null and yields(m, p_now) then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
+      waits('priority', case when m.typing_until is null and yields(m, p_now)
+        then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
       waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
     looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
     -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
-    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted', 'number_rate_limited')), p_now));
+    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted',
+      'number_rate_limited')), p_now));
 end $function$;
 revoke all on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.first_guard(public.messages,public.conversations,public.instances,jsonb,timestamp with time zone) to service_role;
@@ -2906,7 +3279,8 @@ CREATE OR REPLACE FUNCTION public.first_pending(p_conversation bigint)
  RETURNS timestamp with time zone
  LANGUAGE sql
  STABLE
-AS $function$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received' order by seq limit 1 $function$;
+AS $function$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
+  order by seq limit 1 $function$;
 revoke all on function public.first_pending(bigint) from public;
 grant execute on function public.first_pending(bigint) to service_role;
 grant execute on function public.first_pending(bigint) to whats_agents_runtime;
@@ -2917,8 +3291,10 @@ CREATE OR REPLACE FUNCTION public.fits_chat(p_instance_id bigint, p_contact bigi
  STABLE
 AS $function$
   select case when bool_or(a.address = n.address) then 2 when bool_or(a.address is not null) then 0 else 1 end
-  from (values ('pn', p_chat ->> 'pn'), ('pn', p_alt ->> 'pn'), ('lid', p_chat ->> 'lid'), ('lid', p_alt ->> 'lid')) n (kind, address)
-    left join contact_addresses a on a.contact_id = p_contact and a.kind = n.kind and (a.kind = 'pn' or a.instance_id = p_instance_id)
+  from (values ('pn', p_chat ->> 'pn'), ('pn', p_alt ->> 'pn'), ('lid', p_chat ->> 'lid'),
+    ('lid', p_alt ->> 'lid')) n (kind, address)
+    left join contact_addresses a on a.contact_id = p_contact and a.kind = n.kind
+      and (a.kind = 'pn' or a.instance_id = p_instance_id)
   where n.address is not null
 $function$;
 revoke all on function public.fits_chat(bigint,bigint,jsonb,jsonb) from public;
@@ -2930,7 +3306,8 @@ CREATE OR REPLACE FUNCTION public.folded_words(p_text text)
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select array(select w from regexp_split_to_table(regexp_replace(lower(regexp_replace(normalize(p_text, NFKD), '[\u0300-\u036f]', '', 'g')),
+  select array(select w from regexp_split_to_table(regexp_replace(lower(regexp_replace(normalize(p_text, NFKD),
+    '[\u0300-\u036f]', '', 'g')),
     '[\x01-\x60\x7b-\xbf\u2000-\u2bff\ufe00-\ufe0f\U0001f000-\U0001faff]+', ' ', 'g'), ' ') as w where w <> '')
 $function$;
 revoke all on function public.folded_words(text) from public;
@@ -2945,12 +3322,15 @@ AS $function$
 declare v_ids bigint[]; v_name text; v_n int;
 begin
   if p_tenant <> 'default' then return jsonb_build_object('outcome', 'not_yours'); end if;
-  select array_agg(id), min(name) into v_ids, v_name from (select id, name from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
+  select array_agg(id), min(name) into v_ids, v_name
+    from (select id, name from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$'
+    then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
   if v_ids is null then return jsonb_build_object('outcome', 'unknown'); end if;
   delete from webhook_events where aside_id = any (v_ids);
   get diagnostics v_n = row_count;
   update set_aside set forgotten_at = coalesce(forgotten_at, clock(p_now)) where id = any (v_ids);
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'instance.forget', v_name, jsonb_build_object('webhooks', v_n), clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.forget', v_name, jsonb_build_object('webhooks', v_n), clock(p_now));
   return jsonb_build_object('outcome', 'forgotten', 'name', v_name, 'webhooks', v_n);
 end $function$;
 revoke all on function public.forget_aside(text,text,text,timestamp with time zone) from public;
@@ -2964,11 +3344,16 @@ CREATE OR REPLACE FUNCTION public.forwards_due(p_conversation bigint, p_limit in
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(f) - 'due' order by f.due), '[]') from (
-    select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
-      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count, coalesce(jsonb_agg(jsonb_build_object('text', m.text, 'typed', m.typed, 'type', m.type) order by m.seq) filter (where m.nth <= 20), '[]') as messages
+    select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address
+      from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
+      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count,
+        coalesce(jsonb_agg(jsonb_build_object('text', m.text, 'typed', m.typed, 'type', m.type)
+        order by m.seq) filter (where m.nth <= 20), '[]') as messages
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-      left join lateral (select x.id, x.seq, x.text, x.typed, x.type, row_number() over (order by x.seq) as nth from messages x where x.conversation_id = c.id and x.direction = 'in'
-        and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual') and x.type <> 'reaction' and x.deleted_at is null) m on true
+      left join lateral (select x.id, x.seq, x.text, x.typed, x.type, row_number() over (order by x.seq) as nth
+        from messages x where x.conversation_id = c.id and x.direction = 'in'
+        and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual')
+          and x.type <> 'reaction' and x.deleted_at is null) m on true
     where c.forward_due_at <= clock(p_now) and c.id = coalesce(p_conversation, c.id)
     group by c.id, i.name, k.id order by c.forward_due_at limit p_limit) f
 $function$;
@@ -2989,20 +3374,25 @@ declare
 begin
   if p_cap is null then return null; end if;
   if p_cap > 0 and p_class = 'reply' then
-    select p_cap - count(*) into v_room from messages where instance_id = p_instance and status in ('sending', 'uncertain')
+    select p_cap - count(*) into v_room from messages
+      where instance_id = p_instance and status in ('sending', 'uncertain')
       and kind in ('reply', 'handoff');
   elsif p_cap > 0 then
-    select p_cap - count(*) into v_room from messages where instance_id = p_instance and status in ('sending', 'uncertain')
-      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end;
+    select p_cap - count(*) into v_room from messages
+      where instance_id = p_instance and status in ('sending', 'uncertain')
+      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger'
+        then first_contact else kind = p_class end;
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
   -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind in ('reply', 'handoff')
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
+      and kind in ('reply', 'handoff')
         and status not in ('sending', 'uncertain')
       order by slot_at desc offset v_room - 1 limit 1;
   else
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from and kind not in ('reply', 'handoff')
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
+      and kind not in ('reply', 'handoff')
         and status not in ('sending', 'uncertain')
         and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
       order by slot_at desc offset v_room - 1 limit 1;
@@ -3020,9 +3410,11 @@ CREATE OR REPLACE FUNCTION public.give_back(p_conversation bigint, p_by text, p_
 AS $function$
 declare v_n int;
 begin
-  update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by where conversation_id = p_conversation and status <> 'returned';
+  update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by
+    where conversation_id = p_conversation and status <> 'returned';
   get diagnostics v_n = row_count;
-  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null
+  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null
     where id = p_conversation;
   return v_n;
 end $function$;
@@ -3037,7 +3429,8 @@ CREATE OR REPLACE FUNCTION public.give_up_send(p_message bigint, p_reason text, 
 AS $function$
 declare m messages;
 begin
-  update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message returning * into m;
+  update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message
+    returning * into m;
   perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
 end $function$;
 revoke all on function public.give_up_send(bigint,text,timestamp with time zone) from public;
@@ -3050,8 +3443,10 @@ CREATE OR REPLACE FUNCTION public.gone_meanwhile(m public.messages)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  perform 1 from contacts k join conversations c on c.contact_id = k.id where c.id = m.conversation_id for key share of k;
-  return not exists (select from messages where id = m.id) and exists (select from erasures where tenant_id = m.tenant_id and hash = message_hash(m.instance_id, coalesce(m.provider_id, m.wire_id)));
+  perform 1 from contacts k join conversations c on c.contact_id = k.id
+    where c.id = m.conversation_id for key share of k;
+  return not exists (select from messages where id = m.id) and exists (select from erasures
+    where tenant_id = m.tenant_id and hash = message_hash(m.instance_id, coalesce(m.provider_id, m.wire_id)));
 end $function$;
 revoke all on function public.gone_meanwhile(public.messages) from public;
 grant execute on function public.gone_meanwhile(public.messages) to service_role;
@@ -3063,8 +3458,10 @@ CREATE OR REPLACE FUNCTION public.greetings_to_tell(p_limit integer)
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('tenant', i.tenant_id, 'instance', i.name, 'text', (select m.text from messages m where m.id = i.greeting_message)) order by i.id), '[]')
-  from (select * from instances where greeting_message is not null and greeting_told_at is null order by id limit p_limit) i
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', i.tenant_id, 'instance', i.name, 'text', (select m.text
+    from messages m where m.id = i.greeting_message)) order by i.id), '[]')
+  from (select * from instances where greeting_message is not null and greeting_told_at is null order by id
+    limit p_limit) i
 $function$;
 revoke all on function public.greetings_to_tell(integer) from public;
 grant execute on function public.greetings_to_tell(integer) to service_role;
@@ -3075,8 +3472,10 @@ CREATE OR REPLACE FUNCTION public.handoff_code(p_reason text)
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old', 'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
-      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased') or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
+  select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old',
+    'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
+      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased')
+        or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
     when p_reason is not null then 'words' end
 $function$;
 revoke all on function public.handoff_code(text) from public;
@@ -3090,17 +3489,25 @@ CREATE OR REPLACE FUNCTION public.handoffs_to_tell(p_manager text, p_remind_ms i
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
-    select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant, h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
+    select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant,
+      h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
-      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed',
+        m.typed, 'at', m.provider_at,
           'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
-        select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction' and x.deleted_at is null and x.kind is distinct from 'operator'
-          and not coalesce(x.meaning ?| array['command', 'handset'], false) and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff') and x.turn_id is not null))
+        select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction'
+          and x.deleted_at is null and x.kind is distinct from 'operator'
+          and not coalesce(x.meaning ?| array['command', 'handset'], false)
+            and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff')
+            and x.turn_id is not null))
         order by x.seq desc limit 6) m) as messages
-    from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-      left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' limit 1) a on true
+    from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id
+      join contacts k on k.id = c.contact_id
+      left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn'
+        limit 1) a on true
     where h.status <> 'returned' and (h.status = 'open'
-      or (h.controls and h.taken_at is null and h.reminded_at is null and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
+      or (h.controls and h.taken_at is null and h.reminded_at is null
+        and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
     order by h.controls desc, h.id limit p_limit) l
 $function$;
 revoke all on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) from public;
@@ -3116,20 +3523,28 @@ declare v instances;
 begin
   if m.turn_id is not null then
     update messages r set status = 'queued', reason = null, due_at = p_now
-      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled' and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
-        and not exists (select from messages n where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled'
+        and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+        and not exists (select from messages n
+          where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
   end if;
-  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
+  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out'
+    and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
     perform close_handoff(m, 'send_failed', p_now);
   end if;
-  if m.sent_to like '%@%' then update conversations set jid = m.sent_to where id = m.conversation_id and jid <> m.sent_to; end if;
+  if m.sent_to like '%@%' then update conversations set jid = m.sent_to
+    where id = m.conversation_id and jid <> m.sent_to; end if;
   if m.error_class is distinct from 'provider_refused' then return; end if;
   select * into v from instances where id = m.instance_id for no key update;
-  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric), trust_at = p_now where id = v.id returning * into v;
-  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
-      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id and o.created_at > p_now - interval '1 day') then
+  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric),
+    trust_at = p_now where id = v.id returning * into v;
+  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
+    where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id
+        and o.created_at > p_now - interval '1 day') then
     perform release_number(v, 'arrived_after_all', p_now);
-    update instances set held_since = case when held_in_row > 0 then held_since end, held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+    update instances set held_since = case when held_in_row > 0 then held_since end,
+      held_in_row = greatest(0, held_in_row - 1) where id = v.id;
   end if;
 end $function$;
 revoke all on function public.heal_send(public.messages,timestamp with time zone) from public;
@@ -3145,12 +3560,17 @@ AS $function$
   select jsonb_build_object(
     'now', clock(p_now),
     'project_ref', (select value from installation where key = 'project_ref'),
-    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'version', version, 'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'breakers', breakers, 'queues', queues)), '[]')
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'version', version,
+      'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'breakers', breakers, 'queues', queues)), '[]')
       from process_status where seen_at > clock(p_now) - interval '1 hour'),
-    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)), '[]') from instances),
-    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)), 'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
-      'sending', count(*) filter (where status = 'sending')) from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)),
+      '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)),
+      'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
+      'sending', count(*) filter (where status = 'sending')) from messages
+        where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
     'paused', pause_reason('default', null, null, null))
 $function$;
 revoke all on function public.health_snapshot(timestamp with time zone) from public;
@@ -3167,15 +3587,20 @@ declare
   v_newest bigint := coalesce((select max(id) from breaker_resets), 0);
 begin
   insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
-    values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version', (p_process ->> 'started_at')::timestamptz, clock(p_now),
+    values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version',
+      (p_process ->> 'started_at')::timestamptz, clock(p_now),
       coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
     on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
   return jsonb_build_object('resets_seen', v_newest,
-    'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor', r.actor) order by r.id), '[]')
+    'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor',
+      r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
-    'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]') from process_status p
-      where p.id <> p_process ->> 'id' and is_heard(p.seen_at, clock(p_now)) and p.breakers @? '$[*] ? (@.state != "closed")'),
-    'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}') from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
+    'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]')
+      from process_status p
+      where p.id <> p_process ->> 'id' and is_heard(p.seen_at, clock(p_now))
+        and p.breakers @? '$[*] ? (@.state != "closed")'),
+    'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}')
+      from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
       where b ->> 'name' = 'evolution' and b ->> 'state' = 'open'));
 end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
@@ -3190,8 +3615,10 @@ AS $function$
 begin
   perform 1 from contacts where id in (
       select c.contact_id from digits_in(p_body) d cross join lateral (
-        (select a.contact_id from contact_addresses a where a.tenant_id = p_instance.tenant_id and a.kind = 'pn' and a.address = any (both_writings(d)) limit 1)
-        union all (select a.contact_id from contact_addresses a where a.instance_id = p_instance.id and a.kind = 'lid' and a.address = d limit 1)) c)
+        (select a.contact_id from contact_addresses a where a.tenant_id = p_instance.tenant_id and a.kind = 'pn'
+          and a.address = any (both_writings(d)) limit 1)
+        union all (select a.contact_id from contact_addresses a where a.instance_id = p_instance.id and a.kind = 'lid'
+          and a.address = d limit 1)) c)
     order by id for key share;
 end $function$;
 revoke all on function public.hold_named(public.instances,jsonb) from public;
@@ -3205,12 +3632,16 @@ CREATE OR REPLACE FUNCTION public.hold_send(p_message bigint, p_reason text, p_u
 AS $function$
 declare m messages;
 begin
-  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
+    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
   if p_reason = 'reply_share' then
-    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
-      'about', null, 'text', 'A conversa ' || m.conversation_id || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
+    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-'
+      || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
+      'about', null, 'text', 'A conversa ' || m.conversation_id
+        || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
   end if;
-  return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+  return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null
+    then m.due_at end, 'reason', p_reason, 'message_id', p_message);
 end $function$;
 revoke all on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.hold_send(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
@@ -3241,11 +3672,13 @@ declare v_own jsonb;
 begin
   select a.hours into v_own from agents a where a.id = i.agent_id;
   if not found then
-    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default' and a.active order by a.tenant_id = i.tenant_id desc limit 1;
+    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default'
+      and a.active order by a.tenant_id = i.tenant_id desc limit 1;
   end if;
   if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
   return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
-    || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours' else '{}' end || coalesce(v_own, '{}')
+    || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours'
+      else '{}' end || coalesce(v_own, '{}')
     || jsonb_build_object('tz', coalesce(p_policy ->> 'tz', 'UTC'));
 end $function$;
 revoke all on function public.hours_of(public.instances,jsonb) from public;
@@ -3258,8 +3691,10 @@ CREATE OR REPLACE FUNCTION public.ignored_message(p_tenant text, p_provider_id t
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('id', w.id, 'instance', w.instance, 'received_at', w.received_at, 'reason', r ->> 'reason') from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
-  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id)) and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'received_at', w.received_at, 'reason', r ->> 'reason')
+    from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id))
+    and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
 $function$;
 revoke all on function public.ignored_message(text,text) from public;
 grant execute on function public.ignored_message(text,text) to service_role;
@@ -3270,7 +3705,8 @@ CREATE OR REPLACE FUNCTION public.ignored_of(p_tenant text, p_reason text, p_ins
  LANGUAGE sql
  STABLE
 AS $function$
-  select * from webhook_events where ignored is not null and tenant_id = p_tenant and (p_reason is null or p_reason = any (ignored))
+  select * from webhook_events where ignored is not null and tenant_id = p_tenant
+    and (p_reason is null or p_reason = any (ignored))
     and (p_instance is null or coalesce(instance, body ->> 'instance') = p_instance)
 $function$;
 revoke all on function public.ignored_of(text,text,text) from public;
@@ -3282,10 +3718,12 @@ CREATE OR REPLACE FUNCTION public.ignored_reasons(p_results jsonb)
  LANGUAGE sql
  STABLE
 AS $function$
-  select array_agg(reason order by reason <> 'unknown_message', not is_unplaced(reason), reason) from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+  select array_agg(reason order by reason <> 'unknown_message', not is_unplaced(reason), reason)
+    from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
     where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
       -- it may have come in the same webhook
-      or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
+      or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e
+        where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
 $function$;
 revoke all on function public.ignored_reasons(jsonb) from public;
 grant execute on function public.ignored_reasons(jsonb) to service_role;
@@ -3298,7 +3736,9 @@ CREATE OR REPLACE FUNCTION public.ignored_webhooks(p_tenant text, p_reason text,
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
-    select id, instance, event, body, results, posted_by, ignored, received_at from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id limit p_limit) w
+    select id, instance, event, body, results, posted_by, ignored, received_at
+      from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id
+      limit p_limit) w
 $function$;
 revoke all on function public.ignored_webhooks(text,text,text,bigint,integer) from public;
 grant execute on function public.ignored_webhooks(text,text,text,bigint,integer) to service_role;
@@ -3312,7 +3752,8 @@ CREATE OR REPLACE FUNCTION public.in_allowlist(p_contact bigint, p_policy jsonb)
 AS $function$
 begin
   return jsonb_typeof(p_policy -> 'allowlist') is distinct from 'array'
-    or exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn' and p_policy -> 'allowlist' ? a.address);
+    or exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn'
+      and p_policy -> 'allowlist' ? a.address);
 end $function$;
 revoke all on function public.in_allowlist(bigint,jsonb) from public;
 grant execute on function public.in_allowlist(bigint,jsonb) to service_role;
@@ -3357,7 +3798,8 @@ begin
   if p_hours is null then return true; end if;
   return v_local::time >= (p_hours ->> 'start')::time and v_local::time < (p_hours ->> 'end')::time
     and p_hours -> 'weekdays' @> to_jsonb(extract(isodow from v_local)::int)
-    and ((p_hours ->> 'holidays')::boolean or not exists (select from holidays h where h.tenant_id in ('default', p_tenant) and h.day = v_local::date and h.closed));
+    and ((p_hours ->> 'holidays')::boolean or not exists (select from holidays h
+      where h.tenant_id in ('default', p_tenant) and h.day = v_local::date and h.closed));
 end $function$;
 revoke all on function public.inside_hours(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to service_role;
@@ -3369,8 +3811,10 @@ CREATE OR REPLACE FUNCTION public.instance_history(p_tenant text, p_name text, p
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('event', e.event, 'reason', e.reason, 'details', e.details, 'at', e.created_at) order by e.id desc), '[]')
-  from (select e.* from instance_events e join instances i on i.id = e.instance_id where i.name = p_name and i.tenant_id = p_tenant order by e.id desc limit p_limit) e
+  select coalesce(jsonb_agg(jsonb_build_object('event', e.event, 'reason', e.reason, 'details', e.details, 'at',
+    e.created_at) order by e.id desc), '[]')
+  from (select e.* from instance_events e join instances i on i.id = e.instance_id
+    where i.name = p_name and i.tenant_id = p_tenant order by e.id desc limit p_limit) e
 $function$;
 revoke all on function public.instance_history(text,text,integer) from public;
 grant execute on function public.instance_history(text,text,integer) to service_role;
@@ -3385,8 +3829,10 @@ AS $function$
 declare v_own boolean := coalesce((p_event ->> 'fromMe')::boolean, false);
 begin
   if not exists (select from erasures where tenant_id = p_instance.tenant_id) then return false; end if;
-  return exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id, p_event ->> 'providerId'))
-    or exists (select from (values ('pn', p_event -> 'chat' ->> 'pn'), ('lid', p_event -> 'chat' ->> 'lid'), ('pn', p_event -> 'alt' ->> 'pn'), ('lid', p_event -> 'alt' ->> 'lid')) a (kind, address)
+  return exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id,
+    p_event ->> 'providerId'))
+    or exists (select from (values ('pn', p_event -> 'chat' ->> 'pn'), ('lid', p_event -> 'chat' ->> 'lid'),
+      ('pn', p_event -> 'alt' ->> 'pn'), ('lid', p_event -> 'alt' ->> 'lid')) a (kind, address)
       join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
       where p_sent_at < date_trunc('second', e.erased_at) or (v_own and p_sent_at <= e.own_until));
 end $function$;
@@ -3402,7 +3848,8 @@ CREATE OR REPLACE FUNCTION public.is_erased_news(p_instance public.instances, p_
 AS $function$
 begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id)
-    and (exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id, p_event ->> 'providerId'))
+    and (exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id,
+      p_event ->> 'providerId'))
       or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}'))));
 end $function$;
 revoke all on function public.is_erased_news(public.instances,jsonb) from public;
@@ -3416,7 +3863,8 @@ CREATE OR REPLACE FUNCTION public.is_foreign(p_project_ref text)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  return p_project_ref is not null and exists (select from installation where key = 'project_ref' and value <> p_project_ref);
+  return p_project_ref is not null and exists (select from installation
+    where key = 'project_ref' and value <> p_project_ref);
 end $function$;
 revoke all on function public.is_foreign(text) from public;
 grant execute on function public.is_foreign(text) to service_role;
@@ -3439,7 +3887,9 @@ CREATE OR REPLACE FUNCTION public.is_silence_unusual(p_instance public.instances
  STABLE
 AS $function$
   with days as (
-    select d, exists (select from messages m where m.created_at > greatest(p_since, p_now - interval '3 hours') - make_interval(days => d) and m.created_at <= p_now - make_interval(days => d)
+    select d, exists (select from messages m
+      where m.created_at > greatest(p_since, p_now - interval '3 hours') - make_interval(days => d)
+      and m.created_at <= p_now - make_interval(days => d)
       and m.instance_id = p_instance.id and m.direction = 'in') as heard
     from generate_series(1, 14) d where p_instance.created_at < p_now - make_interval(days => d, hours => 3)
   )
@@ -3506,9 +3956,12 @@ CREATE OR REPLACE FUNCTION public.job_status(p_jobs jsonb)
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('job', r.job, 'tick', r.tick, 'status', r.status, 'started_at', r.started_at, 'ended_at', r.ended_at, 'ms', r.ms, 'count', r.count,
-    'error', r.error, 'last_good_at', (select g.ended_at from job_runs g where g.job = j.name and g.status in ('done', 'skipped') order by g.tick desc limit 1)) order by r.job), '[]')
-  from jsonb_array_elements_text(p_jobs) j (name), lateral (select * from job_runs n where n.job = j.name order by n.tick desc limit 1) r
+  select coalesce(jsonb_agg(jsonb_build_object('job', r.job, 'tick', r.tick, 'status', r.status, 'started_at',
+    r.started_at, 'ended_at', r.ended_at, 'ms', r.ms, 'count', r.count,
+    'error', r.error, 'last_good_at', (select g.ended_at from job_runs g
+      where g.job = j.name and g.status in ('done', 'skipped') order by g.tick desc limit 1)) order by r.job), '[]')
+  from jsonb_array_elements_text(p_jobs) j (name), lateral (select * from job_runs n where n.job = j.name
+    order by n.tick desc limit 1) r
 $function$;
 revoke all on function public.job_status(jsonb) from public;
 grant execute on function public.job_status(jsonb) to service_role;
@@ -3521,16 +3974,24 @@ CREATE OR REPLACE FUNCTION public.judge_again(v public.conversations, p_said_at 
 AS $function$
 declare h messages; v_judged jsonb; v_wake bigint[] := '{}';
 begin
-  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction' and not coalesce(m.meaning ? 'handset', false)
-      and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at) order by m.seq desc limit 1;
+  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction'
+    and not coalesce(m.meaning ? 'handset', false)
+      and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at)
+        order by m.seq desc limit 1;
   if not found then return v_wake; end if;
-  -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a phone does not do by itself
-  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
-      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes') then return v_wake; end if;
+  -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a
+  -- phone does not do by itself
+  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
+    where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes')
+        then return v_wake; end if;
   if h.meaning ? 'own_words' then perform lock_own_words(v.instance_id, h.meaning ->> 'own_words'); end if;
-  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id, v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
+  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id,
+    v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
   if v_judged ->> 'verdict' <> 'greeting' then return v_wake; end if;
-  update messages set author = 'automatic', reason = 'greeting', meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}') where id = h.id;
+  update messages set author = 'automatic', reason = 'greeting',
+    meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}')
+    where id = h.id;
   update instances set greeting_message = h.id where id = v.instance_id and greeting_message is null;
   if undo_takeover(v.id, h.created_at, p_now) then v_wake := v_wake || v.id; end if;
   return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
@@ -3545,11 +4006,13 @@ CREATE OR REPLACE FUNCTION public.judge_message(v public.conversations, p_text t
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words, 'program', p_program);
+declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words,
+  'program', p_program);
 begin
   if p_attended is not null then v_facts := v_facts || jsonb_build_object('attended', p_attended); end if;
   return jsonb_build_object('verdict', judge_own(v_facts), 'meaning', case when p_key is not null then
-    jsonb_build_object('own_words', p_key, 'waited', v_facts -> 'waited', 'since', v_facts -> 'since', 'mid', v_facts -> 'mid', 'after_send', v_facts -> 'after_send') end);
+    jsonb_build_object('own_words', p_key, 'waited', v_facts -> 'waited', 'since', v_facts -> 'since', 'mid',
+      v_facts -> 'mid', 'after_send', v_facts -> 'after_send') end);
 end $function$;
 revoke all on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) from public;
 grant execute on function public.judge_message(public.conversations,text,text,timestamp with time zone,boolean,boolean,bigint,boolean,timestamp with time zone) to service_role;
@@ -3566,7 +4029,8 @@ declare
   v_mid boolean := coalesce((p_facts ->> 'mid')::boolean, false);
   v_begins boolean := v_waited is not null and not v_mid;
   v_chats int := coalesce((p_facts ->> 'chats')::int, 0);
-  -- Nobody types 12 characters a second. Whoever had begun before has had some seconds more, and WhatsApp's clock tells no fractions.
+  -- Nobody types 12 characters a second. Whoever had begun before has had some seconds more, and WhatsApp's clock tells
+  -- no fractions.
   v_typing_seconds numeric := (p_facts ->> 'chars')::numeric / 12 - 3;
 begin
   return case
@@ -3620,15 +4084,20 @@ AS $function$
   -- two halves, each on its index
   with newest as (
     (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
-        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+          or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50)
     union all
     (select m.slot_at, m.delivered_at, m.error_class, false from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from) and m.slot_at <= p_now - interval '10 minutes'
-        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read') or m.error_class = 'provider_refused')
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+          or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50))
-  select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive from newest n order by n.slot_at desc limit 50
+  select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
+    from newest n order by n.slot_at desc limit 50
 $function$;
 revoke all on function public.judged_sends(public.instances,timestamp with time zone) from public;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to service_role;
@@ -3640,7 +4109,8 @@ CREATE OR REPLACE FUNCTION public.keep_suppression(p_contacts bigint[])
 AS $function$
   insert into opt_outs (tenant_id, address_hash, source, created_at)
     select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.created_at
-    from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts) where o.contact_id = any (p_contacts) and o.revoked_at is null
+    from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts)
+      where o.contact_id = any (p_contacts) and o.revoked_at is null
     on conflict do nothing
 $function$;
 revoke all on function public.keep_suppression(bigint[]) from public;
@@ -3652,7 +4122,8 @@ CREATE OR REPLACE FUNCTION public.keyed_hash(p_text text)
  LANGUAGE sql
  STABLE
 AS $function$
-  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_text, 'UTF8')), 'hex'), 'UTF8')), 'hex')
+  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_text, 'UTF8')), 'hex'),
+    'UTF8')), 'hex')
   from installation s where s.key = 'suppression_salt'
 $function$;
 revoke all on function public.keyed_hash(text) from public;
@@ -3667,10 +4138,12 @@ AS $function$
 declare v_words text[]; v_id bigint;
 begin
   select array_agg('%' || w || '%') into v_words from unnest(both_writings(p_phone)) w;
-  if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
+  if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select
+    from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
   insert into contacts (tenant_id) values (p_tenant) returning id into v_id;
   insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
-    select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0 on conflict do nothing;
+    select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0
+      on conflict do nothing;
   if not found then delete from contacts where id = v_id; end if;
   return exists (select from contact_addresses where tenant_id = p_tenant and kind = 'pn' and address = p_phone);
 end $function$;
@@ -3686,11 +4159,14 @@ CREATE OR REPLACE FUNCTION public.known_message(p_instance_id bigint, p_provider
 AS $function$
 declare v messages;
 begin
-  perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id; -- nearly always there is none, and that is cheap to see
+  -- nearly always there is none, and that is cheap to see
+  perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id;
   if not found then return null; end if;
   select m.* into v from messages m join conversations c on c.id = m.conversation_id,
-      lateral (select case when p_own and m.author in ('agent', 'system') then 2 else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
-    where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0 order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
+      lateral (select case when p_own and m.author in ('agent', 'system') then 2
+        else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
+    where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0
+      order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
   return v;
 end $function$;
 revoke all on function public.known_message(bigint,text,jsonb,jsonb,boolean) from public;
@@ -3703,11 +4179,16 @@ CREATE OR REPLACE FUNCTION public.known_messages(p_instance text, p_events jsonb
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(e.n - 1), '[]') from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
-    lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'), (e.event ->> 'fromMe')::boolean) m
-  where i.name = p_instance and case when m.id is null then exists (select from erasures x where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
-      or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, e.event ->> 'providerId') and f.found_at is not null)
-    else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false) or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
+  select coalesce(jsonb_agg(e.n - 1), '[]')
+    from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
+    lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'),
+      (e.event ->> 'fromMe')::boolean) m
+  where i.name = p_instance and case when m.id is null then exists (select from erasures x
+    where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+      or exists (select from forged_messages f
+        where f.instance_id = i.id and f.hash = message_hash(i.id, e.event ->> 'providerId') and f.found_at is not null)
+    else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false)
+      or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
 $function$;
 revoke all on function public.known_messages(text,jsonb) from public;
 grant execute on function public.known_messages(text,jsonb) to service_role;
@@ -3720,7 +4201,8 @@ CREATE OR REPLACE FUNCTION public.known_provider_ids(p_instance text, p_ids json
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(p.id), '[]') from instances i, jsonb_array_elements_text(p_ids) p (id)
-  where i.name = p_instance and (exists (select from messages m where m.instance_id = i.id and m.provider_id = p.id and (m.conversation_id = p_conversation or m.author in ('agent', 'system')))
+  where i.name = p_instance and (exists (select from messages m where m.instance_id = i.id and m.provider_id = p.id
+    and (m.conversation_id = p_conversation or m.author in ('agent', 'system')))
     or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, p.id)))
 $function$;
 revoke all on function public.known_provider_ids(text,jsonb,bigint) from public;
@@ -3731,7 +4213,8 @@ CREATE OR REPLACE FUNCTION public.lacks_words(m public.messages, p_from_me boole
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE
-AS $function$ select m.wordless and (m.direction = 'out') = p_from_me and (m.deleted_at is null or m.reason = 'deleted_or_edited') $function$;
+AS $function$ select m.wordless and (m.direction = 'out') = p_from_me
+  and (m.deleted_at is null or m.reason = 'deleted_or_edited') $function$;
 revoke all on function public.lacks_words(public.messages,boolean) from public;
 grant execute on function public.lacks_words(public.messages,boolean) to service_role;
 grant execute on function public.lacks_words(public.messages,boolean) to whats_agents_runtime;
@@ -3755,8 +4238,10 @@ CREATE OR REPLACE FUNCTION public.last_heard(p_instance public.instances, p_now 
  LANGUAGE sql
  STABLE
 AS $function$
-  select greatest((select max(m.created_at) from messages m where m.created_at > p_now - interval '1 day' and m.instance_id = p_instance.id and m.direction = 'in'),
-    (select max(m.delivered_at) from messages m where m.created_at > p_now - interval '1 day' and m.instance_id = p_instance.id and m.direction = 'out'))
+  select greatest((select max(m.created_at) from messages m where m.created_at > p_now - interval '1 day'
+    and m.instance_id = p_instance.id and m.direction = 'in'),
+    (select max(m.delivered_at) from messages m where m.created_at > p_now - interval '1 day'
+      and m.instance_id = p_instance.id and m.direction = 'out'))
 $function$;
 revoke all on function public.last_heard(public.instances,timestamp with time zone) from public;
 grant execute on function public.last_heard(public.instances,timestamp with time zone) to service_role;
@@ -3771,7 +4256,8 @@ begin
   insert into job_runs (job, tick, worker, status, started_at, ended_at, ms, count, error)
     select j, p_at, 'scheduler', 'skipped', p_at, p_at, 0, 0, 'first seen' from jsonb_array_elements_text(p_jobs) j
     where not exists (select from job_runs r where r.job = j) on conflict (job, tick) do nothing;
-  return (select coalesce(jsonb_object_agg(j, (select max(r.tick) from job_runs r where r.job = j)), '{}') from jsonb_array_elements_text(p_jobs) j);
+  return (select coalesce(jsonb_object_agg(j, (select max(r.tick) from job_runs r where r.job = j)), '{}')
+    from jsonb_array_elements_text(p_jobs) j);
 end $function$;
 revoke all on function public.last_ticks(jsonb,timestamp with time zone) from public;
 grant execute on function public.last_ticks(jsonb,timestamp with time zone) to service_role;
@@ -3781,7 +4267,8 @@ CREATE OR REPLACE FUNCTION public.learn_uuid(p_instance public.instances, p_prov
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update instances set provider_id = p_provider_id where id = p_instance.id and p_provider_id is distinct from provider_id
+  update instances set provider_id = p_provider_id
+    where id = p_instance.id and p_provider_id is distinct from provider_id
     and not exists (select from instances o where o.provider_id = p_provider_id)
 $function$;
 revoke all on function public.learn_uuid(public.instances,text) from public;
@@ -3806,7 +4293,8 @@ CREATE OR REPLACE FUNCTION public.list_alerts(p_hours integer, p_now timestamp w
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('key', key, 'name', name, 'subject', subject, 'urgent', urgent, 'text', text, 'status', status, 'since', since, 'told_at', told_at)
+  select coalesce(jsonb_agg(jsonb_build_object('key', key, 'name', name, 'subject', subject, 'urgent', urgent, 'text',
+    text, 'status', status, 'since', since, 'told_at', told_at)
     order by status = 'ok', urgent desc, since desc), '[]')
   from alerts where status <> 'ok' or told_at > clock(p_now) - make_interval(hours => p_hours)
 $function$;
@@ -3821,7 +4309,8 @@ CREATE OR REPLACE FUNCTION public.list_aside(p_limit integer)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.last_at desc, l.id), '[]') from (
-    select a.id, a.tenant_id as tenant, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at, a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
+    select a.id, a.tenant_id as tenant, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at,
+      a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
       (select i.name from instances i where i.provider_id = a.provider_id) as same_as
     from set_aside a order by a.last_at desc, a.id limit p_limit) l
 $function$;
@@ -3851,9 +4340,11 @@ CREATE OR REPLACE FUNCTION public.list_drafts(p_tenant text, p_limit integer, p_
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id), '[]') from (
     select m.turn_id as id, m.conversation_id, i.name as instance, k.name as contact, min(m.created_at) as created_at,
-      (select string_agg(q.text, E'\n' order by q.seq) from messages q where q.turn_id = m.turn_id and q.direction = 'in') as asked,
+      (select string_agg(q.text, E'\n' order by q.seq) from messages q
+        where q.turn_id = m.turn_id and q.direction = 'in') as asked,
       string_agg(m.text, E'\n\n' order by m.part) as text
-    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+      join contacts k on k.id = c.contact_id
     where m.status = 'draft' and m.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
     group by m.turn_id, m.conversation_id, i.name, k.name order by m.turn_id limit p_limit) d
 $function$;
@@ -3867,7 +4358,8 @@ CREATE OR REPLACE FUNCTION public.list_erasures(p_since timestamp with time zone
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'kind', kind, 'hash', hash, 'erased_at', erased_at, 'own_until', own_until) order by id), '[]')
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'kind', kind, 'hash', hash, 'erased_at', erased_at,
+    'own_until', own_until) order by id), '[]')
   from erasures where erased_at >= coalesce(p_since, '-infinity')
 $function$;
 revoke all on function public.list_erasures(timestamp with time zone) from public;
@@ -3883,12 +4375,15 @@ AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) - 'since' order by l.since nulls first, l.conversation_id), '[]') from (
     select c.id as conversation_id, i.name as instance, k.name as contact, c.controlled_by, c.mode, c.escalation_reason,
       case when c.takeover_until > clock(p_now) then c.takeover_until end as takeover_until, c.last_inbound_at,
-      (select m.text from messages m where m.conversation_id = c.id and m.direction = 'in' order by m.seq desc limit 1) as last_text,
+      (select m.text from messages m where m.conversation_id = c.id and m.direction = 'in' order by m.seq desc
+        limit 1) as last_text,
       (select min(h.created_at) from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as since,
-      (select coalesce(jsonb_agg(jsonb_build_object('id', h.id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status, 'created_at', h.created_at) order by h.id), '[]')
+      (select coalesce(jsonb_agg(jsonb_build_object('id', h.id, 'reason', h.reason, 'summary', h.summary, 'controls',
+        h.controls, 'status', h.status, 'created_at', h.created_at) order by h.id), '[]')
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
-    where c.tenant_id = p_tenant and c.merged_into is null and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
+    where c.tenant_id = p_tenant and c.merged_into is null
+      and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
 $function$;
@@ -3904,11 +4399,15 @@ CREATE OR REPLACE FUNCTION public.list_ignored(p_tenant text, p_reason text, p_i
 AS $function$
   select jsonb_build_object(
     'reasons', (select coalesce(jsonb_agg(to_jsonb(g) order by g.webhooks desc, g.reason), '[]') from (
-      select r as reason, count(*) as webhooks, count(*) filter (where is_whole(w.body)) as whole, min(w.received_at) as first_at, max(w.received_at) as last_at
-      from ignored_of(p_tenant, p_reason, p_instance) w, unnest(w.ignored) r where p_reason is null or r = p_reason group by 1) g),
+      select r as reason, count(*) as webhooks, count(*) filter (where is_whole(w.body)) as whole,
+        min(w.received_at) as first_at, max(w.received_at) as last_at
+      from ignored_of(p_tenant, p_reason, p_instance) w, unnest(w.ignored) r where p_reason is null or r = p_reason
+        group by 1) g),
     'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id desc), '[]') from (
-      select w.id, coalesce(w.instance, w.body ->> 'instance') as instance, w.event, w.ignored as reasons, is_whole(w.body) as whole, w.received_at,
-        jsonb_path_query_array(w.results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early").provider_id ? (@ != null)') as messages
+      select w.id, coalesce(w.instance, w.body ->> 'instance') as instance, w.event, w.ignored as reasons,
+        is_whole(w.body) as whole, w.received_at,
+        jsonb_path_query_array(w.results,
+          '$[*] ? (@.outcome == "ignored" || @.outcome == "early").provider_id ? (@ != null)') as messages
       from ignored_of(p_tenant, p_reason, p_instance) w order by w.id desc limit p_limit) e))
 $function$;
 revoke all on function public.list_ignored(text,text,text,integer) from public;
@@ -3922,7 +4421,8 @@ CREATE OR REPLACE FUNCTION public.list_instances()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
-    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker', breaker_reason(name, null, now())) order by id), '[]') from instances
+    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
+      breaker_reason(name, null, now())) order by id), '[]') from instances
 $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
@@ -3941,8 +4441,10 @@ AS $function$
       and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
       and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
       and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
-      and (p_filter ->> 'instance' is null or x.instance_id = (select i.id from instances i where i.name = p_filter ->> 'instance'))
-      and (p_filter ->> 'phone' is null or x.conversation_id in (select c.id from contact_addresses a join conversations c on c.contact_id = a.contact_id
+      and (p_filter ->> 'instance' is null or x.instance_id = (select i.id from instances i
+        where i.name = p_filter ->> 'instance'))
+      and (p_filter ->> 'phone' is null or x.conversation_id in (select c.id from contact_addresses a
+        join conversations c on c.contact_id = a.contact_id
         where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_filter ->> 'phone'))
     order by x.id desc limit p_limit) m
 $function$;
@@ -3957,8 +4459,10 @@ CREATE OR REPLACE FUNCTION public.list_opt_outs(p_tenant text, p_limit integer)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
-    select o.id, o.contact_id, c.name, (select a.address from contact_addresses a where a.contact_id = o.contact_id and a.kind = 'pn' limit 1) as phone, o.source, o.created_at
-    from opt_outs o left join contacts c on c.id = o.contact_id where o.tenant_id = p_tenant and o.revoked_at is null order by o.id desc limit p_limit) l
+    select o.id, o.contact_id, c.name, (select a.address from contact_addresses a
+      where a.contact_id = o.contact_id and a.kind = 'pn' limit 1) as phone, o.source, o.created_at
+    from opt_outs o left join contacts c on c.id = o.contact_id where o.tenant_id = p_tenant and o.revoked_at is null
+      order by o.id desc limit p_limit) l
 $function$;
 revoke all on function public.list_opt_outs(text,integer) from public;
 grant execute on function public.list_opt_outs(text,integer) to service_role;
@@ -3972,7 +4476,8 @@ CREATE OR REPLACE FUNCTION public.list_suspicions(p_tenant text, p_limit integer
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
     select b.id, b.conversation_id, k.name as contact, m.text, b.created_at, b.false_positive_at, b.marked_by
-    from bot_suspicions b join conversations c on c.id = b.conversation_id join contacts k on k.id = c.contact_id join messages m on m.id = b.message_id
+    from bot_suspicions b join conversations c on c.id = b.conversation_id join contacts k on k.id = c.contact_id
+      join messages m on m.id = b.message_id
     where b.tenant_id = p_tenant order by b.id desc limit p_limit) l
 $function$;
 revoke all on function public.list_suspicions(text,integer) from public;
@@ -3986,7 +4491,8 @@ CREATE OR REPLACE FUNCTION public.list_tokens(p_tenant text, p_all boolean, p_li
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.created_at desc, t.id), '[]') from (
-    select * from tokens where tenant_id = p_tenant and (p_all or (revoked_at is null and expires_at > clock(p_now))) order by created_at desc, id limit p_limit) t
+    select * from tokens where tenant_id = p_tenant and (p_all or (revoked_at is null and expires_at > clock(p_now)))
+      order by created_at desc, id limit p_limit) t
 $function$;
 revoke all on function public.list_tokens(text,boolean,integer,timestamp with time zone) from public;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
@@ -4005,7 +4511,8 @@ declare
   v_sent jsonb;
   v_all jsonb := '{"wake": [], "deaf": [], "hears": []}';
 begin
-  for v in select * from instances where paired and status = 'open' and restored_at is null order by id for no key update loop
+  for v in select * from instances where paired and status = 'open' and restored_at is null
+    order by id for no key update loop
     v_heard := last_heard(v, v_now);
     if v.deaf_since is not null then
       continue when coalesce(v_heard <= v.deaf_since, true);
@@ -4024,8 +4531,10 @@ begin
     elsif v.phone is not null and coalesce(v.hearing_at < v_now - interval '6 hours', true)
       and greatest(v_heard, v.status_at, v_now - interval '1 day') <= v_now - interval '45 minutes'
       and is_silence_unusual(v, greatest(v_heard, v.status_at, v_now - interval '1 day'), v_now) then
-      v_sent := enqueue_message(jsonb_build_object('tenant', v.tenant_id, 'instance', v.name, 'phone', v.phone, 'kind', 'operator', 'correlation_id', 'hearing-' || v.id,
-        'text', 'Teste automático: este número está ouvindo? Pode ignorar.', 'expires_at', v_now + interval '10 minutes'), v_now);
+      v_sent := enqueue_message(jsonb_build_object('tenant', v.tenant_id, 'instance', v.name, 'phone', v.phone, 'kind',
+        'operator', 'correlation_id', 'hearing-' || v.id,
+        'text', 'Teste automático: este número está ouvindo? Pode ignorar.', 'expires_at',
+          v_now + interval '10 minutes'), v_now);
       update instances set hearing_at = v_now, hearing_message = (v_sent ->> 'id')::bigint where id = v.id;
       v_all := jsonb_set(v_all, '{wake}', v_all -> 'wake' || (v_sent -> 'conversation_id'));
     end if;
@@ -4071,8 +4580,10 @@ AS $function$
 begin
   if coalesce(p_percent, 0) = 0 then return false; end if;
   return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
-    from (select conversation_id, slot_at from messages where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
-      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s join conversations c on c.id = s.conversation_id);
+    from (select conversation_id, slot_at from messages
+      where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
+      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s
+        join conversations c on c.id = s.conversation_id);
 end $function$;
 revoke all on function public.low_reply_ratio(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.low_reply_ratio(bigint,integer,timestamp with time zone) to service_role;
@@ -4087,9 +4598,12 @@ declare v_copy record; v_wake bigint[] := '{}';
 begin
   for v_copy in
     with wrong as (update messages m set author = 'automatic', reason = p_verdict
-      where m.instance_id = p_instance and m.kind is null and m.meaning ? 'own_words' and m.meaning ->> 'own_words' = p_key and m.author = 'human'
+      where m.instance_id = p_instance and m.kind is null and m.meaning ? 'own_words'
+        and m.meaning ->> 'own_words' = p_key and m.author = 'human'
         and case p_verdict when 'broadcast' then m.provider_at > p_at - interval '10 minutes'
-          else m.provider_at > p_at - interval '2 days' and ((m.meaning ->> 'waited')::int <= 15 and not (m.meaning ->> 'mid')::boolean or (m.meaning ->> 'after_send')::int <= 5) end
+          else m.provider_at > p_at - interval '2 days'
+            and ((m.meaning ->> 'waited')::int <= 15 and not (m.meaning ->> 'mid')::boolean
+            or (m.meaning ->> 'after_send')::int <= 5) end
       returning m.conversation_id, m.created_at)
     select conversation_id, min(created_at) as at from wrong group by 1 order by 1
   loop
@@ -4108,11 +4622,14 @@ CREATE OR REPLACE FUNCTION public.mark_refused(v_turn public.turns, p_calls json
 AS $function$
 declare v_models text[]; v_again text[];
 begin
-  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c where c ->> 'outcome' = 'refusal';
+  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c
+    where c ->> 'outcome' = 'refusal';
   if v_models is null then return; end if;
   select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
-    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id order by m.seq desc limit 1;
-  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models)) where m.turn_id = v_turn.id and m.direction = 'in';
+    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
+      order by m.seq desc limit 1;
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
+    where m.turn_id = v_turn.id and m.direction = 'in';
   update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
     where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
 end $function$;
@@ -4127,11 +4644,14 @@ CREATE OR REPLACE FUNCTION public.mark_restored(p_backup_at timestamp with time 
 AS $function$
 declare v_now timestamptz := clock(p_now); v_uncertain int := 0;
 begin
-  insert into installation (key, value) values ('restored_backup', p_backup_at::text) on conflict (key) do update set value = excluded.value
+  insert into installation (key, value) values ('restored_backup', p_backup_at::text) on conflict (key) do update
+    set value = excluded.value
     where installation.value <> excluded.value;
   if not found then return restored_state(0); end if;
-  update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0, due_at = v_now, goes_at = null,
-      claim = claim + 1, -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
+  update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0,
+    due_at = v_now, goes_at = null,
+      -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
+      claim = claim + 1,
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
@@ -4140,10 +4660,13 @@ begin
   update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
   delete from process_status;
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
-    select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance', i.name, v_now from instances i
-    where i.restored_at is null and (select j.status from julia_status j where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
+    select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance',
+      i.name, v_now from instances i
+    where i.restored_at is null and (select j.status from julia_status j
+      where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
   update instances set restored_at = v_now where restored_at is null;
-  insert into audit_log (actor, action, subject, details, created_at) values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+  insert into audit_log (actor, action, subject, details, created_at)
+    values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     jsonb_build_object('uncertain', v_uncertain), v_now);
   return restored_state(v_uncertain);
 end $function$;
@@ -4164,13 +4687,16 @@ declare
 begin
   if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
   -- the lid first: it names an account, a phone number is lent
-  if v_lid is not null then select contact_id into v_by from contact_addresses where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+  if v_lid is not null then select contact_id into v_by from contact_addresses
+    where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
   if v_by is null and v_pn is not null then
     select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
-    if v_lid is not null and exists (select from contact_addresses where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+    if v_lid is not null and exists (select from contact_addresses
+      where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
   end if;
   -- our own number says it of a chat under a name that is new to us
-  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat', null) > 0; end if;
+  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat',
+    null) > 0; end if;
   return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
 end $function$;
 revoke all on function public.may_change(public.messages,public.conversations,jsonb) from public;
@@ -4184,23 +4710,29 @@ CREATE OR REPLACE FUNCTION public.may_connect(p_tenant text, p_name text, p_acto
 AS $function$
 declare v_owner text; v_most int; v_aside set_aside;
 begin
-  select coalesce((substring(settings ->> 'max_numbers' from '^\d{1,6}$'))::int, 10) into v_most from tenants where id = p_tenant for no key update;
+  select coalesce((substring(settings ->> 'max_numbers' from '^\d{1,6}$'))::int, 10) into v_most from tenants
+    where id = p_tenant for no key update;
   if not found then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
   select tenant_id into v_owner from instances where name = p_name;
   if v_owner = p_tenant then return jsonb_build_object('outcome', 'own'); end if;
-  if p_tenant = 'default' then return jsonb_build_object('outcome', case when v_owner is null then 'new' else 'not_yours' end); end if;
+  if p_tenant = 'default' then return jsonb_build_object('outcome', case when v_owner is null then 'new'
+    else 'not_yours' end); end if;
   -- before it is said whose the name is: who may have no more learns nothing of names
   if (select count(*) from (select tried_name(name) as name from instances where tenant_id = p_tenant union
-      select subject from audit_log where tenant_id = p_tenant and action = 'instance.try' and created_at > clock(p_now) - interval '1 hour') names where name <> tried_name(p_name)) >= v_most then
+      select subject from audit_log where tenant_id = p_tenant and action = 'instance.try'
+        and created_at > clock(p_now) - interval '1 hour') names where name <> tried_name(p_name)) >= v_most then
     return jsonb_build_object('outcome', 'too_many', 'most', v_most);
   end if;
-  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'instance.try', tried_name(p_name), clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (p_tenant, p_actor, 'instance.try', tried_name(p_name), clock(p_now));
   if v_owner is not null then return jsonb_build_object('outcome', 'not_yours'); end if;
   select * into v_aside from set_aside where name = p_name and tenant_id <> p_tenant order by id limit 1;
   if not found then return jsonb_build_object('outcome', 'new'); end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values ('default', p_actor, 'instance.connect_refused', p_name, jsonb_build_object('tenant', p_tenant, 'aside', v_aside.id), clock(p_now));
-  perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-wanted-' || v_aside.id || '-' || p_tenant, 'kind', 'alert', 'urgent', true, 'about', null,
+    values ('default', p_actor, 'instance.connect_refused', p_name, jsonb_build_object('tenant', p_tenant, 'aside',
+      v_aside.id), clock(p_now));
+  perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-wanted-' || v_aside.id || '-' || p_tenant,
+    'kind', 'alert', 'urgent', true, 'about', null,
     'text', format('O cliente %s quis conectar o número aside:%s, que mandou webhooks e está guardado: foi recusado. Se é dele: npm run admin -- instance adopt aside:%s --for %s.',
       p_tenant, v_aside.id, v_aside.id, p_tenant)), p_now);
   return jsonb_build_object('outcome', 'not_yours');
@@ -4239,12 +4771,14 @@ declare v_kept bigint;
 begin
   if p_a = p_b then return jsonb_build_object('outcome', 'same'); end if;
   perform 1 from contacts where id in (p_a, p_b) order by id for update;
-  if (select count(*) from contacts where id in (p_a, p_b) and tenant_id = p_tenant and merged_into is null and erased_at is null) < 2 then
+  if (select count(*) from contacts where id in (p_a, p_b) and tenant_id = p_tenant and merged_into is null
+    and erased_at is null) < 2 then
     return jsonb_build_object('outcome', 'unknown');
   end if;
   v_kept := merge_contacts(p_a, p_b);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'contact.merge_by_hand', v_kept::text, jsonb_build_object('merged', greatest(p_a, p_b), 'reason', p_reason), clock(p_now));
+    values (p_tenant, p_actor, 'contact.merge_by_hand', v_kept::text, jsonb_build_object('merged', greatest(p_a, p_b),
+      'reason', p_reason), clock(p_now));
   return jsonb_build_object('outcome', 'merged', 'kept', v_kept);
 end $function$;
 revoke all on function public.merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone) from public;
@@ -4279,58 +4813,80 @@ begin
   perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
   select * into v_kept from contacts where id = v_keep;
   select * into v_dropped from contacts where id = v_drop;
-  -- somebody else was quicker while we waited for the locks: there is nothing left to do, and nothing to write down twice
+  -- somebody else was quicker while we waited for the locks: there is nothing left to do, and nothing to write down
+  -- twice
   if v_kept.merged_into is not null or v_dropped.merged_into is not null then return v_keep; end if;
-  for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update loop
+  for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update
+    loop
     select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
     if not found then
       update conversations set contact_id = v_keep where id = v_from.id;
       v_moved := v_moved || jsonb_build_object('from', v_from.id);
       continue;
     end if;
-    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp() where conversation_id = v_from.id and status = 'open';
+    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp()
+      where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
     -- two chats had a message of the same id: the one that moves is found by its words from now on
-    with twice as (select m.id, m.provider_id from messages m join messages o on o.instance_id = m.instance_id and o.provider_id = m.provider_id
+    with twice as (select m.id, m.provider_id from messages m join messages o on o.instance_id = m.instance_id
+      and o.provider_id = m.provider_id
         where m.conversation_id = v_from.id and o.conversation_id = v_into.id),
       gone as (update messages m set provider_id = null from twice where m.id = twice.id)
       select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
-    update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq, jid = v_from.jid,
+    update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq,
+      jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
-      takeover_since = coalesce(takeover_since, v_from.takeover_since), takeover_until = greatest(takeover_until, v_from.takeover_until),
+      takeover_since = coalesce(takeover_since, v_from.takeover_since),
+        takeover_until = greatest(takeover_until, v_from.takeover_until),
       controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
       escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
       mode = case when mode = 'auto' then v_from.mode else mode end
       where id = v_into.id returning * into v_after;
-    select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'status', d.status)), '[]') into v_doubled from handoffs d where d.conversation_id = v_from.id and d.status <> 'returned'
-      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = d.controls and h.status <> 'returned');
-    update handoffs set status = 'returned', returned_at = clock_timestamp() where id in (select (d ->> 'id')::bigint from jsonb_array_elements(v_doubled) d);
+    select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'status', d.status)), '[]') into v_doubled from handoffs d
+      where d.conversation_id = v_from.id and d.status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = d.controls
+        and h.status <> 'returned');
+    update handoffs set status = 'returned', returned_at = clock_timestamp()
+      where id in (select (d ->> 'id')::bigint from jsonb_array_elements(v_doubled) d);
     -- the timeline of a message that moved tells its turns, tools and handoffs too
-    with gone as (update handoffs set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_handoffs from gone;
-    with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
+    with gone as (update handoffs set conversation_id = v_into.id where conversation_id = v_from.id
+      returning id) select coalesce(jsonb_agg(id), '[]') into v_handoffs from gone;
+    with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id
+      returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
-    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text order by j.id desc limit 1;
+    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text
+      order by j.id desc limit 1;
     v_pause := null;
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
-      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc limit 1) j where j.status = 'pausado' returning id into v_pause;
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc
+        limit 1) j where j.status = 'pausado' returning id into v_pause;
     update conversations set merged_into = v_into.id where id = v_from.id;
-    v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq', v_from.last_seq, 'before', to_jsonb(v_into),
-      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode, 'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'ids', v_ids, 'pause', v_pause, 'paused_before', v_paused);
+    v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq',
+      v_from.last_seq, 'before', to_jsonb(v_into),
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode,
+        'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'ids', v_ids, 'pause', v_pause, 'paused_before',
+        v_paused);
   end loop;
-  with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
+  with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
   with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
       and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
     select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
-  with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
-  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory, cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
+  with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
+    cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
     next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
   update contacts set merged_into = v_keep where id = v_drop;
-  insert into contact_merges (tenant_id, kept, merged, moved) values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
-    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory', v_kept.memory), 'brought', v_dropped.memory));
-  insert into audit_log (tenant_id, actor, action, subject, details) values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
+  insert into contact_merges (tenant_id, kept, merged, moved)
+    values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory',
+      v_kept.memory), 'brought', v_dropped.memory));
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
 end $function$;
 revoke all on function public.merge_contacts(bigint,bigint) from public;
@@ -4353,13 +4909,17 @@ CREATE OR REPLACE FUNCTION public.message_row(m public.messages)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
-    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction, 'conversation_id', m.conversation_id,
+    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction,
+      'conversation_id', m.conversation_id,
     'instance', (select i.name from instances i where i.id = m.instance_id),
     -- words of a conversation are for operators: see timeline
-    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
+    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address
+      from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
       where c.id = m.conversation_id order by a.id limit 1) end,
-    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id, 'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
-    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null then m.provider_at end,
+    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id,
+      'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null
+      then m.provider_at end,
     'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
 $function$;
 revoke all on function public.message_row(public.messages) from public;
@@ -4385,23 +4945,32 @@ CREATE OR REPLACE FUNCTION public.metrics_snapshot(p_now timestamp with time zon
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   with inbound as (
-    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages where direction = 'in' and status = 'received' group by tenant_id
+    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages
+      where direction = 'in' and status = 'received' group by tenant_id
   ), outbound as (
-    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
+    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch
+      from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
       count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
     from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
   ), dead as (
-    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven') group by tenant_id
+    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven')
+      group by tenant_id
   ), people as (
     select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
   ), day as (
-    select tenant_id, count(distinct conversation_id) filter (where status = 'committed') as answered, sum(cost_usd) as cost
-    from turns where started_at > (select clock(p_now)) - interval '24 hours' group by tenant_id -- asked once: an index is of no use to what changes from row to row
+    select tenant_id, count(distinct conversation_id) filter (where status = 'committed') as answered,
+      sum(cost_usd) as cost
+    -- asked once: an index is of no use to what changes from row to row
+    from turns where started_at > (select clock(p_now)) - interval '24 hours' group by tenant_id
   )
-  select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0), 'unanswered_seconds', inbound.age,
-    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0), 'uncertain', coalesce(outbound.uncertain, 0),
-    'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0), 'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
-  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left join dead on dead.tenant_id = t.id
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0),
+    'unanswered_seconds', inbound.age,
+    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0),
+      'uncertain', coalesce(outbound.uncertain, 0),
+    'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0),
+      'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
+  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left
+    join dead on dead.tenant_id = t.id
     left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
 $function$;
 revoke all on function public.metrics_snapshot(timestamp with time zone) from public;
@@ -4417,20 +4986,28 @@ declare v contact_addresses; v_talk conversations; v_jid text;
 begin
   select * into v from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
   insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
-    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at
+      from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
     on conflict do nothing;
-  insert into former_phones (tenant_id, contact_id, address, until) values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
+  insert into former_phones (tenant_id, contact_id, address, until)
+    values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
   if p_to is null then delete from contact_addresses where id = v.id;
-  else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null, moved_at = p_now where id = v.id; end if;
+  else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null,
+    moved_at = p_now where id = v.id; end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_instance.tenant_id, 'runtime', 'contact.phone_moved', v.contact_id::text, jsonb_build_object('to', p_to, 'instance', p_instance.name), p_now);
+    values (p_instance.tenant_id, 'runtime', 'contact.phone_moved', v.contact_id::text,
+      jsonb_build_object('to', p_to, 'instance', p_instance.name), p_now);
   -- by its end: a jid may have another writing of the number
-  for v_talk in select * from conversations where contact_id = v.contact_id and merged_into is null and jid like '%' || right(p_pn, 8) || '@s.whatsapp.net' order by id for no key update loop
-    select case kind when 'lid' then address || '@lid' else address || '@s.whatsapp.net' end into v_jid from contact_addresses
-      where contact_id = v.contact_id and (kind = 'pn' or instance_id = v_talk.instance_id) order by kind = 'lid' desc, delivered_at desc nulls last, id desc limit 1;
+  for v_talk in select * from conversations where contact_id = v.contact_id and merged_into is null and jid like '%'
+    || right(p_pn, 8) || '@s.whatsapp.net' order by id for no key update loop
+    select case kind when 'lid' then address || '@lid' else address || '@s.whatsapp.net' end into v_jid
+      from contact_addresses
+      where contact_id = v.contact_id and (kind = 'pn' or instance_id = v_talk.instance_id)
+        order by kind = 'lid' desc, delivered_at desc nulls last, id desc limit 1;
     update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
     if v_jid is null then
-      update messages set status = 'cancelled', reason = 'phone_moved' where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+      update messages set status = 'cancelled', reason = 'phone_moved'
+        where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
     end if;
   end loop;
 end $function$;
@@ -4449,8 +5026,10 @@ begin
     with hits as materialized (
       select a.kind, d.d as digits from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
         -- a limit: by its index, whatever the planner thinks
-        cross join lateral (select from erasures e where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
-    select from hits h where not exists (select from contact_addresses c where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
+        cross join lateral (select from erasures e
+          where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
+    select from hits h where not exists (select from contact_addresses c
+      where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
       and c.address = any (case h.kind when 'pn' then both_writings(h.digits) else array[h.digits] end)));
 end $function$;
 revoke all on function public.names_erased(public.instances,jsonb) from public;
@@ -4460,7 +5039,8 @@ grant execute on function public.names_erased(public.instances,jsonb) to whats_a
 CREATE OR REPLACE FUNCTION public.new_wire_id()
  RETURNS text
  LANGUAGE sql
-AS $function$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8) || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $function$;
+AS $function$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8)
+  || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $function$;
 revoke all on function public.new_wire_id() from public;
 grant execute on function public.new_wire_id() to service_role;
 grant execute on function public.new_wire_id() to whats_agents_runtime;
@@ -4473,7 +5053,8 @@ CREATE OR REPLACE FUNCTION public.news_of(p_instance_id bigint, p_provider_id te
 AS $function$
 declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
 begin
-  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id order by id limit 1; end if;
+  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id
+    order by id limit 1; end if;
   return v;
 end $function$;
 revoke all on function public.news_of(bigint,text,jsonb,boolean) from public;
@@ -4490,14 +5071,17 @@ declare v_opens timestamptz; v_first timestamptz;
 begin
   if inside_hours(p_hours, p_tenant, p_now) then return p_now; end if;
   -- a clock that is set back may come into the hours a second time
-  select min(t) into v_first from generate_series(date_trunc('minute', p_now), p_now + interval '2 hours', interval '1 minute') t
+  select min(t) into v_first from generate_series(date_trunc('minute', p_now), p_now + interval '2 hours',
+    interval '1 minute') t
     where t > p_now and inside_hours(p_hours, p_tenant, t);
   if v_first is not null then return v_first; end if;
   for ahead in 0..400 loop
-    v_opens := ((p_now at time zone (p_hours ->> 'tz'))::date + ahead + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz');
+    v_opens := ((p_now at time zone (p_hours ->> 'tz'))::date + ahead
+      + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz');
     -- and passes the opening twice; one that is set forward may skip it: the first moment inside counts
     if inside_hours(p_hours, p_tenant, v_opens) then
-      select min(t) into v_first from generate_series(v_opens - interval '1 hour', v_opens, interval '1 minute') t where t > p_now and inside_hours(p_hours, p_tenant, t);
+      select min(t) into v_first from generate_series(v_opens - interval '1 hour', v_opens, interval '1 minute') t
+        where t > p_now and inside_hours(p_hours, p_tenant, t);
       if v_first is not null then return v_first; end if;
     end if;
   end loop;
@@ -4525,7 +5109,8 @@ CREATE OR REPLACE FUNCTION public.note_delivery(p_message public.messages, p_con
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update contact_addresses set delivered_at = p_now, refused_at = null where id = address_row(p_contact, p_message.sent_to)
+  update contact_addresses set delivered_at = p_now, refused_at = null
+    where id = address_row(p_contact, p_message.sent_to)
     and (delivered_at is null or delivered_at < p_now - interval '1 hour' or refused_at is not null)
 $function$;
 revoke all on function public.note_delivery(public.messages,bigint,timestamp with time zone) from public;
@@ -4539,7 +5124,8 @@ CREATE OR REPLACE FUNCTION public.note_figures(p_process text, p_figures jsonb, 
 AS $function$
 begin
   update process_status set figures = p_figures where id = p_process;
-  return jsonb_build_object('scheduler_seconds', (select extract(epoch from clock(p_now) - max(seen_at)) from process_status where mode = 'scheduler'));
+  return jsonb_build_object('scheduler_seconds', (select extract(epoch from clock(p_now) - max(seen_at))
+    from process_status where mode = 'scheduler'));
 end $function$;
 revoke all on function public.note_figures(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to service_role;
@@ -4549,8 +5135,10 @@ CREATE OR REPLACE FUNCTION public.note_forward(p_conversation bigint, p_turn big
  RETURNS void
  LANGUAGE sql
 AS $function$
-  update conversations c set forward_from = least(c.forward_from, f.seq), forward_due_at = coalesce(c.forward_due_at, greatest(p_now, c.forwarded_at + interval '1 minute'))
-  from (select min(seq) as seq from messages where turn_id = p_turn and direction = 'in') f where c.id = p_conversation and f.seq is not null
+  update conversations c set forward_from = least(c.forward_from, f.seq),
+    forward_due_at = coalesce(c.forward_due_at, greatest(p_now, c.forwarded_at + interval '1 minute'))
+  from (select min(seq) as seq from messages where turn_id = p_turn and direction = 'in') f
+    where c.id = p_conversation and f.seq is not null
 $function$;
 revoke all on function public.note_forward(bigint,bigint,timestamp with time zone) from public;
 grant execute on function public.note_forward(bigint,bigint,timestamp with time zone) to service_role;
@@ -4575,7 +5163,8 @@ CREATE OR REPLACE FUNCTION public.note_instance(p_instance public.instances, p_e
  RETURNS void
  LANGUAGE sql
 AS $function$
-  insert into instance_events (tenant_id, instance_id, event, reason, details, created_at) values (p_instance.tenant_id, p_instance.id, p_event, p_reason, p_details, p_now)
+  insert into instance_events (tenant_id, instance_id, event, reason, details, created_at)
+    values (p_instance.tenant_id, p_instance.id, p_event, p_reason, p_details, p_now)
 $function$;
 revoke all on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_instance(public.instances,text,text,jsonb,timestamp with time zone) to service_role;
@@ -4587,7 +5176,8 @@ CREATE OR REPLACE FUNCTION public.note_minute(p_up boolean, p_now timestamp with
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into sla_minutes as s (minute, up) values (date_trunc('minute', clock(p_now)), p_up) on conflict (minute) do update set up = s.up and excluded.up;
+  insert into sla_minutes as s (minute, up) values (date_trunc('minute', clock(p_now)), p_up)
+    on conflict (minute) do update set up = s.up and excluded.up;
   return '{}';
 end $function$;
 revoke all on function public.note_minute(boolean,timestamp with time zone) from public;
@@ -4614,14 +5204,21 @@ CREATE OR REPLACE FUNCTION public.number_health(p_tenant text DEFAULT NULL::text
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status, 'status_reason', i.status_reason, 'status_at', i.status_at,
-    'phone', i.phone, 'gateway_version', i.gateway_version, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour', i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
+  select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status,
+    'status_reason', i.status_reason, 'status_at', i.status_at,
+    'phone', i.phone, 'gateway_version', i.gateway_version, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour',
+      i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
     'pace_max_seconds', i.pace_max_seconds,
-    'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
-    'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected' else i.held_reason end,
-    'since', case when i.status in ('close', 'refused', 'connecting') then i.status_at when i.held_reason is not null then i.held_since end,
-    'until', i.held_until, 'in_row', i.held_in_row, 'trust', trust_now(i, clock(p_now)), 'judged', j.judged, 'delivered', j.delivered, 'refused', j.refused) order by i.id), '[]')
-  from instances i, lateral (select count(*) as judged, count(*) filter (where s.delivered) as delivered, count(*) filter (where s.refused) as refused
+    'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null
+      then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
+    'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected'
+      else i.held_reason end,
+    'since', case when i.status in ('close', 'refused', 'connecting') then i.status_at when i.held_reason is not null
+      then i.held_since end,
+    'until', i.held_until, 'in_row', i.held_in_row, 'trust', trust_now(i, clock(p_now)), 'judged', j.judged,
+      'delivered', j.delivered, 'refused', j.refused) order by i.id), '[]')
+  from instances i, lateral (select count(*) as judged, count(*) filter (where s.delivered) as delivered,
+    count(*) filter (where s.refused) as refused
     from judged_sends(i, clock(p_now)) s) j
   where p_tenant is null or i.tenant_id = p_tenant
 $function$;
@@ -4638,7 +5235,8 @@ AS $function$
   select case
     when p_reply or p_instance.held_reason is null then null
     when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
-    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until and kind not in ('reply', 'handoff')) then
+    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
+      and kind not in ('reply', 'handoff')) then
       looks(p_instance.held_reason, true, p_now + interval '1 minute')
   end
 $function$;
@@ -4653,8 +5251,10 @@ CREATE OR REPLACE FUNCTION public.number_sent(p_instance_id bigint, p_proactive 
 AS $function$
 declare v instances;
 begin
-  select * into v from instances where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
-    or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries', 'number_error_acks'))) for no key update;
+  select * into v from instances
+    where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
+    or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries',
+      'number_error_acks'))) for no key update;
   if found then perform release_number(v, 'a message left again', p_now); end if;
 end $function$;
 revoke all on function public.number_sent(bigint,boolean,timestamp with time zone) from public;
@@ -4678,9 +5278,11 @@ declare
 begin
   select * into v from instances where id = p_instance_id for no key update;
   v_open := v.held_reason is not null and v.held_until > p_now;
-  v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open then v.held_in_row else v.held_in_row + 1 end;
+  v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open
+    then v.held_in_row else v.held_in_row + 1 end;
   v_trust := greatest(0, trust_now(v, p_now) - (p_trouble ->> 'trust')::numeric);
-  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * case when v_setting then 1 else power(2, least(v_row, 10))::float8 end);
+  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * case when v_setting
+    then 1 else power(2, least(v_row, 10))::float8 end);
   v_back := p_now + make_interval(secs => ceil(greatest(0, 40 - v_trust) / 5 * 3600)::float8);
   if v_back > v_until then
     v_until := v_back;
@@ -4690,13 +5292,16 @@ begin
     update instances set trust = v_trust, trust_at = p_now where id = v.id;
     return;
   end if;
-  update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open then held_since else p_now end,
+  update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open
+    then held_since else p_now end,
     held_until = v_until,
     -- what comes next is the next in the row all the same
     held_in_row = case when v_setting and not v_open then v_row - 1 else v_row end where id = v.id returning * into v;
   if not v_open then
-    perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now', floor(v_trust), 'in_row', v_row), p_now);
-    insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at) values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
+    perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now',
+      floor(v_trust), 'in_row', v_row), p_now);
+    insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+      values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
   end if;
 end $function$;
 revoke all on function public.number_trouble(bigint,jsonb,timestamp with time zone) from public;
@@ -4719,7 +5324,8 @@ CREATE OR REPLACE FUNCTION public.open_handoff(p_conversation bigint, p_turn big
 AS $function$
 begin
   insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, suggestion, controls, created_at)
-    select tenant_id, id, p_turn, p_reason, p_summary, p_suggestion, p_controls, clock(p_now) from conversations where id = p_conversation
+    select tenant_id, id, p_turn, p_reason, p_summary, p_suggestion, p_controls, clock(p_now) from conversations
+      where id = p_conversation
     on conflict do nothing;
   if p_controls then
     update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
@@ -4741,7 +5347,8 @@ begin
   v_alt := contact_at(p_instance, p_alt ->> 'pn', p_alt ->> 'lid');
   if v_alt is null then return p_chat; end if;
   v_chat := contact_at(p_instance, p_chat ->> 'pn', p_chat ->> 'lid');
-  return case when v_chat is null or not exists (select from conversations where contact_id = v_chat and last_inbound_at is not null) then p_alt else p_chat end;
+  return case when v_chat is null or not exists (select from conversations
+    where contact_id = v_chat and last_inbound_at is not null) then p_alt else p_chat end;
 end $function$;
 revoke all on function public.own_chat(public.instances,jsonb,jsonb) from public;
 grant execute on function public.own_chat(public.instances,jsonb,jsonb) to service_role;
@@ -4762,41 +5369,62 @@ declare
   v_newest timestamptz;    -- the contact wrote last
   v_facts jsonb;
 begin
-  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out' and m.author <> 'automatic' and m.type <> 'reaction'
-      and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self and date_trunc('second', said_at(m)) <= v_second
+  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.author <> 'automatic' and m.type <> 'reaction'
+      and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self
+        and date_trunc('second', said_at(m)) <= v_second
       and m.seq > v.last_seq - 200
     order by date_trunc('second', said_at(m)) desc, m.seq desc limit 1;
   v_said.provider_at := said_at(v_said);
-  -- the beginning of the newest run of messages without an answer: what was left without one long before is another talk
+  -- the beginning of the newest run of messages without an answer: what was left without one long before is another
+  -- talk
   select q.* into v_asked from messages q where q.id = (select r.id from (
-      select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at), m.seq) as before
-      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction' and m.seq > v.last_seq - 200
+      select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at),
+        m.seq) as before
+      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction'
+        and m.seq > v.last_seq - 200
         and date_trunc('second', m.provider_at) between p_at - interval '1 day' and v_second
-        and (v_said.id is null or (date_trunc('second', m.provider_at), m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
-    where r.before is null or r.provider_at - r.before > interval '10 minutes' order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
-  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200 and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
+        and (v_said.id is null or (date_trunc('second', m.provider_at),
+          m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
+    where r.before is null or r.provider_at - r.before > interval '10 minutes'
+      order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
+  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200
+    and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
     and m.id <> v_asked.id and m.provider_at > v_asked.provider_at - interval '10 minutes'
     and (date_trunc('second', m.provider_at), m.seq) < (date_trunc('second', v_asked.provider_at), v_asked.seq));
-  if v_said.kind is not null and not exists (select from messages m where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
-      and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days' and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
+  if v_said.kind is not null and not exists (select from messages m
+    where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days'
+        and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
     v_first_send := v_said.provider_at;
   end if;
-  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction' and m.seq > v.last_seq - 200
+  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in'
+    and m.type <> 'reaction' and m.seq > v.last_seq - 200
     and date_trunc('second', m.provider_at) <= v_second);
-  v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars', coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
-    'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid', coalesce(v_mid, false),
+  v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars',
+    coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
+    'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid',
+      coalesce(v_mid, false),
     'after_send', extract(epoch from v_second - date_trunc('second', v_first_send))::int);
   return v_facts || (select jsonb_build_object(
-      'known', count(*) filter (where m.author = 'automatic' and m.reason = 'greeting' and o.begins and o.waited <= 5) >= 2,
+      'known', count(*) filter (where m.author = 'automatic' and m.reason = 'greeting' and o.begins
+        and o.waited <= 5) >= 2,
       'prompt', count(*) filter (where o.begins and o.waited <= 5),
       'sent_prompt', count(*) filter (where o.after_send <= 5),
-      'steady', count(*) filter (where o.begins and o.waited <= 15 and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
-      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and abs(extract(epoch from m.provider_at - p_at)) <= 3),
+      'steady', count(*) filter (where o.begins and o.waited <= 15
+        and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
+      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id
+        and abs(extract(epoch from m.provider_at - p_at)) <= 3),
       'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately),
-      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
-    from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null and not (m.meaning ->> 'mid')::boolean as begins,
-      (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked, abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
-    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words' and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self and m.provider_at > p_at - interval '60 days');
+      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately
+        and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
+    from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null
+      and not (m.meaning ->> 'mid')::boolean as begins,
+      (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked,
+        abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
+    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words'
+      and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self
+      and m.provider_at > p_at - interval '60 days');
 end $function$;
 revoke all on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) from public;
 grant execute on function public.own_facts(public.conversations,text,text,timestamp with time zone,bigint,timestamp with time zone) to service_role;
@@ -4810,7 +5438,8 @@ CREATE OR REPLACE FUNCTION public.own_words(p_text text, p_name text)
 AS $function$
 declare v_words text[] := folded_words(p_text); v_name text[] := folded_words(p_name); v_left text;
 begin
-  select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n) where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
+  select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n)
+    where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
   return case when length(v_left) >= 12 then md5(v_left) end;
 end $function$;
 revoke all on function public.own_words(text,text) from public;
@@ -4827,10 +5456,14 @@ declare v_pn contact_addresses; v_lid contact_addresses;
 begin
   select * into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
   select * into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
-  return jsonb_build_object('pn', v_pn.contact_id, 'lid', v_lid.contact_id, 'old', p_sent_at < date_trunc('second', v_pn.moved_at),
-    'other_lid', exists (select from contact_addresses where contact_id = v_pn.contact_id and kind = 'lid' and instance_id = p_instance.id and address <> p_lid),
-    'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn' and address <> p_pn),
-    'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id) and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
+  return jsonb_build_object('pn', v_pn.contact_id, 'lid', v_lid.contact_id, 'old',
+    p_sent_at < date_trunc('second', v_pn.moved_at),
+    'other_lid', exists (select from contact_addresses where contact_id = v_pn.contact_id and kind = 'lid'
+      and instance_id = p_instance.id and address <> p_lid),
+    'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn'
+      and address <> p_pn),
+    'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id)
+      and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
 end $function$;
 revoke all on function public.pair_facts(public.instances,text,text,timestamp with time zone) from public;
 grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to service_role;
@@ -4842,9 +5475,11 @@ CREATE OR REPLACE FUNCTION public.passed_over(v public.conversations)
  STABLE
 AS $function$
   with tries as (
-    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred' and t.started_at >= v.deferred_since
+    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred'
+      and t.started_at >= v.deferred_since
       and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
-  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed' and o.model is not null
+  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed'
+    and o.model is not null
       and o.ended_at < (select min(started_at) from tries having count(*) = 10))
 $function$;
 revoke all on function public.passed_over(public.conversations) from public;
@@ -4856,7 +5491,8 @@ CREATE OR REPLACE FUNCTION public.pause_reason(p_tenant text, p_instance text, p
  LANGUAGE sql
  STABLE
 AS $function$
-  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance), ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
+  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
+    ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
   where s.target is not null
     and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
       and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado'
@@ -4872,13 +5508,17 @@ CREATE OR REPLACE FUNCTION public.pauses(p_tenant text)
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via', s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
-  from (select distinct on (scope, target, owner) * from (select *, case scope when 'campaign' then tenant_id end as owner from julia_status) j order by scope, target, owner, id desc) s
+  select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via',
+    s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
+  from (select distinct on (scope, target, owner) *
+    from (select *, case scope when 'campaign' then tenant_id end as owner from julia_status) j
+    order by scope, target, owner, id desc) s
   where s.status = 'pausado' and case s.scope
     when 'all' then true
     when 'tenant' then s.target = p_tenant
     when 'instance' then exists (select 1 from instances i where i.name = s.target and i.tenant_id = p_tenant)
-    when 'conversation' then exists (select 1 from conversations c where c.id::text = s.target and c.tenant_id = p_tenant)
+    when 'conversation' then exists (select 1 from conversations c
+      where c.id::text = s.target and c.tenant_id = p_tenant)
     else s.tenant_id = p_tenant end
 $function$;
 revoke all on function public.pauses(text) from public;
@@ -4891,12 +5531,15 @@ CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_li
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'newest_at', max(m.created_at), 'now', clock(p_now))
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'newest_at',
+    max(m.created_at), 'now', clock(p_now))
   from instances i
-    join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn) or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
+    join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn)
+      or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
     join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
-  where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t where t.conversation_id = c.id and t.status = 'open')
+  where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t
+    where t.conversation_id = c.id and t.status = 'open')
   group by c.id limit 1
 $function$;
 revoke all on function public.pending_since(text,text,text,jsonb,timestamp with time zone) from public;
@@ -4908,7 +5551,9 @@ CREATE OR REPLACE FUNCTION public.promised_at(m public.messages)
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select case when m.status = 'queued' then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent') then m.due_at end) end
+  select case when m.status = 'queued'
+    then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
+    then m.due_at end) end
 $function$;
 revoke all on function public.promised_at(public.messages) from public;
 grant execute on function public.promised_at(public.messages) to service_role;
@@ -4922,7 +5567,9 @@ CREATE OR REPLACE FUNCTION public.purge_audit(p_before timestamp with time zone,
 AS $function$
 declare v_n int;
 begin
-  delete from audit_log where id in (select id from audit_log where created_at < least(p_before, now() - interval '30 days') and p_before is not null order by created_at limit p_limit);
+  delete from audit_log where id in (select id from audit_log
+    where created_at < least(p_before, now() - interval '30 days') and p_before is not null order by created_at
+    limit p_limit);
   get diagnostics v_n = row_count;
   return v_n;
 end $function$;
@@ -4942,37 +5589,51 @@ declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
   v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
   v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
 begin
-  delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks order by received_at limit p_limit);
+  delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks
+    order by received_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day' order by created_at limit p_limit);
+  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day'
+    order by created_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- a number that was restored compares from its backup on, however long ago that was
-  delete from forged_messages where (instance_id, hash) in (select f.instance_id, f.hash from forged_messages f join instances i on i.id = f.instance_id where f.until < v_now and i.restored_at is null limit p_limit);
+  delete from forged_messages where (instance_id, hash) in (select f.instance_id, f.hash from forged_messages f
+    join instances i on i.id = f.instance_id where f.until < v_now and i.restored_at is null limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at limit p_limit);
+  delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at
+    limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id limit p_limit);
+  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id
+    limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed') order by created_at limit p_limit);
+  delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed')
+    order by created_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from alerts where id in (select id from alerts where status = 'ok' and since < v_jobs limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days' order by minute limit p_limit);
+  delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days'
+    order by minute limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from process_status where seen_at < v_now - interval '1 day';
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from set_aside where id in (select a.id from set_aside a where a.last_at < v_jobs and not exists (select from webhook_events w where w.aside_id = a.id) limit p_limit);
+  delete from set_aside where id in (select a.id from set_aside a where a.last_at < v_jobs and not exists (select
+    from webhook_events w where w.aside_id = a.id) limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
-  -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs nothing.
-  delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id limit p_limit) oldest where created_at < v_messages);
+  -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs
+  -- nothing.
+  delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
+    limit p_limit) oldest where created_at < v_messages);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  delete from messages where id in (select id from (select id, created_at, status from messages order by id limit p_limit) oldest
-    where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain') and not exists (select 1 from notices n where n.message_id = oldest.id));
+  delete from messages where id in (select id from (select id, created_at, status from messages order by id
+    limit p_limit) oldest
+    where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
+      and not exists (select 1 from notices n where n.message_id = oldest.id));
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
-  update turns set transcript = null where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages) order by ended_at limit p_limit);
+  update turns set transcript = null
+    where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages)
+    order by ended_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   return (select jsonb_build_object('deleted', sum(n), 'most', max(n)) from unnest(v_counts) as n);
 end $function$;
@@ -4987,33 +5648,49 @@ CREATE OR REPLACE FUNCTION public.put_aside(p_name text, p_provider_id text, p_r
 AS $function$
 declare v set_aside; v_new boolean := false; v_known text;
 begin
-  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '') returning * into v;
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason
+    where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '')
+    returning * into v;
   if not found then
-    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200 then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused', p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
-    insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at) values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing returning * into v;
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200
+      then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused',
+      p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
+    insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at)
+      values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing
+      returning * into v;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;
   end if;
-  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance', 'wake', false); end if;
+  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
+    'wake', false); end if;
   if v_new then
     -- a name that a shell would understand is not put into a command
     v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
     if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
-      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true, 'about', null,
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key',
+        'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true,
+        'about', null,
         'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
     else
-      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent', true, 'about', null, 'text', case p_reason
-        when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent',
+        true, 'about', null, 'text', case p_reason
+        when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known
+          || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
           || v_known || '. Para não ouvir mais dele: npm run admin -- instance forget ' || v_known || '.'
-        when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
-          || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known || '.'
-        when 'secret_of_another' then 'Webhooks em nome do número ' || v_known || ' chegaram com o segredo de outro. Nada disso é respondido; fica guardado. Se o webhook dele está errado na Evolution: '
+        when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known
+          || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
+          || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known
+            || '.'
+        when 'secret_of_another' then 'Webhooks em nome do número ' || v_known
+          || ' chegaram com o segredo de outro. Nada disso é respondido; fica guardado. Se o webhook dele está errado na Evolution: '
           || 'npm run admin -- instance connect ' || v_known || '. Veja: npm run admin -- instance unknown.'
-        else 'Webhooks do número ' || v_known || ', e MULTI_CHIP_ENABLED=false atende só o de EVOLUTION_INSTANCE. Nada dele é respondido; o que chega fica guardado. Para não ouvir mais dele: '
+        else 'Webhooks do número ' || v_known
+          || ', e MULTI_CHIP_ENABLED=false atende só o de EVOLUTION_INSTANCE. Nada dele é respondido; o que chega fica guardado. Para não ouvir mais dele: '
           || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
     end if;
   end if;
-  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000, 'told', v_new, 'wake', false);
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000,
+    'told', v_new, 'wake', false);
 end $function$;
 revoke all on function public.put_aside(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.put_aside(text,text,text,text,timestamp with time zone) to service_role;
@@ -5025,7 +5702,8 @@ CREATE OR REPLACE FUNCTION public.put_holidays(p_days jsonb)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into holidays (day, name) select d.day, d.name from jsonb_to_recordset(p_days) as d (day date, name text) on conflict do nothing;
+  insert into holidays (day, name) select d.day, d.name from jsonb_to_recordset(p_days) as d (day date, name text)
+    on conflict do nothing;
   return jsonb_build_object('until', (select max(day) from holidays where tenant_id = 'default'));
 end $function$;
 revoke all on function public.put_holidays(jsonb) from public;
@@ -5041,10 +5719,12 @@ AS $function$
 declare v_quote jsonb;
 begin
   if m.quoted_id is not null then
-    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null and q.kind is distinct from 'operator'
+    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
+      and q.kind is distinct from 'operator'
         and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
       into v_quote
-      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id and q.conversation_id = m.conversation_id;
+      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id
+        and q.conversation_id = m.conversation_id;
   end if;
   return coalesce(v_quote, jsonb_build_object('quoted_text', m.quoted_text, 'quoted_author', null));
 end $function$;
@@ -5060,15 +5740,18 @@ AS $function$
 declare v_now timestamptz := clock(p_now); v_names jsonb;
 begin
   with reset as (
-    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now else hour_reset_at end,
+    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
+      else hour_reset_at end,
       day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
     where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
   select jsonb_agg(name order by name) into v_names from reset;
   if v_names is null then return jsonb_build_object('outcome', 'unknown_instance'); end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'rate.reset', p_window, jsonb_build_object('instances', v_names, 'reason', p_reason), v_now);
+    values (p_tenant, p_actor, 'rate.reset', p_window, jsonb_build_object('instances', v_names, 'reason', p_reason),
+      v_now);
   return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
-    array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority', 'pace'], v_now));
+    array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority',
+      'pace'], v_now));
 end $function$;
 revoke all on function public.rate_reset(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.rate_reset(text,text,text,text,text,timestamp with time zone) to service_role;
@@ -5080,7 +5763,8 @@ CREATE OR REPLACE FUNCTION public.rate_status(p_tenant text, p_policy jsonb, p_n
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int; v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
+declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int;
+v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
 begin
   for i in select * from instances where tenant_id = p_tenant order by id loop
     v_young := warming_caps(i.phase, i.phase_since, v_now);
@@ -5090,14 +5774,22 @@ begin
     v_hour_from := greatest(v_now - interval '1 hour', i.hour_reset_at);
     v_day_from := greatest(v_now - interval '1 day', i.day_reset_at);
     v_all := v_all || jsonb_build_object(i.name, (select jsonb_build_object(
-        'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest', min(s.slot_at) filter (where s.slot_at > v_hour_from)),
-        'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest', min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from) and s.kind not in ('reply', 'handoff'))
-      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at, 'inside_hours', inside_hours(v_hours, p_tenant, v_now),
-        'next_slot_at', next_open(v_hours, p_tenant, greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, v_now),
+        'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest',
+          min(s.slot_at) filter (where s.slot_at > v_hour_from)),
+        'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
+          min(s.slot_at) filter (where s.slot_at > v_day_from)))
+      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from)
+        and s.kind not in ('reply', 'handoff'))
+      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at,
+        'inside_hours', inside_hours(v_hours, p_tenant, v_now),
+        'next_slot_at', next_open(v_hours, p_tenant,
+          greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at,
+          v_now),
           free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, v_now), slow_start(i, v_hour, v_now))),
-        'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}') from (select m.reason, count(*) as n from messages m
-          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff') and m.reason is not null group by m.reason) h)));
+        'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
+          from (select m.reason, count(*) as n from messages m
+          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+            and m.reason is not null group by m.reason) h)));
   end loop;
   return v_all;
 end $function$;
@@ -5142,7 +5834,8 @@ CREATE OR REPLACE FUNCTION public.record_audit(p_tenant text, p_actor text, p_ac
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, p_action, p_subject, p_details);
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, p_action, p_subject, p_details);
   return '{}';
 end $function$;
 revoke all on function public.record_audit(text,text,text,text,jsonb) from public;
@@ -5167,16 +5860,21 @@ begin
   v_back := v_changed and v_state = 'open';
   v_anew := v_state = 'open' and (v_changed or not coalesce((p_event ->> 'polled')::boolean, false));
   -- a poll knows no reason: it does not wipe out the one that a webhook told
-  update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason else status_reason end,
-    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now) else status_at end,
-    paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false else paired end,
+  update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason
+    else status_reason end,
+    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now)
+      else status_at end,
+    paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false
+      else paired end,
     alive_at = case when v_anew then clock(p_now) else alive_at end,
     down_since = case when v_state = 'open' then null when status = 'open' then clock(p_now) else down_since end,
     -- an outage, not a blip: WhatsApp closes a socket now and then
-    reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now) else reconnected_at end
+    reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now)
+      else reconnected_at end
     where id = v.id;
   if v_changed then
-    perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason), clock(p_now));
+    perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason),
+      clock(p_now));
   end if;
   if v_changed and v_state = 'close' and v_reason = 403 then
     perform number_trouble(v.id, incident('banned'), clock(p_now));
@@ -5185,7 +5883,8 @@ begin
     update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
       and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
   end if;
-  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false, 'wake_sends', v_back, 'reconcile', v_anew);
+  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false,
+    'wake_sends', v_back, 'reconcile', v_anew);
 end $function$;
 revoke all on function public.record_connection(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_connection(public.instances,jsonb,timestamp with time zone) to service_role;
@@ -5210,8 +5909,10 @@ CREATE OR REPLACE FUNCTION public.record_handoff_step(p_handoff bigint, p_step t
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update handoffs set status = case status when 'open' then 'notified' else status end, notified_at = coalesce(notified_at, clock(p_now)),
-    reminded_at = case when p_step = 'reminded' then coalesce(reminded_at, clock(p_now)) else reminded_at end where id = p_handoff;
+  update handoffs set status = case status when 'open' then 'notified' else status end,
+    notified_at = coalesce(notified_at, clock(p_now)),
+    reminded_at = case when p_step = 'reminded' then coalesce(reminded_at, clock(p_now)) else reminded_at end
+      where id = p_handoff;
   return jsonb_build_object('recorded', found);
 end $function$;
 revoke all on function public.record_handoff_step(bigint,text,timestamp with time zone) from public;
@@ -5250,23 +5951,32 @@ begin
     v_name := v_webhook ->> 'instance';
     for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
       if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
-        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason',
+          coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
       elsif coalesce(v_event ->> 'instance', '') = '' then
-        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'), 'entry', true, 'wake', false);
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'),
+          'entry', true, 'wake', false);
         v_tenant := tenant_of_poster(v_webhook -> 'from');
       else
         select * into v_instance from instances where name = v_event ->> 'instance';
-        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from', p_options ->> 'onlyInstance', coalesce((v_webhook ->> 'postedAt')::timestamptz, clock(p_now)));
-        if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '') then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from',
+          p_options ->> 'onlyInstance', coalesce((v_webhook ->> 'postedAt')::timestamptz, clock(p_now)));
+        if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '')
+          then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
         v_result := case
-          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason, tenant_of_poster(v_webhook -> 'from'), p_now)
-          when v_event ->> 'kind' in ('message', 'reaction') and meets_forged(v_instance, v_event, v_webhook -> 'from' ? 'ourselves', clock(p_now)) then
-            jsonb_build_object('outcome', 'ignored', 'reason', 'forged_resend', 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason,
+            tenant_of_poster(v_webhook -> 'from'), p_now)
+          when v_event ->> 'kind' in ('message', 'reaction') and meets_forged(v_instance, v_event,
+            v_webhook -> 'from' ? 'ourselves', clock(p_now)) then
+            jsonb_build_object('outcome', 'ignored', 'reason', 'forged_resend', 'provider_id', v_event -> 'providerId',
+              'entry', true, 'wake', false)
           when v_event ->> 'kind' in ('message', 'reaction') then
-            record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId', v_webhook ->> 'requestId'), p_now)
+            record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId',
+              v_webhook ->> 'requestId'), p_now)
           when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
           when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
-          else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
+          else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'),
+            'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
         end;
         if v_reason is null then
           if v_event ? 'forged' then perform remember_forged(v_instance, v_event, clock(p_now)); end if;
@@ -5286,12 +5996,14 @@ begin
     v_ignored := case when v_entry then ignored_reasons(v_results) end;
     if v_webhook ? 'replays' then
       -- the entry is that of the webhook which is replayed; what found no place again is not stored again
-      update webhook_events set ignored = v_ignored where id = (v_webhook ->> 'replays')::bigint and ignored is not null;
+      update webhook_events set ignored = v_ignored where id = (v_webhook ->> 'replays')::bigint
+        and ignored is not null;
       v_kept := v_kept and jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored" && @.outcome != "early")');
       v_ignored := null;
     end if;
     if v_kept or v_ignored is not null then
-      -- of somebody who was erased it stays that something came, and not what; of a crowd of more than can be looked through neither
+      -- of somebody who was erased it stays that something came, and not what; of a crowd of more than can be looked
+      -- through neither
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
       v_crowded := false;
       if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
@@ -5302,10 +6014,14 @@ begin
           v_gone := names_erased(v_instance, v_webhook -> 'raw');
         end if;
       end if;
-      insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored, received_at)
-        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded then '{"left_out": "large"}'
-          when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")') then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
-          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId', coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
+        received_at)
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded
+          then '{"left_out": "large"}'
+          when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")')
+            then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId',
+            coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
         returning id into v_id;
     end if;
     v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
@@ -5327,11 +6043,13 @@ declare
   v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
   v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
   v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
-  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '') else p_event -> 'content' ->> 'text' end;
+  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '')
+    else p_event -> 'content' ->> 'text' end;
   v_typed text := p_event -> 'content' ->> 'typed';
   v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
   v_provider text := p_event ->> 'providerId';
-  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt') else p_event -> 'chat' end;
+  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt')
+    else p_event -> 'chat' end;
   v_contact bigint;
   v_conversation conversations;
   v_known messages;
@@ -5348,15 +6066,18 @@ begin
       if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false);
     end if;
-    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me) or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me)
+      or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
       return repeated_message(p_instance, v_known, p_event, v_wordless, v_now);
     end if;
   end if;
 
   if v_known.id is null and p_event ? 'revised' and not v_is_reaction then
-    -- the newer form of something: under an id that is another chat's it is news about what its author did not write, and makes no message
+    -- the newer form of something: under an id that is another chat's it is news about what its author did not write,
+    -- and makes no message
     v_known := news_of(p_instance.id, v_provider, p_event -> 'chat', v_from_me);
     if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
   end if;
@@ -5367,11 +6088,13 @@ begin
       if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
       perform 1 from conversations where id = v_known.conversation_id for no key update;
       perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
   end if;
 
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null
+    else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
   if v_contact is null then
     perform bury_message(p_instance, p_event ->> 'providerId', v_now);
     return jsonb_build_object('outcome', 'erased', 'wake', false);
@@ -5384,52 +6107,69 @@ begin
   if v_known.id is null then
     v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
   else
-    select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id where m.id = v_known.id for no key update of c;
+    select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
+      where m.id = v_known.id for no key update of c;
     select * into v_known from messages where id = v_known.id for update;
-    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if; -- somebody else was quicker
+    -- somebody else was quicker
+    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless,
+      v_now); end if;
   end if;
 
   if v_from_me and v_known.id is null then
-    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that were given back or up come last
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that
+    -- were given back or up come last
     select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
+        'queued') and claim > 0 and provider_id is null
         and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
         and claimed_at <= v_sent_at + interval '5 minutes'
       order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
     if found then
       perform settle_sent(v_known.id, v_provider, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id, 'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
     end if;
   end if;
 
   perform lock_provider_id(p_instance.id, v_provider);
   if v_known.id is null then
-    -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that this one brings
+    -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that
+    -- this one brings
     v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
     if v_known.id is not null then return record_message(p_instance, p_event, p_options, p_now); end if;
   end if;
   if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
-    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone' and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
+    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone'
+      and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
   if v_from_me and not v_is_reaction and v_meaning is null then
-    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
-      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
+    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null
+      or p_event -> 'content' ->> 'type' <> 'unsupported',
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean
+        and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
     v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
   end if;
   if v_known.id is not null then
-    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning, media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
-        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text', deleted_at = null, turn_id = null,
-        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
+    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning,
+      media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
+        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text',
+          deleted_at = null, turn_id = null,
+        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic'
+          else 'human' end,
         status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
-        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' end
+        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine
+          then 'whatsapp_machine' end
       where id = v_known.id returning id into v_id;
   else
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, meaning, media,
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+    typed, meaning, media,
       provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
     values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
-      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
+      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact'
+        when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
       case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
       case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
-      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine' when v_is_reaction then 'reaction' end,
+      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine'
+        when v_is_reaction then 'reaction' end,
       v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
       v_provider, v_sent_at,
       coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
@@ -5437,8 +6177,10 @@ begin
     returning id into v_id;
   end if;
   update conversations set last_seq = last_seq + case when v_known.id is null then 1 else 0 end,
-    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0 else 1 end,
-    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at else greatest(last_inbound_at, v_sent_at) end
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0
+      else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at
+      else greatest(last_inbound_at, v_sent_at) end
     where id = v_conversation.id;
   -- rare, as what follows: a look costs a tenth of a call for nothing
   if exists (select from early_updates where instance_id = p_instance.id and provider_id = v_provider) then
@@ -5446,27 +6188,35 @@ begin
   end if;
 
   if v_is_reaction or (v_is_machine and not v_from_me) then
-    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false);
+    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+      false);
   end if;
   if v_from_me then
     return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false)
-      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'), v_meaning ->> 'handset', p_options, v_now);
+      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'),
+        v_meaning ->> 'handset', p_options, v_now);
   end if;
 
   if v_meaning ? 'command' then
-    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', true, 'inbound_at', v_now);
+    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+      true, 'inbound_at', v_now);
   end if;
   if v_meaning ->> 'intent' = 'bot_question' then
-    insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at) values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
+    insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at)
+      values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
   end if;
   if v_conversation.takeover_until > v_now then v_wake := judge_again(v_conversation, v_sent_at, v_now); end if;
-  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued')
+    and (p_options ->> 'withdrawParts')::boolean then
     perform withdraw_parts(v_conversation.id);
   end if;
-  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft') then perform withdraw_drafts(v_conversation.id); end if;
+  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft')
+    then perform withdraw_drafts(v_conversation.id); end if;
   v_first := first_pending(v_conversation.id);
-  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake', v_first is not null, 'wake_turns', v_wake,
-    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch from v_now - v_sent_at));
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+    v_first is not null, 'wake_turns', v_wake,
+    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch
+      from v_now - v_sent_at));
 end $function$;
 revoke all on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to service_role;
@@ -5483,27 +6233,35 @@ begin
   select * into m from messages where id = p_message for update;
   if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
   if v_kind = 'sent' then
-    -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives it back
+    -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives
+    -- it back
     update messages set provider_id = null, delivered_at = null, read_at = null
-      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id
+        and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
     if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
     perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
     if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
       perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
-      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to and jid <> p_outcome ->> 'jid';
+      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to
+        and jid <> p_outcome ->> 'jid';
     end if;
   elsif m.status not in ('sending', 'uncertain') then
     return jsonb_build_object('outcome', 'stale', 'status', m.status);
   elsif v_kind = 'uncertain' then
-    update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = v_now,
+    update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
+      lease_until = null, slot_at = v_now,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
   elsif v_kind = 'retry' then
-    update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class', lease_until = null, slot_at = null,
+    update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
+      lease_until = null, slot_at = null,
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
-      due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0), goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0),
+        goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = m.id;
-  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
-    update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp', lease_until = null, slot_at = null, attempts = attempts - 1,
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
+    where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
+    update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
+      lease_until = null, slot_at = null, attempts = attempts - 1,
       due_at = v_now, goes_at = v_now where id = m.id;
   else
     update messages set slot_at = null where id = m.id;
@@ -5515,7 +6273,8 @@ begin
     perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
   end if;
   select * into m from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n where n.conversation_id = m.conversation_id
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n
+    where n.conversation_id = m.conversation_id
     and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
 end $function$;
 revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) from public;
@@ -5529,7 +6288,8 @@ CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
 AS $function$
 begin
   insert into circuit_transitions (breaker, instance, process, state, reason, created_at)
-    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process', p_transition ->> 'state', p_transition ->> 'reason',
+    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process',
+      p_transition ->> 'state', p_transition ->> 'reason',
       coalesce((p_transition ->> 'at')::timestamptz, now()));
   return '{}';
 end $function$;
@@ -5562,9 +6322,11 @@ declare v_lanes jsonb;
 begin
   with freed as (
       update messages m set due_at = p_now, goes_at = null from instances i
-      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name) and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
+        and m.status = 'queued' and m.kind not in ('reply', 'handoff')
         and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
-    select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+    select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
+      from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
   return v_lanes;
 end $function$;
 revoke all on function public.release_held(text,text,text[],timestamp with time zone) from public;
@@ -5578,8 +6340,10 @@ CREATE OR REPLACE FUNCTION public.release_number(p_instance public.instances, p_
 AS $function$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
-  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued' and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
-  perform note_instance(p_instance, 'released', p_instance.held_reason, jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
+  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
+    and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
+  perform note_instance(p_instance, 'released', p_instance.held_reason,
+    jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
     values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);
 end $function$;
@@ -5596,9 +6360,11 @@ declare v_lanes jsonb;
 begin
   with freed as (
     update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
-      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued' and p_reasons ? m.reason
+      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued'
+        and p_reasons ? m.reason
       returning m.conversation_id, m.priority, m.id)
-  select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
+    from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
   return v_lanes;
 end $function$;
 revoke all on function public.release_sends(text,jsonb,timestamp with time zone) from public;
@@ -5610,10 +6376,12 @@ CREATE OR REPLACE FUNCTION public.remember_forged(p_instance public.instances, p
  LANGUAGE sql
 AS $function$
   insert into forged_messages (tenant_id, instance_id, hash, chats, until)
-    select p_instance.tenant_id, p_instance.id, message_hash(p_instance.id, p_event ->> 'providerId'), chat_hashes(p_instance.id, p_event -> 'forged' -> 'chats'),
+    select p_instance.tenant_id, p_instance.id, message_hash(p_instance.id, p_event ->> 'providerId'),
+      chat_hashes(p_instance.id, p_event -> 'forged' -> 'chats'),
       greatest(p_now, (p_event -> 'forged' ->> 'stamp')::timestamptz) + interval '3 days'
     on conflict (instance_id, hash) do update set until = greatest(forged_messages.until, excluded.until),
-      chats = case when forged_messages.chats && excluded.chats then forged_messages.chats || excluded.chats else '{}' end
+      chats = case when forged_messages.chats && excluded.chats then forged_messages.chats || excluded.chats
+        else '{}' end
 $function$;
 revoke all on function public.remember_forged(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to service_role;
@@ -5625,7 +6393,8 @@ CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0) where id = p_message and claim = p_claim and status = 'sending';
+  update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)
+    where id = p_message and claim = p_claim and status = 'sending';
   return jsonb_build_object('alive', found);
 end $function$;
 revoke all on function public.renew_send(bigint,bigint,integer,timestamp with time zone) from public;
@@ -5639,11 +6408,14 @@ CREATE OR REPLACE FUNCTION public.renew_turn(p_turn bigint, p_fence bigint, p_le
 AS $function$
 declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
 begin
-  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = p_turn and fence = p_fence and status = 'open' returning * into v;
   if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
   select * into v_conversation from conversations where id = v.conversation_id;
-  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq and v_conversation.superseded_in_row < 2,
-    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i where i.id = v_conversation.instance_id),
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq
+    and v_conversation.superseded_in_row < 2,
+    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i
+      where i.id = v_conversation.instance_id),
       nullif(conversation_holder(v_conversation, v_now), 'agent')));
 end $function$;
 revoke all on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) from public;
@@ -5657,17 +6429,23 @@ CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text,
 AS $function$
 declare v conversations; m messages; v_now timestamptz := clock(p_now);
 begin
-  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id, p_chat, null, false);
+  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id,
+    p_chat, null, false);
   select c.* into v from conversations c where c.id = m.conversation_id for update;
   select x.* into m from messages x where x.id = m.id for update;
-  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null then return jsonb_build_object('outcome', 'not_possible'); end if;
-  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id', v.id); end if;
+  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null
+    then return jsonb_build_object('outcome', 'not_possible'); end if;
+  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id',
+    v.id); end if;
   update messages set status = 'received', reason = null, turn_id = null where id = m.id;
   update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null where id = v.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status, 'because', m.reason), v_now);
-  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status, 'provider_at', m.provider_at,
-    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
+    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status,
+      'because', m.reason), v_now);
+  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status,
+    'provider_at', m.provider_at,
+    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null)
+      from instances i where i.id = v.instance_id));
 end $function$;
 revoke all on function public.reopen_inbound(text,text,text,jsonb,text,text,timestamp with time zone) from public;
 grant execute on function public.reopen_inbound(text,text,text,jsonb,text,text,timestamp with time zone) to service_role;
@@ -5681,10 +6459,12 @@ AS $function$
 begin
   if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
   if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
-    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat', p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat',
+      p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
       'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
   end if;
-  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake', m.status = 'received',
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake',
+    m.status = 'received',
     'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
 end $function$;
 revoke all on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) from public;
@@ -5698,28 +6478,37 @@ CREATE OR REPLACE FUNCTION public.report_figures(p_tenant text, p_from timestamp
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   with inbound as (
-    select * from messages where created_at >= p_from and created_at < p_to and direction = 'in' and tenant_id = p_tenant and type <> 'reaction'
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'in'
+      and tenant_id = p_tenant and type <> 'reaction'
   ), outbound as (
-    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and kind is not null and tenant_id = p_tenant
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and kind is not null
+      and tenant_id = p_tenant
   ), done as (
     select * from turns where started_at >= p_from and started_at < p_to and tenant_id = p_tenant
   ), replies as (
-    select extract(epoch from o.slot_at - (select min(i.created_at) from messages i where i.turn_id = o.turn_id and i.direction = 'in')) as seconds
+    select extract(epoch from o.slot_at - (select min(i.created_at) from messages i
+      where i.turn_id = o.turn_id and i.direction = 'in')) as seconds
     from outbound o where o.kind = 'reply' and o.part <= 1 and o.status in ('sent', 'delivered', 'read')
   )
   select jsonb_build_object(
     'received', (select count(*) from inbound), 'conversations', (select count(distinct conversation_id) from inbound),
-    'new_contacts', (select count(*) from contacts where created_at >= p_from and created_at < p_to and tenant_id = p_tenant and merged_into is null),
-    'answered', (select count(*) from done where status = 'committed'), 'handed_over', (select count(*) from done where status = 'handed_over'),
+    'new_contacts', (select count(*) from contacts where created_at >= p_from and created_at < p_to
+      and tenant_id = p_tenant and merged_into is null),
+    'answered', (select count(*) from done where status = 'committed'), 'handed_over', (select count(*) from done
+      where status = 'handed_over'),
     'failed_turns', (select count(*) from done where status in ('failed', 'expired')),
-    'sent', (select coalesce(jsonb_object_agg(kind, n), '{}') from (select kind, count(*) as n from outbound where status in ('sent', 'delivered', 'read') group by kind) k),
+    'sent', (select coalesce(jsonb_object_agg(kind, n), '{}') from (select kind, count(*) as n from outbound
+      where status in ('sent', 'delivered', 'read') group by kind) k),
     'failed', (select count(*) from outbound where status = 'failed'),
     'reply_seconds_median', (select percentile_cont(0.5) within group (order by seconds) from replies),
     'reply_seconds_p95', (select percentile_cont(0.95) within group (order by seconds) from replies),
-    'opt_outs', (select count(*) from opt_outs where created_at >= p_from and created_at < p_to and tenant_id = p_tenant),
-    'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0) from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
+    'opt_outs', (select count(*) from opt_outs where created_at >= p_from and created_at < p_to
+      and tenant_id = p_tenant),
+    'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0)
+      from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
     'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received' and tenant_id = p_tenant),
+    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'
+      and tenant_id = p_tenant),
     'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
 $function$;
 revoke all on function public.report_figures(text,timestamp with time zone,timestamp with time zone) from public;
@@ -5740,30 +6529,37 @@ begin
   if p_instance is not null and not exists (select from instances where name = p_instance and tenant_id = p_tenant) then
     return jsonb_build_object('outcome', 'unknown_instance');
   end if;
-  if p_tenant <> 'default' and p_breaker in ('claude', 'database') then return jsonb_build_object('outcome', 'not_yours'); end if;
-  select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)), '[]') into v_open
+  if p_tenant <> 'default' and p_breaker in ('claude', 'database')
+    then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)),
+    '[]') into v_open
     from process_status p, jsonb_array_elements(p.breakers) b
     where is_heard(p.seen_at, v_now) and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
       and (b ->> 'instance' = p_instance
-        or (p_instance is null and (p_tenant = 'default' or exists (select from instances i where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
+        or (p_instance is null and (p_tenant = 'default' or exists (select from instances i
+          where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
   if p_breaker is distinct from 'number' then
     -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
     perform pg_advisory_xact_lock(hashtextextended('breaker_resets', 13));
     insert into breaker_resets (tenant_id, breaker, instance, actor, created_at)
       select p_tenant, p_breaker, n.name, p_actor, v_now from (
         select p_instance as name where p_instance is not null or p_tenant = 'default'
-        union all select name from instances where tenant_id = p_tenant and p_instance is null and p_tenant <> 'default') n;
+        union all select name from instances where tenant_id = p_tenant and p_instance is null
+          and p_tenant <> 'default') n;
   end if;
   if p_breaker is null or p_breaker = 'number' then
-    for v in select * from instances where tenant_id = p_tenant and held_reason is not null and (p_instance is null or name = p_instance) order by id for no key update loop
-      update instances set trust = greatest(trust_now(v, v_now), 40), trust_at = v_now, held_since = null, held_in_row = 0 where id = v.id;
+    for v in select * from instances where tenant_id = p_tenant and held_reason is not null
+      and (p_instance is null or name = p_instance) order by id for no key update loop
+      update instances set trust = greatest(trust_now(v, v_now), 40), trust_at = v_now, held_since = null,
+        held_in_row = 0 where id = v.id;
       perform release_number(v, 'reset by ' || p_actor, v_now);
       v_open := v_open || jsonb_build_object('breaker', 'number', 'instance', v.name, 'process', 'database');
       v_released := v_released || v.name;
     end loop;
   end if;
   insert into audit_log (tenant_id, actor, action, subject, details)
-    values (p_tenant, p_actor, 'breaker.reset', coalesce(p_breaker, 'all'), jsonb_build_object('instance', p_instance, 'open', v_open));
+    values (p_tenant, p_actor, 'breaker.reset', coalesce(p_breaker, 'all'),
+      jsonb_build_object('instance', p_instance, 'open', v_open));
   return jsonb_build_object('outcome', 'asked', 'open', v_open, 'released', to_jsonb(v_released));
 end $function$;
 revoke all on function public.reset_breakers(text,text,text,text,timestamp with time zone) from public;
@@ -5776,7 +6572,8 @@ CREATE OR REPLACE FUNCTION public.restarts_in_row(p_instance public.instances, p
  STABLE
 AS $function$
   select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
-    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at
+      and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
 $function$;
 revoke all on function public.restarts_in_row(public.instances,timestamp with time zone) from public;
 grant execute on function public.restarts_in_row(public.instances,timestamp with time zone) to service_role;
@@ -5814,7 +6611,8 @@ begin
       lease_until = clock(p_now) + make_interval(secs => (p_leases ->> r.job)::int / 1000.0) from lost
       where r.id = lost.id and r.attempts < 3 and p_leases ? r.job returning r.id, r.job, r.tick
   )
-  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'job', job, 'tick', tick) order by tick), '[]') into v_taken from taken;
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'job', job, 'tick', tick) order by tick), '[]') into v_taken
+    from taken;
   return v_taken;
 end $function$;
 revoke all on function public.retake_jobs(text,jsonb,timestamp with time zone) from public;
@@ -5828,23 +6626,30 @@ CREATE OR REPLACE FUNCTION public.retry_dead_letter(p_tenant text, p_message big
 AS $function$
 declare v messages; v_now timestamptz := clock(p_now); v_parts int;
 begin
-  perform 1 from conversations where id = (select conversation_id from messages where id = p_message and tenant_id = p_tenant) for update;
+  perform 1 from conversations where id = (select conversation_id from messages
+    where id = p_message and tenant_id = p_tenant) for update;
   select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   if v.status not in ('failed', 'unproven') then
     return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
   end if;
-  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = '' then return jsonb_build_object('outcome', 'reason_needed'); end if;
-  update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0, provider_id = null, lease_until = null, slot_at = null,
+  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
+    then return jsonb_build_object('outcome', 'reason_needed'); end if;
+  update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0,
+    provider_id = null, lease_until = null, slot_at = null,
     -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
-    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null where id = v.id;
+    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null
+      where id = v.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
-    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed' and id > v.id;
+    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
+      and id > v.id;
   get diagnostics v_parts = row_count;
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'dlq.retry', p_message::text,
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'dlq.retry', p_message::text,
     jsonb_build_object('reason', p_reason, 'was', v.status, 'because', v.reason, 'later_parts', v_parts), v_now);
   return jsonb_build_object('outcome', 'queued', 'conversation_id', v.conversation_id, 'parts', v_parts,
-    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i where i.id = v.instance_id));
+    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i
+      where i.id = v.instance_id));
 end $function$;
 revoke all on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.retry_dead_letter(text,bigint,text,text,timestamp with time zone) to service_role;
@@ -5855,18 +6660,23 @@ CREATE OR REPLACE FUNCTION public.return_forgotten(p_hours integer, p_limit inte
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v conversations; v_all jsonb := '[]'; v_now timestamptz := clock(p_now); v_before timestamptz := clock(p_now) - make_interval(hours => p_hours);
+declare v conversations; v_all jsonb := '[]'; v_now timestamptz := clock(p_now);
+v_before timestamptz := clock(p_now) - make_interval(hours => p_hours);
 begin
   for v in
     select c.* from conversations c where c.controlled_by = 'human' and c.merged_into is null
-      and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned' and h.created_at <= v_before)
-      and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20 and m.author in ('human', 'contact') and m.created_at > v_before)
+      and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned'
+        and h.created_at <= v_before)
+      and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20
+        and m.author in ('human', 'contact') and m.created_at > v_before)
     order by c.id limit p_limit for no key update of c skip locked
   loop
     perform give_back(v.id, 'timeout', v_now);
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because', handoff_code(v.escalation_reason)), v_now);
-    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name from contacts where id = v.contact_id),
+      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because',
+        handoff_code(v.escalation_reason)), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name
+      from contacts where id = v.contact_id),
       'handoff_id', (select max(id) from handoffs where conversation_id = v.id));
   end loop;
   return v_all;
@@ -5885,11 +6695,14 @@ begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   v_n := give_back(v.id, p_actor, v_now);
-  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false) and not coalesce(v.quiet_until > v_now, false) then
+  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false)
+    and not coalesce(v.quiet_until > v_now, false) then
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, 'handoff.return', v.id::text,
-    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because', handoff_code(v.escalation_reason), 'handoffs', v_n), v_now);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'handoff.return', v.id::text,
+    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because',
+      handoff_code(v.escalation_reason), 'handoffs', v_n), v_now);
   return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
     'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
 end $function$;
@@ -5904,16 +6717,20 @@ CREATE OR REPLACE FUNCTION public.return_technical(p_tenant text, p_by text, p_r
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
-  v_good timestamptz := (select max(t.started_at) from (select * from turns order by id desc limit 1000) t where t.status = 'committed' and t.model is not null);
+  v_good timestamptz := (select max(t.started_at) from (select * from turns order by id desc limit 1000) t
+    where t.status = 'committed' and t.model is not null);
   h handoffs;
   v conversations;
   v_waiting int;
   v_all jsonb := '[]';
 begin
   for h in
-    select * from handoffs x where x.status <> 'returned' and is_technical(x.reason) and x.taken_at is null and x.tenant_id = coalesce(p_tenant, x.tenant_id)
+    select * from handoffs x where x.status <> 'returned' and is_technical(x.reason) and x.taken_at is null
+      and x.tenant_id = coalesce(p_tenant, x.tenant_id)
       and (p_by <> 'recovered' or ((x.reason = 'no_model' or coalesce(v_good > x.created_at, false))
-        and not exists (select from handoffs o where o.conversation_id = x.conversation_id and o.returned_by = 'recovered' and o.returned_at > v_now - interval '1 day')))
+        and not exists (select from handoffs o
+          where o.conversation_id = x.conversation_id and o.returned_by = 'recovered'
+          and o.returned_at > v_now - interval '1 day')))
     order by x.id limit p_limit
   loop
     if p_by = 'recovered' then
@@ -5925,29 +6742,38 @@ begin
       or (v.controlled_by = 'human') <> h.controls or (h.controls and v.escalation_reason is distinct from h.reason)
       or exists (select from handoffs x where x.id = h.id and (x.status = 'returned' or x.taken_at is not null))
       or exists (select from turns t where t.conversation_id = v.id and t.status = 'open' and t.lease_until > v_now)
-      or exists (select from messages m where m.conversation_id = v.id and m.created_at >= h.created_at and m.direction = 'out' and m.type <> 'reaction'
+      or exists (select from messages m where m.conversation_id = v.id and m.created_at >= h.created_at
+        and m.direction = 'out' and m.type <> 'reaction'
         and (m.author = 'human' or m.kind = 'manual'));
     update handoffs set status = 'returned', returned_at = v_now, returned_by = p_by where id = h.id;
-    -- what the turn that gave up left unanswered, and what came while a person was waited for; not what an answer has come to since
+    -- what the turn that gave up left unanswered, and what came while a person was waited for; not what an answer has
+    -- come to since
     update messages m set status = 'received', reason = null
-      where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and (m.reason = 'human' or is_technical(m.reason))
+      where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over'
+        and (m.reason = 'human' or is_technical(m.reason))
         and m.seq >= (select min(f.seq) from messages f where f.turn_id = h.turn_id and f.direction = 'in')
-        and not exists (select from messages o join turns t on t.id = o.turn_id where o.conversation_id = v.id and o.seq > m.seq and o.direction = 'out' and o.kind = 'reply'
+        and not exists (select from messages o join turns t on t.id = o.turn_id
+          where o.conversation_id = v.id and o.seq > m.seq and o.direction = 'out' and o.kind = 'reply'
           and t.status = 'committed' and t.model is not null);
     get diagnostics v_waiting = row_count;
-    update conversations set controlled_by = 'agent', escalation_reason = null, failed_in_row = 0, failing_since = null where id = v.id;
+    update conversations set controlled_by = 'agent', escalation_reason = null, failed_in_row = 0, failing_since = null
+      where id = v.id;
     if v_waiting > 0 then
       -- it waits like after an outage: it did not grow too old meanwhile, and has heard that something is wrong
-      update conversations set inbound_seq = inbound_seq + 1, deferred_since = coalesce(deferred_since, h.created_at), deferred_until = v_now, deferred_reason = 'returned',
+      update conversations set inbound_seq = inbound_seq + 1, deferred_since = coalesce(deferred_since, h.created_at),
+        deferred_until = v_now, deferred_reason = 'returned',
         apologised_at = case when h.controls then v_now else apologised_at end where id = v.id;
     end if;
-    insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
-      v.id::text, jsonb_build_object('by', p_by, 'because', handoff_code(h.reason), 'reason', p_reason, 'unanswered', v_waiting), v_now);
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
+      v.id::text, jsonb_build_object('by', p_by, 'because', handoff_code(h.reason), 'reason', p_reason, 'unanswered',
+        v_waiting), v_now);
     v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
   end loop;
   if p_by <> 'recovered' then
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (coalesce(p_tenant, 'default'), p_by, 'handoff.return', 'technical', jsonb_build_object('reason', p_reason, 'conversations', jsonb_array_length(v_all)), v_now);
+      values (coalesce(p_tenant, 'default'), p_by, 'handoff.return', 'technical',
+        jsonb_build_object('reason', p_reason, 'conversations', jsonb_array_length(v_all)), v_now);
   end if;
   return v_all;
 end $function$;
@@ -5962,12 +6788,16 @@ CREATE OR REPLACE FUNCTION public.revoke_opt_out(p_contact bigint, p_actor text,
 AS $function$
 declare v_n int;
 begin
-  update opt_outs o set revoked_at = p_now where o.revoked_at is null and (o.contact_id = p_contact or (o.contact_id is null and o.tenant_id = (select tenant_id from contacts where id = p_contact)
-    and o.address_hash in (select address_hash(a.kind, a.instance_id, a.address) from contact_addresses a where a.contact_id = p_contact)));
+  update opt_outs o set revoked_at = p_now
+    where o.revoked_at is null and (o.contact_id = p_contact
+    or (o.contact_id is null and o.tenant_id = (select tenant_id from contacts where id = p_contact)
+    and o.address_hash in (select address_hash(a.kind, a.instance_id, a.address) from contact_addresses a
+      where a.contact_id = p_contact)));
   get diagnostics v_n = row_count;
   if v_n = 0 then return false; end if;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    select tenant_id, p_actor, 'optout.revoke', 'contact:' || id, jsonb_build_object('reason', p_reason), p_now from contacts where id = p_contact;
+    select tenant_id, p_actor, 'optout.revoke', 'contact:' || id, jsonb_build_object('reason', p_reason), p_now
+      from contacts where id = p_contact;
   return true;
 end $function$;
 revoke all on function public.revoke_opt_out(bigint,text,text,timestamp with time zone) from public;
@@ -5986,7 +6816,8 @@ begin
   if v.revoked_at is not null then return jsonb_build_object('outcome', 'already'); end if;
   update tokens set revoked_at = clock(p_now), revoked_by = p_actor where id = v.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'token.revoke', v.id, jsonb_build_object('sub', v.sub, 'role', v.role, 'reason', p_reason), clock(p_now));
+    values (p_tenant, p_actor, 'token.revoke', v.id, jsonb_build_object('sub', v.sub, 'role', v.role, 'reason',
+      p_reason), clock(p_now));
   return jsonb_build_object('outcome', 'revoked', 'sub', v.sub, 'role', v.role);
 end $function$;
 revoke all on function public.revoke_token(text,text,text,text,timestamp with time zone) from public;
@@ -6016,7 +6847,7 @@ CREATE OR REPLACE FUNCTION public.schema_version()
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO 'public', 'pg_temp'
-AS $function$ select to_jsonb('20261123000600'::text) $function$;
+AS $function$ select to_jsonb('20261123000100'::text) $function$;
 revoke all on function public.schema_version() from public;
 grant execute on function public.schema_version() to service_role;
 grant execute on function public.schema_version() to whats_agents_runtime;
@@ -6028,8 +6859,10 @@ CREATE OR REPLACE FUNCTION public.sealed_secrets(p_tenant text, p_now timestamp 
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'kind', s.kind, 'sealed', s.sealed,
-      'counts', s.kind <> 'webhook_secret_previous' or i.webhook_secret_since is null or i.webhook_secret_since > clock(p_now) - interval '1 hour') order by i.id, s.kind), '[]')
-  from instances i cross join lateral (values ('evolution_key', i.evolution_key), ('webhook_secret', i.webhook_secret), ('webhook_secret_previous', i.webhook_secret_previous)) s (kind, sealed)
+      'counts', s.kind <> 'webhook_secret_previous' or i.webhook_secret_since is null
+        or i.webhook_secret_since > clock(p_now) - interval '1 hour') order by i.id, s.kind), '[]')
+  from instances i cross join lateral (values ('evolution_key', i.evolution_key), ('webhook_secret', i.webhook_secret),
+    ('webhook_secret_previous', i.webhook_secret_previous)) s (kind, sealed)
   where s.sealed is not null and (p_tenant is null or i.tenant_id = p_tenant)
 $function$;
 revoke all on function public.sealed_secrets(text,timestamp with time zone) from public;
@@ -6053,8 +6886,10 @@ CREATE OR REPLACE FUNCTION public.session_rights()
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_build_object('role', current_user, 'superuser', (select rolsuper from pg_roles where rolname = current_user),
-    'owner', exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and pg_has_role(c.relowner, 'usage')),
+  select jsonb_build_object('role', current_user, 'superuser', (select rolsuper from pg_roles
+    where rolname = current_user),
+    'owner', exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+      and pg_has_role(c.relowner, 'usage')),
     'audit', has_table_privilege('audit_log', 'update, delete, truncate'))
 $function$;
 revoke all on function public.session_rights() from public;
@@ -6068,15 +6903,18 @@ CREATE OR REPLACE FUNCTION public.set_contact_wait(p_tenant text, p_phone text, 
 AS $function$
 declare v_contact bigint;
 begin
-  select contact_id into v_contact from contact_addresses where tenant_id = p_tenant and kind = 'pn' and address = p_phone;
+  select contact_id into v_contact from contact_addresses
+    where tenant_id = p_tenant and kind = 'pn' and address = p_phone;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   update contacts set cooling_until = case when p_offers_only then p_until else cooling_until end,
     next_allowed_at = case when p_offers_only then next_allowed_at else p_until end where id = v_contact;
   -- what waits for the old time is looked at anew
-  update messages set due_at = least(due_at, now()), goes_at = null where status = 'queued' and reason in ('cooling_off', 'next_allowed')
+  update messages set due_at = least(due_at, now()), goes_at = null
+    where status = 'queued' and reason in ('cooling_off', 'next_allowed')
     and conversation_id in (select id from conversations where contact_id = v_contact);
   insert into audit_log (tenant_id, actor, action, subject, details)
-    values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only', p_offers_only, 'reason', p_reason));
+    values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only',
+      p_offers_only, 'reason', p_reason));
   return jsonb_build_object('outcome', 'done', 'contact_id', v_contact);
 end $function$;
 revoke all on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) from public;
@@ -6094,7 +6932,8 @@ begin
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   update tenants set settings = settings || jsonb_build_object('identity', p_identity) where id = p_tenant;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'identity.set', p_tenant, jsonb_build_object('identity', p_identity, 'was', v_was, 'reason', p_reason), clock(p_now));
+    values (p_tenant, p_actor, 'identity.set', p_tenant, jsonb_build_object('identity', p_identity, 'was', v_was,
+      'reason', p_reason), clock(p_now));
   return jsonb_build_object('outcome', 'done', 'was', v_was);
 end $function$;
 revoke all on function public.set_identity(text,text,text,text,timestamp with time zone) from public;
@@ -6108,18 +6947,22 @@ CREATE OR REPLACE FUNCTION public.set_instance(p_tenant text, p_name text, p_act
 AS $function$
 declare v instances;
 begin
-  update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive), phase = coalesce(p_change ->> 'phase', phase),
+  update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive),
+    phase = coalesce(p_change ->> 'phase', phase),
     phase_since = case when p_change ->> 'phase' <> phase then clock(p_now) else phase_since end,
-    cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1), cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
+    cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1),
+      cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
     reply_cap_hour = nullif(coalesce((p_change ->> 'reply_cap_hour')::int, reply_cap_hour), -1),
     pace_min_seconds = nullif(coalesce((p_change ->> 'pace_min_seconds')::numeric, pace_min_seconds), -1),
     pace_max_seconds = nullif(coalesce((p_change ->> 'pace_max_seconds')::numeric, pace_max_seconds), -1)
     where name = p_name and tenant_id = p_tenant returning * into v;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   -- what waits for the old figures is looked at by the new ones
-  perform release_held(p_tenant, p_name, array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'pace'], clock(p_now));
+  perform release_held(p_tenant, p_name, array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap',
+    'strangers', 'pace'], clock(p_now));
   perform note_instance(v, 'changed', null, p_change || jsonb_build_object('actor', p_actor), clock(p_now));
-  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'instance.set', p_name, p_change);
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'instance.set', p_name, p_change);
   return jsonb_build_object('outcome', 'changed');
 end $function$;
 revoke all on function public.set_instance(text,text,text,jsonb,timestamp with time zone) from public;
@@ -6164,12 +7007,15 @@ CREATE OR REPLACE FUNCTION public.set_mode(p_tenant text, p_conversation bigint,
 AS $function$
 declare v conversations;
 begin
-  select * into v from conversations where id = p_conversation and tenant_id = p_tenant and merged_into is null for no key update;
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant and merged_into is null
+    for no key update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   update conversations set mode = p_mode where id = v.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode, 'reason', p_reason), clock(p_now));
-  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages where conversation_id = v.id and status = 'draft'));
+    values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode,
+      'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages
+    where conversation_id = v.id and status = 'draft'));
 end $function$;
 revoke all on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to service_role;
@@ -6182,22 +7028,27 @@ CREATE OR REPLACE FUNCTION public.set_opt_out(p_tenant text, p_phone text, p_out
 AS $function$
 declare v_contact bigint; v_done boolean; v_now timestamptz := clock(p_now);
 begin
-  select contact_id into v_contact from contact_addresses where kind = 'pn' and tenant_id = p_tenant and address = p_phone;
+  select contact_id into v_contact from contact_addresses
+    where kind = 'pn' and tenant_id = p_tenant and address = p_phone;
   if v_contact is not null and not p_out then
     v_done := revoke_opt_out(v_contact, p_actor, p_reason, v_now);
   else
     if v_contact is not null then
       v_done := add_opt_out(v_contact, 'operator', v_now);
     elsif p_out then
-      insert into opt_outs (tenant_id, address_hash, source, created_at) select id, address_hash('pn', null, p_phone), 'operator', v_now from tenants where id = p_tenant on conflict do nothing;
+      insert into opt_outs (tenant_id, address_hash, source, created_at) select id, address_hash('pn', null, p_phone),
+        'operator', v_now from tenants where id = p_tenant on conflict do nothing;
       v_done := found;
     else
-      update opt_outs set revoked_at = v_now where tenant_id = p_tenant and contact_id is null and revoked_at is null and address_hash = address_hash('pn', null, p_phone);
+      update opt_outs set revoked_at = v_now where tenant_id = p_tenant and contact_id is null and revoked_at is null
+        and address_hash = address_hash('pn', null, p_phone);
       v_done := found;
     end if;
     if v_done then
-      insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_out then 'optout.add' else 'optout.revoke' end,
-        case when v_contact is null then 'hash:' || left(address_hash('pn', null, p_phone), 12) else 'contact:' || v_contact end, jsonb_build_object('reason', p_reason), v_now);
+      insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+        values (p_tenant, p_actor, case when p_out then 'optout.add' else 'optout.revoke' end,
+        case when v_contact is null then 'hash:' || left(address_hash('pn', null, p_phone), 12)
+          else 'contact:' || v_contact end, jsonb_build_object('reason', p_reason), v_now);
     end if;
   end if;
   return jsonb_build_object('outcome', case when v_done then 'done' else 'already' end, 'contact_id', v_contact);
@@ -6213,18 +7064,25 @@ CREATE OR REPLACE FUNCTION public.set_pause(p_tenant text, p_actor text, p_statu
 AS $function$
 declare v_was text; v_known boolean;
 begin
-  if p_tenant <> 'default' and (p_scope = 'all' or (p_scope = 'tenant' and p_target <> p_tenant)) then return jsonb_build_object('outcome', 'not_yours'); end if;
+  if p_tenant <> 'default' and (p_scope = 'all' or (p_scope = 'tenant' and p_target <> p_tenant))
+    then return jsonb_build_object('outcome', 'not_yours'); end if;
   v_known := case p_scope
       when 'all' then p_target = ''
       when 'tenant' then exists (select 1 from tenants t where t.id = p_target)
       when 'instance' then exists (select 1 from instances i where i.name = p_target and i.tenant_id = p_tenant)
-      when 'conversation' then exists (select 1 from conversations c where c.id::text = p_target and c.tenant_id = p_tenant)
+      when 'conversation' then exists (select 1 from conversations c
+        where c.id::text = p_target and c.tenant_id = p_tenant)
       else p_target <> '' end;
   if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
-  select status into v_was from julia_status where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc limit 1;
-  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at) values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case p_status when 'pausado' then 'pause' else 'resume' end,
-    case p_scope when 'all' then 'all' else p_scope || ':' || p_target end, jsonb_build_object('reason', p_reason), clock(p_now));
+  select status into v_was from julia_status
+    where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc
+    limit 1;
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, case p_status when 'pausado' then 'pause' else 'resume' end,
+    case p_scope when 'all' then 'all' else p_scope || ':' || p_target end, jsonb_build_object('reason', p_reason),
+      clock(p_now));
   return jsonb_build_object('outcome', 'done', 'was', coalesce(v_was, 'ativo'), 'still', pauses(p_tenant));
 end $function$;
 revoke all on function public.set_pause(text,text,text,text,text,text,timestamp with time zone) from public;
@@ -6241,8 +7099,10 @@ begin
   select proactive into v_was from tenants where id = p_tenant for update;
   update tenants set proactive = p_level where id = p_tenant;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'proactive', p_level, jsonb_build_object('was', v_was, 'reason', p_reason), clock(p_now));
-  return jsonb_build_object('was', v_was, 'lanes', release_held(p_tenant, null, array['campaigns_off', 'safe_mode'], clock(p_now)));
+    values (p_tenant, p_actor, 'proactive', p_level, jsonb_build_object('was', v_was, 'reason', p_reason),
+      clock(p_now));
+  return jsonb_build_object('was', v_was, 'lanes', release_held(p_tenant, null, array['campaigns_off', 'safe_mode'],
+    clock(p_now)));
 end $function$;
 revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
@@ -6255,10 +7115,12 @@ CREATE OR REPLACE FUNCTION public.set_webhook_secret(p_tenant text, p_instance t
 AS $function$
 begin
   -- one that Evolution never confirmed is not what Evolution has
-  update instances set webhook_secret_previous = case when webhook_secret is not null and webhook_secret_since is null then webhook_secret_previous else webhook_secret end,
+  update instances set webhook_secret_previous = case when webhook_secret is not null and webhook_secret_since is null
+    then webhook_secret_previous else webhook_secret end,
     webhook_secret = p_sealed, webhook_secret_since = null where name = p_instance and tenant_id = p_tenant;
   if not found then return jsonb_build_object('found', false); end if;
-  insert into audit_log (tenant_id, actor, action, subject, created_at) values (p_tenant, p_actor, 'instance.secret', p_instance, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (p_tenant, p_actor, 'instance.secret', p_instance, clock(p_now));
   return jsonb_build_object('found', true);
 end $function$;
 revoke all on function public.set_webhook_secret(text,text,text,text,timestamp with time zone) from public;
@@ -6275,10 +7137,12 @@ begin
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
     select s.tenant_id, s.breaker, s.instance, s.process, 'closed', 'restart', clock(p_now) from (
       select distinct on (c.breaker, c.instance, c.process) c.* from circuit_transitions c
-      where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database' and (p_process is null or c.process = p_process)
+      where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database'
+        and (p_process is null or c.process = p_process)
       order by c.breaker, c.instance, c.process, c.id desc) s
     where s.state <> 'closed'
-      and (p_process is not null or not exists (select from process_status p where p.id = s.process and is_there(p.seen_at, clock(p_now))));
+      and (p_process is not null or not exists (select from process_status p
+        where p.id = s.process and is_there(p.seen_at, clock(p_now))));
   get diagnostics v_closed = row_count;
   return jsonb_build_object('closed', v_closed);
 end $function$;
@@ -6293,15 +7157,21 @@ CREATE OR REPLACE FUNCTION public.settle_command(p_message bigint, p_claim bigin
 AS $function$
 declare m messages; v conversations; v_now timestamptz := clock(p_now);
 begin
-  select c.* into v from conversations c join messages x on x.conversation_id = c.id where x.id = p_message for no key update of c;
+  select c.* into v from conversations c join messages x on x.conversation_id = c.id
+    where x.id = p_message for no key update of c;
   select * into m from messages where id = p_message for update;
-  if not found or m.claim <> p_claim or m.status <> 'received' then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
-  update messages set meaning = meaning - 'asked', reason = 'command' where id = (p_end ->> 'proved')::bigint and conversation_id = v.id;
+  if not found or m.claim <> p_claim or m.status <> 'received'
+    then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
+  update messages set meaning = meaning - 'asked', reason = 'command'
+    where id = (p_end ->> 'proved')::bigint and conversation_id = v.id;
   update messages set status = 'answered', reason = p_end ->> 'reason', lease_until = null,
-    meaning = case when p_end ->> 'word' is not null and meaning -> 'command' ->> 'kind' = 'command' then meaning || jsonb_build_object('asked', p_end ->> 'word') else meaning end where id = m.id;
+    meaning = case when p_end ->> 'word' is not null and meaning -> 'command' ->> 'kind' = 'command'
+      then meaning || jsonb_build_object('asked', p_end ->> 'word') else meaning end where id = m.id;
   if p_end ->> 'text' is null then return jsonb_build_object('outcome', 'recorded', 'conversation_id', null); end if;
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, correlation_id, kind, priority, part, due_at, addressee, created_at)
-    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_end ->> 'text', v_now, m.correlation_id, 'operator', 0, 1, v_now, p_end ->> 'to', v_now);
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+    provider_at, correlation_id, kind, priority, part, due_at, addressee, created_at)
+    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_end ->> 'text',
+      v_now, m.correlation_id, 'operator', 0, 1, v_now, p_end ->> 'to', v_now);
   update conversations set last_seq = last_seq + 1 where id = v.id;
   return jsonb_build_object('outcome', 'recorded', 'conversation_id', v.id);
 end $function$;
@@ -6316,26 +7186,35 @@ CREATE OR REPLACE FUNCTION public.settle_draft(p_tenant text, p_draft bigint, p_
 AS $function$
 declare v conversations; v_turn turns; v_now timestamptz := clock(p_now); v_n int;
 begin
-  select c.* into v from conversations c join turns t on t.conversation_id = c.id where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id
+    where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
   select * into v_turn from turns where id = p_draft;
-  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
-  if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person', 'holder', conversation_holder(v, v_now)); end if;
+  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft
+    and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person',
+    'holder', conversation_holder(v, v_now)); end if;
   p_parts := nullif(p_parts, 'null'::jsonb);
   if p_yes and p_parts is null then
-    update messages set status = 'queued', due_at = v_now, typing_ms = 0 where conversation_id = v.id and turn_id = p_draft and status = 'draft';
+    update messages set status = 'queued', due_at = v_now, typing_ms = 0
+      where conversation_id = v.id and turn_id = p_draft and status = 'draft';
     get diagnostics v_n = row_count;
   else
-    update messages set status = 'cancelled', reason = case when p_yes then 'draft_edited' else 'draft_refused' end where conversation_id = v.id and turn_id = p_draft and status = 'draft';
+    update messages set status = 'cancelled', reason = case when p_yes then 'draft_edited' else 'draft_refused' end
+      where conversation_id = v.id and turn_id = p_draft and status = 'draft';
     v_n := coalesce(jsonb_array_length(p_parts), 0);
   end if;
   if p_yes then
-    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, turn_id, correlation_id, kind, priority, part, due_at, created_at)
-      select v.tenant_id, v.instance_id, v.id, v.last_seq + p.n, 'out', 'agent', 'text', 'queued', p.text, v_now, p_draft, v_turn.correlation_id, 'reply', 0, p.n, v_now, v_now
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part, due_at, created_at)
+      select v.tenant_id, v.instance_id, v.id, v.last_seq + p.n, 'out', 'agent', 'text', 'queued', p.text, v_now,
+        p_draft, v_turn.correlation_id, 'reply', 0, p.n, v_now, v_now
       from jsonb_array_elements_text(p_parts) with ordinality as p (text, n);
     update conversations set last_seq = last_seq + coalesce(jsonb_array_length(p_parts), 0) where id = v.id;
-    update messages set status = 'answered', reason = null where turn_id = p_draft and direction = 'in' and status = 'handed_over' and reason = 'draft';
+    update messages set status = 'answered', reason = null where turn_id = p_draft and direction = 'in'
+      and status = 'handed_over' and reason = 'draft';
   end if;
-  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor, case when p_yes then 'draft.approve' else 'draft.discard' end,
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, case when p_yes then 'draft.approve' else 'draft.discard' end,
     p_draft::text, jsonb_build_object('reason', p_reason, 'edited', p_parts is not null), v_now);
   return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n,
     'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
@@ -6351,15 +7230,21 @@ CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p
 AS $function$
 begin
   update messages m set status = 'answered', reason = 'answered_before_restore'
-    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received' and m.provider_at < p_instance.restored_at
-      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out' and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
-        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second', m.provider_at));
+    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
+      and m.provider_at < p_instance.restored_at
+      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
+        and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
+        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second',
+          m.provider_at));
   update conversations c set takeover_since = null, takeover_until = null
     where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at
-      and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human' and h.provider_at >= p_instance.restored_at);
+      and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human'
+        and h.provider_at >= p_instance.restored_at);
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
-    select p_instance.tenant_id, 'ativo', 'comparado com o WhatsApp', 'restore', 'instance', p_instance.name, clock(p_now)
-    from (select * from julia_status where scope = 'instance' and target = p_instance.name order by id desc limit 1) newest
+    select p_instance.tenant_id, 'ativo', 'comparado com o WhatsApp', 'restore', 'instance', p_instance.name,
+      clock(p_now)
+    from (select * from julia_status where scope = 'instance' and target = p_instance.name order by id desc
+      limit 1) newest
     where newest.status = 'pausado' and newest.alterado_via = 'restore';
   update instances set restored_at = null where id = p_instance.id;
 end $function$;
@@ -6380,9 +7265,11 @@ begin
     if p_provider_id is not null then
       perform settle_sent(m.id, p_provider_id, v_now, v_now);
     elsif p_not_sent then
-      update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0, due_at = v_now, goes_at = v_now where id = m.id;
+      update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0,
+        due_at = v_now, goes_at = v_now where id = m.id;
     else
-      update messages set looks = looks + 1, slot_at = v_now, due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
+      update messages set looks = looks + 1, slot_at = v_now,
+        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
       if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
     end if;
     select * into m from messages where id = p_message;
@@ -6403,7 +7290,8 @@ begin
   select * into v from messages where id = p_message for update;
   perform lock_provider_id(v.instance_id, p_provider_id);
   if v.provider_id is null and p_provider_id is not null then
-    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id and (direction = 'out' or conversation_id = v.conversation_id)
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id
+      and (direction = 'out' or conversation_id = v.conversation_id)
       order by author in ('human', 'automatic') limit 1;
     if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
@@ -6412,11 +7300,15 @@ begin
       return; -- this id belongs to another of our rows: a wrong match, leave both
     end if;
   end if;
-  -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0 and v.reason is distinct from 'provider_refused') then
-    update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null, error_class = null, lease_until = null, goes_at = null,
+  -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has
+  -- the number's lock
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0
+    and v.reason is distinct from 'provider_refused') then
+    update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null,
+      error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
-    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0 and v.kind in ('reply', 'handoff');
+    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0
+      and v.kind in ('reply', 'handoff');
     if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
     if v.status = 'failed' then perform heal_send(v, p_now); end if;
   elsif v.provider_id is null and p_provider_id is not null then
@@ -6436,8 +7328,10 @@ CREATE OR REPLACE FUNCTION public.share_free_at(v public.conversations, p_cap in
 AS $function$
 declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
 begin
-  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
-  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out' and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share
+    and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
+  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
     order by m.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
 end $function$;
@@ -6451,11 +7345,13 @@ CREATE OR REPLACE FUNCTION public.signs_of_life(p_instance text, p_now timestamp
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'age_ms', greatest(0, floor(extract(epoch from p_now - s.at) * 1000))::int) order by s.kind), '[]') from (
+  select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'age_ms',
+    greatest(0, floor(extract(epoch from p_now - s.at) * 1000))::int) order by s.kind), '[]') from (
     select 'reconnect' as kind, alive_at as at from instances where name = p_instance
     union all
     select 'word', greatest((select answered_at from instances where name = p_instance),
-      (select max(received_at) from webhook_events where received_at > p_now - interval '30 seconds' and instance = p_instance and aside_id is null))) s
+      (select max(received_at) from webhook_events where received_at > p_now - interval '30 seconds'
+        and instance = p_instance and aside_id is null))) s
   where s.at > p_now - interval '30 seconds'
 $function$;
 revoke all on function public.signs_of_life(text,timestamp with time zone) from public;
@@ -6469,13 +7365,18 @@ CREATE OR REPLACE FUNCTION public.sla_figures(p_from timestamp with time zone, p
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object(
-      'minutes', coalesce((select greatest(0, floor(extract(epoch from date_trunc('minute', clock(p_now)) - greatest(date_trunc('minute', p_from), f.minute)) / 60))
+      'minutes', coalesce((select greatest(0,
+        floor(extract(epoch from date_trunc('minute', clock(p_now)) - greatest(date_trunc('minute', p_from),
+        f.minute)) / 60))
         from (select minute from sla_minutes order by minute limit 1) f), 0),
-      'up_minutes', (select count(*) from sla_minutes where up and minute >= date_trunc('minute', p_from) and minute < date_trunc('minute', clock(p_now))))
+      'up_minutes', (select count(*) from sla_minutes where up and minute >= date_trunc('minute', p_from)
+        and minute < date_trunc('minute', clock(p_now))))
     || (select jsonb_build_object('turns', count(*) filter (where status = 'committed' and model is not null),
-        'slow_turns', count(*) filter (where status = 'committed' and model is not null and ended_at - started_at > interval '5 seconds'),
+        'slow_turns', count(*) filter (where status = 'committed' and model is not null
+          and ended_at - started_at > interval '5 seconds'),
         'failed_turns', count(*) filter (where status in ('failed', 'expired'))) from turns where started_at >= p_from)
-    || (select jsonb_build_object('sends', count(*) filter (where status in ('sent', 'delivered', 'read')), 'failed_sends', count(*) filter (where status = 'failed'))
+    || (select jsonb_build_object('sends', count(*) filter (where status in ('sent', 'delivered', 'read')),
+      'failed_sends', count(*) filter (where status = 'failed'))
         from messages where direction = 'out' and kind is not null and created_at >= p_from)
 $function$;
 revoke all on function public.sla_figures(timestamp with time zone,timestamp with time zone) from public;
@@ -6491,7 +7392,8 @@ AS $function$
 declare v_at timestamptz;
 begin
   if i.reconnected_at is null or i.reconnected_at <= p_now - interval '30 minutes' then return null; end if;
-  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at, p_now);
+  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at,
+    p_now);
   return case when v_at is not null then least(v_at, i.reconnected_at + interval '30 minutes') end;
 end $function$;
 revoke all on function public.slow_start(public.instances,integer,timestamp with time zone) from public;
@@ -6503,15 +7405,21 @@ CREATE OR REPLACE FUNCTION public.snapshot_numbers(p_tz text, p_now timestamp wi
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_day date := (clock(p_now) at time zone p_tz)::date; v_from timestamptz := v_day::timestamp at time zone p_tz; v_n int;
+declare v_day date := (clock(p_now) at time zone p_tz)::date; v_from timestamptz := v_day::timestamp at time zone p_tz;
+v_n int;
 begin
   insert into number_days (tenant_id, instance_id, day, figures)
-    select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust', trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
-        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
-    from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent, count(d.delivered_at) as delivered from (
+    select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust',
+      trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
+        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m
+          where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+    from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent,
+      count(d.delivered_at) as delivered from (
       -- two halves, each on its index
-      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from and kind in ('reply', 'handoff')
-      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from and kind not in ('reply', 'handoff')) d) s
+      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
+        and kind in ('reply', 'handoff')
+      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
+        and kind not in ('reply', 'handoff')) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);
@@ -6526,7 +7434,10 @@ CREATE OR REPLACE FUNCTION public.speaks_for(p_from jsonb, i public.instances, p
  STABLE
 AS $function$
   select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
-    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default') and (i.webhook_secret is null or (i.webhook_secret_previous is null and (i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour'))) end
+    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default')
+      and (i.webhook_secret is null
+      or (i.webhook_secret_previous is null
+      and (i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour'))) end
 $function$;
 revoke all on function public.speaks_for(jsonb,public.instances,timestamp with time zone) from public;
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to service_role;
@@ -6549,8 +7460,10 @@ CREATE OR REPLACE FUNCTION public.stuck_rows(p_now timestamp with time zone)
  LANGUAGE sql
  STABLE
 AS $function$
-  select (select count(*) from messages where direction = 'out' and status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
-    + (select count(*) from messages where direction = 'out' and status = 'uncertain' and claimed_at < clock(p_now) - interval '15 minutes')
+  select (select count(*) from messages where direction = 'out' and status = 'sending'
+    and lease_until < clock(p_now) - interval '1 minute')
+    + (select count(*) from messages where direction = 'out' and status = 'uncertain'
+      and claimed_at < clock(p_now) - interval '15 minutes')
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
@@ -6563,7 +7476,8 @@ CREATE OR REPLACE FUNCTION public.swap_secret(p_instance text, p_old text, p_new
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update instances set evolution_key = case evolution_key when p_old then p_new else evolution_key end, webhook_secret = case webhook_secret when p_old then p_new else webhook_secret end,
+  update instances set evolution_key = case evolution_key when p_old then p_new else evolution_key end,
+    webhook_secret = case webhook_secret when p_old then p_new else webhook_secret end,
     webhook_secret_previous = case webhook_secret_previous when p_old then p_new else webhook_secret_previous end
     where name = p_instance and p_old in (evolution_key, webhook_secret, webhook_secret_previous);
   return jsonb_build_object('swapped', found);
@@ -6581,8 +7495,10 @@ AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
     select c.id from conversations c join instances i on i.id = c.instance_id
     where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
-        or (select max(t.started_at) from turns t where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
-      and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open' and t.lease_until > clock(p_now))
+        or (select max(t.started_at) from turns t
+          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
+      and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open'
+        and t.lease_until > clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, null) is null
     order by c.deferred_since limit p_limit) s
 $function$;
@@ -6597,7 +7513,8 @@ CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp w
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id
     where m.direction = 'out' and c.merged_into is null
       and ((m.status = 'queued' and m.due_at <= clock(p_now))
         or (m.status = 'sending' and m.lease_until <= clock(p_now))
@@ -6618,9 +7535,12 @@ AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
     select m.conversation_id as id from messages m
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-    where m.direction = 'in' and m.status = 'received' and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
-      and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open' and t.lease_until > clock(p_now))
-      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null and coalesce(c.deferred_until <= clock(p_now), true)))
+    where m.direction = 'in' and m.status = 'received'
+      and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+      and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open'
+        and t.lease_until > clock(p_now))
+      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null
+        and coalesce(c.deferred_until <= clock(p_now), true)))
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $function$;
 revoke all on function public.sweep_turns(integer,integer,timestamp with time zone) from public;
@@ -6647,10 +7567,15 @@ CREATE OR REPLACE FUNCTION public.take_back_answer(p_turn bigint)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  if p_turn is null or not exists (select from messages o where o.turn_id = p_turn and o.direction = 'out' and o.status in ('queued', 'draft'))
-    or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out' and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
-  update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
-  update messages set status = 'received', reason = null where turn_id = p_turn and direction = 'in' and (status = 'answered' or (status = 'handed_over' and reason = 'draft'));
+  if p_turn is null or not exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
+    and o.status in ('queued', 'draft'))
+    or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
+      and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+    where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
+  update messages set status = 'received', reason = null
+    where turn_id = p_turn and direction = 'in'
+    and (status = 'answered' or (status = 'handed_over' and reason = 'draft'));
   return true;
 end $function$;
 revoke all on function public.take_back_answer(bigint) from public;
@@ -6665,13 +7590,17 @@ AS $function$
 declare v conversations; v_left bigint; v_added boolean := false;
 begin
   select * into v from conversations where id = p_conversation for no key update;
-  if not found or v.forward_due_at is null or v.forward_due_at > clock(p_now) or v.forward_from > p_upto then return jsonb_build_object('added', false); end if;
+  if not found or v.forward_due_at is null or v.forward_due_at > clock(p_now) or v.forward_from > p_upto
+    then return jsonb_build_object('added', false); end if;
   if coalesce(jsonb_typeof(p_notice), 'null') <> 'null' then
-    v_added := (add_notice(p_notice || jsonb_build_object('key', 'forward-' || v.id || '-' || p_upto), p_now) ->> 'added')::boolean;
+    v_added := (add_notice(p_notice || jsonb_build_object('key', 'forward-' || v.id || '-' || p_upto),
+      p_now) ->> 'added')::boolean;
   end if;
-  select min(seq) into v_left from messages where conversation_id = v.id and direction = 'in' and seq > p_upto and status = 'handed_over'
+  select min(seq) into v_left from messages where conversation_id = v.id and direction = 'in' and seq > p_upto
+    and status = 'handed_over'
     and reason in ('human', 'takeover', 'manual') and type <> 'reaction' and deleted_at is null;
-  update conversations set forwarded_at = case when v_added then clock(p_now) else forwarded_at end, forward_from = v_left,
+  update conversations set forwarded_at = case when v_added then clock(p_now) else forwarded_at end,
+    forward_from = v_left,
     forward_due_at = case when v_left is not null then clock(p_now) + interval '1 minute' end where id = v.id;
   return jsonb_build_object('added', v_added);
 end $function$;
@@ -6687,15 +7616,19 @@ AS $function$
 declare v_intent text := p_meaning ->> 'intent';
 begin
   if p_from_me then
-    return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset') end;
+    return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset')
+      end;
   end if;
   if p_commands and coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null' then
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
-  if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m where m.conversation_id = v.id and m.direction = 'in'
-      and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at) then return null; end if;
+  if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m
+    where m.conversation_id = v.id and m.direction = 'in'
+      and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
+        then return null; end if;
   if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null;
+  end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $function$;
 revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) from public;
@@ -6710,7 +7643,8 @@ AS $function$
 declare
   v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
   -- "off" lasts as long as any takeover may; other words slide it
-  v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
+  v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap
+    else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
   v_since timestamptz := case when v.takeover_until > p_now then v.takeover_since else p_now end;
 begin
   if p_handset = 'on' then
@@ -6719,13 +7653,16 @@ begin
     return jsonb_build_object('outcome', 'returned');
   end if;
   if p_verdict <> 'person' then
-    if p_verdict = 'greeting' then update instances set greeting_message = p_id where id = v.instance_id and greeting_message is null; end if;
+    if p_verdict = 'greeting' then update instances set greeting_message = p_id
+      where id = v.instance_id and greeting_message is null; end if;
     return jsonb_build_object('outcome', 'automatic', 'reason', p_verdict, 'wake_turns',
-      case when p_verdict in ('greeting', 'broadcast') and p_key is not null then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
+      case when p_verdict in ('greeting', 'broadcast') and p_key is not null
+        then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
   end if;
   update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
   if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
-  update conversations set takeover_since = v_since, takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
+  update conversations set takeover_since = v_since,
+    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
   if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
   return jsonb_build_object('outcome', 'takeover');
 end $function$;
@@ -6742,7 +7679,8 @@ declare v_taken boolean;
 begin
   insert into slack_events (event_id, created_at) values (p_event, clock(p_now)) on conflict do nothing;
   v_taken := found;
-  delete from slack_events where event_id in (select event_id from slack_events where created_at < clock(p_now) - interval '1 day' limit 100);
+  delete from slack_events where event_id in (select event_id from slack_events
+    where created_at < clock(p_now) - interval '1 day' limit 100);
   return jsonb_build_object('taken', v_taken);
 end $function$;
 revoke all on function public.take_slack_event(text,timestamp with time zone) from public;
@@ -6755,7 +7693,8 @@ CREATE OR REPLACE FUNCTION public.take_trial(p_instance text, p_process text, p_
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds' where i.name = p_instance
+  update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds'
+    where i.name = p_instance
     and (i.trial_until is null or i.trial_until <= clock(p_now) or i.trial_by = p_process
       or exists (select from process_status p where p.id = i.trial_by and not is_heard(p.seen_at, clock(p_now))));
   return jsonb_build_object('taken', found);
@@ -6775,7 +7714,8 @@ declare
   v_learned int := 0;
 begin
   select * into v from instances where name = p_instance;
-  for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at from jsonb_array_elements(p_pairs) e loop
+  for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
+    from jsonb_array_elements(p_pairs) e loop
     continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
     perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
     v_learned := v_learned + 1;
@@ -6805,47 +7745,66 @@ CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint,
 AS $function$
   with start as (
     select min(x.created_at) as at, min(x.created_at) filter (where x.id = p_message) as own
-    from messages m join messages x on x.id = m.id or (m.direction = 'out' and x.turn_id = m.turn_id) where m.id = p_message)
+    from messages m join messages x on x.id = m.id or (m.direction = 'out' and x.turn_id = m.turn_id)
+      where m.id = p_message)
   select jsonb_build_object(
-    'conversation', jsonb_build_object('id', c.id, 'contact_id', c.contact_id, 'instance', i.name, 'controlled_by', c.controlled_by, 'escalation_reason', c.escalation_reason,
-      'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into', c.merged_into,
+    'conversation', jsonb_build_object('id', c.id, 'contact_id', c.contact_id, 'instance', i.name, 'controlled_by',
+      c.controlled_by, 'escalation_reason', c.escalation_reason,
+      'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
+        c.merged_into,
       'opted_out', exists (select 1 from opt_outs o where o.contact_id = c.contact_id and o.revoked_at is null)),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (
-        select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id, jsonb_build_object('at', m.created_at, 'what', 'message', 'id', m.id,
-            'direction', m.direction, 'author', m.author, 'type', m.type, 'status', m.status, 'reason', m.reason, 'text', m.text, 'turn_id', m.turn_id,
-            'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part, 'attempts', m.attempts,
+        select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,
+          jsonb_build_object('at', m.created_at, 'what', 'message', 'id', m.id,
+            'direction', m.direction, 'author', m.author, 'type', m.type, 'status', m.status, 'reason', m.reason,
+              'text', m.text, 'turn_id', m.turn_id,
+            'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part,
+              'attempts', m.attempts,
             'goes_at', promised_at(m), 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
             'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
           from messages m where m.conversation_id = c.id
         union all
-        select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status', t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
-            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens, 'cache_read_tokens', t.cache_read_tokens,
-            'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls, 'ended_at', t.ended_at,
+        select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
+          t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
+            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
+              'cache_read_tokens', t.cache_read_tokens,
+            'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
+              'ended_at', t.ended_at,
             'correlation_id', t.correlation_id)
           from turns t where t.conversation_id = c.id
         union all
-        select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id, 'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
-            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens, 'cache_read_tokens', k.cache_read_tokens,
-            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail', k.detail, 'cache_miss', k.cache_miss)
+        select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id,
+          'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
+            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens,
+              'cache_read_tokens', k.cache_read_tokens,
+            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail',
+              k.detail, 'cache_miss', k.cache_miss)
           from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
         union all
-        select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id', k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
+        select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id',
+          k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
           from tool_calls k where k.conversation_id = c.id
         union all
-        select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id', h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status,
-            'notified_at', h.notified_at, 'reminded_at', h.reminded_at, 'taken_at', h.taken_at, 'returned_at', h.returned_at, 'returned_by', h.returned_by)
+        select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id',
+          h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status,
+            'notified_at', h.notified_at, 'reminded_at', h.reminded_at, 'taken_at', h.taken_at, 'returned_at',
+              h.returned_at, 'returned_by', h.returned_by)
           from handoffs h where h.conversation_id = c.id
         union all
-        select o.created_at, 6, o.id, jsonb_build_object('at', o.created_at, 'what', 'opt_out', 'id', o.id, 'source', o.source, 'revoked_at', o.revoked_at)
+        select o.created_at, 6, o.id, jsonb_build_object('at', o.created_at, 'what', 'opt_out', 'id', o.id, 'source',
+          o.source, 'revoked_at', o.revoked_at)
           from opt_outs o where o.contact_id = c.contact_id
         union all
         -- the one that brought the message, repeats, acks
-        select w.received_at, 1, w.id, jsonb_build_object('at', w.received_at, 'what', 'webhook', 'id', w.id, 'event', w.event, 'outcome', r ->> 'outcome', 'message_id', p_message)
+        select w.received_at, 1, w.id, jsonb_build_object('at', w.received_at, 'what', 'webhook', 'id', w.id, 'event',
+          w.event, 'outcome', r ->> 'outcome', 'message_id', p_message)
           from start, webhook_events w cross join jsonb_array_elements(w.results) r
-          where w.received_at between start.own - interval '1 minute' and start.own + interval '30 minutes' and r ->> 'message_id' = p_message::text
+          where w.received_at between start.own - interval '1 minute' and start.own + interval '30 minutes'
+            and r ->> 'message_id' = p_message::text
       ) entries where p_message is null or at >= (select start.at - interval '1 second' from start)
-      order by case when p_message is null then at end desc, case when p_message is not null then at end, rank desc, id desc limit p_limit) e))
+      order by case when p_message is null then at end desc, case when p_message is not null then at end, rank desc,
+        id desc limit p_limit) e))
   from conversations c join instances i on i.id = c.instance_id where c.id = p_conversation and c.tenant_id = p_tenant
 $function$;
 revoke all on function public.timeline(text,bigint,integer,bigint) from public;
@@ -6879,7 +7838,8 @@ CREATE OR REPLACE FUNCTION public.trust_now(p_instance public.instances, p_now t
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select greatest(0, least(100, floor(p_instance.trust + 5 * extract(epoch from greatest(interval '0', p_now - p_instance.trust_at)) / 3600)))::int
+  select greatest(0, least(100,
+    floor(p_instance.trust + 5 * extract(epoch from greatest(interval '0', p_now - p_instance.trust_at)) / 3600)))::int
 $function$;
 revoke all on function public.trust_now(public.instances,timestamp with time zone) from public;
 grant execute on function public.trust_now(public.instances,timestamp with time zone) to service_role;
@@ -6892,15 +7852,19 @@ CREATE OR REPLACE FUNCTION public.turn_address(p_conversation public.conversatio
 AS $function$
 declare v_jid text; v_refused bigint := address_row(p_conversation.contact_id, p_sent_to);
 begin
-  if p_conversation.jid <> p_sent_to then return not address_refused(p_conversation.contact_id, p_conversation.jid, p_now); end if;
-  select coalesce(a.written, a.address) || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end into v_jid from contact_addresses a
-    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id) and a.id is distinct from v_refused
+  if p_conversation.jid <> p_sent_to then return not address_refused(p_conversation.contact_id, p_conversation.jid,
+    p_now); end if;
+  select coalesce(a.written, a.address) || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end into v_jid
+    from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)
+      and a.id is distinct from v_refused
       and (a.refused_at is null or a.refused_at <= p_now - interval '7 days')
     order by a.delivered_at desc nulls last, a.kind = 'pn' desc, a.id desc limit 1;
   if v_jid is null then return false; end if;
   update conversations set jid = v_jid where id = p_conversation.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text, jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+    values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text,
+      jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
   return true;
 end $function$;
 revoke all on function public.turn_address(public.conversations,text,timestamp with time zone) from public;
@@ -6917,7 +7881,8 @@ declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
   select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff', 'manual', 'operator') limit p_most) u;
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff',
+      'manual', 'operator') limit p_most) u;
   return v_count;
 end $function$;
 revoke all on function public.unanswered(bigint,integer) from public;
@@ -6933,18 +7898,23 @@ declare v conversations; v_turns bigint[];
 begin
   select * into v from conversations where id = p_conversation for no key update;
   update handoffs set taken_at = null where conversation_id = v.id and status <> 'returned' and taken_at = p_at;
-  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human' and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
+  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human'
+    and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
     return false;
   end if;
   update conversations set takeover_since = null, takeover_until = null where id = v.id;
   update messages m set status = 'received', reason = null from turns t
-    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover' and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
+    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover'
+      and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
   -- an answer of which nothing left
-  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out' and m.status = 'cancelled' and m.reason = 'takeover'
+  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.status = 'cancelled' and m.reason = 'takeover'
     and m.created_at > least(p_at, v.takeover_since) - interval '10 minutes')
   select array_agg(turn_id) into v_turns from gone;
-  update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
-    and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status <> 'cancelled');
+  update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in'
+    and i.status = 'answered'
+    and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out'
+      and o.status <> 'cancelled');
   update conversations set inbound_seq = inbound_seq + 1 where id = v.id;
   return first_pending(v.id) is not null;
 end $function$;
@@ -6959,13 +7929,20 @@ CREATE OR REPLACE FUNCTION public.unheard_conversations(p_tenant text, p_now tim
 AS $function$
   select count(*) from (
     select h.conversation_id from handoffs h
-    where h.status <> 'returned' and h.taken_at is null and h.tenant_id = coalesce(p_tenant, h.tenant_id) and exists (select from notices n
-      where n.tenant_id = h.tenant_id and n.status = 'failed' and (n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
-        or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute' and h.notified_at)))
-      and not exists (select from notices n where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded') and n.status <> 'failed')
+    where h.status <> 'returned' and h.taken_at is null and h.tenant_id = coalesce(p_tenant, h.tenant_id)
+      and exists (select from notices n
+      where n.tenant_id = h.tenant_id and n.status = 'failed'
+        and (n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
+        or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute'
+          and h.notified_at)))
+      and not exists (select from notices n
+        where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
+        and n.status <> 'failed')
     union
-    select c.id from notices n join conversations c on c.id = case n.kind when 'forward' then split_part(n.key, '-', 2)::bigint end
-    where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day' and n.tenant_id = coalesce(p_tenant, n.tenant_id)
+    select c.id from notices n join conversations c on c.id = case n.kind when 'forward'
+      then split_part(n.key, '-', 2)::bigint end
+    where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day'
+      and n.tenant_id = coalesce(p_tenant, n.tenant_id)
       and waits_for_person(c)) u
 $function$;
 revoke all on function public.unheard_conversations(text,timestamp with time zone) from public;
@@ -6987,27 +7964,35 @@ declare
   v_into bigint;
   v_from bigint;
 begin
-  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null and (p_merged is null or merged = p_merged)
+  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null
+    and (p_merged is null or merged = p_merged)
     order by id desc limit 1 for update;
   if not found then return jsonb_build_object('outcome', 'no_merge'); end if;
   v_drop := v_merge.merged;
   perform 1 from contacts where id in (p_kept, v_drop) order by id for update;
-  if exists (select from contacts where id = p_kept and merged_into is not null) then return jsonb_build_object('outcome', 'no_merge'); end if;
-  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id order by id desc limit 1;
+  if exists (select from contacts where id = p_kept and merged_into is not null)
+    then return jsonb_build_object('outcome', 'no_merge'); end if;
+  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id
+    order by id desc limit 1;
   if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
 
   update contacts set merged_into = null where id = v_drop;
   update contacts set name = v_merge.moved -> 'before' ->> 'name',
-    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
+    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f
+      where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
       or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
-  update contact_addresses set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
-  update opt_outs set contact_id = v_drop where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
-  update opt_outs set revoked_at = null where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
+  update contact_addresses set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
+  update opt_outs set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
+  update opt_outs set revoked_at = null
+    where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
     and not exists (select from opt_outs o where o.contact_id = v_drop and o.revoked_at is null);
   for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
     v_from := (v_moved ->> 'from')::bigint;
     if v_moved ->> 'into' is null then
-      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_from and status = 'open';
+      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+        where conversation_id = v_from and status = 'open';
       update conversations set contact_id = v_drop where id = v_from;
       continue;
     end if;
@@ -7015,26 +8000,43 @@ begin
     v_shift := (v_moved ->> 'shift')::bigint;
     v_last := (v_moved ->> 'last_seq')::bigint;
     perform 1 from conversations where id in (v_from, v_into) order by id for update;
-    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp() where conversation_id = v_into and status = 'open';
-    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift and seq <= v_shift + v_last;
-    update messages m set provider_id = d.provider_id from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text) where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
+    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+      where conversation_id = v_into and status = 'open';
+    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift
+      and seq <= v_shift + v_last;
+    update messages m set provider_id = d.provider_id
+      from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text)
+      where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
     update conversations set merged_into = null, last_seq = v_last where id = v_from;
-    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
-        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_since else b.takeover_since end,
-        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz then c.takeover_until else b.takeover_until end,
-        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by else c.controlled_by end,
-        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason else c.escalation_reason end,
+    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m
+      where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
+        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz
+          then c.takeover_since else b.takeover_since end,
+        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz
+          then c.takeover_until else b.takeover_until end,
+        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by
+          else c.controlled_by end,
+        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason
+          else c.escalation_reason end,
         mode = case when c.mode = v_moved ->> 'mode' then b.mode else c.mode end,
         inbound_seq = c.inbound_seq + 1
       from jsonb_populate_record(null::conversations, v_moved -> 'before') b where c.id = v_into;
-    update handoffs set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
-    update handoffs h set status = d.status, returned_at = null from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
+    update handoffs set conversation_id = v_from
+      where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
+    update handoffs h set status = d.status, returned_at = null
+      from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
       where h.id = d.id and h.conversation_id = v_from and h.status = 'returned';
-    update turns set conversation_id = v_from where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
-    update tool_calls set conversation_id = v_from where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    update turns set conversation_id = v_from
+      where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    update tool_calls set conversation_id = v_from
+      where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
     -- a pause that came over from the other one goes back with it
-    if v_moved ->> 'pause' is not null and (select j.id from julia_status j where j.scope = 'conversation' and j.target = v_into::text order by j.id desc limit 1) = (v_moved ->> 'pause')::bigint then
-      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target) values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation', v_into::text);
+    if v_moved ->> 'pause' is not null and (select j.id from julia_status j
+      where j.scope = 'conversation' and j.target = v_into::text order by j.id desc
+      limit 1) = (v_moved ->> 'pause')::bigint then
+      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
+        values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation',
+        v_into::text);
     end if;
   end loop;
   update contact_merges set undone_at = clock(p_now) where id = v_merge.id;
@@ -7065,14 +8067,17 @@ begin
   select * into v from tokens where id = p_token ->> 'id';
   if not found then
     -- who belongs to no tenant has nothing, and finds nothing
-    if not exists (select from tenants where id = p_token ->> 'tenant') then return jsonb_build_object('outcome', 'valid'); end if;
+    if not exists (select from tenants where id = p_token ->> 'tenant')
+      then return jsonb_build_object('outcome', 'valid'); end if;
     insert into tokens (id, tenant_id, sub, role, expires_at, used_at, created_at)
-      values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role', (p_token ->> 'expires_at')::timestamptz, v_now, v_now) on conflict (id) do nothing;
+      values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role',
+        (p_token ->> 'expires_at')::timestamptz, v_now, v_now) on conflict (id) do nothing;
     -- somebody else used it at this moment, or revoked it
     select * into v from tokens where id = p_token ->> 'id';
   end if;
   if v.revoked_at is not null then return jsonb_build_object('outcome', 'revoked'); end if;
-  if v.used_at is null or v.used_at < v_now - interval '1 hour' then update tokens set used_at = v_now where id = v.id; end if;
+  if v.used_at is null or v.used_at < v_now - interval '1 hour' then update tokens set used_at = v_now where id = v.id;
+  end if;
   return jsonb_build_object('outcome', 'valid');
 end $function$;
 revoke all on function public.use_token(jsonb,timestamp with time zone) from public;
@@ -7094,7 +8099,8 @@ CREATE OR REPLACE FUNCTION public.waits_for_person(v public.conversations)
  LANGUAGE sql
  STABLE
 AS $function$
-  select v.mode = 'manual' and exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq and m.direction = 'in' and m.status = 'handed_over')
+  select v.mode = 'manual' and exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq
+    and m.direction = 'in' and m.status = 'handed_over')
 $function$;
 revoke all on function public.waits_for_person(public.conversations) from public;
 grant execute on function public.waits_for_person(public.conversations) to service_role;
@@ -7107,9 +8113,12 @@ CREATE OR REPLACE FUNCTION public.warming_caps(p_phase text, p_since timestamp w
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select case when p_phase <> 'warming' or d.days >= 100 then null
-    when d.days >= 21 then jsonb_build_object('hour', 20 * 2 ^ ((d.days - 21) / 7), 'day', 100 * 2 ^ ((d.days - 21) / 7))
-    else (array['{"hour": 2, "day": 5, "strangers": 3}', '{"hour": 3, "day": 10, "strangers": 5}', '{"hour": 5, "day": 20, "strangers": 10}', '{"hour": 7, "day": 30, "strangers": 15}',
-      '{"hour": 10, "day": 45, "strangers": 20}', '{"hour": 14, "day": 65, "strangers": 30}', '{"hour": 17, "day": 80, "strangers": 40}']::jsonb[])[d.days / 3 + 1]
+    when d.days >= 21 then jsonb_build_object('hour', 20 * 2 ^ ((d.days - 21) / 7), 'day',
+      100 * 2 ^ ((d.days - 21) / 7))
+    else (array['{"hour": 2, "day": 5, "strangers": 3}', '{"hour": 3, "day": 10, "strangers": 5}',
+      '{"hour": 5, "day": 20, "strangers": 10}', '{"hour": 7, "day": 30, "strangers": 15}',
+      '{"hour": 10, "day": 45, "strangers": 20}', '{"hour": 14, "day": 65, "strangers": 30}',
+        '{"hour": 17, "day": 80, "strangers": 40}']::jsonb[])[d.days / 3 + 1]
       || '{"reply_percent": 10}' end
   from (select greatest(0, floor(extract(epoch from p_now - p_since) / 86400))::int as days) d
 $function$;
@@ -7138,7 +8147,8 @@ AS $function$
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null
     when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    when p_instance.provider_id is null and exists (select from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
+    when p_instance.provider_id is null and exists (select from instances o
+      where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
 $function$;
 revoke all on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to service_role;
@@ -7149,7 +8159,8 @@ CREATE OR REPLACE FUNCTION public.webhooks_of(p_tenant text)
  LANGUAGE sql
  STABLE
 AS $function$
-  select w.* from webhook_events w where w.tenant_id = p_tenant or w.aside_id in (select a.id from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
+  select w.* from webhook_events w where w.tenant_id = p_tenant or w.aside_id in (select a.id
+    from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
 $function$;
 revoke all on function public.webhooks_of(text) from public;
 grant execute on function public.webhooks_of(text) to service_role;
@@ -7162,10 +8173,12 @@ CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
 AS $function$
 declare v_turns bigint[];
 begin
-  with gone as (update messages set status = 'cancelled', reason = 'contact_wrote' where conversation_id = p_conversation and status = 'draft' returning turn_id)
+  with gone as (update messages set status = 'cancelled', reason = 'contact_wrote'
+    where conversation_id = p_conversation and status = 'draft' returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
-  update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in' and status = 'handed_over' and reason = 'draft';
+  update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in'
+    and status = 'handed_over' and reason = 'draft';
 end $function$;
 revoke all on function public.withdraw_drafts(bigint) from public;
 grant execute on function public.withdraw_drafts(bigint) to service_role;
@@ -7181,14 +8194,17 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply' and author = 'agent'
-        and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id) -- what is said of an outage answers nothing
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply'
+        and author = 'agent'
+        -- what is said of an outage answers nothing
+        and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;
   update messages i set status = 'received', reason = null
     where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
-      and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out' and o.status not in ('cancelled', 'queued'));
+      and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out'
+        and o.status not in ('cancelled', 'queued'));
 end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
@@ -7201,8 +8217,10 @@ CREATE OR REPLACE FUNCTION public.yields(m public.messages, p_now timestamp with
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued' and o.kind not in ('reply', 'handoff')
-    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes' and o.due_at <= p_now
+  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued'
+    and o.kind not in ('reply', 'handoff')
+    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes'
+      and o.due_at <= p_now
     and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $function$;
 revoke all on function public.yields(public.messages,timestamp with time zone) from public;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { projectRoot } from '../lib/tools.ts';
-import type { Simulator } from '../simulator/index.ts';
+import type { Simulator } from '../../simulator/index.ts';
 import { runInside, startContainer, until } from './container.ts';
 import type { Container, Launcher } from './container.ts';
 import type { Image } from './image.ts';

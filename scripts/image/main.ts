@@ -12,7 +12,7 @@ import { freePort } from '../lib/ports.ts';
 import { withProgress } from '../lib/progress.ts';
 import { startRedis } from '../lib/redis.ts';
 import { findOnPath, installPackages, projectRoot } from '../lib/tools.ts';
-import { startSimulator } from '../simulator/index.ts';
+import { startSimulator } from '../../simulator/index.ts';
 import { baseName, ensureBase } from './base.ts';
 import { checkHardened, checkModes, checkRefusals, checkStartCommands, INSTANCE, WEBHOOK_SECRET } from './checks.ts';
 import type { Site } from './checks.ts';

@@ -1,10 +1,10 @@
 /** instance unknown, adopt, forget: who posted webhooks and may not, and what a person says of it. */
 import { z } from 'zod';
-import { adoptAside, asideWebhooks, endAside, forgetAside, listAside } from '../db/access.ts';
-import type { Aside } from '../db/access.ts';
-import { store } from '../inbound.ts';
+import { adoptAside, asideWebhooks, endAside, forgetAside, listAside } from '../numbers/aside-calls.ts';
+import type { Aside } from '../numbers/aside-calls.ts';
+import { store } from '../inbox/receive.ts';
 import { onlyInstance } from '../config.ts';
-import { because } from '../core/reasons.ts';
+import { because } from '../words/reasons.ts';
 import { defineCommand, limitArg, refused, wordsArg } from './command.ts';
 import type { AdminContext } from './command.ts';
 import { eventsOf } from './replay.ts';

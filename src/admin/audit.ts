@@ -1,7 +1,7 @@
 /** audit list: who did what. */
 import { z } from 'zod';
-import { oneLine } from '../core/foreign-text.ts';
-import { listAudit } from '../db/figures.ts';
+import { oneLine } from '../words/foreign-text.ts';
+import { listAudit } from '../people/audit-calls.ts';
 import { defineCommand, idArg, limitArg } from './command.ts';
 
 const list = defineCommand({

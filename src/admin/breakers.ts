@@ -1,9 +1,9 @@
 /** breaker list, breaker reset: what lets nothing through, and how a person closes it. */
 import { z } from 'zod';
-import { circuitInWords } from '../breakers/breaker-texts.ts';
-import { circuits } from '../breakers/circuits.ts';
+import { circuitInWords } from '../watch/circuit-texts.ts';
+import { circuits } from '../watch/circuits.ts';
 import { resetBreakers } from '../breakers/calls.ts';
-import { sweepSends } from '../db/sends.ts';
+import { sweepSends } from '../outbox/calls.ts';
 import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 
 const BREAKERS = ['evolution', 'claude', 'database', 'number'] as const;

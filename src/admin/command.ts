@@ -1,11 +1,11 @@
-/** What an admin command is. The command line and HTTP serve the same table of them (src/admin.ts). */
+/** What an admin command is. The command line and HTTP serve the same table of them (src/admin/all.ts). */
 import { userInfo } from 'node:os';
 import { z } from 'zod';
-import type { JobContext } from '../crons/job.ts';
+import type { JobContext } from '../schedule/job.ts';
 import type { Environment } from '../config/environment.ts';
-import { failure } from '../errors.ts';
-import type { Failure } from '../errors.ts';
-import type { StoreContext } from '../inbound.ts';
+import { failure } from '../process/errors.ts';
+import type { Failure } from '../process/errors.ts';
+import type { StoreContext } from '../inbox/receive.ts';
 
 /** What commands need of the context: database, queue and Evolution, nothing that talks to the model. */
 export type AdminContext = StoreContext &

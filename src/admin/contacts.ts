@@ -1,8 +1,8 @@
 /** erase-contact, export-contact: what the law lets a person ask for. */
 import { z } from 'zod';
-import { canonicalPhone } from '../core/phone.ts';
-import { eraseContact, exportContact } from '../db/care.ts';
-import type { ContactKey } from '../db/care.ts';
+import { canonicalPhone } from '../words/phone.ts';
+import { eraseContact, exportContact } from '../people/care-calls.ts';
+import type { ContactKey } from '../people/care-calls.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
 import type { Refusal } from './command.ts';
 

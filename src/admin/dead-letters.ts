@@ -1,9 +1,9 @@
 /** dlq list, show, retry, discard: outbound messages that did not leave, or of which nobody knows. */
-import { printable } from '../core/foreign-text.ts';
+import { printable } from '../words/foreign-text.ts';
 import { z } from 'zod';
-import { because } from '../core/reasons.ts';
-import { discardDeadLetter, listDeadLetters, retryDeadLetter } from '../db/recovery.ts';
-import type { DeadLetter } from '../db/recovery.ts';
+import { because } from '../words/reasons.ts';
+import { discardDeadLetter, listDeadLetters, retryDeadLetter } from '../outbox/dead-letter-calls.ts';
+import type { DeadLetter } from '../outbox/dead-letter-calls.ts';
 import { defineCommand, flagArg, idArg, limitArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { Actor, AdminContext, FormatTime, Outcome, Refusal } from './command.ts';
 

@@ -1,6 +1,6 @@
 /** doctor: everything that can be wrong with an installation, each with what mends it. At the command line: it must work where the configuration is wrong too. */
 import { z } from 'zod';
-import { healthy } from '../core/diagnosis.ts';
+import { healthy } from '../watch/diagnosis.ts';
 import { defineLocalCommand, flagArg } from './command.ts';
 
 const doctor = defineLocalCommand({
@@ -14,7 +14,7 @@ const doctor = defineLocalCommand({
   flags: ['live'],
   async run(env, { live }) {
     // Loaded here: help needs none of what it brings.
-    const { examine } = await import('../doctor.ts');
+    const { examine } = await import('./doctor-checks.ts');
     const findings = await examine(env, { live });
     return { ok: true, result: { healthy: healthy(findings), findings } };
   },

@@ -1,10 +1,10 @@
 /** conversation mode; draft list, approve, discard: who writes in a conversation, and answers that wait for a person's yes. */
-import { shownName, printable } from '../core/foreign-text.ts';
+import { shownName, printable } from '../words/foreign-text.ts';
 import { z } from 'zod';
-import { splitAnswer } from '../core/answer.ts';
-import { because } from '../core/reasons.ts';
-import { listDrafts, MODES, setMode, settleDraft } from '../db/drafts.ts';
-import type { Draft } from '../db/drafts.ts';
+import { splitAnswer } from '../turns/answer.ts';
+import { because } from '../words/reasons.ts';
+import { listDrafts, MODES, setMode, settleDraft } from '../people/draft-calls.ts';
+import type { Draft } from '../people/draft-calls.ts';
 import { defineCommand, idArg, limitArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { Actor, AdminContext, FormatTime, Outcome } from './command.ts';
 

@@ -1,10 +1,10 @@
 /** handoff list, handoff return: conversations that people have. */
-import { shownName, oneLine } from '../core/foreign-text.ts';
+import { shownName, oneLine } from '../words/foreign-text.ts';
 import { z } from 'zod';
-import { because } from '../core/reasons.ts';
-import { listHandoffs, returnHandoff } from '../db/control.ts';
-import type { HeldConversation } from '../db/control.ts';
-import { returnTechnical } from '../db/people.ts';
+import { because } from '../words/reasons.ts';
+import { listHandoffs, returnHandoff } from '../people/handoff-calls.ts';
+import type { HeldConversation } from '../people/handoff-calls.ts';
+import { returnTechnical } from '../people/handoff-calls.ts';
 import { defineCommand, flagArg, idArg, limitArg, refused, wordsArg } from './command.ts';
 import type { FormatTime, Outcome } from './command.ts';
 

@@ -1,10 +1,10 @@
 /** ignored list, ignored replay: what came with a webhook and was put aside, or found no place. */
 import { z } from 'zod';
-import { oneLine } from '../core/foreign-text.ts';
-import { asideBecause } from '../core/reasons.ts';
-import { recordAudit } from '../db/control.ts';
-import { ignoredWebhooks, listIgnored } from '../db/recovery.ts';
-import type { Ignored } from '../db/recovery.ts';
+import { oneLine } from '../words/foreign-text.ts';
+import { asideBecause } from '../words/reasons.ts';
+import { recordAudit } from '../people/audit-calls.ts';
+import { ignoredWebhooks, listIgnored } from '../inbox/stored-calls.ts';
+import type { Ignored } from '../inbox/stored-calls.ts';
 import { defineCommand, idArg, limitArg, wordsArg } from './command.ts';
 import type { FormatTime } from './command.ts';
 import { replayWebhook } from './replay.ts';

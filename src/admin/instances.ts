@@ -1,13 +1,13 @@
 /** instance list, show, set: the WhatsApp numbers. */
 import { z } from 'zod';
-import { releaseFault } from '../core/gateway.ts';
-import { isNumberName } from '../core/number-name.ts';
-import { closedMend, closedReason } from '../core/number-trouble.ts';
-import { because, stateInWords } from '../core/reasons.ts';
+import { releaseFault } from '../whatsapp/release.ts';
+import { isNumberName } from '../words/number-name.ts';
+import { closedMend, closedReason } from '../numbers/trouble-words.ts';
+import { because, stateInWords } from '../words/reasons.ts';
 import { DatabaseRefused } from '../db/failures.ts';
-import { instanceHistory, listNumberHealth, setInstance } from '../db/numbers.ts';
-import type { NumberHealth } from '../db/numbers.ts';
-import { faultsOf } from '../webhook-check.ts';
+import { instanceHistory, listNumberHealth, setInstance } from '../numbers/calls.ts';
+import type { NumberHealth } from '../numbers/calls.ts';
+import { faultsOf } from '../numbers/webhook-check.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
 import type { AdminContext, FormatTime, Refusal } from './command.ts';
 

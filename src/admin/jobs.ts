@@ -1,10 +1,10 @@
 /** job list, job run: the scheduled jobs, and one of them by hand. */
 import { z } from 'zod';
 import { JOBS } from '../crons/all.ts';
-import { recordAudit } from '../db/control.ts';
-import { claimJob } from '../db/operations.ts';
-import { floorToMinute } from '../core/jobs.ts';
-import { jobLines, leaseMs, runClaimed } from '../jobs.ts';
+import { recordAudit } from '../people/audit-calls.ts';
+import { claimJob } from '../schedule/calls.ts';
+import { floorToMinute } from '../schedule/decide.ts';
+import { jobLines, leaseMs, runClaimed } from '../schedule/run-job.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
 
 const list = defineCommand({

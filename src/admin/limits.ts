@@ -1,8 +1,8 @@
 /** rate, rate reset, proactive, contact wait: how much may leave that nobody asked for. */
 import { z } from 'zod';
-import { canonicalPhone } from '../core/phone.ts';
-import { because, stateInWords } from '../core/reasons.ts';
-import { PROACTIVE_LEVELS, rateStatus, resetRate, setContactWait, setProactive } from '../db/limits.ts';
+import { canonicalPhone } from '../words/phone.ts';
+import { because, stateInWords } from '../words/reasons.ts';
+import { PROACTIVE_LEVELS, rateStatus, resetRate, setContactWait, setProactive } from '../outbox/limit-calls.ts';
 import { defineCommand, flagArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { AdminContext } from './command.ts';
 

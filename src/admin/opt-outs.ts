@@ -1,9 +1,9 @@
 /** optout list, add, remove: who gets no message that it did not ask for. */
-import { shownName } from '../core/foreign-text.ts';
+import { shownName } from '../words/foreign-text.ts';
 import { z } from 'zod';
-import { canonicalPhone } from '../core/phone.ts';
-import { listOptOuts, setOptOut } from '../db/people.ts';
-import type { OptOut } from '../db/people.ts';
+import { canonicalPhone } from '../words/phone.ts';
+import { listOptOuts, setOptOut } from '../people/opt-out-calls.ts';
+import type { OptOut } from '../people/opt-out-calls.ts';
 import { defineCommand, limitArg, wordsArg } from './command.ts';
 import type { Actor, AdminContext, Outcome } from './command.ts';
 

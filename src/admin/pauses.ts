@@ -1,10 +1,10 @@
 /** pause, resume: the stop button. One row in julia_status, as by hand, with an audit. */
 import { z } from 'zod';
-import { oneLine } from '../core/foreign-text.ts';
-import { PAUSE_SCOPES, setPause } from '../db/control.ts';
-import type { Pause, PauseScope } from '../db/control.ts';
-import { sweepSends } from '../db/sends.ts';
-import { sweepTurns } from '../db/turns.ts';
+import { oneLine } from '../words/foreign-text.ts';
+import { PAUSE_SCOPES, setPause } from '../people/pause-calls.ts';
+import type { Pause, PauseScope } from '../people/pause-calls.ts';
+import { sweepSends } from '../outbox/calls.ts';
+import { sweepTurns } from '../turns/calls.ts';
 import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { Actor, AdminContext, FormatTime, Outcome } from './command.ts';
 

@@ -1,13 +1,13 @@
 /** replay: a stored webhook goes through the inbound path again. */
 import { z } from 'zod';
-import { at, stringAt } from '../core/json.ts';
-import type { InboundEvent } from '../core/inbound.ts';
-import { asideBecause, because } from '../core/reasons.ts';
-import { recordAudit } from '../db/control.ts';
-import type { RecordedEvent } from '../db/inbound.ts';
-import { findStoredWebhook, reopenInbound } from '../db/recovery.ts';
-import type { ReopenedInbound, StoredWebhook } from '../db/recovery.ts';
-import { store } from '../inbound.ts';
+import { at, stringAt } from '../words/json.ts';
+import type { InboundEvent } from '../whatsapp/inbound-event.ts';
+import { asideBecause, because } from '../words/reasons.ts';
+import { recordAudit } from '../people/audit-calls.ts';
+import type { RecordedEvent } from '../inbox/calls.ts';
+import { findStoredWebhook, reopenInbound } from '../inbox/stored-calls.ts';
+import type { ReopenedInbound, StoredWebhook } from '../inbox/stored-calls.ts';
+import { store } from '../inbox/receive.ts';
 import { parseWebhook } from '../whatsapp/payload.ts';
 import { defineCommand, flagArg, idArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { Actor, AdminContext } from './command.ts';

@@ -1,10 +1,10 @@
 /** instance key, secrets rotate: secrets that are kept in the database, sealed. */
 import { z } from 'zod';
-import { listSealedSecrets, setInstanceKey, swapSecret } from '../db/care.ts';
-import { recordAudit } from '../db/control.ts';
-import { ownerOf } from '../instance-keys.ts';
-import { openSecret, sealSecret } from '../secrets.ts';
-import { webhookSecretOf } from '../webhook-secrets.ts';
+import { listSealedSecrets, setInstanceKey, swapSecret } from '../numbers/secret-calls.ts';
+import { recordAudit } from '../people/audit-calls.ts';
+import { ownerOf } from '../numbers/keys.ts';
+import { openSecret, sealSecret } from '../process/secrets.ts';
+import { webhookSecretOf } from '../numbers/webhook-secrets.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
 import { nameArg } from './instances.ts';
 

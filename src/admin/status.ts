@@ -1,9 +1,9 @@
 /** status: what an operator asks first. */
 import { z } from 'zod';
-import { modelInWords, numberInWords, unheardInWords } from '../core/health.ts';
-import { isThere, missingModes } from '../core/liveness.ts';
-import { stateInWords } from '../core/reasons.ts';
-import { adminStatus } from '../db/control.ts';
+import { modelInWords, numberInWords, unheardInWords } from '../watch/health-words.ts';
+import { isThere, missingModes } from '../process/liveness.ts';
+import { stateInWords } from '../words/reasons.ts';
+import { adminStatus } from '../watch/status-calls.ts';
 import { defineCommand, refused } from './command.ts';
 import { pauseLine } from './pauses.ts';
 

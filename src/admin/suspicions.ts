@@ -1,7 +1,7 @@
 /** suspicion list, dismiss; identity: contacts who ask whether they talk with a machine, and what they get. */
-import { oneLine } from '../core/foreign-text.ts';
+import { oneLine } from '../words/foreign-text.ts';
 import { z } from 'zod';
-import { botSuspicion, dismissSuspicion, IDENTITIES, listSuspicions, setIdentity } from '../db/drafts.ts';
+import { botSuspicion, dismissSuspicion, IDENTITIES, listSuspicions, setIdentity } from '../people/suspicion-calls.ts';
 import { defineCommand, idArg, limitArg, refused, wordsArg } from './command.ts';
 
 const list = defineCommand({

@@ -1,6 +1,6 @@
 /** token list, token revoke: who has a token for /api and /admin, and taking one away. */
 import { z } from 'zod';
-import { listTokens, revokeToken } from '../db/access.ts';
+import { listTokens, revokeToken } from '../people/token-calls.ts';
 import { defineCommand, flagArg, limitArg, refused, wordsArg } from './command.ts';
 
 const list = defineCommand({

@@ -1,6 +1,6 @@
 /** contact merge, contact unmerge: one person who was taken for two, and two who were taken for one. */
 import { z } from 'zod';
-import { mergeByHand, unmergeContact } from '../db/numbers.ts';
+import { mergeByHand, unmergeContact } from '../people/merge-calls.ts';
 import { defineCommand, idArg, refused, wordsArg } from './command.ts';
 
 const unmerge = defineCommand({

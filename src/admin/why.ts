@@ -1,10 +1,11 @@
 /** why: what became of a message, and why. */
 import { z } from 'zod';
-import { asideBecause } from '../core/reasons.ts';
-import { explain } from '../core/timeline.ts';
-import type { Explanation } from '../core/timeline.ts';
-import { findConversationOf, findIgnored, readTimeline } from '../db/recovery.ts';
-import type { Timeline } from '../db/recovery.ts';
+import { asideBecause } from '../words/reasons.ts';
+import { explain } from '../watch/timeline.ts';
+import type { Explanation } from '../watch/timeline.ts';
+import { findConversationOf, readTimeline } from '../watch/timeline-calls.ts';
+import { findIgnored } from '../inbox/stored-calls.ts';
+import type { Timeline } from '../watch/timeline-calls.ts';
 import { defineCommand, limitArg, refused, wordsArg } from './command.ts';
 import type { AdminContext, FormatTime, Outcome } from './command.ts';
 

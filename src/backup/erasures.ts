@@ -5,8 +5,8 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { erasures, listErasures } from '../db/care.ts';
-import type { Erasures } from '../db/care.ts';
+import { erasures, listErasures } from '../people/care-calls.ts';
+import type { Erasures } from '../people/care-calls.ts';
 import type { Door } from '../db/door.ts';
 import { macOf, readRegular, replaceFile, sameMac } from './files.ts';
 

@@ -10,7 +10,7 @@ import { lstat, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { toError } from '../errors.ts';
+import { toError } from '../process/errors.ts';
 import { SEALED_SUFFIX } from './seal.ts';
 
 const manifest = z.object({

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig, readEnv } from '../config.ts';
 import type { Config } from '../config.ts';
 import { openPostgres } from '../db/door.ts';
-import { toError } from '../errors.ts';
+import { toError } from '../process/errors.ts';
 import { takeBackup } from './dump.ts';
 import { keepErasures } from './erasures.ts';
 import { listBackups } from './files.ts';

@@ -1,12 +1,14 @@
 /** Restores a backup into a database and makes it safe to start on: nothing that may have left since is sent again by itself. */
 import path from 'node:path';
 import type pg from 'pg';
-import { applyErasures, erasures, markRestored } from '../db/care.ts';
-import type { Erasures, Restored } from '../db/care.ts';
+import { applyErasures, erasures } from '../people/care-calls.ts';
+import { markRestored } from './calls.ts';
+import type { Erasures } from '../people/care-calls.ts';
+import type { Restored } from './calls.ts';
 import { openPostgres } from '../db/door.ts';
 import type { Door } from '../db/door.ts';
 import { migrate } from '../db/migrate.ts';
-import { toError } from '../errors.ts';
+import { toError } from '../process/errors.ts';
 import { compare, fingerprintsOf } from './dump.ts';
 import type { BackupSettings, Say } from './dump.ts';
 import { readErasures } from './erasures.ts';

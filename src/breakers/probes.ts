@@ -1,9 +1,9 @@
 /** The harmless calls by which an open breaker is tried. Each ends within a bounded time. */
 import type { BreakerName, Verdict } from './shell.ts';
-import { MODEL_FAILURES } from '../core/model-failure.ts';
+import { MODEL_FAILURES } from '../claude/model-failure.ts';
 import type { Door } from '../db/door.ts';
-import { schemaVersion } from '../db/operations.ts';
-import type { Llm } from '../llm.ts';
+import { schemaVersion } from '../db/server-calls.ts';
+import type { Llm } from '../claude/llm.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 
 type Parts = { whatsapp: Evolution | null; llm: Llm | null; door: Door };

@@ -4,7 +4,7 @@
  * that says nothing; its half open lets the next call of anybody through, and a call from before the opening decides it.
  */
 import CircuitBreaker from 'opossum';
-import { toError } from '../errors.ts';
+import { toError } from '../process/errors.ts';
 import type { BreakerReport } from './calls.ts';
 import { availableForMs, closedMachine, decide, isOpen, reportOf, retryInMs, turnedAwayMs } from './decide.ts';
 import type { BreakerState, Effect, Event, Failure, Figures, Leader, SignKind } from './decide.ts';

@@ -1,5 +1,5 @@
 /** The one real message of a trial, over all processes: who may send it, and what the others hear of it. */
-import type { Background } from '../background.ts';
+import type { Background } from '../process/background.ts';
 import type { Door } from '../db/door.ts';
 import { endTrial, takeTrial } from './calls.ts';
 

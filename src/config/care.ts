@@ -1,3 +1,4 @@
+import type { SecretKeys } from '../process/secrets.ts';
 /** How long things are kept, and where backups go. */
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
@@ -20,9 +21,6 @@ export function retention(v: Variables): Retention {
     audit: v.RETENTION_AUDIT_DAYS,
   };
 }
-
-/** The current key seals what is kept in the database; both open. */
-export type SecretKeys = { readonly current: string; readonly previous: string | null };
 
 export type Backup = {
   /** The scheduler makes one each day: BACKUP_DIR is set. */

@@ -1,9 +1,9 @@
 /** The optional parts: each is fully there or `null`, and half a set of variables is a problem. */
 import { existsSync } from 'node:fs';
 
-import { familyOf } from '../core/models.ts';
-import type { Effort } from '../core/models.ts';
-import { hasPrice } from '../core/prices.ts';
+import { familyOf } from '../claude/models.ts';
+import type { Effort } from '../claude/models.ts';
+import { hasPrice } from '../claude/prices.ts';
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 
@@ -24,7 +24,7 @@ export type Claude = {
   readonly model: string;
   /** For turns that a routing rule finds difficult. */
   readonly complexModel: string;
-  /** Room for an answer; where a model thinks anyway, the room for that comes on top (core/models.ts). */
+  /** Room for an answer; where a model thinks anyway, the room for that comes on top (claude/models.ts). */
   readonly maxTokens: number;
   /** How hard a model tries, where it has such levels. */
   readonly effort: Effort;

@@ -2,12 +2,10 @@
  * The kinds of value an environment variable can have. Each takes the trimmed, non-empty text and says in its message what to write
  * instead; no message ever holds the text itself, because it may be a secret.
  */
+import { LOG_LEVELS } from '../process/log-levels.ts';
 import { z } from 'zod';
 
-import { canonicalPhone } from '../core/phone.ts';
-
-export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import { canonicalPhone } from '../words/phone.ts';
 
 export function text() {
   return z.string();

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 
-import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../core/models.ts';
-import { isNumberName } from '../core/number-name.ts';
+import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../claude/models.ts';
+import { isNumberName } from '../words/number-name.ts';
 import {
   bool,
   days,

@@ -5,7 +5,7 @@ import { handoffsJob } from './handoffs.ts';
 import { expireHeldJob, followUpsJob, syncBriefingsJob } from './daily.ts';
 import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snapshotNumbersJob } from './reports.ts';
 import { syncNumbersJob } from './sync-numbers.ts';
-import type { CronJob } from './job.ts';
+import type { CronJob } from '../schedule/job.ts';
 import { purgeOldJob } from './purge-old.ts';
 import { reconcileInboxJob } from './reconcile-inbox.ts';
 import { refreshHolidaysJob } from './refresh-holidays.ts';

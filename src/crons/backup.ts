@@ -1,4 +1,4 @@
-import type { CronJob } from './job.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** The daily backup, where BACKUP_DIR is set; restored and compared before it counts. Fails in words that /health/jobs shows. */
 export const backupJob: CronJob = {

@@ -1,8 +1,8 @@
 import { settleBreakers } from '../breakers/calls.ts';
-import { assessNumbers, listenNumbers, noteGateway } from '../db/numbers.ts';
-import { listInstances, setInstanceState } from '../db/operations.ts';
-import { sweepSends } from '../db/sends.ts';
-import type { CronJob } from './job.ts';
+import { assessNumbers, listenNumbers, noteGateway } from '../numbers/calls.ts';
+import { listInstances, setInstanceState } from '../numbers/calls.ts';
+import { sweepSends } from '../outbox/calls.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. Then looks whether its messages arrive, and whether it hears any. */
 export const checkInstancesJob: CronJob = {

@@ -1,6 +1,7 @@
 /** What is looked after once a day or an hour. */
-import { dueFollowUps, expireHeld } from '../db/reports.ts';
-import type { CronJob } from './job.ts';
+import { dueFollowUps } from '../turns/calls.ts';
+import { expireHeld } from '../people/handoff-calls.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 const AT_ONCE = 500;
 

@@ -1,8 +1,8 @@
-import { evaluateAlerts } from '../alerts.ts';
-import type { CronJob } from './job.ts';
+import { evaluateAlerts } from '../watch/alerts.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /**
- * What holds of the conditions of core/alerts.ts becomes one message each. Each scheduler also looks at the urgent ones each quarter of a minute.
+ * What holds of the conditions of watch/alert-conditions.ts becomes one message each. Each scheduler also looks at the urgent ones each quarter of a minute.
  * `catalogue`: the jobs that may be stale, this one among them.
  */
 export const evaluateAlertsJob = (catalogue: () => readonly CronJob[]): CronJob => ({

@@ -1,5 +1,5 @@
-import { returnHandoffs, tellOfGreetings, tellOfHandoffs, tellOfMessages } from '../handoffs.ts';
-import type { CronJob } from './job.ts';
+import { returnHandoffs, tellOfGreetings, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** People hear of handoffs that no turn told (a failed send, a worker that died) and of those that nobody took; forgotten ones go back to the agent. */
 export const handoffsJob: CronJob = {

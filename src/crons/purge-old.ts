@@ -1,5 +1,5 @@
-import { purgeOld } from '../db/care.ts';
-import type { CronJob } from './job.ts';
+import { purgeOld } from '../people/care-calls.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** Small enough that no delete holds its rows for long. */
 const ROWS = 5_000;

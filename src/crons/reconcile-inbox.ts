@@ -1,16 +1,16 @@
 /** Asks Evolution for messages whose webhook never came: dropped by Evolution, lost at its restart, or posted while we were away. */
-import type { InboundEvent } from '../core/inbound.ts';
+import type { InboundEvent } from '../whatsapp/inbound-event.ts';
 import { onlyInstance } from '../config.ts';
 import { DatabaseAway } from '../db/failures.ts';
-import { listInstances } from '../db/operations.ts';
-import { markReconciled, reconcileFrom, teachAddresses } from '../db/recovery.ts';
-import { knownMessages, sweepSends } from '../db/sends.ts';
-import { sweepTurns } from '../db/turns.ts';
-import { toError } from '../errors.ts';
-import { store } from '../inbound.ts';
+import { listInstances } from '../numbers/calls.ts';
+import { markReconciled, reconcileFrom, teachAddresses } from '../inbox/reconcile-calls.ts';
+import { knownMessages, sweepSends } from '../outbox/calls.ts';
+import { sweepTurns } from '../turns/calls.ts';
+import { toError } from '../process/errors.ts';
+import { store } from '../inbox/receive.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
-import type { CronJob, JobContext } from './job.ts';
+import type { CronJob, JobContext } from '../schedule/job.ts';
 
 /** A webhook may still be on its way, or in Evolution's retries, for some 20 minutes: what was compared is compared again for so long. */
 const OVERLAP_MS = 30 * 60_000;

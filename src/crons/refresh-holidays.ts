@@ -1,7 +1,7 @@
 import type { Door } from '../db/door.ts';
-import { putHolidays } from '../db/limits.ts';
-import { brazilianHolidays } from '../holidays.ts';
-import type { CronJob } from './job.ts';
+import { putHolidays } from '../schedule/holiday-calls.ts';
+import { brazilianHolidays } from '../schedule/holidays.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** So far ahead they must be known: the longest time for which somebody plans a message. Milliseconds. */
 const AHEAD_MS = 365 * 86_400_000;

@@ -1,12 +1,12 @@
 /** The reports to Slack, and the figures that are kept day by day. */
-import { zoneOf } from '../core/cron.ts';
-import { reportSpan, reportText } from '../core/report.ts';
-import type { ReportKind } from '../core/report.ts';
-import { objectives } from '../core/sla.ts';
-import { slaFigures } from '../db/alerts.ts';
-import { countDays, reportFigures, snapshotNumbers } from '../db/reports.ts';
-import { sendNotice } from '../notices.ts';
-import type { CronJob } from './job.ts';
+import { zoneOf } from '../schedule/cron.ts';
+import { reportSpan, reportText } from '../watch/report-texts.ts';
+import type { ReportKind } from '../watch/report-texts.ts';
+import { objectives } from '../watch/sla.ts';
+import { slaFigures } from '../watch/alert-calls.ts';
+import { countDays, reportFigures, snapshotNumbers } from '../watch/report-calls.ts';
+import { sendNotice } from '../notices/notices.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 const MONTH_MS = 30 * 86_400_000;
 

@@ -1,5 +1,5 @@
-import { deliverNotices } from '../notices.ts';
-import type { CronJob } from './job.ts';
+import { deliverNotices } from '../notices/notices.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** Delivers notices that are due. The scheduler looks each few seconds anyway; this leaves a record that it can. */
 export const sweepNoticesJob: CronJob = {

@@ -1,5 +1,5 @@
-import { sweepSends } from '../db/sends.ts';
-import type { CronJob } from './job.ts';
+import { sweepSends } from '../outbox/calls.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 const AT_ONCE = 500;
 

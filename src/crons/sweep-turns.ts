@@ -1,5 +1,5 @@
-import { sweepTurns } from '../db/turns.ts';
-import type { CronJob } from './job.ts';
+import { sweepTurns } from '../turns/calls.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 /** Beyond the longest debounce, so that a burst that is still being typed is not cut short. */
 const GRACE_MS = 10_000;

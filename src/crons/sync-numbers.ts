@@ -1,8 +1,8 @@
-import { applyAlerts } from '../db/alerts.ts';
-import { listNumberHealth } from '../db/numbers.ts';
-import { deliverNotices } from '../notices.ts';
-import { webhookFaultsOf } from '../webhook-check.ts';
-import type { CronJob } from './job.ts';
+import { applyAlerts } from '../watch/alert-calls.ts';
+import { listNumberHealth } from '../numbers/calls.ts';
+import { deliverNotices } from '../notices/notices.ts';
+import { webhookFaultsOf } from '../numbers/webhook-check.ts';
+import type { CronJob } from '../schedule/job.ts';
 
 const CONDITION = 'webhook_wrong';
 

@@ -1,5 +1,5 @@
 /**
- * The one door to the database: `call` runs one SQL function of supabase/migrations and returns its JSON. Two ways through it,
+ * The one door to the database: `call` runs one SQL function of supabase/schemas and returns its JSON. Two ways through it,
  * node-postgres and supabase-js, behave alike and are run by the same tests.
  */
 import { createHash } from 'node:crypto';

@@ -1,5 +1,5 @@
 /** The Postgres that comes with the development dependencies, for trying things out: refused in production by config.ts. */
-import type { Logger } from '../log.ts';
+import type { Logger } from '../process/log.ts';
 import { migrate } from './migrate.ts';
 
 /** Starts (or joins) the embedded server with its data in .data/ and migrates it. */

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runMigrations } from 'bullmq';
 import pg from 'pg';
-import { QUEUE_NAMES } from '../core/queue-names.ts';
+import { QUEUE_NAMES } from '../words/queue-names.ts';
 
 export type MigrationState = { name: string; state: 'applied' | 'pending' | 'edited' | 'unknown'; appliedAt: Date | null };
 

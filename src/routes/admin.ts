@@ -2,10 +2,10 @@
 import type { Context as Request } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
-import { COMMANDS, runCommand } from '../admin.ts';
+import { COMMANDS, runCommand } from '../admin/all.ts';
 import type { AdminCommand, Outcome, Refusal } from '../admin/command.ts';
 import { whyConversation, whyMessage } from '../admin/why.ts';
-import type { Process } from '../ops.ts';
+import type { Process } from './ops.ts';
 import type { Caller } from './auth.ts';
 import { contextOf } from './context-of.ts';
 import type { About, Routes } from './table.ts';

@@ -7,17 +7,13 @@ import { createHash } from 'node:crypto';
 import type { Context as Request, MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
-import { createRateLimit } from '../core/rate-limit.ts';
-import { useToken } from '../db/access.ts';
-import type { SignedToken } from '../db/access.ts';
-import type { Env } from '../http.ts';
-import type { Process } from '../ops.ts';
+import { createRateLimit } from '../process/rate-limit.ts';
+import { useToken, TOKEN_ROLES } from '../people/token-calls.ts';
+import type { SignedToken, TokenRole } from '../people/token-calls.ts';
+import type { Env } from './http.ts';
+import type { Process } from './ops.ts';
 import { contextOf } from './context-of.ts';
 import { sourceOfRequest } from './source.ts';
-
-/** Each may do what those before it may. A token with any other word as its role may what a sender may: post messages and ask for them. */
-export const TOKEN_ROLES = ['sender', 'operator', 'admin'] as const;
-export type TokenRole = (typeof TOKEN_ROLES)[number];
 
 export type Caller = Pick<SignedToken, 'sub' | 'role' | 'tenant'>;
 
@@ -101,6 +97,7 @@ const words = z
   .min(1)
   .max(200)
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'));
+
 const claims = z.object({
   sub: words,
   role: words,
@@ -111,6 +108,7 @@ const claims = z.object({
 });
 
 const DAY_SECONDS = 86_400;
+
 /** Clocks of whoever signs may be a little ahead. Seconds. */
 const SKEW_SECONDS = 60;
 

@@ -5,9 +5,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context as Request, MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
-import type { Env } from '../http.ts';
-import { createTurnstile } from '../turnstile.ts';
-import { within } from '../wait.ts';
+import type { Env } from './http.ts';
+import { createTurnstile } from './turnstile.ts';
+import { within } from '../process/wait.ts';
 import { incomingOf } from './incoming.ts';
 import { sourceOfRequest } from './source.ts';
 

@@ -3,7 +3,7 @@ import type { Hono, MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import type { Config } from '../config.ts';
-import type { Env } from '../http.ts';
+import type { Env } from './http.ts';
 
 export function browserRules(app: Hono<Env>, { http }: Config): void {
   app.use(

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { HTTPException } from 'hono/http-exception';
 import type { Context } from '../context.ts';
-import type { Process } from '../ops.ts';
+import type { Process } from './ops.ts';
 
 /** The context, or 503 while the process still waits for its database and queue. */
 export function contextOf(process: Process): Context {

@@ -1,5 +1,5 @@
 /** GET /openapi.json, /docs, /api/docs: the reference of this API, made of its own table of routes. Off with API_DOCS=false. */
-import type { Process } from '../ops.ts';
+import type { Process } from './ops.ts';
 import type { Document } from './openapi.ts';
 import type { About, Routes } from './table.ts';
 

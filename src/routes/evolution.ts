@@ -3,11 +3,11 @@ import type { Context as Request } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { parseBounded } from '../core/json.ts';
-import { createRateLimit } from '../core/rate-limit.ts';
-import type { Env } from '../http.ts';
-import { receive } from '../inbound.ts';
-import type { Process } from '../ops.ts';
+import { parseBounded } from '../words/json.ts';
+import { createRateLimit } from '../process/rate-limit.ts';
+import type { Env } from './http.ts';
+import { receive } from '../inbox/receive.ts';
+import type { Process } from './ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { openEnvelopes } from '../whatsapp/envelope.ts';
 import { tooMany } from './auth.ts';
@@ -15,8 +15,8 @@ import { readBody } from './body.ts';
 import { contextSoon } from './context-of.ts';
 import { sourceOfRequest } from './source.ts';
 import type { Routes } from './table.ts';
-import { ownSecrets } from '../webhook-secrets.ts';
-import type { OwnSecret } from '../webhook-secrets.ts';
+import { ownSecrets } from '../numbers/webhook-secrets.ts';
+import type { OwnSecret } from '../numbers/webhook-secrets.ts';
 import { webhookAuth } from './webhook-auth.ts';
 
 /** Answers 200 only when the event is durable; 503 lets Evolution come again; 400 and 401 make it drop the event for good. */

@@ -1,17 +1,17 @@
 /** GET /health/rate, /health/circuit, /health/jobs, /health/queue and so on, /healthz: what an operator asks first. */
-import { circuits } from '../breakers/circuits.ts';
-import { QUEUE_THRESHOLDS, queueLevel, scoreOf } from '../core/health.ts';
-import { objectives } from '../core/sla.ts';
+import { circuits } from '../watch/circuits.ts';
+import { QUEUE_THRESHOLDS, queueLevel, scoreOf } from '../watch/health-words.ts';
+import { objectives } from '../watch/sla.ts';
 import { JOBS } from '../crons/all.ts';
-import { alertSnapshot, listAlerts, slaFigures } from '../db/alerts.ts';
-import type { Alert } from '../db/alerts.ts';
-import { rateStatus } from '../db/limits.ts';
-import { listNumberHealth } from '../db/numbers.ts';
-import type { RateStatus } from '../db/limits.ts';
-import { brokerHealth, deepHealth } from '../health.ts';
-import { jobLines } from '../jobs.ts';
-import type { Process } from '../ops.ts';
-import { within } from '../wait.ts';
+import { alertSnapshot, listAlerts, slaFigures } from '../watch/alert-calls.ts';
+import type { Alert } from '../watch/alert-calls.ts';
+import { rateStatus } from '../outbox/limit-calls.ts';
+import { listNumberHealth } from '../numbers/calls.ts';
+import type { RateStatus } from '../outbox/limit-calls.ts';
+import { brokerHealth, deepHealth } from '../watch/health.ts';
+import { jobLines } from '../schedule/run-job.ts';
+import type { Process } from './ops.ts';
+import { within } from '../process/wait.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';
 

@@ -1,17 +1,17 @@
 /** POST /api/messages, GET /api/messages, GET /api/messages/:id: messages that nobody asked for, and what became of them. */
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
-import { typingTimes } from '../core/answer.ts';
-import { canonicalPhone } from '../core/phone.ts';
-import { notConfigured, providerError } from '../core/provider-error.ts';
-import type { ProviderError } from '../core/provider-error.ts';
+import { typingTimes } from '../turns/answer.ts';
+import { canonicalPhone } from '../words/phone.ts';
+import { notConfigured, providerError } from '../outbox/provider-error.ts';
+import type { ProviderError } from '../outbox/provider-error.ts';
 import { timeFormat } from '../admin/why.ts';
-import { messageInWords } from '../core/message-words.ts';
+import { messageInWords } from '../outbox/outcome-words.ts';
 import { DatabaseRefused } from '../db/failures.ts';
-import { enqueueMessage, findMessageStatus, listMessages, messageStatus, PROACTIVE_KINDS } from '../db/sends.ts';
-import type { MessageStatus } from '../db/sends.ts';
+import { enqueueMessage, findMessageStatus, listMessages, messageStatus, PROACTIVE_KINDS } from '../outbox/calls.ts';
+import type { MessageStatus } from '../outbox/calls.ts';
 import type { Context } from '../context.ts';
-import type { Process } from '../ops.ts';
+import type { Process } from './ops.ts';
 import { mayCall } from './auth.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';

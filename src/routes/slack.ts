@@ -2,12 +2,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
-import { readSlackRequest } from '../core/slack-request.ts';
+import { readSlackRequest } from '../operators/slack-request.ts';
 import { DatabaseAway } from '../db/failures.ts';
-import { takeSlackEvent } from '../db/slack.ts';
-import type { Process } from '../ops.ts';
-import { answerInSlack } from '../slack-commands.ts';
-import { within } from '../wait.ts';
+import { takeSlackEvent } from '../operators/calls.ts';
+import type { Process } from './ops.ts';
+import { answerInSlack } from '../operators/slack-commands.ts';
+import { within } from '../process/wait.ts';
 import { unprovenBodies } from './body.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';

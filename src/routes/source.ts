@@ -1,7 +1,7 @@
 import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context as Request } from 'hono';
-import { sourceOf } from '../core/rate-limit.ts';
-import type { Env } from '../http.ts';
+import { sourceOf } from '../process/rate-limit.ts';
+import type { Env } from './http.ts';
 import { incomingOf } from './incoming.ts';
 
 /** Where a request comes from, as far as it can be trusted (TRUSTED_PROXY_HOPS); for limits only, it never grants anything. */

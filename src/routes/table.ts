@@ -10,9 +10,10 @@
  */
 import type { Context as Request, Handler, Hono, MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
-import type { Auth, Caller, TokenRole } from './auth.ts';
+import type { Auth, Caller } from './auth.ts';
+import type { TokenRole } from '../people/token-calls.ts';
 import { boundedBody } from './body.ts';
-import type { Env } from '../http.ts';
+import type { Env } from './http.ts';
 
 /**
  * `public`: everybody. `webhook`: the handler checks the sender's secret or signature, and only then reads the body (body.ts). Else: a token with that role

@@ -6,8 +6,8 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errors, jwtVerify } from 'jose';
-import type { Poster } from '../db/inbound.ts';
-import type { OwnSecret } from '../webhook-secrets.ts';
+import type { Poster } from '../inbox/calls.ts';
+import type { OwnSecret } from '../numbers/webhook-secrets.ts';
 
 /**
  * Evolution makes one token per event and reuses it for retries over some 20 minutes, although it says that it expires after 10. A 401 makes it

@@ -4,11 +4,11 @@
  */
 
 import { z } from 'zod';
-import { isNumberName } from '../core/number-name.ts';
-import { at, stringAt } from '../core/json.ts';
-import { classifySend } from '../core/send-outcome.ts';
-import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from '../core/send-outcome.ts';
-import { span } from '../trace.ts';
+import { isNumberName } from '../words/number-name.ts';
+import { at, stringAt } from '../words/json.ts';
+import { classifySend } from './send-outcome.ts';
+import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from './send-outcome.ts';
+import { span } from '../process/trace.ts';
 
 export type Failure = { kind: 'failed'; retryable: boolean; class: NotSentClass; detail: string };
 export type CallOptions = { signal?: AbortSignal | undefined };

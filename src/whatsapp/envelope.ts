@@ -2,7 +2,7 @@
  * Evolution posts one envelope, `{event, instance, data}`. Forwarders put it into things of their own: `{"body": {...}}`, lists, items of a workflow, JSON in a
  * string. Here it is taken out of them, as long as there is one way to do so. Pure and total.
  */
-import { at, idAt, parseBounded } from '../core/json.ts';
+import { at, idAt, parseBounded } from '../words/json.ts';
 
 /** Every event that Evolution has (contract 1.2, 3, 5.2). A newer one is an envelope too, but is never looked for inside of something else. */
 export const EVENTS: ReadonlySet<string> = new Set([

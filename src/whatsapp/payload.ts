@@ -3,14 +3,14 @@
  * never takes the rest with it. The source of every rule is contract 1.3, 2 and 3.
  */
 
-import { shownName } from '../core/foreign-text.ts';
+import { shownName } from '../words/foreign-text.ts';
 import { createHash } from 'node:crypto';
-import type { ChatAddress, InboundEvent } from '../core/inbound.ts';
-import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from '../core/json.ts';
-import { readMessage, readProtocol, readUpdate, SEALED_EDIT } from '../core/message-content.ts';
-import type { ReadMessage, ReadNews } from '../core/message-content.ts';
-import { bareJid, canonicalPhone, isMachineNumber, parseJid } from '../core/phone.ts';
-import type { PUT_ASIDE } from '../core/reasons.ts';
+import type { ChatAddress, InboundEvent } from './inbound-event.ts';
+import { at, countAt, idAt, isTrue, listAt, numberAt, objectAt, stringAt } from '../words/json.ts';
+import { readMessage, readProtocol, readUpdate, SEALED_EDIT } from './message-content.ts';
+import type { ReadMessage, ReadNews } from './message-content.ts';
+import { bareJid, canonicalPhone, isMachineNumber, parseJid } from '../words/phone.ts';
+import type { PUT_ASIDE } from '../words/reasons.ts';
 import { eventName, MAX_EVENTS } from './envelope.ts';
 
 /** What comes all day and is about no message of anybody: it is counted and leaves no entry. */

@@ -1,6 +1,6 @@
 /** The copy of a webhook that is stored, for replay and for looking at. */
-import { cut } from '../core/cut.ts';
-import { at, storable } from '../core/json.ts';
+import { cut } from '../words/cut.ts';
+import { at, storable } from '../words/json.ts';
 
 /** Deeper than any real body, a text inside the deepest nest of wrappers included. */
 const MAX_DEPTH = 40;

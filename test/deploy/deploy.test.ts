@@ -79,7 +79,7 @@ test('D6 rollback: after a deploy that is not healthy all services go back to wh
 });
 
 test('D6 health: the words that it looks for are those of /health/deep', () => {
-  for (const mode of ['worker', 'scheduler']) assert.ok(readProject('src/core/health.ts').includes(`'no ${mode} is running`), mode);
+  for (const mode of ['worker', 'scheduler']) assert.ok(readProject('src/watch/health-words.ts').includes(`'no ${mode} is running`), mode);
 });
 
 test('D6 health: it waits, and degraded is well enough when worker and scheduler are there', async (t) => {

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import pg from 'pg';
 import { projectRoot } from '../../scripts/lib/tools.ts';
 import { SERVICES } from '../../scripts/deploy/railway.ts';
-import { COMMANDS } from '../../src/admin.ts';
+import { COMMANDS } from '../../src/admin/all.ts';
 import { LOCAL_COMMANDS } from '../../src/admin/local.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { emptyDatabase, testDatabase } from '../support/database.ts';

@@ -1,9 +1,9 @@
 /** Every command that a page tells to run is run: as it is written, on a database that has what the page talks about. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { checkArguments, COMMANDS, runCommand } from '../../src/admin.ts';
+import { checkArguments, COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
-import { commandOf, parse } from '../../src/command-line.ts';
+import { commandOf, parse } from '../../src/admin/command-line.ts';
 import { openAdminContext } from '../../src/context.ts';
 import { timeFormat } from '../../src/admin/why.ts';
 import { codeBlocks, PAGES, read } from '../support/pages.ts';

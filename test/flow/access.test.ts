@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
 import { apiRoutes } from '../../src/api.ts';
-import { createApp } from '../../src/http.ts';
-import type { Process } from '../../src/ops.ts';
+import { createApp } from '../../src/routes/http.ts';
+import type { Process } from '../../src/routes/ops.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -33,7 +33,7 @@ async function get(system: System, path: string, headers: Record<string, string>
 }
 
 test('H13 webhooks beyond the limit of a source get 429 with Retry-After, and everything that was accepted is stored', async (t) => {
-  // Few: a busy machine must take all of them well within the window. That the limit is exact is proven with a clock (test/core/rate-limit.test.ts).
+  // Few: a busy machine must take all of them well within the window. That the limit is exact is proven with a clock (test/unit/rate-limit.test.ts).
   const system = await startSystem(t, { workers: 0, env: { WEBHOOK_RATE_LIMIT: '6' } });
   const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => system.webhook(message(`A${index}`))));
   const accepted = answers.flatMap((answer, index) => (answer.status === 200 ? [`mensagem A${index}`] : []));

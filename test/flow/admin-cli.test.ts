@@ -1,10 +1,10 @@
-/** The admin commands as a person runs them: `node src/cli.ts` as a process of its own, on a system that is at work. */
+/** The admin commands as a person runs them: `node src/admin/cli.ts` as a process of its own, on a system that is at work. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { COMMANDS } from '../../src/admin.ts';
+import { COMMANDS } from '../../src/admin/all.ts';
 import { LOCAL_COMMANDS } from '../../src/admin/local.ts';
 import { startProgram } from '../support/process.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
@@ -14,7 +14,7 @@ type Hooks = Parameters<typeof startProgram>[0];
 type Ran = { code: number | NodeJS.Signals; out: string; err: string; json(): unknown };
 
 async function run(t: Hooks, env: Record<string, string>, ...args: string[]): Promise<Ran> {
-  const program = startProgram(t, 'src/cli.ts', { args, env });
+  const program = startProgram(t, 'src/admin/cli.ts', { args, env });
   const code = await program.ended;
   const out = program.stdout.join('\n');
   return { code, out, err: program.stderr.join('\n'), json: () => JSON.parse(out) as unknown };

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
-import { COMMANDS } from '../../src/admin.ts';
+import { COMMANDS } from '../../src/admin/all.ts';
 import { apiRoutes } from '../../src/api.ts';
-import { createApp } from '../../src/http.ts';
-import type { Process } from '../../src/ops.ts';
+import { createApp } from '../../src/routes/http.ts';
+import type { Process } from '../../src/routes/ops.ts';
 import { JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
-import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
 import { startProgram } from '../support/process.ts';
 import { JWT_SECRET, startSystem } from '../support/system.ts';
@@ -30,7 +30,7 @@ async function runs(system: System, job: string): Promise<string[]> {
 test('S6 A11 job run and job list at the command line', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   const admin = async (...args: string[]) => {
-    const program = startProgram(t, 'src/cli.ts', { args, env: { USER: 'ana', DATABASE_URL: system.databaseUrl } });
+    const program = startProgram(t, 'src/admin/cli.ts', { args, env: { USER: 'ana', DATABASE_URL: system.databaseUrl } });
     return { code: await program.ended, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
   };
   const [ran, unknown] = await Promise.all([admin('job', 'run', 'purge_old'), admin('job', 'run', 'no_such_job')]);

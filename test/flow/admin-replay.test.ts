@@ -1,7 +1,7 @@
 /** I19: a stored webhook goes through the inbound path again: harmless unless forced, and forced only with a reason. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 

@@ -1,7 +1,7 @@
 /** Each alert is seen to fire, once, and to recover, once, at a Slack look-alike. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDatabaseWatch, evaluateAlerts, noteSelf } from '../../src/alerts.ts';
+import { createDatabaseWatch, evaluateAlerts, noteSelf } from '../../src/watch/alerts.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { aRun } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';

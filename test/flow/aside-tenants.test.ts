@@ -1,10 +1,10 @@
 /** What was set aside belongs to whose secret posted it: another tenant neither takes it, nor learns that it is there. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
-import { openSecret } from '../../src/secrets.ts';
-import { webhookSecretOf } from '../../src/webhook-secrets.ts';
+import { openSecret } from '../../src/process/secrets.ts';
+import { webhookSecretOf } from '../../src/numbers/webhook-secrets.ts';
 import { adminDone } from '../support/admin.ts';
 import { NAMES_OF_NONE, NAMES_OF_NUMBERS } from '../support/number-names.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';

@@ -7,12 +7,12 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { projectRoot } from '../../scripts/lib/tools.ts';
-import type { Report } from '../../scripts/bench/report.ts';
-import type { SoakReport } from '../../scripts/bench/soak-report.ts';
+import type { Report } from '../../bench/report.ts';
+import type { SoakReport } from '../../bench/soak-report.ts';
 
 function bench(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['scripts/bench/main.ts', ...args], { cwd: projectRoot });
+    const child = spawn(process.execPath, ['bench/main.ts', ...args], { cwd: projectRoot });
     const output = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk) => (output.stdout += String(chunk)));
     child.stderr.on('data', (chunk) => (output.stderr += String(chunk)));

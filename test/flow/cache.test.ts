@@ -1,7 +1,7 @@
 /** What the model's cache has of a whole conversation, at each floor that a model may have. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CACHE_BAR, cacheShare, longTalk, TALK_ENVIRONMENT, TURNS } from '../../scripts/bench/long-talk.ts';
+import { CACHE_BAR, cacheShare, longTalk, TALK_ENVIRONMENT, TURNS } from '../../bench/long-talk.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 
 const ANSWER =

@@ -1,7 +1,7 @@
 /** The stop button in the middle of a campaign, and an opt-out in the last moment. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { claimSend, sweepSends } from '../../src/db/sends.ts';
+import { claimSend, sweepSends } from '../../src/outbox/calls.ts';
 import { clocked, states } from '../support/sends.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
@@ -77,7 +77,7 @@ test('R3 the database is away: nothing that nobody asked for leaves', async (t) 
   const system = await startSystem(t, { workers: 0, env: FREE });
   const [lane = 0] = await enqueueMany(system, 1);
   const worker = await system.openContext('worker');
-  const { sendNext } = await import('../../src/outbound.ts');
+  const { sendNext } = await import('../../src/outbox/send.ts');
   const { DatabaseAway } = await import('../../src/db/failures.ts');
   const away = { ...worker, db: { ...worker.db, call: () => Promise.reject(new DatabaseAway('claim_send', 'gone')) } };
   await assert.rejects(sendNext(away, lane), DatabaseAway);

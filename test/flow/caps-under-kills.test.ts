@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { test } from 'node:test';
-import { sweepSends } from '../../src/db/sends.ts';
+import { sweepSends } from '../../src/outbox/calls.ts';
 import { startProgram } from '../support/process.ts';
 import type { Program } from '../support/process.ts';
 import { startSystem, testEnvironment } from '../support/system.ts';

@@ -20,7 +20,7 @@ type Result = {
 
 test('X1 chaos: no message is lost, doubled or reordered in any cell of the short matrix', async (t) => {
   const lines: string[] = [];
-  const run = await startGuarded(process.execPath, ['scripts/chaos/main.ts', '--short'], {
+  const run = await startGuarded(process.execPath, ['chaos/main.ts', '--short'], {
     stopSignal: 'TERM',
     cwd: projectRoot,
     env: withoutTestRunner(),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import pg from 'pg';
-import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import { INSTANCE } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';

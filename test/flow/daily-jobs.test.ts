@@ -1,11 +1,11 @@
 /** The jobs of a day: reports with figures from SQL, counters, snapshots, what ends by itself, and what does not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
-import { evaluateAlerts } from '../../src/alerts.ts';
+import { WEBHOOK_EVENTS } from '../../src/whatsapp/webhook-setting.ts';
+import { evaluateAlerts } from '../../src/watch/alerts.ts';
 import { JOBS } from '../../src/crons/all.ts';
-import type { CronJob } from '../../src/crons/job.ts';
-import { runTick } from '../../src/jobs.ts';
+import type { CronJob } from '../../src/schedule/job.ts';
+import { runTick } from '../../src/schedule/run-job.ts';
 import { aRun } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';

@@ -1,7 +1,7 @@
 /** Numbers that say that they are connected, take sends, and hear nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { evaluateAlerts } from '../../src/alerts.ts';
+import { evaluateAlerts } from '../../src/watch/alerts.ts';
 import { checkInstancesJob } from '../../src/crons/check-instances.ts';
 import { aRun } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';

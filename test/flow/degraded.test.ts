@@ -8,8 +8,8 @@ import { removePostgresData, startPostgres } from '../../scripts/lib/embedded-po
 import { sweepSendsJob } from '../../src/crons/sweep-sends.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
 import { migrate } from '../../src/db/migrate.ts';
-import { sendNext } from '../../src/outbound.ts';
-import { keptWebhook } from '../../src/kept-webhook.ts';
+import { sendNext } from '../../src/outbox/send.ts';
+import { keptWebhook } from '../../src/inbox/kept-webhook.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { clocked, queueReplies, sendRow } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import type { Finding } from '../../src/core/diagnosis.ts';
+import type { Finding } from '../../src/watch/diagnosis.ts';
 import { emptyDatabase } from '../support/database.ts';
-import { DEFAULT_VERSION } from '../../scripts/simulator/version.ts';
+import { DEFAULT_VERSION } from '../../simulator/version.ts';
 import { startProgram } from '../support/process.ts';
 import { startSite } from '../support/site.ts';
 
@@ -14,7 +14,7 @@ type Hooks = { after(hook: () => Promise<void>): void };
 type Report = { code: number | string; findings: Finding[]; healthy: boolean; out: string };
 
 async function doctor(t: Hooks, env: Record<string, string>, ...more: string[]): Promise<Report> {
-  const program = startProgram(t, 'src/cli.ts', { args: ['doctor', '--json', ...more], env });
+  const program = startProgram(t, 'src/admin/cli.ts', { args: ['doctor', '--json', ...more], env });
   const code = await program.ended;
   const out = program.stdout.join('\n');
   assert.ok(out.startsWith('{'), `${out}\n${program.stderr.join('\n')}`);
@@ -60,7 +60,7 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
       name,
     );
   assert.equal(report.findings.filter((each) => each.check === 'clock').length, 2, 'of the database and of Evolution');
-  const told = startProgram(t, 'src/cli.ts', { args: ['doctor'], env: site.env });
+  const told = startProgram(t, 'src/admin/cli.ts', { args: ['doctor'], env: site.env });
   assert.equal(await told.ended, 0);
   assert.match(told.stdout.join('\n'), /^ok {7}variables[\s\S]*Nothing is broken\.$/);
 
@@ -167,7 +167,7 @@ test('A11 doctor: a database that takes connections and says nothing is what to 
   assert.equal(trouble(report, 'database').status, 'failed');
   assert.equal(trouble(report, 'queue').status, 'skipped');
   assert.ok(!report.out.includes('npm run migrate'), report.out);
-  const told = startProgram(t, 'src/cli.ts', { args: ['doctor'], env: {} });
+  const told = startProgram(t, 'src/admin/cli.ts', { args: ['doctor'], env: {} });
   assert.equal(await told.ended, 1);
   assert.match(told.stdout.join('\n'), /This is no installation yet: nothing is set up here/);
 });
@@ -176,7 +176,7 @@ test('A11 doctor: a number that WhatsApp banned is not to be paired again; sends
   const site = await startSite(t, { simulator: { version: DEFAULT_VERSION } });
   await site.startReady('api');
   const admin = async (...args: string[]) => {
-    const program = startProgram(t, 'src/cli.ts', { args, env: site.env });
+    const program = startProgram(t, 'src/admin/cli.ts', { args, env: site.env });
     await program.ended;
     return program.stdout.join('\n');
   };

@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { SignJWT } from 'jose';
-import { EVOLUTION_VERSIONS, rulesOf } from '../../scripts/simulator/version.ts';
-import type { Addressing, Contact } from '../../scripts/simulator/types.ts';
+import { EVOLUTION_VERSIONS, rulesOf } from '../../simulator/version.ts';
+import type { Addressing, Contact } from '../../simulator/types.ts';
 import { reconcile } from '../../src/crons/reconcile-inbox.ts';
-import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
-import { unmergeContact } from '../../src/db/numbers.ts';
+import { WEBHOOK_EVENTS } from '../../src/whatsapp/webhook-setting.ts';
+import { unmergeContact } from '../../src/people/merge-calls.ts';
 import { queueReplies, states } from '../support/sends.ts';
 import { INSTANCE, JWT_SECRET, startSystem, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System } from '../support/system.ts';

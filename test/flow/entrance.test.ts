@@ -5,7 +5,7 @@ import { SignJWT } from 'jose';
 import { freePort } from '../../scripts/lib/ports.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { reconcile } from '../../src/crons/reconcile-inbox.ts';
-import { createApp, listen } from '../../src/http.ts';
+import { createApp, listen } from '../../src/routes/http.ts';
 import { slackSignature } from '../../src/routes/slack.ts';
 import { testDatabase } from '../support/database.ts';
 import { head, hold, memory, resetPeak } from '../support/held.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
-import { objectAt, stringAt } from '../../src/core/json.ts';
+import { objectAt, stringAt } from '../../src/words/json.ts';
 import { createEvolution } from '../../src/whatsapp/client.ts';
 import { NAMES_OF_NONE } from '../support/number-names.ts';
 

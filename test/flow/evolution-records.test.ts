@@ -1,5 +1,5 @@
 // What the real Evolution was recorded to answer, given to the client: every answer is understood, and what the client asks is what was recorded
-// to be accepted. Sends are in test/core/send-outcome.test.ts; the same recordings are replayed against the look-alike in
+// to be accepted. Sends are in test/unit/send-outcome.test.ts; the same recordings are replayed against the look-alike in
 // simulator.test.ts and evolution-versions.test.ts.
 
 import assert from 'node:assert/strict';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { startSimulator, type Simulator } from '../../scripts/simulator/index.ts';
-import { EVOLUTION_VERSIONS, type EvolutionVersion } from '../../scripts/simulator/version.ts';
+import { startSimulator, type Simulator } from '../../simulator/index.ts';
+import { EVOLUTION_VERSIONS, type EvolutionVersion } from '../../simulator/version.ts';
 import { shape, type Json } from '../support/simulator-setting.ts';
 import { startReceiver, type Receiver, type Webhook } from '../support/webhook-receiver.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handoffsJob } from '../../src/crons/handoffs.ts';
-import { tellOfHandoffs, tellOfMessages } from '../../src/handoffs.ts';
-import { deliverNotices } from '../../src/notices.ts';
-import { sendNext } from '../../src/outbound.ts';
+import { tellOfHandoffs, tellOfMessages } from '../../src/people/handoffs.ts';
+import { deliverNotices } from '../../src/notices/notices.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { openStage, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 

@@ -1,7 +1,7 @@
 /** Z8 through the whole product: what contacts control, in the places where the team and the model read it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tellOfHandoffs, tellOfMessages } from '../../src/handoffs.ts';
+import { tellOfHandoffs, tellOfMessages } from '../../src/people/handoffs.ts';
 import { slackSignature } from '../../src/routes/slack.ts';
 import { bracketsOf, SAMPLE, UNSEEN } from '../support/foreign-corpus.ts';
 import { INSTANCE, SLACK_SECRET } from '../support/system.ts';

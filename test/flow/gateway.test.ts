@@ -1,12 +1,12 @@
 /** Addresses and ids of sends, on each release of Evolution: who is reached under which address, and what settles a doubt. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { EVOLUTION_VERSIONS, rulesOf } from '../../scripts/simulator/version.ts';
+import { EVOLUTION_VERSIONS, rulesOf } from '../../simulator/version.ts';
 import type { Context } from '../../src/context.ts';
 import { checkInstancesJob } from '../../src/crons/check-instances.ts';
-import { sendNext } from '../../src/outbound.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { createEvolution } from '../../src/whatsapp/client.ts';
-import { claimSend } from '../../src/db/sends.ts';
+import { claimSend } from '../../src/outbox/calls.ts';
 import { clocked, drainLane, queueReplies, states } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { handoffsJob } from '../../src/crons/handoffs.ts';
 import { startScheduler } from '../../src/scheduler.ts';
-import { listAudit } from '../../src/db/figures.ts';
+import { listAudit } from '../../src/people/audit-calls.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 import type { SystemOptions } from '../support/system.ts';

@@ -1,10 +1,10 @@
 /** /healthz and the figures of /health/*: what they say of a system at work, and that they keep what is nobody's business. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { evaluateAlerts, noteSelf } from '../../src/alerts.ts';
+import { evaluateAlerts, noteSelf } from '../../src/watch/alerts.ts';
 import { JOBS } from '../../src/crons/all.ts';
-import { createApp } from '../../src/http.ts';
-import { runTick } from '../../src/jobs.ts';
+import { createApp } from '../../src/routes/http.ts';
+import { runTick } from '../../src/schedule/run-job.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openContext } from '../../src/context.ts';
-import { deepHealth } from '../../src/health.ts';
-import { sendNext } from '../../src/outbound.ts';
+import { deepHealth } from '../../src/watch/health.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { EventEmitter } from 'node:events';
 import { queueReplies, states } from '../support/sends.ts';
 import { startSite } from '../support/site.ts';
@@ -153,7 +153,7 @@ test('H2 what is wrong although all answers is told in words, and is degraded, n
 });
 
 test('H5 a process that is stopping is not ready any more', async (t) => {
-  const { createApp } = await import('../../src/http.ts');
+  const { createApp } = await import('../../src/routes/http.ts');
   const system = await startSystem(t, { workers: 0 });
   const state = { config: system.config, context: system.ctx, stopping: false };
   const app = createApp(state, system.ctx.log, () => {});

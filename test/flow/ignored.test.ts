@@ -1,9 +1,9 @@
 /** W9: no 200 without a trace. What is put aside or finds no place leaves an entry with its reason, which is counted, found and replayed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { receive } from '../../src/inbound.ts';
-import { eraseContact } from '../../src/db/care.ts';
-import type { Poster } from '../../src/db/inbound.ts';
+import { receive } from '../../src/inbox/receive.ts';
+import { eraseContact } from '../../src/people/care-calls.ts';
+import type { Poster } from '../../src/inbox/calls.ts';
 import { admin, adminDone } from '../support/admin.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort } from '../../scripts/lib/ports.ts';
-import { sweepTurns } from '../../src/db/turns.ts';
+import { sweepTurns } from '../../src/turns/calls.ts';
 import { startProgram } from '../support/process.ts';
 import type { Program } from '../support/process.ts';
 import { INSTANCE, startSystem, testEnvironment, WEBHOOK_SECRET } from '../support/system.ts';

@@ -1,8 +1,8 @@
 /** D5: a number with a key of its own, kept sealed; the key is used, rotated while everything works, and stands nowhere in clear. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ownerOf } from '../../src/instance-keys.ts';
-import { sealSecret } from '../../src/secrets.ts';
+import { ownerOf } from '../../src/numbers/keys.ts';
+import { sealSecret } from '../../src/process/secrets.ts';
 import { startProgram } from '../support/process.ts';
 import { startRecorder } from '../support/recorder.ts';
 import { INSTANCE } from '../support/system.ts';
@@ -18,7 +18,7 @@ test('D5 a number with its own key at Evolution: sealed in the database, used fo
   const stage = await openStage(t, { env: { EVOLUTION_API_KEY: 'a-wrong-key', SECRETS_KEY: FIRST } });
   const { system } = stage;
   const admin = async (env: Record<string, string>, ...args: string[]) => {
-    const program = startProgram(t, 'src/cli.ts', { args, env: { USER: 'ana', DATABASE_URL: system.databaseUrl, ...env } });
+    const program = startProgram(t, 'src/admin/cli.ts', { args, env: { USER: 'ana', DATABASE_URL: system.databaseUrl, ...env } });
     const code = await program.ended;
     return { code, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
   };

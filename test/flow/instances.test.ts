@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { SignJWT } from 'jose';
-import { rulesOf } from '../../scripts/simulator/version.ts';
-import { WEBHOOK_EVENTS } from '../../src/core/webhook.ts';
-import { checkWebhooks } from '../../src/webhook-check.ts';
+import { rulesOf } from '../../simulator/version.ts';
+import { WEBHOOK_EVENTS } from '../../src/whatsapp/webhook-setting.ts';
+import { checkWebhooks } from '../../src/numbers/webhook-check.ts';
 import { startProgram } from '../support/process.ts';
 import { INSTANCE, JWT_SECRET, startSystem, testedVersion, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System } from '../support/system.ts';
@@ -19,7 +19,7 @@ describe('A11 I17 numbers at the command line', () => {
   let env: Record<string, string>;
 
   async function admin(...args: string[]): Promise<{ code: number | NodeJS.Signals; out: string; err: string }> {
-    const program = startProgram(shared, 'src/cli.ts', { args, env });
+    const program = startProgram(shared, 'src/admin/cli.ts', { args, env });
     const code = await program.ended;
     return { code, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
   }
@@ -155,7 +155,7 @@ describe('A11 I17 numbers at the command line', () => {
       /url: where does Evolution reach the api\? Name it, or set APP_BASE_URL/,
     );
     const { EVOLUTION_API_URL: _, EVOLUTION_API_KEY: _key, EVOLUTION_INSTANCE: _name, ...bare } = env;
-    const without = startProgram(shared, 'src/cli.ts', { args: ['instance', 'qr', INSTANCE], env: bare });
+    const without = startProgram(shared, 'src/admin/cli.ts', { args: ['instance', 'qr', INSTANCE], env: bare });
     assert.equal(await without.ended, 1);
     assert.match(without.stderr.join('\n'), /^EVOLUTION_API_URL, EVOLUTION_API_KEY, EVOLUTION_INSTANCE: must be set for this$/);
   });

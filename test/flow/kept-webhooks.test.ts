@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { keptWebhook } from '../../src/kept-webhook.ts';
+import { keptWebhook } from '../../src/inbox/kept-webhook.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';

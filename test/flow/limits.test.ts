@@ -64,7 +64,7 @@ async function cli(...args: string[]): Promise<{ code: unknown; out: string }> {
     HORARIO_INICIO: '00:00',
     HORARIO_FIM: '23:59',
   };
-  const program = startProgram({ after: (hook) => void hooks.unshift(hook) }, 'src/cli.ts', { args, env });
+  const program = startProgram({ after: (hook) => void hooks.unshift(hook) }, 'src/admin/cli.ts', { args, env });
   return { code: await program.ended, out: [...program.stdout, ...program.stderr].join('\n') };
 }
 

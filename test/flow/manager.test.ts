@@ -75,7 +75,7 @@ test('Z1 a stranger who writes as the manager gets no command carried out: the w
   );
   // A notice about anything goes there too, though the stranger's chat is the newest one of that phone.
   await system.query(`select add_notice('{"tenant": "default", "key": "x", "kind": "alert", "text": "aviso x", "urgent": true}')`);
-  const { deliverNotices } = await import('../../src/notices.ts');
+  const { deliverNotices } = await import('../../src/notices/notices.ts');
   await deliverNotices(system.ctx);
   const notice = await system.until(() => system.simulator.sends({ text: '🚨 aviso x', sent: true })[0]);
   assert.equal(notice.number.split('@')[0], MANAGER);

@@ -1,7 +1,7 @@
 /** Whole conversations on the models that the product names, against a look-alike that thinks, refuses and counts as they do. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { evaluateAlerts } from '../../src/alerts.ts';
+import { evaluateAlerts } from '../../src/watch/alerts.ts';
 import { startSystem } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 

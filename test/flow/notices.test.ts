@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
-import { deliverNotices, sendNotice } from '../../src/notices.ts';
+import { deliverNotices, sendNotice } from '../../src/notices/notices.ts';
 import { JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 

@@ -5,7 +5,7 @@ import { sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 import { startSystem } from '../support/system.ts';
 import type { System, SystemOptions } from '../support/system.ts';
 import { ask, command, shown } from '../support/manager.ts';
-import { answerCommand } from '../../src/operator.ts';
+import { answerCommand } from '../../src/operators/operator.ts';
 
 const MANAGER = '5511987650000';
 

@@ -1,7 +1,7 @@
 /** The model stumbles for a moment under many conversations: everybody is answered by it, and nobody hears of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { APOLOGY_TEXT } from '../../src/core/turn.ts';
+import { APOLOGY_TEXT } from '../../src/turns/decide.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 

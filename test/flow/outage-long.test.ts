@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Redis } from 'ioredis';
 import { flushPostgresQueue } from '../../scripts/lib/postgres-queue.ts';
-import { APOLOGY_TEXT } from '../../src/core/turn.ts';
+import { APOLOGY_TEXT } from '../../src/turns/decide.ts';
 import { startSite } from '../support/site.ts';
 import type { Site } from '../support/site.ts';
 

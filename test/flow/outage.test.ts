@@ -1,9 +1,9 @@
 /** The model is unavailable: who waits hears it once, nothing is given up, and the agent goes on by itself. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { APOLOGY_TEXT, FALLBACK_TEXT } from '../../src/core/turn.ts';
+import { APOLOGY_TEXT, FALLBACK_TEXT } from '../../src/turns/decide.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
-import { wakeDeferred } from '../../src/deferred.ts';
+import { wakeDeferred } from '../../src/turns/deferred.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 import { admin, adminDone } from '../support/admin.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SignJWT } from 'jose';
-import { sendNext } from '../../src/outbound.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { queueReplies } from '../support/sends.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';

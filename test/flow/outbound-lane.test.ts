@@ -1,9 +1,9 @@
 /** One lane: parts in order, deaths between two lines, equal words, and rules that change between the queue and the wire. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import type { FaultInput } from '../../scripts/simulator/types.ts';
+import type { FaultInput } from '../../simulator/types.ts';
 import type { Context } from '../../src/context.ts';
-import { sendNext } from '../../src/outbound.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { createEvolution } from '../../src/whatsapp/client.ts';
 import type { Evolution } from '../../src/whatsapp/client.ts';
 import { clocked, drainLane, queueReplies, sendRow, states } from '../support/sends.ts';

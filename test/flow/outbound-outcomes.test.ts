@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { freePort } from '../../scripts/lib/ports.ts';
-import type { FaultInput } from '../../scripts/simulator/types.ts';
+import type { FaultInput } from '../../simulator/types.ts';
 import type { Context } from '../../src/context.ts';
-import type { WebhookRecord } from '../../src/db/inbound.ts';
-import { store } from '../../src/inbound.ts';
-import { sendNext } from '../../src/outbound.ts';
+import type { WebhookRecord } from '../../src/inbox/calls.ts';
+import { store } from '../../src/inbox/receive.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { createEvolution } from '../../src/whatsapp/client.ts';
 import { parseFoundMessages } from '../../src/whatsapp/payload.ts';
 import { clocked, drainLane, queueReplies, sendRow, states } from '../support/sends.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
-import { sendNext } from '../../src/outbound.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { clocked, queueReplies, sendRow, states } from '../support/sends.ts';
 import type { Clock } from '../support/sends.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';

@@ -4,12 +4,12 @@ import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import pg from 'pg';
-import { createRandom } from '../../scripts/simulator/clock.ts';
+import { createRandom } from '../../simulator/clock.ts';
 import { openContext } from '../../src/context.ts';
-import { claimSend, sweepSends } from '../../src/db/sends.ts';
-import { sweepTurns } from '../../src/db/turns.ts';
-import { sendNext } from '../../src/outbound.ts';
-import { runTurn } from '../../src/turn.ts';
+import { claimSend, sweepSends } from '../../src/outbox/calls.ts';
+import { sweepTurns } from '../../src/turns/calls.ts';
+import { sendNext } from '../../src/outbox/send.ts';
+import { runTurn } from '../../src/turns/turn.ts';
 import { startSite } from '../support/site.ts';
 import type { ModeProcess, Site } from '../support/site.ts';
 import { configOf, testLogger } from '../support/system.ts';
@@ -202,7 +202,7 @@ const answer = (index: number): string => `Resposta #${String(index).padStart(3,
 
 /**
  * What the sweeps and the ends of leases do within some minutes, at once: with the product's own steps. Each round a minute passes for what is in doubt, since a
- * doubt has two minutes (DOUBT_MS in core/send.ts).
+ * doubt has two minutes (DOUBT_MS in outbox/decide.ts).
  */
 async function recover(t: TestContext, site: Site, first: 'killed before the wire' | null = null): Promise<void> {
   const ctx = await openContext(configOf({ ...site.env, RUN_MODE: 'worker' }), testLogger([], new EventEmitter()));

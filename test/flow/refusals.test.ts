@@ -1,7 +1,7 @@
 /** A model declines: the other one is asked once, the contact hears one honest sentence, and its next message is answered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DECLINED_TEXT } from '../../src/core/turn.ts';
+import { DECLINED_TEXT } from '../../src/turns/decide.ts';
 import { adminDone } from '../support/admin.ts';
 import { withEdits } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';

@@ -1,7 +1,7 @@
 /** What has not reached the contact is shown to nobody as said. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tellOfHandoffs } from '../../src/handoffs.ts';
+import { tellOfHandoffs } from '../../src/people/handoffs.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 

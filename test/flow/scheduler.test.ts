@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { getTasks } from 'node-cron';
-import { isDue, parseCron, zoneOf } from '../../src/core/cron.ts';
+import { isDue, parseCron, zoneOf } from '../../src/schedule/cron.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { purgeOldJob } from '../../src/crons/purge-old.ts';
 import { endProcess, heartbeat } from '../../src/breakers/calls.ts';
 import { openContext } from '../../src/context.ts';
 import { DatabaseAway } from '../../src/db/failures.ts';
-import { retakeLost, runTick, tryTick } from '../../src/jobs.ts';
+import { retakeLost, runTick, tryTick } from '../../src/schedule/run-job.ts';
 import { startScheduler } from '../../src/scheduler.ts';
 import { aRun, testJob as job } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';

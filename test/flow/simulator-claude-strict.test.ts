@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { startSimulator, type Simulator } from '../../scripts/simulator/index.ts';
+import { startSimulator, type Simulator } from '../../simulator/index.ts';
 
 type Json = Record<string, unknown>;
 type Block = Json & { type: string };

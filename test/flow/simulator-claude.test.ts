@@ -1,9 +1,9 @@
-// The Messages API look-alike of scripts/simulator, asked through the real SDK where that is possible.
+// The Messages API look-alike of simulator, asked through the real SDK where that is possible.
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
-import { startSimulator, type Simulator } from '../../scripts/simulator/index.ts';
+import { startSimulator, type Simulator } from '../../simulator/index.ts';
 
 type Body = Anthropic.MessageCreateParamsNonStreaming;
 

@@ -5,8 +5,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { startSimulator } from '../../scripts/simulator/index.ts';
-import type { SimulatorEvent } from '../../scripts/simulator/types.ts';
+import { startSimulator } from '../../simulator/index.ts';
+import type { SimulatorEvent } from '../../simulator/types.ts';
 import { MARIA, useSimulator, type Json } from '../support/simulator-setting.ts';
 
 const setting = useSimulator();
@@ -131,7 +131,7 @@ test('waitFor says what it saw when nothing fits', async () => {
 });
 
 test('the command line prints its address and ends on SIGTERM', async () => {
-  const main = new URL('../../scripts/simulator/main.ts', import.meta.url).pathname;
+  const main = new URL('../../simulator/main.ts', import.meta.url).pathname;
   const args = [main, '--port', '0', '--webhook', setting.receiver.url, '--secret', 's', '--instance', 'um', '--instance', 'dois'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];

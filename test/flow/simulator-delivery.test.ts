@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { retryDelay } from '../../scripts/simulator/webhooks.ts';
+import { retryDelay } from '../../simulator/webhooks.ts';
 import { fields, MARIA, SECRET, useSimulator, type Json } from '../support/simulator-setting.ts';
 
 const setting = useSimulator();

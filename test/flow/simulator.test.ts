@@ -1,4 +1,4 @@
-// The Evolution look-alike of scripts/simulator against what a real Evolution 2.3.6 was recorded to answer and to send.
+// The Evolution look-alike of simulator against what a real Evolution 2.3.6 was recorded to answer and to send.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

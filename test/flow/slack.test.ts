@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
 import { apiRoutes } from '../../src/api.ts';
-import { createApp } from '../../src/http.ts';
+import { createApp } from '../../src/routes/http.ts';
 import { slackSignature } from '../../src/routes/slack.ts';
 import { SLACK_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';

@@ -216,7 +216,7 @@ const ROUTES: Record<string, { pause(system: System, hooks: Hooks): Promise<void
   };
 
 async function cli(system: System, hooks: Hooks, command: string): Promise<void> {
-  const program = startProgram(hooks, 'src/cli.ts', { args: [command], env: { USER: 'ana', DATABASE_URL: system.databaseUrl } });
+  const program = startProgram(hooks, 'src/admin/cli.ts', { args: [command], env: { USER: 'ana', DATABASE_URL: system.databaseUrl } });
   assert.equal(await program.ended, 0, program.stderr.join('\n'));
 }
 

@@ -1,7 +1,7 @@
 /** Contacts who ask whether they talk with a machine: the truth, a person, and a figure. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { botSuspicion } from '../../src/db/drafts.ts';
+import { botSuspicion } from '../../src/people/suspicion-calls.ts';
 import { admin, adminDone } from '../support/admin.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';

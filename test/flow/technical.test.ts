@@ -1,8 +1,8 @@
 /** Conversations that went to a person only because the agent could not answer go back to it by themselves. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { wakeDeferred } from '../../src/deferred.ts';
-import { returnRecovered, tellOfHandoffs } from '../../src/handoffs.ts';
+import { wakeDeferred } from '../../src/turns/deferred.ts';
+import { returnRecovered, tellOfHandoffs } from '../../src/people/handoffs.ts';
 import { admin, adminDone } from '../support/admin.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';

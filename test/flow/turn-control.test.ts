@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { claimSend } from '../../src/db/sends.ts';
+import { claimSend } from '../../src/outbox/calls.ts';
 import { startSystem } from '../support/system.ts';
 
 const SENTENCE = 'Esta é uma frase de exemplo com um tamanho razoável para uma conversa. ';

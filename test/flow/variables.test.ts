@@ -1,8 +1,8 @@
-/** Variables of the environment whose effect is seen from outside, in the running product. Their reading and validation is test/core/config*.test.ts. */
+/** Variables of the environment whose effect is seen from outside, in the running product. Their reading and validation is test/unit/config*.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isDue, parseCron, zoneOf } from '../../src/core/cron.ts';
-import { sendNext } from '../../src/outbound.ts';
+import { isDue, parseCron, zoneOf } from '../../src/schedule/cron.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { startProgram } from '../support/process.ts';
 import { startSite } from '../support/site.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';

@@ -260,7 +260,7 @@ test('Z4 a secret that only the database knows is not refused for good while it 
 
 /** One more api on the same database, which knows nothing yet. */
 async function startApiBeside(system: System): Promise<(body: unknown, authorization: string) => Promise<Response>> {
-  const [{ createApp }, { apiRoutes }] = await Promise.all([import('../../src/http.ts'), import('../../src/api.ts')]);
+  const [{ createApp }, { apiRoutes }] = await Promise.all([import('../../src/routes/http.ts'), import('../../src/api.ts')]);
   const context = await system.openContext('api');
   const process = { config: context.config, context, stopping: false };
   const app = createApp(process, context.log, (routes) => apiRoutes(routes, process));

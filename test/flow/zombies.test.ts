@@ -1,13 +1,13 @@
 /** Numbers that are dead while Evolution says otherwise, and the return of a number, of Evolution and of the api. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { evaluateAlerts } from '../../src/alerts.ts';
+import { evaluateAlerts } from '../../src/watch/alerts.ts';
 import { reconcile } from '../../src/crons/reconcile-inbox.ts';
 import type { Context } from '../../src/context.ts';
-import { CURED_BY_RESTART } from '../../src/core/send-fault.ts';
-import { createGatewayWatch, watchGateway } from '../../src/gateway-watch.ts';
+import { CURED_BY_RESTART } from '../../src/whatsapp/send-fault.ts';
+import { createGatewayWatch, watchGateway } from '../../src/watch/gateway.ts';
 import { createHeartbeat, startHeartbeat } from '../../src/breakers/heartbeat.ts';
-import { sendNext } from '../../src/outbound.ts';
+import { sendNext } from '../../src/outbox/send.ts';
 import { startWorker } from '../../src/worker.ts';
 import { queueReplies, states } from '../support/sends.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';

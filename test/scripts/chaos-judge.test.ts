@@ -1,10 +1,10 @@
 /** The judge of the chaos runner: a world in which all is well, and what it says when one thing in it is not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Writer } from '../../scripts/chaos/conversations.ts';
-import { judge } from '../../scripts/chaos/judge.ts';
-import type { Row, Seen, Verdict } from '../../scripts/chaos/judge.ts';
-import type { WireSend } from '../../scripts/simulator/types.ts';
+import type { Writer } from '../../chaos/conversations.ts';
+import { judge } from '../../chaos/judge.ts';
+import type { Row, Seen, Verdict } from '../../chaos/judge.ts';
+import type { WireSend } from '../../simulator/types.ts';
 
 type World = {
   writers: Writer[];

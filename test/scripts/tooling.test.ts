@@ -184,50 +184,59 @@ test('ports: the next free one is found when the wished one is taken', async () 
   assert.notEqual(await portNear(wished, new Set([wished])), wished);
 });
 
-test('lint: every import rule of the layers rejects a planted import, and allows what it should', async () => {
+test('lint: every import rule of the tiers rejects a planted import, and allows what it should', async () => {
   await using cleanup = new AsyncDisposableStack();
   const reports = await lint(cleanup, {
     'src/telemetry.ts': 'export const telemetry = 1;',
-    'src/errors.ts': `export const home = process.env['HOME'];`,
+    'src/process/errors.ts': `export const home = process.env['HOME'];`,
     'src/config.ts': `export const home = process.env['HOME'];`,
-    'src/agent.ts': `import { turn } from './turn-types.ts';\nexport const agent = turn;`,
-    'src/turn-types.ts': `import { telemetry } from './telemetry.ts';\nexport const turn = telemetry;`,
-    'src/turn.ts': `import { agent } from './agent.ts';\nexport const turn = agent;`,
-    'src/inbound.ts': `import { turn } from './turn.ts';\nexport const inbound = turn;`,
-    'src/outbound.ts': `import { agent } from './agent.ts';\nexport const outbound = agent;`,
-    'src/admin.ts': `import { inbound } from './inbound.ts';\nexport const admin = inbound;`,
-    'src/llm.ts': `import { agent } from './agent.ts';\nexport const llm = agent;`,
-    'src/db/door.ts': `import { turn } from '../turn.ts';\nimport { a } from '../core/a.ts';\nexport const door = [turn, a];`,
-    'src/whatsapp/client.ts': `import { outbound } from '../outbound.ts';\nexport const client = outbound;`,
-    'src/core/a.ts': `import { z } from 'zod';\nimport { b } from './b.ts';\nexport const a = [z, b];`,
-    'src/core/b.ts': `import { home } from '../config.ts';\nimport { readFileSync } from 'node:fs';\nexport const b = [home, readFileSync];`,
+    'src/context.ts': `import { telemetry } from './telemetry.ts';\nexport type Context = typeof telemetry;\nexport const context = telemetry;`,
+    'src/turns/agent.ts': `import { send } from '../outbox/send.ts';\nexport const agent = send;`,
+    'src/turns/turn.ts': `import { agent } from './agent.ts';\nimport type { Context } from '../context.ts';\nexport const turn = (context: Context) => [agent, context];`,
+    'src/inbox/receive.ts': `import { turn } from '../turns/turn.ts';\nexport const receive = turn;`,
+    'src/inbox/rows.ts': `import { home } from '../config.ts';\nimport { context } from '../context.ts';\nexport const rows = [context, home];`,
+    'src/outbox/send.ts': `import { alerts } from '../watch/alerts.ts';\nexport const send = alerts;`,
+    'src/watch/alerts.ts': `import { door } from '../db/door.ts';\nexport const alerts = door;`,
+    'src/people/users.ts': `import { post } from '../routes/post.ts';\nexport const users = post;`,
+    'src/routes/post.ts': `import { turn } from '../turns/turn.ts';\nexport const post = turn;`,
+    'src/db/door.ts': `import type { Users } from '../people/users.ts';\nimport { a } from '../words/a.ts';\nexport const door = (users: Users) => [users, a];`,
+    'src/words/a.ts': `import { z } from 'zod';\nimport { b } from './b.ts';\nexport const a = [z, b];`,
+    'src/words/b.ts': 'export const b = 1;',
+    'src/helpers/c.ts': `import { b } from '../words/b.ts';\nexport const c = b;`,
+    'src/backup/load.ts': `export const load = () => import('../crons/backup.ts');`,
+    'src/crons/backup.ts': `import { rows } from '../inbox/rows.ts';\nexport const backup = rows;`,
   });
-  assert.deepEqual(reports.get('no-restricted-imports'), [
-    'src/admin.ts',
-    'src/core/b.ts',
-    'src/core/b.ts',
+  assert.deepEqual(reports.get('tiers'), [
+    'src/backup/load.ts',
+    'src/context.ts',
     'src/db/door.ts',
-    'src/inbound.ts',
-    'src/llm.ts',
-    'src/outbound.ts',
-    'src/turn-types.ts',
-    'src/whatsapp/client.ts',
+    'src/helpers/c.ts',
+    'src/inbox/receive.ts',
+    'src/inbox/rows.ts',
+    'src/outbox/send.ts',
+    'src/people/users.ts',
+    'src/turns/agent.ts',
   ]);
-  assert.deepEqual(reports.get('no-process-env'), ['src/errors.ts']);
+  assert.deepEqual(reports.get('no-process-env'), ['src/process/errors.ts']);
 });
 
-test('lint: core reads no clock, draws no random number, reaches no process', async () => {
+test('lint: what is pure by its name reads no clock, draws no random number, reaches no process', async () => {
   await using cleanup = new AsyncDisposableStack();
   const reports = await lint(cleanup, {
-    'src/core/clock.ts': 'export const now = [Date.now(), new Date(), Date()];',
-    'src/core/pure.ts': 'export const at = (ms: number) => [new Date(ms), Date.parse("2026-01-01"), Math.max(1, ms)];',
-    'src/core/random.ts': 'export const random = Math.random();',
-    'src/core/process.ts': 'export const pid = process.pid;',
+    'src/turns/decide.ts': 'export const now = [Date.now(), new Date(), Date()];',
+    'src/words/pure.ts': 'export const pure = (ms: number) => [new Date(ms), Date.parse("2026-01-01"), Math.max(1, ms)];',
+    'src/inbox/random-words.ts': 'export const random = Math.random();',
+    'src/people/process-texts.ts': 'export const pid = process.pid;',
+    'src/claude/prices.ts': `import { readFileSync } from 'node:fs';\nexport const prices = readFileSync;`,
+    'src/words/kinds.ts': `import type { Door } from '../db/door.ts';\nimport { pure } from './pure.ts';\nexport const kinds = (door: Door) => [pure, door];`,
+    'src/words/impure.ts': `import { door } from '../db/door.ts';\nexport const impure = door;`,
+    'src/db/door.ts': 'export const door = 1;\nexport type Door = typeof door;',
     'src/shell.ts': 'export const now = [Date.now(), new Date(), Math.random()];',
   });
-  assert.deepEqual(reports.get('no-clock'), ['src/core/clock.ts', 'src/core/clock.ts']);
-  assert.deepEqual(reports.get('no-restricted-properties'), ['src/core/clock.ts', 'src/core/random.ts']);
-  assert.deepEqual(reports.get('no-restricted-globals'), ['src/core/process.ts']);
+  assert.deepEqual(reports.get('no-clock'), ['src/turns/decide.ts', 'src/turns/decide.ts']);
+  assert.deepEqual(reports.get('no-restricted-properties'), ['src/inbox/random-words.ts', 'src/turns/decide.ts']);
+  assert.deepEqual(reports.get('no-restricted-globals'), ['src/people/process-texts.ts']);
+  assert.deepEqual(reports.get('pure-imports'), ['src/claude/prices.ts', 'src/words/impure.ts']);
 });
 
 test('lint: floating promises, any and default exports are errors', async () => {
@@ -266,7 +275,7 @@ for (const [command, expected] of [
   ],
   ['', 'node --max-semi-space-size=2 --heap-growing-percent=25 --import ./src/telemetry.ts src/main.ts RUN_MODE=from-outside'],
   ['migrate --status', 'node src/migrate.ts --status RUN_MODE=from-outside'],
-  ['admin pause reason', 'node src/cli.ts pause reason RUN_MODE=from-outside'],
+  ['admin pause reason', 'node src/admin/cli.ts pause reason RUN_MODE=from-outside'],
   ['node --version', 'node --version RUN_MODE=from-outside'],
 ] as const) {
   test(`P4 entrypoint: "${command}" runs ${expected}`, async () => {

@@ -1,7 +1,7 @@
 /** Under which address a person is called: SQL dial, confirm_address, refuse_address and what they keep. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canonicalPhone } from '../../src/core/phone.ts';
+import { canonicalPhone } from '../../src/words/phone.ts';
 import { sendsDatabase } from '../support/sends.ts';
 import type { SendsDatabase } from '../support/sends.ts';
 import { INSTANCE } from '../support/system.ts';

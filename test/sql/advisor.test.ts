@@ -155,10 +155,10 @@ test('D1 supabase db push: file names as the CLI reads them, and each statement 
   assert.ok((await dumpSchema(url)) === (await readFile(SCHEMA_FILE, 'utf8')), 'supabase/schema.sql is another schema');
 });
 
-/** Names of the SQL functions that src/db calls. */
+/** Names of the SQL functions that src calls. */
 async function doorCalls(): Promise<Set<string>> {
-  const folder = new URL('../../src/db/', import.meta.url);
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.ts'));
+  const folder = new URL('../../src/', import.meta.url);
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.ts'));
   const sources = await Promise.all(names.map((name) => readFile(new URL(name, folder), 'utf8')));
   return new Set([...sources.join('\n').matchAll(/\.call\(\s*'(\w+)'/g)].map(([, name = '']) => name));
 }

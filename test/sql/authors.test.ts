@@ -1,7 +1,7 @@
 /** Whose words: an edit or a deletion touches a message of its own author only, whoever knows the id. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
+import type { ChatAddress, InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import { INSTANCE, minutesAfter, NOON, openSql, recordSend, said, sending } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
 

@@ -1,10 +1,10 @@
 /** X6: one person with two addresses: where answers go, and a merge that is taken back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { AdminContext } from '../../src/admin/command.ts';
 import { openPostgres } from '../../src/db/door.ts';
-import { recordInbound } from '../../src/db/inbound.ts';
+import { recordInbound } from '../../src/inbox/calls.ts';
 import { testDatabase } from '../support/database.ts';
 import { ack, minutesAfter, NOON, openSql, recordSend, said, sending } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';

@@ -1,4 +1,4 @@
-/** Every call that src/db makes fits the schema, and both doors answer it alike. */
+/** Every call that src makes fits the schema, and both doors answer it alike. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { DatabaseRefused } from '../../src/db/failures.ts';
 import { testDatabase } from '../support/database.ts';
 import { DOORS, openDoor, rows } from '../support/doors.ts';
 
-test('D1 each function of src/db answers through both doors alike, to nulls too', async (t) => {
+test('D1 each function of src answers through both doors alike, to nulls too', async (t) => {
   const outcomes = [];
   for (const kind of DOORS) {
     const { door } = await openDoor(t, kind);
@@ -24,7 +24,7 @@ test('D1 each function of src/db answers through both doors alike, to nulls too'
   assert.deepEqual(unreachable, []);
 });
 
-test('D1 each call in src/db fits a function of the schema', async (t) => {
+test('D1 each call in src fits a function of the schema', async (t) => {
   const { url } = await testDatabase(t);
   const found = await rows<{ name: string; names: string[] | null; required: number }>(
     url,
@@ -48,11 +48,11 @@ function kindOfValue(value: unknown): string {
   return value === null ? 'null' : typeof value === 'object' ? `{${Object.keys(value).toSorted().join()}}` : typeof value;
 }
 
-/** Names of the SQL functions that src/db calls, with the names of the arguments that stand beside them. */
+/** Names of the SQL functions that src calls, with the names of the arguments that stand beside them. */
 async function callsInSource(): Promise<Map<string, string[]>> {
-  const folder = new URL('../../src/db/', import.meta.url);
+  const folder = new URL('../../src/', import.meta.url);
   const calls = new Map<string, string[]>();
-  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.ts'))) {
+  for (const file of (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.ts'))) {
     const source = await readFile(new URL(file, folder), 'utf8');
     for (const [, name = '', args = ''] of source.matchAll(/\.call\(\s*'(\w+)',\s*(\{[^;]*?\})\s*,?\s*\)/g)) {
       calls.set(

@@ -2,18 +2,23 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import * as breakers from '../../src/breakers/calls.ts';
-import type { InboundEvent } from '../../src/core/inbound.ts';
-import { defaultAgent } from '../../src/core/default-agent.ts';
+import type { InboundEvent } from '../../src/whatsapp/inbound-event.ts';
+import { defaultAgent } from '../../src/turns/default-agent.ts';
 import { openPostgres, openSupabase } from '../../src/db/door.ts';
 import type { Door } from '../../src/db/door.ts';
-import * as care from '../../src/db/care.ts';
-import { recordInbound } from '../../src/db/inbound.ts';
-import * as limits from '../../src/db/limits.ts';
-import { noteGateway } from '../../src/db/numbers.ts';
-import * as operations from '../../src/db/operations.ts';
-import * as recovery from '../../src/db/recovery.ts';
-import * as sends from '../../src/db/sends.ts';
-import * as turns from '../../src/db/turns.ts';
+import * as peopleCareCalls from '../../src/people/care-calls.ts';
+import * as backupCalls from '../../src/backup/calls.ts';
+import { recordInbound } from '../../src/inbox/calls.ts';
+import * as limits from '../../src/outbox/limit-calls.ts';
+import { noteGateway } from '../../src/numbers/calls.ts';
+import * as turnsAgentCalls from '../../src/turns/agent-calls.ts';
+import * as dbServerCalls from '../../src/db/server-calls.ts';
+import * as scheduleCalls from '../../src/schedule/calls.ts';
+import * as watchHealthCalls from '../../src/watch/health-calls.ts';
+import * as numbersCalls from '../../src/numbers/calls.ts';
+import * as recovery from '../../src/inbox/reconcile-calls.ts';
+import * as sends from '../../src/outbox/calls.ts';
+import * as turns from '../../src/turns/calls.ts';
 import { away, DOORS, execute, openDoor, refused, rows } from '../support/doors.ts';
 import type { OpenedDoor } from '../support/doors.ts';
 
@@ -57,7 +62,7 @@ for (const kind of DOORS) {
     });
 
     test('setup, a message in, a turn, its answer out: dates, numbers, nulls and nested JSON survive', async () => {
-      await operations.ensureSetup(db, { instance: 'julia-dev', project_ref: 'ours', agent: defaultAgent });
+      await turnsAgentCalls.ensureSetup(db, { instance: 'julia-dev', project_ref: 'ours', agent: defaultAgent });
       const sentAt = new Date(Date.now() - 5_000);
       const words = 'Olá "João"\n\\ 😀 é 100% $1 \'{}\' -- null';
       const [recorded] = await recordInbound(
@@ -202,19 +207,19 @@ for (const kind of DOORS) {
     });
 
     test('jobs, heartbeats, numbers, figures, retention', async () => {
-      assert.match(await operations.schemaVersion(db), /^\d{14}$/);
+      assert.match(await dbServerCalls.schemaVersion(db), /^\d{14}$/);
       const tick = new Date('2026-11-23T08:00:00.000Z');
       const known = new Date('2026-11-23T08:01:02.345Z');
       const claimOf = { job: 'a_job', tick, worker: 'test', leaseMs: 60_000, alone: false };
-      const { id } = await operations.claimJob(db, claimOf);
+      const { id } = await scheduleCalls.claimJob(db, claimOf);
       assert.ok(id !== null);
-      assert.deepEqual(await operations.claimJob(db, { ...claimOf, worker: 'other' }), { id: null, attempts: 1, because: 'ran' });
-      const again = await operations.claimJob(db, { ...claimOf, again: true });
+      assert.deepEqual(await scheduleCalls.claimJob(db, { ...claimOf, worker: 'other' }), { id: null, attempts: 1, because: 'ran' });
+      const again = await scheduleCalls.claimJob(db, { ...claimOf, again: true });
       assert.deepEqual(again, { id, attempts: 2, because: null }, 'whose answer was lost');
-      await operations.finishJob(db, id, { status: 'failed', count: 2, error: 'às vezes' });
-      assert.deepEqual(await operations.lastTicks(db, ['a_job', 'new'], known), { a_job: tick, new: known });
-      assert.deepEqual(await operations.retakeJobs(db, 'other', { a_job: 60_000 }), []);
-      const [run] = await operations.jobStatus(db, ['a_job', 'unknown']);
+      await scheduleCalls.finishJob(db, id, { status: 'failed', count: 2, error: 'às vezes' });
+      assert.deepEqual(await scheduleCalls.lastTicks(db, ['a_job', 'new'], known), { a_job: tick, new: known });
+      assert.deepEqual(await scheduleCalls.retakeJobs(db, 'other', { a_job: 60_000 }), []);
+      const [run] = await scheduleCalls.jobStatus(db, ['a_job', 'unknown']);
       assert.deepEqual([run?.job, run?.tick, run?.status, run?.error, run?.['count']], ['a_job', tick, 'failed', 'às vezes', 2]);
 
       const report = {
@@ -236,34 +241,36 @@ for (const kind of DOORS) {
         at: new Date().toISOString(),
       });
       assert.deepEqual(
-        (await operations.healthSnapshot(db)).processes.map(({ id: name, queues }) => [name, queues]),
+        (await watchHealthCalls.healthSnapshot(db)).processes.map(({ id: name, queues }) => [name, queues]),
         [['worker-1', report.queues]],
       );
       await breakers.endProcess(db, 'worker-1');
-      const snapshot = await operations.healthSnapshot(db);
+      const snapshot = await watchHealthCalls.healthSnapshot(db);
       assert.deepEqual([snapshot.processes, snapshot.paused, snapshot.unanswered], [[], null, { count: 0, oldest_seconds: null }]);
 
-      assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
-      assert.deepEqual(await operations.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
+      assert.deepEqual(await numbersCalls.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
+      assert.deepEqual(await numbersCalls.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
       const polled = { name: 'julia-dev', status: 'open', breaker: null };
-      assert.deepEqual(await operations.listInstances(db), [{ ...polled, version_stale: true }]);
+      assert.deepEqual(await numbersCalls.listInstances(db), [{ ...polled, version_stale: true }]);
       await noteGateway(db, '2.3.7');
-      assert.deepEqual(await operations.listInstances(db), [{ ...polled, version_stale: false }]);
+      assert.deepEqual(await numbersCalls.listInstances(db), [{ ...polled, version_stale: false }]);
       const ages = { webhooks: 7, jobs: 30, transcripts: 90, messages: 0, audit: 730 };
-      assert.deepEqual(await care.purgeOld(db, ages, 10), { deleted: 0, more: false });
+      assert.deepEqual(await peopleCareCalls.purgeOld(db, ages, 10), { deleted: 0, more: false });
     });
 
     test('a person is exported and erased, a restore is marked', async () => {
-      const exported = await care.exportContact(db, 'default', { phone: '5511912345678' }, 'test');
+      const exported = await peopleCareCalls.exportContact(db, 'default', { phone: '5511912345678' }, 'test');
       assert.ok(exported);
       assert.deepEqual([(exported['contact'] as { name?: string }).name, (exported['messages'] as unknown[]).length], ['Maria', 2]);
-      assert.equal(await care.exportContact(db, 'other', { id: 1 }, 'test'), null);
-      const erased = await care.eraseContact(db, 'default', { id: 1 }, 'test', 'a pedido');
+      assert.equal(await peopleCareCalls.exportContact(db, 'other', { id: 1 }, 'test'), null);
+      const erased = await peopleCareCalls.eraseContact(db, 'default', { id: 1 }, 'test', 'a pedido');
       assert.deepEqual(erased, { outcome: 'erased', contact_id: 1, messages: 2, webhooks: 1 });
-      assert.deepEqual(await care.eraseContact(db, 'default', { phone: '5511912345678' }, 'test', 'a pedido'), { outcome: 'unknown' });
-      const restored = await care.markRestored(db, new Date('2026-11-23T02:00:00.000Z'), 'test');
+      assert.deepEqual(await peopleCareCalls.eraseContact(db, 'default', { phone: '5511912345678' }, 'test', 'a pedido'), {
+        outcome: 'unknown',
+      });
+      const restored = await backupCalls.markRestored(db, new Date('2026-11-23T02:00:00.000Z'), 'test');
       assert.deepEqual(restored, { uncertain: 0, scheduled: 1, unanswered: 0, instances: ['julia-dev'] });
-      assert.deepEqual(await care.markRestored(db, new Date('2026-11-23T02:00:00.000Z'), 'test'), restored);
+      assert.deepEqual(await backupCalls.markRestored(db, new Date('2026-11-23T02:00:00.000Z'), 'test'), restored);
       assert.equal((await recovery.reconcileFrom(db, 'julia-dev', 60_000))?.restored, true);
       assert.deepEqual(await recovery.markReconciled(db, 'julia-dev', new Date('2020-01-01')), { settled: false });
       assert.deepEqual(await recovery.markReconciled(db, 'julia-dev', new Date(Date.now() + 60_000)), { settled: true });

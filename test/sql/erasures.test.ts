@@ -1,8 +1,8 @@
 /** Erased stays erased: every address that a person had, in every writing, in whatever was put aside, also while something comes in the very moment. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InboundEvent } from '../../src/core/inbound.ts';
-import { jidVariants } from '../../src/core/phone.ts';
+import type { InboundEvent } from '../../src/whatsapp/inbound-event.ts';
+import { jidVariants } from '../../src/words/phone.ts';
 import { ack, edit, INSTANCE, minutesAfter, openSql, remove, said, TAKEOVER, waitsForLock } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { SendPolicy } from '../../src/db/sends.ts';
+import type { SendPolicy } from '../../src/outbox/calls.ts';
 import { FREE, queueReplies, sendRow, sendsDatabase } from '../support/sends.ts';
 import type { SendsDatabase } from '../support/sends.ts';
 
@@ -238,8 +238,8 @@ test('O10 order: a reply breaks only its own rules, whatever holds what nobody a
 });
 
 test('O10 order: the list in SQL is the list of this test', async () => {
-  const text = await readFile(new URL('../../supabase/migrations/20261123000310_guardrails.sql', import.meta.url), 'utf8');
-  const list = text.slice(text.indexOf('create function first_guard'), text.indexOf('create function rate_status'));
+  const text = await readFile(new URL('../../supabase/schemas/outbox.sql', import.meta.url), 'utf8');
+  const list = text.slice(text.indexOf('create or replace function first_guard'), text.indexOf('create or replace function rate_status'));
   const inSql = [...list.matchAll(/\b(?:ends|waits|looks)\('(\w+)'/g)].map((match) => match[1]);
   const named = (rules: Rule[]) => rules.map(({ rule }) => rule).filter((rule) => rule !== 'takeover' && !rule.startsWith('paused_'));
   assert.deepEqual(inSql, named([...GENERAL, ...REPLY, ...UNASKED, HEALTH]));

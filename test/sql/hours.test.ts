@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { SendPolicy } from '../../src/db/sends.ts';
+import type { SendPolicy } from '../../src/outbox/calls.ts';
 import { fillHolidays } from '../../src/crons/refresh-holidays.ts';
 import { INSTANCE } from '../support/system.ts';
 import { sendRow, sendsDatabase } from '../support/sends.ts';

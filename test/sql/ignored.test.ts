@@ -1,7 +1,7 @@
 /** W9: which webhooks leave an entry, what of a flood is kept, when an entry is over. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InboundEvent } from '../../src/core/inbound.ts';
+import type { InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import { edit, INSTANCE, minutesAfter, NOON, openSql, remove, said, TAKEOVER } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
 

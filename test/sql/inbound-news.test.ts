@@ -1,8 +1,8 @@
 /** What later news make of a message that is stored: edits, deletions, words that come after it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SEALED_EDIT } from '../../src/core/message-content.ts';
-import type { InboundEvent } from '../../src/core/inbound.ts';
+import { SEALED_EDIT } from '../../src/whatsapp/message-content.ts';
+import type { InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import { INSTANCE, minutesAfter, NOON, openSql, said } from '../support/inbound.ts';
 import type { Sql } from '../support/inbound.ts';
 

@@ -1,7 +1,8 @@
 /** Later knowledge wins: words for a message that came without any, a delivery after a refusal, one id in two chats, an edit before the answer has left, an erasure under way. */
+import type { MeantEvent } from '../../src/inbox/meaning.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InboundEvent } from '../../src/core/inbound.ts';
+import type { InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import {
   ack,
   edit,
@@ -29,7 +30,7 @@ function empty(input: Said): InboundEvent {
 }
 
 function revised(event: InboundEvent): InboundEvent {
-  return { ...event, revised: true } as InboundEvent; // of kind message
+  return { ...event, revised: true } as MeantEvent; // of kind message
 }
 
 async function shown(sql: Sql): Promise<string[]> {
@@ -127,7 +128,7 @@ for (const [what, event, stays] of [
 test('W10 later words: of the words that stop messages, and of a person on the phone', async (t) => {
   const sql = await openSql(t);
   await sql.record([empty({ id: 'A' })], NOON);
-  const stop = { ...said({ id: 'A', text: 'sair' }), meaning: { intent: 'opt_out', command: null, handset: null } } as InboundEvent; // of kind message
+  const stop = { ...said({ id: 'A', text: 'sair' }), meaning: { intent: 'opt_out', command: null, handset: null } } as MeantEvent; // of kind message
   await sql.record([stop], SECONDS(1));
   assert.deepEqual(await sql.rows('select source from opt_outs where revoked_at is null'), [{ source: 'message' }]);
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
-import type { SendPolicy } from '../../src/db/sends.ts';
+import type { SendPolicy } from '../../src/outbox/calls.ts';
 import { INSTANCE } from '../support/system.ts';
 import { FREE, queueReplies, sendRow, sendsDatabase, sentAs } from '../support/sends.ts';
 import type { Claimed, SendsDatabase } from '../support/sends.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { Trouble } from '../../src/core/incidents.ts';
+import type { Trouble } from '../../src/whatsapp/incidents.ts';
 import { INSTANCE } from '../support/inbound.ts';
 import { queueReplies, sendsDatabase, sentAs } from '../support/sends.ts';
 import type { Claimed } from '../support/sends.ts';

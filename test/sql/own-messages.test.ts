@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
+import type { ChatAddress, InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import { minutesAfter, NOON, openSql, recordSend, said, sending, TAKEOVER, waitsForLock } from '../support/inbound.ts';
 import type { Said, Sql } from '../support/inbound.ts';
 

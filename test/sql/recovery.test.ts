@@ -1,18 +1,14 @@
 /** Dead letters, pauses, handoffs and replays in SQL: once, audited, and only for their own tenant. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { adminStatus, listHandoffs, returnHandoff, setPause } from '../../src/db/control.ts';
-import type { PauseRequest } from '../../src/db/control.ts';
-import { recordInbound } from '../../src/db/inbound.ts';
-import {
-  discardDeadLetter,
-  findConversationOf,
-  findStoredWebhook,
-  listDeadLetters,
-  readTimeline,
-  reopenInbound,
-  retryDeadLetter,
-} from '../../src/db/recovery.ts';
+import { adminStatus } from '../../src/watch/status-calls.ts';
+import { listHandoffs, returnHandoff } from '../../src/people/handoff-calls.ts';
+import { setPause } from '../../src/people/pause-calls.ts';
+import type { PauseRequest } from '../../src/people/pause-calls.ts';
+import { recordInbound } from '../../src/inbox/calls.ts';
+import { discardDeadLetter, listDeadLetters, retryDeadLetter } from '../../src/outbox/dead-letter-calls.ts';
+import { findConversationOf, readTimeline } from '../../src/watch/timeline-calls.ts';
+import { findStoredWebhook, reopenInbound } from '../../src/inbox/stored-calls.ts';
 import { minutesAfter, NOON, said, TAKEOVER } from '../support/inbound.ts';
 import { queueReplies, sendRow, sendsDatabase, sentAs, states } from '../support/sends.ts';
 import type { SendsDatabase } from '../support/sends.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { INCIDENTS } from '../../src/core/incidents.ts';
-import { isHeard, isThere } from '../../src/core/liveness.ts';
+import { INCIDENTS } from '../../src/whatsapp/incidents.ts';
+import { isHeard, isThere } from '../../src/process/liveness.ts';
 import { sendsDatabase } from '../support/sends.ts';
 
 test('N3 what an incident costs a number: what a send tells of is in the list of SQL with the same figures, and SQL asks for no other', async (t) => {

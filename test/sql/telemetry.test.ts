@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
-import { listAudit, metricsSnapshot } from '../../src/db/figures.ts';
+import { listAudit } from '../../src/people/audit-calls.ts';
+import { metricsSnapshot } from '../../src/watch/figure-calls.ts';
 import { openDoor, rows } from '../support/doors.ts';
 
 test('E8 metrics_snapshot: counts and ages by tenant, of what is open and of the last 24 hours; closed and other tenants apart', async (t) => {

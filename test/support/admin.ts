@@ -1,6 +1,6 @@
 /** Admin commands as the command line and HTTP run them, without either. */
 import assert from 'node:assert/strict';
-import { COMMANDS, runCommand } from '../../src/admin.ts';
+import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
 import type { Context } from '../../src/context.ts';
 

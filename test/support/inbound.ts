@@ -1,9 +1,9 @@
 /** Webhook bodies and InboundEvents for tests of inbound. Numbers are fakes. */
 import assert from 'node:assert/strict';
 import pg from 'pg';
-import type { ChatAddress, InboundEvent } from '../../src/core/inbound.ts';
+import type { ChatAddress, InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import { overDeadlocks } from '../../src/db/deadlock.ts';
-import type { RecordedEvent } from '../../src/db/inbound.ts';
+import type { RecordedEvent } from '../../src/inbox/calls.ts';
 import { testDatabase } from './database.ts';
 
 export const INSTANCE = 'julia-dev';

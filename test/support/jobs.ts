@@ -1,5 +1,5 @@
 /** Jobs for tests of the scheduler. */
-import type { CronJob, JobRun } from '../../src/crons/job.ts';
+import type { CronJob, JobRun } from '../../src/schedule/job.ts';
 
 /** A job of each minute that does nothing but `run`. */
 export function testJob(name: string, run: CronJob['run'], fields: Partial<CronJob> = {}): CronJob {

@@ -2,10 +2,10 @@
 import { overDeadlocks } from '../../src/db/deadlock.ts';
 import { openPostgres } from '../../src/db/door.ts';
 import type { Door } from '../../src/db/door.ts';
-import type { SendPolicy } from '../../src/db/sends.ts';
+import type { SendPolicy } from '../../src/outbox/calls.ts';
 import type { Context } from '../../src/context.ts';
-import { sendNext } from '../../src/outbound.ts';
-import type { SendStep } from '../../src/outbound.ts';
+import { sendNext } from '../../src/outbox/send.ts';
+import type { SendStep } from '../../src/outbox/send.ts';
 import { testDatabase } from './database.ts';
 import { INSTANCE } from './system.ts';
 import pg from 'pg';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, beforeEach } from 'node:test';
-import { startSimulator, type Simulator } from '../../scripts/simulator/index.ts';
-import type { EvolutionVersion } from '../../scripts/simulator/version.ts';
+import { startSimulator, type Simulator } from '../../simulator/index.ts';
+import type { EvolutionVersion } from '../../simulator/version.ts';
 import { startReceiver, type Receiver, type Webhook } from './webhook-receiver.ts';
 
 export const MARIA = '5511988887777';

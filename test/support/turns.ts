@@ -1,9 +1,9 @@
 /** Turns for tests, driven step by step: a message comes in by webhook, `runTurn` and `sendNext` are called by the test, no worker runs beside it. */
 import assert from 'node:assert/strict';
 import type { Context } from '../../src/context.ts';
-import { sendNext } from '../../src/outbound.ts';
-import { runTurn } from '../../src/turn.ts';
-import type { TurnEnd } from '../../src/turn.ts';
+import { sendNext } from '../../src/outbox/send.ts';
+import { runTurn } from '../../src/turns/turn.ts';
+import type { TurnEnd } from '../../src/turns/turn.ts';
 import { startSystem } from './system.ts';
 import type { System, SystemOptions } from './system.ts';
 

@@ -1,0 +1,67 @@
+/** The admin commands: one table for the command line (src/admin/cli.ts) and for HTTP (src/routes/admin.ts). */
+import { z } from 'zod';
+import { breakerCommands } from './breakers.ts';
+import type { Actor, AdminCommand, AdminContext, CommandShape, Outcome, Refusal } from './command.ts';
+import { refused } from './command.ts';
+import { contactCommands } from './contacts.ts';
+import { secretCommands } from './secrets.ts';
+import { asideCommands } from './aside.ts';
+import { auditCommands } from './audit.ts';
+import { deadLetterCommands } from './dead-letters.ts';
+import { draftCommands } from './drafts.ts';
+import { ignoredCommands } from './ignored.ts';
+import { jobCommands } from './jobs.ts';
+import { handoffCommands } from './handoffs.ts';
+import { linkCommands } from './instance-link.ts';
+import { instanceCommands } from './instances.ts';
+import { limitCommands } from './limits.ts';
+import { optOutCommands } from './opt-outs.ts';
+import { pauseCommands } from './pauses.ts';
+import { replayCommands } from './replay.ts';
+import { statusCommands } from './status.ts';
+import { suspicionCommands } from './suspicions.ts';
+import { tokenListCommands } from './tokens.ts';
+import { unmergeCommands } from './unmerge.ts';
+import { whyCommands } from './why.ts';
+
+export const COMMANDS: readonly AdminCommand[] = [
+  ...statusCommands,
+  ...limitCommands,
+  ...whyCommands,
+  ...pauseCommands,
+  ...breakerCommands,
+  ...instanceCommands,
+  ...linkCommands,
+  ...asideCommands,
+  ...unmergeCommands,
+  ...deadLetterCommands,
+  ...handoffCommands,
+  ...draftCommands,
+  ...optOutCommands,
+  ...suspicionCommands,
+  ...replayCommands,
+  ...ignoredCommands,
+  ...contactCommands,
+  ...secretCommands,
+  ...tokenListCommands,
+  ...auditCommands,
+  ...jobCommands,
+];
+
+/** Runs a command with arguments as they came from outside. Throws only what the database throws. */
+export async function runCommand(command: AdminCommand, ctx: AdminContext, given: unknown, actor: Actor): Promise<Outcome<unknown>> {
+  const checked = checkArguments(command, given);
+  return checked.ok ? command.run(ctx, checked.args, actor) : checked;
+}
+
+/** The arguments as the command takes them, or why not; needs no context. */
+export function checkArguments(command: CommandShape, given: unknown): { ok: true; args: Record<string, unknown> } | Refusal {
+  const parsed = z
+    .strictObject(command.args.shape)
+    .safeParse(given, { error: (issue) => (issue.input === undefined ? 'is needed' : undefined) });
+  if (parsed.success) return { ok: true, args: parsed.data };
+  return refused(
+    'bad_request',
+    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('\n'),
+  );
+}

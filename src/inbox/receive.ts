@@ -1,0 +1,110 @@
+/** A webhook becomes rows, and then wakes whoever has work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
+import type { Context } from '../context.ts';
+import type { InboundEvent } from '../whatsapp/inbound-event.ts';
+import { meaningOf } from './meaning.ts';
+import type { MeantEvent } from './meaning.ts';
+import { debounceDelay, presenceDelay } from './debounce.ts';
+import { DatabaseAway } from '../db/failures.ts';
+import { pendingSince } from './calls.ts';
+import type { Poster, RecordedEvent, WebhookRecord } from './calls.ts';
+import { sweepSends } from '../outbox/calls.ts';
+import { keptWebhook } from './kept-webhook.ts';
+import { deliverNotices } from '../notices/notices.ts';
+import { parseWebhook } from '../whatsapp/payload.ts';
+import { redact } from '../whatsapp/redact.ts';
+import { stringAt } from '../words/json.ts';
+import { mark } from '../process/trace.ts';
+
+export type Webhook = {
+  /** Joins everything that comes of this webhook: the turn, the model's calls, the sends. */
+  requestId: string;
+  /** An envelope of Evolution. */
+  body: unknown;
+  /** `messages-upsert`, when Evolution posts by event. */
+  suffix: string | null;
+  /** Whose secret it came with. */
+  from: Poster;
+};
+
+/**
+ * Stores what a webhook says. Resolves when it is durable (or when there is nothing to keep): in the database, or in the queue `inbound` while the
+ * database is away and the queue is Redis. Rejects with DatabaseAway when it is not, and then the webhook must not be acknowledged. Any number at once; a webhook that comes again changes nothing.
+ */
+export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
+  const events = parseWebhook(webhook.body, webhook.suffix, new Date());
+  // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
+  if (events.every((event) => (event.kind === 'ignored' && event.kept !== true) || event.kind === 'presence')) {
+    ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
+    for (const event of events)
+      if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event, webhook.from));
+    return;
+  }
+  const record = {
+    requestId: webhook.requestId,
+    instance: events[0]?.instance ?? null,
+    event: stringAt(webhook.body, 'event') ?? webhook.suffix,
+    raw: redact(webhook.body),
+    from: webhook.from,
+    events,
+  };
+  try {
+    await store(ctx, record);
+  } catch (error) {
+    if (!(error instanceof DatabaseAway) || !ctx.queues.survivesDatabase) throw error;
+    // The worker stores it when the database is back; when the queue is away too, this rejects and Evolution comes again.
+    await ctx.queues.keepWebhook(keptWebhook(record, ctx.config.secrets)).catch((cause: unknown) => {
+      throw new DatabaseAway('keep webhook', 'the queue is away too', { cause });
+    });
+    ctx.events.webhookKept(webhook.requestId);
+  }
+}
+
+/** Somebody who is typing is not answered in the middle of it: the turn waits for the rest. */
+async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 'presence' }>, from: Poster): Promise<void> {
+  const pending = await pendingSince(ctx.db, event.instance, event.chat, from);
+  if (pending === null) return;
+  const { first_pending_at: firstAt, newest_at: newestAt, now } = pending;
+  const delayMs = presenceDelay(event.presence, { firstAt, newestAt, now }, ctx.config.turn);
+  if (delayMs !== null) await wakeTurn(ctx, pending.conversation_id, delayMs);
+}
+
+/** What storing needs of the context: the command line opens no more than this. */
+export type StoreContext = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background'> & {
+  queues: Pick<Context['queues'], 'wakeTurn' | 'wakeSend' | 'wakeReconcile'>;
+};
+
+/** Records a webhook and wakes who has work; returns what became of each event. Rejects with DatabaseAway when the database is away; may be repeated. */
+export async function store(ctx: StoreContext, record: WebhookRecord): Promise<RecordedEvent[]> {
+  const { results, tenant_id: tenant } = await ctx.inbox.add({ ...record, events: record.events.map(understood) });
+  ctx.events.webhookRecorded(record.requestId, tenant, results);
+  // News of a message of ours belong to its trace.
+  for (const { outcome, correlation_id: of } of results)
+    if (of != null && of !== record.requestId) mark(outcome, { kind: 'internal', of, link: record.requestId });
+  if (results.some(({ told }) => told === true)) ctx.background.run('deliver notices', () => deliverNotices(ctx));
+  // Not awaited: a wake-up that is lost is found by the sweep, and the answer to Evolution need not wait for the queue.
+  for (const [index, result] of results.entries())
+    ctx.background.run('wake after webhook', () => wake(ctx, result, record.events[index]?.instance ?? null));
+  return results;
+}
+
+/** Recognised again at each storing: a webhook that was kept in the queue brings none. */
+function understood(event: InboundEvent): MeantEvent {
+  return event.kind === 'message' || event.kind === 'edit' ? { ...event, meaning: meaningOf(event) } : event;
+}
+
+async function wake(ctx: StoreContext, result: RecordedEvent, instance: string | null): Promise<void> {
+  const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
+  if (conversation != null && result.wake)
+    await wakeTurn(ctx, conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
+  // It has waited for longer than any debounce.
+  for (const other of result.wake_turns ?? []) if (other !== conversation) await wakeTurn(ctx, other, 0);
+  if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
+  if (result.wake_sends === true) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+  // While the number was away Evolution may have dropped what came in.
+  if (result.reconcile === true && instance !== null) await ctx.queues.wakeReconcile(instance);
+}
+
+async function wakeTurn(ctx: StoreContext, conversation: number, delayMs: number): Promise<void> {
+  await ctx.queues.wakeTurn(conversation, delayMs);
+  ctx.events.turnWoken(conversation, delayMs);
+}

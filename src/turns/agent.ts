@@ -1,0 +1,372 @@
+/**
+ * The agent: the loop between the model and its tools. No SQL, no WhatsApp, no clock but the time limits; whatever the tools want is returned
+ * as effects and becomes true when the turn commits.
+ */
+import type Anthropic from '@anthropic-ai/sdk';
+import { z } from 'zod';
+import type { Breaker, Verdict } from '../breakers/shell.ts';
+import { wholeSentences } from './answer.ts';
+import { familyOf, settingsFor, traitsOf } from '../claude/models.ts';
+import { cacheMiss } from '../claude/cache.ts';
+import type { CacheMiss } from '../claude/cache.ts';
+import type { Effort } from '../claude/models.ts';
+import { decisive, MODEL_FAILURES } from '../claude/model-failure.ts';
+import type { Fault, ModelFailureKind } from '../claude/model-failure.ts';
+import type { Prompt } from './prompt.ts';
+import type { Effect, ModelCallRecord, ToolCallRecord } from './calls.ts';
+import type { Llm, ModelFailure, ModelReply } from '../claude/llm.ts';
+import type { Tool, ToolSituation } from './tools/tool.ts';
+
+export type AgentLimits = { maxTokens: number; effort: Effort; maxToolRounds: number; callTimeoutMs: number; turnTimeoutMs: number };
+
+export type AgentRun = {
+  llm: Llm;
+  /** Of a model. */
+  breaker(model: string): Breaker;
+  limits: AgentLimits;
+  model: string;
+  /** Asked when `model` does not answer and another one may: it is overloaded, or gone. */
+  fallbackModel: string;
+  /** Asked, in this order, when the provider knows neither of them any more. */
+  spareModels: string[];
+  /** What this model is given to read; null: it has declined all that is unanswered. Contract: pure, and the same for the whole turn. */
+  promptFor(model: string): Prompt | null;
+  /** Models that have declined some of what is unanswered, in an earlier turn: the other one is asked first, since it can read all of it. */
+  declinedBy: string[];
+  /** The last answer of a model in this conversation: its id at the provider, and how long ago it was. Milliseconds; null: there was none. */
+  previous: { id: string; agoMs: number } | null;
+  tools: Tool[];
+  situation: ToolSituation;
+  /** Aborts the call that is under way: nothing has happened yet, so nothing is lost. */
+  signal: AbortSignal;
+};
+
+export type AgentOutcome = {
+  model: string;
+  toolCalls: ToolCallRecord[];
+  modelCalls: ModelCallRecord[];
+  transcript: Anthropic.MessageParam[];
+  /** The id that the provider gave the last answer; null: there was none. */
+  answerId: string | null;
+} & (
+  | { kind: 'answer'; text: string; effects: Effect[] }
+  | { kind: 'aborted' }
+  /** The words were declined, and no other model answers them. What a tool was asked for before that is what the contact wants all the same. */
+  | { kind: 'declined'; effects: Effect[] }
+  /** `fault` says what becomes of the turn. `retryInMs`: no model may be asked sooner. */
+  | { kind: 'failed'; reason: string; fault: Fault; retryInMs: number }
+);
+
+/** Contract: never throws, ends within `limits.turnTimeoutMs`. */
+export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
+  const deadline = performance.now() + run.limits.turnTimeoutMs;
+  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [], answerId: null };
+  const effects: Effect[] = [];
+  const said: string[] = [];
+  const outcome = <T extends object>(end: T) => {
+    const { rounds, refusedBy: _, ...record } = work;
+    return { ...record, transcript: rounds, ...end };
+  };
+  const failed = (kind: ModelFailureKind, retryInMs = 0) =>
+    outcome({ kind: 'failed' as const, reason: `model_${kind}`, fault: faultIn(work, kind), retryInMs });
+
+  let round = 0;
+  let again = 0;
+  for (;;) {
+    // The last round must end in words: the model may call nothing more.
+    const isLast = round === run.limits.maxToolRounds;
+    const answer = await ask(run, work, { again, isLast, deadline });
+    if (!answer.ok) {
+      if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
+      if (answer.failure.kind !== 'refusal') return failed(answer.failure.kind, answer.retryInMs);
+      return outcome({ kind: 'declined' as const, effects: effects.filter(({ type }) => type === 'handoff' || type === 'opt_out') });
+    }
+    const { content } = answer.reply;
+    const end = endOf(answer.reply);
+    if (end === 'no_room' && again < MOST_AGAIN) {
+      again += 1;
+      continue;
+    }
+    work.rounds.push({ role: 'assistant', content });
+    for (const words of wordsOf(content)) said.push(end === 'words' || end === 'calls' ? words : wholeSentences(words));
+    if (end !== 'calls' || isLast) break;
+    work.rounds.push({ role: 'user', content: callsOf(content).map((call) => runTool(run, call, work.toolCalls, effects)) });
+    round += 1;
+  }
+
+  // What was said beside a tool call is said to the contact too; the same words twice are one.
+  const text = said.filter((each, index) => said.indexOf(each) === index).join('\n\n');
+  if (text === '' && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff')) return failed('empty_answer');
+  return outcome({ kind: 'answer' as const, text, effects });
+}
+
+/** What a turn has come to. `rounds`: answers of the model as they came, and results of tools. */
+type Work = {
+  model: string;
+  toolCalls: ToolCallRecord[];
+  modelCalls: ModelCallRecord[];
+  rounds: Anthropic.MessageParam[];
+  /** They are not asked with these words again. */
+  refusedBy: string[];
+  answerId: string | null;
+};
+
+/** So often an answer is asked for again with more room, in one turn. */
+const MOST_AGAIN = 2;
+
+/** `no_room`: it ended in thinking, or in the middle of a tool call. `cut`: its words end in the middle. */
+type End = 'words' | 'calls' | 'cut' | 'no_room' | 'refusal' | 'context_exceeded';
+
+function endOf({ stopReason, content }: ModelReply): End {
+  // Of a call that was cut the input is not whole, and words before it are no answer yet.
+  const isAnswer = wordsOf(content).length > 0 && callsOf(content).length === 0;
+  switch (stopReason) {
+    case 'tool_use':
+      return 'calls';
+    case 'max_tokens':
+      return isAnswer ? 'cut' : 'no_room';
+    case 'model_context_window_exceeded':
+      return isAnswer ? 'cut' : 'context_exceeded';
+    case 'refusal':
+      return 'refusal';
+    case 'end_turn':
+    case 'stop_sequence':
+    case 'pause_turn': // the loop of a tool that runs at the provider; this product offers none
+    case null:
+    default: // a reason of a later version of the API
+      return 'words';
+  }
+}
+
+function wordsOf(content: Anthropic.ContentBlock[]): string[] {
+  return content.flatMap((block) => (block.type === 'text' && block.text.trim() !== '' ? [block.text.trim()] : []));
+}
+
+function callsOf(content: Anthropic.ContentBlock[]): Anthropic.ToolUseBlock[] {
+  return content.filter((block) => block.type === 'tool_use');
+}
+
+/**
+ * Four breakpoints at most, which is what the API takes: after the system text, where the last answer's prompt ended, at the end of what the next prompt
+ * begins with, and behind the rounds of this turn. Sources: docs/claude.md.
+ */
+const CACHED = { cache_control: { type: 'ephemeral' } } as const;
+
+function initialMessages(prompt: Prompt, model: string): Anthropic.MessageParam[] {
+  const messages = prompt.messages.map((message, index): { role: 'user' | 'assistant'; content: Anthropic.TextBlockParam[] } => ({
+    role: message.role,
+    content: message.texts.map((text, at): Anthropic.TextBlockParam => ({
+      type: 'text',
+      // The provider refuses blank text; a reaction that was taken back may leave none.
+      text: text.trim() === '' ? '[mensagem vazia]' : text,
+      ...(prompt.stable.some((place) => place.message === index && place.text === at) ? CACHED : {}),
+    })),
+  }));
+  // What changes by itself stands behind everything, so nothing before it changes: as the system's own words where the model takes them there.
+  const takesSystem = traitsOf(model).systemMessages && messages.at(-1)?.role === 'user';
+  if (takesSystem) return [...messages, { role: 'system', content: [{ type: 'text', text: prompt.situation }] }];
+  add(messages, { type: 'text', text: `[sistema: ${prompt.situation}]` });
+  return messages;
+}
+
+function add(messages: { role: 'user' | 'assistant'; content: Anthropic.TextBlockParam[] }[], block: Anthropic.TextBlockParam): void {
+  const last = messages.at(-1);
+  if (last?.role === 'user') last.content.push(block);
+  else messages.push({ role: 'user', content: [block] });
+}
+
+/** The results of tools may be read again by the next round. */
+function cachedToTheEnd(rounds: Anthropic.MessageParam[]): Anthropic.MessageParam[] {
+  const last = rounds.at(-1);
+  if (last?.role !== 'user' || typeof last.content === 'string') return rounds;
+  const content = last.content.map((block, index) => (index === last.content.length - 1 ? { ...block, ...CACHED } : block));
+  return [...rounds.slice(0, -1), { role: 'user', content }];
+}
+
+/** A model that has answered in this turn, only not in time to the end of it, is there: the turn asks too much of it. */
+function faultIn({ modelCalls }: Work, kind: ModelFailureKind): Fault {
+  const answered = modelCalls.some(({ outcome }) => !Object.hasOwn(MODEL_FAILURES, outcome));
+  return kind === 'timeout' && answered ? 'answer' : MODEL_FAILURES[kind].fault;
+}
+
+type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
+type Question = { again: number; isLast: boolean; deadline: number };
+
+/** One answer of the model, or of the other one when that may know better. Whoever answers goes on with the turn. */
+async function ask(
+  run: AgentRun,
+  work: Work,
+  question: Question,
+): Promise<{ ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure; retryInMs: number }> {
+  const failures: { model: string; failure: ModelFailure }[] = [];
+  const configured = candidates(run, work, [run.model, run.fallbackModel]);
+  const spare = candidates(run, work, run.spareModels).filter(({ model }) => configured.every((each) => each.model !== model));
+  for (const { model, prompt } of [...configured, ...spare]) {
+    // Only names that nobody knows any more are replaced.
+    const areGone = failures.length > 0 && failures.every(({ failure }) => failure.kind === 'model_gone');
+    if (!areGone && spare.some((each) => each.model === model)) break;
+    const answer = await callModel(run, work, { model, prompt }, question);
+    if (answer.ok) {
+      goOnWith(work, model);
+      return answer;
+    }
+    failures.push({ model, failure: answer.failure });
+    if (run.signal.aborted || !MODEL_FAILURES[answer.failure.kind].other) break;
+  }
+  const [first, ...others] = failures.map(({ failure }) => failure);
+  if (first === undefined)
+    return { ok: false, failure: { kind: 'refusal', detail: 'each model has declined these words', restMs: 0 }, retryInMs: 0 };
+  const failure = others.reduce((known, each) => decisive(known, each), first);
+  return { ok: false, failure, retryInMs: retryInMs(run, failures, failure) };
+}
+
+/** Until one of those may be asked again that may know better then: a model that has declined, or does not exist, does not. */
+function retryInMs(run: AgentRun, failures: { model: string; failure: ModelFailure }[], decisiveOne: ModelFailure): number {
+  const { fault } = MODEL_FAILURES[decisiveOne.kind];
+  const waiting = failures.filter(({ failure }) => MODEL_FAILURES[failure.kind].fault === fault);
+  return Math.min(...waiting.map(({ model }) => run.breaker(model).retryInMs()));
+}
+
+/** Who may be asked, in this order: whoever has begun the turn, then the other one; first of all who has declined nothing of what is unanswered. */
+function candidates(run: AgentRun, work: Work, models: string[]): { model: string; prompt: Prompt }[] {
+  const ordered = models.includes(work.model) ? [work.model, ...models] : models;
+  const able = [...new Set(ordered)].flatMap((model) => {
+    const prompt = work.refusedBy.includes(model) ? null : run.promptFor(model);
+    return prompt === null ? [] : [{ model, prompt }];
+  });
+  if (work.rounds.length > 0) return able;
+  return able.toSorted((a, b) => Number(run.declinedBy.includes(a.model)) - Number(run.declinedBy.includes(b.model)));
+}
+
+/** Thoughts belong to the model that had them: another one refuses a request that brings them. */
+function goOnWith(work: Work, model: string): void {
+  if (work.model !== model) work.rounds = work.rounds.map(withoutThoughts);
+  work.model = model;
+}
+
+function withoutThoughts(message: Anthropic.MessageParam): Anthropic.MessageParam {
+  if (message.role !== 'assistant' || typeof message.content === 'string') return message;
+  return { ...message, content: message.content.filter(({ type }) => type !== 'thinking' && type !== 'redacted_thinking') };
+}
+
+/** A call that had less time than this proves nothing of the model when it ends as a timeout. Milliseconds. */
+const FAIR_MS = 10_000;
+
+async function callModel(
+  run: AgentRun,
+  work: Work,
+  { model, prompt }: { model: string; prompt: Prompt },
+  { again, isLast, deadline }: Question,
+): Promise<Asked> {
+  const started = performance.now();
+  const { callTimeoutMs, maxTokens: answerTokens, effort } = run.limits;
+  const timeoutMs = Math.min(callTimeoutMs, deadline - started);
+  if (timeoutMs < 1) return { ok: false, failure: { kind: 'timeout', detail: 'no time is left for this turn', restMs: 0 } };
+  const isFair = timeoutMs >= Math.min(FAIR_MS, callTimeoutMs);
+  const rounds = model === work.model ? work.rounds : work.rounds.map(withoutThoughts);
+  const guarded = await run.breaker(model).run(
+    () =>
+      run.llm.call(
+        {
+          model,
+          settings: settingsFor(model, { answerTokens, effort, again }),
+          system: [{ type: 'text', text: prompt.system, ...CACHED }],
+          tools: run.tools.map(toolParam),
+          wordsOnly: isLast,
+          messages: [...initialMessages(prompt, model), ...cachedToTheEnd(rounds)],
+          // asked of models that are known to take the field only
+          ...(familyOf(model) === null ? {} : { previousId: work.answerId ?? run.previous?.id ?? null }),
+        },
+        { signal: run.signal, timeoutMs },
+      ),
+    (result) => verdictOf(result, isFair),
+  );
+  if (guarded.open)
+    return { ok: false, failure: { kind: 'breaker_open', detail: `next probe in ${guarded.retryInMs} ms`, restMs: guarded.retryInMs } };
+  const result = guarded.value;
+  const isFirst = work.answerId === null && run.previous === null;
+  const agoMs = work.answerId === null ? (run.previous?.agoMs ?? 0) : 0;
+  const miss = result.ok ? cacheMiss(result.reply, { isFirst, agoMs }) : null;
+  work.modelCalls.push(callRecord(model, result, { ms: performance.now() - started, miss }));
+  if (result.ok) work.answerId = result.reply.id;
+  return result.ok ? judged(work, model, result.reply) : result;
+}
+
+/** An answer that is none, as the failure that it is. What a model has said before it declined is not used. */
+function judged(work: Work, model: string, reply: ModelReply): Asked {
+  const end = endOf(reply);
+  if (end === 'refusal') work.refusedBy.push(model);
+  return end === 'refusal' || end === 'context_exceeded'
+    ? { ok: false, failure: { kind: end, detail: '', restMs: 0 } }
+    : { ok: true, reply };
+}
+
+/** What a call says of the model; one that we aborted, or gave too little time, says nothing. */
+function verdictOf(result: Asked, isFair: boolean): Verdict {
+  if (result.ok) return null;
+  const { kind, restMs } = result.failure;
+  if (kind === 'aborted' || (kind === 'timeout' && !isFair)) return undefined;
+  return MODEL_FAILURES[kind].counts ? { reason: kind, restMs } : null;
+}
+
+/** What the model is told of a tool; a tool never changes, and the schema takes a while to write out. */
+const toolParams = new WeakMap<Tool, Anthropic.Tool>();
+
+export function toolParam(tool: Tool): Anthropic.Tool {
+  const known = toolParams.get(tool);
+  if (known) return known;
+  const { $schema: _, ...schema } = z.toJSONSchema(tool.input);
+  const made = { name: tool.name, description: tool.description, input_schema: schema as Anthropic.Tool.InputSchema };
+  toolParams.set(tool, made);
+  return made;
+}
+
+function runTool(
+  run: AgentRun,
+  call: Anthropic.ToolUseBlock,
+  records: ToolCallRecord[],
+  effects: Effect[],
+): Anthropic.ToolResultBlockParam {
+  const started = performance.now();
+  const result = answerOf(run, call, effects);
+  records.push({
+    name: call.name,
+    input: call.input ?? {},
+    output: result.output,
+    ok: result.ok,
+    ms: Math.round(performance.now() - started),
+  });
+  return { type: 'tool_result', tool_use_id: call.id, content: result.output, ...(result.ok ? {} : { is_error: true }) };
+}
+
+function answerOf(run: AgentRun, call: Anthropic.ToolUseBlock, effects: Effect[]): { ok: boolean; output: string } {
+  const tool = run.tools.find((each) => each.name === call.name);
+  if (!tool) return { ok: false, output: `A ferramenta ${call.name} não existe.` };
+  const input = tool.input.safeParse(call.input);
+  if (!input.success) return { ok: false, output: `Entrada inválida: ${z.prettifyError(input.error)}` };
+  const { ok, output, effect } = tool.execute(input.data, run.situation);
+  // Asked for twice in a turn, it happens once.
+  if (effect !== null && !effects.some((each) => JSON.stringify(each) === JSON.stringify(effect))) effects.push(effect);
+  return { ok, output };
+}
+
+function callRecord(model: string, result: Asked, { ms, miss }: { ms: number; miss: CacheMiss | null }): ModelCallRecord {
+  const paid = result.ok ? result.reply : result.failure.paid;
+  const { usage, costUsd } = paid ?? { usage: NOTHING_USED, costUsd: 0 };
+  return {
+    model,
+    outcome: result.ok ? (result.reply.stopReason ?? 'ok') : result.failure.kind,
+    ms: Math.round(ms),
+    input_tokens: usage.input,
+    output_tokens: usage.output,
+    thinking_tokens: usage.thinking,
+    cache_read_tokens: usage.cacheRead,
+    cache_write_tokens: usage.cacheWrite + usage.cacheWriteHour,
+    cost_usd: costUsd,
+    estimated: !result.ok && paid !== undefined,
+    detail: result.ok ? result.reply.category : null,
+    cache_miss: miss,
+  };
+}
+
+const NOTHING_USED = { input: 0, output: 0, thinking: 0, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 };

@@ -1,0 +1,237 @@
+/**
+ * Decides what becomes of a turn. Pure: the snapshot and the clock come in, a decision goes out.
+ *
+ * A turn, from the first message to the end:
+ *   waiting     messages are stored, a job waits for the burst to end (`debounceDelay`)
+ *   claimed     one worker holds the lease; `decideTurn` looks at the snapshot
+ *   running     the model works; a newer message aborts it, at most twice in a row, then the answer goes
+ *   deferred    the model is unavailable, which is no failure of this turn: what is unanswered waits, and is tried again (`putOff`)
+ *   committed | superseded | suppressed | skipped | handed_over | failed     see complete_turn in SQL
+ */
+import { abuseOf, isMachine, quietSeconds } from './checks/abuse.ts';
+import type { AbuseLimits, AbuseMessage, AbuseReason } from './checks/abuse.ts';
+
+/** What the decision looks at; `TurnClaim` of turns/calls.ts has all of it. */
+export type TurnSnapshot = {
+  now: Date;
+  holder: 'agent' | 'human' | 'takeover' | 'manual';
+  failed_in_row: number;
+  /** Since when turns have been failing, null when the last one did not. */
+  failing_since: Date | null;
+  /** Since when turns have been put off because the model is unavailable. */
+  deferred_since: Date | null;
+  /** When the contact was told of that. */
+  apologised_at: Date | null;
+  /** It is put off again and again while others are answered. */
+  passed_over: boolean;
+  pending: { type: string; text: string; at: Date; created_at: Date; intent: string | null }[];
+  history: AbuseMessage[];
+  /** Nothing is answered until then, after abuse. */
+  quiet: { reason: string; until: Date } | null;
+  /** Of this contact, in 24 hours. */
+  today: { turns: number; tokens: number };
+  /** The tenant's setting, when the contact asked whether it talks with a machine: `handoff` calls a person at once. */
+  identity: string | null;
+  agent: { model: string | null; model_complex: string | null } | null;
+};
+
+export type TurnSettings = {
+  maxMessageAgeMinutes: number;
+  /** null: there is no key for the model */
+  models: { normal: string; complex: string } | null;
+  /** null: nothing counts as abuse */
+  abuse: AbuseLimits | null;
+};
+
+export type TurnDecision =
+  /** Nothing is said; the messages get this reason. `tellPerson`: they are listed to a person, who may still want to answer. */
+  | { kind: 'skip'; reason: 'too_old' | 'answered_by_person' | 'opted_out_already'; tellPerson: boolean }
+  /** Somebody costs money who is no customer: `text` the first time, then nothing. `quietSeconds` null: the quiet that holds is not prolonged. */
+  | { kind: 'quiet'; reason: AbuseReason; text: string | null; quietSeconds: number | null }
+  /** A person has this conversation already. */
+  | { kind: 'leave'; reason: 'human' | 'takeover' | 'manual' }
+  /** A person is needed. `text` goes to the contact first, when there is something honest to say. */
+  | { kind: 'handoff'; reason: 'no_model' | 'no_agent' | 'turn_failed' | 'bot_question'; text: string | null }
+  | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; text: string }
+  | { kind: 'run'; model: string };
+
+/** A turn that failed so often (by the model, or by a worker that died) goes to a person. */
+export const MAX_FAILED_TURNS = 3;
+
+/** Characters of one message: above, the contact is asked for a summary instead of the model being fed a book. */
+export const MAX_MESSAGE_CHARS = 10_000;
+
+/** Characters of one message that the model reads. */
+export const MAX_PROMPT_CHARS = 4_000;
+
+export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDecision {
+  if (turn.holder !== 'agent') return { kind: 'leave', reason: turn.holder };
+  const newest = Math.max(...turn.pending.map((message) => message.at.getTime()));
+  if (answeredByPerson(turn)) return { kind: 'skip', reason: 'answered_by_person', tellPerson: false };
+  const intents = new Set(turn.pending.map((message) => message.intent));
+  if (isTooOld(turn, newest, settings.maxMessageAgeMinutes * 60_000))
+    return { kind: 'skip', reason: 'too_old', tellPerson: turn.pending.some((message) => !isOptOut(message.intent)) };
+  // What was asked for holds already, and of two wishes the last; whoever asked hears it once.
+  const wish = turn.pending.findLast(({ intent }) => intent === 'opt_out' || intent === 'resubscribe')?.intent;
+  if (wish === 'opt_out') return { kind: 'canned', reason: 'opt_out_confirmed', text: OPT_OUT_TEXT };
+  if (turn.pending.every((message) => message.intent === 'opt_out_again'))
+    return { kind: 'skip', reason: 'opted_out_already', tellPerson: false };
+  if (wish === 'resubscribe') return { kind: 'canned', reason: 'resubscribe_confirmed', text: RESUBSCRIBE_TEXT };
+  const abuse = decideQuiet(turn, settings.abuse);
+  if (abuse !== null) return abuse;
+  if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
+  if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
+  if (keepsFailing(turn) || turn.passed_over) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
+  if (intents.has('bot_question') && turn.identity === 'handoff') return { kind: 'handoff', reason: 'bot_question', text: HONEST_TEXT };
+  if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
+    return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
+  return {
+    kind: 'run',
+    model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),
+  };
+}
+
+/** A message that comes later than this after it was written missed the takeover of its time. Milliseconds. */
+const LATE_MS = 60_000;
+
+/** Webhooks that come late, all in one go: a person wrote on the phone after the contact did, and the takeover of that time is over. */
+function answeredByPerson({ pending, history }: TurnSnapshot): boolean {
+  const answeredAt = Math.max(
+    ...history.map((line) => (line.author === 'human' && line.type !== 'reaction' ? line.at.getTime() : -Infinity)),
+  );
+  return pending.every(({ at, created_at: arrived }) => at.getTime() < answeredAt && arrived.getTime() - at.getTime() > LATE_MS);
+}
+
+const DAY_MS = 86_400_000;
+
+/** While the model was unavailable nothing grew too old, up to a day: the contact was told that it will be answered. */
+function isTooOld({ now, deferred_since: since }: TurnSnapshot, newestMs: number, maxAgeMs: number): boolean {
+  if (since === null) return now.getTime() - newestMs > maxAgeMs;
+  return since.getTime() - newestMs > maxAgeMs || now.getTime() - newestMs > Math.max(maxAgeMs, DAY_MS);
+}
+
+function isOptOut(intent: string | null): boolean {
+  return intent === 'opt_out' || intent === 'opt_out_again';
+}
+
+function decideQuiet(turn: TurnSnapshot, limits: AbuseLimits | null): TurnDecision | null {
+  if (limits === null) return null;
+  if (turn.quiet !== null) {
+    // complete_turn wrote the word, so it is one of them
+    const reason = turn.quiet.reason as AbuseReason;
+    return { kind: 'quiet', reason, text: null, quietSeconds: isMachine(reason) ? quietSeconds(reason) : null };
+  }
+  const pending = turn.pending.map((message): AbuseMessage => ({ ...message, direction: 'in', author: 'contact' }));
+  const reason = abuseOf({ now: turn.now, history: turn.history, pending, today: turn.today, waitedSince: turn.deferred_since }, limits);
+  if (reason === null) return null;
+  return { kind: 'quiet', reason, text: isMachine(reason) ? MACHINE_TEXT : ENOUGH_TEXT, quietSeconds: quietSeconds(reason) };
+}
+
+/** Somebody who waits gets an answer, the fallback text or a person within two minutes. */
+const FAILING_MS = 60_000;
+
+function keepsFailing({ failed_in_row: failed, failing_since: since, now }: TurnSnapshot): boolean {
+  // One failure is not enough, however long ago: a pause or an outage may lie between.
+  return failed >= MAX_FAILED_TURNS || (failed >= 2 && since !== null && now.getTime() - since.getTime() >= FAILING_MS);
+}
+
+/**
+ * A contact who waits for the model hears of it so long after it wrote. What is left of 120 s is for the try that may be under way just then, and for
+ * the send. Milliseconds.
+ */
+const APOLOGY_MS = 105_000;
+
+/** The least that a try gets. Milliseconds. */
+const LEAST_MS = 8_000;
+
+/** Milliseconds that a turn may take: less after a failure, or while the model is unavailable, so that who waits hears something within two minutes. */
+export function turnTimeLimit(
+  turn: Pick<TurnSnapshot, 'failing_since' | 'deferred_since' | 'apologised_at' | 'now'> & { pending: { created_at: Date }[] },
+  limitMs: number,
+): number {
+  const waits = turn.deferred_since !== null && !hasApologised(turn);
+  const since = Math.min(
+    turn.failing_since?.getTime() ?? Infinity,
+    ...(waits ? turn.pending.map((each) => each.created_at.getTime()) : []),
+  );
+  return Math.min(limitMs, Math.max(LEAST_MS, since + APOLOGY_MS - turn.now.getTime()));
+}
+
+/** An outage that goes on for longer than this deserves another word. Milliseconds. */
+const SAME_OUTAGE_MS = 12 * 3_600_000;
+
+function hasApologised({ apologised_at: at, now }: Pick<TurnSnapshot, 'apologised_at' | 'now'>): boolean {
+  return at !== null && now.getTime() - at.getTime() < SAME_OUTAGE_MS;
+}
+
+/** A turn that is put off is tried again after as long as it has waited, within these. Milliseconds. */
+const RETRY_MS = { nobody: { least: 2_000, most: 30_000 }, configuration: { least: 10_000, most: 300_000 } } as const;
+
+/** When a turn that is put off is tried again (not before `retryInMs`), and what the contact hears meanwhile. */
+export function putOff(
+  turn: Pick<TurnSnapshot, 'deferred_since' | 'apologised_at' | 'now'>,
+  failure: { fault: 'nobody' | 'configuration'; retryInMs: number },
+  random: number,
+): { retry_ms: number; apology: string; apology_ms: number | null } {
+  const { least, most } = RETRY_MS[failure.fault];
+  const waitedMs = turn.deferred_since === null ? 0 : turn.now.getTime() - turn.deferred_since.getTime();
+  const backoffMs = Math.min(most, Math.max(least, waitedMs)) * (1 + random / 4);
+  return {
+    retry_ms: Math.ceil(Math.max(failure.retryInMs, backoffMs)),
+    apology: APOLOGY_TEXT,
+    apology_ms: hasApologised(turn) ? null : APOLOGY_MS,
+  };
+}
+
+/** Said once an outage. It promises what happens: the agent goes on by itself, and nothing has to be written again. */
+export const APOLOGY_TEXT =
+  'Estou com um problema técnico e não consigo responder agora. Sua mensagem está guardada: respondo por aqui assim que voltar, não precisa escrever de novo.';
+
+export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
+
+/** Said when no model answers these words. It promises what happens: a person reads it, and the next message is answered as any other. */
+export const DECLINED_TEXT =
+  'Não consigo responder a essa mensagem por aqui. Avisei a equipe, que pode continuar com você. Se for outra coisa, é só escrever.';
+
+/** What the product is, and a person for whoever wants one. */
+export const HONEST_TEXT = 'Sou uma assistente virtual, um software. Se preferir, chamo uma pessoa da equipe para continuar com você.';
+
+const OPT_OUT_TEXT = 'Pronto, você não vai mais receber mensagens nossas. Se mudar de ideia, é só escrever VOLTAR.';
+
+const RESUBSCRIBE_TEXT = 'Combinado, você volta a receber as nossas mensagens. Para parar, é só escrever SAIR.';
+
+const MACHINE_TEXT = 'Vou parar de responder por aqui por enquanto. Avisei a equipe, e se for preciso uma pessoa continua esta conversa.';
+
+const ENOUGH_TEXT = 'Hoje já conversamos bastante por aqui. Avisei a equipe, e uma pessoa continua com você.';
+
+const TOO_LONG_TEXT =
+  'Recebi sua mensagem, mas ela é longa demais para eu ler inteira por aqui. Pode me mandar um resumo com o mais importante?';
+
+/** Objections, anger and haggling deserve the better model; so does a long talk. */
+const DIFFICULT =
+  /(?<!\p{L})(car[oa]s?|descontos?|negocia\p{L}*|cancel(ar|a|e|ei|amento)|reembols\p{L}*|reclama\p{L}*|procon|advogad[oa]|absurd[oa]|p[eé]ssim\p{L}*|horr[ií]vel|decepcion\p{L}*|nunca mais|engana\p{L}*|golpe|concorr\p{L}+|n[ãa]o (funciona|concordo|aceito))(?!\p{L})/iu;
+
+/** Of the contact, or three times as many of both: what the model reads may begin later, and the choice must not go back and forth, since each model has a cache of its own. */
+const LONG_TALK_MESSAGES = 10;
+
+/** What is older belongs to another talk. Milliseconds. */
+const TALK_MS = 6 * 3_600_000;
+
+function needsComplexModel(turn: TurnSnapshot): boolean {
+  const talk = turn.history.filter(({ at }) => turn.now.getTime() - at.getTime() < TALK_MS);
+  return (
+    turn.pending.some((message) => DIFFICULT.test(message.text)) ||
+    talk.filter((message) => message.direction === 'in').length > LONG_TALK_MESSAGES ||
+    talk.length > 3 * LONG_TALK_MESSAGES
+  );
+}
+
+/**
+ * Milliseconds before a failed turn is tried again: 2 s, 8 s, with up to a quarter of jitter, so that three calls that each hang for 30 s fit into
+ * 120 s. After the last failure a person is called at once.
+ */
+export function turnRetryDelay(failedInRow: number, random: number): number {
+  if (failedInRow >= MAX_FAILED_TURNS) return 0;
+  const base = 2_000 * 4 ** Math.max(0, failedInRow - 1);
+  return Math.round(base * (1 + random / 4));
+}

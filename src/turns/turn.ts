@@ -1,0 +1,320 @@
+/**
+ * One turn of a conversation: claim, decide, run the agent, commit. Start reading here.
+ * Two workers may call `runTurn` for one conversation at once; the claim lets one through.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { runAgent } from './agent.ts';
+import type { AgentOutcome } from './agent.ts';
+import type { Context } from '../context.ts';
+import { splitAnswer, typingTimes } from './answer.ts';
+import { claimsToBeHuman, honestAnswer } from '../inbox/bot-suspicion-words.ts';
+import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from '../claude/models.ts';
+import { buildPrompt } from './prompt.ts';
+import type { Prompt, PromptAgent } from './prompt.ts';
+import { debounceDelay } from '../inbox/debounce.ts';
+import { decideTurn, DECLINED_TEXT, FALLBACK_TEXT, HONEST_TEXT, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
+import { persist } from '../db/persist.ts';
+import { claimTurn, completeTurn, renewTurn } from './calls.ts';
+import type { CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
+import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
+import { TOOLS } from './tools/all.ts';
+import { mark, span } from '../process/trace.ts';
+import type { SpanOptions } from '../process/trace.ts';
+
+/** `again`: look at this conversation once more after this time. */
+export type TurnEnd =
+  | { kind: 'done' }
+  | { kind: 'again'; delayMs: number }
+  /** The manager wrote a command here: operator.ts carries it out, then look again. */
+  | { kind: 'command'; command: CommandClaim };
+
+/** How long a worker may be silent before another takes its turn over. Renewed with each look, so the length only matters after a death. */
+const LEASE_MS = 30_000;
+/** How often the worker looks whether its answer is still wanted. A stale answer costs at most so much of the model's time. */
+const LOOK_MS = 700;
+/** How soon a conversation that another worker is answering is looked at again. */
+const BUSY_LOOK_MS = 3_000;
+
+/**
+ * Runs the turn that a conversation is waiting for, if any. `signal` aborts at shutdown: the turn is given back at once.
+ * Throws DatabaseAway when the database is away; nothing is lost then: the lease runs out and the messages are still unanswered.
+ */
+export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal): Promise<TurnEnd> {
+  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS);
+  switch (claim.state) {
+    case 'idle':
+    case 'paused': // the messages wait for the resume; the sweep finds them then
+      return { kind: 'done' };
+    case 'busy':
+      // Not only when the lease runs out: a message that came too late for this turn waits for its end.
+      return { kind: 'again', delayMs: BUSY_LOOK_MS };
+    case 'command':
+      return { kind: 'command', command: claim };
+    case 'claimed':
+      return span('turn', spanOf(claim), () => take(ctx, claim, signal));
+  }
+}
+
+/** From the newest message on it waited for the end of the burst, and for a worker. */
+function spanOf({ correlation_id: of, turn_id, conversation_id, pending, now }: TurnClaim): SpanOptions {
+  const newest = pending.reduce((latest, each) => (each.created_at > latest ? each.created_at : latest), pending[0]?.created_at ?? now);
+  mark('queue turn', { kind: 'consumer', of, from: newest });
+  return {
+    kind: 'consumer',
+    of,
+    attributes: { 'julia.turn_id': turn_id, 'julia.conversation_id': conversation_id, 'julia.messages': pending.length },
+  };
+}
+
+async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnEnd> {
+  ctx.events.turnClaimed(claim);
+  const { turn: settings, people } = ctx.config;
+  const decision = decideTurn(claim, { maxMessageAgeMinutes: settings.maxMessageAgeMinutes, models: modelsOf(ctx), abuse: people.abuse });
+  switch (decision.kind) {
+    case 'leave':
+      return leave(ctx, claim, decision.reason);
+    case 'quiet': {
+      const { reason, text, quietSeconds: seconds } = decision;
+      const quiet = seconds === null ? {} : { quiet: { reason, seconds } };
+      const effects = [needsPerson(reason, false)];
+      return text === null
+        ? finish(ctx, claim, { kind: 'skip', reason, ...quiet })
+        : finish(ctx, claim, { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, text, 'reply') });
+    }
+    case 'skip':
+      return finish(ctx, claim, {
+        kind: 'skip',
+        reason: decision.reason,
+        effects: decision.tellPerson ? [needsPerson(decision.reason, false)] : [],
+      });
+    case 'handoff':
+      // Without a model every conversation would be a person's for ever: it is listed, and the agent answers again once there is a key.
+      return finish(ctx, claim, {
+        kind: 'handoff',
+        reason: decision.reason,
+        effects: [needsPerson(decision.reason, decision.reason === 'turn_failed' || decision.reason === 'bot_question')],
+        parts: partsOf(ctx, claim, decision.text ?? '', 'handoff'),
+      });
+    case 'canned':
+      return finish(ctx, claim, { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, decision.text, 'reply') });
+    case 'run':
+      return conclude(ctx, claim, await answer(ctx, claim, decision.model, signal), signal);
+  }
+}
+
+/** A person has this conversation. Who took it over by hand is told of it like after any handoff; what comes then is forwarded while nobody is at the phone. */
+async function leave(ctx: Context, claim: TurnClaim, reason: 'human' | 'takeover' | 'manual'): Promise<TurnEnd> {
+  const first = reason === 'human' && claim.open_handoff === null;
+  const forward = !first && !claim.attended;
+  const end = await finish(ctx, claim, {
+    kind: 'handoff',
+    reason,
+    forward,
+    effects: first ? [needsPerson(claim.escalation_reason ?? reason, true)] : [],
+  });
+  if (forward) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim.conversation_id));
+  return end;
+}
+
+const IDENTITY_HINT =
+  'o cliente pergunta se fala com um robô ou com uma pessoa. Diga em uma frase que você é uma assistente virtual, um software, e ofereça chamar uma pessoa da equipe.';
+
+function asksForIdentity(claim: TurnClaim): boolean {
+  return claim.pending.some((message) => message.intent === 'bot_question');
+}
+
+function modelsOf(ctx: Context): { normal: string; complex: string } | null {
+  const { claude } = ctx.config;
+  return claude === null ? null : { normal: claude.model, complex: claude.complexModel };
+}
+
+/** Runs the agent while the lease is kept and the answer is wanted. */
+async function answer(ctx: Context, claim: TurnClaim, model: string, signal: AbortSignal): Promise<AgentOutcome> {
+  const { claude } = ctx.config;
+  if (ctx.llm === null || claude === null || claim.agent === null)
+    throw new Error('decideTurn lets no turn run without a model and an agent');
+  const { agent } = claim;
+  const wanted = new AbortController();
+  const watching = watch(ctx, claim, wanted);
+  try {
+    return await runAgent({
+      llm: ctx.llm,
+      breaker: (name) => ctx.breakers.claude(name),
+      limits: {
+        maxTokens: claude.maxTokens,
+        effort: claude.effort,
+        maxToolRounds: claude.maxToolRounds,
+        callTimeoutMs: claude.callTimeoutSeconds * 1000,
+        turnTimeoutMs: turnTimeLimit(claim, claude.turnTimeoutSeconds * 1000),
+      },
+      model,
+      fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
+      spareModels: model === claude.complexModel ? [DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL] : [DEFAULT_MODEL, DEFAULT_COMPLEX_MODEL],
+      promptFor: (name) => promptOf(ctx, claim, agent, name),
+      previous:
+        claim.previous_answer === null
+          ? null
+          : { id: claim.previous_answer.id, agoMs: claim.now.getTime() - claim.previous_answer.at.getTime() },
+      declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
+      tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
+      situation: { pending: claim.pending },
+      signal: AbortSignal.any([signal, wanted.signal]),
+    });
+  } finally {
+    watching.stop();
+  }
+}
+
+/** What a model is given to read; null: it has declined all that is unanswered. */
+function promptOf({ config }: Context, claim: TurnClaim, agent: PromptAgent, model: string): Prompt | null {
+  if (claim.pending.every((message) => message.refused_by?.includes(model) === true)) return null;
+  return buildPrompt({
+    model,
+    agent,
+    company: config.app.company,
+    contactName: claim.contact.name,
+    memory: claim.contact.memory,
+    history: claim.history,
+    pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
+    hint: asksForIdentity(claim) ? IDENTITY_HINT : null,
+    now: claim.now,
+    timeZone: config.app.timeZone,
+  });
+}
+
+/** Renews the lease and aborts `wanted` once the answer is not wanted any more: the contact wrote again, a person took over, a pause, a lost lease. */
+function watch(ctx: Context, claim: TurnClaim, wanted: AbortController): { stop(): void } {
+  const stopped = new AbortController();
+  void (async () => {
+    for (;;) {
+      try {
+        await delay(LOOK_MS, undefined, { signal: stopped.signal, ref: false });
+        const { alive, newer, stop } = await renewTurn(ctx.db, claim, LEASE_MS);
+        if (!alive || newer || stop !== null) return wanted.abort();
+      } catch (error) {
+        if (stopped.signal.aborted) return;
+        // The database is away for a moment: the lease is long enough, and the commit checks the fence anyway.
+        ctx.log.debug({ turn_id: claim.turn_id, error }, 'Could not renew the turn');
+      }
+    }
+  })();
+  return { stop: () => stopped.abort() };
+}
+
+/** Such a turn does not count as superseded by the contact; complete_turn knows the word. */
+const SHUTDOWN = 'shutdown';
+
+async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): Promise<TurnEnd> {
+  for (const call of outcome.modelCalls) ctx.events.modelUsed(claim, call);
+  const record = {
+    model: outcome.model,
+    model_calls: outcome.modelCalls,
+    tool_calls: outcome.toolCalls,
+    transcript: outcome.transcript,
+    answer_id: outcome.answerId,
+  };
+  switch (outcome.kind) {
+    case 'answer': {
+      const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');
+      const said = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
+      const text = asksForIdentity(claim) ? honestAnswer(said, HONEST_TEXT) : claimsToBeHuman(said) ? HONEST_TEXT : said;
+      return finish(ctx, claim, {
+        ...record,
+        kind: 'answer',
+        reason: null,
+        effects: outcome.effects,
+        parts: partsOf(ctx, claim, text, handsOver ? 'handoff' : 'reply'),
+      });
+    }
+    case 'aborted':
+      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'the answer was not wanted any more' });
+    case 'declined': {
+      // The contact hears it once and is answered again with its next words; a person is told, and may say more.
+      const { effects } = outcome;
+      const isHandoff = effects.some((effect) => effect.type === 'handoff');
+      return finish(ctx, claim, {
+        ...record,
+        kind: 'answer',
+        reason: 'declined',
+        effects: isHandoff ? effects : [...effects, needsPerson('declined', false)],
+        parts: partsOf(ctx, claim, DECLINED_TEXT, isHandoff ? 'handoff' : 'reply'),
+      });
+    }
+    case 'failed':
+      return fail(ctx, claim, outcome, record);
+  }
+}
+
+async function fail(
+  ctx: Context,
+  claim: TurnClaim,
+  { reason, fault, retryInMs }: Extract<AgentOutcome, { kind: 'failed' }>,
+  record: Partial<TurnResult>,
+): Promise<TurnEnd> {
+  switch (fault) {
+    case 'nobody':
+    case 'configuration':
+      return finish(ctx, claim, { ...record, kind: 'deferred', reason, ...putOff(claim, { fault, retryInMs }, ctx.random()) });
+    case 'answer':
+      return finish(ctx, claim, { ...record, kind: 'failed', reason });
+    case 'request':
+      return finish(ctx, claim, {
+        ...record,
+        kind: 'handoff',
+        reason,
+        effects: [needsPerson(reason, true)],
+        parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff'),
+      });
+  }
+}
+
+/** Commits, tells, and says what is to be done next. */
+async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promise<TurnEnd> {
+  const completion = await persist(() => completeTurn(ctx.db, claim, result));
+  ctx.events.turnEnded(claim, completion.outcome === 'committed' ? result.kind : completion.outcome, {
+    reason: completion.reason ?? result.reason,
+    model: result.model ?? null,
+    parts: completion.parts ?? 0,
+  });
+  switch (completion.outcome) {
+    case 'committed':
+      if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
+      if (result.effects?.some((effect) => effect.type === 'handoff') === true)
+        ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));
+      // It came during this turn and did not supersede it; its own wake-up may have found this turn in its way.
+      return lookAgain(completion, (first) => debounceDelay(first, new Date(), ctx.config.turn));
+    case 'superseded':
+      // The webhook that brought the newer message has its wake-up waiting. After a pause, a takeover or a lost wake-up somebody must look again,
+      // but not before every debounce is over, or a burst that still goes on would be cut; after a shutdown at once.
+      return lookAgain(completion, (first) =>
+        result.reason === SHUTDOWN ? 0 : Math.max(0, first.getTime() + ctx.config.turn.debounceMaxMs - Date.now()),
+      );
+    case 'failed':
+      return { kind: 'again', delayMs: turnRetryDelay(completion.failed_in_row ?? 1, ctx.random()) };
+    case 'deferred':
+      return { kind: 'again', delayMs: completion.retry_ms ?? 0 };
+    case 'suppressed':
+      return { kind: 'done' };
+    case 'lost':
+      // Another worker has it, or an earlier try of this very commit took effect.
+      return { kind: 'done' };
+  }
+}
+
+/** `delayMs` gets the time since which something has been unanswered. */
+function lookAgain(completion: TurnCompletion, delayMs: (firstPendingAt: Date) => number): TurnEnd {
+  const first = completion.first_pending_at;
+  return first == null ? { kind: 'done' } : { kind: 'again', delayMs: delayMs(first) };
+}
+
+function needsPerson(reason: string, controls: boolean): Effect {
+  return { type: 'handoff', reason, summary: null, controls };
+}
+
+/** The answer as WhatsApp messages. What the contact has waited already counts against the first typing time. */
+function partsOf(ctx: Context, claim: TurnClaim, text: string, kind: Part['kind']): Part[] {
+  const parts = splitAnswer(text);
+  const newest = Math.max(...claim.pending.map((message) => message.created_at.getTime()));
+  const times = ctx.config.turn.humanDelay ? typingTimes(parts, Math.max(0, Date.now() - newest), ctx.random()) : [];
+  return parts.map((part, index) => ({ text: part, typing_ms: times[index] ?? 0, kind }));
+}

@@ -1,0 +1,133 @@
+/**
+ * Alerts: look, decide (watch/alert-conditions.ts), keep once (apply_alerts), tell (notices). The schedulers look each quarter of a minute at what is cheap and
+ * urgent, each minute at the rest; that no scheduler is there is told by the other modes; that the database is away by the schedulers themselves, to Slack.
+ */
+import type { Context } from '../context.ts';
+import { absentHeld, alertOf, CONDITIONS, heldAlerts, SCHEDULER_ABSENT } from './alert-conditions.ts';
+import type { Condition, Snapshot } from './alert-conditions.ts';
+import { isThere, modesThere } from '../process/liveness.ts';
+import type { CronJob, JobContext } from '../schedule/job.ts';
+import { alertSnapshot, applyAlerts, noteFigures, noteMinute, slaFigures } from './alert-calls.ts';
+import type { AlertRows } from './alert-calls.ts';
+import { botSuspicion } from '../people/suspicion-calls.ts';
+import { DatabaseAway } from '../db/failures.ts';
+import { rateStatus } from '../outbox/limit-calls.ts';
+import { readiness } from './health.ts';
+import { jobLines } from '../schedule/run-job.ts';
+import { deliverNotices } from '../notices/notices.ts';
+import { postToSlack } from '../notices/slack.ts';
+
+const HOUR_MS = 3_600_000;
+const MONTH_MS = 30 * 24 * HOUR_MS;
+
+/**
+ * Looks at the conditions of these kinds and tells what is new; `jobs` are those that may be stale. Returns how many hold. Any number may run at once.
+ * Throws what the database throws.
+ */
+export async function evaluateAlerts(ctx: JobContext, each: readonly Condition['each'][], jobs: readonly CronJob[] = []): Promise<number> {
+  const { looked, holds } = heldAlerts(await look(ctx, each, jobs, new Date()), each);
+  const { fired, recovered } = await applyAlerts(ctx.db, holds, looked);
+  for (const name of fired) ctx.events.alertChanged(name, 'firing');
+  for (const name of recovered) ctx.events.alertChanged(name, 'ok');
+  if (fired.length + recovered.length > 0) ctx.background.run('deliver notices', () => deliverNotices(ctx));
+  return holds.length;
+}
+
+async function look(ctx: JobContext, each: readonly Condition['each'][], catalogue: readonly CronJob[], now: Date): Promise<Snapshot> {
+  const minute = each.includes('minute');
+  const rows = await alertSnapshot(ctx.db, minute);
+  const gateway = ctx.config.evolution?.url.replace(/\/+$/, '') ?? null;
+  if (!minute && !each.includes('quarter')) return { ...rows, gateway, down: [] };
+  const [ready, jobs, rates, hour, month, suspicion] = await Promise.all([
+    readiness(ctx),
+    jobLines(ctx.db, catalogue, now),
+    rateStatus(ctx.db, 'default', ctx.sendPolicy),
+    each.includes('quarter') ? slaFigures(ctx.db, new Date(now.getTime() - HOUR_MS)) : null,
+    each.includes('quarter') ? slaFigures(ctx.db, new Date(now.getTime() - MONTH_MS)) : null,
+    each.includes('quarter') ? botSuspicion(ctx.db, 'default') : null,
+  ]);
+  const down = downWords(ready.checks);
+  if (minute) await noteMinute(ctx.db, down.length === 0 && isServed(rows));
+  return { ...rows, gateway, down, jobs, rates, suspicion, ...(hour === null || month === null ? {} : { sla: { hour, month } }) };
+}
+
+function downWords(checks: Awaited<ReturnType<typeof readiness>>['checks']): string[] {
+  return [
+    ...(checks.queue === 'ok' ? [] : [checks.redis === 'not_used' ? 'a fila não responde' : 'o Redis não responde']),
+    ...(checks.migrations === 'behind' ? ['o esquema do banco está atrasado (npm run migrate)'] : []),
+  ];
+}
+
+/** Somebody takes messages and somebody answers them. */
+function isServed({ processes }: AlertRows): boolean {
+  const there = modesThere(processes);
+  return there.has('api') && there.has('worker');
+}
+
+/** How often a scheduler looks at what is urgent: a breaker that opens is told within a minute. Milliseconds. */
+const LOOK_MS = 15_000;
+/** So many looks in a row must fail before the database counts as away. */
+const AWAY_LOOKS = 2;
+
+/** Looks at what is urgent each few seconds, and tells Slack when the database is away; returns what ends it. */
+export function watchAlerts(ctx: Context): () => void {
+  const database = createDatabaseWatch(ctx);
+  let looking = false;
+  const timer = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    ctx.background.run('evaluate alerts', async () => {
+      try {
+        await evaluateAlerts(ctx, ['seconds']);
+        await database(true);
+      } catch (error) {
+        if (!(error instanceof DatabaseAway)) throw error;
+        await database(false);
+      } finally {
+        looking = false;
+      }
+    });
+  }, LOOK_MS);
+  return () => clearInterval(timer);
+}
+
+/**
+ * Tells Slack that the database is away, and that it is back: without a database nothing can be kept, so each scheduler tells once by itself.
+ * Call it with what each look found. Never throws.
+ */
+export function createDatabaseWatch(ctx: Pick<Context, 'config' | 'events'>): (there: boolean) => Promise<void> {
+  let failed = 0;
+  let told = false;
+  return async (there) => {
+    failed = there ? 0 : failed + 1;
+    if (there === !told || (!there && failed < AWAY_LOOKS)) return;
+    const { slack } = ctx.config;
+    ctx.events.alertChanged('database_away', there ? 'ok' : 'firing');
+    const text = there
+      ? 'Resolvido: o banco de dados responde de novo.'
+      : '🚨 O banco de dados não responde: nada é enviado, e os webhooks são guardados no Redis ou recusados até ele voltar. Veja /health/deep.';
+    // Slack away too: tried again at the next look
+    if (slack === null || (await postToSlack(slack, text)).ok) told = !there;
+  };
+}
+
+/** How often a process writes down what it measured. Milliseconds. */
+const FIGURES_MS = 15_000;
+
+/** Writes down what this process measures, and tells that no scheduler is there, which none could; returns what ends it. */
+export function watchSelf(ctx: Context): () => void {
+  const timer = setInterval(() => ctx.background.run('note figures', () => noteSelf(ctx)), FIGURES_MS);
+  return () => clearInterval(timer);
+}
+
+export async function noteSelf(ctx: Context): Promise<void> {
+  const seconds = await noteFigures(ctx.db, ctx.process.id, await ctx.figures.measure());
+  const startedSeconds = (Date.now() - ctx.process.startedAt.getTime()) / 1000;
+  if (ctx.config.mode === 'scheduler' || isThere(startedSeconds) || (seconds !== null && isThere(seconds))) return;
+  const condition = CONDITIONS.find(({ name }) => name === SCHEDULER_ABSENT);
+  if (condition === undefined) return;
+  // It was not looked at whether other conditions are over: that is for the scheduler that comes back.
+  const { fired } = await applyAlerts(ctx.db, [alertOf(condition, absentHeld('scheduler'))], []);
+  for (const name of fired) ctx.events.alertChanged(name, 'firing');
+  if (fired.length > 0) await deliverNotices(ctx);
+}

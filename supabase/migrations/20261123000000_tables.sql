@@ -1,0 +1,798 @@
+-- The data model. Every table carries tenant_id; row level security is on everywhere and nothing is granted to anon or
+-- authenticated, so the only way in are the service role (Supabase's API), the runtime (a role that the product's login
+-- is a member of; both may what the last file says) and the owner of the database, who migrates it.
+-- One set of migrations serves Supabase, a plain Postgres 15+ and the embedded one: roles that Supabase has are made
+-- when missing.
+
+
+do $$
+declare r text;
+begin
+  foreach r in array array['anon', 'authenticated', 'service_role', 'whats_agents_runtime'] loop
+    if not exists (select 1 from pg_roles where rolname = r) then
+      execute format('create role %I nologin noinherit', r);
+      -- as at Supabase; only a superuser may give this away, and only PostgREST in front of this database would need it
+      if r = 'service_role' and (select rolsuper from pg_roles where rolname = current_user) then
+        execute 'alter role service_role bypassrls';
+      end if;
+    end if;
+  end loop;
+exception
+  when duplicate_object or unique_violation then
+    null; -- roles belong to the whole server: another database was migrated at the same moment
+  when insufficient_privilege then
+    raise exception using errcode = 'insufficient_privilege',
+      message = 'this role may not make roles. As one who may, once for this server: ' || (
+      select string_agg(format('create role %I nologin noinherit;', n), ' ')
+        from unnest(array['anon', 'authenticated', 'service_role', 'whats_agents_runtime']) n
+      where not exists (select from pg_roles where rolname = n));
+end $$;
+
+create table tenants (
+  id          text primary key check (id ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  name        text not null,
+  -- what may leave that nobody asked for: everything, all but campaigns, or only what a person writes (safe mode)
+  proactive   text not null default 'all' check (proactive in ('all', 'no_campaigns', 'none')),
+  settings    jsonb not null default '{}',
+  created_at  timestamptz not null default now()
+);
+
+insert into tenants (id, name) values ('default', 'default');
+
+-- An agent's words and models. A change is a new version; exactly one version of a slug is active.
+create table agents (
+  id             bigint generated always as identity primary key,
+  tenant_id      text not null default 'default' references tenants (id),
+  slug           text not null default 'default',
+  version        int not null default 1,
+  active         boolean not null default true,
+  name           text not null,
+  tone           text not null,
+  instructions   text not null,
+  promises       text not null,
+  model          text,          -- null: LLM_MODEL
+  model_complex  text,          -- null: LLM_MODEL_COMPLEX
+  tools          text[] not null default array['handoff_to_human', 'opt_out', 'remember', 'react'],
+  -- {start, end, weekdays: [1 Monday .. 7], holidays: true to send then} for what nobody asked for; what is left out:
+  -- as HORARIO_* say
+  hours          jsonb check (jsonb_typeof(hours) = 'object'
+    and coalesce(hours ->> 'start', '00:00') ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'
+    and coalesce(hours ->> 'end', '24:00') ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
+      and jsonb_typeof(coalesce(hours -> 'weekdays', '[]')) = 'array'
+    and jsonb_typeof(coalesce(hours -> 'holidays', 'true')) = 'boolean'),
+  created_at     timestamptz not null default now(),
+  unique (tenant_id, slug, version)
+);
+create unique index agents_one_active on agents (tenant_id, slug) where active;
+
+-- A WhatsApp number at Evolution. Null caps and paces mean: as the environment says.
+create table instances (
+  id                 bigint generated always as identity primary key,
+  tenant_id          text not null default 'default' references tenants (id),
+  -- it goes into the path of each call to Evolution, so nothing in it may be read as another path; words/number-name.ts
+  -- says the same
+  name               text not null unique check (name !~ '[/\\%?#;\x01-\x1f\x7f]' and name !~ '^[.\s]*$'),
+  provider_id        text unique,
+  phone              text,
+  agent_id           bigint references agents (id),
+  status             text not null default 'unknown' check (status in ('unknown', 'open', 'connecting', 'close',
+    'refused')),
+  status_reason      int,
+  status_at          timestamptz not null default now(),
+  phase              text not null default 'established' check (phase in ('warming', 'established')),
+  -- a warming number may send more with each day since then: see warming_caps
+  phase_since        timestamptz not null default now(),
+  down_since         timestamptz,                           -- not connected since then
+  reconnected_at     timestamptz,                           -- back after an outage of minutes: it starts slowly
+  -- it was connected, and has not been told since that its pairing is gone: what is wrong with it a restart may cure
+  paired             boolean not null default false,
+  -- it was connected anew, or Evolution came back with it: see signs_of_life
+  alive_at           timestamptz,
+  answered_at        timestamptz,                           -- a call of it succeeded after others failed
+  restarts           int not null default 0,                -- by ourselves, in a row; see claim_restarts
+  restarted_at       timestamptz,
+  -- a message to itself was sent, to see whether anything is heard; see listen_numbers
+  hearing_at         timestamptz,
+  hearing_message    bigint,
+  deaf_since         timestamptz,                           -- connected in words, and nothing is heard
+  cap_hour           int check (cap_hour >= 0),
+  cap_day            int check (cap_day >= 0),
+  cap_strangers_day  int check (cap_strangers_day >= 0),
+  -- sends before that do not count any more in the caps of an hour, by `rate reset hour`
+  hour_reset_at      timestamptz,
+  day_reset_at       timestamptz,
+  reply_cap_hour     int check (reply_cap_hour >= 0),
+  pace_min_seconds   numeric check (pace_min_seconds >= 0),
+  pace_max_seconds   numeric check (pace_max_seconds >= pace_min_seconds),
+  next_proactive_at  timestamptz,
+  reconciled_at      timestamptz,                   -- up to here the provider's messages have been compared with ours
+  -- a backup was restored then, and the comparison has not reached that moment yet: the number is paused
+  restored_at        timestamptz,
+  gateway_version    text,                          -- the release of Evolution, as it tells it
+  gateway_version_at timestamptz,
+  -- a key of its own at Evolution, sealed (src/process/secrets.ts); null: EVOLUTION_API_KEY
+  evolution_key      text,
+  webhook_secret           text,                    -- the secret of its webhook, sealed; null: EVOLUTION_WEBHOOK_SECRET
+  webhook_secret_previous  text,                    -- the one before it
+  -- Evolution has it since then; null: perhaps not yet, so what was before it still counts, see speaks_for
+  webhook_secret_since     timestamptz,
+  -- may be chosen for messages that nobody asked for (MULTI_CHIP_ENABLED)
+  proactive          boolean not null default false,
+  -- as of trust_at; comes back with time, see trust_now
+  trust              numeric not null default 100 check (trust between 0 and 100),
+  trust_at           timestamptz not null default now(),
+  held_reason        text,                            -- the circuit of the number, see number_trouble; null: closed
+  held_since         timestamptz,                     -- kept after a release: the next hold within a day is longer
+  held_until         timestamptz,
+  held_in_row        int not null default 0,
+  -- the process that tries the number with one real message after a probe, see take_trial
+  trial_by           text,
+  trial_until        timestamptz,                     -- until then nobody else may
+  judged_from        timestamptz,                     -- deliveries before this say nothing any more
+  -- the first automatic text of its phone, see judge_own; null: none was seen
+  greeting_message   bigint,
+  greeting_told_at   timestamptz,
+  created_at         timestamptz not null default now(),
+  updated_at         timestamptz not null default now()
+);
+
+create table contacts (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  name         text,
+  memory       jsonb not null default '[]',   -- [{fact, at}], what the agent was asked to remember
+  cooling_until    timestamptz,   -- refused an offer: no campaign and no follow-up until then
+  next_allowed_at  timestamptz,   -- named a time: nothing that nobody asked for until then
+  merged_into  bigint references contacts (id),
+  -- nothing of the person is left here; what the person writes next is somebody new's
+  erased_at    timestamptz,
+  created_at   timestamptz not null default now(),
+  updated_at   timestamptz not null default now()
+);
+create index contacts_merged on contacts (merged_into) where merged_into is not null;
+
+-- One person's addresses. A phone number means the same person on each number of a tenant; a lid is only trusted where
+-- it was seen.
+create table contact_addresses (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  contact_id   bigint not null references contacts (id),
+  kind         text not null check (kind in ('pn', 'lid')),
+  address      text not null check (address ~ '^[0-9]{1,20}$'),
+  -- of a phone: the digits under which WhatsApp itself names it; null: nobody has heard (see dial)
+  written      text check (written ~ '^[0-9]{5,20}$'),
+  delivered_at timestamptz,                     -- something reached the person here, to the hour
+  -- a phone number that came from somebody else: since then it is this one's
+  moved_at     timestamptz,
+  -- Evolution found nobody under this address then; forgotten after a week and with a delivery
+  refused_at   timestamptz,
+  created_at   timestamptz not null default now()
+);
+create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';
+create unique index contact_addresses_lid on contact_addresses (instance_id, address) where kind = 'lid';
+create index contact_addresses_contact on contact_addresses (contact_id);
+
+-- Phone numbers that an account had before (see move_phone). What was sent from one until then is this contact's, and
+-- goes with its erasure; who has it now is somebody else.
+create table former_phones (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  contact_id   bigint not null references contacts (id),
+  address      text not null check (address ~ '^[0-9]{1,20}$'),
+  until        timestamptz not null
+);
+create index former_phones_contact on former_phones (contact_id);
+
+-- What a merge of two contacts moved, and what the one that stayed was before: what unmerge_contact needs. Holds names
+-- and memories, so it goes with an erasure.
+create table contact_merges (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  kept        bigint not null references contacts (id),
+  merged      bigint not null references contacts (id),
+  moved       jsonb not null,
+  created_at  timestamptz not null default now(),
+  undone_at   timestamptz
+);
+create index contact_merges_kept on contact_merges (kept, id);
+create index contact_merges_merged on contact_merges (merged);
+create index contact_merges_tenant on contact_merges (tenant_id);
+
+create table conversations (
+  id                 bigint generated always as identity primary key,
+  tenant_id          text not null references tenants (id),
+  instance_id        bigint not null references instances (id),
+  contact_id         bigint not null references contacts (id),
+  jid                text not null,                 -- where answers go: the address that the contact wrote from last
+  controlled_by      text not null default 'agent' check (controlled_by in ('agent', 'human')),
+  escalation_reason  text,
+  mode               text not null default 'auto' check (mode in ('auto', 'assist', 'manual')),
+  -- a person types on the phone: the agent is quiet until takeover_until
+  takeover_since     timestamptz,
+  takeover_until     timestamptz,
+  last_seq           bigint not null default 0,     -- ordinal of the newest message
+  -- rises when there is something new to answer; a turn notes which value it saw
+  inbound_seq        bigint not null default 0,
+  fence              bigint not null default 0,     -- rises with each claimed turn
+  superseded_in_row  int not null default 0,
+  failed_in_row      int not null default 0,
+  failing_since      timestamptz,                   -- start of the first turn of such a row
+  -- the model is unavailable: since then turns here are put off, and what is unanswered waits
+  deferred_since     timestamptz,
+  deferred_until     timestamptz,                   -- when to look again
+  deferred_reason    text,
+  apologised_at      timestamptz,                   -- the contact was told of it, once an outage
+  -- {id, at} of the model's last answer here, at the provider: it tells why a cache has missed
+  previous_answer    jsonb,
+  quiet_until        timestamptz,                   -- abuse: nothing is answered until then, for quiet_reason
+  quiet_reason       text,
+  last_inbound_at    timestamptz,
+  -- people have not heard what the contact wrote from this seq on, while a person has the conversation
+  forward_from       bigint,
+  forward_due_at     timestamptz,                   -- when they do, see note_forward
+  forwarded_at       timestamptz,
+  merged_into        bigint references conversations (id),
+  created_at         timestamptz not null default now(),
+  updated_at         timestamptz not null default now(),
+  unique (instance_id, contact_id)
+);
+create index conversations_contact on conversations (contact_id);
+create index conversations_deferred on conversations (deferred_until) where deferred_until is not null;
+create index conversations_forward on conversations (forward_due_at) where forward_due_at is not null;
+create index conversations_merged on conversations (merged_into) where merged_into is not null;
+
+create table turns (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id),
+  agent_id         bigint references agents (id),
+  status           text not null default 'open' check (status in ('open', 'committed', 'superseded', 'suppressed',
+    'skipped', 'handed_over', 'failed', 'expired', 'deferred')),
+  reason           text,
+  fence            bigint not null,
+  lease_until      timestamptz not null,
+  worker           text not null,
+  inbound_seq      bigint not null,
+  model            text,
+  input_tokens     int not null default 0,
+  output_tokens    int not null default 0,
+  cache_read_tokens   int not null default 0,
+  cache_write_tokens  int not null default 0,
+  thinking_tokens     int not null default 0,
+  cost_usd         numeric(14, 8) not null default 0, -- of the calls that have a price
+  unpriced_calls   int not null default 0,
+  transcript       jsonb,
+  correlation_id   text,
+  started_at       timestamptz not null default now(),
+  ended_at         timestamptz
+);
+create unique index turns_one_open on turns (conversation_id) where status = 'open';
+create index turns_conversation on turns (conversation_id, started_at);
+create index turns_transcript on turns (ended_at) where transcript is not null;
+-- One day of turns, for what the agent costs; a few bytes, and no write when a turn ends.
+create index turns_day on turns using brin (started_at);
+
+create table messages (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  instance_id      bigint not null references instances (id),
+  conversation_id  bigint not null references conversations (id),
+  seq              bigint not null,
+  direction        text not null check (direction in ('in', 'out')),
+  -- human: a person typed it with our number; automatic: the phone itself or another program sent it
+  author           text not null check (author in ('contact', 'agent', 'human', 'system', 'automatic')),
+  type             text not null default 'text',
+  status           text not null,
+  reason           text,                            -- why it was skipped, blocked, failed, cancelled, held
+  text             text not null,                   -- what the model sees and what is sent
+  typed            text,                            -- what the contact typed, in full
+  -- what its words were recognised as, before any model read them (see record_message)
+  meaning          jsonb,
+  media            jsonb,
+  provider_id      text,                            -- key.id at WhatsApp
+  -- out: the id that we ask for, from the first claim on and for every attempt; a release that honours it makes it
+  -- provider_id
+  wire_id          text,
+  provider_at      timestamptz not null,            -- messageTimestamp; for our own the time of the send
+  quoted_id        text,
+  quoted_text      text,
+  edited_at        timestamptz,
+  deleted_at       timestamptz,
+  original_text    text,                            -- before the first edit
+  -- in: {text, typed} as a turn has read it, when that was changed or deleted since
+  seen             jsonb,
+  wordless         boolean not null default false,  -- it came without its words, which may still come under its id
+  turn_id          bigint references turns (id),    -- in: the turn that took it; out: the turn that wrote it
+  -- models that have declined a conversation with these words: they are not shown them again
+  refused_by       text[],
+  correlation_id   text,
+  created_at       timestamptz not null default now(),
+  -- outbound only
+  kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting',
+    'manual', 'operator')),
+  priority         smallint,
+  part             smallint,
+  typing_ms        int not null default 0,          -- how long to show "typing" before it leaves
+  typing_until     timestamptz,
+  due_at           timestamptz,
+  goes_at          timestamptz,                     -- the promise made to whoever asks why it is held
+  expires_at       timestamptz,
+  attempts         int not null default 0,
+  claim            bigint not null default 0,       -- fence of the send: rises with each claim
+  lease_until      timestamptz,
+  claimed_at       timestamptz,
+  sent_to          text,                            -- the address of the last attempt
+  -- the one phone that it is for; null: it goes where its contact wrote from last
+  addressee        text,
+  -- takes a place in the caps; the latest moment at which it can have been on the wire
+  slot_at          timestamptz,
+  looks            int not null default 0,          -- times an uncertain send was looked up
+  delivered_at     timestamptz,
+  read_at          timestamptz,
+  error_class      text,
+  -- a campaign or follow-up to somebody who had never written, when its slot was taken
+  first_contact    boolean not null default false,
+  -- a person's reason to send it over the rules for what nobody asked for; who, is in audit_log
+  bypass           text,
+  campaign_id      text,
+  idempotency_key  text,
+  duplicate_of     bigint references messages (id) on delete set null,   -- a repeat of that one, found by its key
+  constraint messages_state check (
+    case direction
+      when 'in' then status in ('received', 'answered', 'skipped', 'handed_over')
+      else status in ('draft', 'queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'blocked', 'deduped',
+        'expired', 'cancelled', 'uncertain', 'unproven')
+    end),
+  constraint messages_out_kind check ((direction = 'out' and author not in ('human', 'automatic')) = (kind is not null))
+);
+-- an id is unique in its chat only
+create unique index messages_provider on messages (instance_id, provider_id, conversation_id)
+  where provider_id is not null;
+create unique index messages_wire on messages (instance_id, wire_id) where wire_id is not null and provider_id is null;
+-- keys of what is said to those who run this are the product's own: whoever calls the API cannot take them
+create unique index messages_idempotency on messages (tenant_id, (kind = 'operator'), idempotency_key)
+  where idempotency_key is not null;
+create unique index messages_seq on messages (conversation_id, seq);
+create index messages_pending on messages (conversation_id, seq) where direction = 'in' and status = 'received';
+create index messages_pending_at on messages (created_at) where direction = 'in' and status = 'received';
+create index messages_lane on messages (conversation_id, priority, id)
+  where direction = 'out' and status in ('queued', 'sending', 'uncertain');
+create index messages_due on messages (due_at) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
+create index messages_slots on messages (instance_id, slot_at)
+  where slot_at is not null and kind in ('reply', 'handoff');
+create index messages_slots_proactive on messages (instance_id, slot_at)
+  where slot_at is not null and kind not in ('reply', 'handoff');
+create index messages_slots_contact on messages (conversation_id, slot_at)
+  where slot_at is not null and kind not in ('reply', 'handoff');
+create index messages_waiting on messages (instance_id, priority, due_at)
+  where status = 'queued' and kind not in ('reply', 'handoff');
+create index messages_duplicates on messages (duplicate_of) where duplicate_of is not null;
+create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
+create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
+create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
+create index messages_turn on messages (turn_id) where turn_id is not null;
+create index messages_commands on messages (created_at) where meaning ? 'command';
+create index messages_own_words on messages (instance_id, (meaning ->> 'own_words'))
+  where kind is null and meaning ? 'own_words';
+create index messages_day on messages using brin (created_at);
+create index messages_dead on messages (tenant_id, id) where direction = 'out' and status in ('failed', 'unproven');
+
+-- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone
+-- after a day.
+create table early_updates (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  provider_id  text not null,
+  event        jsonb not null,
+  created_at   timestamptz not null default now()
+);
+create index early_updates_key on early_updates (instance_id, provider_id);
+create index early_updates_age on early_updates (created_at);
+
+create table tool_calls (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  turn_id          bigint not null references turns (id),
+  conversation_id  bigint not null references conversations (id),
+  name             text not null,
+  input            jsonb not null,
+  output           text not null,
+  ok               boolean not null,
+  ms               int not null,
+  created_at       timestamptz not null default now()
+);
+create index tool_calls_turn on tool_calls (turn_id);
+create index tool_calls_conversation on tool_calls (conversation_id);
+
+create table model_calls (
+  id                  bigint generated always as identity primary key,
+  tenant_id           text not null references tenants (id),
+  turn_id             bigint not null references turns (id),
+  model               text not null,
+  outcome             text not null,
+  ms                  int not null,
+  input_tokens        int not null default 0,
+  output_tokens       int not null default 0,
+  cache_read_tokens   int not null default 0,
+  cache_write_tokens  int not null default 0,
+  thinking_tokens     int not null default 0, -- of the output
+  cost_usd            numeric(14, 8),         -- at the price of the day of the call; null: the model has none
+  -- it was broken off: its input is paid, and nobody told how much that was
+  estimated           boolean not null default false,
+  detail              text,                   -- the category of a refusal
+  -- why the cache had nothing of the prompt; null: it had what it could have
+  cache_miss          text,
+  created_at          timestamptz not null default now()
+);
+create index model_calls_turn on model_calls (turn_id);
+
+-- What a person should look at. controls: the agent is quiet in that conversation until it is returned.
+create table handoffs (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id),
+  turn_id          bigint references turns (id),
+  reason           text not null,
+  summary          text,
+  suggestion       text,                 -- what the agent would have answered
+  controls         boolean not null,
+  status           text not null default 'open' check (status in ('open', 'notified', 'returned')),
+  created_at       timestamptz not null default now(),
+  notified_at      timestamptz,          -- people were told
+  reminded_at      timestamptz,          -- and once more, since nobody had taken it
+  taken_at         timestamptz,          -- a person wrote in the conversation
+  returned_at      timestamptz,
+  returned_by      text                  -- who, 'handset' or 'timeout'
+);
+create unique index handoffs_one_open on handoffs (conversation_id, controls) where status <> 'returned';
+create index handoffs_conversation on handoffs (conversation_id);
+create index handoffs_turn on handoffs (turn_id) where turn_id is not null;
+create index handoffs_under_way on handoffs (created_at) where status <> 'returned';
+
+-- Who wants no message that it did not ask for. Of a contact, or, when the contact was erased or never known, of the
+-- hash of an address: whoever is made anew with that address has opted out again.
+create table opt_outs (
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null references tenants (id),
+  contact_id    bigint references contacts (id),
+  address_hash  text,
+  source        text not null,
+  created_at    timestamptz not null default now(),
+  revoked_at    timestamptz,
+  check (contact_id is not null or address_hash is not null)
+);
+create unique index opt_outs_hash on opt_outs (tenant_id, address_hash) where contact_id is null and revoked_at is null;
+create unique index opt_outs_one on opt_outs (contact_id) where revoked_at is null;
+create index opt_outs_contact on opt_outs (contact_id);
+
+-- What is left of people who were erased: keyed hashes of their addresses and of the ids of their messages, so that
+-- what Evolution, a queue, a stored webhook or a backup still has of them is known when it comes, and not stored again.
+-- Nobody can be found by them who does not know the address already.
+create table erasures (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  kind        text not null check (kind in ('address', 'message')),
+  hash        text not null,
+  erased_at   timestamptz not null,
+  own_until   timestamptz,    -- of an address: until then a message of our own to it may be one that was on its way
+  unique (tenant_id, hash)
+);
+create index erasures_time on erasures (erased_at);
+
+-- Messages that were put aside since anybody can forge them, as keyed hashes of their ids: Evolution shows them without
+-- their mark when it is asked, and then they are known by this.
+create table forged_messages (
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  hash         text not null,          -- see message_hash
+  chats        text[] not null,        -- address_hash of the chat that it claims; empty: of several
+  until        timestamptz not null,   -- after that nobody asks Evolution for it any more
+  found_at     timestamptz,            -- a comparison has met it, dropped it and told so
+  primary key (instance_id, hash)
+);
+create index forged_messages_age on forged_messages (until);
+
+-- The stop button, written by hand as the runbooks say: insert into julia_status (status, motivo, alterado_via) values
+-- (...). The newest row of a scope and target counts. Nothing but people and admin commands writes here, and a merge of
+-- two contacts, which carries a pause over.
+create table julia_status (
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null default 'default' references tenants (id),
+  status        text not null check (status in ('pausado', 'ativo')),
+  motivo        text,
+  alterado_via  text,
+  scope         text not null default 'all' check (scope in ('all', 'tenant', 'instance', 'campaign', 'conversation')),
+  target        text not null default '',   -- tenant id, instance name, campaign id or conversation id; '' for all
+  created_at    timestamptz not null default now()
+);
+create index julia_status_newest on julia_status (scope, target, id desc);
+
+create table job_runs (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  job         text not null,
+  tick        timestamptz not null,
+  status      text not null default 'running' check (status in ('running', 'done', 'failed', 'skipped')),
+  worker      text not null,
+  attempts    int not null default 1,
+  lease_until timestamptz,                          -- running: beyond it the scheduler is dead
+  started_at  timestamptz not null default now(),
+  ended_at    timestamptz,
+  ms          int,
+  count       int,
+  error       text,
+  unique (job, tick)
+);
+create index job_runs_age on job_runs (started_at);
+create index job_runs_running on job_runs (lease_until) where status = 'running';
+
+create table process_status (
+  id          text primary key,             -- mode, host, pid and a random part
+  tenant_id   text not null default 'default' references tenants (id),
+  mode        text not null check (mode in ('api', 'worker', 'scheduler')),
+  version     text not null,
+  started_at  timestamptz not null,
+  seen_at     timestamptz not null,
+  breakers    jsonb not null default '[]',
+  queues      jsonb not null default '{}',
+  figures     jsonb not null default '{}'   -- cpu, memory, disk, requests, calls of Evolution; see figures.ts
+);
+
+create table circuit_transitions (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  breaker     text not null,
+  instance    text,
+  process     text not null,
+  state       text not null check (state in ('closed', 'open', 'half_open')),
+  reason      text,
+  created_at  timestamptz not null default now()
+);
+
+create table audit_log (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  actor       text not null,
+  action      text not null,
+  subject     text,
+  details     jsonb not null default '{}',
+  created_at  timestamptz not null default now()
+);
+create index audit_log_age on audit_log (created_at);
+
+-- Who posted webhooks and may not: nobody registered the name, or what it claims is another's. Nothing of it is
+-- answered; what came waits in webhook_events until a person adopts or forgets it.
+create table set_aside (
+  id            bigint generated always as identity primary key,
+  -- whose secret posted it: that of the installation, or of a number of this tenant
+  tenant_id     text not null default 'default' references tenants (id),
+  name          text not null,                       -- the instance, as Evolution posted it
+  provider_id   text,
+  reason        text not null check (reason in ('nobodys_number', 'foreign_uuid', 'secret_of_another',
+    'only_one_number')),
+  webhooks      bigint not null default 1,           -- that came, kept or not
+  first_at      timestamptz not null,
+  last_at       timestamptz not null,
+  forgotten_at  timestamptz                          -- a person wants to hear nothing more of it
+);
+create unique index set_aside_who on set_aside (name, tenant_id, coalesce(provider_id, ''));
+
+-- Raw webhooks with the secrets taken out, for replay; kept 7 days.
+create table webhook_events (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null default 'default' references tenants (id),
+  instance     text,
+  event        text,
+  body         jsonb not null,
+  results      jsonb,
+  request_id   text,
+  -- whose secret it came with, see speaks_for; a replay says no more than that
+  posted_by    jsonb not null default '{"tenant": "default"}',
+  aside_id     bigint references set_aside (id),     -- it was set aside, and waits
+  -- it is an entry: why events in it were put aside or found no place; null: none was
+  ignored      text[],
+  received_at  timestamptz not null default now()
+);
+create index webhook_events_age on webhook_events (received_at);
+create index webhook_events_aside on webhook_events (aside_id, id) where aside_id is not null;
+create index webhook_events_ignored on webhook_events (coalesce(instance, ''), (ignored[1]), received_at)
+  where ignored is not null;
+
+-- What the installation says of itself: `project_ref` must equal SUPABASE_PROJECT_REF when both are set.
+create table installation (
+  key        text primary key,
+  tenant_id  text not null default 'default' references tenants (id),
+  value      text not null
+);
+
+insert into installation (key, value) values ('suppression_salt', gen_random_uuid()::text || gen_random_uuid()::text)
+  on conflict do nothing;
+
+-- Days on which nothing leaves that nobody asked for. Brazil's come from a library (npm run migrate, and the scheduler
+-- each day); operators add their own by hand, or set closed to false for a day on which they work.
+create table holidays (
+  tenant_id  text not null default 'default' references tenants (id),   -- those of `default` hold for every tenant
+  day        date not null,
+  name       text not null,
+  closed     boolean not null default true,
+  primary key (tenant_id, day)
+);
+
+-- Each time that a contact asked whether it talks with a machine.
+create table bot_suspicions (
+  id                 bigint generated always as identity primary key,
+  tenant_id          text not null references tenants (id),
+  conversation_id    bigint not null references conversations (id),
+  message_id         bigint not null references messages (id) on delete cascade,
+  created_at         timestamptz not null default now(),
+  false_positive_at  timestamptz,
+  marked_by          text
+);
+create index bot_suspicions_age on bot_suspicions (tenant_id, created_at);
+create index bot_suspicions_conversation on bot_suspicions (conversation_id);
+create index bot_suspicions_message on bot_suspicions (message_id);
+
+-- What happened to a number, and why. Append-only.
+create table instance_events (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null default 'default' references tenants (id),
+  instance_id  bigint not null references instances (id),
+  event        text not null check (event in ('connection', 'held', 'released', 'changed', 'restarted', 'deaf',
+    'hears')),
+  reason       text,
+  details      jsonb not null default '{}',
+  created_at   timestamptz not null default now()
+);
+create index instance_events_newest on instance_events (instance_id, id desc);
+create index instance_events_tenant on instance_events (tenant_id);
+
+-- A person asks for breakers to be closed; each process reads it back with its heartbeat.
+create table breaker_resets (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  breaker     text,          -- null: all
+  instance    text,          -- null: all
+  actor       text not null,
+  created_at  timestamptz not null default now()
+);
+create index breaker_resets_tenant on breaker_resets (tenant_id);
+
+-- A notice is a message to the people who run this: an alert, a handoff, a report. `key` names what it is about, so
+-- that it is told once. pending: waits for due_at; handed: its WhatsApp message is on its way, looked at again at
+-- due_at; sent, failed: over.
+create table notices (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  key         text not null,
+  kind        text not null,
+  text        text not null,
+  urgent      boolean not null,
+  about       text,                                 -- name of the number that it is about, which must not carry it
+  -- it is about the manager's own conversation: only Slack may have it
+  not_manager boolean not null default false,
+  status      text not null default 'pending' check (status in ('pending', 'handed', 'sent', 'failed')),
+  channel     text check (channel in ('slack', 'whatsapp')),
+  attempts    int not null default 0,
+  claim       bigint not null default 0,            -- fence: rises with each claim
+  due_at      timestamptz not null,
+  error       text,                                 -- a word: why the last attempt came to nothing
+  message_id  bigint references messages (id),      -- the WhatsApp message that carries it
+  created_at  timestamptz not null,
+  ended_at    timestamptz,
+  unique (tenant_id, key)
+);
+create index notices_due on notices (due_at) where status in ('pending', 'handed');
+create index notices_message on notices (message_id) where message_id is not null;
+create index notices_age on notices (created_at);
+
+-- One row per condition and what it is about, for ever: a few dozen.
+--   ok        not so
+--   pending   so, but not for long enough, or told too short a time ago
+--   firing    people have been told; the recovery will be told too
+create table alerts (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null default 'default' references tenants (id),
+  key          text not null unique,                 -- the condition and its subject: `breaker:evolution:julia-prod`
+  name         text not null,                        -- the condition
+  subject      text,
+  urgent       boolean not null,
+  about        text,                                 -- name of the number that it is about
+  text         text not null,
+  recovery     text,                                 -- null: its end is no news
+  status       text not null check (status in ('ok', 'pending', 'firing')),
+  since        timestamptz not null,                 -- of the present state of affairs: first seen, or recovered
+  seen_at      timestamptz not null,                 -- last seen to be so
+  told_at      timestamptz,
+  -- how bad it was when people were told: what gets worse is told again
+  stage        int not null default 1,
+  times        int not null default 0                -- messages so far
+);
+create index alerts_name on alerts (name) where status <> 'ok';
+
+-- One row for each minute in which a scheduler looked: whether messages could be taken, answered and sent. A minute
+-- without a row is one in which nobody could.
+create table sla_minutes (
+  minute     timestamptz primary key,
+  tenant_id  text not null default 'default' references tenants (id),
+  up         boolean not null
+);
+
+create table slack_events (
+  event_id    text primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  created_at  timestamptz not null default now()
+);
+create index slack_events_age on slack_events (created_at);
+
+-- A command that was asked back: whoever gave it, there where it was given, may confirm it for two minutes.
+create table operator_asks (
+  actor       text not null,
+  place       text not null,
+  tenant_id   text not null default 'default' references tenants (id),
+  command     jsonb not null,
+  expires_at  timestamptz not null,
+  primary key (actor, place)
+);
+
+-- The figures of each day that is over, as report_figures gave them: they outlive the rows that they count.
+create table daily_counts (
+  tenant_id  text not null references tenants (id),
+  day        date not null,                        -- in the zone of the installation
+  counts     jsonb not null,
+  primary key (tenant_id, day)
+);
+
+-- How each number ended its day.
+create table number_days (
+  tenant_id    text not null references tenants (id),
+  instance_id  bigint not null references instances (id),
+  day          date not null,
+  figures      jsonb not null,
+  primary key (instance_id, day)
+);
+create index number_days_tenant on number_days (tenant_id);
+
+-- A token is signed, not stored: a row says who has which, and whether it was taken away. One that was signed elsewhere
+-- with the installation's key gets its row at its first use.
+create table tokens (
+  id          text primary key check (id ~ '^[A-Za-z0-9_-]{8,64}$'),   -- its jti, or a digest of what was signed
+  tenant_id   text not null references tenants (id),
+  sub         text not null,
+  role        text not null,
+  issued_by   text,                          -- null: signed elsewhere
+  expires_at  timestamptz not null,
+  used_at     timestamptz,                   -- its last use, to the hour
+  revoked_at  timestamptz,
+  revoked_by  text,
+  created_at  timestamptz not null default now()
+);
+create index tokens_tenant on tokens (tenant_id, created_at);
+create index tokens_age on tokens (expires_at);
+
+-- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
+-- every new table and function by default: the only way in are the service role, the runtime and the owner of the
+-- database. The two may the same, and neither owns anything: they read and write rows and call functions. (The policies
+-- are for the runtime, whom no attribute lets past row level security: attributes are not inherited by members.) Rows
+-- of tenants, numbers and agents are pointed at by all others and never go; the audit is added to and read, and nothing
+-- in it changes, nor is anything added to its past.
+do $$
+declare t text;
+begin
+  for t in select c.oid::regclass from pg_class c
+      where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'schema_migrations'
+        and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'e') loop
+    execute format('alter table %s enable row level security', t);
+    execute format('revoke all on %s from anon, authenticated', t);
+    execute format('grant select, insert, update, delete on %s to service_role, whats_agents_runtime', t);
+    execute format('create policy runtime on %s to service_role, whats_agents_runtime using (true) with check (true)',
+      t);
+  end loop;
+  revoke all on all sequences in schema public from anon, authenticated;
+  revoke delete, truncate on tenants, instances, agents from service_role, whats_agents_runtime;
+  revoke all on audit_log from service_role, whats_agents_runtime;
+  -- not the id; for the date see date_audit
+  grant select, insert (tenant_id, actor, action, subject, details, created_at) on audit_log to service_role,
+    whats_agents_runtime;
+end $$;

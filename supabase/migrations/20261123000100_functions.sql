@@ -1,0 +1,7189 @@
+-- Made by `npm run schema -- --migration functions` from supabase/schemas. Do not edit: edit there, and run it again.
+
+set check_function_bodies = off; -- functions name each other
+
+-- touch_updated_at: the trigger of updated_at columns.
+create or replace function touch_updated_at() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+  new.updated_at := now();
+  return new;
+end $$;
+
+create or replace trigger touch before update on instances for each row execute function touch_updated_at();
+
+create or replace trigger touch before update on contacts for each row execute function touch_updated_at();
+
+create or replace trigger touch before update on conversations for each row execute function touch_updated_at();
+
+-- keyed_hash: with a secret of the installation, hashed twice as HMAC does, so that a list of phone numbers hashed
+-- elsewhere finds nobody here.
+create or replace function keyed_hash(p_text text) returns text language sql stable as $$
+  select encode(sha256(convert_to(s.value || encode(sha256(convert_to(s.value || '/' || p_text, 'UTF8')), 'hex'),
+    'UTF8')), 'hex')
+  from installation s where s.key = 'suppression_salt'
+$$;
+
+-- The clock. Production leaves p_now null and takes the database's; tests pass theirs, so days run in milliseconds.
+create or replace function clock(p_now timestamptz) returns timestamptz language sql volatile as
+$$ select coalesce(p_now, clock_timestamp()) $$;
+
+-- One text as two programs may write it: spaces folded, ends trimmed. Used to recognise our own words in an echo.
+create or replace function same_words(p_text text) returns text language sql immutable as
+$$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $$;
+
+-- is_foreign: whether this database says that it belongs to another project than p_project_ref (SUPABASE_PROJECT_REF).
+-- Null: nobody asked.
+create or replace function is_foreign(p_project_ref text)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return p_project_ref is not null and exists (select from installation
+    where key = 'project_ref' and value <> p_project_ref);
+end $$;
+
+-- session_rights: with whose rights its caller comes. Read only. Result: {role, superuser, owner: some table of the
+-- product is its own, audit: it may change or delete what is in the audit}.
+create or replace function session_rights() returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('role', current_user, 'superuser', (select rolsuper from pg_roles
+    where rolname = current_user),
+    'owner', exists (select from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+      and pg_has_role(c.relowner, 'usage')),
+    'audit', has_table_privilege('audit_log', 'update, delete, truncate'))
+$$;
+
+-- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
+-- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it;
+--   what moved, and what the older one was before, is in contact_merges, so that unmerge_contact can take it back;
+--   audited. An open turn of a moved conversation ends as superseded, so its worker cannot commit.
+-- Concurrency: locks both contacts in id order. Result: the id that stays.
+create or replace function merge_contacts(p_a bigint, p_b bigint)
+returns bigint language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_keep bigint := least(p_a, p_b);
+  v_drop bigint := greatest(p_a, p_b);
+  v_kept contacts;
+  v_dropped contacts;
+  v_from conversations;
+  v_into conversations;
+  v_after conversations;
+  v_shift bigint;
+  v_doubled jsonb;
+  v_handoffs jsonb;
+  v_turns jsonb;
+  v_ids jsonb;
+  v_pause bigint;
+  v_paused text;
+  v_moved jsonb := '[]';
+  v_addresses jsonb;
+  v_revoked jsonb;
+  v_opt_outs jsonb;
+begin
+  perform 1 from contacts where id in (v_keep, v_drop) order by id for update;
+  select * into v_kept from contacts where id = v_keep;
+  select * into v_dropped from contacts where id = v_drop;
+  -- somebody else was quicker while we waited for the locks: there is nothing left to do, and nothing to write down
+  -- twice
+  if v_kept.merged_into is not null or v_dropped.merged_into is not null then return v_keep; end if;
+  for v_from in select * from conversations where contact_id = v_drop and merged_into is null order by id for update
+    loop
+    select * into v_into from conversations where instance_id = v_from.instance_id and contact_id = v_keep for update;
+    if not found then
+      update conversations set contact_id = v_keep where id = v_from.id;
+      v_moved := v_moved || jsonb_build_object('from', v_from.id);
+      continue;
+    end if;
+    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp()
+      where conversation_id = v_from.id and status = 'open';
+    v_shift := v_into.last_seq;
+    -- two chats had a message of the same id: the one that moves is found by its words from now on
+    with twice as (select m.id, m.provider_id from messages m join messages o on o.instance_id = m.instance_id
+      and o.provider_id = m.provider_id
+        where m.conversation_id = v_from.id and o.conversation_id = v_into.id),
+      gone as (update messages m set provider_id = null from twice where m.id = twice.id)
+      select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
+    update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq,
+      jid = v_from.jid,
+      last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
+      takeover_since = coalesce(takeover_since, v_from.takeover_since),
+        takeover_until = greatest(takeover_until, v_from.takeover_until),
+      controlled_by = case when v_from.controlled_by = 'human' then 'human' else controlled_by end,
+      escalation_reason = coalesce(escalation_reason, v_from.escalation_reason),
+      mode = case when mode = 'auto' then v_from.mode else mode end
+      where id = v_into.id returning * into v_after;
+    select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'status', d.status)), '[]') into v_doubled from handoffs d
+      where d.conversation_id = v_from.id and d.status <> 'returned'
+      and exists (select 1 from handoffs h where h.conversation_id = v_into.id and h.controls = d.controls
+        and h.status <> 'returned');
+    update handoffs set status = 'returned', returned_at = clock_timestamp()
+      where id in (select (d ->> 'id')::bigint from jsonb_array_elements(v_doubled) d);
+    -- the timeline of a message that moved tells its turns, tools and handoffs too
+    with gone as (update handoffs set conversation_id = v_into.id where conversation_id = v_from.id
+      returning id) select coalesce(jsonb_agg(id), '[]') into v_handoffs from gone;
+    with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id
+      returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
+    update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
+    -- who paused the one has paused the person
+    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text
+      order by j.id desc limit 1;
+    v_pause := null;
+    insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
+      select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
+      from (select * from julia_status where scope = 'conversation' and target = v_from.id::text order by id desc
+        limit 1) j where j.status = 'pausado' returning id into v_pause;
+    update conversations set merged_into = v_into.id where id = v_from.id;
+    v_moved := v_moved || jsonb_build_object('from', v_from.id, 'into', v_into.id, 'shift', v_shift, 'last_seq',
+      v_from.last_seq, 'before', to_jsonb(v_into),
+      'takeover_until', v_after.takeover_until, 'controlled_by', v_after.controlled_by, 'mode', v_after.mode,
+        'handoffs', v_handoffs, 'doubled', v_doubled, 'turns', v_turns, 'ids', v_ids, 'pause', v_pause, 'paused_before',
+        v_paused);
+  end loop;
+  with gone as (update contact_addresses set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_addresses from gone;
+  with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
+      and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
+    select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
+  with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
+    cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
+    next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
+  update contacts set merged_into = v_keep where id = v_drop;
+  insert into contact_merges (tenant_id, kept, merged, moved)
+    values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory',
+      v_kept.memory), 'brought', v_dropped.memory));
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
+  return v_keep;
+end $$;
+
+-- merge_by_hand: a person says that two contacts are one: an account that was made anew under the same number, or told
+-- apart by mistake. `contact unmerge` takes it back.
+-- Guarantee: as merge_contacts; audited with who and why. Result: {outcome: 'merged', kept} | {outcome: 'unknown'} |
+--   {outcome: 'same'}.
+create or replace function merge_by_hand(
+  p_tenant text, p_a bigint, p_b bigint, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_kept bigint;
+begin
+  if p_a = p_b then return jsonb_build_object('outcome', 'same'); end if;
+  perform 1 from contacts where id in (p_a, p_b) order by id for update;
+  if (select count(*) from contacts where id in (p_a, p_b) and tenant_id = p_tenant and merged_into is null
+    and erased_at is null) < 2 then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
+  v_kept := merge_contacts(p_a, p_b);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.merge_by_hand', v_kept::text, jsonb_build_object('merged', greatest(p_a, p_b),
+      'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'merged', 'kept', v_kept);
+end $$;
+
+-- unmerge_contact: takes a merge of two contacts back: who was merged into p_kept last (or the contact p_merged) is a
+-- person of its own again, with the
+--   history, the addresses, the opt-out, the pause and the handoffs that it brought.
+-- Guarantee: what either of the two had at the merge, it has again; what came since stays with the one that was kept,
+--   but for what came under a conversation that had no counterpart. All or nothing; audited; a merge is taken back
+--   once.
+-- Concurrency: locks both contacts in id order, then conversations. Errors: none.
+-- Result: {outcome: 'unmerged', merged} | {outcome: 'no_merge'} | {outcome: 'later_merge', merged}: another contact was
+--   merged in later, take that back first.
+create or replace function unmerge_contact(
+  p_tenant text, p_actor text, p_kept bigint, p_merged bigint default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_merge contact_merges;
+  v_later bigint;
+  v_drop bigint;
+  v_moved jsonb;
+  v_shift bigint;
+  v_last bigint;
+  v_into bigint;
+  v_from bigint;
+begin
+  select * into v_merge from contact_merges where tenant_id = p_tenant and kept = p_kept and undone_at is null
+    and (p_merged is null or merged = p_merged)
+    order by id desc limit 1 for update;
+  if not found then return jsonb_build_object('outcome', 'no_merge'); end if;
+  v_drop := v_merge.merged;
+  perform 1 from contacts where id in (p_kept, v_drop) order by id for update;
+  if exists (select from contacts where id = p_kept and merged_into is not null)
+    then return jsonb_build_object('outcome', 'no_merge'); end if;
+  select merged into v_later from contact_merges where kept = p_kept and undone_at is null and id > v_merge.id
+    order by id desc limit 1;
+  if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
+
+  update contacts set merged_into = null where id = v_drop;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name',
+    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f
+      where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
+      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contact_addresses set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
+  update opt_outs set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs')::bigint);
+  update opt_outs set revoked_at = null
+    where contact_id = v_drop and id in (select jsonb_array_elements_text(v_merge.moved -> 'opt_outs_revoked')::bigint)
+    and not exists (select from opt_outs o where o.contact_id = v_drop and o.revoked_at is null);
+  for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
+    v_from := (v_moved ->> 'from')::bigint;
+    if v_moved ->> 'into' is null then
+      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+        where conversation_id = v_from and status = 'open';
+      update conversations set contact_id = v_drop where id = v_from;
+      continue;
+    end if;
+    v_into := (v_moved ->> 'into')::bigint;
+    v_shift := (v_moved ->> 'shift')::bigint;
+    v_last := (v_moved ->> 'last_seq')::bigint;
+    perform 1 from conversations where id in (v_from, v_into) order by id for update;
+    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+      where conversation_id = v_into and status = 'open';
+    update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift
+      and seq <= v_shift + v_last;
+    update messages m set provider_id = d.provider_id
+      from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text)
+      where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
+    update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m
+      where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
+        takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz
+          then c.takeover_since else b.takeover_since end,
+        takeover_until = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz
+          then c.takeover_until else b.takeover_until end,
+        controlled_by = case when c.controlled_by = v_moved ->> 'controlled_by' then b.controlled_by
+          else c.controlled_by end,
+        escalation_reason = case when c.controlled_by = v_moved ->> 'controlled_by' then b.escalation_reason
+          else c.escalation_reason end,
+        mode = case when c.mode = v_moved ->> 'mode' then b.mode else c.mode end,
+        inbound_seq = c.inbound_seq + 1
+      from jsonb_populate_record(null::conversations, v_moved -> 'before') b where c.id = v_into;
+    update handoffs set conversation_id = v_from
+      where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'handoffs')::bigint);
+    update handoffs h set status = d.status, returned_at = null
+      from jsonb_to_recordset(v_moved -> 'doubled') d (id bigint, status text)
+      where h.id = d.id and h.conversation_id = v_from and h.status = 'returned';
+    update turns set conversation_id = v_from
+      where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    update tool_calls set conversation_id = v_from
+      where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    -- a pause that came over from the other one goes back with it
+    if v_moved ->> 'pause' is not null and (select j.id from julia_status j
+      where j.scope = 'conversation' and j.target = v_into::text order by j.id desc
+      limit 1) = (v_moved ->> 'pause')::bigint then
+      insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
+        values (p_tenant, coalesce(v_moved ->> 'paused_before', 'ativo'), null, 'contact.unmerge', 'conversation',
+        v_into::text);
+    end if;
+  end loop;
+  update contact_merges set undone_at = clock(p_now) where id = v_merge.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.unmerge', p_kept::text, jsonb_build_object('merged', v_drop), clock(p_now));
+  return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
+end $$;
+
+-- judge_pair: what it means that a phone number and a lid came as one person's. A lid names an account, a phone number
+-- is lent. Pure.
+-- Arguments: p_facts {pn, lid: who has the address, null: nobody; other_lid: whoever has the number has another lid on
+--   this instance; other_pn: whoever has the lid has another number; parted: a merge of the two was taken back by a
+--   person; old: the message is older than the number's place}.
+-- Result: 'same' nothing to do | 'create' somebody new, with both | 'learn' the one who is known gets the other address
+--   | 'merge' two who are one | 'new_phone' the account has another number now and keeps everything; the old number is
+--   nobody's
+--   | 'new_account' the number is another account's now: somebody new, who sees nothing of the one before
+--   | 'moved' the number is another known account's now | 'lid_only' an old message of a number that has moved since:
+--   the lid says whose it is.
+create or replace function judge_pair(p_facts jsonb)
+returns text language plpgsql immutable set search_path = public, pg_temp as $$
+declare
+  v_pn bigint := (p_facts ->> 'pn')::bigint;
+  v_lid bigint := (p_facts ->> 'lid')::bigint;
+  v_other_lid boolean := coalesce((p_facts ->> 'other_lid')::boolean, false);
+  v_other_pn boolean := coalesce((p_facts ->> 'other_pn')::boolean, false);
+  v_parted boolean := coalesce((p_facts ->> 'parted')::boolean, false);
+  v_old boolean := coalesce((p_facts ->> 'old')::boolean, false);
+begin
+  return case
+    when v_pn = v_lid then 'same'
+    when v_pn is null and v_lid is null then 'create'
+    when v_lid is null then case when not v_other_lid then 'learn' when v_old then 'lid_only' else 'new_account' end
+    when v_pn is null then case when v_other_pn then 'new_phone' else 'learn' end
+    when not v_other_lid and not v_other_pn and not v_parted then 'merge'
+    when v_old then 'lid_only'
+    else 'moved' end;
+end $$;
+
+-- pair_facts: what judge_pair looks at. Read only.
+create or replace function pair_facts(p_instance instances, p_pn text, p_lid text, p_sent_at timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_pn contact_addresses; v_lid contact_addresses;
+begin
+  select * into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+  select * into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+  return jsonb_build_object('pn', v_pn.contact_id, 'lid', v_lid.contact_id, 'old',
+    p_sent_at < date_trunc('second', v_pn.moved_at),
+    'other_lid', exists (select from contact_addresses where contact_id = v_pn.contact_id and kind = 'lid'
+      and instance_id = p_instance.id and address <> p_lid),
+    'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn'
+      and address <> p_pn),
+    'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id)
+      and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
+end $$;
+
+-- move_phone: a phone number is another contact's from now on, or (p_to null) nobody's that is known.
+-- Guarantee: that it was theirs until now is kept (former_phones). Who had it keeps history and memory and is answered
+--   at a lid where there is one; what waits for whoever has no other address is not sent to the new owner. An opt-out
+--   stays with the phone: whoever has it now has opted out too. Audited without the number; `contact merge` takes it
+--   back.
+-- Concurrency: the caller holds the locks of both contacts.
+create or replace function move_phone(p_instance instances, p_pn text, p_to bigint, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v contact_addresses; v_talk conversations; v_jid text;
+begin
+  select * into v from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
+  insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
+    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at
+      from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+    on conflict do nothing;
+  insert into former_phones (tenant_id, contact_id, address, until)
+    values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
+  if p_to is null then delete from contact_addresses where id = v.id;
+  else update contact_addresses set contact_id = p_to, instance_id = p_instance.id, delivered_at = null,
+    moved_at = p_now where id = v.id; end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_instance.tenant_id, 'runtime', 'contact.phone_moved', v.contact_id::text,
+      jsonb_build_object('to', p_to, 'instance', p_instance.name), p_now);
+  -- by its end: a jid may have another writing of the number
+  for v_talk in select * from conversations where contact_id = v.contact_id and merged_into is null and jid like '%'
+    || right(p_pn, 8) || '@s.whatsapp.net' order by id for no key update loop
+    select case kind when 'lid' then address || '@lid' else address || '@s.whatsapp.net' end into v_jid
+      from contact_addresses
+      where contact_id = v.contact_id and (kind = 'pn' or instance_id = v_talk.instance_id)
+        order by kind = 'lid' desc, delivered_at desc nulls last, id desc limit 1;
+    update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
+    if v_jid is null then
+      update messages set status = 'cancelled', reason = 'phone_moved'
+        where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+    end if;
+  end loop;
+end $$;
+
+-- ensure_contact: the person behind an address or a pair of them, made, merged or told apart as needed (see
+-- judge_pair).
+-- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one);
+--   p_name shown when new; p_sent_at when the message was sent that names them, so that an old one moves nothing back;
+--   null: now. p_event the message, when it may be one of somebody who was erased (see is_erased).
+-- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known
+--   contact looks again under its lock. An erasure that is under way is waited for. Result: contact id, which no other
+--   transaction merges away or erases before this one ends; null: the message is of an erased person, and nobody was
+--   made.
+create or replace function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text,
+  p_sent_at timestamptz default null, p_now timestamptz default null,
+    p_event jsonb default null) returns bigint language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_pn bigint;
+  v_lid bigint;
+  v_id bigint;
+  v_facts jsonb;
+  v_verdict text;
+begin
+  loop
+    v_pn := null;
+    v_lid := null;
+    -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
+    if p_pn is not null then select contact_id into v_pn from contact_addresses
+      where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+    if p_lid is not null then select contact_id into v_lid from contact_addresses
+      where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
+    v_id := coalesce(v_pn, v_lid);
+    v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end
+      when v_pn = v_lid then 'same' when v_id is null then 'create' end;
+    if v_verdict is null then
+      -- somebody known is about to change: whoever else is at it has ended when we hold the locks
+      perform 1 from contacts where id in (v_pn, v_lid) order by id for no key update;
+      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)));
+      continue when (v_facts ->> 'pn')::bigint is distinct from v_pn
+        or (v_facts ->> 'lid')::bigint is distinct from v_lid;
+      v_verdict := judge_pair(v_facts);
+      v_id := coalesce(v_lid, v_pn);
+    end if;
+    -- asked after each look at the addresses: an erasure that took one away before it is seen here
+    if p_event is not null and is_erased(p_instance, p_event, p_sent_at) then return null; end if;
+    case v_verdict
+      when 'same', 'learn', 'new_phone' then null;
+      when 'merge' then v_id := merge_contacts(v_pn, v_lid);
+      when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
+      when 'lid_only' then
+        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
+      else
+        insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
+        if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
+    end case;
+    if p_name is not null and v_verdict not in ('create', 'new_account') then update contacts set name = p_name
+      where id = v_id and name is null; end if;
+    if p_pn is not null and v_pn is null then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+        values (p_instance.tenant_id, p_instance.id, v_id, 'pn', p_pn) on conflict do nothing;
+      select contact_id into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id
+        and address = p_pn;
+      perform honour_suppression(p_instance, v_id, p_pn, null);
+    end if;
+    if p_lid is not null and v_lid is null and (v_pn is null or v_pn = v_id or v_verdict = 'new_account') then
+      insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+        values (p_instance.tenant_id, p_instance.id, v_id, 'lid', p_lid) on conflict do nothing;
+      perform honour_suppression(p_instance, v_id, null, p_lid);
+    end if;
+    if v_verdict in ('new_phone', 'moved') then
+      perform move_phone(p_instance, a.address, null, clock(p_now)) from contact_addresses a
+        where a.contact_id = v_id and a.kind = 'pn' and a.address <> p_pn;
+    end if;
+    -- a merge or an erasure that is under way takes this contact away: wait for it, and look again
+    perform 1 from contacts where id = v_id and merged_into is null and erased_at is null for key share;
+    exit when found and (v_verdict = 'same' or
+      ((p_pn is null or v_id = (select contact_id from contact_addresses
+        where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn))
+        and (p_lid is null or v_id = (select contact_id from contact_addresses
+          where kind = 'lid' and instance_id = p_instance.id and address = p_lid))));
+    -- somebody else wrote one of these addresses meanwhile: look again (an empty contact of ours goes)
+    if v_verdict = 'create' then
+      delete from opt_outs o where o.contact_id = v_id and not exists (select from contact_addresses a
+        where a.contact_id = v_id);
+      delete from contacts c where c.id = v_id and not exists (select from contact_addresses a
+        where a.contact_id = c.id);
+    end if;
+  end loop;
+  return v_id;
+end $$;
+
+-- one_writing: a phone's digits without the one that some countries write or leave out, so that both writings compare
+-- equal; as TWO_WRITINGS of words/phone.ts.
+create or replace function one_writing(p_digits text) returns text language sql immutable as
+$$ select regexp_replace(p_digits, '^(?:(55[1-9]{2})9(?=[6-9]\d{7}$)|(52)1(?=\d{10}$)|(54)9(?=\d{10}$))', '\1\2\3') $$;
+
+-- both_writings: a phone's digits in all writings that WhatsApp has for it, for a search in what it wrote; other digits
+-- as they are.
+create or replace function both_writings(p_digits text) returns text[] language sql immutable as $$
+  select array_agg(distinct w) from (values (p_digits), (one_writing(p_digits)),
+    (regexp_replace(regexp_replace(one_writing(p_digits), '^(55[1-9]{2}(?=[6-9]\d{7}$)|54(?=\d{10}$))', '\19'),
+      '^52(?=\d{10}$)', '521'))) x (w)
+$$;
+
+-- address_row: the row of contact_addresses behind an address of a contact, in either writing; null: none.
+create or replace function address_row(p_contact bigint, p_jid text) returns bigint language sql stable as $$
+  select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid'
+    then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
+    else a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) end order by a.id limit 1
+$$;
+
+-- dial: how a call to Evolution names an address. A phone whose writing WhatsApp has told is named as WhatsApp does;
+-- one that somebody typed goes as bare digits, under which alone Evolution looks for both writings (contract 4.5).
+create or replace function dial(p_contact bigint, p_jid text) returns text language sql stable as $$
+  select case when p_jid not like '%@s.whatsapp.net' then p_jid
+    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a
+      where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
+$$;
+
+-- confirm_address: WhatsApp itself names a contact's phone so: in the key of a message, in the answer to a send.
+-- Idempotent.
+create or replace function confirm_address(p_contact bigint, p_jid text) returns void language sql as $$
+  update contact_addresses set written = split_part(p_jid, '@', 1)
+    where p_jid like '%@s.whatsapp.net' and id = address_row(p_contact, p_jid)
+    and written is distinct from split_part(p_jid, '@', 1)
+$$;
+
+-- address_refused: Evolution found nobody under this address within the last week.
+create or replace function address_refused(p_contact bigint, p_jid text, p_now timestamptz)
+returns boolean language sql stable as $$
+  select exists (select from contact_addresses a
+    where a.id = address_row(p_contact, p_jid) and a.refused_at > p_now - interval '7 days')
+$$;
+
+-- address_hash: what is left of an address when its owner is erased. A phone number is one person in a tenant, in
+-- whichever writing; a lid only on the number where it was seen.
+create or replace function address_hash(p_kind text, p_instance bigint, p_address text)
+returns text language sql stable as
+$$ select keyed_hash(p_kind || case p_kind when 'lid' then '/' || p_instance else '' end || '/' || case p_kind when 'pn'
+  then one_writing(p_address) else p_address end) $$;
+
+-- message_hash: what is left of a message: its id at WhatsApp, on the number where it was seen.
+create or replace function message_hash(p_instance bigint, p_provider_id text) returns text language sql stable as
+$$ select keyed_hash('message/' || p_instance || '/' || p_provider_id) $$;
+
+-- is_erased: whether a message that comes is one of somebody who was erased after it was sent, or our own to such a
+-- person, whose echo is late. What is sent after an erasure is somebody new's. Times are WhatsApp's, in whole seconds.
+-- Read only.
+create or replace function is_erased(p_instance instances, p_event jsonb, p_sent_at timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+declare v_own boolean := coalesce((p_event ->> 'fromMe')::boolean, false);
+begin
+  if not exists (select from erasures where tenant_id = p_instance.tenant_id) then return false; end if;
+  return exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id,
+    p_event ->> 'providerId'))
+    or exists (select from (values ('pn', p_event -> 'chat' ->> 'pn'), ('lid', p_event -> 'chat' ->> 'lid'),
+      ('pn', p_event -> 'alt' ->> 'pn'), ('lid', p_event -> 'alt' ->> 'lid')) a (kind, address)
+      join erasures e on e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, a.address)
+      where p_sent_at < date_trunc('second', e.erased_at) or (v_own and p_sent_at <= e.own_until));
+end $$;
+
+-- is_erased_news: whether news about a message that nobody knows is about one of an erased person, who has not written
+-- again. Read only.
+create or replace function is_erased_news(p_instance instances, p_event jsonb)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return exists (select from erasures where tenant_id = p_instance.tenant_id)
+    and (exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id,
+      p_event ->> 'providerId'))
+      or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}'))));
+end $$;
+
+-- digits_in: what in a JSON may be an address.
+create or replace function digits_in(p_body jsonb) returns setof text language sql immutable as
+$$ select distinct f.found[1] from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) $$;
+
+-- names_erased: whether this JSON names an address of somebody who was erased and has not written again.
+-- Guarantee: every address in it is looked at; some 0.1 ms each, where anybody was erased, so callers bound what they
+--   give. Read only: see hold_named.
+create or replace function names_erased(p_instance instances, p_body jsonb)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return exists (select from erasures where tenant_id = p_instance.tenant_id) and exists (
+    with hits as materialized (
+      select a.kind, d.d as digits from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
+        -- a limit: by its index, whatever the planner thinks
+        cross join lateral (select from erasures e
+          where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
+    select from hits h where not exists (select from contact_addresses c
+      where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
+      and c.address = any (case h.kind when 'pn' then both_writings(h.digits) else array[h.digits] end)));
+end $$;
+
+-- hold_named: whom this JSON names is not erased from here to the end of the transaction; an erasure that is under way
+-- is waited for, so that names_erased then knows it.
+-- Concurrency: locks contacts, so it comes before the locks of conversations and of ids of messages, as everywhere.
+create or replace function hold_named(p_instance instances, p_body jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform 1 from contacts where id in (
+      select c.contact_id from digits_in(p_body) d cross join lateral (
+        (select a.contact_id from contact_addresses a where a.tenant_id = p_instance.tenant_id and a.kind = 'pn'
+          and a.address = any (both_writings(d)) limit 1)
+        union all (select a.contact_id from contact_addresses a where a.instance_id = p_instance.id and a.kind = 'lid'
+          and a.address = d limit 1)) c)
+    order by id for key share;
+end $$;
+
+-- gone_meanwhile: waits for an erasure of the contact of a message that was just found. Result: whether it took the
+-- message away.
+create or replace function gone_meanwhile(m messages)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform 1 from contacts k join conversations c on c.contact_id = k.id
+    where c.id = m.conversation_id for key share of k;
+  return not exists (select from messages where id = m.id) and exists (select from erasures
+    where tenant_id = m.tenant_id and hash = message_hash(m.instance_id, coalesce(m.provider_id, m.wire_id)));
+end $$;
+
+-- bury_message: a message of somebody who was erased came again: it is known by its id from now on.
+create or replace function bury_message(p_instance instances, p_provider_id text, p_now timestamptz)
+returns void language sql as $$
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    values (p_instance.tenant_id, 'message', message_hash(p_instance.id, p_provider_id), p_now) on conflict do nothing
+$$;
+
+-- bury_contacts: before contacts are erased: hashes of all their addresses and messages. A phone number that they had
+-- before is theirs until it was another's. Repeats only move an address's time forward.
+-- Concurrency: the caller holds the contacts' locks and deletes the rows after this.
+create or replace function bury_contacts(
+  p_tenant text, p_contacts bigint[], p_conversations bigint[], p_now timestamptz
+) returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_own_until timestamptz;
+begin
+  -- of what was on its way nobody knows the id yet, and Evolution may be at it for minutes
+  select max(claimed_at) + interval '5 minutes' into v_own_until from messages
+    where conversation_id = any (p_conversations) and direction = 'out' and provider_id is null and claim > 0
+      and status in ('sending', 'uncertain', 'unproven', 'queued', 'failed');
+  insert into erasures (tenant_id, kind, hash, erased_at, own_until)
+    select distinct p_tenant, 'address', address_hash(kind, instance_id, address), p_now, v_own_until
+      from contact_addresses where contact_id = any (p_contacts)
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at),
+      own_until = greatest(erasures.own_until, excluded.own_until);
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    select p_tenant, 'address', address_hash('pn', null, address), least(p_now, max(until)) from former_phones
+      where contact_id = any (p_contacts) group by address
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at);
+  insert into erasures (tenant_id, kind, hash, erased_at)
+    select distinct p_tenant, 'message', message_hash(m.instance_id, i.id), p_now
+      from messages m cross join lateral (values (m.provider_id), (m.wire_id)) i (id)
+    where m.conversation_id = any (p_conversations) and i.id is not null
+    on conflict do nothing;
+end $$;
+
+-- list_erasures: what a restore of any backup since p_since must know. Read only. Result: [{tenant, kind, hash,
+-- erased_at, own_until}].
+create or replace function list_erasures(p_since timestamptz)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'kind', kind, 'hash', hash, 'erased_at', erased_at,
+    'own_until', own_until) order by id), '[]')
+  from erasures where erased_at >= coalesce(p_since, '-infinity')
+$$;
+
+-- apply_erasures: a backup was restored: who was erased after it was made is erased in it too. Repeats change nothing.
+-- Arguments: p_erasures as list_erasures gives them. Concurrency: no process runs yet. Result: {erased: contacts}.
+create or replace function apply_erasures(p_erasures jsonb, p_actor text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v record; v_erased int := 0; v_known jsonb;
+begin
+  with known as (insert into erasures (tenant_id, kind, hash, erased_at, own_until)
+    select e.tenant, min(e.kind), e.hash, max(e.erased_at), max(e.own_until)
+      from jsonb_to_recordset(p_erasures) as e (tenant text, kind text, hash text, erased_at timestamptz,
+      own_until timestamptz)
+      join tenants t on t.id = e.tenant group by e.tenant, e.hash
+    on conflict (tenant_id, hash) do update set erased_at = greatest(erasures.erased_at, excluded.erased_at),
+      own_until = greatest(erasures.own_until, excluded.own_until)
+    returning tenant_id, hash, erased_at) select jsonb_agg(k) into v_known from known k;
+  for v in
+    select a.tenant_id, a.contact_id, max(e.erased_at) as erased_at from contact_addresses a
+      join contacts c on c.id = a.contact_id
+      join erasures e on e.tenant_id = a.tenant_id and e.kind = 'address' and e.hash = address_hash(a.kind,
+        a.instance_id, a.address)
+    -- a number that was this person's only since then was not erased with the one who had it before
+    where c.created_at < e.erased_at and greatest(a.created_at, a.moved_at) < e.erased_at group by 1, 2 order by 2
+  loop
+    if erase_contact(v.tenant_id, v.contact_id, null, p_actor, 'erased after the backup was made',
+      v.erased_at) ->> 'outcome' = 'erased' then v_erased := v_erased + 1; end if;
+  end loop;
+  -- in the backup a person may still have a number that was another's before the erasure: what that one wrote is not
+  -- gone
+  update erasures e set erased_at = k.erased_at
+    from jsonb_to_recordset(v_known) as k (tenant_id text, hash text, erased_at timestamptz)
+    where e.tenant_id = k.tenant_id and e.hash = k.hash and e.erased_at > k.erased_at;
+  return jsonb_build_object('erased', v_erased);
+end $$;
+
+-- pause_reason: the scope of the pause that holds a conversation now, or null. The newest row of each scope and target
+-- counts. A campaign is a tenant's: two tenants may have one of the same name.
+create or replace function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
+returns text language sql stable as $$
+  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
+    ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
+  where s.target is not null
+    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
+      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado'
+  limit 1
+$$;
+
+-- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
+-- 'manual'.
+create or replace function conversation_holder(p conversations, p_now timestamptz)
+returns text language sql stable as $$
+  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
+    when p.mode = 'manual' then 'manual' else 'agent' end
+$$;
+
+-- open_handoff: a person is needed. One open handoff per conversation and kind; a second request adds nothing.
+-- p_controls true: the agent is quiet until the conversation is returned; false: only listed (an old message, an
+-- unproven send).
+create or replace function open_handoff(p_conversation bigint, p_turn bigint, p_reason text, p_summary text,
+  p_controls boolean, p_now timestamptz, p_suggestion text default null)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into handoffs (tenant_id, conversation_id, turn_id, reason, summary, suggestion, controls, created_at)
+    select tenant_id, id, p_turn, p_reason, p_summary, p_suggestion, p_controls, clock(p_now) from conversations
+      where id = p_conversation
+    on conflict do nothing;
+  if p_controls then
+    update conversations set controlled_by = 'human', escalation_reason = p_reason where id = p_conversation;
+  end if;
+end $$;
+
+-- close_handoff: what a person was asked to look at has settled itself. Only what is listed and does not hold the agent
+-- back, and only while nothing else of the
+--   conversation is listed with it. Concurrency: the caller holds the conversation's lock.
+create or replace function close_handoff(p_message messages, p_reason text, p_now timestamptz)
+returns void language sql as $$
+  update handoffs h set status = 'returned', returned_at = p_now, returned_by = 'settled'
+    where h.conversation_id = p_message.conversation_id and h.reason = p_reason and not h.controls
+      and h.status <> 'returned'
+      and not exists (select from messages o where o.conversation_id = h.conversation_id and o.id <> p_message.id
+        and (o.status in ('failed', 'unproven') or (o.status = 'handed_over' and o.created_at >= h.created_at)))
+$$;
+
+-- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing. Audited; an operator's
+-- by set_opt_out, who knows which one.
+-- Arguments: p_source message (its own words) | agent (the agent understood so) | operator. Result: whether it is new.
+create or replace function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now)
+    from contacts where id = p_contact on conflict do nothing;
+  if not found then return false; end if;
+  if p_source in ('message', 'agent') then
+    insert into audit_log (tenant_id, actor, action, subject, created_at)
+      select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id,
+        clock(p_now) from contacts where id = p_contact;
+  end if;
+  return true;
+end $$;
+
+-- honour_suppression: a contact got an address: when its hash opted out, so has the contact. Called by ensure_contact
+-- only.
+create or replace function honour_suppression(p_instance instances, p_contact bigint, p_pn text, p_lid text)
+returns void language sql as $$
+  insert into opt_outs (tenant_id, contact_id, source, created_at)
+    select o.tenant_id, p_contact, o.source, o.created_at from opt_outs o
+    where o.tenant_id = p_instance.tenant_id and o.contact_id is null and o.revoked_at is null
+      and o.address_hash in (address_hash('pn', null, p_pn), address_hash('lid', p_instance.id, p_lid))
+    order by o.id limit 1
+    on conflict do nothing
+$$;
+
+-- keep_suppression: before contacts are erased: an opt-out that holds is kept as hashes of their addresses too.
+-- Guarantee: whoever is made anew with one of these addresses has opted out. Concurrency: the caller holds the
+--   contacts' locks and deletes the addresses after this.
+create or replace function keep_suppression(p_contacts bigint[]) returns void language sql as $$
+  insert into opt_outs (tenant_id, address_hash, source, created_at)
+    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.created_at
+    from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts)
+      where o.contact_id = any (p_contacts) and o.revoked_at is null
+    on conflict do nothing
+$$;
+
+-- revoke_opt_out: the contact wants messages again. Audited with p_actor and p_reason. Result: whether there was an
+-- opt-out.
+create or replace function revoke_opt_out(p_contact bigint, p_actor text, p_reason text, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_n int;
+begin
+  update opt_outs o set revoked_at = p_now
+    where o.revoked_at is null and (o.contact_id = p_contact
+    or (o.contact_id is null and o.tenant_id = (select tenant_id from contacts where id = p_contact)
+    and o.address_hash in (select address_hash(a.kind, a.instance_id, a.address) from contact_addresses a
+      where a.contact_id = p_contact)));
+  get diagnostics v_n = row_count;
+  if v_n = 0 then return false; end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    select tenant_id, p_actor, 'optout.revoke', 'contact:' || id, jsonb_build_object('reason', p_reason), p_now
+      from contacts where id = p_contact;
+  return true;
+end $$;
+
+-- set_opt_out: an operator opts a phone number out, or in again.
+-- Guarantee: also of a number that no contact has: it is kept as a hash until one comes. Audited. Concurrency: any;
+--   repeats change nothing.
+-- Arguments: p_phone canonical digits; p_out true: no more messages. Result: {outcome: 'done' | 'already', contact_id
+--   or null}.
+create or replace function set_opt_out(
+  p_tenant text, p_phone text, p_out boolean, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_contact bigint; v_done boolean; v_now timestamptz := clock(p_now);
+begin
+  select contact_id into v_contact from contact_addresses
+    where kind = 'pn' and tenant_id = p_tenant and address = p_phone;
+  if v_contact is not null and not p_out then
+    v_done := revoke_opt_out(v_contact, p_actor, p_reason, v_now);
+  else
+    if v_contact is not null then
+      v_done := add_opt_out(v_contact, 'operator', v_now);
+    elsif p_out then
+      insert into opt_outs (tenant_id, address_hash, source, created_at) select id, address_hash('pn', null, p_phone),
+        'operator', v_now from tenants where id = p_tenant on conflict do nothing;
+      v_done := found;
+    else
+      update opt_outs set revoked_at = v_now where tenant_id = p_tenant and contact_id is null and revoked_at is null
+        and address_hash = address_hash('pn', null, p_phone);
+      v_done := found;
+    end if;
+    if v_done then
+      insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+        values (p_tenant, p_actor, case when p_out then 'optout.add' else 'optout.revoke' end,
+        case when v_contact is null then 'hash:' || left(address_hash('pn', null, p_phone), 12)
+          else 'contact:' || v_contact end, jsonb_build_object('reason', p_reason), v_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', case when v_done then 'done' else 'already' end, 'contact_id', v_contact);
+end $$;
+
+-- list_opt_outs: who has opted out, the newest first. contact_id null: only the hash of an address is left. Read only.
+-- Result: [{id, contact_id, name, phone, source, created_at}].
+create or replace function list_opt_outs(p_tenant text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
+    select o.id, o.contact_id, c.name, (select a.address from contact_addresses a
+      where a.contact_id = o.contact_id and a.kind = 'pn' limit 1) as phone, o.source, o.created_at
+    from opt_outs o left join contacts c on c.id = o.contact_id where o.tenant_id = p_tenant and o.revoked_at is null
+      order by o.id desc limit p_limit) l
+$$;
+
+-- give_back: the agent answers in a conversation again: control, takeover, open handoffs and the quiet after abuse end.
+-- Result: how many handoffs. p_by who: an operator, 'handset' or 'timeout'. Concurrency: the caller holds the
+--   conversation's lock.
+create or replace function give_back(p_conversation bigint, p_by text, p_now timestamptz)
+returns int language plpgsql set search_path = public, pg_temp as $$
+declare v_n int;
+begin
+  update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by
+    where conversation_id = p_conversation and status <> 'returned';
+  get diagnostics v_n = row_count;
+  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null
+    where id = p_conversation;
+  return v_n;
+end $$;
+
+-- waits_for_person: only people answer here, and the contact's is the last word.
+create or replace function waits_for_person(v conversations) returns boolean language sql stable as $$
+  select v.mode = 'manual' and exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq
+    and m.direction = 'in' and m.status = 'handed_over')
+$$;
+
+-- handoffs_to_tell: handoffs that people have not heard of, and those that nobody took within p_remind_ms after they
+-- had. Read only; the notice's key makes telling twice harmless.
+-- Result: [{id, step: 'told' | 'reminded', tenant, conversation_id, instance, reason, summary, suggestion, controls,
+--   created_at, name, phone, is_manager, messages: the last 6 [{author, type, text, typed, at, said: false while an
+--   answer waits to leave}]}], the oldest first.
+create or replace function handoffs_to_tell(
+  p_manager text, p_remind_ms int, p_limit int, p_now timestamptz default null
+) returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+    select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant,
+      h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
+      h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
+      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed',
+        m.typed, 'at', m.provider_at,
+          'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
+        select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction'
+          and x.deleted_at is null and x.kind is distinct from 'operator'
+          and not coalesce(x.meaning ?| array['command', 'handset'], false)
+            and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff')
+            and x.turn_id is not null))
+        order by x.seq desc limit 6) m) as messages
+    from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id
+      join contacts k on k.id = c.contact_id
+      left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn'
+        limit 1) a on true
+    where h.status <> 'returned' and (h.status = 'open'
+      or (h.controls and h.taken_at is null and h.reminded_at is null
+        and h.notified_at <= clock(p_now) - make_interval(secs => p_remind_ms / 1000.0)))
+    order by h.controls desc, h.id limit p_limit) l
+$$;
+
+-- record_handoff_step: people were told of a handoff (p_step 'told'), or reminded of it ('reminded'). Forward only;
+-- repeats change nothing.
+create or replace function record_handoff_step(p_handoff bigint, p_step text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update handoffs set status = case status when 'open' then 'notified' else status end,
+    notified_at = coalesce(notified_at, clock(p_now)),
+    reminded_at = case when p_step = 'reminded' then coalesce(reminded_at, clock(p_now)) else reminded_at end
+      where id = p_handoff;
+  return jsonb_build_object('recorded', found);
+end $$;
+
+-- return_forgotten: handoffs in which no person wrote, and the contact neither, for p_hours: the agent answers there
+-- again. Audited.
+-- Guarantee: conversations that a person holds without a handoff (manual mode, a takeover) are left alone. Concurrency:
+--   any; rows that somebody has are skipped.
+-- Result: [{conversation_id, tenant, name, handoff_id: the newest}].
+create or replace function return_forgotten(p_hours int, p_limit int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_all jsonb := '[]'; v_now timestamptz := clock(p_now);
+v_before timestamptz := clock(p_now) - make_interval(hours => p_hours);
+begin
+  for v in
+    select c.* from conversations c where c.controlled_by = 'human' and c.merged_into is null
+      and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned'
+        and h.created_at <= v_before)
+      and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20
+        and m.author in ('human', 'contact') and m.created_at > v_before)
+    order by c.id limit p_limit for no key update of c skip locked
+  loop
+    perform give_back(v.id, 'timeout', v_now);
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, 'runtime', 'handoff.return', v.id::text, jsonb_build_object('by', 'timeout', 'because',
+        handoff_code(v.escalation_reason)), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'name', (select name
+      from contacts where id = v.contact_id),
+      'handoff_id', (select max(id) from handoffs where conversation_id = v.id));
+  end loop;
+  return v_all;
+end $$;
+
+-- is_technical: nobody asked for a person: the agent could not answer, and can again when the cause is over.
+create or replace function is_technical(p_reason text)
+returns boolean language sql immutable as
+$$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'model\_%' $$;
+
+-- handoff_code: a handoff's reason where it outlives the person: a code of the product's stays, free words (the agent's
+-- of the contact) become 'words'. people/packet.ts has the same codes.
+create or replace function handoff_code(p_reason text) returns text language sql immutable as $$
+  select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old',
+    'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
+      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased')
+        or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
+    when p_reason is not null then 'words' end
+$$;
+
+-- return_technical: conversations that went to a person only because the agent could not answer go back to it, and it
+-- answers what has waited. Audited.
+-- Guarantee: never one that somebody has taken: who wrote there since, took it over, called a person for another
+--   reason, or answers by hand (manual). With p_by 'recovered' only when the cause is over: the model has answered
+--   somewhere in a turn that began later (for no_model: whoever asks has a key). Each conversation once a day so: one
+--   that fails whenever it is tried stays with a person.
+-- Arguments: p_tenant null: of all; p_by 'recovered', or the operator who does it at once.
+-- Concurrency: any; by itself it leaves conversations that somebody has at this moment for the next call. The workers
+--   find what is to be answered, see sweep_deferred.
+-- Result: [{conversation_id, tenant, handoff_id}].
+create or replace function return_technical(
+  p_tenant text, p_by text, p_reason text, p_limit int, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_good timestamptz := (select max(t.started_at) from (select * from turns order by id desc limit 1000) t
+    where t.status = 'committed' and t.model is not null);
+  h handoffs;
+  v conversations;
+  v_waiting int;
+  v_all jsonb := '[]';
+begin
+  for h in
+    select * from handoffs x where x.status <> 'returned' and is_technical(x.reason) and x.taken_at is null
+      and x.tenant_id = coalesce(p_tenant, x.tenant_id)
+      and (p_by <> 'recovered' or ((x.reason = 'no_model' or coalesce(v_good > x.created_at, false))
+        and not exists (select from handoffs o
+          where o.conversation_id = x.conversation_id and o.returned_by = 'recovered'
+          and o.returned_at > v_now - interval '1 day')))
+    order by x.id limit p_limit
+  loop
+    if p_by = 'recovered' then
+      select * into v from conversations where id = h.conversation_id for no key update skip locked;
+    else
+      select * into v from conversations where id = h.conversation_id for no key update;
+    end if;
+    continue when not found or v.mode = 'manual' or v.takeover_until > v_now or v.merged_into is not null
+      or (v.controlled_by = 'human') <> h.controls or (h.controls and v.escalation_reason is distinct from h.reason)
+      or exists (select from handoffs x where x.id = h.id and (x.status = 'returned' or x.taken_at is not null))
+      or exists (select from turns t where t.conversation_id = v.id and t.status = 'open' and t.lease_until > v_now)
+      or exists (select from messages m where m.conversation_id = v.id and m.created_at >= h.created_at
+        and m.direction = 'out' and m.type <> 'reaction'
+        and (m.author = 'human' or m.kind = 'manual'));
+    update handoffs set status = 'returned', returned_at = v_now, returned_by = p_by where id = h.id;
+    -- what the turn that gave up left unanswered, and what came while a person was waited for; not what an answer has
+    -- come to since
+    update messages m set status = 'received', reason = null
+      where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over'
+        and (m.reason = 'human' or is_technical(m.reason))
+        and m.seq >= (select min(f.seq) from messages f where f.turn_id = h.turn_id and f.direction = 'in')
+        and not exists (select from messages o join turns t on t.id = o.turn_id
+          where o.conversation_id = v.id and o.seq > m.seq and o.direction = 'out' and o.kind = 'reply'
+          and t.status = 'committed' and t.model is not null);
+    get diagnostics v_waiting = row_count;
+    update conversations set controlled_by = 'agent', escalation_reason = null, failed_in_row = 0, failing_since = null
+      where id = v.id;
+    if v_waiting > 0 then
+      -- it waits like after an outage: it did not grow too old meanwhile, and has heard that something is wrong
+      update conversations set inbound_seq = inbound_seq + 1, deferred_since = coalesce(deferred_since, h.created_at),
+        deferred_until = v_now, deferred_reason = 'returned',
+        apologised_at = case when h.controls then v_now else apologised_at end where id = v.id;
+    end if;
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, case p_by when 'recovered' then 'runtime' else p_by end, 'handoff.return',
+      v.id::text, jsonb_build_object('by', p_by, 'because', handoff_code(h.reason), 'reason', p_reason, 'unanswered',
+        v_waiting), v_now);
+    v_all := v_all || jsonb_build_object('conversation_id', v.id, 'tenant', v.tenant_id, 'handoff_id', h.id);
+  end loop;
+  if p_by <> 'recovered' then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (coalesce(p_tenant, 'default'), p_by, 'handoff.return', 'technical',
+        jsonb_build_object('reason', p_reason, 'conversations', jsonb_array_length(v_all)), v_now);
+  end if;
+  return v_all;
+end $$;
+
+-- set_mode: who writes in a conversation: 'auto' the agent, 'assist' the agent's drafts after a person's yes, 'manual'
+-- people only. Audited.
+-- Concurrency: locks the conversation. A draft that waits stays; what is on its way goes. Result: {outcome: 'done',
+--   was, drafts} | {outcome: 'unknown'}.
+create or replace function set_mode(
+  p_tenant text, p_conversation bigint, p_mode text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations;
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant and merged_into is null
+    for no key update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update conversations set mode = p_mode where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode,
+      'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages
+    where conversation_id = v.id and status = 'draft'));
+end $$;
+
+-- withdraw_drafts: the contact wrote again: the draft answered less than there is now, so its messages are unanswered
+-- again. Concurrency: the
+--   caller holds the conversation's lock.
+create or replace function withdraw_drafts(p_conversation bigint)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_turns bigint[];
+begin
+  with gone as (update messages set status = 'cancelled', reason = 'contact_wrote'
+    where conversation_id = p_conversation and status = 'draft' returning turn_id)
+  select array_agg(distinct turn_id) into v_turns from gone;
+  if v_turns is null then return; end if;
+  update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in'
+    and status = 'handed_over' and reason = 'draft';
+end $$;
+
+-- list_drafts: answers that wait for a person's yes, the oldest first; a draft is named by its turn. Read only.
+-- Result: [{id, conversation_id, instance, contact, created_at, asked: what the contact wrote, text}].
+create or replace function list_drafts(p_tenant text, p_limit int, p_draft bigint default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(d) order by d.id), '[]') from (
+    select m.turn_id as id, m.conversation_id, i.name as instance, k.name as contact, min(m.created_at) as created_at,
+      (select string_agg(q.text, E'\n' order by q.seq) from messages q
+        where q.turn_id = m.turn_id and q.direction = 'in') as asked,
+      string_agg(m.text, E'\n\n' order by m.part) as text
+    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+      join contacts k on k.id = c.contact_id
+    where m.status = 'draft' and m.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
+    group by m.turn_id, m.conversation_id, i.name, k.name order by m.turn_id limit p_limit) d
+$$;
+
+-- settle_draft: a person said yes or no to a draft.
+-- Guarantee: once, audited. A yes puts it into the lane, with the person's words instead when there are any; all rules
+--   are checked again at the send. After a no its messages stay a person's. Arguments: p_parts [text] the person's own
+--   words as messages, or null; p_yes.
+-- Concurrency: locks the conversation, so of two calls at once one finds a draft. Result: {outcome: 'done',
+--   conversation_id, parts, paused} | {outcome: 'with_person', holder} a yes where the agent may not speak: the draft
+--   goes on waiting | {outcome: 'unknown'}.
+create or replace function settle_draft(
+  p_tenant text, p_draft bigint, p_yes boolean, p_parts jsonb, p_actor text, p_reason text,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_turn turns; v_now timestamptz := clock(p_now); v_n int;
+begin
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id
+    where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
+  select * into v_turn from turns where id = p_draft;
+  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft
+    and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person',
+    'holder', conversation_holder(v, v_now)); end if;
+  p_parts := nullif(p_parts, 'null'::jsonb);
+  if p_yes and p_parts is null then
+    update messages set status = 'queued', due_at = v_now, typing_ms = 0
+      where conversation_id = v.id and turn_id = p_draft and status = 'draft';
+    get diagnostics v_n = row_count;
+  else
+    update messages set status = 'cancelled', reason = case when p_yes then 'draft_edited' else 'draft_refused' end
+      where conversation_id = v.id and turn_id = p_draft and status = 'draft';
+    v_n := coalesce(jsonb_array_length(p_parts), 0);
+  end if;
+  if p_yes then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part, due_at, created_at)
+      select v.tenant_id, v.instance_id, v.id, v.last_seq + p.n, 'out', 'agent', 'text', 'queued', p.text, v_now,
+        p_draft, v_turn.correlation_id, 'reply', 0, p.n, v_now, v_now
+      from jsonb_array_elements_text(p_parts) with ordinality as p (text, n);
+    update conversations set last_seq = last_seq + coalesce(jsonb_array_length(p_parts), 0) where id = v.id;
+    update messages set status = 'answered', reason = null where turn_id = p_draft and direction = 'in'
+      and status = 'handed_over' and reason = 'draft';
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, case when p_yes then 'draft.approve' else 'draft.discard' end,
+    p_draft::text, jsonb_build_object('reason', p_reason, 'edited', p_parts is not null), v_now);
+  return jsonb_build_object('outcome', 'done', 'conversation_id', v.id, 'parts', v_n,
+    'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
+end $$;
+
+-- bot_suspicion: in how many of the conversations of 7 days the contact asked whether it talks with a machine. Read
+-- only.
+-- Result: {flagged, conversations, share: 0..1}.
+create or replace function bot_suspicion(p_tenant text, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('flagged', f.n, 'conversations', c.n, 'share', case when c.n = 0 then 0
+    else round(f.n::numeric / c.n, 4) end)
+  from (select count(distinct conversation_id) as n from bot_suspicions
+    where tenant_id = p_tenant and created_at > clock(p_now) - interval '7 days' and false_positive_at is null) f,
+    (select count(*) as n from conversations
+      where tenant_id = p_tenant and last_inbound_at > clock(p_now) - interval '7 days') c
+$$;
+
+-- list_suspicions: the newest first. Read only. Result: [{id, conversation_id, contact, text, created_at,
+-- false_positive_at, marked_by}].
+create or replace function list_suspicions(p_tenant text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id desc), '[]') from (
+    select b.id, b.conversation_id, k.name as contact, m.text, b.created_at, b.false_positive_at, b.marked_by
+    from bot_suspicions b join conversations c on c.id = b.conversation_id join contacts k on k.id = c.contact_id
+      join messages m on m.id = b.message_id
+    where b.tenant_id = p_tenant order by b.id desc limit p_limit) l
+$$;
+
+-- dismiss_suspicion: this was no such question; it is not counted. Audited. Result: {outcome: 'done' | 'already' |
+-- 'unknown'}.
+create or replace function dismiss_suspicion(
+  p_tenant text, p_id bigint, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update bot_suspicions set false_positive_at = clock(p_now), marked_by = p_actor
+    where id = p_id and tenant_id = p_tenant and false_positive_at is null;
+  if not found then
+    return jsonb_build_object('outcome', case when exists (select from bot_suspicions
+      where id = p_id and tenant_id = p_tenant) then 'already' else 'unknown' end);
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'suspicion.dismiss', p_id::text, jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done');
+end $$;
+
+-- set_identity: what a contact who asks whether it talks with a machine gets, in this tenant: 'answer' the truth and
+-- the offer of a person, 'handoff'
+--   the truth, and a person is called at once. Audited. Result: {outcome: 'done', was} | {outcome: 'unknown'}.
+create or replace function set_identity(
+  p_tenant text, p_identity text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_was text;
+begin
+  select coalesce(settings ->> 'identity', 'answer') into v_was from tenants where id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update tenants set settings = settings || jsonb_build_object('identity', p_identity) where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'identity.set', p_tenant, jsonb_build_object('identity', p_identity, 'was', v_was,
+      'reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', v_was);
+end $$;
+
+-- expire_held: ends what can end by itself: messages whose deadline passed while their lane was paused, and takeovers
+-- that are over by a day (they
+--   hold nobody; the row says so again). Pauses never end by themselves, and nothing here touches julia_status.
+-- Concurrency: any; what somebody has locked is left for the next time. Result: {messages, takeovers}.
+create or replace function expire_held(p_limit int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_messages int; v_takeovers int;
+begin
+  update messages set status = 'expired', reason = 'expired', goes_at = null, lease_until = null where id in (
+    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id
+      limit p_limit for update skip locked) and status = 'queued';
+  get diagnostics v_messages = row_count;
+  update conversations set takeover_since = null, takeover_until = null where id in (
+    select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id
+      limit p_limit for no key update skip locked);
+  get diagnostics v_takeovers = row_count;
+  return jsonb_build_object('messages', v_messages, 'takeovers', v_takeovers);
+end $$;
+
+-- list_audit: who did what, the newest first; p_before is the id to go on from. Read only.
+-- Result: [{id, at, actor, action, subject, details}].
+create or replace function list_audit(p_tenant text, p_limit int, p_before bigint default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(a) order by a.id desc), '[]') from (
+    select id, created_at as at, actor, action, subject, details from audit_log
+    where tenant_id = p_tenant and (p_before is null or id < p_before) order by id desc limit p_limit) a
+$$;
+
+-- date_audit: what is added to the audit is of now, whatever date it names, unless its owner adds it (a restore, a
+-- test).
+create or replace function date_audit() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+  if not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'member')
+    then new.created_at := clock_timestamp(); end if;
+  return new;
+end $$;
+
+create or replace trigger audit_log_date before insert on audit_log for each row execute function date_audit();
+
+-- purge_audit: the one way out of the audit: at most p_limit of its oldest rows that are older than p_before, and never
+-- younger than 30 days by the clock of the database. Runs with the rights of its owner, because the application itself
+-- may not delete here. Result: how many went.
+create or replace function purge_audit(p_before timestamptz, p_limit int)
+returns int language plpgsql security definer set search_path = public, pg_temp as $$
+declare v_n int;
+begin
+  delete from audit_log where id in (select id from audit_log
+    where created_at < least(p_before, now() - interval '30 days') and p_before is not null order by created_at
+    limit p_limit);
+  get diagnostics v_n = row_count;
+  return v_n;
+end $$;
+
+-- record_audit: an act of a person that no other function writes down.
+create or replace function record_audit(p_tenant text, p_actor text, p_action text, p_subject text, p_details jsonb)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, p_action, p_subject, p_details);
+  return '{}';
+end $$;
+
+-- pauses: what is paused now, seen from a tenant. Result: [{scope, target, motivo, alterado_via, since}], the newest
+-- first.
+create or replace function pauses(p_tenant text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('scope', s.scope, 'target', s.target, 'motivo', s.motivo, 'alterado_via',
+    s.alterado_via, 'since', s.created_at) order by s.id desc), '[]')
+  from (select distinct on (scope, target, owner) *
+    from (select *, case scope when 'campaign' then tenant_id end as owner from julia_status) j
+    order by scope, target, owner, id desc) s
+  where s.status = 'pausado' and case s.scope
+    when 'all' then true
+    when 'tenant' then s.target = p_tenant
+    when 'instance' then exists (select 1 from instances i where i.name = s.target and i.tenant_id = p_tenant)
+    when 'conversation' then exists (select 1 from conversations c
+      where c.id::text = s.target and c.tenant_id = p_tenant)
+    else s.tenant_id = p_tenant end
+$$;
+
+-- set_pause: stops or starts again everything, or a part of it: one row in julia_status, as by hand, and one in
+-- audit_log.
+-- Guarantee: with the commit, nothing new is claimed there; what waits stays where it is. Only the tenant `default`,
+--   which owns the installation, may stop everything or another tenant. A campaign that is stopped is the tenant's own,
+--   whatever others call theirs.
+-- Arguments: p_status 'pausado' | 'ativo'; p_scope and p_target as in julia_status; p_actor becomes alterado_via,
+--   p_reason motivo.
+-- Concurrency: any; the newest row counts. Result: {outcome: 'done', was: status before, still: [pauses left]} |
+--   {outcome: 'unknown_target' | 'not_yours'}.
+create or replace function set_pause(
+  p_tenant text, p_actor text, p_status text, p_scope text, p_target text, p_reason text,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_was text; v_known boolean;
+begin
+  if p_tenant <> 'default' and (p_scope = 'all' or (p_scope = 'tenant' and p_target <> p_tenant))
+    then return jsonb_build_object('outcome', 'not_yours'); end if;
+  v_known := case p_scope
+      when 'all' then p_target = ''
+      when 'tenant' then exists (select 1 from tenants t where t.id = p_target)
+      when 'instance' then exists (select 1 from instances i where i.name = p_target and i.tenant_id = p_tenant)
+      when 'conversation' then exists (select 1 from conversations c
+        where c.id::text = p_target and c.tenant_id = p_tenant)
+      else p_target <> '' end;
+  if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
+  select status into v_was from julia_status
+    where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc
+    limit 1;
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, case p_status when 'pausado' then 'pause' else 'resume' end,
+    case p_scope when 'all' then 'all' else p_scope || ':' || p_target end, jsonb_build_object('reason', p_reason),
+      clock(p_now));
+  return jsonb_build_object('outcome', 'done', 'was', coalesce(v_was, 'ativo'), 'still', pauses(p_tenant));
+end $$;
+
+-- list_handoffs: conversations that a person has or should look at, the longest waiting first; also those of mode
+-- manual whose contact waits.
+-- Result: [{conversation_id, instance, contact, controlled_by, mode, escalation_reason, takeover_until,
+--   last_inbound_at, last_text, handoffs [{id, reason, summary, controls, status, created_at}]}].
+create or replace function list_handoffs(p_tenant text, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(l) - 'since' order by l.since nulls first, l.conversation_id), '[]') from (
+    select c.id as conversation_id, i.name as instance, k.name as contact, c.controlled_by, c.mode, c.escalation_reason,
+      case when c.takeover_until > clock(p_now) then c.takeover_until end as takeover_until, c.last_inbound_at,
+      (select m.text from messages m where m.conversation_id = c.id and m.direction = 'in' order by m.seq desc
+        limit 1) as last_text,
+      (select min(h.created_at) from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as since,
+      (select coalesce(jsonb_agg(jsonb_build_object('id', h.id, 'reason', h.reason, 'summary', h.summary, 'controls',
+        h.controls, 'status', h.status, 'created_at', h.created_at) order by h.id), '[]')
+        from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
+    from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where c.tenant_id = p_tenant and c.merged_into is null
+      and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
+      or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
+    order by since nulls first, c.id limit p_limit) l
+$$;
+
+-- return_handoff: a person is done with a conversation: the agent answers there again.
+-- Guarantee: control, takeover, all open handoffs and the quiet after abuse end together; audited. What was handed over
+--   stays a person's: only new messages are answered. Concurrency: locks the conversation.
+-- Result: {outcome: 'returned', handoffs: how many, mode, paused} | {outcome: 'not_with_a_person'} | {outcome:
+--   'unknown'}.
+create or replace function return_handoff(
+  p_tenant text, p_conversation bigint, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_n int; v_now timestamptz := clock(p_now);
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  v_n := give_back(v.id, p_actor, v_now);
+  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false)
+    and not coalesce(v.quiet_until > v_now, false) then
+    return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'handoff.return', v.id::text,
+    jsonb_build_object('reason', p_reason, 'was', conversation_holder(v, v_now), 'because',
+      handoff_code(v.escalation_reason), 'handoffs', v_n), v_now);
+  return jsonb_build_object('outcome', 'returned', 'handoffs', v_n, 'mode', v.mode,
+    'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id));
+end $$;
+
+-- add_token: a token that is about to be given out. Audited without the token.
+-- Arguments: p_token {id, tenant, sub, role, expires_at}; p_actor who makes it. Result: {outcome: 'added' |
+--   'unknown_tenant'}.
+create or replace function add_token(p_token jsonb, p_actor text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if not exists (select from tenants where id = p_token ->> 'tenant')
+    then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  insert into tokens (id, tenant_id, sub, role, issued_by, expires_at, created_at)
+    values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role', p_actor,
+      (p_token ->> 'expires_at')::timestamptz, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_token ->> 'tenant', p_actor, 'token.issue', p_token ->> 'id',
+    jsonb_build_object('sub', p_token ->> 'sub', 'role', p_token ->> 'role', 'expires_at', p_token ->> 'expires_at'),
+      clock(p_now));
+  return jsonb_build_object('outcome', 'added');
+end $$;
+
+-- use_token: whether a token whose signature is right counts. Asked at each request, so one that is revoked stops
+-- everywhere with the commit.
+-- Guarantee: a token that nobody knew is written down before it counts. One write an hour and token. Concurrency: any.
+-- Arguments: p_token as add_token. Result: {outcome: 'valid' | 'revoked'}.
+create or replace function use_token(p_token jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v tokens; v_now timestamptz := clock(p_now);
+begin
+  select * into v from tokens where id = p_token ->> 'id';
+  if not found then
+    -- who belongs to no tenant has nothing, and finds nothing
+    if not exists (select from tenants where id = p_token ->> 'tenant')
+      then return jsonb_build_object('outcome', 'valid'); end if;
+    insert into tokens (id, tenant_id, sub, role, expires_at, used_at, created_at)
+      values (p_token ->> 'id', p_token ->> 'tenant', p_token ->> 'sub', p_token ->> 'role',
+        (p_token ->> 'expires_at')::timestamptz, v_now, v_now) on conflict (id) do nothing;
+    -- somebody else used it at this moment, or revoked it
+    select * into v from tokens where id = p_token ->> 'id';
+  end if;
+  if v.revoked_at is not null then return jsonb_build_object('outcome', 'revoked'); end if;
+  if v.used_at is null or v.used_at < v_now - interval '1 hour' then update tokens set used_at = v_now where id = v.id;
+  end if;
+  return jsonb_build_object('outcome', 'valid');
+end $$;
+
+-- list_tokens: the tokens of a tenant that still count, with p_all those that are over too; the newest first. Read
+-- only.
+-- Result: [{id, sub, role, issued_by, created_at, expires_at, used_at, revoked_at, revoked_by}].
+create or replace function list_tokens(p_tenant text, p_all boolean, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.created_at desc, t.id), '[]') from (
+    select * from tokens where tenant_id = p_tenant and (p_all or (revoked_at is null and expires_at > clock(p_now)))
+      order by created_at desc, id limit p_limit) t
+$$;
+
+-- revoke_token: a token counts no more, in any process. Audited. Result: {outcome: 'revoked' | 'already' | 'unknown'}.
+create or replace function revoke_token(
+  p_tenant text, p_id text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v tokens;
+begin
+  select * into v from tokens where id = p_id and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.revoked_at is not null then return jsonb_build_object('outcome', 'already'); end if;
+  update tokens set revoked_at = clock(p_now), revoked_by = p_actor where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'token.revoke', v.id, jsonb_build_object('sub', v.sub, 'role', v.role, 'reason',
+      p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'revoked', 'sub', v.sub, 'role', v.role);
+end $$;
+
+-- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0
+-- keeps them. Early updates and heartbeats of dead processes go after a day, ids of forged messages when nobody asks
+-- for them any more, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA
+-- after 400 days.
+-- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and
+--   calls of the model stay as figures, without words. Concurrency: safe to run twice at once. Result: {deleted, most:
+--   of the kind with the most; p_limit means that there may be more}.
+create or replace function purge_old(p_ages jsonb, p_limit int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
+  v_webhooks timestamptz := v_now - nullif((p_ages ->> 'webhooks')::int, 0) * interval '1 day';
+  v_jobs timestamptz := v_now - nullif((p_ages ->> 'jobs')::int, 0) * interval '1 day';
+  v_transcripts timestamptz := v_now - nullif((p_ages ->> 'transcripts')::int, 0) * interval '1 day';
+  v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
+  v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
+begin
+  delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks
+    order by received_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from early_updates where id in (select id from early_updates where created_at < v_now - interval '1 day'
+    order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- a number that was restored compares from its backup on, however long ago that was
+  delete from forged_messages where (instance_id, hash) in (select f.instance_id, f.hash from forged_messages f
+    join instances i on i.id = f.instance_id where f.until < v_now and i.restored_at is null limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from job_runs where id in (select id from job_runs where started_at < v_jobs order by started_at
+    limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from circuit_transitions where id in (select id from circuit_transitions where created_at < v_jobs order by id
+    limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from notices where id in (select id from notices where created_at < v_jobs and status in ('sent', 'failed')
+    order by created_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from alerts where id in (select id from alerts where status = 'ok' and since < v_jobs limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from sla_minutes where minute in (select minute from sla_minutes where minute < v_now - interval '400 days'
+    order by minute limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from process_status where seen_at < v_now - interval '1 day';
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from set_aside where id in (select a.id from set_aside a where a.last_at < v_jobs and not exists (select
+    from webhook_events w where w.aside_id = a.id) limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs
+  -- nothing.
+  delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
+    limit p_limit) oldest where created_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from messages where id in (select id from (select id, created_at, status from messages order by id
+    limit p_limit) oldest
+    where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
+      and not exists (select 1 from notices n where n.message_id = oldest.id));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  update turns set transcript = null
+    where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages)
+    order by ended_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  return (select jsonb_build_object('deleted', sum(n), 'most', max(n)) from unnest(v_counts) as n);
+end $$;
+
+-- find_contact: the contact behind an id or a phone number (canonical digits), as it is after merges. Result: its id or
+-- null. Read only.
+create or replace function find_contact(p_tenant text, p_contact bigint, p_phone text)
+returns bigint language sql stable as $$
+  with recursive chain as (
+    select c.id, c.merged_into from contacts c where c.tenant_id = p_tenant
+      and c.id = coalesce(p_contact, (select a.contact_id from contact_addresses a
+        where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_phone))
+    union all
+    select c.id, c.merged_into from contacts c join chain on c.id = chain.merged_into)
+  select id from chain where merged_into is null
+$$;
+
+-- contact_with_merged: a contact and all that were merged into it. Read only.
+create or replace function contact_with_merged(p_contact bigint) returns bigint[] language sql stable as $$
+  with recursive them as (select p_contact as id union select c.id
+    from contacts c join them on c.merged_into = them.id) select array_agg(id) from them
+$$;
+
+-- export_contact: everything that is stored about a person, as one JSON (LGPD, article 18). Audited.
+-- Arguments: p_contact its id, or p_phone. Result: null for an unknown one.
+create or replace function export_contact(
+  p_tenant text, p_contact bigint, p_phone text, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_id bigint := find_contact(p_tenant, p_contact, p_phone); v_all bigint[]; v_talks bigint[]; v_result jsonb;
+begin
+  if v_id is null then return null; end if;
+  v_all := contact_with_merged(v_id);
+  select coalesce(array_agg(id), '{}') into v_talks from conversations where contact_id = any (v_all);
+  select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
+    'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a
+      where a.contact_id = any (v_all)),
+    'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
+      where f.contact_id = any (v_all)),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
+      where v.id = any (v_talks)),
+    'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]')
+      from messages m where m.conversation_id = any (v_talks)),
+    'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t
+      where t.conversation_id = any (v_talks)),
+    'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
+      where k.conversation_id = any (v_talks)),
+    'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h
+      where h.conversation_id = any (v_talks)),
+    'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o
+      where o.contact_id = any (v_all)))
+    into v_result from contacts c where c.id = v_id;
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (p_tenant, p_actor, 'contact.export', v_id::text, clock(p_now));
+  return v_result;
+end $$;
+
+-- webhooks_of: stored webhooks that are a tenant's, also what was posted in the name of a number of it and set aside,
+-- whoever posted it.
+create or replace function webhooks_of(p_tenant text) returns setof webhook_events language sql stable as $$
+  select w.* from webhook_events w where w.tenant_id = p_tenant or w.aside_id in (select a.id
+    from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
+$$;
+
+-- know_by_traces: nobody is stored under this phone. When something that was put aside names it, it is a contact's from
+-- now on, so that an erasure has somebody to lock and
+--   to remember, and whatever comes meanwhile waits for it. Concurrency: the unique key of contact_addresses decides.
+--   Result: whether somebody is there now.
+create or replace function know_by_traces(p_tenant text, p_phone text)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_words text[]; v_id bigint;
+begin
+  select array_agg('%' || w || '%') into v_words from unnest(both_writings(p_phone)) w;
+  if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select
+    from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
+  insert into contacts (tenant_id) values (p_tenant) returning id into v_id;
+  insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
+    select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0
+      on conflict do nothing;
+  if not found then delete from contacts where id = v_id; end if;
+  return exists (select from contact_addresses where tenant_id = p_tenant and kind = 'pn' and address = p_phone);
+end $$;
+
+-- erase_contact: a person wants nothing to be left here (LGPD).
+-- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, what people were told,
+--   free words in handoffs, memory, names, addresses, news that came too early and raw webhooks; numbers stay (turns,
+--   tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts).
+--   What was queued is not sent; a turn that is under way cannot commit. Who writes again is somebody new. All or
+--   nothing; twice is once. Audited, without a word of what it was. Somebody of whom there is only what was put aside
+--   is erased with a second call.
+-- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
+-- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits: of one of before it
+--   nothing is kept (see is_erased), a later one is then a new contact's.
+-- Result: {outcome: 'erased', contact_id, messages, webhooks} | {outcome: 'sending', until: a message is on the wire,
+--   try again then} | {outcome: 'unknown'} | {outcome: 'again': known by what was put aside only, call once more}.
+create or replace function erase_contact(
+  p_tenant text, p_contact bigint, p_phone text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_id bigint := find_contact(p_tenant, p_contact, p_phone);
+  v_now timestamptz := clock(p_now);
+  v_all bigint[]; v_talks bigint[]; v_named record; v_until timestamptz; v_messages int; v_webhooks int; v_n int;
+begin
+  if v_id is null then
+    return jsonb_build_object('outcome', case when p_contact is null and know_by_traces(p_tenant, p_phone) then 'again'
+      else 'unknown' end);
+  end if;
+  v_all := contact_with_merged(v_id);
+  perform 1 from contacts where id = any (v_all) order by id for update;
+  -- a merge that was under way while we waited for the locks has taken the person elsewhere: look again
+  if find_contact(p_tenant, p_contact, p_phone) is distinct from v_id or not contact_with_merged(v_id) <@ v_all then
+    return erase_contact(p_tenant, p_contact, p_phone, p_actor, p_reason, p_now);
+  end if;
+  select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all)
+    order by id for update) l;
+  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending'
+    and lease_until > v_now;
+  if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
+
+  perform bury_contacts(p_tenant, v_all, v_talks, v_now);
+  delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w,
+      jsonb_array_elements(case when jsonb_typeof(w.results) = 'array' then w.results else '[]' end) r
+        where (r ->> 'conversation_id')::bigint = any (v_talks));
+  get diagnostics v_webhooks = row_count;
+  -- the addresses as they stand in what is stored, in all writings; a number that the person had before, until it was
+  -- another's
+  for v_named in
+    select 'infinity'::timestamptz as until, array_agg(distinct '%' || w || '%') as words from (
+        select unnest(case kind when 'pn' then both_writings(address) else array[address] end) as w
+          from contact_addresses where contact_id = any (v_all)
+        union all select unnest(case when jid like '%@lid' then array[split_part(jid, '@', 1)]
+          else both_writings(split_part(jid, '@', 1)) end) from conversations where id = any (v_talks)) x
+      where length(w) >= 8
+    union all select f.until, (select array_agg('%' || w || '%') from unnest(both_writings(f.address)) w)
+      from former_phones f where f.contact_id = any (v_all)
+  loop
+    delete from webhook_events where id in (select w.id from webhooks_of(p_tenant) w
+      where w.received_at < v_named.until and w.body::text like any (v_named.words));
+    get diagnostics v_n = row_count;
+    v_webhooks := v_webhooks + v_n;
+    delete from early_updates e where e.tenant_id = p_tenant and e.created_at < v_named.until
+      and e.event::text like any (v_named.words);
+    -- what the manager was written: answers to commands
+    update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end,
+      reason = case status when 'queued' then 'erased' else reason end
+      where tenant_id = p_tenant and kind = 'operator' and created_at < v_named.until and text like any (v_named.words);
+  end loop;
+  -- new words for a message that nobody knows, in a chat that nobody names, may be of anybody: they go too
+  delete from webhook_events w where w.tenant_id = p_tenant and w.event = 'messages.edited'
+    and w.results @> '[{"outcome": "early"}]';
+  delete from early_updates e where e.tenant_id = p_tenant and e.event ->> 'kind' = 'edit'
+    and e.event -> 'chat' ->> 'pn' is null and e.event -> 'chat' ->> 'lid' is null;
+  -- what people were told of this contact, and the WhatsApp messages that carried it to them
+  with told as (
+    delete from notices n where n.tenant_id = p_tenant and n.key in (
+      select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step
+        where h.conversation_id = any (v_talks)
+      union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks)
+      union all select 'greeting-' || i.name from instances i join messages m on m.id = i.greeting_message
+        where m.conversation_id = any (v_talks))
+      or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text
+        from unnest(v_talks) t)) returning n.id, n.attempts)
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end,
+    reason = case status when 'queued' then 'erased' else reason end
+    where id in (select m.id from told t cross join generate_series(0, t.attempts) a (n)
+      join messages m on m.tenant_id = p_tenant and m.kind = 'operator' and m.idempotency_key = 'notice-' || t.id || '-'
+      || a.n);
+  -- what else the manager was written about this conversation: answers that have a line for each, and notices whose
+  -- rows are gone already
+  update messages set text = '[apagado]', status = case status when 'queued' then 'cancelled' else status end,
+    reason = case status when 'queued' then 'erased' else reason end
+    where tenant_id = p_tenant and kind = 'operator' and v_talks <> '{}'
+      and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
+  update notices set message_id = null where message_id in (select id from messages
+    where conversation_id = any (v_talks));
+  delete from messages where conversation_id = any (v_talks);
+  get diagnostics v_messages = row_count;
+  delete from tool_calls where conversation_id = any (v_talks);
+  update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
+    reason = case status when 'open' then 'erased' else reason end,
+    ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
+  update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased'
+    else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now)
+    where conversation_id = any (v_talks);
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
+    forward_due_at = null,
+    fence = fence + 1 where id = any (v_talks);
+  perform keep_suppression(v_all);
+  delete from contact_addresses where contact_id = any (v_all);
+  delete from former_phones where contact_id = any (v_all);
+  delete from contact_merges where kept = any (v_all) or merged = any (v_all);
+  update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'contact.erase', v_id::text,
+    jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
+  return jsonb_build_object('outcome', 'erased', 'contact_id', v_id, 'messages', v_messages, 'webhooks', v_webhooks);
+end $$;
+
+-- ensure_conversation: the thread of a contact on a number, locked for the rest of the transaction.
+-- Arguments: p_jid where answers go; an existing row takes it over only when p_inbound (the contact wrote from it), and
+--   not while Evolution finds nobody there.
+-- Concurrency: callers queue on the row lock. Result: the conversation row.
+create or replace function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean)
+returns conversations language plpgsql set search_path = public, pg_temp as $$
+declare v conversations;
+begin
+  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  if not found then
+    insert into conversations (tenant_id, instance_id, contact_id, jid)
+      values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+      on conflict (instance_id, contact_id) do nothing;
+    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+    if p_inbound then perform confirm_address(p_contact, p_jid); end if;
+  end if;
+  if p_inbound and v.jid <> p_jid then
+    perform confirm_address(p_contact, p_jid);
+    if not address_refused(p_contact, p_jid, clock_timestamp()) then
+      update conversations set jid = p_jid where id = v.id returning * into v;
+    end if;
+  end if;
+  return v;
+end $$;
+
+-- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
+-- messages came, so that a long burst costs no more than one message.
+create or replace function first_pending(p_conversation bigint) returns timestamptz language sql stable as
+$$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
+  order by seq limit 1 $$;
+
+-- lock_provider_id: until the end of the transaction, nobody else stores a message of this id, or news about it that
+-- came too early. Without it the news of one transaction and the message of another would miss each other, as neither
+-- sees what is not committed.
+create or replace function lock_provider_id(p_instance_id bigint, p_provider_id text) returns void language sql as
+$$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $$;
+
+-- fits_chat: how well a contact fits the chat that an event names. 2: has one of its addresses. 1: nobody can say: no
+-- address is named, or only one of a kind that the contact has none of (a person may be known by the lid alone). 0: it
+-- is somebody else's.
+create or replace function fits_chat(p_instance_id bigint, p_contact bigint, p_chat jsonb, p_alt jsonb)
+returns int language sql stable as $$
+  select case when bool_or(a.address = n.address) then 2 when bool_or(a.address is not null) then 0 else 1 end
+  from (values ('pn', p_chat ->> 'pn'), ('pn', p_alt ->> 'pn'), ('lid', p_chat ->> 'lid'),
+    ('lid', p_alt ->> 'lid')) n (kind, address)
+    left join contact_addresses a on a.contact_id = p_contact and a.kind = n.kind
+      and (a.kind = 'pn' or a.instance_id = p_instance_id)
+  where n.address is not null
+$$;
+
+-- known_message: the message that has this id at WhatsApp in the chat that an event names; its id is null when there is
+-- none. An id is unique in its chat only: its author chooses it, and a list of recipients shares one. Of what we wrote
+-- ourselves the id alone is enough. Read only.
+-- Arguments: p_chat, p_alt {pn, lid} or null: the event names no chat; p_own it is about a message of our number.
+create or replace function known_message(
+  p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean
+) returns messages language plpgsql stable set search_path = public, pg_temp as $$
+declare v messages;
+begin
+  -- nearly always there is none, and that is cheap to see
+  perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id;
+  if not found then return null; end if;
+  select m.* into v from messages m join conversations c on c.id = m.conversation_id,
+      lateral (select case when p_own and m.author in ('agent', 'system') then 2
+        else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
+    where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0
+      order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
+  return v;
+end $$;
+
+-- news_of: the message that news is about: the one of its chat, else the one that is known under the id, of which
+-- may_change then says whose it is. Read only.
+create or replace function news_of(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_own boolean)
+returns messages language plpgsql stable set search_path = public, pg_temp as $$
+declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
+begin
+  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id
+    order by id limit 1; end if;
+  return v;
+end $$;
+
+-- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
+-- Guarantee: forward only (sent < delivered < read; failed only from sent, and what arrives afterwards has not failed:
+--   see heal_send); the same news twice changes nothing. What was delivered, or refused, says something about the
+--   address, and a refusal about the number. Words are changed by their author only (may_change).
+-- Concurrency: locks the conversation, then the message; of a message that nobody knows, before that the contact, whose
+--   erasure is waited for. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when
+--   the message is not known yet: the news is kept for a day and applied when it comes (of words or a deletion with
+--   reason, instance_id, provider_id); 'refused' when it is not its author who says so.
+create or replace function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v messages;
+  v_conversation conversations;
+  v_kind text := p_event ->> 'kind';
+  v_new text := p_event ->> 'status';
+  v_id text := p_event ->> 'providerId';
+  v_chat jsonb := nullif(p_event -> 'chat', 'null');
+  v_changed boolean;
+begin
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  if v.id is null then
+    perform hold_named(i, v_chat) from instances i where i.id = p_instance_id;
+    -- news of a message under the id that we chose: so it left
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
+    if v.id is not null then
+      perform 1 from conversations where id = v.conversation_id for no key update;
+      perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
+    end if;
+    perform lock_provider_id(p_instance_id, v_id);
+    v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  end if;
+  if v.id is null then
+    if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id)
+      then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id,
+      p_event, clock(p_now) from instances where id = p_instance_id;
+    return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}'
+      else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
+  end if;
+  select * into v_conversation from conversations where id = v.conversation_id for no key update;
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  if v.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
+  select * into v from messages where id = v.id for update;
+  if v_kind = 'ack' then
+    if v.kind is not null then
+      if v_new = 'failed' then
+        if v.status in ('sent', 'sending', 'uncertain') then
+          perform fail_send(v.id, 'provider_refused', clock(p_now));
+          perform turn_address(v_conversation, v.sent_to, clock(p_now));
+          -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
+          perform number_trouble(p_instance_id, incident('error_ack'), clock(p_now));
+        end if;
+      elsif v_new = 'sent' then
+        update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
+      elsif v_new = 'delivered' then
+        update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now)
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
+      elsif v_new = 'read' then
+        update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now),
+          delivered_at = coalesce(delivered_at, clock(p_now))
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
+      end if;
+      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now));
+      v_changed := true; end if;
+      if v_new in ('delivered', 'read') and v.status = 'unproven'
+        then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v.delivered_at is null
+        then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
+    end if;
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id,
+      'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
+  end if;
+  if not may_change(v, v_conversation, p_event) then
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id,
+      'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  end if;
+  v_changed := change_words(v, p_event, clock(p_now));
+  if v_changed then select * into v from messages where id = v.id; end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id,
+    'correlation_id', v.correlation_id,
+    'wake', v_changed and v.direction = 'in'
+      and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)),
+      'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+end $$;
+
+-- take_back_answer: the words that an answer is for have changed before any of it left: it never goes, and what it
+-- answered is unanswered again.
+-- Concurrency: the caller holds the conversation's lock. Result: whether that was so.
+create or replace function take_back_answer(p_turn bigint)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+begin
+  if p_turn is null or not exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
+    and o.status in ('queued', 'draft'))
+    or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
+      and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+    where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
+  update messages set status = 'received', reason = null
+    where turn_id = p_turn and direction = 'in'
+    and (status = 'answered' or (status = 'handed_over' and reason = 'draft'));
+  return true;
+end $$;
+
+-- may_change: whether news of a message comes from who wrote it: an edit, a deletion, or the words that it came
+-- without. Whoever knows an id can name it: a contact knows those
+--   of all that it was told.
+-- Guarantee: what our number said, by the agent or by a person, is changed by our number only; a contact's words by
+--   nobody but that contact, at an address that is known to be its own or that WhatsApp itself names beside one. A lid
+--   that nobody knows is anybody's, so is a number under another lid than the contact's. News that names no address at
+--   all (messages.edited) is taken for the contact's.
+-- Arguments: p_event {fromMe: who says so as the gateway knows it, absent: not known; chat: where, null: not known}.
+--   Read only.
+create or replace function may_change(m messages, v conversations, p_event jsonb)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_pn text := p_event -> 'chat' ->> 'pn';
+  v_lid text := p_event -> 'chat' ->> 'lid';
+  v_by bigint;
+begin
+  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
+  -- the lid first: it names an account, a phone number is lent
+  if v_lid is not null then select contact_id into v_by from contact_addresses
+    where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+  if v_by is null and v_pn is not null then
+    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
+    if v_lid is not null and exists (select from contact_addresses
+      where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+  end if;
+  -- our own number says it of a chat under a name that is new to us
+  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat',
+    null) > 0; end if;
+  return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
+end $$;
+
+-- change_words: an edit or a deletion of a message that is known.
+-- Guarantee: what is unsure (new words that nobody could read; a deletion that may be an edit) never replaces words
+--   that were told within a minute of it, as both are often news of one edit; and it gives way to words that come
+--   later. The message leaves the turn that is reading it: that turn does not end it any more; an answer of which
+--   nothing has left goes back too.
+--   The words of a message that came without them are answered, whatever became of it meanwhile. New words mean what
+--   they say from now on: an opt-out holds. A command does not: what is edited commands nothing, and an edited or
+--   deleted command is none any more.
+-- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
+-- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
+create or replace function change_words(m messages, p_event jsonb, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_unsure boolean := coalesce((p_event ->> 'unsure')::boolean, false);
+  v_edit boolean := p_event ->> 'kind' = 'edit';
+  v_pending boolean := m.direction = 'in' and m.status = 'received';
+  v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
+  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit'
+    and not coalesce((p_event ->> 'unsure')::boolean, false);
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+  v_seen jsonb;
+begin
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute'
+    then return false; end if;
+  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited')
+    then return false; end if;
+  if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
+  if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
+  -- what waits for an answer is read anew; what a turn has read is told as changed
+  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes
+    and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
+  if v_edit then
+    if m.direction = 'in' and m.meaning ? 'command' then
+      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
+    elsif m.direction = 'in' and v_meaning is not null then
+      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false,
+        (p_event ->> 'changedAt')::timestamptz, false, p_now);
+    end if;
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
+      typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
+      meaning = case when direction = 'in' then v_meaning else meaning end,
+      status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in'
+        and status = 'skipped') then 'received' else status end,
+      reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case
+        when v_pending or v_completes then null else turn_id end,
+      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
+      returning direction = 'in' and status = 'received' into v_pending;
+  else
+    update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending
+      then 'skipped' else status end,
+      reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
+        else reason end where id = m.id;
+  end if;
+  -- a turn that is under way read the old text
+  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
+  return true;
+end $$;
+
+-- apply_early: the news about a message that came before it, in the order in which they came. They have found their
+-- place, so their entry is over. The caller holds
+--   lock_provider_id.
+create or replace function apply_early(p_instance_id bigint, p_provider_id text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_event jsonb;
+begin
+  for v_event in
+    with gone as (delete from early_updates where instance_id = p_instance_id and provider_id = p_provider_id
+      returning id, event)
+    select event from gone order by id
+  loop
+    perform apply_update(p_instance_id, v_event, p_now);
+  end loop;
+  if v_event is not null then
+    update webhook_events set ignored = nullif(array_remove(ignored, 'unknown_message'), '{}')
+      where ignored is not null and coalesce(instance, '') = (select name from instances where id = p_instance_id)
+        and ignored[1] = 'unknown_message'
+        and results @> jsonb_build_array(jsonb_build_object('outcome', 'early', 'provider_id', p_provider_id));
+  end if;
+end $$;
+
+-- withdraw_parts: the contact writes while an answer is on its way: what has not left is not said, and the next turn
+-- knows it.
+-- Guarantee: at most twice in a row, so that somebody who never stops writing is answered too. When nothing of the
+--   answer has left, its messages are unanswered again.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function withdraw_parts(p_conversation bigint)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_turns bigint[];
+begin
+  if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  with gone as (
+    update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply'
+        and author = 'agent'
+        -- what is said of an outage answers nothing
+        and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id)
+  select array_agg(distinct turn_id) into v_turns from gone;
+  if v_turns is null then return; end if;
+  update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;
+  update messages i set status = 'received', reason = null
+    where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
+      and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out'
+        and o.status not in ('cancelled', 'queued'));
+end $$;
+
+-- lacks_words: a message came without its words, which may still come: nobody has taken it back (or nobody can say
+-- whether that was an edit).
+create or replace function lacks_words(m messages, p_from_me boolean) returns boolean language sql immutable as
+$$ select m.wordless and (m.direction = 'out') = p_from_me
+  and (m.deleted_at is null or m.reason = 'deleted_or_edited') $$;
+
+-- repeated_message: a message that is known came again: as its newer form it is an edit, else it changes nothing.
+-- Result: as record_message.
+create or replace function repeated_message(
+  p_instance instances, m messages, p_event jsonb, p_wordless boolean, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+  if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat',
+      p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+  end if;
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake',
+    m.status = 'received',
+    'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
+end $$;
+
+-- record_message: one message or reaction of a direct chat: of the contact, of ourselves (an echo), of a person on the
+-- phone, or of whatever else uses our number.
+-- Guarantee: a second copy (same chat, same id at WhatsApp) stores nothing, unless the first came without its words:
+--   those complete it, and it is handled as if it had just come, whatever became of it meanwhile. The newer form of a
+--   message that is known is an edit. What a person typed, and nothing else (see judge_own), pauses the agent in this
+--   conversation for takeoverMinutes after it was typed, sliding, at most takeoverCapMinutes after the first. What the
+--   words were recognised as (p_event meaning, see inbox/meaning.ts) becomes true here, in whatever state the
+--   conversation is: an opt-out holds from this commit on, a command of the manager waits for claim_turn, `/bot off`
+--   and `/bot on` take the agent out of the conversation and back. A machine of WhatsApp's own is stored and never
+--   answered.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes,
+--   takeoverFromApi, withdrawParts, managerPhone, managerInstance, correlationId}.
+-- Concurrency: any number of callers; they queue on the conversation.
+-- Result: {outcome: stored | erased: of somebody who was, nothing is kept | duplicate | echo | takeover | automatic |
+--   returned | command | context, reason, conversation_id, message_id, wake, wake_turns, first_pending_at, inbound_at}.
+create or replace function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
+  v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
+  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '')
+    else p_event -> 'content' ->> 'text' end;
+  v_typed text := p_event -> 'content' ->> 'typed';
+  v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
+  v_provider text := p_event ->> 'providerId';
+  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt')
+    else p_event -> 'chat' end;
+  v_contact bigint;
+  v_conversation conversations;
+  v_known messages;
+  v_id bigint;
+  v_first timestamptz;
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
+  v_key text;
+  v_judged jsonb;
+  v_wake bigint[];
+begin
+  v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+  if v_known.id is not null then
+    if v_from_me and v_known.author in ('agent', 'system') then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false);
+    end if;
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me)
+      or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
+      return repeated_message(p_instance, v_known, p_event, v_wordless, v_now);
+    end if;
+  end if;
+
+  if v_known.id is null and p_event ? 'revised' and not v_is_reaction then
+    -- the newer form of something: under an id that is another chat's it is news about what its author did not write,
+    -- and makes no message
+    v_known := news_of(p_instance.id, v_provider, p_event -> 'chat', v_from_me);
+    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+  end if;
+
+  if v_from_me and v_known.id is null then
+    v_known := sent_as(p_instance.id, p_event ->> 'providerId');
+    if v_known.id is not null then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null
+    else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
+  if v_contact is null then
+    perform bury_message(p_instance, p_event ->> 'providerId', v_now);
+    return jsonb_build_object('outcome', 'erased', 'wake', false);
+  end if;
+  if v_from_me and v_typed is not null then
+    -- before the conversation's lock, in the same order as everybody
+    v_key := own_words(v_typed, (select name from contacts where id = v_contact));
+    if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
+  end if;
+  if v_known.id is null then
+    v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+  else
+    select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
+      where m.id = v_known.id for no key update of c;
+    select * into v_known from messages where id = v_known.id for update;
+    -- somebody else was quicker
+    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless,
+      v_now); end if;
+  end if;
+
+  if v_from_me and v_known.id is null then
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that
+    -- were given back or up come last
+    select * into v_known from messages
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
+        'queued') and claim > 0 and provider_id is null
+        and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
+        and claimed_at <= v_sent_at + interval '5 minutes'
+      order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
+    if found then
+      perform settle_sent(v_known.id, v_provider, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
+  perform lock_provider_id(p_instance.id, v_provider);
+  if v_known.id is null then
+    -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that
+    -- this one brings
+    v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+    if v_known.id is not null then return record_message(p_instance, p_event, p_options, p_now); end if;
+  end if;
+  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
+    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone'
+      and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
+  if v_from_me and not v_is_reaction and v_meaning is null then
+    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null
+      or p_event -> 'content' ->> 'type' <> 'unsupported',
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean
+        and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
+    v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
+  end if;
+  if v_known.id is not null then
+    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning,
+      media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
+        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text',
+          deleted_at = null, turn_id = null,
+        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic'
+          else 'human' end,
+        status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
+        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine
+          then 'whatsapp_machine' end
+      where id = v_known.id returning id into v_id;
+  else
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+    typed, meaning, media,
+      provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
+    values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
+      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact'
+        when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
+      case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
+      case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
+      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine'
+        when v_is_reaction then 'reaction' end,
+      v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      v_provider, v_sent_at,
+      coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
+      v_wordless, p_options ->> 'correlationId', v_now)
+    returning id into v_id;
+  end if;
+  update conversations set last_seq = last_seq + case when v_known.id is null then 1 else 0 end,
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0
+      else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at
+      else greatest(last_inbound_at, v_sent_at) end
+    where id = v_conversation.id;
+  -- rare, as what follows: a look costs a tenth of a call for nothing
+  if exists (select from early_updates where instance_id = p_instance.id and provider_id = v_provider) then
+    perform apply_early(p_instance.id, v_provider, p_now);
+  end if;
+
+  if v_is_reaction or (v_is_machine and not v_from_me) then
+    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+      false);
+  end if;
+  if v_from_me then
+    return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false)
+      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'),
+        v_meaning ->> 'handset', p_options, v_now);
+  end if;
+
+  if v_meaning ? 'command' then
+    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+      true, 'inbound_at', v_now);
+  end if;
+  if v_meaning ->> 'intent' = 'bot_question' then
+    insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at)
+      values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
+  end if;
+  if v_conversation.takeover_until > v_now then v_wake := judge_again(v_conversation, v_sent_at, v_now); end if;
+  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued')
+    and (p_options ->> 'withdrawParts')::boolean then
+    perform withdraw_parts(v_conversation.id);
+  end if;
+  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft')
+    then perform withdraw_drafts(v_conversation.id); end if;
+  v_first := first_pending(v_conversation.id);
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+    v_first is not null, 'wake_turns', v_wake,
+    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch
+      from v_now - v_sent_at));
+end $$;
+
+-- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come
+-- in numbers; what a person has forgotten
+--   is only counted.
+-- Guarantee: it belongs to the tenant whose secret posted it. At most 200 names of a tenant, and 10,000 webhooks of a
+--   name are kept. Concurrency: callers of one name queue on its row.
+-- Arguments: p_tenant see tenant_of_poster.
+-- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, entry: it leaves one of
+--   those that were put aside, refused: there was no room, and the number is somebody's, so no replay takes it, told:
+--   people are to be told}.
+create or replace function put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v set_aside; v_new boolean := false; v_known text;
+begin
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason
+    where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '')
+    returning * into v;
+  if not found then
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200
+      then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused',
+      p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
+    insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at)
+      values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing
+      returning * into v;
+    if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
+    v_new := true;
+  end if;
+  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
+    'wake', false); end if;
+  if v_new then
+    -- a name that a shell would understand is not put into a command
+    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
+    if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key',
+        'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true,
+        'about', null,
+        'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
+    else
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent',
+        true, 'about', null, 'text', case p_reason
+        when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known
+          || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
+          || v_known || '. Para não ouvir mais dele: npm run admin -- instance forget ' || v_known || '.'
+        when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known
+          || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
+          || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known
+            || '.'
+        when 'secret_of_another' then 'Webhooks em nome do número ' || v_known
+          || ' chegaram com o segredo de outro. Nada disso é respondido; fica guardado. Se o webhook dele está errado na Evolution: '
+          || 'npm run admin -- instance connect ' || v_known || '. Veja: npm run admin -- instance unknown.'
+        else 'Webhooks do número ' || v_known
+          || ', e MULTI_CHIP_ENABLED=false atende só o de EVOLUTION_INSTANCE. Nada dele é respondido; o que chega fica guardado. Para não ouvir mais dele: '
+          || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000,
+    'told', v_new, 'wake', false);
+end $$;
+
+-- body_of_ignored: what is kept of a webhook of which nothing found a place: of each number and reason the first
+-- thousand of a day (UTC) whole, unless they are large. So a
+--   busy group, or whoever floods one, does not fill the disk. Each leaves its entry. Concurrency: some more may be
+--   kept. Result: the body, or {left_out: 'too_many' | 'large'}.
+create or replace function body_of_ignored(p_instance text, p_reason text, p_raw jsonb, p_now timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_today timestamptz := date_trunc('day', p_now, 'UTC'); v_newest jsonb;
+begin
+  if pg_column_size(p_raw) > 262144 then return '{"left_out": "large"}'; end if;
+  -- behind the first that was left out there is nothing to count any more
+  select body into v_newest from webhook_events
+    where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '') and ignored[1] = p_reason
+    and received_at >= v_today
+    order by received_at desc limit 1;
+  if v_newest = '{"left_out": "too_many"}' or (select count(*)
+    from (select from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '')
+      and ignored[1] = p_reason and received_at >= v_today limit 1000) today) >= 1000
+        then return '{"left_out": "too_many"}'; end if;
+  return p_raw;
+end $$;
+
+-- is_unplaced: whether a message may be behind what was put aside for this reason: nobody chose to leave it, the
+-- product could not place it.
+create or replace function is_unplaced(p_reason text) returns boolean language sql immutable as
+$$ select p_reason = any ('{unknown_chat,empty,unreadable,no_instance,unknown_event}') $$;
+
+-- ignored_reasons: why events of a webhook were put aside or found no place, each once, for its entry; null: it is
+-- none. News of an unknown message comes first, so that
+--   apply_early finds it, then what may be a message. Arguments: p_results of the webhook. Read only.
+create or replace function ignored_reasons(p_results jsonb) returns text[] language sql stable as $$
+  select array_agg(reason order by reason <> 'unknown_message', not is_unplaced(reason), reason)
+    from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+    where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
+      -- it may have come in the same webhook
+      or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e
+        where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
+$$;
+
+-- chat_hashes: address_hash of each address in a list of [{pn, lid}].
+create or replace function chat_hashes(p_instance_id bigint, p_chats jsonb) returns text[] language sql stable as $$
+  select coalesce(array_agg(distinct address_hash(a.kind, p_instance_id, a.address)), '{}')
+    from jsonb_array_elements(p_chats) c,
+    lateral (values ('pn', c ->> 'pn'), ('lid', c ->> 'lid')) a (kind, address) where a.address is not null
+$$;
+
+-- remember_forged: a message was put aside since anybody can forge it. Evolution has it too, without the mark, so the
+-- comparison shall not store it either (see meets_forged).
+-- Guarantee: it is known for three days, and for as long after the time that it claims, since a comparison looks two
+--   days back from there. Repeats change nothing. One id in two chats is an attack, which nothing lifts. Arguments:
+--   p_event the InboundEvent that says which.
+create or replace function remember_forged(p_instance instances, p_event jsonb, p_now timestamptz)
+returns void language sql as $$
+  insert into forged_messages (tenant_id, instance_id, hash, chats, until)
+    select p_instance.tenant_id, p_instance.id, message_hash(p_instance.id, p_event ->> 'providerId'),
+      chat_hashes(p_instance.id, p_event -> 'forged' -> 'chats'),
+      greatest(p_now, (p_event -> 'forged' ->> 'stamp')::timestamptz) + interval '3 days'
+    on conflict (instance_id, hash) do update set until = greatest(forged_messages.until, excluded.until),
+      chats = case when forged_messages.chats && excluded.chats then forged_messages.chats || excluded.chats
+        else '{}' end
+$$;
+
+-- meets_forged: a message comes under an id that may have been put aside as forged.
+-- Guarantee: what the comparison shows (p_ourselves) is then the forged one, and whoever asks drops it. A webhook
+--   without the mark, in the chat that the forged one claimed, is the real one: it lifts the memory. One in another
+--   chat does not, since whoever sends a message chooses its id. Result: whether it is to be dropped.
+create or replace function meets_forged(p_instance instances, p_event jsonb, p_ourselves boolean, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_hash text;
+begin
+  if not exists (select from forged_messages where instance_id = p_instance.id) then return false; end if;
+  v_hash := message_hash(p_instance.id, p_event ->> 'providerId');
+  if p_ourselves then
+    update forged_messages set found_at = coalesce(found_at, p_now) where instance_id = p_instance.id and hash = v_hash;
+    return found;
+  end if;
+  delete from forged_messages where instance_id = p_instance.id and hash = v_hash
+    and chats && chat_hashes(p_instance.id, jsonb_build_array(p_event -> 'chat', p_event -> 'alt'));
+  return false;
+end $$;
+
+-- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
+-- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be
+--   acknowledged. What its credential may not say, and what names no number of ours, is set aside and changes no
+--   number, contact or conversation. What is put aside or finds no place leaves an entry (webhook_events.ignored).
+-- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for;
+--   absent: the secret of the installation, events: InboundEvent[], replays: the stored webhook that this one is again,
+--   whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now}]; p_options see
+--   record_message, and onlyInstance: the one number that counts, or null.
+-- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock:
+--   Postgres ends one (40P01) and the caller repeats it.
+-- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake,
+--   wake_send, first_pending_at, inbound_at}]}], in order.
+create or replace function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_webhook jsonb;
+  v_event jsonb;
+  v_result jsonb;
+  v_results jsonb;
+  v_all jsonb := '[]';
+  v_instance instances;
+  v_reason text;
+  v_tenant text;
+  v_aside bigint;
+  v_kept boolean;
+  v_gone boolean;
+  v_crowded boolean;
+  v_entry boolean;
+  v_ignored text[];
+  v_name text;
+  v_id bigint;
+begin
+  for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
+    v_results := '[]';
+    v_tenant := tenant_of_poster(v_webhook -> 'from');
+    v_aside := null;
+    v_kept := false;
+    v_entry := false;
+    v_name := v_webhook ->> 'instance';
+    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+      if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason',
+          coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+      elsif coalesce(v_event ->> 'instance', '') = '' then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'),
+          'entry', true, 'wake', false);
+        v_tenant := tenant_of_poster(v_webhook -> 'from');
+      else
+        select * into v_instance from instances where name = v_event ->> 'instance';
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from',
+          p_options ->> 'onlyInstance', coalesce((v_webhook ->> 'postedAt')::timestamptz, clock(p_now)));
+        if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '')
+          then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
+        v_result := case
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason,
+            tenant_of_poster(v_webhook -> 'from'), p_now)
+          when v_event ->> 'kind' in ('message', 'reaction') and meets_forged(v_instance, v_event,
+            v_webhook -> 'from' ? 'ourselves', clock(p_now)) then
+            jsonb_build_object('outcome', 'ignored', 'reason', 'forged_resend', 'provider_id', v_event -> 'providerId',
+              'entry', true, 'wake', false)
+          when v_event ->> 'kind' in ('message', 'reaction') then
+            record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId',
+              v_webhook ->> 'requestId'), p_now)
+          when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
+          when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
+          else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'),
+            'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
+        end;
+        if v_reason is null then
+          if v_event ? 'forged' then perform remember_forged(v_instance, v_event, clock(p_now)); end if;
+          v_tenant := v_instance.tenant_id;
+          v_kept := true;
+        elsif coalesce((v_result ->> 'keep')::boolean, false) then
+          v_aside := (v_result ->> 'aside_id')::bigint;
+          v_kept := true;
+        elsif v_result ? 'entry' then
+          v_name := null; -- one of too many names: they share one allowance
+        end if;
+      end if;
+      v_entry := v_entry or v_result ? 'entry' or v_result ->> 'reason' in ('not_its_author', 'unknown_message');
+      v_results := v_results || v_result;
+    end loop;
+    v_id := null;
+    v_ignored := case when v_entry then ignored_reasons(v_results) end;
+    if v_webhook ? 'replays' then
+      -- the entry is that of the webhook which is replayed; what found no place again is not stored again
+      update webhook_events set ignored = v_ignored where id = (v_webhook ->> 'replays')::bigint
+        and ignored is not null;
+      v_kept := v_kept and jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored" && @.outcome != "early")');
+      v_ignored := null;
+    end if;
+    if v_kept or v_ignored is not null then
+      -- of somebody who was erased it stays that something came, and not what; of a crowd of more than can be looked
+      -- through neither
+      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
+      v_crowded := false;
+      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+        select * into v_instance from instances where name = v_webhook ->> 'instance';
+        v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
+        if found and not v_crowded then
+          perform hold_named(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+        end if;
+      end if;
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
+        received_at)
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded
+          then '{"left_out": "large"}'
+          when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")')
+            then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId',
+            coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
+        returning id into v_id;
+    end if;
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
+  end loop;
+  return v_all;
+end $$;
+
+-- pending_since: whether somebody who is typing has something unanswered, so that the turn can wait for the rest. Read
+-- only.
+-- Arguments: p_from who says that somebody types, see speaks_for. Result: {conversation_id, first_pending_at,
+--   newest_at, now} or null.
+create or replace function pending_since(
+  p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamptz default null
+) returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'newest_at',
+    max(m.created_at), 'now', clock(p_now))
+  from instances i
+    join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn)
+      or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
+    join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
+    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+  where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t
+    where t.conversation_id = c.id and t.status = 'open')
+  group by c.id limit 1
+$$;
+
+-- own_words: what is compared of two texts, or null when there is too little: without case, accents, digits and signs,
+-- without the words of the contact's name, and with one greeting for all times of the day. So a text with the
+-- customer's name in it is one text. A hash: an index takes no long text.
+create or replace function own_words(p_text text, p_name text)
+returns text language plpgsql immutable set search_path = public, pg_temp as $$
+declare v_words text[] := folded_words(p_text); v_name text[] := folded_words(p_name); v_left text;
+begin
+  select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n)
+    where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
+  return case when length(v_left) >= 12 then md5(v_left) end;
+end $$;
+
+-- folded_words: the words of a text without case, accents, digits and signs.
+create or replace function folded_words(p_text text) returns text[] language sql immutable as $$
+  select array(select w from regexp_split_to_table(regexp_replace(lower(regexp_replace(normalize(p_text, NFKD),
+    '[\u0300-\u036f]', '', 'g')),
+    '[\x01-\x60\x7b-\xbf\u2000-\u2bff\ufe00-\ufe0f\U0001f000-\U0001faff]+', ' ', 'g'), ' ') as w where w <> '')
+$$;
+
+-- judge_own: who wrote a message of our number that is not ours. Pure.
+-- Arguments: p_facts {
+--   words: a person can read something in it; program: it came through the API, or its id is a library's;
+--   chars: what had to be typed; attended: a person has this conversation or types in it;
+--   waited: seconds since the contact began to wait, in whole seconds of WhatsApp's clock, null when nothing waited for
+--   an answer; since: since its newest words; mid: in the middle of a talk;
+--   after_send: seconds since our own first message of this conversation in two weeks, null without one (a phone greets
+--   then too); known: this text came at least twice so soon after a beginning that nobody can have typed it;
+--   prompt, sent_prompt: how often this text came within 5 seconds of a beginning, or of such a first message, before;
+--   steady: how often within 15 seconds and after the same time; near: other conversations that got it within 3
+--   seconds; chats: within 10 minutes; unasked: to how many of those and this one nobody had written for an hour}.
+-- Result: 'person' | 'no_words' | 'program' | 'greeting' | 'broadcast'.
+create or replace function judge_own(p_facts jsonb)
+returns text language plpgsql immutable set search_path = public, pg_temp as $$
+declare
+  v_waited int := (p_facts ->> 'waited')::int;
+  v_mid boolean := coalesce((p_facts ->> 'mid')::boolean, false);
+  v_begins boolean := v_waited is not null and not v_mid;
+  v_chats int := coalesce((p_facts ->> 'chats')::int, 0);
+  -- Nobody types 12 characters a second. Whoever had begun before has had some seconds more, and WhatsApp's clock tells
+  -- no fractions.
+  v_typing_seconds numeric := (p_facts ->> 'chars')::numeric / 12 - 3;
+begin
+  return case
+    when not (p_facts ->> 'words')::boolean then 'no_words'
+    when (p_facts ->> 'program')::boolean then 'program'
+    when (p_facts ->> 'known')::boolean then 'greeting'
+    when (p_facts ->> 'since')::int <= 5 and (p_facts ->> 'prompt')::int >= 1 then 'greeting'
+    when v_begins and v_waited <= 15 and (p_facts ->> 'steady')::int >= 2 then 'greeting'
+    when (p_facts ->> 'after_send')::int <= 5 and (p_facts ->> 'sent_prompt')::int >= 2 then 'greeting'
+    when (p_facts ->> 'near')::int >= 2 then 'broadcast'
+    when v_chats >= 2 and (p_facts ->> 'unasked')::int * 2 > v_chats then 'broadcast'
+    when v_begins and not (p_facts ->> 'attended')::boolean and v_waited < v_typing_seconds then 'greeting'
+    else 'person' end;
+end $$;
+
+-- said_at: when words of our number can have reached the other side at the earliest: of our own the moment of the
+-- claim, as what the send answers comes later.
+create or replace function said_at(m messages)
+returns timestamptz language sql immutable as
+$$ select least(m.claimed_at, m.provider_at) $$;
+
+-- own_facts: what judge_own looks at. By the time that WhatsApp tells, as webhooks have no order; within a second what
+-- arrived first was first.
+-- Arguments: v the conversation; p_text what was typed; p_key own_words of it; p_at when it was sent; p_self the row,
+--   when it is stored already. Read only.
+create or replace function own_facts(
+  v conversations, p_text text, p_key text, p_at timestamptz, p_self bigint, p_now timestamptz
+) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_second timestamptz := date_trunc('second', p_at);
+  v_said messages;         -- our last words before it
+  v_asked messages;        -- the first words of the contact that wait for an answer
+  v_mid boolean;
+  v_first_send timestamptz;
+  v_newest timestamptz;    -- the contact wrote last
+  v_facts jsonb;
+begin
+  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.author <> 'automatic' and m.type <> 'reaction'
+      and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self
+        and date_trunc('second', said_at(m)) <= v_second
+      and m.seq > v.last_seq - 200
+    order by date_trunc('second', said_at(m)) desc, m.seq desc limit 1;
+  v_said.provider_at := said_at(v_said);
+  -- the beginning of the newest run of messages without an answer: what was left without one long before is another
+  -- talk
+  select q.* into v_asked from messages q where q.id = (select r.id from (
+      select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at),
+        m.seq) as before
+      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction'
+        and m.seq > v.last_seq - 200
+        and date_trunc('second', m.provider_at) between p_at - interval '1 day' and v_second
+        and (v_said.id is null or (date_trunc('second', m.provider_at),
+          m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
+    where r.before is null or r.provider_at - r.before > interval '10 minutes'
+      order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
+  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200
+    and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
+    and m.id <> v_asked.id and m.provider_at > v_asked.provider_at - interval '10 minutes'
+    and (date_trunc('second', m.provider_at), m.seq) < (date_trunc('second', v_asked.provider_at), v_asked.seq));
+  if v_said.kind is not null and not exists (select from messages m
+    where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days'
+        and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
+    v_first_send := v_said.provider_at;
+  end if;
+  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in'
+    and m.type <> 'reaction' and m.seq > v.last_seq - 200
+    and date_trunc('second', m.provider_at) <= v_second);
+  v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars',
+    coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
+    'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid',
+      coalesce(v_mid, false),
+    'after_send', extract(epoch from v_second - date_trunc('second', v_first_send))::int);
+  return v_facts || (select jsonb_build_object(
+      'known', count(*) filter (where m.author = 'automatic' and m.reason = 'greeting' and o.begins
+        and o.waited <= 5) >= 2,
+      'prompt', count(*) filter (where o.begins and o.waited <= 5),
+      'sent_prompt', count(*) filter (where o.after_send <= 5),
+      'steady', count(*) filter (where o.begins and o.waited <= 15
+        and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
+      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id
+        and abs(extract(epoch from m.provider_at - p_at)) <= 3),
+      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately),
+      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately
+        and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
+    from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null
+      and not (m.meaning ->> 'mid')::boolean as begins,
+      (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked,
+        abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
+    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words'
+      and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self
+      and m.provider_at > p_at - interval '60 days');
+end $$;
+
+-- undo_takeover: words that started or kept up a takeover were no person's. It ends, unless a person has typed since it
+-- began; what it kept from being answered waits for an answer again.
+-- Arguments: p_at when the first of those words were stored; they count as a person's no more. Concurrency: locks the
+--   conversation. Result: whether something waits.
+create or replace function undo_takeover(p_conversation bigint, p_at timestamptz, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_turns bigint[];
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  update handoffs set taken_at = null where conversation_id = v.id and status <> 'returned' and taken_at = p_at;
+  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human'
+    and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
+    return false;
+  end if;
+  update conversations set takeover_since = null, takeover_until = null where id = v.id;
+  update messages m set status = 'received', reason = null from turns t
+    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover'
+      and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
+  -- an answer of which nothing left
+  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.status = 'cancelled' and m.reason = 'takeover'
+    and m.created_at > least(p_at, v.takeover_since) - interval '10 minutes')
+  select array_agg(turn_id) into v_turns from gone;
+  update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in'
+    and i.status = 'answered'
+    and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out'
+      and o.status <> 'cancelled');
+  update conversations set inbound_seq = inbound_seq + 1 where id = v.id;
+  return first_pending(v.id) is not null;
+end $$;
+
+-- mark_automatic: a text of our number is automatic: so are its copies that were taken for a person's. Their takeovers
+-- end.
+-- Arguments: p_key own_words; p_verdict greeting | broadcast; p_at when the one was sent that showed it.
+-- Concurrency: the caller holds lock_own_words of p_key; locks the copies' conversations, in the order of their ids.
+-- Result: conversations that have something to answer again.
+create or replace function mark_automatic(
+  p_instance bigint, p_key text, p_verdict text, p_at timestamptz, p_now timestamptz
+) returns bigint[] language plpgsql set search_path = public, pg_temp as $$
+declare v_copy record; v_wake bigint[] := '{}';
+begin
+  for v_copy in
+    with wrong as (update messages m set author = 'automatic', reason = p_verdict
+      where m.instance_id = p_instance and m.kind is null and m.meaning ? 'own_words'
+        and m.meaning ->> 'own_words' = p_key and m.author = 'human'
+        and case p_verdict when 'broadcast' then m.provider_at > p_at - interval '10 minutes'
+          else m.provider_at > p_at - interval '2 days'
+            and ((m.meaning ->> 'waited')::int <= 15 and not (m.meaning ->> 'mid')::boolean
+            or (m.meaning ->> 'after_send')::int <= 5) end
+      returning m.conversation_id, m.created_at)
+    select conversation_id, min(created_at) as at from wrong group by 1 order by 1
+  loop
+    if undo_takeover(v_copy.conversation_id, v_copy.at, p_now) then v_wake := v_wake || v_copy.conversation_id; end if;
+  end loop;
+  return v_wake;
+end $$;
+
+-- lock_own_words: until the end of the transaction, nobody else judges this text of this number: of two first copies at
+-- once, the second sees the first.
+create or replace function lock_own_words(p_instance_id bigint, p_key text) returns void language sql as
+$$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_key, 12)) $$;
+
+-- judge_message: own_facts and judge_own of one message. Arguments: as own_facts; p_words, p_program as in judge_own;
+-- p_attended null: as the conversation says.
+-- Result: {verdict, meaning: what is kept with the message, so that later ones can be compared with it}. Read only.
+create or replace function judge_message(v conversations, p_text text, p_key text, p_at timestamptz, p_words boolean,
+  p_program boolean, p_self bigint, p_attended boolean, p_now timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words,
+  'program', p_program);
+begin
+  if p_attended is not null then v_facts := v_facts || jsonb_build_object('attended', p_attended); end if;
+  return jsonb_build_object('verdict', judge_own(v_facts), 'meaning', case when p_key is not null then
+    jsonb_build_object('own_words', p_key, 'waited', v_facts -> 'waited', 'since', v_facts -> 'since', 'mid',
+      v_facts -> 'mid', 'after_send', v_facts -> 'after_send') end);
+end $$;
+
+-- judge_again: words that came before the contact's own did look like a person's: webhooks have no order. Called when a
+-- message of the contact is stored during a takeover.
+-- Concurrency: the caller holds the conversation's lock. Result: conversations that have something to answer again.
+create or replace function judge_again(v conversations, p_said_at timestamptz, p_now timestamptz)
+returns bigint[] language plpgsql set search_path = public, pg_temp as $$
+declare h messages; v_judged jsonb; v_wake bigint[] := '{}';
+begin
+  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction'
+    and not coalesce(m.meaning ? 'handset', false)
+      and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at)
+        order by m.seq desc limit 1;
+  if not found then return v_wake; end if;
+  -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a
+  -- phone does not do by itself
+  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
+    where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes')
+        then return v_wake; end if;
+  if h.meaning ? 'own_words' then perform lock_own_words(v.instance_id, h.meaning ->> 'own_words'); end if;
+  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id,
+    v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
+  if v_judged ->> 'verdict' <> 'greeting' then return v_wake; end if;
+  update messages set author = 'automatic', reason = 'greeting',
+    meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}')
+    where id = h.id;
+  update instances set greeting_message = h.id where id = v.instance_id and greeting_message is null;
+  if undo_takeover(v.id, h.created_at, p_now) then v_wake := v_wake || v.id; end if;
+  return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
+end $$;
+
+-- audit_handset: who has the phone of the number took the agent out of a conversation, or back into it (`/bot off`,
+-- `/bot on`).
+create or replace function audit_handset(v conversations, p_switch text, p_now timestamptz)
+returns void language sql as $$
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+$$;
+
+-- take_own: what a message of our number that we did not write does to its conversation, once it is stored.
+-- Arguments: p_id, p_key, p_verdict of the message; p_handset 'on' | 'off' when it was a command typed on the phone;
+--   p_options as in record_message.
+-- Concurrency: the caller holds the conversation's lock. Result: {outcome: 'returned' | 'takeover' | 'context' |
+--   'automatic', reason, wake_turns}.
+create or replace function take_own(
+  v conversations, p_id bigint, p_sent_at timestamptz, p_key text, p_verdict text, p_handset text, p_options jsonb,
+  p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+  -- "off" lasts as long as any takeover may; other words slide it
+  v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap
+    else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
+  v_since timestamptz := case when v.takeover_until > p_now then v.takeover_since else p_now end;
+begin
+  if p_handset = 'on' then
+    perform give_back(v.id, 'handset', p_now);
+    perform audit_handset(v, 'on', p_now);
+    return jsonb_build_object('outcome', 'returned');
+  end if;
+  if p_verdict <> 'person' then
+    if p_verdict = 'greeting' then update instances set greeting_message = p_id
+      where id = v.instance_id and greeting_message is null; end if;
+    return jsonb_build_object('outcome', 'automatic', 'reason', p_verdict, 'wake_turns',
+      case when p_verdict in ('greeting', 'broadcast') and p_key is not null
+        then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
+  end if;
+  update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
+  if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
+  update conversations set takeover_since = v_since,
+    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
+  if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
+  return jsonb_build_object('outcome', 'takeover');
+end $$;
+
+-- own_chat: the address under which a message of our own number finds its contact: the one of its chat, or the other
+-- one of its key when only that is known, or when under the first nobody has ever written. The other one may be our
+-- own, and nothing is learned from it. Read only.
+-- Arguments: p_chat, p_alt {pn, lid}. Result: one of them.
+create or replace function own_chat(p_instance instances, p_chat jsonb, p_alt jsonb)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_chat bigint; v_alt bigint;
+begin
+  if coalesce(jsonb_typeof(p_alt), 'null') = 'null' or p_alt ->> 'pn' = p_instance.phone then return p_chat; end if;
+  v_alt := contact_at(p_instance, p_alt ->> 'pn', p_alt ->> 'lid');
+  if v_alt is null then return p_chat; end if;
+  v_chat := contact_at(p_instance, p_chat ->> 'pn', p_chat ->> 'lid');
+  return case when v_chat is null or not exists (select from conversations
+    where contact_id = v_chat and last_inbound_at is not null) then p_alt else p_chat end;
+end $$;
+
+-- contact_at: who has this address, or null. Asked for null, Postgres would plan each of these anew: that costs more
+-- than all the rest.
+create or replace function contact_at(p_instance instances, p_pn text, p_lid text)
+returns bigint language plpgsql stable set search_path = public, pg_temp as $$
+declare v_id bigint;
+begin
+  if p_pn is not null then select contact_id into v_id from contact_addresses
+    where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+  if v_id is null and p_lid is not null then select contact_id into v_id from contact_addresses
+    where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
+  return v_id;
+end $$;
+
+-- greetings_to_tell: numbers whose phone turned out to answer by itself, and nobody was told yet. Read only.
+-- Result: [{tenant, instance, text: what it says, or null when that is gone}].
+create or replace function greetings_to_tell(p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', i.tenant_id, 'instance', i.name, 'text', (select m.text
+    from messages m where m.id = i.greeting_message)) order by i.id), '[]')
+  from (select * from instances where greeting_message is not null and greeting_told_at is null order by id
+    limit p_limit) i
+$$;
+
+-- record_greeting_told: people know it; they are told once of a number. Repeats change nothing.
+create or replace function record_greeting_told(p_instance text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set greeting_told_at = clock(p_now) where name = p_instance and greeting_told_at is null;
+  return jsonb_build_object('recorded', found);
+end $$;
+
+-- take_meaning: what a message's words were recognised as becomes true; the part of record_message that is about
+-- people.
+-- Guarantee: of an opt-out and a resubscription the one that was written last counts, in whatever order they come.
+-- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it
+--   was written; p_commands it came from the manager's own phone address, to the number that takes commands.
+-- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent}
+--   also opt_out_again (has opted out already, so nothing is confirmed), {command} only of the manager, {handset} only
+--   of whoever has the phone.
+create or replace function take_meaning(
+  v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_intent text := p_meaning ->> 'intent';
+begin
+  if p_from_me then
+    return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset')
+      end;
+  end if;
+  if p_commands and coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null' then
+    return jsonb_build_object('command', p_meaning -> 'command');
+  end if;
+  if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m
+    where m.conversation_id = v.id and m.direction = 'in'
+      and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
+        then return null; end if;
+  if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null;
+  end if;
+  return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
+end $$;
+
+-- stored_webhook: a raw webhook for a replay, or null.
+create or replace function stored_webhook(p_tenant text, p_id bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select to_jsonb(w) from webhook_events w where w.id = p_id and w.tenant_id = p_tenant
+$$;
+
+-- ignored_of: the entries of a tenant: stored webhooks of which something was put aside or found no place. Read only.
+-- Arguments: p_reason, p_instance null: any. Result: rows of webhook_events.
+create or replace function ignored_of(p_tenant text, p_reason text, p_instance text)
+returns setof webhook_events language sql stable as $$
+  select * from webhook_events where ignored is not null and tenant_id = p_tenant
+    and (p_reason is null or p_reason = any (ignored))
+    and (p_instance is null or coalesce(instance, body ->> 'instance') = p_instance)
+$$;
+
+-- is_whole: whether a stored webhook has its body: it was neither left out (body_of_ignored) nor erased.
+create or replace function is_whole(p_body jsonb)
+returns boolean language sql immutable as
+$$ select p_body not in ('{"left_out": "too_many"}', '{"left_out": "large"}', '{"erased": true}') $$;
+
+-- list_ignored: what was put aside, the newest first, and how much of it there is. Read only.
+-- Arguments: as ignored_of. Result: {reasons: [{reason, webhooks, whole: with their body, first_at, last_at}],
+--   entries: [{id, instance, event, reasons, messages: their ids at WhatsApp, whole, received_at}]}.
+create or replace function list_ignored(p_tenant text, p_reason text, p_instance text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+    'reasons', (select coalesce(jsonb_agg(to_jsonb(g) order by g.webhooks desc, g.reason), '[]') from (
+      select r as reason, count(*) as webhooks, count(*) filter (where is_whole(w.body)) as whole,
+        min(w.received_at) as first_at, max(w.received_at) as last_at
+      from ignored_of(p_tenant, p_reason, p_instance) w, unnest(w.ignored) r where p_reason is null or r = p_reason
+        group by 1) g),
+    'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id desc), '[]') from (
+      select w.id, coalesce(w.instance, w.body ->> 'instance') as instance, w.event, w.ignored as reasons,
+        is_whole(w.body) as whole, w.received_at,
+        jsonb_path_query_array(w.results,
+          '$[*] ? (@.outcome == "ignored" || @.outcome == "early").provider_id ? (@ != null)') as messages
+      from ignored_of(p_tenant, p_reason, p_instance) w order by w.id desc limit p_limit) e))
+$$;
+
+-- ignored_webhooks: entries to be replayed, the oldest first. Read only. Arguments: as ignored_of; p_after the id
+-- behind which they begin.
+-- Result: [{id, instance, event, body, results, ignored, received_at}], at most p_limit.
+create or replace function ignored_webhooks(p_tenant text, p_reason text, p_instance text, p_after bigint, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
+    select id, instance, event, body, results, posted_by, ignored, received_at
+      from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id
+      limit p_limit) w
+$$;
+
+-- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance,
+-- reason, received_at} or null.
+create or replace function ignored_message(p_tenant text, p_provider_id text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'received_at', w.received_at, 'reason', r ->> 'reason')
+    from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id))
+    and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
+$$;
+
+-- reopen_inbound: a person wants an inbound message answered again, although it has had its outcome.
+-- Guarantee: it is 'received' again as if it had just come, and a turn that is under way has to look again. What was
+--   sent stays sent.
+-- Arguments: the message by its number, its id at WhatsApp and its chat {pn, lid}; p_actor, p_reason: audited.
+-- Concurrency: locks the conversation. Result: {outcome: 'reopened', message_id, conversation_id, was, provider_at,
+--   holder: who answers there, paused: scope or null} | {outcome: 'waiting'} it is unanswered as it is | {outcome:
+--   'not_possible'} (not of the contact, a reaction, deleted, unknown).
+create or replace function reopen_inbound(
+  p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; m messages; v_now timestamptz := clock(p_now);
+begin
+  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id,
+    p_chat, null, false);
+  select c.* into v from conversations c where c.id = m.conversation_id for update;
+  select x.* into m from messages x where x.id = m.id for update;
+  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null
+    then return jsonb_build_object('outcome', 'not_possible'); end if;
+  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id',
+    v.id); end if;
+  update messages set status = 'received', reason = null, turn_id = null where id = m.id;
+  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status,
+      'because', m.reason), v_now);
+  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status,
+    'provider_at', m.provider_at,
+    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null)
+      from instances i where i.id = v.instance_id));
+end $$;
+
+-- reconcile_from: since when a number's messages at the provider should be compared with ours.
+-- A number is compared from its first day here on, at most two days back, with p_overlap_ms of overlap; after a restore
+-- back to the backup, however old.
+-- Result: {from, restored: the comparison must reach this moment before the number goes on} or null for an unknown
+--   number.
+create or replace function reconcile_from(p_instance text, p_overlap_ms int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('restored', restored_at is not null,
+    'from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at,
+      case when restored_at is null then clock(p_now) - interval '2 days' end))
+  from instances where name = p_instance
+$$;
+
+-- teach_addresses: what a comparison shows of messages that are known already: the provider's rows name both addresses
+-- of a person where a webhook named one.
+-- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's), by the rules of
+--   ensure_contact; repeating it changes nothing.
+-- Arguments: p_pairs [{pn, lid, sent_at}], the oldest first. Result: {learned}.
+create or replace function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v instances;
+  v_pair record;
+  v_learned int := 0;
+begin
+  select * into v from instances where name = p_instance;
+  for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
+    from jsonb_array_elements(p_pairs) e loop
+    continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
+    perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    v_learned := v_learned + 1;
+  end loop;
+  return jsonb_build_object('learned', v_learned);
+end $$;
+
+-- reconciled: a number has been compared up to this moment. Only forward.
+-- Guarantee: the first comparison that reaches beyond a restore ends it (settle_restored). Result: {settled}.
+create or replace function reconciled(p_instance text, p_until timestamptz, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance returning * into v;
+  if not coalesce(p_until >= v.restored_at, false) then return jsonb_build_object('settled', false); end if;
+  perform settle_restored(v, p_now);
+  return jsonb_build_object('settled', true);
+end $$;
+
+-- was_said: an outbound message has left, or may have. What has not is never shown as said, to the model or to people.
+create or replace function was_said(p_status text)
+returns boolean language sql immutable as
+$$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $$;
+
+-- passed_over: the model answers others and, ten tries later, still not here: what makes it fail lies in this
+-- conversation. Tries that were not let out, or that met a
+--   limit of ours, say nothing of it.
+create or replace function passed_over(v conversations) returns boolean language sql stable as $$
+  with tries as (
+    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred'
+      and t.started_at >= v.deferred_since
+      and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
+  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed'
+    and o.model is not null
+      and o.ended_at < (select min(started_at) from tries having count(*) = 10))
+$$;
+
+-- quote_of: what a message quotes. Of a message of its conversation: whose it is, and our own text of it, since the
+-- quoting phone sends any words with the id. Its text is
+--   null when it was deleted or is hidden from the model. Of any other message: the contact's version of it, and
+--   quoted_author null. Read only.
+-- Result: {quoted_text, quoted_author}.
+create or replace function quote_of(m messages)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_quote jsonb;
+begin
+  if m.quoted_id is not null then
+    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
+      and q.kind is distinct from 'operator'
+        and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
+      into v_quote
+      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id
+        and q.conversation_id = m.conversation_id;
+  end if;
+  return coalesce(v_quote, jsonb_build_object('quoted_text', m.quoted_text, 'quoted_author', null));
+end $$;
+
+-- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
+-- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write
+--   of the turn. A turn whose lease ran out is ended as expired and counts as a failure.
+-- Arguments: p_worker who asks; p_lease_ms length of the lease.
+-- Concurrency: callers queue on the conversation's lock; the second gets busy.
+-- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason}
+--   | {state: 'command', ...} the manager wrote a command, which a pause does not hold (see claim_command) | {state:
+--   'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode,
+--   quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
+--   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over,
+--   previous_answer {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+create or replace function claim_turn(
+  p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  v_open turns;
+  v_instance instances;
+  v_agent agents;
+  v_turn bigint;
+  v_pending jsonb;
+  v_history jsonb;
+  v_correlation text;
+  v_paused text;
+  v_from bigint;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found then return jsonb_build_object('state', 'idle'); end if;
+  v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
+  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received'
+    and m.meaning ? 'command') then
+    return claim_command(v.id, p_lease_ms, v_now);
+  end if;
+  select * into v_open from turns where conversation_id = v.id and status = 'open';
+  if found then
+    if v_open.lease_until > v_now then
+      return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
+    end if;
+    update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
+    update conversations set failed_in_row = failed_in_row + 1,
+      failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
+  end if;
+
+  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by',
+        m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
+    into v_pending, v_correlation
+    from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
+  if v_pending is null then
+    -- what waited was deleted, or answered otherwise
+    if v.deferred_since is not null then perform end_deferral(v.id); end if;
+    return jsonb_build_object('state', 'idle');
+  end if;
+
+  select * into v_instance from instances where id = v.instance_id;
+  v_paused := pause_reason(v.tenant_id, v_instance.name, v.id, null);
+  if v_paused is not null then
+    return jsonb_build_object('state', 'paused', 'reason', v_paused);
+  end if;
+
+  if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
+  if v_agent.id is null then
+    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active
+      order by tenant_id = v.tenant_id desc limit 1;
+  end if;
+
+  -- told in an outage that is over, since the model has answered somebody: the next one is told again
+  update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
+      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed'
+        and t.model is not null) then apologised_at end
+    where id = v.id returning * into v;
+  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
+    started_at)
+    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
+      v.inbound_seq, v_correlation, v_now)
+    returning id into v_turn;
+  update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
+
+  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
+  -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache
+  -- loses all of the history. What is older is known by the facts that the agent noted.
+  v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
+  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
+      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case
+        when m.seen is null then m.typed else m.seen ->> 'typed' end,
+      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',
+        case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
+      'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m)
+        order by date_trunc('second', m.provider_at), m.seq), '[]')
+    into v_history
+    from messages m where m.conversation_id = v.id and m.seq > v_from
+      and not (m.direction = 'in' and m.status = 'received')
+      and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
+      and (m.direction = 'in' or was_said(m.status)
+        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn
+        -- after its beginning had left
+        or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
+        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
+          from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
+
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id',
+    v.id, 'tenant_id', v.tenant_id,
+    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended',
+      coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls
+      and h.status <> 'returned'),
+    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until)
+      end,
+    'today', (select jsonb_build_object('turns', count(*), 'tokens',
+      coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+      from conversations c join turns t on t.conversation_id = c.id
+        where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null
+        and t.status <> 'deferred'),
+    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity'
+      from tenants n where n.id = v.tenant_id) end,
+    'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null
+      and passed_over(v),
+    'previous_answer', v.previous_answer,
+    'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
+    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
+      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1))
+        from contacts c where c.id = v.contact_id),
+    'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
+    'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
+    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
+end $$;
+
+-- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
+-- Concurrency: never waits for the conversation's lock. Result: {alive, newer, stop}: alive false = the lease is lost,
+--   nothing may be committed; newer = the contact wrote again; stop = the reason why the answer would be suppressed, or
+--   null.
+create or replace function renew_turn(p_turn bigint, p_fence bigint, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
+begin
+  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+  if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
+  select * into v_conversation from conversations where id = v.conversation_id;
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq
+    and v_conversation.superseded_in_row < 2,
+    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i
+      where i.id = v_conversation.instance_id),
+      nullif(conversation_holder(v_conversation, v_now), 'agent')));
+end $$;
+
+-- end_deferral: a conversation does not wait for the model any more. Concurrency: the caller holds the conversation's
+-- lock.
+create or replace function end_deferral(p_conversation bigint) returns void language sql as $$
+  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null
+    where id = p_conversation
+$$;
+
+-- defer_turn: the model is unavailable, which is nobody's fault here: the turn is put off and its messages stay
+-- unanswered. Uses no attempt.
+-- Guarantee: when the first message has waited for apology_ms, the contact is told so, in the same transaction; the
+--   caller passes apology_ms null when that has been said in this outage. The sentence is an answer to nothing, so it
+--   leaves soon or not at all.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'deferred', retry_ms: when
+--   to look again, parts}.
+create or replace function defer_turn(v conversations, v_turn turns, p_result jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
+  v_due timestamptz := first_pending(v.id) + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
+  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(v, p_now) = 'agent'
+    and (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id) is null;
+  v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
+begin
+  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
+  if v_apology then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part,
+        due_at, expires_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued',
+        p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
+        p_now, p_now + interval '10 minutes', p_now);
+  end if;
+  update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
+    deferred_reason = p_result ->> 'reason',
+    -- a failure before it was long ago when the model is back
+    failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end,
+      last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+  return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000),
+    'parts', case when v_apology then 1 else 0 end);
+end $$;
+
+-- mark_refused: notes which models have declined the words of a turn, so that these are not sent to them again.
+-- Whose words it were cannot be known. The unanswered ones are taken first; when the turn before was declined too it
+-- was something older, so all that has been
+--   said is hidden from that model, and the next words stand alone.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may
+--   note them.
+create or replace function mark_refused(v_turn turns, p_calls jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_models text[]; v_again text[];
+begin
+  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c
+    where c ->> 'outcome' = 'refusal';
+  if v_models is null then return; end if;
+  select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
+    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
+      order by m.seq desc limit 1;
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
+    where m.turn_id = v_turn.id and m.direction = 'in';
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
+    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+end $$;
+
+-- complete_turn: ends a turn; the only place where an answer becomes true.
+-- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer,
+--   effects of tools, statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and
+--   money are recorded in any case.
+-- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
+--   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
+--   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
+--   {type: 'remember', fact} | {type: 'react', message_id, emoji}], tool_calls [{name, input, output, ok, ms}],
+--   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
+--   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
+--   transcript, answer_id: that the provider gave the last answer}.
+-- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
+--   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
+--   most twice in a row, then the answer goes); claim anew.
+create or replace function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_turn turns;
+  v conversations;
+  v_kind text := p_result ->> 'kind';
+  v_holder text;
+  v_paused text;
+  v_stop text;
+  v_first timestamptz;
+  v_effect jsonb;
+  v_part jsonb;
+  v_count int := 0;
+  v_text_part int := 0;
+  v_target messages;
+  v_draft boolean;
+begin
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id
+    where t.id = p_turn for no key update of c;
+  select * into v_turn from turns where id = p_turn for update;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd,
+      estimated, detail, cache_miss)
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
+      coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
+      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
+      input_tokens int, output_tokens int,
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean,
+        detail text, cache_miss text)
+    -- a commit whose answer got lost is repeated: paid for once
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn);
+  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript',
+    t.transcript),
+      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w,
+        cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
+      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
+        from model_calls where turn_id = p_turn) s
+    where t.id = p_turn;
+  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
+    select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
+    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text,
+      ok boolean, ms int);
+  v_first := first_pending(v.id);
+  perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
+
+  if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
+
+  if v_kind = 'failed' then
+    update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+    update conversations set failed_in_row = failed_in_row + 1,
+      failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id
+      returning * into v;
+    return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
+  end if;
+
+  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
+      -- an answer to words that have been taken back never goes
+      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
+        and e.edited_at >= v_turn.started_at))) then
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'),
+      ended_at = v_now where id = p_turn;
+    update conversations set superseded_in_row = superseded_in_row + 1
+      where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
+    return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
+  end if;
+
+  if v_kind = 'answer' then
+    v_holder := conversation_holder(v, v_now);
+    select pause_reason(v.tenant_id, i.name, v.id, null) into v_paused from instances i where i.id = v.instance_id;
+    v_stop := case
+      when v_paused is not null then 'paused'
+      when v_holder <> 'agent' then v_holder
+      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+        and o.created_at >= v_turn.started_at) then 'opted_out'
+    end;
+    if v_stop is not null then
+      update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
+      -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
+      update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
+        where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
+      if v_stop <> 'paused' and v.deferred_since is not null then perform end_deferral(v.id); end if;
+      return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
+    end if;
+  end if;
+
+  -- what the model wrote waits for a person's yes; the product's own lines do not
+  v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
+  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer'
+    then 'answered' else 'skipped' end,
+      reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
+    where turn_id = p_turn and direction = 'in' and status = 'received';
+  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over'
+    else 'skipped' end,
+    reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+  -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
+  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
+    then superseded_in_row else 0 end,
+    failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
+    -- an outage is over when the model has answered, or a person has the conversation
+    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end,
+      quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
+    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer
+      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
+
+  if v.apologised_at is not null then
+    -- the answer is there before the sentence about the outage has left, which nobody has heard then
+    update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
+      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+        and t.status = 'deferred';
+    if found then update conversations set apologised_at = null where id = v.id; end if;
+  end if;
+
+  if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
+
+  for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
+    case v_effect ->> 'type'
+      when 'handoff' then
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary',
+          coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
+      when 'opt_out' then
+        perform add_opt_out(v.contact_id, 'agent', v_now);
+      when 'remember' then
+        update contacts set memory = (
+            select jsonb_agg(f order by n) from (
+              select f, n from jsonb_array_elements(memory
+                || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at',
+                v_now))) with ordinality as e (f, n)
+              order by n desc limit 50) newest)
+          where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
+      when 'react' then
+        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id
+          and direction = 'in' and provider_id is not null;
+        if found then
+          v_count := v_count + 1;
+          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+            provider_at, quoted_id,
+              turn_id, correlation_id, kind, priority, part, due_at, created_at)
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case
+              when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
+              p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
+        end if;
+    end case;
+  end loop;
+
+  for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
+    v_count := v_count + 1;
+    v_text_part := v_text_part + 1;
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at,
+        turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft
+        then 'draft' else 'queued' end, v_part ->> 'text', v_now,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff'
+          then 1 else 0 end, v_text_part,
+        coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
+  end loop;
+  update conversations set last_seq = last_seq + v_count where id = v.id;
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
+    'first_pending_at', first_pending(v.id));
+end $$;
+
+-- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.
+-- Arguments: p_older_ms only what has waited so long (above the longest debounce); p_limit at most so many.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Left out are paused ones (but for the
+--   manager's commands), and those whose turn was put off until later.
+create or replace function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'in' and m.status = 'received'
+      and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+      and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open'
+        and t.lease_until > clock(p_now))
+      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null
+        and coalesce(c.deferred_until <= clock(p_now), true)))
+    group by m.conversation_id order by min(m.created_at) limit p_limit) s
+$$;
+
+-- sweep_deferred: conversations whose turn was put off, and whose time has come: what a queue forgot meanwhile, or a
+-- worker left behind.
+-- Arguments: p_available_ms for so long a model may have been asked, null when none may now: then also those whose last
+--   try began before that; p_limit at most so many.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out.
+create or replace function sweep_deferred(p_available_ms numeric, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select c.id from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
+        or (select max(t.started_at) from turns t
+          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
+      and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open'
+        and t.lease_until > clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    order by c.deferred_since limit p_limit) s
+$$;
+
+-- ensure_setup: what an installation needs to run: the number of EVOLUTION_INSTANCE and the default agent. Idempotent;
+-- an agent that somebody changed is left alone. A database that says it belongs to another project than the caller's is
+-- not touched.
+-- p_setup {instance or null, project_ref or null, agent {name, tone, instructions, promises}}. Result: {}. Errors:
+-- WA003 another project's database.
+create or replace function ensure_setup(p_setup jsonb)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if is_foreign(p_setup ->> 'project_ref') then raise exception 'the database belongs to another project'
+    using errcode = 'WA003'; end if;
+  if p_setup ->> 'instance' is not null then
+    perform ensure_instance(p_setup ->> 'instance', null);
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select
+      from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
+  end if;
+  insert into agents (slug, name, tone, instructions, promises)
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises'
+      from (select p_setup -> 'agent' as a) x
+    where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
+    on conflict do nothing;
+  return '{}';
+end $$;
+
+-- list_agents: the agents that answer, of all tenants. Concurrency: read only. Result: [agent], as their rows are.
+create or replace function list_agents() returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(a) order by a.tenant_id, a.slug), '[]') from agents a where a.active
+$$;
+
+-- due_follow_ups: lanes with a follow-up whose time has come, for the look of each morning. Paused ones are left out.
+-- Read only. Result: [conversation id].
+create or replace function due_follow_ups(p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now)
+      and c.merged_into is null
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$$;
+
+-- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are
+-- applied.
+-- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong
+--   proof, a wrong error) is sent after all, and does not leave again; of one that was listed to a person as unproven
+--   or failed, the list is cleared. What WhatsApp itself has refused (an ERROR ack, which may be quicker than the
+--   answer) stays so until news says that it arrived. When the echo came first and was taken for a person's words, that
+--   copy goes and the takeover that it started ends, unless a person has typed since.
+-- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we
+--   heard of it: by then it was on the wire, so the slot in the caps counts from there.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v messages; v_copy messages;
+begin
+  select * into v from messages where id = p_message for update;
+  perform lock_provider_id(v.instance_id, p_provider_id);
+  if v.provider_id is null and p_provider_id is not null then
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id
+      and (direction = 'out' or conversation_id = v.conversation_id)
+      order by author in ('human', 'automatic') limit 1;
+    if found and v_copy.author in ('human', 'automatic') then
+      delete from messages where id = v_copy.id;
+      perform undo_takeover(v_copy.conversation_id, v_copy.created_at, p_now);
+    elsif found then
+      return; -- this id belongs to another of our rows: a wrong match, leave both
+    end if;
+  end if;
+  -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has
+  -- the number's lock
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0
+    and v.reason is distinct from 'provider_refused') then
+    update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null,
+      error_class = null, lease_until = null, goes_at = null,
+      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
+    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0
+      and v.kind in ('reply', 'handoff');
+    if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
+    if v.status = 'failed' then perform heal_send(v, p_now); end if;
+  elsif v.provider_id is null and p_provider_id is not null then
+    update messages set provider_id = p_provider_id where id = v.id;
+  end if;
+  perform apply_early(v.instance_id, p_provider_id, p_at);
+end $$;
+
+-- sent_as: the row of ours that asked for this id at WhatsApp and has not heard of it; its id is null when there is
+-- none. Words and address say nothing here.
+create or replace function sent_as(p_instance_id bigint, p_wire_id text) returns messages language sql stable as $$
+  select m from messages m where m.instance_id = p_instance_id and m.wire_id = p_wire_id and m.provider_id is null
+$$;
+
+-- fail_send: a message of ours ends as failed, told by the answer to the send or by a later ack.
+-- Guarantee: the rest of an answer without its beginning would be nonsense, so it does not leave; a person is told of
+--   an answer that did not arrive. Without its reaction an answer is whole.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function fail_send(p_message bigint, p_class text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null
+    where id = p_message returning * into m;
+  if m.type = 'reaction' then return; end if;
+  update messages set status = 'cancelled', reason = 'earlier_part_failed'
+    where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class,
+    false, p_now); end if;
+end $$;
+
+-- heal_send: a send that had failed has arrived all the same: what the failure did is taken back.
+-- Guarantee: the rest of its answer leaves when that is fresh and nobody has written since; else a person still has to
+--   look, and the handoff stays. The number gets back what the refusal took, and its rest ends when no other refusal of
+--   a day is left. Repeats change nothing: the message is not failed any more.
+-- Arguments: m as it was while it had failed. Concurrency: the caller holds the conversation's lock.
+create or replace function heal_send(m messages, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  if m.turn_id is not null then
+    update messages r set status = 'queued', reason = null, due_at = p_now
+      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled'
+        and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+        and not exists (select from messages n
+          where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+  end if;
+  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out'
+    and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
+    perform close_handoff(m, 'send_failed', p_now);
+  end if;
+  if m.sent_to like '%@%' then update conversations set jid = m.sent_to
+    where id = m.conversation_id and jid <> m.sent_to; end if;
+  if m.error_class is distinct from 'provider_refused' then return; end if;
+  select * into v from instances where id = m.instance_id for no key update;
+  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric),
+    trust_at = p_now where id = v.id returning * into v;
+  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
+    where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id
+        and o.created_at > p_now - interval '1 day') then
+    perform release_number(v, 'arrived_after_all', p_now);
+    update instances set held_since = case when held_in_row > 0 then held_since end,
+      held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+  end if;
+end $$;
+
+-- campaign_paused: one campaign of a tenant is stopped; the others of the same contact go on.
+create or replace function campaign_paused(p_tenant text, p_campaign text) returns boolean language sql stable as $$
+  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j
+    where j.scope = 'campaign' and j.target = p_campaign and j.tenant_id = p_tenant order by j.id desc limit 1), false)
+$$;
+
+-- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
+create or replace function end_send(p_message bigint, p_status text, p_reason text) returns void language sql as $$
+  update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null
+    where id = p_message and status = 'queued'
+$$;
+
+-- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt. A deadline before that is looked at
+-- when it comes. p_until when it may go; null: nobody knows, it is looked at again at p_look, or when somebody wakes
+-- it.
+create or replace function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
+    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+  if p_reason = 'reply_share' then
+    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-'
+      || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
+      'about', null, 'text', 'A conversa ' || m.conversation_id
+        || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
+  end if;
+  return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null
+    then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+end $$;
+
+-- claim_send: takes the next message of a conversation's lane, or says why not.
+-- Guarantee: every guardrail holds at this moment, and the slot in the caps is taken in the same transaction, over any
+--   number of workers. A row is `sending` before the wire, so a crash leaves a trace; one whose lease ran out becomes
+--   `uncertain` and is never sent again by itself.
+-- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
+-- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour,
+--   contactCapWeek, campaignGapDays, maxUnanswered, kindCaps: {kind: an hour}, strangersDay, minReplyPercent,
+--   paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz, pilot, leaseMs,
+--   replyMaxAgeMinutes: a pause may hold an answer for so long, projectRef, random 0..1}. A figure that is null or
+--   missing limits nothing.
+-- Concurrency: locks the conversation, then the instance, then the contact: claims of one number queue for a moment.
+-- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason,
+--   message_id} | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again |
+--   {action: 'look', ...} an uncertain send is to be looked up | {action: 'send', message_id, claim, instance, number,
+--   wire_id, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
+create or replace function claim_send(p_conversation bigint, p_policy jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  m messages;
+  v_instance instances;
+  v_reply boolean;
+  v_stop jsonb;
+  v_operator boolean;
+  v_jid text;
+  v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
+  v_pace numeric;
+begin
+  -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
+  -- brings its own wake-up
+  if not exists (select from messages where conversation_id = p_conversation and direction = 'out'
+    and status in ('queued', 'sending', 'uncertain')) then
+    return jsonb_build_object('action', 'idle');
+  end if;
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
+
+  -- one at a time: what is on its way, or may be, goes first
+  select * into m from messages where conversation_id = v.id and direction = 'out'
+    and status in ('sending', 'uncertain') order by id limit 1;
+  if found then
+    if m.status = 'sending' and m.lease_until > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
+    end if;
+    if m.status = 'uncertain' and m.due_at > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
+    end if;
+    -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending'
+      then v_now else slot_at end,
+      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id
+        returning * into m;
+    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name
+      from instances where id = v.instance_id),
+      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j
+        union all
+        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
+          where a.contact_id = v.contact_id) x),
+      'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
+      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id,
+        'reason', m.reason, 'now', v_now,
+      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null
+        and w.type <> 'reaction' and w.deleted_at is null
+        order by w.seq desc limit 1));
+  end if;
+
+  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others
+  -- the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+    and kind in ('reply', 'handoff', 'operator')
+    order by kind = 'operator' desc, priority, id limit 1;
+  v_operator := coalesce(m.kind = 'operator', false);
+  v_reply := found and not v_operator;
+  if m.id is null then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+      and due_at <= v_now
+      and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
+  end if;
+  if not found then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+      order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+    if not found then return jsonb_build_object('action', 'idle'); end if;
+  end if;
+  if m.due_at > v_now then
+    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'),
+      'message_id', m.id);
+  end if;
+  v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
+
+  -- no key update: whoever only adds a message of this number need not wait
+  select * into v_instance from instances where id = v.instance_id for no key update;
+
+  if not v_reply then
+    perform 1 from contacts where id = v.contact_id for no key update;
+  end if;
+  v_stop := first_guard(m, v, v_instance, p_policy, v_now);
+  if v_stop ? 'end' then
+    perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
+    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false,
+      v_now); end if;
+    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id',
+      m.id, 'kind', m.kind);
+  elsif v_stop is not null then
+    return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
+  end if;
+
+  if not v_reply and not v_operator and m.typing_until is null then
+    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0,
+      coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
+  end if;
+  if m.typing_ms > 0 and m.typing_until is null then
+    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      reason = 'typing' where id = m.id returning * into m;
+    -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until,
+      'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
+      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
+        where a.contact_id = v.contact_id and a.kind = 'pn'
+        and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
+      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
+        where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
+  end if;
+
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now,
+    slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
+    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting',
+      'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name,
+    'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
+    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id',
+      v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
+    'correlation_id', m.correlation_id, 'created_at', m.created_at,
+    -- what is still unanswered does not end with this: it is said of an outage
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'
+      and i.status <> 'received'));
+end $$;
+
+-- new_wire_id: an id as WhatsApp's own web client makes them. Random and never derived from the row: rows are numbered
+-- anew in another database, and a phone drops a message whose id it has seen.
+create or replace function new_wire_id() returns text language sql volatile as
+$$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8)
+  || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $$;
+
+-- renew_send: keeps the lease of a send that takes long. Result: {alive}.
+create or replace function renew_send(p_message bigint, p_claim bigint, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)
+    where id = p_message and claim = p_claim and status = 'sending';
+  return jsonb_build_object('alive', found);
+end $$;
+
+-- give_up_send: nobody can say whether a message left: it is `unproven`, listed to a person, never sent again by
+-- itself, and the lane goes on. What tells of it
+--   later (an echo, a comparison with the provider) settles it all the same: see settle_sent.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function give_up_send(p_message bigint, p_reason text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message
+    returning * into m;
+  perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
+end $$;
+
+-- record_send: what became of a claimed send.
+-- Guarantee: only the claim that sent may speak, once; a row that an echo has settled meanwhile keeps that state (its
+--   id is filled in). A send that surely did not leave gives its slot back.
+--   An address under which Evolution found nobody is no end while the person has another one: the message goes there.
+-- Arguments: p_outcome {kind: 'sent', provider_id, jid: WhatsApp's own address where it was not known, or null} |
+--   {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)} | {kind: 'failed', class,
+--   detail} | {kind: 'uncertain', class, detail, look_ms}; each but the first may have `trouble`, see number_trouble.
+-- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded', status, more} | {outcome:
+--   'stale', status}; more: the lane holds further messages.
+create or replace function record_send(
+  p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
+  if v_kind = 'sent' then
+    -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives
+    -- it back
+    update messages set provider_id = null, delivered_at = null, read_at = null
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id
+        and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
+    if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
+    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
+    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
+      perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
+      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to
+        and jid <> p_outcome ->> 'jid';
+    end if;
+  elsif m.status not in ('sending', 'uncertain') then
+    return jsonb_build_object('outcome', 'stale', 'status', m.status);
+  elsif v_kind = 'uncertain' then
+    update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
+      lease_until = null, slot_at = v_now,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
+  elsif v_kind = 'retry' then
+    update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
+      lease_until = null, slot_at = null,
+      attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0),
+        goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
+      where id = m.id;
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
+    where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
+    update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
+      lease_until = null, slot_at = null, attempts = attempts - 1,
+      due_at = v_now, goes_at = v_now where id = m.id;
+  else
+    update messages set slot_at = null where id = m.id;
+    perform fail_send(m.id, p_outcome ->> 'class', v_now);
+  end if;
+  if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
+    perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
+  elsif v_kind = 'sent' then
+    perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
+  end if;
+  select * into m from messages where id = p_message;
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n
+    where n.conversation_id = m.conversation_id
+    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
+end $$;
+
+-- settle_send: what a look-up at the provider said of an uncertain send. A look that got no answer counts like one that
+-- found nothing, so that a send
+--   which cannot be settled holds its conversation up for a bounded time.
+-- Guarantee: found settles it as sent; proven absent gives it back to its lane; after the last look it is `unproven`
+--   (give_up_send), and the lane goes on.
+-- Arguments: p_provider_id the id found, or null; p_not_sent the absence is a proof (see absenceProves in
+--   outbox/decide.ts); p_next_ms wait before the next look; null: this was the last.
+-- Result: {status, reason}.
+create or replace function settle_send(
+  p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms int,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); m messages;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
+  select * into m from messages where id = p_message for update;
+  if m.status = 'uncertain' and m.claim = p_claim then
+    if p_provider_id is not null then
+      perform settle_sent(m.id, p_provider_id, v_now, v_now);
+    elsif p_not_sent then
+      update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0,
+        due_at = v_now, goes_at = v_now where id = m.id;
+    else
+      update messages set looks = looks + 1, slot_at = v_now,
+        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
+      if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
+    end if;
+    select * into m from messages where id = p_message;
+  end if;
+  return jsonb_build_object('status', m.status, 'reason', m.reason);
+end $$;
+
+-- known_provider_ids: which of these ids at WhatsApp a conversation has already. A person's words in another
+-- conversation do not count: they may be the echo of a send of this one under an address that nobody had seen
+-- (settle_sent heals it). What was put aside as forged is no proof that one of ours has left. Result: [id].
+create or replace function known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(p.id), '[]') from instances i, jsonb_array_elements_text(p_ids) p (id)
+  where i.name = p_instance and (exists (select from messages m where m.instance_id = i.id and m.provider_id = p.id
+    and (m.conversation_id = p_conversation or m.author in ('agent', 'system')))
+    or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, p.id)))
+$$;
+
+-- known_messages: which of these messages that Evolution shows are stored already (under their id, in their chat, and
+-- not without the words that it has for them), or were of somebody who was erased, or have been met before as forged
+-- (see meets_forged).
+-- Arguments: p_events InboundEvents of kind message or reaction. Read only. Result: [position from 0].
+create or replace function known_messages(p_instance text, p_events jsonb)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(e.n - 1), '[]')
+    from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
+    lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'),
+      (e.event ->> 'fromMe')::boolean) m
+  where i.name = p_instance and case when m.id is null then exists (select from erasures x
+    where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+      or exists (select from forged_messages f
+        where f.instance_id = i.id and f.hash = message_hash(i.id, e.event ->> 'providerId') and f.found_at is not null)
+    else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false)
+      or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
+$$;
+
+-- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this
+-- moment.
+-- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours, and a row `deduped` tells of
+--   each repeat; another message under it is an error. Keys of notices (kind operator) and keys of callers never meet.
+--   What is for those who run this reaches this phone, wherever its contact wrote from. A bypass of the rules is
+--   audited with who and why in the same transaction.
+-- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at,
+--   idempotency_key, campaign_id, typing_ms, correlation_id, bypass: a person's reason or null, actor, choose:
+--   {capHour, capDay} to let choose_instance take another number than `instance`, or null}.
+-- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
+-- Concurrency: any. Result: {id, status, conversation_id, repeated}.
+create or replace function enqueue_message(p_request jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_instance instances;
+  v conversations;
+  m messages;
+  v_first messages;
+  v_key text := p_request ->> 'idempotency_key';
+  v_operator boolean := p_request ->> 'kind' = 'operator';
+  v_tenant text := coalesce(p_request ->> 'tenant', 'default');
+  v_name text := p_request ->> 'instance';
+begin
+  if v_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_operator || '/' || v_key, 7));
+    update messages set idempotency_key = null where tenant_id = v_tenant and (kind = 'operator') = v_operator
+      and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into v_first from messages where tenant_id = v_tenant and (kind = 'operator') = v_operator
+      and idempotency_key = v_key;
+    if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
+        select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id
+          where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
+      raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
+    end if;
+  end if;
+  if v_first.id is not null then
+    -- a repeat belongs to the number of its first
+    select name into v_name from instances where id = v_first.instance_id;
+  elsif jsonb_typeof(p_request -> 'choose') = 'object' then
+    v_name := choose_instance(v_tenant, p_request ->> 'phone', v_name, p_request -> 'choose', v_now);
+  end if;
+  select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
+  if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
+  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
+    (p_request ->> 'phone') || '@s.whatsapp.net', false);
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+    provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of,
+        addressee, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null
+      then 'queued' else 'deduped' end,
+      case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
+        p_request ->> 'correlation_id',
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up'
+        then 2 when 'notification' then 3 else 4 end, 0,
+      coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
+        (p_request ->> 'expires_at')::timestamptz,
+      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
+      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
+    returning * into m;
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  if v_first.id is not null then
+    return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id,
+      'repeated', true);
+  end if;
+  if m.bypass is not null then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text,
+        jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+  end if;
+  return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
+end $$;
+
+-- sweep_sends: conversations whose lane has something due: a job that was lost, a lease that ran out, an uncertain send
+-- to look up.
+-- Concurrency: read only. Result: [conversation id]. Paused ones are left out, but for what is said to those who run
+--   this, which no pause holds.
+create or replace function sweep_sends(p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id
+    where m.direction = 'out' and c.merged_into is null
+      and ((m.status = 'queued' and m.due_at <= clock(p_now))
+        or (m.status = 'sending' and m.lease_until <= clock(p_now))
+        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
+      and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$$;
+
+-- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number
+-- that is away).
+create or replace function promised_at(m messages) returns timestamptz language sql immutable as $$
+  select case when m.status = 'queued'
+    then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
+    then m.due_at end) end
+$$;
+
+-- message_row: one message as the API shows it.
+create or replace function message_row(m messages)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
+    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction,
+      'conversation_id', m.conversation_id,
+    'instance', (select i.name from instances i where i.id = m.instance_id),
+    -- words of a conversation are for operators: see timeline
+    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address
+      from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
+      where c.id = m.conversation_id order by a.id limit 1) end,
+    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id,
+      'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null
+      then m.provider_at end,
+    'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+$$;
+
+-- message_status: one message, or null.
+create or replace function message_status(p_tenant text, p_message bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select message_row(m) from messages m where m.id = p_message and m.tenant_id = p_tenant
+$$;
+
+-- list_messages: what nobody asked for and what became of it, the newest first.
+-- Arguments: p_filter {status, kind, phone (canonical digits), instance, campaign_id, since, before (an id: the page
+--   after it)}; what is missing or null does not narrow.
+-- Result: [message_row].
+create or replace function list_messages(p_tenant text, p_filter jsonb, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
+    select * from messages x
+    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff') and x.kind <> 'operator'
+      and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
+      and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
+      and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
+      and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
+      and (p_filter ->> 'instance' is null or x.instance_id = (select i.id from instances i
+        where i.name = p_filter ->> 'instance'))
+      and (p_filter ->> 'phone' is null or x.conversation_id in (select c.id from contact_addresses a
+        join conversations c on c.contact_id = a.contact_id
+        where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_filter ->> 'phone'))
+    order by x.id desc limit p_limit) m
+$$;
+
+-- hours_of: the hours of a number for what nobody asked for: those of its agent over those of the policy; null: always.
+-- Result: {start, end, weekdays, holidays, tz}, all of them there.
+create or replace function hours_of(i instances, p_policy jsonb)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_own jsonb;
+begin
+  select a.hours into v_own from agents a where a.id = i.agent_id;
+  if not found then
+    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default'
+      and a.active order by a.tenant_id = i.tenant_id desc limit 1;
+  end if;
+  if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
+  return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
+    || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours'
+      else '{}' end || coalesce(v_own, '{}')
+    || jsonb_build_object('tz', coalesce(p_policy ->> 'tz', 'UTC'));
+end $$;
+
+-- inside_hours: whether a moment lies inside hours, by the clock, the weekday and the holidays of their zone. p_hours
+-- as hours_of.
+create or replace function inside_hours(p_hours jsonb, p_tenant text, p_at timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+declare v_local timestamp := p_at at time zone (p_hours ->> 'tz');
+begin
+  if p_hours is null then return true; end if;
+  return v_local::time >= (p_hours ->> 'start')::time and v_local::time < (p_hours ->> 'end')::time
+    and p_hours -> 'weekdays' @> to_jsonb(extract(isodow from v_local)::int)
+    and ((p_hours ->> 'holidays')::boolean or not exists (select from holidays h
+      where h.tenant_id in ('default', p_tenant) and h.day = v_local::date and h.closed));
+end $$;
+
+-- next_open: the first moment from p_now on that is inside hours.
+create or replace function next_open(p_hours jsonb, p_tenant text, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_opens timestamptz; v_first timestamptz;
+begin
+  if inside_hours(p_hours, p_tenant, p_now) then return p_now; end if;
+  -- a clock that is set back may come into the hours a second time
+  select min(t) into v_first from generate_series(date_trunc('minute', p_now), p_now + interval '2 hours',
+    interval '1 minute') t
+    where t > p_now and inside_hours(p_hours, p_tenant, t);
+  if v_first is not null then return v_first; end if;
+  for ahead in 0..400 loop
+    v_opens := ((p_now at time zone (p_hours ->> 'tz'))::date + ahead
+      + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz');
+    -- and passes the opening twice; one that is set forward may skip it: the first moment inside counts
+    if inside_hours(p_hours, p_tenant, v_opens) then
+      select min(t) into v_first from generate_series(v_opens - interval '1 hour', v_opens, interval '1 minute') t
+        where t > p_now and inside_hours(p_hours, p_tenant, t);
+      if v_first is not null then return v_first; end if;
+    end if;
+  end loop;
+  return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
+end $$;
+
+-- free_at: when a cap has room for one more send, or null when it has room now (or there is no cap).
+-- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on
+--   the wire, and rows that may still be on their way (sending, also after the lease; uncertain, while it is looked up)
+--   count as now.
+-- Arguments: p_class what counts: 'reply'; 'proactive' (all that nobody asked for); 'stranger'; or a kind. p_since what
+--   was before does not count.
+-- Concurrency: the caller holds the instance's lock.
+create or replace function free_at(
+  p_instance bigint, p_class text, p_window interval, p_cap int, p_since timestamptz, p_now timestamptz
+) returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_from timestamptz := greatest(p_now - p_window, p_since);
+  v_room int := p_cap;   -- places that what is under way leaves
+  v_at timestamptz;
+begin
+  if p_cap is null then return null; end if;
+  if p_cap > 0 and p_class = 'reply' then
+    select p_cap - count(*) into v_room from messages
+      where instance_id = p_instance and status in ('sending', 'uncertain')
+      and kind in ('reply', 'handoff');
+  elsif p_cap > 0 then
+    select p_cap - count(*) into v_room from messages
+      where instance_id = p_instance and status in ('sending', 'uncertain')
+      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger'
+        then first_contact else kind = p_class end;
+  end if;
+  if v_room <= 0 then return p_now + p_window; end if;
+  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
+  if p_class = 'reply' then
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
+      and kind in ('reply', 'handoff')
+        and status not in ('sending', 'uncertain')
+      order by slot_at desc offset v_room - 1 limit 1;
+  else
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
+      and kind not in ('reply', 'handoff')
+        and status not in ('sending', 'uncertain')
+        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
+      order by slot_at desc offset v_room - 1 limit 1;
+  end if;
+  return v_at + p_window;
+end $$;
+
+-- share_free_at: when a conversation may have its next answer: it uses at most a quarter of its number's replies of an
+-- hour, and 20 in any case, so that one contact cannot use up those of all. Null: now. One look where fewer messages
+-- were exchanged.
+create or replace function share_free_at(v conversations, p_cap int, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
+begin
+  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share
+    and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
+  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+    order by m.slot_at desc offset v_share - 1 limit 1;
+  return v_at + interval '1 hour';
+end $$;
+
+-- contact_free_at: the same for what one person gets, over all numbers. p_offers: only campaigns and follow-ups count.
+-- Concurrency: the caller holds the contact's lock.
+create or replace function contact_free_at(
+  p_contact bigint, p_offers boolean, p_window interval, p_cap int, p_now timestamptz
+) returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_at timestamptz;
+begin
+  if p_cap is null then return null; end if;
+  if p_cap = 0 then return p_now + p_window; end if;
+  select s.at into v_at from (
+    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
+    from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
+      and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s
+    where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
+  return v_at + p_window;
+end $$;
+
+-- unanswered: how many messages that nobody asked for a contact got since it wrote last, at most p_most.
+create or replace function unanswered(p_contact bigint, p_most int)
+returns int language plpgsql stable set search_path = public, pg_temp as $$
+declare v_since timestamptz; v_count int;
+begin
+  select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
+  select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff',
+      'manual', 'operator') limit p_most) u;
+  return v_count;
+end $$;
+
+-- last_campaign: when a contact got its last campaign message, on any number; one that may be on its way counts.
+create or replace function last_campaign(p_contact bigint)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at is not null and m.kind in ('campaign', 'prospecting'));
+end $$;
+
+-- is_stranger: nobody has ever heard from this contact, on any number.
+create or replace function is_stranger(p_contact bigint)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return not exists (select from conversations where contact_id = p_contact and last_inbound_at is not null);
+end $$;
+
+-- warming_caps: what a young number may send at most, by its age: from 2 an hour and 5 a day to 100 a day after three
+-- weeks, then twice as much each week until its own caps are the narrower ones. Replies are not bound. Null: the number
+-- is not young.
+-- Result: {hour, day, strangers: first messages to people who never wrote, a day, reply_percent: how many of its
+--   campaign messages must be answered}.
+create or replace function warming_caps(p_phase text, p_since timestamptz, p_now timestamptz)
+returns jsonb language sql immutable set search_path = public, pg_temp as $$
+  select case when p_phase <> 'warming' or d.days >= 100 then null
+    when d.days >= 21 then jsonb_build_object('hour', 20 * 2 ^ ((d.days - 21) / 7), 'day',
+      100 * 2 ^ ((d.days - 21) / 7))
+    else (array['{"hour": 2, "day": 5, "strangers": 3}', '{"hour": 3, "day": 10, "strangers": 5}',
+      '{"hour": 5, "day": 20, "strangers": 10}', '{"hour": 7, "day": 30, "strangers": 15}',
+      '{"hour": 10, "day": 45, "strangers": 20}', '{"hour": 14, "day": 65, "strangers": 30}',
+        '{"hour": 17, "day": 80, "strangers": 40}']::jsonb[])[d.days / 3 + 1]
+      || '{"reply_percent": 10}' end
+  from (select greatest(0, floor(extract(epoch from p_now - p_since) / 86400))::int as days) d
+$$;
+
+-- low_reply_ratio: of the last 100 campaign messages of a number that are older than a day, and younger than two weeks,
+-- fewer than p_percent in a hundred were answered. Says nothing of fewer than 30.
+create or replace function low_reply_ratio(p_instance bigint, p_percent int, p_now timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  if coalesce(p_percent, 0) = 0 then return false; end if;
+  return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
+    from (select conversation_id, slot_at from messages
+      where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
+      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s
+        join conversations c on c.id = s.conversation_id);
+end $$;
+
+-- slow_start: for half an hour after an outage a number sends a quarter of what an hour allows. When the next may go;
+-- null: now.
+create or replace function slow_start(i instances, p_cap_hour int, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_at timestamptz;
+begin
+  if i.reconnected_at is null or i.reconnected_at <= p_now - interval '30 minutes' then return null; end if;
+  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at,
+    p_now);
+  return case when v_at is not null then least(v_at, i.reconnected_at + interval '30 minutes') end;
+end $$;
+
+-- yields: something more urgent of the same number waits for the same slot, and will take it in a moment. What has been
+-- due for longer is held by something else.
+create or replace function yields(m messages, p_now timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued'
+    and o.kind not in ('reply', 'handoff')
+    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes'
+      and o.due_at <= p_now
+    and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
+end $$;
+
+-- in_allowlist: whether a contact may get messages in this environment. p_policy {allowlist: [digits] | null for
+-- everyone}.
+create or replace function in_allowlist(p_contact bigint, p_policy jsonb)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return jsonb_typeof(p_policy -> 'allowlist') is distinct from 'array'
+    or exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn'
+      and p_policy -> 'allowlist' ? a.address);
+end $$;
+
+-- ends, waits, looks: one line of the list. Null when the rule holds nothing up; else what becomes of the message:
+-- {rule, end: its last status} | {rule, until} | {rule, look: when to look again, as nobody knows when it may go}.
+create or replace function ends(p_rule text, p_status text, p_if boolean)
+returns jsonb language sql immutable set search_path = public, pg_temp as
+$$ select case when p_if then jsonb_build_object('rule', p_rule, 'end', p_status) end $$;
+
+-- waits: see ends.
+create or replace function waits(p_rule text, p_until timestamptz, p_now timestamptz)
+returns jsonb language sql immutable set search_path = public, pg_temp as
+$$ select case when p_until > p_now then jsonb_build_object('rule', p_rule, 'until', p_until) end $$;
+
+-- looks: see ends.
+create or replace function looks(p_rule text, p_if boolean, p_look timestamptz)
+returns jsonb language sql immutable set search_path = public, pg_temp as
+$$ select case when p_if then jsonb_build_object('rule', p_rule, 'look', p_look) end $$;
+
+-- first_guard: the first rule that a message breaks at this moment, or null. THE list: its order is the order in which
+-- rules are told. (A repeat of an order is found by its key when it is asked for: see enqueue_message.)
+-- Arguments: the row, its conversation, its number; p_policy as in claim_send. Result: as `ends`; a pause has neither
+--   an end nor a time.
+-- Concurrency: the caller holds the locks of the conversation and the number, and of the contact when nobody asked for
+--   the message.
+-- Its plan does not depend on the message, but looks cheaper for each single one: made anew each time, it would cost as
+-- much as the rules themselves.
+create or replace function first_guard(m messages, v conversations, i instances, p_policy jsonb, p_now timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
+declare
+  v_reply boolean := m.kind in ('reply', 'handoff');
+  v_campaign boolean := m.kind in ('campaign', 'prospecting');
+  v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
+  v_holder text := conversation_holder(v, p_now);
+  -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
+  -- allowlist, expiry and the number hold it
+  v_operator boolean := m.kind = 'operator';
+  v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
+  v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
+  v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
+  v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
+  v_contact contacts;
+  v_allowed text;
+  -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
+  v_unasked boolean := not v_reply and not v_operator and m.bypass is null
+    and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+begin
+  if v_unasked then
+    select * into v_contact from contacts where id = v.contact_id;
+    select proactive into v_allowed from tenants where id = v.tenant_id;
+  end if;
+  return coalesce(
+    -- whether it may leave at all
+    looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
+    ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
+    ends('reply_proof', 'blocked', v_reply and m.turn_id is null
+      and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
+    ends('expired', 'expired', m.expires_at <= p_now),
+    -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
+    -- that nobody asked for
+    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
+      where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+    case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    -- after a pause, what was said long ago is not said any more: a person looks at it
+    ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
+      and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
+    -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
+    -- is typing
+    ends(v_holder, 'cancelled', m.author = 'agent'
+      and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
+    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator')
+      then v.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'),
+      p_now + interval '10 minutes'),
+    case when v_reply then
+      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour',
+        coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_reply and m.author = 'agent' then
+      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
+        p_now) end,
+    case when v_unasked then coalesce(
+      -- when, and whether this person
+      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
+      waits('quiet_hours', next_open(hours_of(i, p_policy), v.tenant_id, p_now), p_now),
+      waits('cooling_off', case when v_offer then v_contact.cooling_until end, p_now),
+      waits('next_allowed', v_contact.next_allowed_at, p_now),
+      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int,
+        p_now), p_now),
+      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days',
+        (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
+      -- whether this kind
+      looks('campaigns_off', v_campaign and v_allowed = 'no_campaigns', p_now + interval '10 minutes'),
+      looks('safe_mode', m.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
+      ends('campaign_pressure', 'blocked',
+        v_campaign and unanswered(v.contact_id,
+        (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
+      waits('campaign_gap', case when v_campaign
+        then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
+      waits('kind_cap', free_at(i.id, m.kind, interval '1 hour', coalesce((p_policy -> 'kindCaps' ->> m.kind)::int,
+        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int),
+          i.hour_reset_at, p_now), p_now),
+      waits('strangers', case when v_offer and is_stranger(v.contact_id)
+        then free_at(i.id, 'stranger', interval '1 day',
+        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
+          i.day_reset_at, p_now) end, p_now),
+      looks('reply_ratio', v_campaign
+        and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
+        p_now), p_now + interval '1 hour'),
+      -- whether the number has room
+      waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour
+        then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end,
+        p_now),
+      waits('warming_day', case when (v_young ->> 'day')::int < v_day
+        then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
+      waits('cap_hour', free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, p_now), p_now),
+      waits('cap_day', free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, p_now), p_now),
+      waits('slow_start', slow_start(i, v_hour, p_now), p_now),
+      -- who was shown typing has had its place in the line and in the pace
+      waits('priority', case when m.typing_until is null and yields(m, p_now)
+        then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
+      waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
+    -- the number is away: the news of its return wakes the lanes
+    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
+    -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
+    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted',
+      'number_rate_limited')), p_now));
+end $$;
+
+-- rate_status: what of the caps each number of a tenant has used, what is held and why, and when the next message that
+-- nobody asked for may go.
+-- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, status, phase,
+--   next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
+create or replace function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int;
+v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
+begin
+  for i in select * from instances where tenant_id = p_tenant order by id loop
+    v_young := warming_caps(i.phase, i.phase_since, v_now);
+    v_hour := least(coalesce(i.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
+    v_day := least(coalesce(i.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
+    v_hours := hours_of(i, p_policy);
+    v_hour_from := greatest(v_now - interval '1 hour', i.hour_reset_at);
+    v_day_from := greatest(v_now - interval '1 day', i.day_reset_at);
+    v_all := v_all || jsonb_build_object(i.name, (select jsonb_build_object(
+        'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest',
+          min(s.slot_at) filter (where s.slot_at > v_hour_from)),
+        'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
+          min(s.slot_at) filter (where s.slot_at > v_day_from)))
+      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from)
+        and s.kind not in ('reply', 'handoff'))
+      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at,
+        'inside_hours', inside_hours(v_hours, p_tenant, v_now),
+        'next_slot_at', next_open(v_hours, p_tenant,
+          greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at,
+          v_now),
+          free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, v_now), slow_start(i, v_hour, v_now))),
+        'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
+          from (select m.reason, count(*) as n from messages m
+          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+            and m.reason is not null group by m.reason) h)));
+  end loop;
+  return v_all;
+end $$;
+
+-- release_held: what waits for one of these reasons is looked at now. Result: conversations to wake, the most urgent
+-- first, at most 500; a sweep finds the others.
+create or replace function release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_lanes jsonb;
+begin
+  with freed as (
+      update messages m set due_at = p_now, goes_at = null from instances i
+      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
+        and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+        and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
+    select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
+      from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $$;
+
+-- rate_reset: the caps of an hour, of a day or both count from now on only, for one number or all of a tenant; the pace
+-- starts anew.
+-- Guarantee: what was held for that is looked at at once; what is on its way at this moment still counts; audited.
+-- Arguments: p_instance null: all; p_window 'hour' | 'day' | 'both'. Concurrency: waits for the numbers' locks.
+-- Result: {outcome: 'done', instances: [name], lanes: [conversation to wake]} | {outcome: 'unknown_instance'}.
+create or replace function rate_reset(
+  p_tenant text, p_instance text, p_window text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_names jsonb;
+begin
+  with reset as (
+    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
+      else hour_reset_at end,
+      day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
+    where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
+  select jsonb_agg(name order by name) into v_names from reset;
+  if v_names is null then return jsonb_build_object('outcome', 'unknown_instance'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'rate.reset', p_window, jsonb_build_object('instances', v_names, 'reason', p_reason),
+      v_now);
+  return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
+    array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority',
+      'pace'], v_now));
+end $$;
+
+-- set_proactive: what may leave of a tenant that nobody asked for. Guarantee: holds from the next claim on, over
+-- restarts; audited.
+-- Arguments: p_level 'all' | 'no_campaigns' | 'none' (safe mode: only what a person writes). Result: {was, lanes:
+--   [conversation to wake]}.
+create or replace function set_proactive(
+  p_tenant text, p_level text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_was text;
+begin
+  select proactive into v_was from tenants where id = p_tenant for update;
+  update tenants set proactive = p_level where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'proactive', p_level, jsonb_build_object('was', v_was, 'reason', p_reason),
+      clock(p_now));
+  return jsonb_build_object('was', v_was, 'lanes', release_held(p_tenant, null, array['campaigns_off', 'safe_mode'],
+    clock(p_now)));
+end $$;
+
+-- set_contact_wait: a person is left alone for a time: from campaigns and follow-ups (it refused an offer), or from
+-- everything that nobody asked for.
+-- Arguments: p_until null: not any longer. Result: {outcome: 'done', contact_id} | {outcome: 'unknown'} no contact has
+--   this phone; audited.
+create or replace function set_contact_wait(
+  p_tenant text, p_phone text, p_offers_only boolean, p_until timestamptz, p_actor text, p_reason text
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_contact bigint;
+begin
+  select contact_id into v_contact from contact_addresses
+    where tenant_id = p_tenant and kind = 'pn' and address = p_phone;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update contacts set cooling_until = case when p_offers_only then p_until else cooling_until end,
+    next_allowed_at = case when p_offers_only then next_allowed_at else p_until end where id = v_contact;
+  -- what waits for the old time is looked at anew
+  update messages set due_at = least(due_at, now()), goes_at = null
+    where status = 'queued' and reason in ('cooling_off', 'next_allowed')
+    and conversation_id in (select id from conversations where contact_id = v_contact);
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only',
+      p_offers_only, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'done', 'contact_id', v_contact);
+end $$;
+
+-- release_sends: a number may be called again: what waited for that is due now.
+-- Arguments: p_reasons why rows wait for the number, and for nothing else. Result: conversations to wake, those that
+--   were due already among them (whoever was to look at them may be gone), at most 500; a sweep finds the others.
+create or replace function release_sends(p_instance text, p_reasons jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_lanes jsonb;
+begin
+  with freed as (
+    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
+      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued'
+        and p_reasons ? m.reason
+      returning m.conversation_id, m.priority, m.id)
+  select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
+    from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $$;
+
+-- note_delivery: a message reached its contact under the address that it was sent to. One write an hour and address is
+-- enough to know.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function note_delivery(p_message messages, p_contact bigint, p_now timestamptz)
+returns void language sql as $$
+  update contact_addresses set delivered_at = p_now, refused_at = null
+    where id = address_row(p_contact, p_message.sent_to)
+    and (delivered_at is null or delivered_at < p_now - interval '1 hour' or refused_at is not null)
+$$;
+
+-- turn_address: answers go to another address of the same person, if there is one: where something was delivered last,
+-- else the phone number; not where Evolution
+--   found nobody within the week. The contact's next message turns it back to where that came from.
+-- Arguments: p_sent_to the address that was refused. Result: whether answers go elsewhere now (or did already).
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function turn_address(p_conversation conversations, p_sent_to text, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_jid text; v_refused bigint := address_row(p_conversation.contact_id, p_sent_to);
+begin
+  if p_conversation.jid <> p_sent_to then return not address_refused(p_conversation.contact_id, p_conversation.jid,
+    p_now); end if;
+  select coalesce(a.written, a.address) || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end into v_jid
+    from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)
+      and a.id is distinct from v_refused
+      and (a.refused_at is null or a.refused_at <= p_now - interval '7 days')
+    order by a.delivered_at desc nulls last, a.kind = 'pn' desc, a.id desc limit 1;
+  if v_jid is null then return false; end if;
+  update conversations set jid = v_jid where id = p_conversation.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text,
+      jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+  return true;
+end $$;
+
+-- refuse_address: Evolution found nobody under the address of a send. A writing that WhatsApp had told is forgotten
+-- first, since people are moved from one to the other; then
+--   the address is, for a week, and answers go to another one. Result: whether there is something left to try.
+-- Arguments: p_elsewhere false: another address is none for this message.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function refuse_address(
+  p_conversation conversations, p_sent_to text, p_elsewhere boolean, p_now timestamptz
+) returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+begin
+  update contact_addresses set written = null where id = v_row and written is not null;
+  if found then return true; end if;
+  update contact_addresses set refused_at = p_now where id = v_row;
+  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
+end $$;
+
+-- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
+create or replace function unproven_count()
+returns bigint language sql stable as
+$$ select count(*) from messages where direction = 'out' and status = 'unproven' $$;
+
+-- dead_letters: outbound messages that ended as failed, or of which nobody knows whether they left. The newest first.
+-- Arguments: p_limit at most so many; p_message only this one, or null. Result: [{id, conversation_id, instance,
+--   status, reason, error_class, kind, attempts, created_at, claimed_at, text}].
+create or replace function dead_letters(p_tenant text, p_limit int, p_message bigint default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
+    select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts,
+      m.created_at, m.claimed_at, m.text
+    from messages m join instances i on i.id = m.instance_id
+    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
+      and m.id = coalesce(p_message, m.id)
+    order by m.id desc limit p_limit) d
+$$;
+
+-- retry_dead_letter: a person wants this one sent after all.
+-- Guarantee: it goes back to its lane once; a second call while it is there or gone changes nothing. All rules are
+--   checked again at the send. The parts of the same answer that were cancelled because this one failed come after it.
+--   One that may have left already (unproven) needs a reason: whoever sends it again answers for a message that the
+--   contact may get twice.
+-- Arguments: p_actor who decided, p_reason why (or null); both audited.
+-- Concurrency: locks the conversation, so of two calls at once one finds a dead letter.
+-- Result: {outcome: 'queued', conversation_id, parts, paused: scope of a pause that holds it, or null} | {outcome:
+--   'reason_needed'} | {outcome: 'not_dead', status, reason} | {outcome: 'unknown'}.
+create or replace function retry_dead_letter(
+  p_tenant text, p_message bigint, p_actor text, p_reason text default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v messages; v_now timestamptz := clock(p_now); v_parts int;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages
+    where id = p_message and tenant_id = p_tenant) for update;
+  select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.status not in ('failed', 'unproven') then
+    return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
+  end if;
+  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
+    then return jsonb_build_object('outcome', 'reason_needed'); end if;
+  update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0,
+    provider_id = null, lease_until = null, slot_at = null,
+    -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
+    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null
+      where id = v.id;
+  update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
+    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
+      and id > v.id;
+  get diagnostics v_parts = row_count;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'dlq.retry', p_message::text,
+    jsonb_build_object('reason', p_reason, 'was', v.status, 'because', v.reason, 'later_parts', v_parts), v_now);
+  return jsonb_build_object('outcome', 'queued', 'conversation_id', v.conversation_id, 'parts', v_parts,
+    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i
+      where i.id = v.instance_id));
+end $$;
+
+-- discard_dead_letter: a person decided that this one shall not be sent.
+-- Guarantee: once; audited with p_actor and p_reason. Concurrency: any; the row's state decides.
+-- Result: {outcome: 'discarded'} | {outcome: 'not_dead', status, reason} | {outcome: 'unknown'}.
+create or replace function discard_dead_letter(
+  p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update messages set status = 'cancelled', reason = 'discarded_by_hand', lease_until = null
+    where id = p_message and tenant_id = p_tenant and direction = 'out' and status in ('failed', 'unproven');
+  if not found then
+    return coalesce((select jsonb_build_object('outcome', 'not_dead', 'status', status, 'reason', reason) from messages
+      where id = p_message and tenant_id = p_tenant and direction = 'out'), '{"outcome": "unknown"}');
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'dlq.discard', p_message::text, jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'discarded');
+end $$;
+
+-- ensure_instance: the row of a number that the installation itself names: EVOLUTION_INSTANCE, or one that a person
+-- connects. What a webhook names is not
+--   registered by it: see webhook_refusal.
+-- Guarantee: exactly one row per name. Arguments: p_provider_id Evolution's uuid for a new row, or null. Concurrency:
+--   any number of callers. Result: the instance row.
+create or replace function ensure_instance(p_name text, p_provider_id text)
+returns instances language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  insert into instances (name, provider_id) values (p_name, p_provider_id) on conflict (name) do nothing
+    returning * into v;
+  if not found then select * into v from instances where name = p_name; end if;
+  return v;
+end $$;
+
+-- speaks_for: whether a credential may post what happens on a number. A number's own secret speaks for that number
+-- alone; the secret of the installation for the
+--   numbers of the tenant default that have none of their own, and for one that got its own less than an hour ago:
+--   Evolution repeats a webhook for 25 minutes with what it signed first. Arguments: p_from {instance} its own secret |
+--   {tenant} the secret of the installation | {ourselves: true} we asked Evolution; p_now when it was posted.
+create or replace function speaks_for(p_from jsonb, i instances, p_now timestamptz)
+returns boolean language sql stable as $$
+  select case when p_from ? 'ourselves' then true when p_from ? 'instance' then i.name = p_from ->> 'instance'
+    else i.tenant_id = coalesce(p_from ->> 'tenant', 'default')
+      and (i.webhook_secret is null
+      or (i.webhook_secret_previous is null
+      and (i.webhook_secret_since is null or i.webhook_secret_since > p_now - interval '1 hour'))) end
+$$;
+
+-- tenant_of_poster: to whom belongs what a credential posts and may not say. Arguments: p_from see speaks_for; null:
+-- the secret of the installation. Read only.
+create or replace function tenant_of_poster(p_from jsonb) returns text language sql stable as $$
+  select coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
+$$;
+
+-- webhook_refusal: why what was posted under a name is set aside; null: it is that number's. What Evolution answers
+-- when we ask for a number by name is that number's.
+-- Arguments: p_instance the row of that name, or nulls; p_from who posted it, see speaks_for; p_only the one number
+--   that counts (MULTI_CHIP_ENABLED=false), or null.
+create or replace function webhook_refusal(
+  p_instance instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamptz
+) returns text language sql stable as $$
+  select case
+    when p_from ->> 'instance' <> p_name then 'secret_of_another'
+    when p_instance.id is null then 'nobodys_number'
+    when not speaks_for(p_from, p_instance, p_now) then 'secret_of_another'
+    when p_name <> p_only then 'only_one_number'
+    when p_from ? 'ourselves' then null
+    when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
+    when p_instance.provider_id is null and exists (select from instances o
+      where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
+$$;
+
+-- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.
+create or replace function learn_uuid(p_instance instances, p_provider_id text) returns void language sql as $$
+  update instances set provider_id = p_provider_id
+    where id = p_instance.id and p_provider_id is distinct from provider_id
+    and not exists (select from instances o where o.provider_id = p_provider_id)
+$$;
+
+-- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing; when the
+-- number is back, what
+--   waited for it is due at once. A ban (close with 403) takes all trust. A close with a reason is one that Evolution
+--   does not mend by itself.
+-- Arguments: p_event {state, reason, ownerPn, polled: a look of our own, which tells no new connection unless the state
+--   changed}.
+-- Concurrency: any. Result: {outcome: 'connection', instance_id, changed, wake_sends: it is back, reconcile: it was
+--   connected anew, so what came meanwhile may be missing}.
+create or replace function record_connection(p_instance instances, p_event jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v instances;
+  v_state text := p_event ->> 'state';
+  v_reason int := (p_event ->> 'reason')::int;
+  v_changed boolean;
+  v_back boolean;
+  v_anew boolean;
+begin
+  select * into v from instances where id = p_instance.id for no key update;
+  v_changed := v.status is distinct from v_state;
+  v_back := v_changed and v_state = 'open';
+  v_anew := v_state = 'open' and (v_changed or not coalesce((p_event ->> 'polled')::boolean, false));
+  -- a poll knows no reason: it does not wipe out the one that a webhook told
+  update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason
+    else status_reason end,
+    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now)
+      else status_at end,
+    paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false
+      else paired end,
+    alive_at = case when v_anew then clock(p_now) else alive_at end,
+    down_since = case when v_state = 'open' then null when status = 'open' then clock(p_now) else down_since end,
+    -- an outage, not a blip: WhatsApp closes a socket now and then
+    reconnected_at = case when v_state = 'open' and down_since < clock(p_now) - interval '5 minutes' then clock(p_now)
+      else reconnected_at end
+    where id = v.id;
+  if v_changed then
+    perform note_instance(v, 'connection', v_state, jsonb_build_object('was', v.status, 'code', v_reason),
+      clock(p_now));
+  end if;
+  if v_changed and v_state = 'close' and v_reason = 403 then
+    perform number_trouble(v.id, incident('banned'), clock(p_now));
+  end if;
+  if v_back then
+    update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
+      and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
+  end if;
+  return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false,
+    'wake_sends', v_back, 'reconcile', v_anew);
+end $$;
+
+-- note_instance: one line in the history of a number.
+create or replace function note_instance(
+  p_instance instances, p_event text, p_reason text, p_details jsonb, p_now timestamptz
+) returns void language sql as $$
+  insert into instance_events (tenant_id, instance_id, event, reason, details, created_at)
+    values (p_instance.tenant_id, p_instance.id, p_event, p_reason, p_details, p_now)
+$$;
+
+-- trust_now: the trust figure 0..100: each trouble takes from it, and it comes back by 5 an hour.
+create or replace function trust_now(p_instance instances, p_now timestamptz) returns int language sql immutable as $$
+  select greatest(0, least(100,
+    floor(p_instance.trust + 5 * extract(epoch from greatest(interval '0', p_now - p_instance.trust_at)) / 3600)))::int
+$$;
+
+-- number_hold: whether the health of a number that is connected lets a message leave now.
+-- Guarantee: while the circuit is half open, one proactive message is on trial at a time.
+-- Arguments: p_reply true for a reply, and for what a person sends over the rules.
+-- Concurrency: the caller holds the instance's lock. Result: as `ends` in the list of guardrails: null, {rule, until}
+--   or {rule, look}.
+create or replace function number_hold(p_instance instances, p_reply boolean, p_now timestamptz)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select case
+    when p_reply or p_instance.held_reason is null then null
+    when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
+    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
+      and kind not in ('reply', 'handoff')) then
+      looks(p_instance.held_reason, true, p_now + interval '1 minute')
+  end
+$$;
+
+-- incident: what each costs a number: its proactive messages rest for `minutes`, and its trust falls by `trust` of 100.
+-- The one list; whatsapp/incidents.ts has
+--   those that the answer to a send tells of. Result: {reason, minutes, trust}, see number_trouble; null for a name
+--   that is not in it.
+create or replace function incident(p_name text)
+returns jsonb language sql immutable set search_path = public, pg_temp as $$
+  select jsonb_build_object('reason', i.reason, 'minutes', i.minutes, 'trust', i.trust) from (values
+    -- a setting of ours or of Evolution's is wrong: nothing is said of the number
+    ('send_unauthorized', 'number_unauthorized', 5, 0),
+    ('send_unlicensed', 'number_unlicensed', 5, 0),
+    -- WhatsApp's own words about one message
+    ('send_rate_limited', 'number_rate_limited', 5, 10),
+    ('send_restricted', 'number_restricted', 60, 30),
+    -- WhatsApp has thrown the number out (403 at its connection): nothing is left of its trust
+    ('banned', 'number_restricted', 60, 100),
+    -- a message that it took and then refused; heal_send gives that back
+    ('error_ack', 'number_error_acks', 30, 20),
+    -- what only a look over many sends shows
+    ('nothing_arrives', 'number_undelivered', 15, 15),
+    ('little_arrives', 'number_few_deliveries', 30, 10),
+    -- a message on trial of which nobody heard again; the reason is the one of the hold
+    ('trial_unanswered', null, 15, 5)) i (name, reason, minutes, trust)
+  where i.name = p_name
+$$;
+
+-- number_trouble: something says that a number is not well: an answer of the provider, an ERROR ack, missing delivery
+-- acks.
+-- Guarantee: nothing proactive leaves for at least `minutes`, doubled for each hold within a day that came before this
+--   one, up to a day; below a trust of 40 until the trust is back. News while it is held already may prolong that, and
+--   count once as repetition. What takes no trust (a setting is wrong) says nothing of the number: it is neither
+--   doubled nor does it double what follows, and any message that leaves ends it (number_sent).
+-- Arguments: p_trouble {reason, minutes, trust (points that it takes)}, see incident.
+-- Concurrency: locks the instance; whoever holds a conversation's lock may call it, as claim_send locks in that order
+--   too.
+create or replace function number_trouble(p_instance_id bigint, p_trouble jsonb, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare
+  v instances;
+  v_open boolean;
+  v_row int;
+  v_trust numeric;
+  v_reason text := p_trouble ->> 'reason';
+  v_setting boolean := (p_trouble ->> 'trust')::numeric = 0;
+  v_until timestamptz;
+  v_back timestamptz;
+begin
+  select * into v from instances where id = p_instance_id for no key update;
+  v_open := v.held_reason is not null and v.held_until > p_now;
+  v_row := case when v.held_since is null or v.held_since < p_now - interval '1 day' then 0 when v_open
+    then v.held_in_row else v.held_in_row + 1 end;
+  v_trust := greatest(0, trust_now(v, p_now) - (p_trouble ->> 'trust')::numeric);
+  v_until := p_now + least(interval '1 day', make_interval(mins => (p_trouble ->> 'minutes')::int) * case when v_setting
+    then 1 else power(2, least(v_row, 10))::float8 end);
+  v_back := p_now + make_interval(secs => ceil(greatest(0, 40 - v_trust) / 5 * 3600)::float8);
+  if v_back > v_until then
+    v_until := v_back;
+    v_reason := 'number_trust';
+  end if;
+  if v_open and v.held_until >= v_until then
+    update instances set trust = v_trust, trust_at = p_now where id = v.id;
+    return;
+  end if;
+  update instances set trust = v_trust, trust_at = p_now, held_reason = v_reason, held_since = case when v_open
+    then held_since else p_now end,
+    held_until = v_until,
+    -- what comes next is the next in the row all the same
+    held_in_row = case when v_setting and not v_open then v_row - 1 else v_row end where id = v.id returning * into v;
+  if not v_open then
+    perform note_instance(v, 'held', v_reason, p_trouble || jsonb_build_object('until', v_until, 'trust_now',
+      floor(v_trust), 'in_row', v_row), p_now);
+    insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+      values (v.tenant_id, 'number', v.name, 'database', 'open', v_reason, p_now);
+  end if;
+end $$;
+
+-- release_number: proactive messages of a number may leave again; what waited for it is due now.
+-- Concurrency: the caller holds the instance's lock. Arguments: p_why a word for the history.
+create or replace function release_number(p_instance instances, p_why text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
+  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
+    and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
+  perform note_instance(p_instance, 'released', p_instance.held_reason,
+    jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
+  insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+    values (p_instance.tenant_id, 'number', p_instance.name, 'database', 'closed', p_why, p_now);
+end $$;
+
+-- number_sent: the provider took a message of this number. A proactive one on trial closes the circuit, unless
+-- deliveries are what is in doubt; any one does
+--   when a setting was wrong.
+-- Concurrency: any; locks the instance only when there is something to change.
+create or replace function number_sent(p_instance_id bigint, p_proactive boolean, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  select * into v from instances
+    where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
+    or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries',
+      'number_error_acks'))) for no key update;
+  if found then perform release_number(v, 'a message left again', p_now); end if;
+end $$;
+
+-- judged_sends: the newest sends of a number that have had the time to be delivered, newest first, with whether they
+-- were.
+create or replace function judged_sends(p_instance instances, p_now timestamptz)
+returns table (slot_at timestamptz, delivered boolean, refused boolean, proactive boolean) language sql stable as $$
+  -- two halves, each on its index
+  with newest as (
+    (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+          or m.error_class = 'provider_refused')
+      order by m.slot_at desc limit 50)
+    union all
+    (select m.slot_at, m.delivered_at, m.error_class, false from messages m
+      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and m.slot_at <= p_now - interval '10 minutes'
+        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+          or m.error_class = 'provider_refused')
+      order by m.slot_at desc limit 50))
+  select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
+    from newest n order by n.slot_at desc limit 50
+$$;
+
+-- assess_numbers: what only a look over many sends shows: numbers that are connected in words and deliver nothing, or
+-- deliver ever less; and trials whose end nobody told. To be called each minute.
+-- Concurrency: any number of callers; each number is locked while it is judged. Result: {released: [instance name]}:
+--   their lanes may be woken.
+create or replace function assess_numbers(p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  v_released text[] := '{}';
+  v_count int;
+  v_delivered int;
+  v_newest int;
+  v_trial record;
+begin
+  for v in select * from instances order by id for no key update loop
+    -- it was believed dead, and something arrived: a reply, since those are not held
+    if v.held_reason = 'number_undelivered' and exists (select from messages m
+      where m.instance_id = v.id and m.slot_at >= v.held_since
+        and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
+      perform release_number(v, 'a message arrived again', v_now);
+      v_released := v_released || v.name;
+      continue;
+    end if;
+    if v.held_reason is not null and v.held_until <= v_now then
+      select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
+        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff')
+          order by m.slot_at desc limit 1;
+      if found and (v_trial.delivered_at is not null
+        or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
+        'number_error_acks'))) then
+        perform release_number(v, 'a message arrived again', v_now);
+        v_released := v_released || v.name;
+      elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
+        -- nobody answered for it: twice as long
+        perform number_trouble(v.id, incident('trial_unanswered') || jsonb_build_object('reason', v.held_reason),
+          v_now);
+      end if;
+      continue;
+    end if;
+    continue when v.held_reason is not null or v.status not in ('open', 'unknown');
+    select count(*), count(*) filter (where delivered), count(*) filter (where delivered and place <= 10) into v_count,
+      v_delivered, v_newest
+      from (select j.delivered, row_number() over (order by j.slot_at desc) as place from judged_sends(v, v_now) j) s;
+    if v_count >= 10 and v_newest = 0 then
+      perform number_trouble(v.id, incident('nothing_arrives'), v_now);
+    elsif v_count >= 20 and v_delivered < 0.6 * v_count then
+      perform number_trouble(v.id, incident('little_arrives'), v_now);
+    end if;
+  end loop;
+  return jsonb_build_object('released', to_jsonb(v_released));
+end $$;
+
+-- number_health: each number with what is known of it, for alerts, /health/circuit and the admin commands. Read only.
+-- Arguments: p_tenant null for all. Result: [{instance, tenant, status, status_reason, status_at, phone, proactive,
+--   phase, cap_hour, cap_day, pace_min_seconds, pace_max_seconds, health: 'ok' | 'disconnected' | 'held' | 'on_trial',
+--   reason, since, until, in_row, trust, judged, delivered, refused}]; the last three are of the newest 50 sends of 24
+--   hours that are older than 10 minutes.
+create or replace function number_health(p_tenant text default null, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('instance', i.name, 'tenant', i.tenant_id, 'status', i.status,
+    'status_reason', i.status_reason, 'status_at', i.status_at,
+    'phone', i.phone, 'gateway_version', i.gateway_version, 'proactive', i.proactive, 'phase', i.phase, 'cap_hour',
+      i.cap_hour, 'cap_day', i.cap_day, 'pace_min_seconds', i.pace_min_seconds,
+    'pace_max_seconds', i.pace_max_seconds,
+    'health', case when i.status in ('close', 'refused', 'connecting') then 'disconnected' when i.held_reason is null
+      then 'ok' when i.held_until > clock(p_now) then 'held' else 'on_trial' end,
+    'reason', case when i.status in ('close', 'refused', 'connecting') then 'number_disconnected'
+      else i.held_reason end,
+    'since', case when i.status in ('close', 'refused', 'connecting') then i.status_at when i.held_reason is not null
+      then i.held_since end,
+    'until', i.held_until, 'in_row', i.held_in_row, 'trust', trust_now(i, clock(p_now)), 'judged', j.judged,
+      'delivered', j.delivered, 'refused', j.refused) order by i.id), '[]')
+  from instances i, lateral (select count(*) as judged, count(*) filter (where s.delivered) as delivered,
+    count(*) filter (where s.refused) as refused
+    from judged_sends(i, clock(p_now)) s) j
+  where p_tenant is null or i.tenant_id = p_tenant
+$$;
+
+-- choose_instance: the number that a proactive message to a phone leaves from.
+-- Order: may be chosen and belongs to the tenant; then connected, healthy and no breaker open; under its caps; known to
+-- the contact (it wrote there, newest
+--   first); least used of its day's cap, what is queued included. When none is fit the best of the unfit is taken, and
+--   the message waits there and says why.
+-- Guarantee: two callers at once never count the same room: they queue on the tenant until the message that was chosen
+--   for is stored. The slot itself is taken by claim_send, exactly; what is queued counts here as used, so that the
+--   choice is a reservation.
+-- Arguments: p_default the number to take when none may be chosen; p_policy {capHour, capDay}, for numbers without caps
+--   of their own.
+-- Result: the name, or p_default.
+create or replace function choose_instance(
+  p_tenant text, p_phone text, p_default text, p_policy jsonb, p_now timestamptz
+) returns text language plpgsql set search_path = public, pg_temp as $$
+declare v_name text;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('choose/' || p_tenant, 13));
+  select s.name into v_name from (
+    select i.id, i.name,
+      i.status in ('open', 'unknown') and number_hold(i, false, p_now) is null and not breaker_open('evolution', i.name,
+        p_now) as fit,
+      coalesce(i.cap_hour, (p_policy ->> 'capHour')::int) as cap_hour,
+        coalesce(i.cap_day, (p_policy ->> 'capDay')::int) as cap_day,
+      u.hour, u.day, c.last_inbound_at
+    from instances i
+      left join contact_addresses a on a.kind = 'pn' and a.tenant_id = p_tenant and a.address = p_phone
+      left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
+      lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
+        count(*) as day from (
+        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
+          and kind not in ('reply', 'handoff')
+        union all
+        -- enough to fill a day: a longer queue makes no number fuller
+        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff')
+          limit 1000)) m) u
+    where i.tenant_id = p_tenant and i.proactive) s
+  order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
+    s.day::numeric / greatest(s.cap_day, 1), s.id
+  limit 1;
+  return coalesce(v_name, p_default);
+end $$;
+
+-- signs_of_life: what was heard of a number within half a minute. Read only; webhooks are looked for by their age
+-- alone, so it is for numbers in trouble.
+-- Result: [{kind: 'reconnect' its connection was made | 'word' a webhook of it, or a call that succeeded, age_ms}].
+create or replace function signs_of_life(p_instance text, p_now timestamptz)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'age_ms',
+    greatest(0, floor(extract(epoch from p_now - s.at) * 1000))::int) order by s.kind), '[]') from (
+    select 'reconnect' as kind, alive_at as at from instances where name = p_instance
+    union all
+    select 'word', greatest((select answered_at from instances where name = p_instance),
+      (select max(received_at) from webhook_events where received_at > p_now - interval '30 seconds'
+        and instance = p_instance and aside_id is null))) s
+  where s.at > p_now - interval '30 seconds'
+$$;
+
+-- note_alive: Evolution is back with these numbers ('reconnect'), or a call of them succeeded after others had failed
+-- ('word').
+create or replace function note_alive(p_instances jsonb, p_kind text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set alive_at = case when p_kind = 'reconnect' then clock(p_now) else alive_at end,
+    answered_at = case when p_kind = 'word' then clock(p_now) else answered_at end where p_instances ? name;
+  return '{}';
+end $$;
+
+-- restarts_in_row: how often a number was restarted by ourselves without a message leaving after it; a quiet quarter of
+-- a day ends the row too.
+create or replace function restarts_in_row(p_instance instances, p_now timestamptz)
+returns int language sql stable as $$
+  select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
+    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at
+      and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+$$;
+
+-- last_heard: when a number last heard anything within a day: a message of somebody, or news of one of its own. Read
+-- only.
+create or replace function last_heard(p_instance instances, p_now timestamptz)
+returns timestamptz language sql stable as $$
+  select greatest((select max(m.created_at) from messages m where m.created_at > p_now - interval '1 day'
+    and m.instance_id = p_instance.id and m.direction = 'in'),
+    (select max(m.delivered_at) from messages m where m.created_at > p_now - interval '1 day'
+      and m.instance_id = p_instance.id and m.direction = 'out'))
+$$;
+
+-- is_silence_unusual: whether people usually write to a number in such a time: in the same stretch of the clock of four
+-- in five of the last 14 days, and of the same weekday of the
+--   last two weeks. False for a number of less than a week. Read only.
+create or replace function is_silence_unusual(p_instance instances, p_since timestamptz, p_now timestamptz)
+returns boolean language sql stable as $$
+  with days as (
+    select d, exists (select from messages m
+      where m.created_at > greatest(p_since, p_now - interval '3 hours') - make_interval(days => d)
+      and m.created_at <= p_now - make_interval(days => d)
+      and m.instance_id = p_instance.id and m.direction = 'in') as heard
+    from generate_series(1, 14) d where p_instance.created_at < p_now - make_interval(days => d, hours => 3)
+  )
+  select count(*) >= 7 and count(*) filter (where heard) >= 0.8 * count(*) and bool_and(heard or d % 7 <> 0) from days
+$$;
+
+-- listen_numbers: finds numbers that say that they are connected and hear nothing. One that is silent for an unusual
+-- time sends a message to itself, which its own phone
+--   acknowledges; when that is not heard within two minutes of its leaving, and nothing else either, the number is
+--   deaf, until something is heard.
+-- Guarantee: one such message in 6 hours, over any number of callers; a number that may not send, or whose message
+--   waits, is not called deaf. To be called each minute.
+-- Concurrency: each number is locked while it is judged. Result: {wake: [conversation id] of messages to itself, deaf:
+--   [instance], hears: [instance]}.
+create or replace function listen_numbers(p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  m messages;
+  v_heard timestamptz;
+  v_sent jsonb;
+  v_all jsonb := '{"wake": [], "deaf": [], "hears": []}';
+begin
+  for v in select * from instances where paired and status = 'open' and restored_at is null
+    order by id for no key update loop
+    v_heard := last_heard(v, v_now);
+    if v.deaf_since is not null then
+      continue when coalesce(v_heard <= v.deaf_since, true);
+      update instances set deaf_since = null, hearing_message = null where id = v.id;
+      perform note_instance(v, 'hears', null, jsonb_build_object('since', v.deaf_since), v_now);
+      v_all := jsonb_set(v_all, '{hears}', v_all -> 'hears' || to_jsonb(v.name));
+    elsif v.hearing_message is not null then
+      select * into m from messages where id = v.hearing_message;
+      if coalesce(v_heard > v.hearing_at, false) or v.hearing_at < v_now - interval '15 minutes' or m.id is null then
+        update instances set hearing_message = null where id = v.id;
+      elsif m.status = 'sent' and m.slot_at <= v_now - interval '2 minutes' then
+        update instances set deaf_since = v_now, hearing_message = null where id = v.id;
+        perform note_instance(v, 'deaf', null, jsonb_build_object('heard', v_heard), v_now);
+        v_all := jsonb_set(v_all, '{deaf}', v_all -> 'deaf' || to_jsonb(v.name));
+      end if;
+    elsif v.phone is not null and coalesce(v.hearing_at < v_now - interval '6 hours', true)
+      and greatest(v_heard, v.status_at, v_now - interval '1 day') <= v_now - interval '45 minutes'
+      and is_silence_unusual(v, greatest(v_heard, v.status_at, v_now - interval '1 day'), v_now) then
+      v_sent := enqueue_message(jsonb_build_object('tenant', v.tenant_id, 'instance', v.name, 'phone', v.phone, 'kind',
+        'operator', 'correlation_id', 'hearing-' || v.id,
+        'text', 'Teste automático: este número está ouvindo? Pode ignorar.', 'expires_at',
+          v_now + interval '10 minutes'), v_now);
+      update instances set hearing_at = v_now, hearing_message = (v_sent ->> 'id')::bigint where id = v.id;
+      v_all := jsonb_set(v_all, '{wake}', v_all -> 'wake' || (v_sent -> 'conversation_id'));
+    end if;
+  end loop;
+  return v_all;
+end $$;
+
+-- claim_restarts: numbers whose socket is dead behind an Evolution that answers, for this caller to restart: the
+-- breaker of one is open for such a reason in a process that
+--   lives, or it is connecting for longer than any connection takes. Never one that waits for its code to be scanned: a
+--   restart would throw the code away.
+-- Guarantee: one caller gets each; the next restart of it comes after 2 minutes, then 4, 8 and so on up to an hour,
+--   until a message leaves.
+-- Arguments: p_reasons what a restart may cure (whatsapp/send-fault.ts). Concurrency: any number of callers. Result:
+--   [{instance, reason, restarts}].
+create or replace function claim_restarts(p_reasons jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v record;
+  v_instance instances;
+  v_taken jsonb := '[]';
+begin
+  for v in select s.* from (
+      select i.id, case i.status when 'connecting' then 'connecting' else breaker_reason(i.name, p_reasons, v_now)
+        end as reason from instances i
+        where i.paired and i.deaf_since is null
+          and (i.status in ('open', 'unknown')
+          or (i.status = 'connecting' and i.status_at <= v_now - interval '30 seconds'))
+      union all
+      select i.id, 'deaf' from instances i where i.paired and i.status = 'open' and i.deaf_since is not null) s
+      where s.reason is not null order by s.id loop
+    -- looked at again under its lock: another caller may have taken it just now
+    update instances i set restarts = restarts_in_row(i, v_now) + 1, restarted_at = v_now
+      where i.id = v.id and (i.restarted_at is null or i.restarted_at <= v_now - least(interval '1 hour',
+        make_interval(mins => power(2, least(restarts_in_row(i, v_now), 6))::int)))
+      returning i.* into v_instance;
+    continue when not found;
+    perform note_instance(v_instance, 'restarted', v.reason, jsonb_build_object('in_row', v_instance.restarts), v_now);
+    v_taken := v_taken || jsonb_build_object('instance', v_instance.name, 'reason', v.reason, 'restarts',
+      v_instance.restarts);
+  end loop;
+  return v_taken;
+end $$;
+
+-- note_gateway: which release of Evolution answers, for all of its numbers. Result: {changed: how many did not know}.
+create or replace function note_gateway(p_version text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_changed int;
+begin
+  select count(*) into v_changed from instances where gateway_version is distinct from p_version;
+  update instances set gateway_version = p_version, gateway_version_at = clock(p_now);
+  return jsonb_build_object('changed', v_changed);
+end $$;
+
+-- set_instance: an operator changes what a number may do. Null leaves a value as it is; a cap or pace of -1 goes back
+-- to what the environment says.
+-- Arguments: p_change {proactive, phase, cap_hour, cap_day, reply_cap_hour, pace_min_seconds, pace_max_seconds}.
+-- Errors: 23514 the paces contradict each other. Result: {outcome: 'changed' | 'unknown'}; audited.
+create or replace function set_instance(
+  p_tenant text, p_name text, p_actor text, p_change jsonb, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  update instances set proactive = coalesce((p_change ->> 'proactive')::boolean, proactive),
+    phase = coalesce(p_change ->> 'phase', phase),
+    phase_since = case when p_change ->> 'phase' <> phase then clock(p_now) else phase_since end,
+    cap_hour = nullif(coalesce((p_change ->> 'cap_hour')::int, cap_hour), -1),
+      cap_day = nullif(coalesce((p_change ->> 'cap_day')::int, cap_day), -1),
+    reply_cap_hour = nullif(coalesce((p_change ->> 'reply_cap_hour')::int, reply_cap_hour), -1),
+    pace_min_seconds = nullif(coalesce((p_change ->> 'pace_min_seconds')::numeric, pace_min_seconds), -1),
+    pace_max_seconds = nullif(coalesce((p_change ->> 'pace_max_seconds')::numeric, pace_max_seconds), -1)
+    where name = p_name and tenant_id = p_tenant returning * into v;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  -- what waits for the old figures is looked at by the new ones
+  perform release_held(p_tenant, p_name, array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap',
+    'strangers', 'pace'], clock(p_now));
+  perform note_instance(v, 'changed', null, p_change || jsonb_build_object('actor', p_actor), clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'instance.set', p_name, p_change);
+  return jsonb_build_object('outcome', 'changed');
+end $$;
+
+-- tried_name: a name as the audit of a tenant has it: the name may be somebody else's.
+create or replace function tried_name(p_name text)
+returns text language sql immutable as
+$$ select 'hash:' || left(encode(sha256(convert_to(p_name, 'UTF8')), 'hex'), 12) $$;
+
+-- may_connect: whether a tenant may have a number of this name; asked before anything is made at Evolution, where
+-- making it would be the harm already.
+-- Guarantee: another tenant than default gets no name that somebody else has, or that was set aside and not by a secret
+--   of its own: that is told to default. It has at most `max_numbers` (tenants.settings; 10 without), where each name
+--   counts that it tried in the last hour, so that neither Evolution is filled nor names are guessed. Audited.
+-- Concurrency: callers of a tenant queue. Result: {outcome: 'own' | 'new' | 'not_yours' | 'too_many' |
+--   'unknown_tenant', most}.
+create or replace function may_connect(p_tenant text, p_name text, p_actor text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_owner text; v_most int; v_aside set_aside;
+begin
+  select coalesce((substring(settings ->> 'max_numbers' from '^\d{1,6}$'))::int, 10) into v_most from tenants
+    where id = p_tenant for no key update;
+  if not found then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  select tenant_id into v_owner from instances where name = p_name;
+  if v_owner = p_tenant then return jsonb_build_object('outcome', 'own'); end if;
+  if p_tenant = 'default' then return jsonb_build_object('outcome', case when v_owner is null then 'new'
+    else 'not_yours' end); end if;
+  -- before it is said whose the name is: who may have no more learns nothing of names
+  if (select count(*) from (select tried_name(name) as name from instances where tenant_id = p_tenant union
+      select subject from audit_log where tenant_id = p_tenant and action = 'instance.try'
+        and created_at > clock(p_now) - interval '1 hour') names where name <> tried_name(p_name)) >= v_most then
+    return jsonb_build_object('outcome', 'too_many', 'most', v_most);
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (p_tenant, p_actor, 'instance.try', tried_name(p_name), clock(p_now));
+  if v_owner is not null then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select * into v_aside from set_aside where name = p_name and tenant_id <> p_tenant order by id limit 1;
+  if not found then return jsonb_build_object('outcome', 'new'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values ('default', p_actor, 'instance.connect_refused', p_name, jsonb_build_object('tenant', p_tenant, 'aside',
+      v_aside.id), clock(p_now));
+  perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-wanted-' || v_aside.id || '-' || p_tenant,
+    'kind', 'alert', 'urgent', true, 'about', null,
+    'text', format('O cliente %s quis conectar o número aside:%s, que mandou webhooks e está guardado: foi recusado. Se é dele: npm run admin -- instance adopt aside:%s --for %s.',
+      p_tenant, v_aside.id, v_aside.id, p_tenant)), p_now);
+  return jsonb_build_object('outcome', 'not_yours');
+end $$;
+
+-- adopt_instance: a number is made known by name, and may be chosen for proactive messages unless an operator said
+-- otherwise. Idempotent.
+-- Arguments: p_provider_id Evolution's uuid; null: the next webhook tells it, since its owner says that what Evolution
+--   has under this name is this number.
+-- Result: {outcome: 'adopted' | 'other_tenant' | 'unknown_tenant'}.
+create or replace function adopt_instance(p_tenant text, p_name text, p_provider_id text, p_actor text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  if not exists (select from tenants where id = p_tenant) then return jsonb_build_object('outcome', 'unknown_tenant');
+  end if;
+  insert into instances (tenant_id, name, proactive) values (p_tenant, p_name, true) on conflict (name) do nothing;
+  select * into v from instances where name = p_name for no key update;
+  if v.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'other_tenant'); end if;
+  update instances set provider_id = null where provider_id = p_provider_id and id <> v.id;
+  update instances set provider_id = p_provider_id where id = v.id;
+  update instances set proactive = true where id = v.id and not proactive
+    and not exists (select from instance_events e where e.instance_id = v.id and e.event = 'changed'
+      and e.details ? 'proactive');
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'instance.connect', p_name);
+  return jsonb_build_object('outcome', 'adopted');
+end $$;
+
+-- instance_history: the newest events of a number, newest first. Result: [{event, reason, details, at}].
+create or replace function instance_history(p_tenant text, p_name text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('event', e.event, 'reason', e.reason, 'details', e.details, 'at',
+    e.created_at) order by e.id desc), '[]')
+  from (select e.* from instance_events e join instances i on i.id = e.instance_id
+    where i.name = p_name and i.tenant_id = p_tenant order by e.id desc limit p_limit) e
+$$;
+
+-- set_instance_state: what a poll of connectionState says, through the same door as the webhook. Result as
+-- record_connection; an unknown number changes nothing.
+create or replace function set_instance_state(p_name text, p_state text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  select * into v from instances where name = p_name;
+  if not found then return jsonb_build_object('outcome', 'unknown', 'wake', false, 'wake_sends', false); end if;
+  return record_connection(v, jsonb_build_object('state', p_state, 'polled', true), p_now);
+end $$;
+
+-- list_instances: the numbers to poll. Result: [{name, status, version_stale, breaker: why its breaker is open in a
+-- process that lives, or null}].
+create or replace function list_instances() returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
+    'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
+      breaker_reason(name, null, now())) order by id), '[]') from instances
+$$;
+
+-- list_aside: who posted webhooks and may not, the newest first. Only the tenant default, to whom the installation
+-- belongs, may look. Read only.
+-- Result: [{id, tenant: whose secret posted it, name, provider_id, reason, webhooks, kept, first_at, last_at,
+--   forgotten_at, same_as: the number that has this uuid, or null}].
+create or replace function list_aside(p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.last_at desc, l.id), '[]') from (
+    select a.id, a.tenant_id as tenant, a.name, a.provider_id, a.reason, a.webhooks, a.first_at, a.last_at,
+      a.forgotten_at, (select count(*) from webhook_events w where w.aside_id = a.id) as kept,
+      (select i.name from instances i where i.provider_id = a.provider_id) as same_as
+    from set_aside a order by a.last_at desc, a.id limit p_limit) l
+$$;
+
+-- adopt_aside: a person says that what was set aside under a name is theirs: the number is made known, under the uuid
+-- that it posted with; a number that had this uuid
+--   under another name is renamed. What was set aside can be replayed from then on.
+-- Guarantee: another tenant than default has nothing but what a secret of a number of its own posted in the name of a
+--   number of its own; of all else it hears that there is none.
+-- Arguments: p_key the name, or aside:ID; p_for the tenant that it is for. Only the tenant default may adopt a name
+--   that nobody has, or another's uuid.
+-- Concurrency: locks the rows of the name. Result: {outcome: 'adopted', name, renamed: the name before, or null, aside:
+--   [id]} | {outcome: 'unknown' | 'no_name': no number can be called so | 'other_tenant' | 'unknown_tenant' |
+--   'ambiguous': several uuids, or secrets of several tenants, posted under this name, aside:ID says which}.
+create or replace function adopt_aside(
+  p_tenant text, p_key text, p_for text, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v set_aside; v_own instances; v_same instances; v_ids bigint[];
+begin
+  select array_agg(id) into v_ids from (select id from set_aside where (p_tenant = 'default' or tenant_id = p_tenant)
+    and case when p_key ~ '^aside:[0-9]{1,15}$' then id = substr(p_key, 7)::bigint else name = p_key end
+      order by id for update) a;
+  if v_ids is null or (p_tenant <> 'default' and p_for <> p_tenant)
+    then return jsonb_build_object('outcome', 'unknown'); end if;
+  select * into v from set_aside where id = any (v_ids) order by provider_id is null, id limit 1;
+  select * into v_own from instances where name = v.name for no key update;
+  if p_tenant <> 'default' and v_own.tenant_id is distinct from p_tenant
+    then return jsonb_build_object('outcome', 'unknown'); end if;
+  if (select count(distinct provider_id) > 1 or count(distinct tenant_id) > 1 from set_aside where id = any (v_ids))
+    then return jsonb_build_object('outcome', 'ambiguous'); end if;
+  select * into v_same from instances where provider_id = v.provider_id and name <> v.name for no key update;
+  if p_tenant <> 'default' and v_same.tenant_id <> p_tenant then return jsonb_build_object('outcome', 'unknown');
+  end if;
+  if not exists (select from tenants where id = p_for) then return jsonb_build_object('outcome', 'unknown_tenant');
+  end if;
+  if v_own.tenant_id <> p_for or v_same.tenant_id <> p_for then return jsonb_build_object('outcome', 'other_tenant');
+  end if;
+  if v_own.id is null and v_same.id is not null then
+    -- what is sealed belongs to the name that it was sealed for
+    update instances set name = v.name, evolution_key = null, webhook_secret = null, webhook_secret_previous = null,
+      webhook_secret_since = null where id = v_same.id;
+  else
+    update instances set provider_id = null where id = v_same.id;
+    insert into instances (tenant_id, name) values (p_for, v.name) on conflict (name) do nothing;
+    update instances set provider_id = coalesce(v.provider_id, provider_id) where name = v.name;
+  end if;
+  update set_aside set forgotten_at = null where id = any (v_ids);
+  -- also to whom it belonged before
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) select tenant, p_actor,
+    'instance.adopt', v.name,
+    jsonb_build_object('reason', v.reason, 'renamed', case when v_own.id is null then v_same.name end, 'for', p_for),
+      clock(p_now) from (select p_for as tenant union select v.tenant_id union select p_tenant) t;
+  return jsonb_build_object('outcome', 'adopted', 'name', v.name, 'renamed', case when v_own.id is null
+    then v_same.name end, 'aside', to_jsonb(v_ids));
+exception when check_violation then return jsonb_build_object('outcome', 'no_name');
+end $$;
+
+-- forget_aside: a person wants nothing more of a name that was set aside: what was kept goes, what comes is counted and
+-- nobody is told.
+-- Arguments: as adopt_aside. Only the tenant default may. Result: {outcome: 'forgotten', name, webhooks: how many went}
+--   | {outcome: 'unknown' | 'not_yours'}.
+create or replace function forget_aside(p_tenant text, p_key text, p_actor text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_ids bigint[]; v_name text; v_n int;
+begin
+  if p_tenant <> 'default' then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select array_agg(id), min(name) into v_ids, v_name
+    from (select id, name from set_aside where case when p_key ~ '^aside:[0-9]{1,15}$'
+    then id = substr(p_key, 7)::bigint else name = p_key end order by id for update) a;
+  if v_ids is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  delete from webhook_events where aside_id = any (v_ids);
+  get diagnostics v_n = row_count;
+  update set_aside set forgotten_at = coalesce(forgotten_at, clock(p_now)) where id = any (v_ids);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.forget', v_name, jsonb_build_object('webhooks', v_n), clock(p_now));
+  return jsonb_build_object('outcome', 'forgotten', 'name', v_name, 'webhooks', v_n);
+end $$;
+
+-- aside_webhooks: what was set aside and waits, the oldest first. Read only. Result: [{id, event, body, received_at}].
+create or replace function aside_webhooks(p_aside jsonb, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'event', event, 'body', body, 'received_at', received_at)
+    order by id), '[]')
+  from (select * from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint) order by id
+    limit p_limit) w
+$$;
+
+-- end_aside: webhooks that were set aside have been replayed: they stand in the database once more, as what they are. A
+-- name of which nothing waits any more goes.
+-- Result: {left: how many wait}.
+create or replace function end_aside(p_aside jsonb, p_webhooks jsonb)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_left bigint;
+begin
+  delete from webhook_events where id in (select jsonb_array_elements_text(p_webhooks)::bigint)
+    and aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
+  select count(*) into v_left from webhook_events where aside_id in (select jsonb_array_elements_text(p_aside)::bigint);
+  if v_left = 0 then delete from set_aside where id in (select jsonb_array_elements_text(p_aside)::bigint); end if;
+  return jsonb_build_object('left', v_left);
+end $$;
+
+-- sealed_secrets: what numbers have of their own, sealed: keys at Evolution and secrets of webhooks. p_tenant null: of
+-- all tenants. Read only.
+-- Result: [{name, kind: 'evolution_key' | 'webhook_secret' | 'webhook_secret_previous', sealed, counts: a previous one
+--   ends an hour after Evolution has the new one}].
+create or replace function sealed_secrets(p_tenant text, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'kind', s.kind, 'sealed', s.sealed,
+      'counts', s.kind <> 'webhook_secret_previous' or i.webhook_secret_since is null
+        or i.webhook_secret_since > clock(p_now) - interval '1 hour') order by i.id, s.kind), '[]')
+  from instances i cross join lateral (values ('evolution_key', i.evolution_key), ('webhook_secret', i.webhook_secret),
+    ('webhook_secret_previous', i.webhook_secret_previous)) s (kind, sealed)
+  where s.sealed is not null and (p_tenant is null or i.tenant_id = p_tenant)
+$$;
+
+-- set_instance_key: gives a number a sealed key of its own, or with null takes it away. Audited without the key.
+-- Result: {found}.
+create or replace function set_instance_key(
+  p_tenant text, p_instance text, p_key text, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set evolution_key = p_key where name = p_instance and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('found', false); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.key', p_instance, jsonb_build_object('own', p_key is not null), clock(p_now));
+  return jsonb_build_object('found', true);
+end $$;
+
+-- set_webhook_secret: a number gets a secret for its webhooks, sealed. The one before it counts until
+-- confirm_webhook_secret, and an hour on. Audited without it.
+-- Result: {found}.
+create or replace function set_webhook_secret(
+  p_tenant text, p_instance text, p_sealed text, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  -- one that Evolution never confirmed is not what Evolution has
+  update instances set webhook_secret_previous = case when webhook_secret is not null and webhook_secret_since is null
+    then webhook_secret_previous else webhook_secret end,
+    webhook_secret = p_sealed, webhook_secret_since = null where name = p_instance and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('found', false); end if;
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (p_tenant, p_actor, 'instance.secret', p_instance, clock(p_now));
+  return jsonb_build_object('found', true);
+end $$;
+
+-- confirm_webhook_secret: Evolution has the secret that a number got. Idempotent. Result: {}.
+create or replace function confirm_webhook_secret(p_instance text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set webhook_secret_since = clock(p_now) where name = p_instance and webhook_secret is not null
+    and webhook_secret_since is null;
+  return '{}';
+end $$;
+
+-- swap_secret: the same secret of a number, sealed again. Guarantee: only while it is still the one that was read.
+-- Result: {swapped}.
+create or replace function swap_secret(p_instance text, p_old text, p_new text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set evolution_key = case evolution_key when p_old then p_new else evolution_key end,
+    webhook_secret = case webhook_secret when p_old then p_new else webhook_secret end,
+    webhook_secret_previous = case webhook_secret_previous when p_old then p_new else webhook_secret_previous end
+    where name = p_instance and p_old in (evolution_key, webhook_secret, webhook_secret_previous);
+  return jsonb_build_object('swapped', found);
+end $$;
+
+-- restored_state: what is open after a restore, see mark_restored. Read only.
+create or replace function restored_state(p_uncertain int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('uncertain', p_uncertain,
+    'scheduled', (select count(*) from messages where direction = 'out' and status = 'queued'),
+    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'),
+    'instances', (select coalesce(jsonb_agg(name order by id), '[]') from instances where restored_at is not null))
+$$;
+
+-- mark_restored: a backup has just been restored: what it says of messages may not be so any more. Called once, before
+-- any process starts.
+-- Guarantee: nothing that may have left since the backup is sent again by itself, and nothing is answered before the
+--   provider was asked what happened since: what was on its way becomes uncertain and is looked up; what nobody could
+--   have sent yet (send_after still ahead) stays; each number is paused until it has been compared with its provider
+--   (reconciled, settle_restored). A second call changes nothing.
+-- Arguments: p_backup_at when the backup was made.
+-- Result: {uncertain, scheduled, unanswered, instances: names that wait for their comparison}.
+create or replace function mark_restored(p_backup_at timestamptz, p_actor text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_uncertain int := 0;
+begin
+  insert into installation (key, value) values ('restored_backup', p_backup_at::text) on conflict (key) do update
+    set value = excluded.value
+    where installation.value <> excluded.value;
+  if not found then return restored_state(0); end if;
+  update messages set status = 'uncertain', reason = 'restored', error_class = null, lease_until = null, looks = 0,
+    due_at = v_now, goes_at = null,
+      -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
+      claim = claim + 1,
+      claimed_at = case status when 'queued' then p_backup_at else claimed_at end
+    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
+      and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
+  get diagnostics v_uncertain = row_count;
+  update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';
+  update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
+  delete from process_status;
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance',
+      i.name, v_now from instances i
+    where i.restored_at is null and (select j.status from julia_status j
+      where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
+  update instances set restored_at = v_now where restored_at is null;
+  insert into audit_log (actor, action, subject, details, created_at)
+    values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    jsonb_build_object('uncertain', v_uncertain), v_now);
+  return restored_state(v_uncertain);
+end $$;
+
+-- settle_restored: a number has been compared with its provider up to the restore: what happened after the backup is
+-- known, and the number goes on.
+-- Guarantee: what was answered between the backup and the loss is not answered again; what was not is. The silence that
+--   our own words of that time caused ends; a pause that a person made stays.
+-- Concurrency: the caller holds the number's row.
+create or replace function settle_restored(p_instance instances, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update messages m set status = 'answered', reason = 'answered_before_restore'
+    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
+      and m.provider_at < p_instance.restored_at
+      and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
+        and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
+        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second',
+          m.provider_at));
+  update conversations c set takeover_since = null, takeover_until = null
+    where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at
+      and not exists (select 1 from messages h where h.conversation_id = c.id and h.author = 'human'
+        and h.provider_at >= p_instance.restored_at);
+  insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
+    select p_instance.tenant_id, 'ativo', 'comparado com o WhatsApp', 'restore', 'instance', p_instance.name,
+      clock(p_now)
+    from (select * from julia_status where scope = 'instance' and target = p_instance.name order by id desc
+      limit 1) newest
+    where newest.status = 'pausado' and newest.alterado_via = 'restore';
+  update instances set restored_at = null where id = p_instance.id;
+end $$;
+
+-- is_heard: whether what a process said of its breakers holds: some heartbeats later another one probes. As isHeard of
+-- process/liveness.ts.
+create or replace function is_heard(p_seen_at timestamptz, p_now timestamptz)
+returns boolean language sql immutable as $$
+  select p_seen_at > p_now - interval '15 seconds'
+$$;
+
+-- is_there: whether a process is there at all: one that is replaced is silent for a while. As isThere of
+-- process/liveness.ts.
+create or replace function is_there(p_seen_at timestamptz, p_now timestamptz)
+returns boolean language sql immutable as $$
+  select p_seen_at > p_now - interval '1 minute'
+$$;
+
+-- breaker_open: whether a process that lives says that this breaker lets nothing through. Read only.
+create or replace function breaker_open(p_breaker text, p_instance text, p_now timestamptz)
+returns boolean language sql stable as $$
+  select exists (select from process_status p, jsonb_array_elements(p.breakers) b
+    where is_heard(p.seen_at, p_now) and b ->> 'name' = p_breaker and b ->> 'instance' is not distinct from p_instance
+      and b ->> 'state' <> 'closed')
+$$;
+
+-- breaker_reason: why the breaker of a number is open in a process that lives; of these reasons, or any. Null: it is
+-- not. Read only.
+create or replace function breaker_reason(p_instance text, p_reasons jsonb, p_now timestamptz)
+returns text language sql stable as $$
+  select e.value ->> 'reason' from process_status p, jsonb_array_elements(p.breakers) e
+  where is_heard(p.seen_at, p_now) and e.value ->> 'name' = 'evolution' and e.value ->> 'instance' = p_instance
+    and e.value ->> 'state' <> 'closed'
+    and (p_reasons is null or p_reasons ? (e.value ->> 'reason')) limit 1
+$$;
+
+-- reset_breakers: a person closes breakers: each process reads it with its next heartbeat; the circuit of a number is
+-- closed here and now.
+-- Arguments: p_breaker 'evolution' | 'claude' | 'database' | 'number' or null for all; p_instance a number of the
+--   tenant or null for all of them (the tenant `default` owns the installation: all of every tenant's, and those of no
+--   number).
+-- Result: {outcome: 'asked', open: [{breaker, instance, process}] what was open, released: [instance name]} | {outcome:
+--   'unknown_instance' | 'not_yours'}; audited.
+create or replace function reset_breakers(
+  p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v instances;
+  v_open jsonb;
+  v_released text[] := '{}';
+begin
+  if p_instance is not null and not exists (select from instances where name = p_instance and tenant_id = p_tenant) then
+    return jsonb_build_object('outcome', 'unknown_instance');
+  end if;
+  if p_tenant <> 'default' and p_breaker in ('claude', 'database')
+    then return jsonb_build_object('outcome', 'not_yours'); end if;
+  select coalesce(jsonb_agg(jsonb_build_object('breaker', b ->> 'name', 'instance', b ->> 'instance', 'process', p.id)),
+    '[]') into v_open
+    from process_status p, jsonb_array_elements(p.breakers) b
+    where is_heard(p.seen_at, v_now) and b ->> 'state' <> 'closed' and (p_breaker is null or b ->> 'name' = p_breaker)
+      and (b ->> 'instance' = p_instance
+        or (p_instance is null and (p_tenant = 'default' or exists (select from instances i
+          where i.name = b ->> 'instance' and i.tenant_id = p_tenant))));
+  if p_breaker is distinct from 'number' then
+    -- one at a time, so that ids are committed in their order: processes remember the newest that they have seen
+    perform pg_advisory_xact_lock(hashtextextended('breaker_resets', 13));
+    insert into breaker_resets (tenant_id, breaker, instance, actor, created_at)
+      select p_tenant, p_breaker, n.name, p_actor, v_now from (
+        select p_instance as name where p_instance is not null or p_tenant = 'default'
+        union all select name from instances where tenant_id = p_tenant and p_instance is null
+          and p_tenant <> 'default') n;
+  end if;
+  if p_breaker is null or p_breaker = 'number' then
+    for v in select * from instances where tenant_id = p_tenant and held_reason is not null
+      and (p_instance is null or name = p_instance) order by id for no key update loop
+      update instances set trust = greatest(trust_now(v, v_now), 40), trust_at = v_now, held_since = null,
+        held_in_row = 0 where id = v.id;
+      perform release_number(v, 'reset by ' || p_actor, v_now);
+      v_open := v_open || jsonb_build_object('breaker', 'number', 'instance', v.name, 'process', 'database');
+      v_released := v_released || v.name;
+    end loop;
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'breaker.reset', coalesce(p_breaker, 'all'),
+      jsonb_build_object('instance', p_instance, 'open', v_open));
+  return jsonb_build_object('outcome', 'asked', 'open', v_open, 'released', to_jsonb(v_released));
+end $$;
+
+-- take_trial: a probe says that a number answers, not that a message would go: one real message finds out, of one
+-- process for all.
+-- Guarantee: one process has the trial of a number, for as long as a send may take (100 s), or until it tells its end
+--   or is_heard no more.
+-- Arguments: p_process who asks; the same may take it again. Concurrency: any; the row decides. Result: {taken}.
+create or replace function take_trial(p_instance text, p_process text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances i set trial_by = p_process, trial_until = clock(p_now) + interval '100 seconds'
+    where i.name = p_instance
+    and (i.trial_until is null or i.trial_until <= clock(p_now) or i.trial_by = p_process
+      or exists (select from process_status p where p.id = i.trial_by and not is_heard(p.seen_at, clock(p_now))));
+  return jsonb_build_object('taken', found);
+end $$;
+
+-- end_trial: what came of it. Passed, or it said nothing: whoever is next may try. Failed: the others hear with the
+-- next heartbeats that the breaker is open again, and wait until then (10 s).
+-- Concurrency: any; only the process that has the trial ends it.
+create or replace function end_trial(p_instance text, p_process text, p_failed boolean, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set trial_until = case when p_failed then clock(p_now) + interval '10 seconds' end
+    where name = p_instance and trial_by = p_process;
+  return jsonb_build_object('ended', found);
+end $$;
+
+-- settle_breakers: breakers that were open when their process ended are closed: a restart closes them, and that is
+-- recorded.
+-- Arguments: p_process one that ends now, or null for all that are there no more. Safe to repeat. Result: {closed}.
+create or replace function settle_breakers(p_process text default null, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_closed int;
+begin
+  insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
+    select s.tenant_id, s.breaker, s.instance, s.process, 'closed', 'restart', clock(p_now) from (
+      select distinct on (c.breaker, c.instance, c.process) c.* from circuit_transitions c
+      where c.created_at > clock(p_now) - interval '2 days' and c.process <> 'database'
+        and (p_process is null or c.process = p_process)
+      order by c.breaker, c.instance, c.process, c.id desc) s
+    where s.state <> 'closed'
+      and (p_process is not null or not exists (select from process_status p
+        where p.id = s.process and is_there(p.seen_at, clock(p_now))));
+  get diagnostics v_closed = row_count;
+  return jsonb_build_object('closed', v_closed);
+end $$;
+
+-- heartbeat: a process says that it lives, and what its breakers and queues look like; it hears which breakers a person
+-- wants closed, and which ones of
+--   other processes are not closed. Never touches julia_status.
+-- Arguments: p_process {id, mode, version, started_at, breakers, queues, resets_seen (null at first: a new process has
+--   nothing to close)}.
+-- Result: {resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}], signs: of the numbers
+--   whose breaker is open here, see signs_of_life}.
+create or replace function heartbeat(p_process jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_seen bigint := (p_process ->> 'resets_seen')::bigint;
+  v_newest bigint := coalesce((select max(id) from breaker_resets), 0);
+begin
+  insert into process_status (id, mode, version, started_at, seen_at, breakers, queues)
+    values (p_process ->> 'id', p_process ->> 'mode', p_process ->> 'version',
+      (p_process ->> 'started_at')::timestamptz, clock(p_now),
+      coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
+    on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
+  return jsonb_build_object('resets_seen', v_newest,
+    'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor',
+      r.actor) order by r.id), '[]')
+      from breaker_resets r where r.id > v_seen and r.id <= v_newest),
+    'others', (select coalesce(jsonb_agg(jsonb_build_object('process', p.id, 'breakers', p.breakers)), '[]')
+      from process_status p
+      where p.id <> p_process ->> 'id' and is_heard(p.seen_at, clock(p_now))
+        and p.breakers @? '$[*] ? (@.state != "closed")'),
+    'signs', (select coalesce(jsonb_object_agg(b ->> 'instance', signs_of_life(b ->> 'instance', clock(p_now))), '{}')
+      from jsonb_array_elements(coalesce(p_process -> 'breakers', '[]')) b
+      where b ->> 'name' = 'evolution' and b ->> 'state' = 'open'));
+end $$;
+
+-- end_process: a process says goodbye; its breakers end with it.
+create or replace function end_process(p_id text) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform settle_breakers(p_id);
+  delete from process_status where id = p_id;
+  return '{}';
+end $$;
+
+-- record_transition: a breaker changed its state, at p_transition.at when it could not be told at once.
+create or replace function record_transition(p_transition jsonb)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into circuit_transitions (breaker, instance, process, state, reason, created_at)
+    values (p_transition ->> 'breaker', p_transition ->> 'instance', p_transition ->> 'process',
+      p_transition ->> 'state', p_transition ->> 'reason',
+      coalesce((p_transition ->> 'at')::timestamptz, now()));
+  return '{}';
+end $$;
+
+-- note_forward: what this turn left to a person is to be told to people: at once, or with what comes meanwhile a minute
+-- after they heard from this conversation last.
+-- Concurrency: the caller holds the conversation's lock; the commit that leaves the messages makes it due, so no death
+--   in between loses it.
+create or replace function note_forward(p_conversation bigint, p_turn bigint, p_now timestamptz)
+returns void language sql as $$
+  update conversations c set forward_from = least(c.forward_from, f.seq),
+    forward_due_at = coalesce(c.forward_due_at, greatest(p_now, c.forwarded_at + interval '1 minute'))
+  from (select min(seq) as seq from messages where turn_id = p_turn and direction = 'in') f
+    where c.id = p_conversation and f.seq is not null
+$$;
+
+-- forwards_due: conversations of which people are to hear what the contact wrote, the longest waiting first. Read only.
+-- Arguments: p_conversation only this one, or null. Result: [{conversation_id, tenant, instance, name, phone, upto,
+--   count, messages: the first 20 [{text, typed, type}]}].
+create or replace function forwards_due(p_conversation bigint, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(f) - 'due' order by f.due), '[]') from (
+    select c.id as conversation_id, c.tenant_id as tenant, i.name as instance, k.name, (select a.address
+      from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1) as phone,
+      c.forward_due_at as due, coalesce(max(m.seq), c.forward_from) as upto, count(m.id)::int as count,
+        coalesce(jsonb_agg(jsonb_build_object('text', m.text, 'typed', m.typed, 'type', m.type)
+        order by m.seq) filter (where m.nth <= 20), '[]') as messages
+    from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+      left join lateral (select x.id, x.seq, x.text, x.typed, x.type, row_number() over (order by x.seq) as nth
+        from messages x where x.conversation_id = c.id and x.direction = 'in'
+        and x.seq >= c.forward_from and x.status = 'handed_over' and x.reason in ('human', 'takeover', 'manual')
+          and x.type <> 'reaction' and x.deleted_at is null) m on true
+    where c.forward_due_at <= clock(p_now) and c.id = coalesce(p_conversation, c.id)
+    group by c.id, i.name, k.id order by c.forward_due_at limit p_limit) f
+$$;
+
+-- take_forward: the notice of a forward, and that it was made, in one commit.
+-- Guarantee: of callers with the same words one makes the notice; what came after p_upto is due a minute later.
+--   Concurrency: locks the conversation.
+-- Arguments: p_notice as add_notice takes it, without a key; null: there is nothing to tell any more. Result: {added}.
+create or replace function take_forward(
+  p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_left bigint; v_added boolean := false;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found or v.forward_due_at is null or v.forward_due_at > clock(p_now) or v.forward_from > p_upto
+    then return jsonb_build_object('added', false); end if;
+  if coalesce(jsonb_typeof(p_notice), 'null') <> 'null' then
+    v_added := (add_notice(p_notice || jsonb_build_object('key', 'forward-' || v.id || '-' || p_upto),
+      p_now) ->> 'added')::boolean;
+  end if;
+  select min(seq) into v_left from messages where conversation_id = v.id and direction = 'in' and seq > p_upto
+    and status = 'handed_over'
+    and reason in ('human', 'takeover', 'manual') and type <> 'reaction' and deleted_at is null;
+  update conversations set forwarded_at = case when v_added then clock(p_now) else forwarded_at end,
+    forward_from = v_left,
+    forward_due_at = case when v_left is not null then clock(p_now) + interval '1 minute' end where id = v.id;
+  return jsonb_build_object('added', v_added);
+end $$;
+
+-- add_notice: a notice, durable with the commit.
+-- Guarantee: one row per tenant and key, the first one's words. Concurrency: any; the unique key decides.
+-- Arguments: p_notice {tenant, key, kind, text, urgent, about, not_manager}. Result: {added}.
+create or replace function add_notice(p_notice jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into notices (tenant_id, key, kind, text, urgent, about, not_manager, due_at, created_at)
+    values (p_notice ->> 'tenant', p_notice ->> 'key', p_notice ->> 'kind', p_notice ->> 'text',
+      (p_notice ->> 'urgent')::boolean, p_notice ->> 'about',
+      coalesce((p_notice ->> 'not_manager')::boolean, false), clock(p_now), clock(p_now))
+    on conflict (tenant_id, key) do nothing;
+  return jsonb_build_object('added', found);
+end $$;
+
+-- due_notices: what is due, and what of it the cap holds back. A tenant's people are told at most 120 notices an hour,
+-- and 120 urgent ones beyond, so that no flood makes them
+--   look away. What is on its way, or waits for its next attempt, counts as told. Not held: what is only looked at (its
+--   WhatsApp message is on the way), what is too old to be told, and the one that tells how many are held. Read only.
+create or replace function due_notices(p_now timestamptz)
+returns table (id bigint, tenant_id text, urgent boolean, due_at timestamptz, created_at timestamptz,
+  held boolean) language sql stable as $$
+  with due as (
+    select n.id, n.tenant_id, n.urgent, n.due_at, n.created_at, n.status = 'handed' or n.kind = 'held'
+      or n.created_at < p_now - interval '24 hours' as free
+    from notices n where n.status in ('pending', 'handed') and n.due_at <= p_now
+  ), told as (
+    select s.tenant_id, count(*) as n from notices s
+    where s.tenant_id in (select d.tenant_id from due d) and s.created_at > p_now - interval '25 hours'
+      and s.kind <> 'held'
+      and (s.status = 'handed' or s.status = 'sent' and s.ended_at > p_now - interval '1 hour' or s.status = 'pending'
+        and s.claim > 0 and s.due_at > p_now)
+    group by s.tenant_id
+  )
+  select d.id, d.tenant_id, d.urgent, d.due_at, d.created_at, not d.free and coalesce(t.n, 0)
+    + row_number() over (partition by d.tenant_id, d.free order by d.urgent desc, d.due_at, d.id) > case when d.urgent
+      then 240 else 120 end
+  from due d left join told t on t.tenant_id = d.tenant_id
+$$;
+
+-- claim_notices: takes notices that are due, urgent ones first.
+-- Guarantee: one caller has a notice until its lease is over or it says what became of it; who dies meanwhile has it
+--   told again by another. The cap of due_notices holds over any number of callers; what it holds back longer than a
+--   minute is counted to people, once an hour.
+-- Concurrency: callers queue, since each counts what the others have taken.
+-- Result: [{id, claim, tenant, kind, text, urgent, about, not_manager, attempts, age_seconds, message_status: of the
+--   WhatsApp message that carries it, or null}].
+create or replace function claim_notices(p_limit int, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_taken jsonb;
+begin
+  if not exists (select from notices where status in ('pending', 'handed') and due_at <= v_now) then return '[]';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('claim_notices', 13));
+  perform add_notice(jsonb_build_object('tenant', d.tenant_id, 'key', 'held-' || to_char(v_now at time zone 'UTC',
+    'YYYY-MM-DD"T"HH24:MI:SS'), 'kind', 'held', 'urgent', bool_or(d.urgent), 'text',
+      format('Há avisos demais: %s esperam, %s deles urgentes. Vão no máximo 120 por hora, e mais 120 urgentes; os urgentes primeiro, e o que esperar mais de um dia não vai mais. Todos estão na tabela notices.',
+        count(*), count(*) filter (where d.urgent))), v_now)
+    from due_notices(v_now) d where d.held and not exists (select from notices h
+      where h.tenant_id = d.tenant_id and h.kind = 'held' and h.created_at > v_now - interval '1 hour')
+    group by d.tenant_id having min(d.created_at) <= v_now - interval '1 minute';
+  with taken as (
+    update notices n set claim = n.claim + 1, due_at = v_now + make_interval(secs => p_lease_ms / 1000.0)
+      from (select d.id from due_notices(v_now) d where not d.held order by d.urgent desc, d.due_at, d.id
+        limit p_limit) d
+      where n.id = d.id and n.status in ('pending', 'handed') and n.due_at <= v_now returning n.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'claim', t.claim, 'tenant', t.tenant_id, 'kind', t.kind,
+    'text', t.text, 'urgent', t.urgent, 'about', t.about, 'not_manager', t.not_manager,
+      'attempts', t.attempts, 'age_seconds', extract(epoch from v_now - t.created_at), 'message_status',
+        (select m.status from messages m where m.id = t.message_id))
+    order by t.urgent desc, t.id), '[]') into v_taken from taken t;
+  return v_taken;
+end $$;
+
+-- finish_notice: what became of a claimed notice.
+-- Guarantee: only the newest claim may speak. `news` tells that this error is another one than before, so that it is
+--   logged once.
+-- Arguments: p_outcome {status: pending | handed | sent | failed, channel, error, message_id, delay_ms: until the next
+--   look (pending, handed), counts: an attempt was made}.
+-- Result: {recorded, news}.
+create or replace function finish_notice(p_id bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v notices; v_status text := p_outcome ->> 'status';
+begin
+  select * into v from notices where id = p_id and claim = p_claim and status in ('pending', 'handed') for update;
+  if not found then return jsonb_build_object('recorded', false, 'news', false); end if;
+  update notices set status = v_status, channel = coalesce(p_outcome ->> 'channel', channel),
+    error = p_outcome ->> 'error',
+    message_id = case v_status when 'pending' then null else coalesce((p_outcome ->> 'message_id')::bigint, message_id)
+      end,
+    attempts = attempts + case when (p_outcome ->> 'counts')::boolean then 1 else 0 end,
+    due_at = clock(p_now) + make_interval(secs => coalesce((p_outcome ->> 'delay_ms')::int, 0) / 1000.0),
+    ended_at = case when v_status in ('sent', 'failed') then clock(p_now) end
+    where id = v.id;
+  return jsonb_build_object('recorded', true, 'news', v.error is distinct from p_outcome ->> 'error');
+end $$;
+
+-- notice_number: a number that can carry a notice to the manager: connected (or not known to be away), and not the one
+-- that it is about; a healthy one, the preferred one first. Result: its name or null. Read only.
+create or replace function notice_number(p_tenant text, p_about text, p_preferred text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select to_jsonb(name) from instances
+  where tenant_id = p_tenant and name is distinct from p_about and status in ('open', 'unknown')
+  order by status = 'open' desc, held_reason is null desc, name is not distinct from p_preferred desc, id limit 1
+$$;
+
+-- claim_command: the oldest command of the manager that waits in a conversation, under a lease. The part of claim_turn
+-- that a pause does not hold.
+-- Guarantee: one caller has it until its lease is over. Concurrency: the caller holds the conversation's lock.
+-- Result: {state: 'busy', until} | {state: 'command', message_id, claim, command, text, sent_at, now, asked:
+--   [{message_id, command, word}] what waits for its one-time word, the newest three, recent: {asked, wrong, locked,
+--   answers} what the manager's address did within the hour: asked for words that never came, wrong words, refused
+--   without a look, answers}.
+create or replace function claim_command(p_conversation bigint, p_lease_ms int, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
+    and meaning ? 'command' order by seq limit 1;
+  if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
+  update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = m.id returning * into m;
+  return jsonb_build_object('state', 'command', 'message_id', m.id, 'claim', m.claim, 'command', m.meaning -> 'command',
+    'text', m.text, 'sent_at', m.provider_at, 'now', p_now,
+    'asked', (select coalesce(jsonb_agg(jsonb_build_object('message_id', a.id, 'command', a.meaning -> 'command',
+      'word', a.meaning ->> 'asked')), '[]') from (
+      select * from messages where conversation_id = p_conversation and meaning ? 'command'
+        and created_at > p_now - interval '5 minutes' and meaning ? 'asked' and seq < m.seq
+      order by seq desc limit 3) a),
+    'recent', (select jsonb_build_object('asked', count(*) filter (where c.reason = 'command_asked'), 'wrong',
+      count(*) filter (where c.reason = 'command_wrong'),
+      'locked', count(*) filter (where c.reason = 'command_locked'), 'answers', count(*)) from messages c
+      where c.meaning ? 'command' and c.created_at > p_now - interval '1 hour' and c.status = 'answered'));
+end $$;
+
+-- settle_command: a command was carried out, asked about or refused; the manager is answered, at the phone that may
+-- command and nowhere else.
+-- Guarantee: once: only the newest claim may speak; the answer and the end of the command commit together. A word
+--   counts once.
+-- Arguments: p_end {reason: command | command_asked | command_wrong | command_locked, text: the answer, or null for
+--   none, to: the manager's phone, word: what is to be repeated before the command is carried out, or null, proved: id
+--   of the message whose word this was, or null}. Result: {outcome: 'recorded' | 'stale', conversation_id}.
+create or replace function settle_command(p_message bigint, p_claim bigint, p_end jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare m messages; v conversations; v_now timestamptz := clock(p_now);
+begin
+  select c.* into v from conversations c join messages x on x.conversation_id = c.id
+    where x.id = p_message for no key update of c;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim or m.status <> 'received'
+    then return jsonb_build_object('outcome', 'stale', 'conversation_id', v.id); end if;
+  update messages set meaning = meaning - 'asked', reason = 'command'
+    where id = (p_end ->> 'proved')::bigint and conversation_id = v.id;
+  update messages set status = 'answered', reason = p_end ->> 'reason', lease_until = null,
+    meaning = case when p_end ->> 'word' is not null and meaning -> 'command' ->> 'kind' = 'command'
+      then meaning || jsonb_build_object('asked', p_end ->> 'word') else meaning end where id = m.id;
+  if p_end ->> 'text' is null then return jsonb_build_object('outcome', 'recorded', 'conversation_id', null); end if;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+    provider_at, correlation_id, kind, priority, part, due_at, addressee, created_at)
+    values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_end ->> 'text',
+      v_now, m.correlation_id, 'operator', 0, 1, v_now, p_end ->> 'to', v_now);
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  return jsonb_build_object('outcome', 'recorded', 'conversation_id', v.id);
+end $$;
+
+-- take_slack_event: Slack posts an event again when it believes that nobody took it. Guarantee: one caller takes it;
+-- what is older than a day is forgotten.
+-- Concurrency: any; the unique key decides. Result: {taken}.
+create or replace function take_slack_event(p_event text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_taken boolean;
+begin
+  insert into slack_events (event_id, created_at) values (p_event, clock(p_now)) on conflict do nothing;
+  v_taken := found;
+  delete from slack_events where event_id in (select event_id from slack_events
+    where created_at < clock(p_now) - interval '1 day' limit 100);
+  return jsonb_build_object('taken', v_taken);
+end $$;
+
+-- ask_operator: keeps a command that waits for a confirmation, for two minutes; a newer one of the same actor and place
+-- takes its place. Result: {}.
+create or replace function ask_operator(p_actor text, p_place text, p_command jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into operator_asks (actor, place, command, expires_at)
+    values (p_actor, p_place, p_command, clock(p_now) + interval '2 minutes')
+    on conflict (actor, place) do update set command = excluded.command, expires_at = excluded.expires_at;
+  return '{}';
+end $$;
+
+-- take_asked: what this actor was asked here within two minutes, and takes it away: of two confirmations at once, one
+-- gets it. Result: the command or null.
+create or replace function take_asked(p_actor text, p_place text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v operator_asks;
+begin
+  delete from operator_asks where actor = p_actor and place = p_place returning * into v;
+  return case when v.expires_at > clock(p_now) then v.command end;
+end $$;
+
+-- put_holidays: Brazil's holidays for a time ahead. A day that is there already stays as it is. p_days [{day, name}].
+-- Result: {until: the last day known}.
+create or replace function put_holidays(p_days jsonb)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into holidays (day, name) select d.day, d.name from jsonb_to_recordset(p_days) as d (day date, name text)
+    on conflict do nothing;
+  return jsonb_build_object('until', (select max(day) from holidays where tenant_id = 'default'));
+end $$;
+
+-- claim_job: takes one tick of a job.
+-- Guarantee: one caller per (job, tick), over any number of schedulers and of people who run it by hand.
+-- Arguments: p_lease_ms after which nobody believes any more that it runs; p_alone: not while another tick of the job
+--   is under way; p_again: the caller asked before and did not hear the answer, or the database was away while it ran:
+--   what is still its own is taken once more.
+-- Result: {id, attempts, because: null} | {id: null, because: 'ran' | 'running'}.
+create or replace function claim_job(p_job text, p_tick timestamptz, p_worker text, p_lease_ms int, p_alone boolean,
+  p_again boolean default false, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_id bigint;
+  v_attempts int := 1;
+  v_until timestamptz := clock(p_now) + make_interval(secs => p_lease_ms / 1000.0);
+begin
+  perform pg_advisory_xact_lock(hashtextextended('job/' || p_job, 17));
+  if p_alone and exists (select from job_runs where job = p_job and status = 'running' and lease_until > clock(p_now))
+    then
+    return jsonb_build_object('id', null, 'because', 'running');
+  end if;
+  if p_again then
+    update job_runs set attempts = attempts + 1, started_at = clock(p_now), lease_until = v_until
+      where job = p_job and tick = p_tick and worker = p_worker and status = 'running' returning id, attempts into v_id,
+        v_attempts;
+    if found then return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', null); end if;
+    v_attempts := 1;
+  end if;
+  insert into job_runs (job, tick, worker, started_at, lease_until)
+    values (p_job, p_tick, p_worker, clock(p_now), v_until) on conflict (job, tick) do nothing returning id into v_id;
+  return jsonb_build_object('id', v_id, 'attempts', v_attempts, 'because', case when v_id is null then 'ran' end);
+end $$;
+
+-- finish_job: how a run ended. Only the run that is under way may be ended.
+create or replace function finish_job(
+  p_id bigint, p_status text, p_count int, p_error text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update job_runs set status = p_status, count = p_count, error = p_error, ended_at = clock(p_now),
+    ms = (extract(epoch from clock(p_now) - started_at) * 1000)::int where id = p_id and status = 'running';
+  return jsonb_build_object('recorded', found);
+end $$;
+
+-- retake_jobs: runs whose scheduler died (their lease is over): those of p_leases are this caller's now, three times at
+-- most; the others have failed.
+-- Concurrency: any number of callers; each run goes to one of them. Arguments: p_leases {job: lease in ms}. Result:
+--   [{id, job, tick}].
+create or replace function retake_jobs(p_worker text, p_leases jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_taken jsonb;
+begin
+  with lost as (
+    select id from job_runs where status = 'running' and lease_until <= clock(p_now) for update skip locked
+  ), ended as (
+    update job_runs r set status = 'failed', error = 'its scheduler died', ended_at = clock(p_now) from lost
+      where r.id = lost.id and (r.attempts >= 3 or not p_leases ? r.job)
+  ), taken as (
+    update job_runs r set worker = p_worker, started_at = clock(p_now), attempts = r.attempts + 1,
+      lease_until = clock(p_now) + make_interval(secs => (p_leases ->> r.job)::int / 1000.0) from lost
+      where r.id = lost.id and r.attempts < 3 and p_leases ? r.job returning r.id, r.job, r.tick
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', id, 'job', job, 'tick', tick) order by tick), '[]') into v_taken
+    from taken;
+  return v_taken;
+end $$;
+
+-- last_ticks: the newest tick of each of these jobs, for the catch-up after an outage. A job that nobody knew is known
+-- from p_at on, by a row that says so: nothing before it is caught up, and it is stale when nothing follows. Result:
+-- {job: tick}.
+create or replace function last_ticks(p_jobs jsonb, p_at timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into job_runs (job, tick, worker, status, started_at, ended_at, ms, count, error)
+    select j, p_at, 'scheduler', 'skipped', p_at, p_at, 0, 0, 'first seen' from jsonb_array_elements_text(p_jobs) j
+    where not exists (select from job_runs r where r.job = j) on conflict (job, tick) do nothing;
+  return (select coalesce(jsonb_object_agg(j, (select max(r.tick) from job_runs r where r.job = j)), '{}')
+    from jsonb_array_elements_text(p_jobs) j);
+end $$;
+
+-- job_status: the newest run of each of these jobs that has one, and when a run last ended well (done, or skipped with
+-- a reason).
+-- Result: [{job, tick, status, started_at, ended_at, ms, count, error, last_good_at}].
+create or replace function job_status(p_jobs jsonb)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('job', r.job, 'tick', r.tick, 'status', r.status, 'started_at',
+    r.started_at, 'ended_at', r.ended_at, 'ms', r.ms, 'count', r.count,
+    'error', r.error, 'last_good_at', (select g.ended_at from job_runs g
+      where g.job = j.name and g.status in ('done', 'skipped') order by g.tick desc limit 1)) order by r.job), '[]')
+  from jsonb_array_elements_text(p_jobs) j (name), lateral (select * from job_runs n where n.job = j.name
+    order by n.tick desc limit 1) r
+$$;
+
+-- health_snapshot: the figures behind /health/deep and /health/*, in one call. Read only.
+create or replace function health_snapshot(p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+    'now', clock(p_now),
+    'project_ref', (select value from installation where key = 'project_ref'),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'version', version,
+      'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'breakers', breakers, 'queues', queues)), '[]')
+      from process_status where seen_at > clock(p_now) - interval '1 hour'),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)),
+      '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)),
+      'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
+      'sending', count(*) filter (where status = 'sending')) from messages
+        where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+    'paused', pause_reason('default', null, null, null))
+$$;
+
+-- note_figures: what a process measured of itself; it hears in return for how long no scheduler has been heard of.
+-- Result: {scheduler_seconds: null: never}.
+create or replace function note_figures(p_process text, p_figures jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update process_status set figures = p_figures where id = p_process;
+  return jsonb_build_object('scheduler_seconds', (select extract(epoch from clock(p_now) - max(seen_at))
+    from process_status where mode = 'scheduler'));
+end $$;
+
+-- stuck_rows: what nobody works on although somebody claimed it: sends and turns whose lease is over by a minute, sends
+-- that are looked up for a quarter of an hour.
+create or replace function stuck_rows(p_now timestamptz) returns bigint language sql stable as $$
+  select (select count(*) from messages where direction = 'out' and status = 'sending'
+    and lease_until < clock(p_now) - interval '1 minute')
+    + (select count(*) from messages where direction = 'out' and status = 'uncertain'
+      and claimed_at < clock(p_now) - interval '15 minutes')
+    + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
+$$;
+
+-- unheard_conversations: how many wait for a person although nobody could be told of them: no channel is configured, or
+-- none took the notice for a day. Also those that only people answer (mode manual), whose words are forwarded. Read
+-- only; p_tenant null: of all.
+create or replace function unheard_conversations(p_tenant text, p_now timestamptz default null)
+returns bigint language sql stable as $$
+  select count(*) from (
+    select h.conversation_id from handoffs h
+    where h.status <> 'returned' and h.taken_at is null and h.tenant_id = coalesce(p_tenant, h.tenant_id)
+      and exists (select from notices n
+      where n.tenant_id = h.tenant_id and n.status = 'failed'
+        and (n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
+        or (n.key like 'handoffs-' || h.reason || '-%' and n.created_at between h.notified_at - interval '1 minute'
+          and h.notified_at)))
+      and not exists (select from notices n
+        where n.tenant_id = h.tenant_id and n.key in ('handoff-' || h.id || '-told', 'handoff-' || h.id || '-reminded')
+        and n.status <> 'failed')
+    union
+    select c.id from notices n join conversations c on c.id = case n.kind when 'forward'
+      then split_part(n.key, '-', 2)::bigint end
+    where n.kind = 'forward' and n.status = 'failed' and n.created_at > clock(p_now) - interval '1 day'
+      and n.tenant_id = coalesce(p_tenant, n.tenant_id)
+      and waits_for_person(c)) u
+$$;
+
+-- alert_snapshot: what the conditions are decided on. Read only; bounded by partial indexes of what is open and by the
+-- newest rows.
+-- Arguments: p_all false leaves out what takes a look over many rows (work), for the look of each few seconds.
+-- Result: {now, project_ref, paused, processes [{id, mode, started_seconds, seen_seconds, figures}], breakers
+--   [{breaker, instance, reason}]: open in a process that lives, or opened within the last minute; numbers [{name,
+--   status, seconds, code: what WhatsApp said when it closed, paired, deaf, held: why proactive messages rest}],
+--   unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count, oldest_seconds, reasons
+--   [reason]} of conversations that wait for the model, unheard: see unheard_conversations, outbound {due,
+--   oldest_seconds of what is not paused, stuck, uncertain}, gone_models null or [model] that the provider did not know
+--   within the hour, work null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes,
+--   errors_last_hour}}.
+create or replace function alert_snapshot(p_all boolean, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  with unanswered as (
+    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received'
+      order by m.created_at limit 1000
+  ), waiting as (
+    select u.created_at from unanswered u join conversations c on c.id = u.conversation_id
+      join instances i on i.id = c.instance_id
+    where pause_reason(c.tenant_id, i.name, c.id, null) is null and c.deferred_until is null
+  ), deferred as (
+    select c.deferred_since, c.deferred_reason from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id,
+      null) is null
+  ), due as (
+    select m.due_at from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = m.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    order by m.due_at limit 1000
+  ), newest as (
+    select distinct on (t.breaker, t.instance, t.process) t.* from circuit_transitions t
+      where t.created_at > clock(p_now) - interval '2 days'
+    order by t.breaker, t.instance, t.process, t.id desc
+  ), open as (
+    select n.breaker, n.instance, n.reason, n.id from newest n where n.state <> 'closed'
+      and (n.process = 'database' or exists (select from process_status p
+        where p.id = n.process and is_there(p.seen_at, clock(p_now))))
+    union all
+    select t.breaker, t.instance, t.reason, t.id from circuit_transitions t
+      where t.state = 'open' and t.created_at > clock(p_now) - interval '1 minute'
+  )
+  select jsonb_build_object(
+    'now', clock(p_now),
+    'project_ref', (select value from installation where key = 'project_ref'),
+    'paused', pause_reason('default', null, null, null),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'mode', mode, 'started_seconds', extract(epoch
+      from clock(p_now) - started_at),
+      'seen_seconds', extract(epoch from clock(p_now) - seen_at), 'figures', figures) order by id), '[]')
+        from process_status where seen_at > clock(p_now) - interval '1 hour'),
+    'breakers', (select coalesce(jsonb_agg(jsonb_build_object('breaker', b.breaker, 'instance', b.instance, 'reason',
+      b.reason) order by b.breaker, b.instance), '[]')
+      from (select distinct on (o.breaker, o.instance) o.* from open o
+        order by o.breaker, o.instance, o.reason nulls last, o.id desc) b),
+    'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch
+      from clock(p_now) - status_at),
+      'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case
+        when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(created_at))) from waiting),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(deferred_since)),
+      'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
+    'unheard', unheard_conversations(null, p_now),
+    'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(due_at))) from due)
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages
+        where direction = 'out' and status = 'uncertain') + unproven_count()),
+    'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]')
+      from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
+      where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
+    'unplaced', case when p_all then (select coalesce(jsonb_agg(jsonb_build_object('instance', u.instance, 'reason',
+      u.reason, 'count', u.n) order by u.instance, u.reason), '[]')
+      from (select w.instance, w.ignored[1] as reason, count(*) as n from webhook_events w
+        where w.ignored is not null and w.received_at > (select clock(p_now)) - interval '15 minutes'
+          and is_unplaced(w.ignored[1]) group by 1, 2) u) end,
+    'work', case when p_all then (select jsonb_build_object('turns', count(*), 'failed_turns',
+      count(*) filter (where status in ('failed', 'expired')),
+        'median_ms', percentile_cont(0.5) within group (order by extract(epoch from ended_at - started_at) * 1000)
+          filter (where status = 'committed'))
+      from (select * from turns order by id desc limit 5000) t where ended_at > clock(p_now) - interval '15 minutes') ||
+      (select jsonb_build_object('sends', count(*), 'failed_sends', count(*) filter (where status = 'failed'))
+        from (select status, created_at from messages where direction = 'out' and kind is not null order by id desc
+          limit 5000) m
+        where created_at > clock(p_now) - interval '15 minutes' and status in ('sent', 'delivered', 'read', 'failed'))
+          ||
+      -- the clock is asked once: an index is of no use to what changes from row to row
+      jsonb_build_object('errors_last_hour', (select count(*) from messages
+        where direction = 'out' and status = 'failed' and created_at > (select clock(p_now)) - interval '1 hour')
+        + (select count(*) from turns
+          where status in ('failed', 'expired') and started_at > (select clock(p_now)) - interval '1 hour')) end)
+$$;
+
+-- apply_alerts: the conditions that hold now become state and messages.
+-- Guarantee: one notice when a condition has held for its time, one when it is over, over any number of callers; not
+--   more often than its cooldown. What gets worse after it was told (a higher stage) is told again, once.
+-- Arguments: p_holds [{key, name, subject, urgent, about, text, recovery, for_seconds, cooldown_seconds, stage}];
+--   p_looked [name]: the conditions that were looked at, of which those that do not hold have recovered. Concurrency:
+--   callers queue. Result: {fired: [name], recovered: [name]}.
+create or replace function apply_alerts(p_holds jsonb, p_looked jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  h record;
+  v alerts;
+  v_fired text[] := '{}';
+  v_recovered text[] := '{}';
+begin
+  perform pg_advisory_xact_lock(hashtextextended('alerts', 19));
+  for h in select * from jsonb_to_recordset(p_holds) as x (key text, name text, subject text, urgent boolean,
+    about text, text text, recovery text,
+      for_seconds int, cooldown_seconds int, stage int) loop
+    insert into alerts as a (key, name, subject, urgent, about, text, recovery, status, since, seen_at)
+      values (h.key, h.name, h.subject, h.urgent, h.about, h.text, h.recovery, 'pending', v_now, v_now)
+      on conflict (key) do update set urgent = excluded.urgent, about = excluded.about, text = excluded.text,
+        recovery = excluded.recovery, seen_at = v_now,
+        status = case a.status when 'ok' then 'pending' else a.status end,
+        -- it has to hold without a break: not over a time in which nobody looked
+        since = case when a.status = 'ok' or (a.status = 'pending' and a.seen_at < v_now - interval '5 minutes')
+          then v_now else a.since end
+      returning * into v;
+    if (v.status = 'firing' and coalesce(h.stage, 1) > v.stage)
+      or (v.status = 'pending' and v.since <= v_now - make_interval(secs => h.for_seconds)
+        and (v.told_at is null or v.told_at <= v_now - make_interval(secs => h.cooldown_seconds))) then
+      update alerts set status = 'firing', told_at = v_now, times = times + 1, stage = coalesce(h.stage, 1)
+        where id = v.id returning * into v;
+      perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times, 'kind',
+        'alert', 'text', v.text, 'urgent', v.urgent, 'about', v.about), v_now);
+      v_fired := v_fired || v.name;
+    end if;
+  end loop;
+  for v in select * from alerts where status <> 'ok' and p_looked ? name and not exists (select
+    from jsonb_array_elements(p_holds) x where x ->> 'key' = alerts.key) order by id for update loop
+    update alerts set status = 'ok', since = v_now where id = v.id;
+    if v.status = 'firing' then
+      v_recovered := v_recovered || v.name;
+      if v.recovery is not null then
+        perform add_notice(jsonb_build_object('tenant', v.tenant_id, 'key', 'alert-' || v.id || '-' || v.times
+          || '-over', 'kind', 'recovery', 'text', v.recovery, 'urgent', false, 'about', v.about), v_now);
+      end if;
+    end if;
+  end loop;
+  return jsonb_build_object('fired', to_jsonb(v_fired), 'recovered', to_jsonb(v_recovered));
+end $$;
+
+-- list_alerts: what holds now (urgent first), and what was told within p_hours. Read only.
+-- Result: [{key, name, subject, urgent, text, status, since, told_at}].
+create or replace function list_alerts(p_hours int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('key', key, 'name', name, 'subject', subject, 'urgent', urgent, 'text',
+    text, 'status', status, 'since', since, 'told_at', told_at)
+    order by status = 'ok', urgent desc, since desc), '[]')
+  from alerts where status <> 'ok' or told_at > clock(p_now) - make_interval(hours => p_hours)
+$$;
+
+-- note_minute: a scheduler looked in this minute. Any number may say so; the worst word counts. Result: {}.
+create or replace function note_minute(p_up boolean, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into sla_minutes as s (minute, up) values (date_trunc('minute', clock(p_now)), p_up)
+    on conflict (minute) do update set up = s.up and excluded.up;
+  return '{}';
+end $$;
+
+-- sla_figures: what was promised and what came of it, from p_from on (but not before the first minute that anybody
+-- looked at).
+-- Result: {minutes, up_minutes, turns, slow_turns: generated in more than 5 s, failed_turns, sends, failed_sends}. A
+--   reply is generated from the claim of its turn to the commit: debounce, typing and pace are not in it.
+create or replace function sla_figures(p_from timestamptz, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+      'minutes', coalesce((select greatest(0,
+        floor(extract(epoch from date_trunc('minute', clock(p_now)) - greatest(date_trunc('minute', p_from),
+        f.minute)) / 60))
+        from (select minute from sla_minutes order by minute limit 1) f), 0),
+      'up_minutes', (select count(*) from sla_minutes where up and minute >= date_trunc('minute', p_from)
+        and minute < date_trunc('minute', clock(p_now))))
+    || (select jsonb_build_object('turns', count(*) filter (where status = 'committed' and model is not null),
+        'slow_turns', count(*) filter (where status = 'committed' and model is not null
+          and ended_at - started_at > interval '5 seconds'),
+        'failed_turns', count(*) filter (where status in ('failed', 'expired'))) from turns where started_at >= p_from)
+    || (select jsonb_build_object('sends', count(*) filter (where status in ('sent', 'delivered', 'read')),
+      'failed_sends', count(*) filter (where status = 'failed'))
+        from messages where direction = 'out' and kind is not null and created_at >= p_from)
+$$;
+
+-- report_figures: what happened from p_from to before p_to, and what waits now. Read only; bounded by block range
+-- indexes on the time of messages and turns.
+-- Result: {received, conversations, new_contacts, answered, handed_over, failed_turns, sent {kind: n}, failed,
+--   reply_seconds_median, reply_seconds_p95: from the first message of a burst to its answer, debounce and typing
+--   included; opt_outs, tokens, cost_usd, unpriced_calls, unanswered, with_people: now}.
+create or replace function report_figures(p_tenant text, p_from timestamptz, p_to timestamptz)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  with inbound as (
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'in'
+      and tenant_id = p_tenant and type <> 'reaction'
+  ), outbound as (
+    select * from messages where created_at >= p_from and created_at < p_to and direction = 'out' and kind is not null
+      and tenant_id = p_tenant
+  ), done as (
+    select * from turns where started_at >= p_from and started_at < p_to and tenant_id = p_tenant
+  ), replies as (
+    select extract(epoch from o.slot_at - (select min(i.created_at) from messages i
+      where i.turn_id = o.turn_id and i.direction = 'in')) as seconds
+    from outbound o where o.kind = 'reply' and o.part <= 1 and o.status in ('sent', 'delivered', 'read')
+  )
+  select jsonb_build_object(
+    'received', (select count(*) from inbound), 'conversations', (select count(distinct conversation_id) from inbound),
+    'new_contacts', (select count(*) from contacts where created_at >= p_from and created_at < p_to
+      and tenant_id = p_tenant and merged_into is null),
+    'answered', (select count(*) from done where status = 'committed'), 'handed_over', (select count(*) from done
+      where status = 'handed_over'),
+    'failed_turns', (select count(*) from done where status in ('failed', 'expired')),
+    'sent', (select coalesce(jsonb_object_agg(kind, n), '{}') from (select kind, count(*) as n from outbound
+      where status in ('sent', 'delivered', 'read') group by kind) k),
+    'failed', (select count(*) from outbound where status = 'failed'),
+    'reply_seconds_median', (select percentile_cont(0.5) within group (order by seconds) from replies),
+    'reply_seconds_p95', (select percentile_cont(0.95) within group (order by seconds) from replies),
+    'opt_outs', (select count(*) from opt_outs where created_at >= p_from and created_at < p_to
+      and tenant_id = p_tenant),
+    'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0)
+      from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
+    'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
+    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'
+      and tenant_id = p_tenant),
+    'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
+$$;
+
+-- count_days: the figures of the days that are over and not counted yet, a week back at most. Safe to repeat; a day
+-- that was counted stays as it is.
+-- Arguments: p_tz the zone whose days are meant. Result: {counted: rows}.
+create or replace function count_days(p_tz text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_today date := (clock(p_now) at time zone p_tz)::date; v_n int;
+begin
+  insert into daily_counts (tenant_id, day, counts)
+    select t.id, d.day, report_figures(t.id, d.day::timestamp at time zone p_tz,
+      (d.day + 1)::timestamp at time zone p_tz)
+    from tenants t cross join (select v_today - n as day from generate_series(1, 7) n) d
+    where (d.day + 1)::timestamp at time zone p_tz > t.created_at and not exists (select from daily_counts c
+      where c.tenant_id = t.id and c.day = d.day)
+    on conflict (tenant_id, day) do nothing;
+  get diagnostics v_n = row_count;
+  return jsonb_build_object('counted', v_n);
+end $$;
+
+-- snapshot_numbers: how each number is, as the figures of this day; a later look on the same day replaces it. Result:
+-- {numbers: rows}.
+create or replace function snapshot_numbers(p_tz text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_day date := (clock(p_now) at time zone p_tz)::date; v_from timestamptz := v_day::timestamp at time zone p_tz;
+v_n int;
+begin
+  insert into number_days (tenant_id, instance_id, day, figures)
+    select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust',
+      trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
+        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m
+          where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+    from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent,
+      count(d.delivered_at) as delivered from (
+      -- two halves, each on its index
+      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
+        and kind in ('reply', 'handoff')
+      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
+        and kind not in ('reply', 'handoff')) d) s
+    on conflict (instance_id, day) do update set figures = excluded.figures;
+  get diagnostics v_n = row_count;
+  return jsonb_build_object('numbers', v_n);
+end $$;
+
+-- metrics_snapshot: the figures that no process counts by itself. Read only, bounded by the indexes of what is open and
+-- by one day of turns.
+-- Result: [{tenant, unanswered, unanswered_seconds, queued, queued_seconds, sending, uncertain, dead, handoffs,
+--   answered_conversations, cost_usd}]; ages in seconds, null when there is nothing; answered_conversations and
+--   cost_usd of the last 24 hours.
+create or replace function metrics_snapshot(p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  with inbound as (
+    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages
+      where direction = 'in' and status = 'received' group by tenant_id
+  ), outbound as (
+    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch
+      from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
+      count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
+    from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
+  ), dead as (
+    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven')
+      group by tenant_id
+  ), people as (
+    select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
+  ), day as (
+    select tenant_id, count(distinct conversation_id) filter (where status = 'committed') as answered,
+      sum(cost_usd) as cost
+    -- asked once: an index is of no use to what changes from row to row
+    from turns where started_at > (select clock(p_now)) - interval '24 hours' group by tenant_id
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0),
+    'unanswered_seconds', inbound.age,
+    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0),
+      'uncertain', coalesce(outbound.uncertain, 0),
+    'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0),
+      'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
+  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left
+    join dead on dead.tenant_id = t.id
+    left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
+$$;
+
+-- timeline: everything that happened in a conversation, oldest first, each with time, what and why.
+-- Arguments: p_limit at most so many entries: the newest, or with p_message the first ones from that message (or what
+--   it answers) on, and then the webhooks that told of this message too, of the half hour after it.
+-- Result: {conversation {...}, entries [{at, what, id, ...}]} or null.
+create or replace function timeline(p_tenant text, p_conversation bigint, p_limit int, p_message bigint default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  with start as (
+    select min(x.created_at) as at, min(x.created_at) filter (where x.id = p_message) as own
+    from messages m join messages x on x.id = m.id or (m.direction = 'out' and x.turn_id = m.turn_id)
+      where m.id = p_message)
+  select jsonb_build_object(
+    'conversation', jsonb_build_object('id', c.id, 'contact_id', c.contact_id, 'instance', i.name, 'controlled_by',
+      c.controlled_by, 'escalation_reason', c.escalation_reason,
+      'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
+        c.merged_into,
+      'opted_out', exists (select 1 from opt_outs o where o.contact_id = c.contact_id and o.revoked_at is null)),
+    'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
+      select * from (
+        select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,
+          jsonb_build_object('at', m.created_at, 'what', 'message', 'id', m.id,
+            'direction', m.direction, 'author', m.author, 'type', m.type, 'status', m.status, 'reason', m.reason,
+              'text', m.text, 'turn_id', m.turn_id,
+            'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part,
+              'attempts', m.attempts,
+            'goes_at', promised_at(m), 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
+            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
+          from messages m where m.conversation_id = c.id
+        union all
+        select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
+          t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
+            'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
+              'cache_read_tokens', t.cache_read_tokens,
+            'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
+              'ended_at', t.ended_at,
+            'correlation_id', t.correlation_id)
+          from turns t where t.conversation_id = c.id
+        union all
+        select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'model_call', 'id', k.id,
+          'turn_id', k.turn_id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms,
+            'input_tokens', k.input_tokens, 'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens,
+              'cache_read_tokens', k.cache_read_tokens,
+            'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail',
+              k.detail, 'cache_miss', k.cache_miss)
+          from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
+        union all
+        select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id',
+          k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
+          from tool_calls k where k.conversation_id = c.id
+        union all
+        select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id',
+          h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status,
+            'notified_at', h.notified_at, 'reminded_at', h.reminded_at, 'taken_at', h.taken_at, 'returned_at',
+              h.returned_at, 'returned_by', h.returned_by)
+          from handoffs h where h.conversation_id = c.id
+        union all
+        select o.created_at, 6, o.id, jsonb_build_object('at', o.created_at, 'what', 'opt_out', 'id', o.id, 'source',
+          o.source, 'revoked_at', o.revoked_at)
+          from opt_outs o where o.contact_id = c.contact_id
+        union all
+        -- the one that brought the message, repeats, acks
+        select w.received_at, 1, w.id, jsonb_build_object('at', w.received_at, 'what', 'webhook', 'id', w.id, 'event',
+          w.event, 'outcome', r ->> 'outcome', 'message_id', p_message)
+          from start, webhook_events w cross join jsonb_array_elements(w.results) r
+          where w.received_at between start.own - interval '1 minute' and start.own + interval '30 minutes'
+            and r ->> 'message_id' = p_message::text
+      ) entries where p_message is null or at >= (select start.at - interval '1 second' from start)
+      order by case when p_message is null then at end desc, case when p_message is not null then at end, rank desc,
+        id desc limit p_limit) e))
+  from conversations c join instances i on i.id = c.instance_id where c.id = p_conversation and c.tenant_id = p_tenant
+$$;
+
+-- conversation_of: where a message is, by our id or by its id at WhatsApp; null when unknown. p_key digits or a
+-- provider id.
+create or replace function conversation_of(p_tenant text, p_key text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('message_id', m.id, 'conversation_id', m.conversation_id) from messages m
+  where m.tenant_id = p_tenant and (m.provider_id = p_key or m.id = case when p_key ~ '^[0-9]{1,15}$'
+    then p_key::bigint end)
+  order by (m.provider_id = p_key) desc nulls last limit 1
+$$;
+
+-- admin_status: what an operator asks first, of one tenant; processes are the whole installation's. Null for an unknown
+-- tenant. Read only.
+create or replace function admin_status(p_tenant text, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+    'now', clock(p_now), 'pauses', pauses(p_tenant),
+    'processes', (select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'mode', p.mode, 'version', p.version,
+      'seen_seconds', extract(epoch from clock(p_now) - p.seen_at)) order by p.mode, p.id), '[]')
+      from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
+    'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at',
+      i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
+        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now)
+          then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+      from instances i where i.tenant_id = p_tenant),
+    'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(m.created_at)))
+      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant
+        and not coalesce(m.meaning ? 'command', false)),
+    'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
+      from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
+      from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
+        and c.tenant_id = p_tenant),
+    'unheard', unheard_conversations(p_tenant, p_now),
+    'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
+      and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
+    'outbound', (select jsonb_build_object('due',
+      count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later',
+      count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
+        'sending', count(*) filter (where m.status = 'sending'), 'uncertain',
+          count(*) filter (where m.status = 'uncertain'))
+      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain')
+        and m.tenant_id = p_tenant),
+    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out'
+      and m.status in ('failed', 'unproven')),
+    'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
+  from tenants t where t.id = p_tenant
+$$;
+
+-- schema_version: the newest migration that this database has. A program that needs a newer one is not ready.
+create or replace function schema_version() returns jsonb language sql immutable set search_path = public, pg_temp as $$ select to_jsonb('20261123000100'::text) $$;
+
+revoke all on function
+  touch_updated_at(),
+  keyed_hash(text),
+  clock(timestamptz),
+  same_words(text),
+  is_foreign(text),
+  session_rights(),
+  merge_contacts(bigint, bigint),
+  merge_by_hand(text, bigint, bigint, text, text, timestamptz),
+  unmerge_contact(text, text, bigint, bigint, timestamptz),
+  judge_pair(jsonb),
+  pair_facts(instances, text, text, timestamptz),
+  move_phone(instances, text, bigint, timestamptz),
+  ensure_contact(instances, text, text, text, timestamptz, timestamptz, jsonb),
+  one_writing(text),
+  both_writings(text),
+  address_row(bigint, text),
+  dial(bigint, text),
+  confirm_address(bigint, text),
+  address_refused(bigint, text, timestamptz),
+  address_hash(text, bigint, text),
+  message_hash(bigint, text),
+  is_erased(instances, jsonb, timestamptz),
+  is_erased_news(instances, jsonb),
+  digits_in(jsonb),
+  names_erased(instances, jsonb),
+  hold_named(instances, jsonb),
+  gone_meanwhile(messages),
+  bury_message(instances, text, timestamptz),
+  bury_contacts(text, bigint[], bigint[], timestamptz),
+  list_erasures(timestamptz),
+  apply_erasures(jsonb, text, timestamptz),
+  pause_reason(text, text, bigint, text),
+  conversation_holder(conversations, timestamptz),
+  open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
+  close_handoff(messages, text, timestamptz),
+  add_opt_out(bigint, text, timestamptz),
+  honour_suppression(instances, bigint, text, text),
+  keep_suppression(bigint[]),
+  revoke_opt_out(bigint, text, text, timestamptz),
+  set_opt_out(text, text, boolean, text, text, timestamptz),
+  list_opt_outs(text, int),
+  give_back(bigint, text, timestamptz),
+  waits_for_person(conversations),
+  handoffs_to_tell(text, int, int, timestamptz),
+  record_handoff_step(bigint, text, timestamptz),
+  return_forgotten(int, int, timestamptz),
+  is_technical(text),
+  handoff_code(text),
+  return_technical(text, text, text, int, timestamptz),
+  set_mode(text, bigint, text, text, text, timestamptz),
+  withdraw_drafts(bigint),
+  list_drafts(text, int, bigint),
+  settle_draft(text, bigint, boolean, jsonb, text, text, timestamptz),
+  bot_suspicion(text, timestamptz),
+  list_suspicions(text, int),
+  dismiss_suspicion(text, bigint, text, text, timestamptz),
+  set_identity(text, text, text, text, timestamptz),
+  expire_held(int, timestamptz),
+  list_audit(text, int, bigint),
+  date_audit(),
+  purge_audit(timestamptz, int),
+  record_audit(text, text, text, text, jsonb),
+  pauses(text),
+  set_pause(text, text, text, text, text, text, timestamptz),
+  list_handoffs(text, int, timestamptz),
+  return_handoff(text, bigint, text, text, timestamptz),
+  add_token(jsonb, text, timestamptz),
+  use_token(jsonb, timestamptz),
+  list_tokens(text, boolean, int, timestamptz),
+  revoke_token(text, text, text, text, timestamptz),
+  purge_old(jsonb, int, timestamptz),
+  find_contact(text, bigint, text),
+  contact_with_merged(bigint),
+  export_contact(text, bigint, text, text, timestamptz),
+  webhooks_of(text),
+  know_by_traces(text, text),
+  erase_contact(text, bigint, text, text, text, timestamptz),
+  ensure_conversation(instances, bigint, text, boolean),
+  first_pending(bigint),
+  lock_provider_id(bigint, text),
+  fits_chat(bigint, bigint, jsonb, jsonb),
+  known_message(bigint, text, jsonb, jsonb, boolean),
+  news_of(bigint, text, jsonb, boolean),
+  apply_update(bigint, jsonb, timestamptz),
+  take_back_answer(bigint),
+  may_change(messages, conversations, jsonb),
+  change_words(messages, jsonb, timestamptz),
+  apply_early(bigint, text, timestamptz),
+  withdraw_parts(bigint),
+  lacks_words(messages, boolean),
+  repeated_message(instances, messages, jsonb, boolean, timestamptz),
+  record_message(instances, jsonb, jsonb, timestamptz),
+  put_aside(text, text, text, text, timestamptz),
+  body_of_ignored(text, text, jsonb, timestamptz),
+  is_unplaced(text),
+  ignored_reasons(jsonb),
+  chat_hashes(bigint, jsonb),
+  remember_forged(instances, jsonb, timestamptz),
+  meets_forged(instances, jsonb, boolean, timestamptz),
+  record_inbound(jsonb, jsonb, timestamptz),
+  pending_since(text, text, text, jsonb, timestamptz),
+  own_words(text, text),
+  folded_words(text),
+  judge_own(jsonb),
+  said_at(messages),
+  own_facts(conversations, text, text, timestamptz, bigint, timestamptz),
+  undo_takeover(bigint, timestamptz, timestamptz),
+  mark_automatic(bigint, text, text, timestamptz, timestamptz),
+  lock_own_words(bigint, text),
+  judge_message(conversations, text, text, timestamptz, boolean, boolean, bigint, boolean, timestamptz),
+  judge_again(conversations, timestamptz, timestamptz),
+  audit_handset(conversations, text, timestamptz),
+  take_own(conversations, bigint, timestamptz, text, text, text, jsonb, timestamptz),
+  own_chat(instances, jsonb, jsonb),
+  contact_at(instances, text, text),
+  greetings_to_tell(int),
+  record_greeting_told(text, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  stored_webhook(text, bigint),
+  ignored_of(text, text, text),
+  is_whole(jsonb),
+  list_ignored(text, text, text, int),
+  ignored_webhooks(text, text, text, bigint, int),
+  ignored_message(text, text),
+  reopen_inbound(text, text, text, jsonb, text, text, timestamptz),
+  reconcile_from(text, int, timestamptz),
+  teach_addresses(text, jsonb, timestamptz),
+  reconciled(text, timestamptz, timestamptz),
+  was_said(text),
+  passed_over(conversations),
+  quote_of(messages),
+  claim_turn(bigint, text, int, timestamptz),
+  renew_turn(bigint, bigint, int, timestamptz),
+  end_deferral(bigint),
+  defer_turn(conversations, turns, jsonb, timestamptz),
+  mark_refused(turns, jsonb),
+  complete_turn(bigint, bigint, jsonb, timestamptz),
+  sweep_turns(int, int, timestamptz),
+  sweep_deferred(numeric, int, timestamptz),
+  ensure_setup(jsonb),
+  list_agents(),
+  due_follow_ups(int, timestamptz),
+  settle_sent(bigint, text, timestamptz, timestamptz),
+  sent_as(bigint, text),
+  fail_send(bigint, text, timestamptz),
+  heal_send(messages, timestamptz),
+  campaign_paused(text, text),
+  end_send(bigint, text, text),
+  hold_send(bigint, text, timestamptz, timestamptz),
+  claim_send(bigint, jsonb, timestamptz),
+  new_wire_id(),
+  renew_send(bigint, bigint, int, timestamptz),
+  give_up_send(bigint, text, timestamptz),
+  record_send(bigint, bigint, jsonb, timestamptz),
+  settle_send(bigint, bigint, text, boolean, int, timestamptz),
+  known_provider_ids(text, jsonb, bigint),
+  known_messages(text, jsonb),
+  enqueue_message(jsonb, timestamptz),
+  sweep_sends(int, timestamptz),
+  promised_at(messages),
+  message_row(messages),
+  message_status(text, bigint),
+  list_messages(text, jsonb, int),
+  hours_of(instances, jsonb),
+  inside_hours(jsonb, text, timestamptz),
+  next_open(jsonb, text, timestamptz),
+  free_at(bigint, text, interval, int, timestamptz, timestamptz),
+  share_free_at(conversations, int, timestamptz),
+  contact_free_at(bigint, boolean, interval, int, timestamptz),
+  unanswered(bigint, int),
+  last_campaign(bigint),
+  is_stranger(bigint),
+  warming_caps(text, timestamptz, timestamptz),
+  low_reply_ratio(bigint, int, timestamptz),
+  slow_start(instances, int, timestamptz),
+  yields(messages, timestamptz),
+  in_allowlist(bigint, jsonb),
+  ends(text, text, boolean),
+  waits(text, timestamptz, timestamptz),
+  looks(text, boolean, timestamptz),
+  first_guard(messages, conversations, instances, jsonb, timestamptz),
+  rate_status(text, jsonb, timestamptz),
+  release_held(text, text, text[], timestamptz),
+  rate_reset(text, text, text, text, text, timestamptz),
+  set_proactive(text, text, text, text, timestamptz),
+  set_contact_wait(text, text, boolean, timestamptz, text, text),
+  release_sends(text, jsonb, timestamptz),
+  note_delivery(messages, bigint, timestamptz),
+  turn_address(conversations, text, timestamptz),
+  refuse_address(conversations, text, boolean, timestamptz),
+  unproven_count(),
+  dead_letters(text, int, bigint),
+  retry_dead_letter(text, bigint, text, text, timestamptz),
+  discard_dead_letter(text, bigint, text, text, timestamptz),
+  ensure_instance(text, text),
+  speaks_for(jsonb, instances, timestamptz),
+  tenant_of_poster(jsonb),
+  webhook_refusal(instances, text, text, jsonb, text, timestamptz),
+  learn_uuid(instances, text),
+  record_connection(instances, jsonb, timestamptz),
+  note_instance(instances, text, text, jsonb, timestamptz),
+  trust_now(instances, timestamptz),
+  number_hold(instances, boolean, timestamptz),
+  incident(text),
+  number_trouble(bigint, jsonb, timestamptz),
+  release_number(instances, text, timestamptz),
+  number_sent(bigint, boolean, timestamptz),
+  judged_sends(instances, timestamptz),
+  assess_numbers(timestamptz),
+  number_health(text, timestamptz),
+  choose_instance(text, text, text, jsonb, timestamptz),
+  signs_of_life(text, timestamptz),
+  note_alive(jsonb, text, timestamptz),
+  restarts_in_row(instances, timestamptz),
+  last_heard(instances, timestamptz),
+  is_silence_unusual(instances, timestamptz, timestamptz),
+  listen_numbers(timestamptz),
+  claim_restarts(jsonb, timestamptz),
+  note_gateway(text, timestamptz),
+  set_instance(text, text, text, jsonb, timestamptz),
+  tried_name(text),
+  may_connect(text, text, text, timestamptz),
+  adopt_instance(text, text, text, text),
+  instance_history(text, text, int),
+  set_instance_state(text, text, timestamptz),
+  list_instances(),
+  list_aside(int),
+  adopt_aside(text, text, text, text, timestamptz),
+  forget_aside(text, text, text, timestamptz),
+  aside_webhooks(jsonb, int),
+  end_aside(jsonb, jsonb),
+  sealed_secrets(text, timestamptz),
+  set_instance_key(text, text, text, text, timestamptz),
+  set_webhook_secret(text, text, text, text, timestamptz),
+  confirm_webhook_secret(text, timestamptz),
+  swap_secret(text, text, text),
+  restored_state(int),
+  mark_restored(timestamptz, text, timestamptz),
+  settle_restored(instances, timestamptz),
+  is_heard(timestamptz, timestamptz),
+  is_there(timestamptz, timestamptz),
+  breaker_open(text, text, timestamptz),
+  breaker_reason(text, jsonb, timestamptz),
+  reset_breakers(text, text, text, text, timestamptz),
+  take_trial(text, text, timestamptz),
+  end_trial(text, text, boolean, timestamptz),
+  settle_breakers(text, timestamptz),
+  heartbeat(jsonb, timestamptz),
+  end_process(text),
+  record_transition(jsonb),
+  note_forward(bigint, bigint, timestamptz),
+  forwards_due(bigint, int, timestamptz),
+  take_forward(bigint, bigint, jsonb, timestamptz),
+  add_notice(jsonb, timestamptz),
+  due_notices(timestamptz),
+  claim_notices(int, int, timestamptz),
+  finish_notice(bigint, bigint, jsonb, timestamptz),
+  notice_number(text, text, text),
+  claim_command(bigint, int, timestamptz),
+  settle_command(bigint, bigint, jsonb, timestamptz),
+  take_slack_event(text, timestamptz),
+  ask_operator(text, text, jsonb, timestamptz),
+  take_asked(text, text, timestamptz),
+  put_holidays(jsonb),
+  claim_job(text, timestamptz, text, int, boolean, boolean, timestamptz),
+  finish_job(bigint, text, int, text, timestamptz),
+  retake_jobs(text, jsonb, timestamptz),
+  last_ticks(jsonb, timestamptz),
+  job_status(jsonb),
+  health_snapshot(timestamptz),
+  note_figures(text, jsonb, timestamptz),
+  stuck_rows(timestamptz),
+  unheard_conversations(text, timestamptz),
+  alert_snapshot(boolean, timestamptz),
+  apply_alerts(jsonb, jsonb, timestamptz),
+  list_alerts(int, timestamptz),
+  note_minute(boolean, timestamptz),
+  sla_figures(timestamptz, timestamptz),
+  report_figures(text, timestamptz, timestamptz),
+  count_days(text, timestamptz),
+  snapshot_numbers(text, timestamptz),
+  metrics_snapshot(timestamptz),
+  timeline(text, bigint, int, bigint),
+  conversation_of(text, text),
+  admin_status(text, timestamptz),
+  schema_version()
+  from public, anon, authenticated;
+grant execute on function
+  touch_updated_at(),
+  keyed_hash(text),
+  clock(timestamptz),
+  same_words(text),
+  is_foreign(text),
+  session_rights(),
+  merge_contacts(bigint, bigint),
+  merge_by_hand(text, bigint, bigint, text, text, timestamptz),
+  unmerge_contact(text, text, bigint, bigint, timestamptz),
+  judge_pair(jsonb),
+  pair_facts(instances, text, text, timestamptz),
+  move_phone(instances, text, bigint, timestamptz),
+  ensure_contact(instances, text, text, text, timestamptz, timestamptz, jsonb),
+  one_writing(text),
+  both_writings(text),
+  address_row(bigint, text),
+  dial(bigint, text),
+  confirm_address(bigint, text),
+  address_refused(bigint, text, timestamptz),
+  address_hash(text, bigint, text),
+  message_hash(bigint, text),
+  is_erased(instances, jsonb, timestamptz),
+  is_erased_news(instances, jsonb),
+  digits_in(jsonb),
+  names_erased(instances, jsonb),
+  hold_named(instances, jsonb),
+  gone_meanwhile(messages),
+  bury_message(instances, text, timestamptz),
+  bury_contacts(text, bigint[], bigint[], timestamptz),
+  list_erasures(timestamptz),
+  apply_erasures(jsonb, text, timestamptz),
+  pause_reason(text, text, bigint, text),
+  conversation_holder(conversations, timestamptz),
+  open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
+  close_handoff(messages, text, timestamptz),
+  add_opt_out(bigint, text, timestamptz),
+  honour_suppression(instances, bigint, text, text),
+  keep_suppression(bigint[]),
+  revoke_opt_out(bigint, text, text, timestamptz),
+  set_opt_out(text, text, boolean, text, text, timestamptz),
+  list_opt_outs(text, int),
+  give_back(bigint, text, timestamptz),
+  waits_for_person(conversations),
+  handoffs_to_tell(text, int, int, timestamptz),
+  record_handoff_step(bigint, text, timestamptz),
+  return_forgotten(int, int, timestamptz),
+  is_technical(text),
+  handoff_code(text),
+  return_technical(text, text, text, int, timestamptz),
+  set_mode(text, bigint, text, text, text, timestamptz),
+  withdraw_drafts(bigint),
+  list_drafts(text, int, bigint),
+  settle_draft(text, bigint, boolean, jsonb, text, text, timestamptz),
+  bot_suspicion(text, timestamptz),
+  list_suspicions(text, int),
+  dismiss_suspicion(text, bigint, text, text, timestamptz),
+  set_identity(text, text, text, text, timestamptz),
+  expire_held(int, timestamptz),
+  list_audit(text, int, bigint),
+  date_audit(),
+  purge_audit(timestamptz, int),
+  record_audit(text, text, text, text, jsonb),
+  pauses(text),
+  set_pause(text, text, text, text, text, text, timestamptz),
+  list_handoffs(text, int, timestamptz),
+  return_handoff(text, bigint, text, text, timestamptz),
+  add_token(jsonb, text, timestamptz),
+  use_token(jsonb, timestamptz),
+  list_tokens(text, boolean, int, timestamptz),
+  revoke_token(text, text, text, text, timestamptz),
+  purge_old(jsonb, int, timestamptz),
+  find_contact(text, bigint, text),
+  contact_with_merged(bigint),
+  export_contact(text, bigint, text, text, timestamptz),
+  webhooks_of(text),
+  know_by_traces(text, text),
+  erase_contact(text, bigint, text, text, text, timestamptz),
+  ensure_conversation(instances, bigint, text, boolean),
+  first_pending(bigint),
+  lock_provider_id(bigint, text),
+  fits_chat(bigint, bigint, jsonb, jsonb),
+  known_message(bigint, text, jsonb, jsonb, boolean),
+  news_of(bigint, text, jsonb, boolean),
+  apply_update(bigint, jsonb, timestamptz),
+  take_back_answer(bigint),
+  may_change(messages, conversations, jsonb),
+  change_words(messages, jsonb, timestamptz),
+  apply_early(bigint, text, timestamptz),
+  withdraw_parts(bigint),
+  lacks_words(messages, boolean),
+  repeated_message(instances, messages, jsonb, boolean, timestamptz),
+  record_message(instances, jsonb, jsonb, timestamptz),
+  put_aside(text, text, text, text, timestamptz),
+  body_of_ignored(text, text, jsonb, timestamptz),
+  is_unplaced(text),
+  ignored_reasons(jsonb),
+  chat_hashes(bigint, jsonb),
+  remember_forged(instances, jsonb, timestamptz),
+  meets_forged(instances, jsonb, boolean, timestamptz),
+  record_inbound(jsonb, jsonb, timestamptz),
+  pending_since(text, text, text, jsonb, timestamptz),
+  own_words(text, text),
+  folded_words(text),
+  judge_own(jsonb),
+  said_at(messages),
+  own_facts(conversations, text, text, timestamptz, bigint, timestamptz),
+  undo_takeover(bigint, timestamptz, timestamptz),
+  mark_automatic(bigint, text, text, timestamptz, timestamptz),
+  lock_own_words(bigint, text),
+  judge_message(conversations, text, text, timestamptz, boolean, boolean, bigint, boolean, timestamptz),
+  judge_again(conversations, timestamptz, timestamptz),
+  audit_handset(conversations, text, timestamptz),
+  take_own(conversations, bigint, timestamptz, text, text, text, jsonb, timestamptz),
+  own_chat(instances, jsonb, jsonb),
+  contact_at(instances, text, text),
+  greetings_to_tell(int),
+  record_greeting_told(text, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  stored_webhook(text, bigint),
+  ignored_of(text, text, text),
+  is_whole(jsonb),
+  list_ignored(text, text, text, int),
+  ignored_webhooks(text, text, text, bigint, int),
+  ignored_message(text, text),
+  reopen_inbound(text, text, text, jsonb, text, text, timestamptz),
+  reconcile_from(text, int, timestamptz),
+  teach_addresses(text, jsonb, timestamptz),
+  reconciled(text, timestamptz, timestamptz),
+  was_said(text),
+  passed_over(conversations),
+  quote_of(messages),
+  claim_turn(bigint, text, int, timestamptz),
+  renew_turn(bigint, bigint, int, timestamptz),
+  end_deferral(bigint),
+  defer_turn(conversations, turns, jsonb, timestamptz),
+  mark_refused(turns, jsonb),
+  complete_turn(bigint, bigint, jsonb, timestamptz),
+  sweep_turns(int, int, timestamptz),
+  sweep_deferred(numeric, int, timestamptz),
+  ensure_setup(jsonb),
+  list_agents(),
+  due_follow_ups(int, timestamptz),
+  settle_sent(bigint, text, timestamptz, timestamptz),
+  sent_as(bigint, text),
+  fail_send(bigint, text, timestamptz),
+  heal_send(messages, timestamptz),
+  campaign_paused(text, text),
+  end_send(bigint, text, text),
+  hold_send(bigint, text, timestamptz, timestamptz),
+  claim_send(bigint, jsonb, timestamptz),
+  new_wire_id(),
+  renew_send(bigint, bigint, int, timestamptz),
+  give_up_send(bigint, text, timestamptz),
+  record_send(bigint, bigint, jsonb, timestamptz),
+  settle_send(bigint, bigint, text, boolean, int, timestamptz),
+  known_provider_ids(text, jsonb, bigint),
+  known_messages(text, jsonb),
+  enqueue_message(jsonb, timestamptz),
+  sweep_sends(int, timestamptz),
+  promised_at(messages),
+  message_row(messages),
+  message_status(text, bigint),
+  list_messages(text, jsonb, int),
+  hours_of(instances, jsonb),
+  inside_hours(jsonb, text, timestamptz),
+  next_open(jsonb, text, timestamptz),
+  free_at(bigint, text, interval, int, timestamptz, timestamptz),
+  share_free_at(conversations, int, timestamptz),
+  contact_free_at(bigint, boolean, interval, int, timestamptz),
+  unanswered(bigint, int),
+  last_campaign(bigint),
+  is_stranger(bigint),
+  warming_caps(text, timestamptz, timestamptz),
+  low_reply_ratio(bigint, int, timestamptz),
+  slow_start(instances, int, timestamptz),
+  yields(messages, timestamptz),
+  in_allowlist(bigint, jsonb),
+  ends(text, text, boolean),
+  waits(text, timestamptz, timestamptz),
+  looks(text, boolean, timestamptz),
+  first_guard(messages, conversations, instances, jsonb, timestamptz),
+  rate_status(text, jsonb, timestamptz),
+  release_held(text, text, text[], timestamptz),
+  rate_reset(text, text, text, text, text, timestamptz),
+  set_proactive(text, text, text, text, timestamptz),
+  set_contact_wait(text, text, boolean, timestamptz, text, text),
+  release_sends(text, jsonb, timestamptz),
+  note_delivery(messages, bigint, timestamptz),
+  turn_address(conversations, text, timestamptz),
+  refuse_address(conversations, text, boolean, timestamptz),
+  unproven_count(),
+  dead_letters(text, int, bigint),
+  retry_dead_letter(text, bigint, text, text, timestamptz),
+  discard_dead_letter(text, bigint, text, text, timestamptz),
+  ensure_instance(text, text),
+  speaks_for(jsonb, instances, timestamptz),
+  tenant_of_poster(jsonb),
+  webhook_refusal(instances, text, text, jsonb, text, timestamptz),
+  learn_uuid(instances, text),
+  record_connection(instances, jsonb, timestamptz),
+  note_instance(instances, text, text, jsonb, timestamptz),
+  trust_now(instances, timestamptz),
+  number_hold(instances, boolean, timestamptz),
+  incident(text),
+  number_trouble(bigint, jsonb, timestamptz),
+  release_number(instances, text, timestamptz),
+  number_sent(bigint, boolean, timestamptz),
+  judged_sends(instances, timestamptz),
+  assess_numbers(timestamptz),
+  number_health(text, timestamptz),
+  choose_instance(text, text, text, jsonb, timestamptz),
+  signs_of_life(text, timestamptz),
+  note_alive(jsonb, text, timestamptz),
+  restarts_in_row(instances, timestamptz),
+  last_heard(instances, timestamptz),
+  is_silence_unusual(instances, timestamptz, timestamptz),
+  listen_numbers(timestamptz),
+  claim_restarts(jsonb, timestamptz),
+  note_gateway(text, timestamptz),
+  set_instance(text, text, text, jsonb, timestamptz),
+  tried_name(text),
+  may_connect(text, text, text, timestamptz),
+  adopt_instance(text, text, text, text),
+  instance_history(text, text, int),
+  set_instance_state(text, text, timestamptz),
+  list_instances(),
+  list_aside(int),
+  adopt_aside(text, text, text, text, timestamptz),
+  forget_aside(text, text, text, timestamptz),
+  aside_webhooks(jsonb, int),
+  end_aside(jsonb, jsonb),
+  sealed_secrets(text, timestamptz),
+  set_instance_key(text, text, text, text, timestamptz),
+  set_webhook_secret(text, text, text, text, timestamptz),
+  confirm_webhook_secret(text, timestamptz),
+  swap_secret(text, text, text),
+  restored_state(int),
+  mark_restored(timestamptz, text, timestamptz),
+  settle_restored(instances, timestamptz),
+  is_heard(timestamptz, timestamptz),
+  is_there(timestamptz, timestamptz),
+  breaker_open(text, text, timestamptz),
+  breaker_reason(text, jsonb, timestamptz),
+  reset_breakers(text, text, text, text, timestamptz),
+  take_trial(text, text, timestamptz),
+  end_trial(text, text, boolean, timestamptz),
+  settle_breakers(text, timestamptz),
+  heartbeat(jsonb, timestamptz),
+  end_process(text),
+  record_transition(jsonb),
+  note_forward(bigint, bigint, timestamptz),
+  forwards_due(bigint, int, timestamptz),
+  take_forward(bigint, bigint, jsonb, timestamptz),
+  add_notice(jsonb, timestamptz),
+  due_notices(timestamptz),
+  claim_notices(int, int, timestamptz),
+  finish_notice(bigint, bigint, jsonb, timestamptz),
+  notice_number(text, text, text),
+  claim_command(bigint, int, timestamptz),
+  settle_command(bigint, bigint, jsonb, timestamptz),
+  take_slack_event(text, timestamptz),
+  ask_operator(text, text, jsonb, timestamptz),
+  take_asked(text, text, timestamptz),
+  put_holidays(jsonb),
+  claim_job(text, timestamptz, text, int, boolean, boolean, timestamptz),
+  finish_job(bigint, text, int, text, timestamptz),
+  retake_jobs(text, jsonb, timestamptz),
+  last_ticks(jsonb, timestamptz),
+  job_status(jsonb),
+  health_snapshot(timestamptz),
+  note_figures(text, jsonb, timestamptz),
+  stuck_rows(timestamptz),
+  unheard_conversations(text, timestamptz),
+  alert_snapshot(boolean, timestamptz),
+  apply_alerts(jsonb, jsonb, timestamptz),
+  list_alerts(int, timestamptz),
+  note_minute(boolean, timestamptz),
+  sla_figures(timestamptz, timestamptz),
+  report_figures(text, timestamptz, timestamptz),
+  count_days(text, timestamptz),
+  snapshot_numbers(text, timestamptz),
+  metrics_snapshot(timestamptz),
+  timeline(text, bigint, int, bigint),
+  conversation_of(text, text),
+  admin_status(text, timestamptz),
+  schema_version()
+  to service_role, whats_agents_runtime;
+
+reset check_function_bodies;

@@ -1,0 +1,1435 @@
+-- What a webhook says becomes rows: messages, news of messages, who wrote what with our number, what found no place.
+
+-- ensure_conversation: the thread of a contact on a number, locked for the rest of the transaction.
+-- Arguments: p_jid where answers go; an existing row takes it over only when p_inbound (the contact wrote from it), and
+--   not while Evolution finds nobody there.
+-- Concurrency: callers queue on the row lock. Result: the conversation row.
+create or replace function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean)
+returns conversations language plpgsql set search_path = public, pg_temp as $$
+declare v conversations;
+begin
+  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  if not found then
+    insert into conversations (tenant_id, instance_id, contact_id, jid)
+      values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
+      on conflict (instance_id, contact_id) do nothing;
+    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+    if p_inbound then perform confirm_address(p_contact, p_jid); end if;
+  end if;
+  if p_inbound and v.jid <> p_jid then
+    perform confirm_address(p_contact, p_jid);
+    if not address_refused(p_contact, p_jid, clock_timestamp()) then
+      update conversations set jid = p_jid where id = v.id returning * into v;
+    end if;
+  end if;
+  return v;
+end $$;
+
+-- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
+-- messages came, so that a long burst costs no more than one message.
+create or replace function first_pending(p_conversation bigint) returns timestamptz language sql stable as
+$$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
+  order by seq limit 1 $$;
+
+-- lock_provider_id: until the end of the transaction, nobody else stores a message of this id, or news about it that
+-- came too early. Without it the news of one transaction and the message of another would miss each other, as neither
+-- sees what is not committed.
+create or replace function lock_provider_id(p_instance_id bigint, p_provider_id text) returns void language sql as
+$$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_provider_id, 11)) $$;
+
+-- fits_chat: how well a contact fits the chat that an event names. 2: has one of its addresses. 1: nobody can say: no
+-- address is named, or only one of a kind that the contact has none of (a person may be known by the lid alone). 0: it
+-- is somebody else's.
+create or replace function fits_chat(p_instance_id bigint, p_contact bigint, p_chat jsonb, p_alt jsonb)
+returns int language sql stable as $$
+  select case when bool_or(a.address = n.address) then 2 when bool_or(a.address is not null) then 0 else 1 end
+  from (values ('pn', p_chat ->> 'pn'), ('pn', p_alt ->> 'pn'), ('lid', p_chat ->> 'lid'),
+    ('lid', p_alt ->> 'lid')) n (kind, address)
+    left join contact_addresses a on a.contact_id = p_contact and a.kind = n.kind
+      and (a.kind = 'pn' or a.instance_id = p_instance_id)
+  where n.address is not null
+$$;
+
+-- known_message: the message that has this id at WhatsApp in the chat that an event names; its id is null when there is
+-- none. An id is unique in its chat only: its author chooses it, and a list of recipients shares one. Of what we wrote
+-- ourselves the id alone is enough. Read only.
+-- Arguments: p_chat, p_alt {pn, lid} or null: the event names no chat; p_own it is about a message of our number.
+create or replace function known_message(
+  p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean
+) returns messages language plpgsql stable set search_path = public, pg_temp as $$
+declare v messages;
+begin
+  -- nearly always there is none, and that is cheap to see
+  perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id;
+  if not found then return null; end if;
+  select m.* into v from messages m join conversations c on c.id = m.conversation_id,
+      lateral (select case when p_own and m.author in ('agent', 'system') then 2
+        else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
+    where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0
+      order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
+  return v;
+end $$;
+
+-- news_of: the message that news is about: the one of its chat, else the one that is known under the id, of which
+-- may_change then says whose it is. Read only.
+create or replace function news_of(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_own boolean)
+returns messages language plpgsql stable set search_path = public, pg_temp as $$
+declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
+begin
+  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id
+    order by id limit 1; end if;
+  return v;
+end $$;
+
+-- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
+-- Guarantee: forward only (sent < delivered < read; failed only from sent, and what arrives afterwards has not failed:
+--   see heal_send); the same news twice changes nothing. What was delivered, or refused, says something about the
+--   address, and a refusal about the number. Words are changed by their author only (may_change).
+-- Concurrency: locks the conversation, then the message; of a message that nobody knows, before that the contact, whose
+--   erasure is waited for. Result: {outcome, conversation_id, message_id, correlation_id, wake}; outcome 'early' when
+--   the message is not known yet: the news is kept for a day and applied when it comes (of words or a deletion with
+--   reason, instance_id, provider_id); 'refused' when it is not its author who says so.
+create or replace function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v messages;
+  v_conversation conversations;
+  v_kind text := p_event ->> 'kind';
+  v_new text := p_event ->> 'status';
+  v_id text := p_event ->> 'providerId';
+  v_chat jsonb := nullif(p_event -> 'chat', 'null');
+  v_changed boolean;
+begin
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  if v.id is null then
+    perform hold_named(i, v_chat) from instances i where i.id = p_instance_id;
+    -- news of a message under the id that we chose: so it left
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
+    if v.id is not null then
+      perform 1 from conversations where id = v.conversation_id for no key update;
+      perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
+    end if;
+    perform lock_provider_id(p_instance_id, v_id);
+    v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  end if;
+  if v.id is null then
+    if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id)
+      then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+    insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id,
+      p_event, clock(p_now) from instances where id = p_instance_id;
+    return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}'
+      else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
+  end if;
+  select * into v_conversation from conversations where id = v.conversation_id for no key update;
+  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  if v.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
+  select * into v from messages where id = v.id for update;
+  if v_kind = 'ack' then
+    if v.kind is not null then
+      if v_new = 'failed' then
+        if v.status in ('sent', 'sending', 'uncertain') then
+          perform fail_send(v.id, 'provider_refused', clock(p_now));
+          perform turn_address(v_conversation, v.sent_to, clock(p_now));
+          -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
+          perform number_trouble(p_instance_id, incident('error_ack'), clock(p_now));
+        end if;
+      elsif v_new = 'sent' then
+        update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
+      elsif v_new = 'delivered' then
+        update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now)
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
+      elsif v_new = 'read' then
+        update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now),
+          delivered_at = coalesce(delivered_at, clock(p_now))
+          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
+      end if;
+      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now));
+      v_changed := true; end if;
+      if v_new in ('delivered', 'read') and v.status = 'unproven'
+        then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v.delivered_at is null
+        then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
+    end if;
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id,
+      'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
+  end if;
+  if not may_change(v, v_conversation, p_event) then
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id,
+      'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  end if;
+  v_changed := change_words(v, p_event, clock(p_now));
+  if v_changed then select * into v from messages where id = v.id; end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id,
+    'correlation_id', v.correlation_id,
+    'wake', v_changed and v.direction = 'in'
+      and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)),
+      'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+end $$;
+
+-- take_back_answer: the words that an answer is for have changed before any of it left: it never goes, and what it
+-- answered is unanswered again.
+-- Concurrency: the caller holds the conversation's lock. Result: whether that was so.
+create or replace function take_back_answer(p_turn bigint)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+begin
+  if p_turn is null or not exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
+    and o.status in ('queued', 'draft'))
+    or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
+      and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+    where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
+  update messages set status = 'received', reason = null
+    where turn_id = p_turn and direction = 'in'
+    and (status = 'answered' or (status = 'handed_over' and reason = 'draft'));
+  return true;
+end $$;
+
+-- may_change: whether news of a message comes from who wrote it: an edit, a deletion, or the words that it came
+-- without. Whoever knows an id can name it: a contact knows those
+--   of all that it was told.
+-- Guarantee: what our number said, by the agent or by a person, is changed by our number only; a contact's words by
+--   nobody but that contact, at an address that is known to be its own or that WhatsApp itself names beside one. A lid
+--   that nobody knows is anybody's, so is a number under another lid than the contact's. News that names no address at
+--   all (messages.edited) is taken for the contact's.
+-- Arguments: p_event {fromMe: who says so as the gateway knows it, absent: not known; chat: where, null: not known}.
+--   Read only.
+create or replace function may_change(m messages, v conversations, p_event jsonb)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_pn text := p_event -> 'chat' ->> 'pn';
+  v_lid text := p_event -> 'chat' ->> 'lid';
+  v_by bigint;
+begin
+  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
+  -- the lid first: it names an account, a phone number is lent
+  if v_lid is not null then select contact_id into v_by from contact_addresses
+    where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+  if v_by is null and v_pn is not null then
+    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
+    if v_lid is not null and exists (select from contact_addresses
+      where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+  end if;
+  -- our own number says it of a chat under a name that is new to us
+  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat',
+    null) > 0; end if;
+  return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
+end $$;
+
+-- change_words: an edit or a deletion of a message that is known.
+-- Guarantee: what is unsure (new words that nobody could read; a deletion that may be an edit) never replaces words
+--   that were told within a minute of it, as both are often news of one edit; and it gives way to words that come
+--   later. The message leaves the turn that is reading it: that turn does not end it any more; an answer of which
+--   nothing has left goes back too.
+--   The words of a message that came without them are answered, whatever became of it meanwhile. New words mean what
+--   they say from now on: an opt-out holds. A command does not: what is edited commands nothing, and an edited or
+--   deleted command is none any more.
+-- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
+-- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
+create or replace function change_words(m messages, p_event jsonb, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_unsure boolean := coalesce((p_event ->> 'unsure')::boolean, false);
+  v_edit boolean := p_event ->> 'kind' = 'edit';
+  v_pending boolean := m.direction = 'in' and m.status = 'received';
+  v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
+  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit'
+    and not coalesce((p_event ->> 'unsure')::boolean, false);
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+  v_seen jsonb;
+begin
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute'
+    then return false; end if;
+  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited')
+    then return false; end if;
+  if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
+  if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
+  -- what waits for an answer is read anew; what a turn has read is told as changed
+  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes
+    and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
+  if v_edit then
+    if m.direction = 'in' and m.meaning ? 'command' then
+      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
+    elsif m.direction = 'in' and v_meaning is not null then
+      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false,
+        (p_event ->> 'changedAt')::timestamptz, false, p_now);
+    end if;
+    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
+      typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
+      meaning = case when direction = 'in' then v_meaning else meaning end,
+      status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in'
+        and status = 'skipped') then 'received' else status end,
+      reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case
+        when v_pending or v_completes then null else turn_id end,
+      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
+      returning direction = 'in' and status = 'received' into v_pending;
+  else
+    update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending
+      then 'skipped' else status end,
+      reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
+        else reason end where id = m.id;
+  end if;
+  -- a turn that is under way read the old text
+  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
+  return true;
+end $$;
+
+-- apply_early: the news about a message that came before it, in the order in which they came. They have found their
+-- place, so their entry is over. The caller holds
+--   lock_provider_id.
+create or replace function apply_early(p_instance_id bigint, p_provider_id text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_event jsonb;
+begin
+  for v_event in
+    with gone as (delete from early_updates where instance_id = p_instance_id and provider_id = p_provider_id
+      returning id, event)
+    select event from gone order by id
+  loop
+    perform apply_update(p_instance_id, v_event, p_now);
+  end loop;
+  if v_event is not null then
+    update webhook_events set ignored = nullif(array_remove(ignored, 'unknown_message'), '{}')
+      where ignored is not null and coalesce(instance, '') = (select name from instances where id = p_instance_id)
+        and ignored[1] = 'unknown_message'
+        and results @> jsonb_build_array(jsonb_build_object('outcome', 'early', 'provider_id', p_provider_id));
+  end if;
+end $$;
+
+-- withdraw_parts: the contact writes while an answer is on its way: what has not left is not said, and the next turn
+-- knows it.
+-- Guarantee: at most twice in a row, so that somebody who never stops writing is answered too. When nothing of the
+--   answer has left, its messages are unanswered again.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function withdraw_parts(p_conversation bigint)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_turns bigint[];
+begin
+  if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  with gone as (
+    update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
+      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply'
+        and author = 'agent'
+        -- what is said of an outage answers nothing
+        and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id)
+  select array_agg(distinct turn_id) into v_turns from gone;
+  if v_turns is null then return; end if;
+  update conversations set superseded_in_row = superseded_in_row + 1 where id = p_conversation;
+  update messages i set status = 'received', reason = null
+    where i.turn_id = any (v_turns) and i.direction = 'in' and i.status = 'answered'
+      and not exists (select 1 from messages o where o.turn_id = i.turn_id and o.direction = 'out'
+        and o.status not in ('cancelled', 'queued'));
+end $$;
+
+-- lacks_words: a message came without its words, which may still come: nobody has taken it back (or nobody can say
+-- whether that was an edit).
+create or replace function lacks_words(m messages, p_from_me boolean) returns boolean language sql immutable as
+$$ select m.wordless and (m.direction = 'out') = p_from_me
+  and (m.deleted_at is null or m.reason = 'deleted_or_edited') $$;
+
+-- repeated_message: a message that is known came again: as its newer form it is an edit, else it changes nothing.
+-- Result: as record_message.
+create or replace function repeated_message(
+  p_instance instances, m messages, p_event jsonb, p_wordless boolean, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+  if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat',
+      p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+  end if;
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake',
+    m.status = 'received',
+    'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
+end $$;
+
+-- record_message: one message or reaction of a direct chat: of the contact, of ourselves (an echo), of a person on the
+-- phone, or of whatever else uses our number.
+-- Guarantee: a second copy (same chat, same id at WhatsApp) stores nothing, unless the first came without its words:
+--   those complete it, and it is handled as if it had just come, whatever became of it meanwhile. The newer form of a
+--   message that is known is an edit. What a person typed, and nothing else (see judge_own), pauses the agent in this
+--   conversation for takeoverMinutes after it was typed, sliding, at most takeoverCapMinutes after the first. What the
+--   words were recognised as (p_event meaning, see inbox/meaning.ts) becomes true here, in whatever state the
+--   conversation is: an opt-out holds from this commit on, a command of the manager waits for claim_turn, `/bot off`
+--   and `/bot on` take the agent out of the conversation and back. A machine of WhatsApp's own is stored and never
+--   answered.
+-- Arguments: p_event an InboundEvent of kind message or reaction; p_options {takeoverMinutes, takeoverCapMinutes,
+--   takeoverFromApi, withdrawParts, managerPhone, managerInstance, correlationId}.
+-- Concurrency: any number of callers; they queue on the conversation.
+-- Result: {outcome: stored | erased: of somebody who was, nothing is kept | duplicate | echo | takeover | automatic |
+--   returned | command | context, reason, conversation_id, message_id, wake, wake_turns, first_pending_at, inbound_at}.
+create or replace function record_message(p_instance instances, p_event jsonb, p_options jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
+  v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
+  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '')
+    else p_event -> 'content' ->> 'text' end;
+  v_typed text := p_event -> 'content' ->> 'typed';
+  v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
+  v_provider text := p_event ->> 'providerId';
+  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt')
+    else p_event -> 'chat' end;
+  v_contact bigint;
+  v_conversation conversations;
+  v_known messages;
+  v_id bigint;
+  v_first timestamptz;
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
+  v_key text;
+  v_judged jsonb;
+  v_wake bigint[];
+begin
+  v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+  if v_known.id is not null then
+    if v_from_me and v_known.author in ('agent', 'system') then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false);
+    end if;
+    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me)
+      or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
+      return repeated_message(p_instance, v_known, p_event, v_wordless, v_now);
+    end if;
+  end if;
+
+  if v_known.id is null and p_event ? 'revised' and not v_is_reaction then
+    -- the newer form of something: under an id that is another chat's it is news about what its author did not write,
+    -- and makes no message
+    v_known := news_of(p_instance.id, v_provider, p_event -> 'chat', v_from_me);
+    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
+  end if;
+
+  if v_from_me and v_known.id is null then
+    v_known := sent_as(p_instance.id, p_event ->> 'providerId');
+    if v_known.id is not null then
+      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+      perform 1 from conversations where id = v_known.conversation_id for no key update;
+      perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null
+    else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
+  if v_contact is null then
+    perform bury_message(p_instance, p_event ->> 'providerId', v_now);
+    return jsonb_build_object('outcome', 'erased', 'wake', false);
+  end if;
+  if v_from_me and v_typed is not null then
+    -- before the conversation's lock, in the same order as everybody
+    v_key := own_words(v_typed, (select name from contacts where id = v_contact));
+    if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
+  end if;
+  if v_known.id is null then
+    v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+  else
+    select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
+      where m.id = v_known.id for no key update of c;
+    select * into v_known from messages where id = v_known.id for update;
+    -- somebody else was quicker
+    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless,
+      v_now); end if;
+  end if;
+
+  if v_from_me and v_known.id is null then
+    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that
+    -- were given back or up come last
+    select * into v_known from messages
+      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
+        'queued') and claim > 0 and provider_id is null
+        and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
+        and claimed_at <= v_sent_at + interval '5 minutes'
+      order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
+    if found then
+      perform settle_sent(v_known.id, v_provider, v_sent_at, v_now);
+      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id,
+        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    end if;
+  end if;
+
+  perform lock_provider_id(p_instance.id, v_provider);
+  if v_known.id is null then
+    -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that
+    -- this one brings
+    v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
+    if v_known.id is not null then return record_message(p_instance, p_event, p_options, p_now); end if;
+  end if;
+  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
+    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone'
+      and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
+  if v_from_me and not v_is_reaction and v_meaning is null then
+    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null
+      or p_event -> 'content' ->> 'type' <> 'unsupported',
+      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean
+        and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
+    v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
+  end if;
+  if v_known.id is not null then
+    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning,
+      media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
+        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text',
+          deleted_at = null, turn_id = null,
+        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic'
+          else 'human' end,
+        status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
+        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine
+          then 'whatsapp_machine' end
+      where id = v_known.id returning id into v_id;
+  else
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+    typed, meaning, media,
+      provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
+    values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
+      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact'
+        when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
+      case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
+      case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
+      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine'
+        when v_is_reaction then 'reaction' end,
+      v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
+      v_provider, v_sent_at,
+      coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
+      v_wordless, p_options ->> 'correlationId', v_now)
+    returning id into v_id;
+  end if;
+  update conversations set last_seq = last_seq + case when v_known.id is null then 1 else 0 end,
+    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0
+      else 1 end,
+    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at
+      else greatest(last_inbound_at, v_sent_at) end
+    where id = v_conversation.id;
+  -- rare, as what follows: a look costs a tenth of a call for nothing
+  if exists (select from early_updates where instance_id = p_instance.id and provider_id = v_provider) then
+    perform apply_early(p_instance.id, v_provider, p_now);
+  end if;
+
+  if v_is_reaction or (v_is_machine and not v_from_me) then
+    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+      false);
+  end if;
+  if v_from_me then
+    return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false)
+      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'),
+        v_meaning ->> 'handset', p_options, v_now);
+  end if;
+
+  if v_meaning ? 'command' then
+    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+      true, 'inbound_at', v_now);
+  end if;
+  if v_meaning ->> 'intent' = 'bot_question' then
+    insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at)
+      values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
+  end if;
+  if v_conversation.takeover_until > v_now then v_wake := judge_again(v_conversation, v_sent_at, v_now); end if;
+  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued')
+    and (p_options ->> 'withdrawParts')::boolean then
+    perform withdraw_parts(v_conversation.id);
+  end if;
+  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft')
+    then perform withdraw_drafts(v_conversation.id); end if;
+  v_first := first_pending(v_conversation.id);
+  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
+    v_first is not null, 'wake_turns', v_wake,
+    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch
+      from v_now - v_sent_at));
+end $$;
+
+-- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come
+-- in numbers; what a person has forgotten
+--   is only counted.
+-- Guarantee: it belongs to the tenant whose secret posted it. At most 200 names of a tenant, and 10,000 webhooks of a
+--   name are kept. Concurrency: callers of one name queue on its row.
+-- Arguments: p_tenant see tenant_of_poster.
+-- Result: {outcome: 'set_aside' | 'ignored', reason, aside_id, keep: its webhook is to be kept, entry: it leaves one of
+--   those that were put aside, refused: there was no room, and the number is somebody's, so no replay takes it, told:
+--   people are to be told}.
+create or replace function put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v set_aside; v_new boolean := false; v_known text;
+begin
+  update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason
+    where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '')
+    returning * into v;
+  if not found then
+    if (select count(*) from set_aside where tenant_id = p_tenant) >= 200
+      then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused',
+      p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
+    insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at)
+      values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing
+      returning * into v;
+    if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
+    v_new := true;
+  end if;
+  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
+    'wake', false); end if;
+  if v_new then
+    -- a name that a shell would understand is not put into a command
+    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
+    if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key',
+        'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true,
+        'about', null,
+        'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
+    else
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent',
+        true, 'about', null, 'text', case p_reason
+        when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known
+          || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
+          || v_known || '. Para não ouvir mais dele: npm run admin -- instance forget ' || v_known || '.'
+        when 'foreign_uuid' then 'Webhooks em nome do número ' || v_known
+          || ' vêm de outra instância da Evolution (foi refeita, ou é uma cópia). Nada disso é respondido; fica guardado. Se é o mesmo número: '
+          || 'npm run admin -- instance adopt ' || v_known || '. Se não: npm run admin -- instance forget ' || v_known
+            || '.'
+        when 'secret_of_another' then 'Webhooks em nome do número ' || v_known
+          || ' chegaram com o segredo de outro. Nada disso é respondido; fica guardado. Se o webhook dele está errado na Evolution: '
+          || 'npm run admin -- instance connect ' || v_known || '. Veja: npm run admin -- instance unknown.'
+        else 'Webhooks do número ' || v_known
+          || ', e MULTI_CHIP_ENABLED=false atende só o de EVOLUTION_INSTANCE. Nada dele é respondido; o que chega fica guardado. Para não ouvir mais dele: '
+          || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
+    end if;
+  end if;
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000,
+    'told', v_new, 'wake', false);
+end $$;
+
+-- body_of_ignored: what is kept of a webhook of which nothing found a place: of each number and reason the first
+-- thousand of a day (UTC) whole, unless they are large. So a
+--   busy group, or whoever floods one, does not fill the disk. Each leaves its entry. Concurrency: some more may be
+--   kept. Result: the body, or {left_out: 'too_many' | 'large'}.
+create or replace function body_of_ignored(p_instance text, p_reason text, p_raw jsonb, p_now timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_today timestamptz := date_trunc('day', p_now, 'UTC'); v_newest jsonb;
+begin
+  if pg_column_size(p_raw) > 262144 then return '{"left_out": "large"}'; end if;
+  -- behind the first that was left out there is nothing to count any more
+  select body into v_newest from webhook_events
+    where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '') and ignored[1] = p_reason
+    and received_at >= v_today
+    order by received_at desc limit 1;
+  if v_newest = '{"left_out": "too_many"}' or (select count(*)
+    from (select from webhook_events where ignored is not null and coalesce(instance, '') = coalesce(p_instance, '')
+      and ignored[1] = p_reason and received_at >= v_today limit 1000) today) >= 1000
+        then return '{"left_out": "too_many"}'; end if;
+  return p_raw;
+end $$;
+
+-- is_unplaced: whether a message may be behind what was put aside for this reason: nobody chose to leave it, the
+-- product could not place it.
+create or replace function is_unplaced(p_reason text) returns boolean language sql immutable as
+$$ select p_reason = any ('{unknown_chat,empty,unreadable,no_instance,unknown_event}') $$;
+
+-- ignored_reasons: why events of a webhook were put aside or found no place, each once, for its entry; null: it is
+-- none. News of an unknown message comes first, so that
+--   apply_early finds it, then what may be a message. Arguments: p_results of the webhook. Read only.
+create or replace function ignored_reasons(p_results jsonb) returns text[] language sql stable as $$
+  select array_agg(reason order by reason <> 'unknown_message', not is_unplaced(reason), reason)
+    from (select distinct r ->> 'reason' as reason from jsonb_array_elements(p_results) r
+    where (r ->> 'entry')::boolean or r ->> 'outcome' = 'refused'
+      -- it may have come in the same webhook
+      or (r ->> 'reason' = 'unknown_message' and exists (select from early_updates e
+        where e.instance_id = (r ->> 'instance_id')::bigint and e.provider_id = r ->> 'provider_id'))) r
+$$;
+
+-- chat_hashes: address_hash of each address in a list of [{pn, lid}].
+create or replace function chat_hashes(p_instance_id bigint, p_chats jsonb) returns text[] language sql stable as $$
+  select coalesce(array_agg(distinct address_hash(a.kind, p_instance_id, a.address)), '{}')
+    from jsonb_array_elements(p_chats) c,
+    lateral (values ('pn', c ->> 'pn'), ('lid', c ->> 'lid')) a (kind, address) where a.address is not null
+$$;
+
+-- remember_forged: a message was put aside since anybody can forge it. Evolution has it too, without the mark, so the
+-- comparison shall not store it either (see meets_forged).
+-- Guarantee: it is known for three days, and for as long after the time that it claims, since a comparison looks two
+--   days back from there. Repeats change nothing. One id in two chats is an attack, which nothing lifts. Arguments:
+--   p_event the InboundEvent that says which.
+create or replace function remember_forged(p_instance instances, p_event jsonb, p_now timestamptz)
+returns void language sql as $$
+  insert into forged_messages (tenant_id, instance_id, hash, chats, until)
+    select p_instance.tenant_id, p_instance.id, message_hash(p_instance.id, p_event ->> 'providerId'),
+      chat_hashes(p_instance.id, p_event -> 'forged' -> 'chats'),
+      greatest(p_now, (p_event -> 'forged' ->> 'stamp')::timestamptz) + interval '3 days'
+    on conflict (instance_id, hash) do update set until = greatest(forged_messages.until, excluded.until),
+      chats = case when forged_messages.chats && excluded.chats then forged_messages.chats || excluded.chats
+        else '{}' end
+$$;
+
+-- meets_forged: a message comes under an id that may have been put aside as forged.
+-- Guarantee: what the comparison shows (p_ourselves) is then the forged one, and whoever asks drops it. A webhook
+--   without the mark, in the chat that the forged one claimed, is the real one: it lifts the memory. One in another
+--   chat does not, since whoever sends a message chooses its id. Result: whether it is to be dropped.
+create or replace function meets_forged(p_instance instances, p_event jsonb, p_ourselves boolean, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_hash text;
+begin
+  if not exists (select from forged_messages where instance_id = p_instance.id) then return false; end if;
+  v_hash := message_hash(p_instance.id, p_event ->> 'providerId');
+  if p_ourselves then
+    update forged_messages set found_at = coalesce(found_at, p_now) where instance_id = p_instance.id and hash = v_hash;
+    return found;
+  end if;
+  delete from forged_messages where instance_id = p_instance.id and hash = v_hash
+    and chats && chat_hashes(p_instance.id, jsonb_build_array(p_event -> 'chat', p_event -> 'alt'));
+  return false;
+end $$;
+
+-- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
+-- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be
+--   acknowledged. What its credential may not say, and what names no number of ours, is set aside and changes no
+--   number, contact or conversation. What is put aside or finds no place leaves an entry (webhook_events.ignored).
+-- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for;
+--   absent: the secret of the installation, events: InboundEvent[], replays: the stored webhook that this one is again,
+--   whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now}]; p_options see
+--   record_message, and onlyInstance: the one number that counts, or null.
+-- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock:
+--   Postgres ends one (40P01) and the caller repeats it.
+-- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake,
+--   wake_send, first_pending_at, inbound_at}]}], in order.
+create or replace function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_webhook jsonb;
+  v_event jsonb;
+  v_result jsonb;
+  v_results jsonb;
+  v_all jsonb := '[]';
+  v_instance instances;
+  v_reason text;
+  v_tenant text;
+  v_aside bigint;
+  v_kept boolean;
+  v_gone boolean;
+  v_crowded boolean;
+  v_entry boolean;
+  v_ignored text[];
+  v_name text;
+  v_id bigint;
+begin
+  for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
+    v_results := '[]';
+    v_tenant := tenant_of_poster(v_webhook -> 'from');
+    v_aside := null;
+    v_kept := false;
+    v_entry := false;
+    v_name := v_webhook ->> 'instance';
+    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+      if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason',
+          coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
+      elsif coalesce(v_event ->> 'instance', '') = '' then
+        v_result := jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', 'no_instance'),
+          'entry', true, 'wake', false);
+        v_tenant := tenant_of_poster(v_webhook -> 'from');
+      else
+        select * into v_instance from instances where name = v_event ->> 'instance';
+        v_reason := webhook_refusal(v_instance, v_event ->> 'instance', v_event ->> 'instanceId', v_webhook -> 'from',
+          p_options ->> 'onlyInstance', coalesce((v_webhook ->> 'postedAt')::timestamptz, clock(p_now)));
+        if v_reason is null and v_event ->> 'instanceId' <> coalesce(v_instance.provider_id, '')
+          then perform learn_uuid(v_instance, v_event ->> 'instanceId'); end if;
+        v_result := case
+          when v_reason is not null then put_aside(v_event ->> 'instance', v_event ->> 'instanceId', v_reason,
+            tenant_of_poster(v_webhook -> 'from'), p_now)
+          when v_event ->> 'kind' in ('message', 'reaction') and meets_forged(v_instance, v_event,
+            v_webhook -> 'from' ? 'ourselves', clock(p_now)) then
+            jsonb_build_object('outcome', 'ignored', 'reason', 'forged_resend', 'provider_id', v_event -> 'providerId',
+              'entry', true, 'wake', false)
+          when v_event ->> 'kind' in ('message', 'reaction') then
+            record_message(v_instance, v_event, p_options || jsonb_build_object('correlationId',
+              v_webhook ->> 'requestId'), p_now)
+          when v_event ->> 'kind' in ('ack', 'edit', 'delete') then apply_update(v_instance.id, v_event, p_now)
+          when v_event ->> 'kind' = 'connection' then record_connection(v_instance, v_event, p_now)
+          else jsonb_build_object('outcome', 'ignored', 'reason', coalesce(v_event ->> 'reason', v_event ->> 'kind'),
+            'provider_id', v_event -> 'providerId', 'entry', true, 'wake', false)
+        end;
+        if v_reason is null then
+          if v_event ? 'forged' then perform remember_forged(v_instance, v_event, clock(p_now)); end if;
+          v_tenant := v_instance.tenant_id;
+          v_kept := true;
+        elsif coalesce((v_result ->> 'keep')::boolean, false) then
+          v_aside := (v_result ->> 'aside_id')::bigint;
+          v_kept := true;
+        elsif v_result ? 'entry' then
+          v_name := null; -- one of too many names: they share one allowance
+        end if;
+      end if;
+      v_entry := v_entry or v_result ? 'entry' or v_result ->> 'reason' in ('not_its_author', 'unknown_message');
+      v_results := v_results || v_result;
+    end loop;
+    v_id := null;
+    v_ignored := case when v_entry then ignored_reasons(v_results) end;
+    if v_webhook ? 'replays' then
+      -- the entry is that of the webhook which is replayed; what found no place again is not stored again
+      update webhook_events set ignored = v_ignored where id = (v_webhook ->> 'replays')::bigint
+        and ignored is not null;
+      v_kept := v_kept and jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored" && @.outcome != "early")');
+      v_ignored := null;
+    end if;
+    if v_kept or v_ignored is not null then
+      -- of somebody who was erased it stays that something came, and not what; of a crowd of more than can be looked
+      -- through neither
+      v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
+      v_crowded := false;
+      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+        select * into v_instance from instances where name = v_webhook ->> 'instance';
+        v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
+        if found and not v_crowded then
+          perform hold_named(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+        end if;
+      end if;
+      insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
+        received_at)
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded
+          then '{"left_out": "large"}'
+          when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")')
+            then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
+          else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId',
+            coalesce(v_webhook -> 'from', '{"tenant": "default"}'), v_aside, v_ignored, clock(p_now))
+        returning id into v_id;
+    end if;
+    v_all := v_all || jsonb_build_object('webhook_id', v_id, 'tenant_id', v_tenant, 'results', v_results);
+  end loop;
+  return v_all;
+end $$;
+
+-- pending_since: whether somebody who is typing has something unanswered, so that the turn can wait for the rest. Read
+-- only.
+-- Arguments: p_from who says that somebody types, see speaks_for. Result: {conversation_id, first_pending_at,
+--   newest_at, now} or null.
+create or replace function pending_since(
+  p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamptz default null
+) returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('conversation_id', c.id, 'first_pending_at', min(m.created_at), 'newest_at',
+    max(m.created_at), 'now', clock(p_now))
+  from instances i
+    join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn)
+      or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
+    join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
+    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+  where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t
+    where t.conversation_id = c.id and t.status = 'open')
+  group by c.id limit 1
+$$;
+
+-- Messages that our number sent and we did not write: who wrote them, and what a mistake about that leaves behind.
+--
+-- A person's words pause the agent in that conversation. A phone also greets new customers and tells that the shop is
+-- closed, lists send one text to many, and other programs use the number: those say nothing of a person, and would
+-- silence the agent for half an hour. WhatsApp does not tell them apart, so their words and their moment are judged; a
+-- mistake is undone when later ones show it.
+
+-- own_words: what is compared of two texts, or null when there is too little: without case, accents, digits and signs,
+-- without the words of the contact's name, and with one greeting for all times of the day. So a text with the
+-- customer's name in it is one text. A hash: an index takes no long text.
+create or replace function own_words(p_text text, p_name text)
+returns text language plpgsql immutable set search_path = public, pg_temp as $$
+declare v_words text[] := folded_words(p_text); v_name text[] := folded_words(p_name); v_left text;
+begin
+  select string_agg(w, ' ' order by n) into v_left from unnest(v_words) with ordinality as x (w, n)
+    where w <> all (coalesce(v_name, '{}')) and w not in ('dia', 'tarde', 'noite', 'bom', 'boa');
+  return case when length(v_left) >= 12 then md5(v_left) end;
+end $$;
+
+-- folded_words: the words of a text without case, accents, digits and signs.
+create or replace function folded_words(p_text text) returns text[] language sql immutable as $$
+  select array(select w from regexp_split_to_table(regexp_replace(lower(regexp_replace(normalize(p_text, NFKD),
+    '[\u0300-\u036f]', '', 'g')),
+    '[\x01-\x60\x7b-\xbf\u2000-\u2bff\ufe00-\ufe0f\U0001f000-\U0001faff]+', ' ', 'g'), ' ') as w where w <> '')
+$$;
+
+-- judge_own: who wrote a message of our number that is not ours. Pure.
+-- Arguments: p_facts {
+--   words: a person can read something in it; program: it came through the API, or its id is a library's;
+--   chars: what had to be typed; attended: a person has this conversation or types in it;
+--   waited: seconds since the contact began to wait, in whole seconds of WhatsApp's clock, null when nothing waited for
+--   an answer; since: since its newest words; mid: in the middle of a talk;
+--   after_send: seconds since our own first message of this conversation in two weeks, null without one (a phone greets
+--   then too); known: this text came at least twice so soon after a beginning that nobody can have typed it;
+--   prompt, sent_prompt: how often this text came within 5 seconds of a beginning, or of such a first message, before;
+--   steady: how often within 15 seconds and after the same time; near: other conversations that got it within 3
+--   seconds; chats: within 10 minutes; unasked: to how many of those and this one nobody had written for an hour}.
+-- Result: 'person' | 'no_words' | 'program' | 'greeting' | 'broadcast'.
+create or replace function judge_own(p_facts jsonb)
+returns text language plpgsql immutable set search_path = public, pg_temp as $$
+declare
+  v_waited int := (p_facts ->> 'waited')::int;
+  v_mid boolean := coalesce((p_facts ->> 'mid')::boolean, false);
+  v_begins boolean := v_waited is not null and not v_mid;
+  v_chats int := coalesce((p_facts ->> 'chats')::int, 0);
+  -- Nobody types 12 characters a second. Whoever had begun before has had some seconds more, and WhatsApp's clock tells
+  -- no fractions.
+  v_typing_seconds numeric := (p_facts ->> 'chars')::numeric / 12 - 3;
+begin
+  return case
+    when not (p_facts ->> 'words')::boolean then 'no_words'
+    when (p_facts ->> 'program')::boolean then 'program'
+    when (p_facts ->> 'known')::boolean then 'greeting'
+    when (p_facts ->> 'since')::int <= 5 and (p_facts ->> 'prompt')::int >= 1 then 'greeting'
+    when v_begins and v_waited <= 15 and (p_facts ->> 'steady')::int >= 2 then 'greeting'
+    when (p_facts ->> 'after_send')::int <= 5 and (p_facts ->> 'sent_prompt')::int >= 2 then 'greeting'
+    when (p_facts ->> 'near')::int >= 2 then 'broadcast'
+    when v_chats >= 2 and (p_facts ->> 'unasked')::int * 2 > v_chats then 'broadcast'
+    when v_begins and not (p_facts ->> 'attended')::boolean and v_waited < v_typing_seconds then 'greeting'
+    else 'person' end;
+end $$;
+
+-- said_at: when words of our number can have reached the other side at the earliest: of our own the moment of the
+-- claim, as what the send answers comes later.
+create or replace function said_at(m messages)
+returns timestamptz language sql immutable as
+$$ select least(m.claimed_at, m.provider_at) $$;
+
+-- own_facts: what judge_own looks at. By the time that WhatsApp tells, as webhooks have no order; within a second what
+-- arrived first was first.
+-- Arguments: v the conversation; p_text what was typed; p_key own_words of it; p_at when it was sent; p_self the row,
+--   when it is stored already. Read only.
+create or replace function own_facts(
+  v conversations, p_text text, p_key text, p_at timestamptz, p_self bigint, p_now timestamptz
+) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_second timestamptz := date_trunc('second', p_at);
+  v_said messages;         -- our last words before it
+  v_asked messages;        -- the first words of the contact that wait for an answer
+  v_mid boolean;
+  v_first_send timestamptz;
+  v_newest timestamptz;    -- the contact wrote last
+  v_facts jsonb;
+begin
+  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.author <> 'automatic' and m.type <> 'reaction'
+      and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self
+        and date_trunc('second', said_at(m)) <= v_second
+      and m.seq > v.last_seq - 200
+    order by date_trunc('second', said_at(m)) desc, m.seq desc limit 1;
+  v_said.provider_at := said_at(v_said);
+  -- the beginning of the newest run of messages without an answer: what was left without one long before is another
+  -- talk
+  select q.* into v_asked from messages q where q.id = (select r.id from (
+      select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at),
+        m.seq) as before
+      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction'
+        and m.seq > v.last_seq - 200
+        and date_trunc('second', m.provider_at) between p_at - interval '1 day' and v_second
+        and (v_said.id is null or (date_trunc('second', m.provider_at),
+          m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
+    where r.before is null or r.provider_at - r.before > interval '10 minutes'
+      order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
+  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200
+    and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
+    and m.id <> v_asked.id and m.provider_at > v_asked.provider_at - interval '10 minutes'
+    and (date_trunc('second', m.provider_at), m.seq) < (date_trunc('second', v_asked.provider_at), v_asked.seq));
+  if v_said.kind is not null and not exists (select from messages m
+    where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days'
+        and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
+    v_first_send := v_said.provider_at;
+  end if;
+  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in'
+    and m.type <> 'reaction' and m.seq > v.last_seq - 200
+    and date_trunc('second', m.provider_at) <= v_second);
+  v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars',
+    coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
+    'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid',
+      coalesce(v_mid, false),
+    'after_send', extract(epoch from v_second - date_trunc('second', v_first_send))::int);
+  return v_facts || (select jsonb_build_object(
+      'known', count(*) filter (where m.author = 'automatic' and m.reason = 'greeting' and o.begins
+        and o.waited <= 5) >= 2,
+      'prompt', count(*) filter (where o.begins and o.waited <= 5),
+      'sent_prompt', count(*) filter (where o.after_send <= 5),
+      'steady', count(*) filter (where o.begins and o.waited <= 15
+        and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
+      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id
+        and abs(extract(epoch from m.provider_at - p_at)) <= 3),
+      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately),
+      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately
+        and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
+    from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null
+      and not (m.meaning ->> 'mid')::boolean as begins,
+      (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked,
+        abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
+    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words'
+      and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self
+      and m.provider_at > p_at - interval '60 days');
+end $$;
+
+-- undo_takeover: words that started or kept up a takeover were no person's. It ends, unless a person has typed since it
+-- began; what it kept from being answered waits for an answer again.
+-- Arguments: p_at when the first of those words were stored; they count as a person's no more. Concurrency: locks the
+--   conversation. Result: whether something waits.
+create or replace function undo_takeover(p_conversation bigint, p_at timestamptz, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_turns bigint[];
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  update handoffs set taken_at = null where conversation_id = v.id and status <> 'returned' and taken_at = p_at;
+  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human'
+    and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
+    return false;
+  end if;
+  update conversations set takeover_since = null, takeover_until = null where id = v.id;
+  update messages m set status = 'received', reason = null from turns t
+    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover'
+      and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
+  -- an answer of which nothing left
+  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.status = 'cancelled' and m.reason = 'takeover'
+    and m.created_at > least(p_at, v.takeover_since) - interval '10 minutes')
+  select array_agg(turn_id) into v_turns from gone;
+  update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in'
+    and i.status = 'answered'
+    and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out'
+      and o.status <> 'cancelled');
+  update conversations set inbound_seq = inbound_seq + 1 where id = v.id;
+  return first_pending(v.id) is not null;
+end $$;
+
+-- mark_automatic: a text of our number is automatic: so are its copies that were taken for a person's. Their takeovers
+-- end.
+-- Arguments: p_key own_words; p_verdict greeting | broadcast; p_at when the one was sent that showed it.
+-- Concurrency: the caller holds lock_own_words of p_key; locks the copies' conversations, in the order of their ids.
+-- Result: conversations that have something to answer again.
+create or replace function mark_automatic(
+  p_instance bigint, p_key text, p_verdict text, p_at timestamptz, p_now timestamptz
+) returns bigint[] language plpgsql set search_path = public, pg_temp as $$
+declare v_copy record; v_wake bigint[] := '{}';
+begin
+  for v_copy in
+    with wrong as (update messages m set author = 'automatic', reason = p_verdict
+      where m.instance_id = p_instance and m.kind is null and m.meaning ? 'own_words'
+        and m.meaning ->> 'own_words' = p_key and m.author = 'human'
+        and case p_verdict when 'broadcast' then m.provider_at > p_at - interval '10 minutes'
+          else m.provider_at > p_at - interval '2 days'
+            and ((m.meaning ->> 'waited')::int <= 15 and not (m.meaning ->> 'mid')::boolean
+            or (m.meaning ->> 'after_send')::int <= 5) end
+      returning m.conversation_id, m.created_at)
+    select conversation_id, min(created_at) as at from wrong group by 1 order by 1
+  loop
+    if undo_takeover(v_copy.conversation_id, v_copy.at, p_now) then v_wake := v_wake || v_copy.conversation_id; end if;
+  end loop;
+  return v_wake;
+end $$;
+
+-- lock_own_words: until the end of the transaction, nobody else judges this text of this number: of two first copies at
+-- once, the second sees the first.
+create or replace function lock_own_words(p_instance_id bigint, p_key text) returns void language sql as
+$$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_key, 12)) $$;
+
+-- judge_message: own_facts and judge_own of one message. Arguments: as own_facts; p_words, p_program as in judge_own;
+-- p_attended null: as the conversation says.
+-- Result: {verdict, meaning: what is kept with the message, so that later ones can be compared with it}. Read only.
+create or replace function judge_message(v conversations, p_text text, p_key text, p_at timestamptz, p_words boolean,
+  p_program boolean, p_self bigint, p_attended boolean, p_now timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words,
+  'program', p_program);
+begin
+  if p_attended is not null then v_facts := v_facts || jsonb_build_object('attended', p_attended); end if;
+  return jsonb_build_object('verdict', judge_own(v_facts), 'meaning', case when p_key is not null then
+    jsonb_build_object('own_words', p_key, 'waited', v_facts -> 'waited', 'since', v_facts -> 'since', 'mid',
+      v_facts -> 'mid', 'after_send', v_facts -> 'after_send') end);
+end $$;
+
+-- judge_again: words that came before the contact's own did look like a person's: webhooks have no order. Called when a
+-- message of the contact is stored during a takeover.
+-- Concurrency: the caller holds the conversation's lock. Result: conversations that have something to answer again.
+create or replace function judge_again(v conversations, p_said_at timestamptz, p_now timestamptz)
+returns bigint[] language plpgsql set search_path = public, pg_temp as $$
+declare h messages; v_judged jsonb; v_wake bigint[] := '{}';
+begin
+  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction'
+    and not coalesce(m.meaning ? 'handset', false)
+      and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at)
+        order by m.seq desc limit 1;
+  if not found then return v_wake; end if;
+  -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a
+  -- phone does not do by itself
+  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
+    where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
+      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes')
+        then return v_wake; end if;
+  if h.meaning ? 'own_words' then perform lock_own_words(v.instance_id, h.meaning ->> 'own_words'); end if;
+  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id,
+    v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
+  if v_judged ->> 'verdict' <> 'greeting' then return v_wake; end if;
+  update messages set author = 'automatic', reason = 'greeting',
+    meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}')
+    where id = h.id;
+  update instances set greeting_message = h.id where id = v.instance_id and greeting_message is null;
+  if undo_takeover(v.id, h.created_at, p_now) then v_wake := v_wake || v.id; end if;
+  return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
+end $$;
+
+-- audit_handset: who has the phone of the number took the agent out of a conversation, or back into it (`/bot off`,
+-- `/bot on`).
+create or replace function audit_handset(v conversations, p_switch text, p_now timestamptz)
+returns void language sql as $$
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+$$;
+
+-- take_own: what a message of our number that we did not write does to its conversation, once it is stored.
+-- Arguments: p_id, p_key, p_verdict of the message; p_handset 'on' | 'off' when it was a command typed on the phone;
+--   p_options as in record_message.
+-- Concurrency: the caller holds the conversation's lock. Result: {outcome: 'returned' | 'takeover' | 'context' |
+--   'automatic', reason, wake_turns}.
+create or replace function take_own(
+  v conversations, p_id bigint, p_sent_at timestamptz, p_key text, p_verdict text, p_handset text, p_options jsonb,
+  p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
+  -- "off" lasts as long as any takeover may; other words slide it
+  v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap
+    else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
+  v_since timestamptz := case when v.takeover_until > p_now then v.takeover_since else p_now end;
+begin
+  if p_handset = 'on' then
+    perform give_back(v.id, 'handset', p_now);
+    perform audit_handset(v, 'on', p_now);
+    return jsonb_build_object('outcome', 'returned');
+  end if;
+  if p_verdict <> 'person' then
+    if p_verdict = 'greeting' then update instances set greeting_message = p_id
+      where id = v.instance_id and greeting_message is null; end if;
+    return jsonb_build_object('outcome', 'automatic', 'reason', p_verdict, 'wake_turns',
+      case when p_verdict in ('greeting', 'broadcast') and p_key is not null
+        then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
+  end if;
+  update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
+  if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
+  update conversations set takeover_since = v_since,
+    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
+  if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
+  return jsonb_build_object('outcome', 'takeover');
+end $$;
+
+-- own_chat: the address under which a message of our own number finds its contact: the one of its chat, or the other
+-- one of its key when only that is known, or when under the first nobody has ever written. The other one may be our
+-- own, and nothing is learned from it. Read only.
+-- Arguments: p_chat, p_alt {pn, lid}. Result: one of them.
+create or replace function own_chat(p_instance instances, p_chat jsonb, p_alt jsonb)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_chat bigint; v_alt bigint;
+begin
+  if coalesce(jsonb_typeof(p_alt), 'null') = 'null' or p_alt ->> 'pn' = p_instance.phone then return p_chat; end if;
+  v_alt := contact_at(p_instance, p_alt ->> 'pn', p_alt ->> 'lid');
+  if v_alt is null then return p_chat; end if;
+  v_chat := contact_at(p_instance, p_chat ->> 'pn', p_chat ->> 'lid');
+  return case when v_chat is null or not exists (select from conversations
+    where contact_id = v_chat and last_inbound_at is not null) then p_alt else p_chat end;
+end $$;
+
+-- contact_at: who has this address, or null. Asked for null, Postgres would plan each of these anew: that costs more
+-- than all the rest.
+create or replace function contact_at(p_instance instances, p_pn text, p_lid text)
+returns bigint language plpgsql stable set search_path = public, pg_temp as $$
+declare v_id bigint;
+begin
+  if p_pn is not null then select contact_id into v_id from contact_addresses
+    where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
+  if v_id is null and p_lid is not null then select contact_id into v_id from contact_addresses
+    where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
+  return v_id;
+end $$;
+
+-- greetings_to_tell: numbers whose phone turned out to answer by itself, and nobody was told yet. Read only.
+-- Result: [{tenant, instance, text: what it says, or null when that is gone}].
+create or replace function greetings_to_tell(p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', i.tenant_id, 'instance', i.name, 'text', (select m.text
+    from messages m where m.id = i.greeting_message)) order by i.id), '[]')
+  from (select * from instances where greeting_message is not null and greeting_told_at is null order by id
+    limit p_limit) i
+$$;
+
+-- record_greeting_told: people know it; they are told once of a number. Repeats change nothing.
+create or replace function record_greeting_told(p_instance text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update instances set greeting_told_at = clock(p_now) where name = p_instance and greeting_told_at is null;
+  return jsonb_build_object('recorded', found);
+end $$;
+
+-- take_meaning: what a message's words were recognised as becomes true; the part of record_message that is about
+-- people.
+-- Guarantee: of an opt-out and a resubscription the one that was written last counts, in whatever order they come.
+-- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it
+--   was written; p_commands it came from the manager's own phone address, to the number that takes commands.
+-- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent}
+--   also opt_out_again (has opted out already, so nothing is confirmed), {command} only of the manager, {handset} only
+--   of whoever has the phone.
+create or replace function take_meaning(
+  v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_intent text := p_meaning ->> 'intent';
+begin
+  if p_from_me then
+    return case when p_meaning ->> 'handset' is not null then jsonb_build_object('handset', p_meaning ->> 'handset')
+      end;
+  end if;
+  if p_commands and coalesce(jsonb_typeof(p_meaning -> 'command'), 'null') <> 'null' then
+    return jsonb_build_object('command', p_meaning -> 'command');
+  end if;
+  if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m
+    where m.conversation_id = v.id and m.direction = 'in'
+      and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
+        then return null; end if;
+  if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null;
+  end if;
+  return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
+end $$;
+
+-- stored_webhook: a raw webhook for a replay, or null.
+create or replace function stored_webhook(p_tenant text, p_id bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select to_jsonb(w) from webhook_events w where w.id = p_id and w.tenant_id = p_tenant
+$$;
+
+-- ignored_of: the entries of a tenant: stored webhooks of which something was put aside or found no place. Read only.
+-- Arguments: p_reason, p_instance null: any. Result: rows of webhook_events.
+create or replace function ignored_of(p_tenant text, p_reason text, p_instance text)
+returns setof webhook_events language sql stable as $$
+  select * from webhook_events where ignored is not null and tenant_id = p_tenant
+    and (p_reason is null or p_reason = any (ignored))
+    and (p_instance is null or coalesce(instance, body ->> 'instance') = p_instance)
+$$;
+
+-- is_whole: whether a stored webhook has its body: it was neither left out (body_of_ignored) nor erased.
+create or replace function is_whole(p_body jsonb)
+returns boolean language sql immutable as
+$$ select p_body not in ('{"left_out": "too_many"}', '{"left_out": "large"}', '{"erased": true}') $$;
+
+-- list_ignored: what was put aside, the newest first, and how much of it there is. Read only.
+-- Arguments: as ignored_of. Result: {reasons: [{reason, webhooks, whole: with their body, first_at, last_at}],
+--   entries: [{id, instance, event, reasons, messages: their ids at WhatsApp, whole, received_at}]}.
+create or replace function list_ignored(p_tenant text, p_reason text, p_instance text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+    'reasons', (select coalesce(jsonb_agg(to_jsonb(g) order by g.webhooks desc, g.reason), '[]') from (
+      select r as reason, count(*) as webhooks, count(*) filter (where is_whole(w.body)) as whole,
+        min(w.received_at) as first_at, max(w.received_at) as last_at
+      from ignored_of(p_tenant, p_reason, p_instance) w, unnest(w.ignored) r where p_reason is null or r = p_reason
+        group by 1) g),
+    'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id desc), '[]') from (
+      select w.id, coalesce(w.instance, w.body ->> 'instance') as instance, w.event, w.ignored as reasons,
+        is_whole(w.body) as whole, w.received_at,
+        jsonb_path_query_array(w.results,
+          '$[*] ? (@.outcome == "ignored" || @.outcome == "early").provider_id ? (@ != null)') as messages
+      from ignored_of(p_tenant, p_reason, p_instance) w order by w.id desc limit p_limit) e))
+$$;
+
+-- ignored_webhooks: entries to be replayed, the oldest first. Read only. Arguments: as ignored_of; p_after the id
+-- behind which they begin.
+-- Result: [{id, instance, event, body, results, ignored, received_at}], at most p_limit.
+create or replace function ignored_webhooks(p_tenant text, p_reason text, p_instance text, p_after bigint, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(w) order by w.id), '[]') from (
+    select id, instance, event, body, results, posted_by, ignored, received_at
+      from ignored_of(p_tenant, p_reason, p_instance) i where i.id > p_after and is_whole(i.body) order by i.id
+      limit p_limit) w
+$$;
+
+-- ignored_message: the newest entry that a message left, by its id at WhatsApp. Read only. Result: {id, instance,
+-- reason, received_at} or null.
+create or replace function ignored_message(p_tenant text, p_provider_id text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('id', w.id, 'instance', w.instance, 'received_at', w.received_at, 'reason', r ->> 'reason')
+    from ignored_of(p_tenant, null, null) w, jsonb_array_elements(w.results) r
+  where w.results @> jsonb_build_array(jsonb_build_object('provider_id', p_provider_id))
+    and r ->> 'provider_id' = p_provider_id order by w.id desc limit 1
+$$;
+
+-- reopen_inbound: a person wants an inbound message answered again, although it has had its outcome.
+-- Guarantee: it is 'received' again as if it had just come, and a turn that is under way has to look again. What was
+--   sent stays sent.
+-- Arguments: the message by its number, its id at WhatsApp and its chat {pn, lid}; p_actor, p_reason: audited.
+-- Concurrency: locks the conversation. Result: {outcome: 'reopened', message_id, conversation_id, was, provider_at,
+--   holder: who answers there, paused: scope or null} | {outcome: 'waiting'} it is unanswered as it is | {outcome:
+--   'not_possible'} (not of the contact, a reaction, deleted, unknown).
+create or replace function reopen_inbound(
+  p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; m messages; v_now timestamptz := clock(p_now);
+begin
+  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id,
+    p_chat, null, false);
+  select c.* into v from conversations c where c.id = m.conversation_id for update;
+  select x.* into m from messages x where x.id = m.id for update;
+  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null
+    then return jsonb_build_object('outcome', 'not_possible'); end if;
+  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id',
+    v.id); end if;
+  update messages set status = 'received', reason = null, turn_id = null where id = m.id;
+  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status,
+      'because', m.reason), v_now);
+  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status,
+    'provider_at', m.provider_at,
+    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null)
+      from instances i where i.id = v.instance_id));
+end $$;
+
+-- reconcile_from: since when a number's messages at the provider should be compared with ours.
+-- A number is compared from its first day here on, at most two days back, with p_overlap_ms of overlap; after a restore
+-- back to the backup, however old.
+-- Result: {from, restored: the comparison must reach this moment before the number goes on} or null for an unknown
+--   number.
+create or replace function reconcile_from(p_instance text, p_overlap_ms int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('restored', restored_at is not null,
+    'from', greatest(coalesce(reconciled_at - make_interval(secs => p_overlap_ms / 1000.0), created_at), created_at,
+      case when restored_at is null then clock(p_now) - interval '2 days' end))
+  from instances where name = p_instance
+$$;
+
+-- teach_addresses: what a comparison shows of messages that are known already: the provider's rows name both addresses
+-- of a person where a webhook named one.
+-- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's), by the rules of
+--   ensure_contact; repeating it changes nothing.
+-- Arguments: p_pairs [{pn, lid, sent_at}], the oldest first. Result: {learned}.
+create or replace function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v instances;
+  v_pair record;
+  v_learned int := 0;
+begin
+  select * into v from instances where name = p_instance;
+  for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
+    from jsonb_array_elements(p_pairs) e loop
+    continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
+    perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    v_learned := v_learned + 1;
+  end loop;
+  return jsonb_build_object('learned', v_learned);
+end $$;
+
+-- reconciled: a number has been compared up to this moment. Only forward.
+-- Guarantee: the first comparison that reaches beyond a restore ends it (settle_restored). Result: {settled}.
+create or replace function reconciled(p_instance text, p_until timestamptz, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance returning * into v;
+  if not coalesce(p_until >= v.restored_at, false) then return jsonb_build_object('settled', false); end if;
+  perform settle_restored(v, p_now);
+  return jsonb_build_object('settled', true);
+end $$;
+
+revoke all on function
+  ensure_conversation(instances, bigint, text, boolean),
+  first_pending(bigint),
+  lock_provider_id(bigint, text),
+  fits_chat(bigint, bigint, jsonb, jsonb),
+  known_message(bigint, text, jsonb, jsonb, boolean),
+  news_of(bigint, text, jsonb, boolean),
+  apply_update(bigint, jsonb, timestamptz),
+  take_back_answer(bigint),
+  may_change(messages, conversations, jsonb),
+  change_words(messages, jsonb, timestamptz),
+  apply_early(bigint, text, timestamptz),
+  withdraw_parts(bigint),
+  lacks_words(messages, boolean),
+  repeated_message(instances, messages, jsonb, boolean, timestamptz),
+  record_message(instances, jsonb, jsonb, timestamptz),
+  put_aside(text, text, text, text, timestamptz),
+  body_of_ignored(text, text, jsonb, timestamptz),
+  is_unplaced(text),
+  ignored_reasons(jsonb),
+  chat_hashes(bigint, jsonb),
+  remember_forged(instances, jsonb, timestamptz),
+  meets_forged(instances, jsonb, boolean, timestamptz),
+  record_inbound(jsonb, jsonb, timestamptz),
+  pending_since(text, text, text, jsonb, timestamptz),
+  own_words(text, text),
+  folded_words(text),
+  judge_own(jsonb),
+  said_at(messages),
+  own_facts(conversations, text, text, timestamptz, bigint, timestamptz),
+  undo_takeover(bigint, timestamptz, timestamptz),
+  mark_automatic(bigint, text, text, timestamptz, timestamptz),
+  lock_own_words(bigint, text),
+  judge_message(conversations, text, text, timestamptz, boolean, boolean, bigint, boolean, timestamptz),
+  judge_again(conversations, timestamptz, timestamptz),
+  audit_handset(conversations, text, timestamptz),
+  take_own(conversations, bigint, timestamptz, text, text, text, jsonb, timestamptz),
+  own_chat(instances, jsonb, jsonb),
+  contact_at(instances, text, text),
+  greetings_to_tell(int),
+  record_greeting_told(text, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  stored_webhook(text, bigint),
+  ignored_of(text, text, text),
+  is_whole(jsonb),
+  list_ignored(text, text, text, int),
+  ignored_webhooks(text, text, text, bigint, int),
+  ignored_message(text, text),
+  reopen_inbound(text, text, text, jsonb, text, text, timestamptz),
+  reconcile_from(text, int, timestamptz),
+  teach_addresses(text, jsonb, timestamptz),
+  reconciled(text, timestamptz, timestamptz)
+  from public, anon, authenticated;
+grant execute on function
+  ensure_conversation(instances, bigint, text, boolean),
+  first_pending(bigint),
+  lock_provider_id(bigint, text),
+  fits_chat(bigint, bigint, jsonb, jsonb),
+  known_message(bigint, text, jsonb, jsonb, boolean),
+  news_of(bigint, text, jsonb, boolean),
+  apply_update(bigint, jsonb, timestamptz),
+  take_back_answer(bigint),
+  may_change(messages, conversations, jsonb),
+  change_words(messages, jsonb, timestamptz),
+  apply_early(bigint, text, timestamptz),
+  withdraw_parts(bigint),
+  lacks_words(messages, boolean),
+  repeated_message(instances, messages, jsonb, boolean, timestamptz),
+  record_message(instances, jsonb, jsonb, timestamptz),
+  put_aside(text, text, text, text, timestamptz),
+  body_of_ignored(text, text, jsonb, timestamptz),
+  is_unplaced(text),
+  ignored_reasons(jsonb),
+  chat_hashes(bigint, jsonb),
+  remember_forged(instances, jsonb, timestamptz),
+  meets_forged(instances, jsonb, boolean, timestamptz),
+  record_inbound(jsonb, jsonb, timestamptz),
+  pending_since(text, text, text, jsonb, timestamptz),
+  own_words(text, text),
+  folded_words(text),
+  judge_own(jsonb),
+  said_at(messages),
+  own_facts(conversations, text, text, timestamptz, bigint, timestamptz),
+  undo_takeover(bigint, timestamptz, timestamptz),
+  mark_automatic(bigint, text, text, timestamptz, timestamptz),
+  lock_own_words(bigint, text),
+  judge_message(conversations, text, text, timestamptz, boolean, boolean, bigint, boolean, timestamptz),
+  judge_again(conversations, timestamptz, timestamptz),
+  audit_handset(conversations, text, timestamptz),
+  take_own(conversations, bigint, timestamptz, text, text, text, jsonb, timestamptz),
+  own_chat(instances, jsonb, jsonb),
+  contact_at(instances, text, text),
+  greetings_to_tell(int),
+  record_greeting_told(text, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  stored_webhook(text, bigint),
+  ignored_of(text, text, text),
+  is_whole(jsonb),
+  list_ignored(text, text, text, int),
+  ignored_webhooks(text, text, text, bigint, int),
+  ignored_message(text, text),
+  reopen_inbound(text, text, text, jsonb, text, text, timestamptz),
+  reconcile_from(text, int, timestamptz),
+  teach_addresses(text, jsonb, timestamptz),
+  reconciled(text, timestamptz, timestamptz)
+  to service_role, whats_agents_runtime;

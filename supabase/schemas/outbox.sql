@@ -1,0 +1,1295 @@
+-- What leaves: enqueued, judged by the rules, claimed, recorded, settled.
+
+-- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are
+-- applied.
+-- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong
+--   proof, a wrong error) is sent after all, and does not leave again; of one that was listed to a person as unproven
+--   or failed, the list is cleared. What WhatsApp itself has refused (an ERROR ack, which may be quicker than the
+--   answer) stays so until news says that it arrived. When the echo came first and was taken for a person's words, that
+--   copy goes and the takeover that it started ends, unless a person has typed since.
+-- Arguments: p_at when it was sent, in whole seconds and by the provider's clock when an echo tells; p_now when we
+--   heard of it: by then it was on the wire, so the slot in the caps counts from there.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v messages; v_copy messages;
+begin
+  select * into v from messages where id = p_message for update;
+  perform lock_provider_id(v.instance_id, p_provider_id);
+  if v.provider_id is null and p_provider_id is not null then
+    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id
+      and (direction = 'out' or conversation_id = v.conversation_id)
+      order by author in ('human', 'automatic') limit 1;
+    if found and v_copy.author in ('human', 'automatic') then
+      delete from messages where id = v_copy.id;
+      perform undo_takeover(v_copy.conversation_id, v_copy.created_at, p_now);
+    elsif found then
+      return; -- this id belongs to another of our rows: a wrong match, leave both
+    end if;
+  end if;
+  -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has
+  -- the number's lock
+  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0
+    and v.reason is distinct from 'provider_refused') then
+    update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null,
+      error_class = null, lease_until = null, goes_at = null,
+      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
+    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0
+      and v.kind in ('reply', 'handoff');
+    if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
+    if v.status = 'failed' then perform heal_send(v, p_now); end if;
+  elsif v.provider_id is null and p_provider_id is not null then
+    update messages set provider_id = p_provider_id where id = v.id;
+  end if;
+  perform apply_early(v.instance_id, p_provider_id, p_at);
+end $$;
+
+-- sent_as: the row of ours that asked for this id at WhatsApp and has not heard of it; its id is null when there is
+-- none. Words and address say nothing here.
+create or replace function sent_as(p_instance_id bigint, p_wire_id text) returns messages language sql stable as $$
+  select m from messages m where m.instance_id = p_instance_id and m.wire_id = p_wire_id and m.provider_id is null
+$$;
+
+-- fail_send: a message of ours ends as failed, told by the answer to the send or by a later ack.
+-- Guarantee: the rest of an answer without its beginning would be nonsense, so it does not leave; a person is told of
+--   an answer that did not arrive. Without its reaction an answer is whole.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function fail_send(p_message bigint, p_class text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null
+    where id = p_message returning * into m;
+  if m.type = 'reaction' then return; end if;
+  update messages set status = 'cancelled', reason = 'earlier_part_failed'
+    where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
+  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class,
+    false, p_now); end if;
+end $$;
+
+-- heal_send: a send that had failed has arrived all the same: what the failure did is taken back.
+-- Guarantee: the rest of its answer leaves when that is fresh and nobody has written since; else a person still has to
+--   look, and the handoff stays. The number gets back what the refusal took, and its rest ends when no other refusal of
+--   a day is left. Repeats change nothing: the message is not failed any more.
+-- Arguments: m as it was while it had failed. Concurrency: the caller holds the conversation's lock.
+create or replace function heal_send(m messages, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v instances;
+begin
+  if m.turn_id is not null then
+    update messages r set status = 'queued', reason = null, due_at = p_now
+      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled'
+        and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+        and not exists (select from messages n
+          where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+  end if;
+  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out'
+    and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
+    perform close_handoff(m, 'send_failed', p_now);
+  end if;
+  if m.sent_to like '%@%' then update conversations set jid = m.sent_to
+    where id = m.conversation_id and jid <> m.sent_to; end if;
+  if m.error_class is distinct from 'provider_refused' then return; end if;
+  select * into v from instances where id = m.instance_id for no key update;
+  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric),
+    trust_at = p_now where id = v.id returning * into v;
+  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
+    where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id
+        and o.created_at > p_now - interval '1 day') then
+    perform release_number(v, 'arrived_after_all', p_now);
+    update instances set held_since = case when held_in_row > 0 then held_since end,
+      held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+  end if;
+end $$;
+
+-- campaign_paused: one campaign of a tenant is stopped; the others of the same contact go on.
+create or replace function campaign_paused(p_tenant text, p_campaign text) returns boolean language sql stable as $$
+  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j
+    where j.scope = 'campaign' and j.target = p_campaign and j.tenant_id = p_tenant order by j.id desc limit 1), false)
+$$;
+
+-- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
+create or replace function end_send(p_message bigint, p_status text, p_reason text) returns void language sql as $$
+  update messages set status = p_status, reason = p_reason, goes_at = null, lease_until = null
+    where id = p_message and status = 'queued'
+$$;
+
+-- hold_send: a row waits; whoever asks is told why and until when. Uses no attempt. A deadline before that is looked at
+-- when it comes. p_until when it may go; null: nobody knows, it is looked at again at p_look, or when somebody wakes
+-- it.
+create or replace function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
+    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+  if p_reason = 'reply_share' then
+    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-'
+      || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
+      'about', null, 'text', 'A conversa ' || m.conversation_id
+        || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
+  end if;
+  return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null
+    then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+end $$;
+
+-- claim_send: takes the next message of a conversation's lane, or says why not.
+-- Guarantee: every guardrail holds at this moment, and the slot in the caps is taken in the same transaction, over any
+--   number of workers. A row is `sending` before the wire, so a crash leaves a trace; one whose lease ran out becomes
+--   `uncertain` and is never sent again by itself.
+-- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
+-- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour,
+--   contactCapWeek, campaignGapDays, maxUnanswered, kindCaps: {kind: an hour}, strangersDay, minReplyPercent,
+--   paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz, pilot, leaseMs,
+--   replyMaxAgeMinutes: a pause may hold an answer for so long, projectRef, random 0..1}. A figure that is null or
+--   missing limits nothing.
+-- Concurrency: locks the conversation, then the instance, then the contact: claims of one number queue for a moment.
+-- Result: {action: 'idle'} | {action: 'wait', until, reason, message_id} | {action: 'ended', status, reason,
+--   message_id} | {action: 'typing', ms, read_jid, read_ids, ...} mark these messages read, show it, then claim again |
+--   {action: 'look', ...} an uncertain send is to be looked up | {action: 'send', message_id, claim, instance, number,
+--   wire_id, type, text, quoted_id, quoted_text, kind, correlation_id, created_at}.
+create or replace function claim_send(p_conversation bigint, p_policy jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  m messages;
+  v_instance instances;
+  v_reply boolean;
+  v_stop jsonb;
+  v_operator boolean;
+  v_jid text;
+  v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
+  v_pace numeric;
+begin
+  -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
+  -- brings its own wake-up
+  if not exists (select from messages where conversation_id = p_conversation and direction = 'out'
+    and status in ('queued', 'sending', 'uncertain')) then
+    return jsonb_build_object('action', 'idle');
+  end if;
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
+
+  -- one at a time: what is on its way, or may be, goes first
+  select * into m from messages where conversation_id = v.id and direction = 'out'
+    and status in ('sending', 'uncertain') order by id limit 1;
+  if found then
+    if m.status = 'sending' and m.lease_until > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
+    end if;
+    if m.status = 'uncertain' and m.due_at > v_now then
+      return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
+    end if;
+    -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
+    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending'
+      then v_now else slot_at end,
+      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id
+        returning * into m;
+    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name
+      from instances where id = v.instance_id),
+      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j
+        union all
+        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
+          where a.contact_id = v.contact_id) x),
+      'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
+      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id,
+        'reason', m.reason, 'now', v_now,
+      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null
+        and w.type <> 'reaction' and w.deleted_at is null
+        order by w.seq desc limit 1));
+  end if;
+
+  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others
+  -- the first that is due
+  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+    and kind in ('reply', 'handoff', 'operator')
+    order by kind = 'operator' desc, priority, id limit 1;
+  v_operator := coalesce(m.kind = 'operator', false);
+  v_reply := found and not v_operator;
+  if m.id is null then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+      and due_at <= v_now
+      and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
+  end if;
+  if not found then
+    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
+      order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+    if not found then return jsonb_build_object('action', 'idle'); end if;
+  end if;
+  if m.due_at > v_now then
+    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'),
+      'message_id', m.id);
+  end if;
+  v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
+
+  -- no key update: whoever only adds a message of this number need not wait
+  select * into v_instance from instances where id = v.instance_id for no key update;
+
+  if not v_reply then
+    perform 1 from contacts where id = v.contact_id for no key update;
+  end if;
+  v_stop := first_guard(m, v, v_instance, p_policy, v_now);
+  if v_stop ? 'end' then
+    perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
+    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false,
+      v_now); end if;
+    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id',
+      m.id, 'kind', m.kind);
+  elsif v_stop is not null then
+    return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
+  end if;
+
+  if not v_reply and not v_operator and m.typing_until is null then
+    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0,
+      coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
+    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
+  end if;
+  if m.typing_ms > 0 and m.typing_until is null then
+    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
+      reason = 'typing' where id = m.id returning * into m;
+    -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
+    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until,
+      'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
+      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
+        where a.contact_id = v.contact_id and a.kind = 'pn'
+        and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
+      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
+        where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
+  end if;
+
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now,
+    slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
+    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting',
+      'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
+  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name,
+    'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
+    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id',
+      v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
+    'correlation_id', m.correlation_id, 'created_at', m.created_at,
+    -- what is still unanswered does not end with this: it is said of an outage
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'
+      and i.status <> 'received'));
+end $$;
+
+-- new_wire_id: an id as WhatsApp's own web client makes them. Random and never derived from the row: rows are numbered
+-- anew in another database, and a phone drops a message whose id it has seen.
+create or replace function new_wire_id() returns text language sql volatile as
+$$ select '3EB0' || upper(substr(replace(gen_random_uuid()::text, '-', ''), 1, 8)
+  || substr(replace(gen_random_uuid()::text, '-', ''), 1, 10)) $$;
+
+-- renew_send: keeps the lease of a send that takes long. Result: {alive}.
+create or replace function renew_send(p_message bigint, p_claim bigint, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update messages set lease_until = clock(p_now) + make_interval(secs => p_lease_ms / 1000.0)
+    where id = p_message and claim = p_claim and status = 'sending';
+  return jsonb_build_object('alive', found);
+end $$;
+
+-- give_up_send: nobody can say whether a message left: it is `unproven`, listed to a person, never sent again by
+-- itself, and the lane goes on. What tells of it
+--   later (an echo, a comparison with the provider) settles it all the same: see settle_sent.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function give_up_send(p_message bigint, p_reason text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare m messages;
+begin
+  update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message
+    returning * into m;
+  perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
+end $$;
+
+-- record_send: what became of a claimed send.
+-- Guarantee: only the claim that sent may speak, once; a row that an echo has settled meanwhile keeps that state (its
+--   id is filled in). A send that surely did not leave gives its slot back.
+--   An address under which Evolution found nobody is no end while the person has another one: the message goes there.
+-- Arguments: p_outcome {kind: 'sent', provider_id, jid: WhatsApp's own address where it was not known, or null} |
+--   {kind: 'retry', class, detail, delay_ms, counts (false: the attempt is given back)} | {kind: 'failed', class,
+--   detail} | {kind: 'uncertain', class, detail, look_ms}; each but the first may have `trouble`, see number_trouble.
+-- Concurrency: locks the conversation, then the message. Result: {outcome: 'recorded', status, more} | {outcome:
+--   'stale', status}; more: the lane holds further messages.
+create or replace function record_send(
+  p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
+  select * into m from messages where id = p_message for update;
+  if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
+  if v_kind = 'sent' then
+    -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives
+    -- it back
+    update messages set provider_id = null, delivered_at = null, read_at = null
+      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id
+        and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
+    if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
+    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
+    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
+      perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
+      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to
+        and jid <> p_outcome ->> 'jid';
+    end if;
+  elsif m.status not in ('sending', 'uncertain') then
+    return jsonb_build_object('outcome', 'stale', 'status', m.status);
+  elsif v_kind = 'uncertain' then
+    update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
+      lease_until = null, slot_at = v_now,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
+  elsif v_kind = 'retry' then
+    update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
+      lease_until = null, slot_at = null,
+      attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0),
+        goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
+      where id = m.id;
+  elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
+    where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
+    update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
+      lease_until = null, slot_at = null, attempts = attempts - 1,
+      due_at = v_now, goes_at = v_now where id = m.id;
+  else
+    update messages set slot_at = null where id = m.id;
+    perform fail_send(m.id, p_outcome ->> 'class', v_now);
+  end if;
+  if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
+    perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
+  elsif v_kind = 'sent' then
+    perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
+  end if;
+  select * into m from messages where id = p_message;
+  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n
+    where n.conversation_id = m.conversation_id
+    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
+end $$;
+
+-- settle_send: what a look-up at the provider said of an uncertain send. A look that got no answer counts like one that
+-- found nothing, so that a send
+--   which cannot be settled holds its conversation up for a bounded time.
+-- Guarantee: found settles it as sent; proven absent gives it back to its lane; after the last look it is `unproven`
+--   (give_up_send), and the lane goes on.
+-- Arguments: p_provider_id the id found, or null; p_not_sent the absence is a proof (see absenceProves in
+--   outbox/decide.ts); p_next_ms wait before the next look; null: this was the last.
+-- Result: {status, reason}.
+create or replace function settle_send(
+  p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms int,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); m messages;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
+  select * into m from messages where id = p_message for update;
+  if m.status = 'uncertain' and m.claim = p_claim then
+    if p_provider_id is not null then
+      perform settle_sent(m.id, p_provider_id, v_now, v_now);
+    elsif p_not_sent then
+      update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0,
+        due_at = v_now, goes_at = v_now where id = m.id;
+    else
+      update messages set looks = looks + 1, slot_at = v_now,
+        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
+      if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
+    end if;
+    select * into m from messages where id = p_message;
+  end if;
+  return jsonb_build_object('status', m.status, 'reason', m.reason);
+end $$;
+
+-- known_provider_ids: which of these ids at WhatsApp a conversation has already. A person's words in another
+-- conversation do not count: they may be the echo of a send of this one under an address that nobody had seen
+-- (settle_sent heals it). What was put aside as forged is no proof that one of ours has left. Result: [id].
+create or replace function known_provider_ids(p_instance text, p_ids jsonb, p_conversation bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(p.id), '[]') from instances i, jsonb_array_elements_text(p_ids) p (id)
+  where i.name = p_instance and (exists (select from messages m where m.instance_id = i.id and m.provider_id = p.id
+    and (m.conversation_id = p_conversation or m.author in ('agent', 'system')))
+    or exists (select from forged_messages f where f.instance_id = i.id and f.hash = message_hash(i.id, p.id)))
+$$;
+
+-- known_messages: which of these messages that Evolution shows are stored already (under their id, in their chat, and
+-- not without the words that it has for them), or were of somebody who was erased, or have been met before as forged
+-- (see meets_forged).
+-- Arguments: p_events InboundEvents of kind message or reaction. Read only. Result: [position from 0].
+create or replace function known_messages(p_instance text, p_events jsonb)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(e.n - 1), '[]')
+    from instances i, jsonb_array_elements(p_events) with ordinality e (event, n),
+    lateral known_message(i.id, e.event ->> 'providerId', e.event -> 'chat', nullif(e.event -> 'alt', 'null'),
+      (e.event ->> 'fromMe')::boolean) m
+  where i.name = p_instance and case when m.id is null then exists (select from erasures x
+    where x.tenant_id = i.tenant_id and x.hash = message_hash(i.id, e.event ->> 'providerId'))
+      or exists (select from forged_messages f
+        where f.instance_id = i.id and f.hash = message_hash(i.id, e.event ->> 'providerId') and f.found_at is not null)
+    else coalesce((e.event -> 'content' ->> 'wordless')::boolean, false)
+      or not lacks_words(m, (e.event ->> 'fromMe')::boolean) end
+$$;
+
+-- enqueue_message: a message that nobody asked for (or an operator's), to a phone number. Its text is the one of this
+-- moment.
+-- Guarantee: the same idempotency key of a tenant gives the first result for 24 hours, and a row `deduped` tells of
+--   each repeat; another message under it is an error. Keys of notices (kind operator) and keys of callers never meet.
+--   What is for those who run this reaches this phone, wherever its contact wrote from. A bypass of the rules is
+--   audited with who and why in the same transaction.
+-- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at,
+--   idempotency_key, campaign_id, typing_ms, correlation_id, bypass: a person's reason or null, actor, choose:
+--   {capHour, capDay} to let choose_instance take another number than `instance`, or null}.
+-- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
+-- Concurrency: any. Result: {id, status, conversation_id, repeated}.
+create or replace function enqueue_message(p_request jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_instance instances;
+  v conversations;
+  m messages;
+  v_first messages;
+  v_key text := p_request ->> 'idempotency_key';
+  v_operator boolean := p_request ->> 'kind' = 'operator';
+  v_tenant text := coalesce(p_request ->> 'tenant', 'default');
+  v_name text := p_request ->> 'instance';
+begin
+  if v_key is not null then
+    perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_operator || '/' || v_key, 7));
+    update messages set idempotency_key = null where tenant_id = v_tenant and (kind = 'operator') = v_operator
+      and idempotency_key = v_key and created_at < v_now - interval '24 hours';
+    select * into v_first from messages where tenant_id = v_tenant and (kind = 'operator') = v_operator
+      and idempotency_key = v_key;
+    if found and (v_first.text <> p_request ->> 'text' or v_first.kind <> p_request ->> 'kind' or not exists (
+        select 1 from conversations c join contact_addresses a on a.contact_id = c.contact_id
+          where c.id = v_first.conversation_id and a.kind = 'pn' and a.address = p_request ->> 'phone')) then
+      raise exception 'the idempotency key was used for another message' using errcode = 'WA002';
+    end if;
+  end if;
+  if v_first.id is not null then
+    -- a repeat belongs to the number of its first
+    select name into v_name from instances where id = v_first.instance_id;
+  elsif jsonb_typeof(p_request -> 'choose') = 'object' then
+    v_name := choose_instance(v_tenant, p_request ->> 'phone', v_name, p_request -> 'choose', v_now);
+  end if;
+  select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
+  if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
+  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
+    (p_request ->> 'phone') || '@s.whatsapp.net', false);
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+    provider_at, correlation_id,
+      kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of,
+        addressee, created_at)
+    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null
+      then 'queued' else 'deduped' end,
+      case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
+        p_request ->> 'correlation_id',
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up'
+        then 2 when 'notification' then 3 else 4 end, 0,
+      coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
+        (p_request ->> 'expires_at')::timestamptz,
+      p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
+      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
+    returning * into m;
+  update conversations set last_seq = last_seq + 1 where id = v.id;
+  if v_first.id is not null then
+    return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id,
+      'repeated', true);
+  end if;
+  if m.bypass is not null then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text,
+        jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+  end if;
+  return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
+end $$;
+
+-- sweep_sends: conversations whose lane has something due: a job that was lost, a lease that ran out, an uncertain send
+-- to look up.
+-- Concurrency: read only. Result: [conversation id]. Paused ones are left out, but for what is said to those who run
+--   this, which no pause holds.
+create or replace function sweep_sends(p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id
+    where m.direction = 'out' and c.merged_into is null
+      and ((m.status = 'queued' and m.due_at <= clock(p_now))
+        or (m.status = 'sending' and m.lease_until <= clock(p_now))
+        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
+      and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$$;
+
+-- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number
+-- that is away).
+create or replace function promised_at(m messages) returns timestamptz language sql immutable as $$
+  select case when m.status = 'queued'
+    then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
+    then m.due_at end) end
+$$;
+
+-- message_row: one message as the API shows it.
+create or replace function message_row(m messages)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
+    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction,
+      'conversation_id', m.conversation_id,
+    'instance', (select i.name from instances i where i.id = m.instance_id),
+    -- words of a conversation are for operators: see timeline
+    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address
+      from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
+      where c.id = m.conversation_id order by a.id limit 1) end,
+    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id,
+      'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
+    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null
+      then m.provider_at end,
+    'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+$$;
+
+-- message_status: one message, or null.
+create or replace function message_status(p_tenant text, p_message bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select message_row(m) from messages m where m.id = p_message and m.tenant_id = p_tenant
+$$;
+
+-- list_messages: what nobody asked for and what became of it, the newest first.
+-- Arguments: p_filter {status, kind, phone (canonical digits), instance, campaign_id, since, before (an id: the page
+--   after it)}; what is missing or null does not narrow.
+-- Result: [message_row].
+create or replace function list_messages(p_tenant text, p_filter jsonb, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
+    select * from messages x
+    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff') and x.kind <> 'operator'
+      and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
+      and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
+      and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
+      and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
+      and (p_filter ->> 'instance' is null or x.instance_id = (select i.id from instances i
+        where i.name = p_filter ->> 'instance'))
+      and (p_filter ->> 'phone' is null or x.conversation_id in (select c.id from contact_addresses a
+        join conversations c on c.contact_id = a.contact_id
+        where a.tenant_id = p_tenant and a.kind = 'pn' and a.address = p_filter ->> 'phone'))
+    order by x.id desc limit p_limit) m
+$$;
+
+-- hours_of: the hours of a number for what nobody asked for: those of its agent over those of the policy; null: always.
+-- Result: {start, end, weekdays, holidays, tz}, all of them there.
+create or replace function hours_of(i instances, p_policy jsonb)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_own jsonb;
+begin
+  select a.hours into v_own from agents a where a.id = i.agent_id;
+  if not found then
+    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default'
+      and a.active order by a.tenant_id = i.tenant_id desc limit 1;
+  end if;
+  if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
+  return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
+    || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours'
+      else '{}' end || coalesce(v_own, '{}')
+    || jsonb_build_object('tz', coalesce(p_policy ->> 'tz', 'UTC'));
+end $$;
+
+-- inside_hours: whether a moment lies inside hours, by the clock, the weekday and the holidays of their zone. p_hours
+-- as hours_of.
+create or replace function inside_hours(p_hours jsonb, p_tenant text, p_at timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+declare v_local timestamp := p_at at time zone (p_hours ->> 'tz');
+begin
+  if p_hours is null then return true; end if;
+  return v_local::time >= (p_hours ->> 'start')::time and v_local::time < (p_hours ->> 'end')::time
+    and p_hours -> 'weekdays' @> to_jsonb(extract(isodow from v_local)::int)
+    and ((p_hours ->> 'holidays')::boolean or not exists (select from holidays h
+      where h.tenant_id in ('default', p_tenant) and h.day = v_local::date and h.closed));
+end $$;
+
+-- next_open: the first moment from p_now on that is inside hours.
+create or replace function next_open(p_hours jsonb, p_tenant text, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_opens timestamptz; v_first timestamptz;
+begin
+  if inside_hours(p_hours, p_tenant, p_now) then return p_now; end if;
+  -- a clock that is set back may come into the hours a second time
+  select min(t) into v_first from generate_series(date_trunc('minute', p_now), p_now + interval '2 hours',
+    interval '1 minute') t
+    where t > p_now and inside_hours(p_hours, p_tenant, t);
+  if v_first is not null then return v_first; end if;
+  for ahead in 0..400 loop
+    v_opens := ((p_now at time zone (p_hours ->> 'tz'))::date + ahead
+      + (p_hours ->> 'start')::time) at time zone (p_hours ->> 'tz');
+    -- and passes the opening twice; one that is set forward may skip it: the first moment inside counts
+    if inside_hours(p_hours, p_tenant, v_opens) then
+      select min(t) into v_first from generate_series(v_opens - interval '1 hour', v_opens, interval '1 minute') t
+        where t > p_now and inside_hours(p_hours, p_tenant, t);
+      if v_first is not null then return v_first; end if;
+    end if;
+  end loop;
+  return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
+end $$;
+
+-- free_at: when a cap has room for one more send, or null when it has room now (or there is no cap).
+-- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on
+--   the wire, and rows that may still be on their way (sending, also after the lease; uncertain, while it is looked up)
+--   count as now.
+-- Arguments: p_class what counts: 'reply'; 'proactive' (all that nobody asked for); 'stranger'; or a kind. p_since what
+--   was before does not count.
+-- Concurrency: the caller holds the instance's lock.
+create or replace function free_at(
+  p_instance bigint, p_class text, p_window interval, p_cap int, p_since timestamptz, p_now timestamptz
+) returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_from timestamptz := greatest(p_now - p_window, p_since);
+  v_room int := p_cap;   -- places that what is under way leaves
+  v_at timestamptz;
+begin
+  if p_cap is null then return null; end if;
+  if p_cap > 0 and p_class = 'reply' then
+    select p_cap - count(*) into v_room from messages
+      where instance_id = p_instance and status in ('sending', 'uncertain')
+      and kind in ('reply', 'handoff');
+  elsif p_cap > 0 then
+    select p_cap - count(*) into v_room from messages
+      where instance_id = p_instance and status in ('sending', 'uncertain')
+      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger'
+        then first_contact else kind = p_class end;
+  end if;
+  if v_room <= 0 then return p_now + p_window; end if;
+  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
+  if p_class = 'reply' then
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
+      and kind in ('reply', 'handoff')
+        and status not in ('sending', 'uncertain')
+      order by slot_at desc offset v_room - 1 limit 1;
+  else
+    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
+      and kind not in ('reply', 'handoff')
+        and status not in ('sending', 'uncertain')
+        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
+      order by slot_at desc offset v_room - 1 limit 1;
+  end if;
+  return v_at + p_window;
+end $$;
+
+-- share_free_at: when a conversation may have its next answer: it uses at most a quarter of its number's replies of an
+-- hour, and 20 in any case, so that one contact cannot use up those of all. Null: now. One look where fewer messages
+-- were exchanged.
+create or replace function share_free_at(v conversations, p_cap int, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
+begin
+  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share
+    and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
+  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out'
+    and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+    order by m.slot_at desc offset v_share - 1 limit 1;
+  return v_at + interval '1 hour';
+end $$;
+
+-- contact_free_at: the same for what one person gets, over all numbers. p_offers: only campaigns and follow-ups count.
+-- Concurrency: the caller holds the contact's lock.
+create or replace function contact_free_at(
+  p_contact bigint, p_offers boolean, p_window interval, p_cap int, p_now timestamptz
+) returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_at timestamptz;
+begin
+  if p_cap is null then return null; end if;
+  if p_cap = 0 then return p_now + p_window; end if;
+  select s.at into v_at from (
+    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
+    from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
+      and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s
+    where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
+  return v_at + p_window;
+end $$;
+
+-- unanswered: how many messages that nobody asked for a contact got since it wrote last, at most p_most.
+create or replace function unanswered(p_contact bigint, p_most int)
+returns int language plpgsql stable set search_path = public, pg_temp as $$
+declare v_since timestamptz; v_count int;
+begin
+  select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
+  select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff',
+      'manual', 'operator') limit p_most) u;
+  return v_count;
+end $$;
+
+-- last_campaign: when a contact got its last campaign message, on any number; one that may be on its way counts.
+create or replace function last_campaign(p_contact bigint)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
+    where c.contact_id = p_contact and m.slot_at is not null and m.kind in ('campaign', 'prospecting'));
+end $$;
+
+-- is_stranger: nobody has ever heard from this contact, on any number.
+create or replace function is_stranger(p_contact bigint)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return not exists (select from conversations where contact_id = p_contact and last_inbound_at is not null);
+end $$;
+
+-- warming_caps: what a young number may send at most, by its age: from 2 an hour and 5 a day to 100 a day after three
+-- weeks, then twice as much each week until its own caps are the narrower ones. Replies are not bound. Null: the number
+-- is not young.
+-- Result: {hour, day, strangers: first messages to people who never wrote, a day, reply_percent: how many of its
+--   campaign messages must be answered}.
+create or replace function warming_caps(p_phase text, p_since timestamptz, p_now timestamptz)
+returns jsonb language sql immutable set search_path = public, pg_temp as $$
+  select case when p_phase <> 'warming' or d.days >= 100 then null
+    when d.days >= 21 then jsonb_build_object('hour', 20 * 2 ^ ((d.days - 21) / 7), 'day',
+      100 * 2 ^ ((d.days - 21) / 7))
+    else (array['{"hour": 2, "day": 5, "strangers": 3}', '{"hour": 3, "day": 10, "strangers": 5}',
+      '{"hour": 5, "day": 20, "strangers": 10}', '{"hour": 7, "day": 30, "strangers": 15}',
+      '{"hour": 10, "day": 45, "strangers": 20}', '{"hour": 14, "day": 65, "strangers": 30}',
+        '{"hour": 17, "day": 80, "strangers": 40}']::jsonb[])[d.days / 3 + 1]
+      || '{"reply_percent": 10}' end
+  from (select greatest(0, floor(extract(epoch from p_now - p_since) / 86400))::int as days) d
+$$;
+
+-- low_reply_ratio: of the last 100 campaign messages of a number that are older than a day, and younger than two weeks,
+-- fewer than p_percent in a hundred were answered. Says nothing of fewer than 30.
+create or replace function low_reply_ratio(p_instance bigint, p_percent int, p_now timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  if coalesce(p_percent, 0) = 0 then return false; end if;
+  return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
+    from (select conversation_id, slot_at from messages
+      where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
+      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s
+        join conversations c on c.id = s.conversation_id);
+end $$;
+
+-- slow_start: for half an hour after an outage a number sends a quarter of what an hour allows. When the next may go;
+-- null: now.
+create or replace function slow_start(i instances, p_cap_hour int, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare v_at timestamptz;
+begin
+  if i.reconnected_at is null or i.reconnected_at <= p_now - interval '30 minutes' then return null; end if;
+  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at,
+    p_now);
+  return case when v_at is not null then least(v_at, i.reconnected_at + interval '30 minutes') end;
+end $$;
+
+-- yields: something more urgent of the same number waits for the same slot, and will take it in a moment. What has been
+-- due for longer is held by something else.
+create or replace function yields(m messages, p_now timestamptz)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued'
+    and o.kind not in ('reply', 'handoff')
+    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes'
+      and o.due_at <= p_now
+    and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
+end $$;
+
+-- in_allowlist: whether a contact may get messages in this environment. p_policy {allowlist: [digits] | null for
+-- everyone}.
+create or replace function in_allowlist(p_contact bigint, p_policy jsonb)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return jsonb_typeof(p_policy -> 'allowlist') is distinct from 'array'
+    or exists (select from contact_addresses a where a.contact_id = p_contact and a.kind = 'pn'
+      and p_policy -> 'allowlist' ? a.address);
+end $$;
+
+-- ends, waits, looks: one line of the list. Null when the rule holds nothing up; else what becomes of the message:
+-- {rule, end: its last status} | {rule, until} | {rule, look: when to look again, as nobody knows when it may go}.
+create or replace function ends(p_rule text, p_status text, p_if boolean)
+returns jsonb language sql immutable set search_path = public, pg_temp as
+$$ select case when p_if then jsonb_build_object('rule', p_rule, 'end', p_status) end $$;
+
+-- waits: see ends.
+create or replace function waits(p_rule text, p_until timestamptz, p_now timestamptz)
+returns jsonb language sql immutable set search_path = public, pg_temp as
+$$ select case when p_until > p_now then jsonb_build_object('rule', p_rule, 'until', p_until) end $$;
+
+-- looks: see ends.
+create or replace function looks(p_rule text, p_if boolean, p_look timestamptz)
+returns jsonb language sql immutable set search_path = public, pg_temp as
+$$ select case when p_if then jsonb_build_object('rule', p_rule, 'look', p_look) end $$;
+
+-- first_guard: the first rule that a message breaks at this moment, or null. THE list: its order is the order in which
+-- rules are told. (A repeat of an order is found by its key when it is asked for: see enqueue_message.)
+-- Arguments: the row, its conversation, its number; p_policy as in claim_send. Result: as `ends`; a pause has neither
+--   an end nor a time.
+-- Concurrency: the caller holds the locks of the conversation and the number, and of the contact when nobody asked for
+--   the message.
+-- Its plan does not depend on the message, but looks cheaper for each single one: made anew each time, it would cost as
+-- much as the rules themselves.
+create or replace function first_guard(m messages, v conversations, i instances, p_policy jsonb, p_now timestamptz)
+returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
+declare
+  v_reply boolean := m.kind in ('reply', 'handoff');
+  v_campaign boolean := m.kind in ('campaign', 'prospecting');
+  v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
+  v_holder text := conversation_holder(v, p_now);
+  -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
+  -- allowlist, expiry and the number hold it
+  v_operator boolean := m.kind = 'operator';
+  v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
+  v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
+  v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
+  v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
+  v_contact contacts;
+  v_allowed text;
+  -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
+  v_unasked boolean := not v_reply and not v_operator and m.bypass is null
+    and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+begin
+  if v_unasked then
+    select * into v_contact from contacts where id = v.contact_id;
+    select proactive into v_allowed from tenants where id = v.tenant_id;
+  end if;
+  return coalesce(
+    -- whether it may leave at all
+    looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
+    ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
+    ends('reply_proof', 'blocked', v_reply and m.turn_id is null
+      and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
+    ends('expired', 'expired', m.expires_at <= p_now),
+    -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
+    -- that nobody asked for
+    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
+      where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+    case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    -- after a pause, what was said long ago is not said any more: a person looks at it
+    ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
+      and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
+    -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
+    -- is typing
+    ends(v_holder, 'cancelled', m.author = 'agent'
+      and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
+    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator')
+      then v.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'),
+      p_now + interval '10 minutes'),
+    case when v_reply then
+      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour',
+        coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_reply and m.author = 'agent' then
+      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
+        p_now) end,
+    case when v_unasked then coalesce(
+      -- when, and whether this person
+      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
+      waits('quiet_hours', next_open(hours_of(i, p_policy), v.tenant_id, p_now), p_now),
+      waits('cooling_off', case when v_offer then v_contact.cooling_until end, p_now),
+      waits('next_allowed', v_contact.next_allowed_at, p_now),
+      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int,
+        p_now), p_now),
+      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days',
+        (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
+      -- whether this kind
+      looks('campaigns_off', v_campaign and v_allowed = 'no_campaigns', p_now + interval '10 minutes'),
+      looks('safe_mode', m.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
+      ends('campaign_pressure', 'blocked',
+        v_campaign and unanswered(v.contact_id,
+        (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
+      waits('campaign_gap', case when v_campaign
+        then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
+      waits('kind_cap', free_at(i.id, m.kind, interval '1 hour', coalesce((p_policy -> 'kindCaps' ->> m.kind)::int,
+        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int),
+          i.hour_reset_at, p_now), p_now),
+      waits('strangers', case when v_offer and is_stranger(v.contact_id)
+        then free_at(i.id, 'stranger', interval '1 day',
+        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
+          i.day_reset_at, p_now) end, p_now),
+      looks('reply_ratio', v_campaign
+        and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
+        p_now), p_now + interval '1 hour'),
+      -- whether the number has room
+      waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour
+        then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end,
+        p_now),
+      waits('warming_day', case when (v_young ->> 'day')::int < v_day
+        then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
+      waits('cap_hour', free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, p_now), p_now),
+      waits('cap_day', free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, p_now), p_now),
+      waits('slow_start', slow_start(i, v_hour, p_now), p_now),
+      -- who was shown typing has had its place in the line and in the pace
+      waits('priority', case when m.typing_until is null and yields(m, p_now)
+        then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
+      waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
+    -- the number is away: the news of its return wakes the lanes
+    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
+    -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
+    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted',
+      'number_rate_limited')), p_now));
+end $$;
+
+-- rate_status: what of the caps each number of a tenant has used, what is held and why, and when the next message that
+-- nobody asked for may go.
+-- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, status, phase,
+--   next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
+create or replace function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int;
+v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
+begin
+  for i in select * from instances where tenant_id = p_tenant order by id loop
+    v_young := warming_caps(i.phase, i.phase_since, v_now);
+    v_hour := least(coalesce(i.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
+    v_day := least(coalesce(i.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
+    v_hours := hours_of(i, p_policy);
+    v_hour_from := greatest(v_now - interval '1 hour', i.hour_reset_at);
+    v_day_from := greatest(v_now - interval '1 day', i.day_reset_at);
+    v_all := v_all || jsonb_build_object(i.name, (select jsonb_build_object(
+        'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest',
+          min(s.slot_at) filter (where s.slot_at > v_hour_from)),
+        'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
+          min(s.slot_at) filter (where s.slot_at > v_day_from)))
+      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from)
+        and s.kind not in ('reply', 'handoff'))
+      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at,
+        'inside_hours', inside_hours(v_hours, p_tenant, v_now),
+        'next_slot_at', next_open(v_hours, p_tenant,
+          greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at,
+          v_now),
+          free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, v_now), slow_start(i, v_hour, v_now))),
+        'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
+          from (select m.reason, count(*) as n from messages m
+          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+            and m.reason is not null group by m.reason) h)));
+  end loop;
+  return v_all;
+end $$;
+
+-- release_held: what waits for one of these reasons is looked at now. Result: conversations to wake, the most urgent
+-- first, at most 500; a sweep finds the others.
+create or replace function release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_lanes jsonb;
+begin
+  with freed as (
+      update messages m set due_at = p_now, goes_at = null from instances i
+      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
+        and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+        and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
+    select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
+      from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $$;
+
+-- rate_reset: the caps of an hour, of a day or both count from now on only, for one number or all of a tenant; the pace
+-- starts anew.
+-- Guarantee: what was held for that is looked at at once; what is on its way at this moment still counts; audited.
+-- Arguments: p_instance null: all; p_window 'hour' | 'day' | 'both'. Concurrency: waits for the numbers' locks.
+-- Result: {outcome: 'done', instances: [name], lanes: [conversation to wake]} | {outcome: 'unknown_instance'}.
+create or replace function rate_reset(
+  p_tenant text, p_instance text, p_window text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_names jsonb;
+begin
+  with reset as (
+    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
+      else hour_reset_at end,
+      day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
+    where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
+  select jsonb_agg(name order by name) into v_names from reset;
+  if v_names is null then return jsonb_build_object('outcome', 'unknown_instance'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'rate.reset', p_window, jsonb_build_object('instances', v_names, 'reason', p_reason),
+      v_now);
+  return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
+    array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority',
+      'pace'], v_now));
+end $$;
+
+-- set_proactive: what may leave of a tenant that nobody asked for. Guarantee: holds from the next claim on, over
+-- restarts; audited.
+-- Arguments: p_level 'all' | 'no_campaigns' | 'none' (safe mode: only what a person writes). Result: {was, lanes:
+--   [conversation to wake]}.
+create or replace function set_proactive(
+  p_tenant text, p_level text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_was text;
+begin
+  select proactive into v_was from tenants where id = p_tenant for update;
+  update tenants set proactive = p_level where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'proactive', p_level, jsonb_build_object('was', v_was, 'reason', p_reason),
+      clock(p_now));
+  return jsonb_build_object('was', v_was, 'lanes', release_held(p_tenant, null, array['campaigns_off', 'safe_mode'],
+    clock(p_now)));
+end $$;
+
+-- set_contact_wait: a person is left alone for a time: from campaigns and follow-ups (it refused an offer), or from
+-- everything that nobody asked for.
+-- Arguments: p_until null: not any longer. Result: {outcome: 'done', contact_id} | {outcome: 'unknown'} no contact has
+--   this phone; audited.
+create or replace function set_contact_wait(
+  p_tenant text, p_phone text, p_offers_only boolean, p_until timestamptz, p_actor text, p_reason text
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_contact bigint;
+begin
+  select contact_id into v_contact from contact_addresses
+    where tenant_id = p_tenant and kind = 'pn' and address = p_phone;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update contacts set cooling_until = case when p_offers_only then p_until else cooling_until end,
+    next_allowed_at = case when p_offers_only then next_allowed_at else p_until end where id = v_contact;
+  -- what waits for the old time is looked at anew
+  update messages set due_at = least(due_at, now()), goes_at = null
+    where status = 'queued' and reason in ('cooling_off', 'next_allowed')
+    and conversation_id in (select id from conversations where contact_id = v_contact);
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only',
+      p_offers_only, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'done', 'contact_id', v_contact);
+end $$;
+
+-- release_sends: a number may be called again: what waited for that is due now.
+-- Arguments: p_reasons why rows wait for the number, and for nothing else. Result: conversations to wake, those that
+--   were due already among them (whoever was to look at them may be gone), at most 500; a sweep finds the others.
+create or replace function release_sends(p_instance text, p_reasons jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_lanes jsonb;
+begin
+  with freed as (
+    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
+      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued'
+        and p_reasons ? m.reason
+      returning m.conversation_id, m.priority, m.id)
+  select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
+    from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
+  return v_lanes;
+end $$;
+
+-- note_delivery: a message reached its contact under the address that it was sent to. One write an hour and address is
+-- enough to know.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function note_delivery(p_message messages, p_contact bigint, p_now timestamptz)
+returns void language sql as $$
+  update contact_addresses set delivered_at = p_now, refused_at = null
+    where id = address_row(p_contact, p_message.sent_to)
+    and (delivered_at is null or delivered_at < p_now - interval '1 hour' or refused_at is not null)
+$$;
+
+-- turn_address: answers go to another address of the same person, if there is one: where something was delivered last,
+-- else the phone number; not where Evolution
+--   found nobody within the week. The contact's next message turns it back to where that came from.
+-- Arguments: p_sent_to the address that was refused. Result: whether answers go elsewhere now (or did already).
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function turn_address(p_conversation conversations, p_sent_to text, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_jid text; v_refused bigint := address_row(p_conversation.contact_id, p_sent_to);
+begin
+  if p_conversation.jid <> p_sent_to then return not address_refused(p_conversation.contact_id, p_conversation.jid,
+    p_now); end if;
+  select coalesce(a.written, a.address) || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end into v_jid
+    from contact_addresses a
+    where a.contact_id = p_conversation.contact_id and (a.kind = 'pn' or a.instance_id = p_conversation.instance_id)
+      and a.id is distinct from v_refused
+      and (a.refused_at is null or a.refused_at <= p_now - interval '7 days')
+    order by a.delivered_at desc nulls last, a.kind = 'pn' desc, a.id desc limit 1;
+  if v_jid is null then return false; end if;
+  update conversations set jid = v_jid where id = p_conversation.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_conversation.tenant_id, 'runtime', 'address.turned', p_conversation.id::text,
+      jsonb_build_object('from_kind', split_part(p_sent_to, '@', 2), 'to_kind', split_part(v_jid, '@', 2)), p_now);
+  return true;
+end $$;
+
+-- refuse_address: Evolution found nobody under the address of a send. A writing that WhatsApp had told is forgotten
+-- first, since people are moved from one to the other; then
+--   the address is, for a week, and answers go to another one. Result: whether there is something left to try.
+-- Arguments: p_elsewhere false: another address is none for this message.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function refuse_address(
+  p_conversation conversations, p_sent_to text, p_elsewhere boolean, p_now timestamptz
+) returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+begin
+  update contact_addresses set written = null where id = v_row and written is not null;
+  if found then return true; end if;
+  update contact_addresses set refused_at = p_now where id = v_row;
+  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
+end $$;
+
+-- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
+create or replace function unproven_count()
+returns bigint language sql stable as
+$$ select count(*) from messages where direction = 'out' and status = 'unproven' $$;
+
+-- dead_letters: outbound messages that ended as failed, or of which nobody knows whether they left. The newest first.
+-- Arguments: p_limit at most so many; p_message only this one, or null. Result: [{id, conversation_id, instance,
+--   status, reason, error_class, kind, attempts, created_at, claimed_at, text}].
+create or replace function dead_letters(p_tenant text, p_limit int, p_message bigint default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
+    select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts,
+      m.created_at, m.claimed_at, m.text
+    from messages m join instances i on i.id = m.instance_id
+    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
+      and m.id = coalesce(p_message, m.id)
+    order by m.id desc limit p_limit) d
+$$;
+
+-- retry_dead_letter: a person wants this one sent after all.
+-- Guarantee: it goes back to its lane once; a second call while it is there or gone changes nothing. All rules are
+--   checked again at the send. The parts of the same answer that were cancelled because this one failed come after it.
+--   One that may have left already (unproven) needs a reason: whoever sends it again answers for a message that the
+--   contact may get twice.
+-- Arguments: p_actor who decided, p_reason why (or null); both audited.
+-- Concurrency: locks the conversation, so of two calls at once one finds a dead letter.
+-- Result: {outcome: 'queued', conversation_id, parts, paused: scope of a pause that holds it, or null} | {outcome:
+--   'reason_needed'} | {outcome: 'not_dead', status, reason} | {outcome: 'unknown'}.
+create or replace function retry_dead_letter(
+  p_tenant text, p_message bigint, p_actor text, p_reason text default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v messages; v_now timestamptz := clock(p_now); v_parts int;
+begin
+  perform 1 from conversations where id = (select conversation_id from messages
+    where id = p_message and tenant_id = p_tenant) for update;
+  select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.status not in ('failed', 'unproven') then
+    return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
+  end if;
+  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
+    then return jsonb_build_object('outcome', 'reason_needed'); end if;
+  update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0,
+    provider_id = null, lease_until = null, slot_at = null,
+    -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
+    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null
+      where id = v.id;
+  update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
+    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
+      and id > v.id;
+  get diagnostics v_parts = row_count;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'dlq.retry', p_message::text,
+    jsonb_build_object('reason', p_reason, 'was', v.status, 'because', v.reason, 'later_parts', v_parts), v_now);
+  return jsonb_build_object('outcome', 'queued', 'conversation_id', v.conversation_id, 'parts', v_parts,
+    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i
+      where i.id = v.instance_id));
+end $$;
+
+-- discard_dead_letter: a person decided that this one shall not be sent.
+-- Guarantee: once; audited with p_actor and p_reason. Concurrency: any; the row's state decides.
+-- Result: {outcome: 'discarded'} | {outcome: 'not_dead', status, reason} | {outcome: 'unknown'}.
+create or replace function discard_dead_letter(
+  p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update messages set status = 'cancelled', reason = 'discarded_by_hand', lease_until = null
+    where id = p_message and tenant_id = p_tenant and direction = 'out' and status in ('failed', 'unproven');
+  if not found then
+    return coalesce((select jsonb_build_object('outcome', 'not_dead', 'status', status, 'reason', reason) from messages
+      where id = p_message and tenant_id = p_tenant and direction = 'out'), '{"outcome": "unknown"}');
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'dlq.discard', p_message::text, jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'discarded');
+end $$;
+
+revoke all on function
+  settle_sent(bigint, text, timestamptz, timestamptz),
+  sent_as(bigint, text),
+  fail_send(bigint, text, timestamptz),
+  heal_send(messages, timestamptz),
+  campaign_paused(text, text),
+  end_send(bigint, text, text),
+  hold_send(bigint, text, timestamptz, timestamptz),
+  claim_send(bigint, jsonb, timestamptz),
+  new_wire_id(),
+  renew_send(bigint, bigint, int, timestamptz),
+  give_up_send(bigint, text, timestamptz),
+  record_send(bigint, bigint, jsonb, timestamptz),
+  settle_send(bigint, bigint, text, boolean, int, timestamptz),
+  known_provider_ids(text, jsonb, bigint),
+  known_messages(text, jsonb),
+  enqueue_message(jsonb, timestamptz),
+  sweep_sends(int, timestamptz),
+  promised_at(messages),
+  message_row(messages),
+  message_status(text, bigint),
+  list_messages(text, jsonb, int),
+  hours_of(instances, jsonb),
+  inside_hours(jsonb, text, timestamptz),
+  next_open(jsonb, text, timestamptz),
+  free_at(bigint, text, interval, int, timestamptz, timestamptz),
+  share_free_at(conversations, int, timestamptz),
+  contact_free_at(bigint, boolean, interval, int, timestamptz),
+  unanswered(bigint, int),
+  last_campaign(bigint),
+  is_stranger(bigint),
+  warming_caps(text, timestamptz, timestamptz),
+  low_reply_ratio(bigint, int, timestamptz),
+  slow_start(instances, int, timestamptz),
+  yields(messages, timestamptz),
+  in_allowlist(bigint, jsonb),
+  ends(text, text, boolean),
+  waits(text, timestamptz, timestamptz),
+  looks(text, boolean, timestamptz),
+  first_guard(messages, conversations, instances, jsonb, timestamptz),
+  rate_status(text, jsonb, timestamptz),
+  release_held(text, text, text[], timestamptz),
+  rate_reset(text, text, text, text, text, timestamptz),
+  set_proactive(text, text, text, text, timestamptz),
+  set_contact_wait(text, text, boolean, timestamptz, text, text),
+  release_sends(text, jsonb, timestamptz),
+  note_delivery(messages, bigint, timestamptz),
+  turn_address(conversations, text, timestamptz),
+  refuse_address(conversations, text, boolean, timestamptz),
+  unproven_count(),
+  dead_letters(text, int, bigint),
+  retry_dead_letter(text, bigint, text, text, timestamptz),
+  discard_dead_letter(text, bigint, text, text, timestamptz)
+  from public, anon, authenticated;
+grant execute on function
+  settle_sent(bigint, text, timestamptz, timestamptz),
+  sent_as(bigint, text),
+  fail_send(bigint, text, timestamptz),
+  heal_send(messages, timestamptz),
+  campaign_paused(text, text),
+  end_send(bigint, text, text),
+  hold_send(bigint, text, timestamptz, timestamptz),
+  claim_send(bigint, jsonb, timestamptz),
+  new_wire_id(),
+  renew_send(bigint, bigint, int, timestamptz),
+  give_up_send(bigint, text, timestamptz),
+  record_send(bigint, bigint, jsonb, timestamptz),
+  settle_send(bigint, bigint, text, boolean, int, timestamptz),
+  known_provider_ids(text, jsonb, bigint),
+  known_messages(text, jsonb),
+  enqueue_message(jsonb, timestamptz),
+  sweep_sends(int, timestamptz),
+  promised_at(messages),
+  message_row(messages),
+  message_status(text, bigint),
+  list_messages(text, jsonb, int),
+  hours_of(instances, jsonb),
+  inside_hours(jsonb, text, timestamptz),
+  next_open(jsonb, text, timestamptz),
+  free_at(bigint, text, interval, int, timestamptz, timestamptz),
+  share_free_at(conversations, int, timestamptz),
+  contact_free_at(bigint, boolean, interval, int, timestamptz),
+  unanswered(bigint, int),
+  last_campaign(bigint),
+  is_stranger(bigint),
+  warming_caps(text, timestamptz, timestamptz),
+  low_reply_ratio(bigint, int, timestamptz),
+  slow_start(instances, int, timestamptz),
+  yields(messages, timestamptz),
+  in_allowlist(bigint, jsonb),
+  ends(text, text, boolean),
+  waits(text, timestamptz, timestamptz),
+  looks(text, boolean, timestamptz),
+  first_guard(messages, conversations, instances, jsonb, timestamptz),
+  rate_status(text, jsonb, timestamptz),
+  release_held(text, text, text[], timestamptz),
+  rate_reset(text, text, text, text, text, timestamptz),
+  set_proactive(text, text, text, text, timestamptz),
+  set_contact_wait(text, text, boolean, timestamptz, text, text),
+  release_sends(text, jsonb, timestamptz),
+  note_delivery(messages, bigint, timestamptz),
+  turn_address(conversations, text, timestamptz),
+  refuse_address(conversations, text, boolean, timestamptz),
+  unproven_count(),
+  dead_letters(text, int, bigint),
+  retry_dead_letter(text, bigint, text, text, timestamptz),
+  discard_dead_letter(text, bigint, text, text, timestamptz)
+  to service_role, whats_agents_runtime;

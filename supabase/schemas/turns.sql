@@ -1,0 +1,543 @@
+-- A turn: claimed, renewed, completed; what becomes of its messages.
+
+-- was_said: an outbound message has left, or may have. What has not is never shown as said, to the model or to people.
+create or replace function was_said(p_status text)
+returns boolean language sql immutable as
+$$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') $$;
+
+-- passed_over: the model answers others and, ten tries later, still not here: what makes it fail lies in this
+-- conversation. Tries that were not let out, or that met a
+--   limit of ours, say nothing of it.
+create or replace function passed_over(v conversations) returns boolean language sql stable as $$
+  with tries as (
+    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred'
+      and t.started_at >= v.deferred_since
+      and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
+  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed'
+    and o.model is not null
+      and o.ended_at < (select min(started_at) from tries having count(*) = 10))
+$$;
+
+-- quote_of: what a message quotes. Of a message of its conversation: whose it is, and our own text of it, since the
+-- quoting phone sends any words with the id. Its text is
+--   null when it was deleted or is hidden from the model. Of any other message: the contact's version of it, and
+--   quoted_author null. Read only.
+-- Result: {quoted_text, quoted_author}.
+create or replace function quote_of(m messages)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_quote jsonb;
+begin
+  if m.quoted_id is not null then
+    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
+      and q.kind is distinct from 'operator'
+        and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
+      into v_quote
+      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id
+        and q.conversation_id = m.conversation_id;
+  end if;
+  return coalesce(v_quote, jsonb_build_object('quoted_text', m.quoted_text, 'quoted_author', null));
+end $$;
+
+-- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
+-- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write
+--   of the turn. A turn whose lease ran out is ended as expired and counts as a failure.
+-- Arguments: p_worker who asks; p_lease_ms length of the lease.
+-- Concurrency: callers queue on the conversation's lock; the second gets busy.
+-- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason}
+--   | {state: 'command', ...} the manager wrote a command, which a pause does not hold (see claim_command) | {state:
+--   'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode,
+--   quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
+--   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over,
+--   previous_answer {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+create or replace function claim_turn(
+  p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v conversations;
+  v_open turns;
+  v_instance instances;
+  v_agent agents;
+  v_turn bigint;
+  v_pending jsonb;
+  v_history jsonb;
+  v_correlation text;
+  v_paused text;
+  v_from bigint;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  if not found then return jsonb_build_object('state', 'idle'); end if;
+  v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
+  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received'
+    and m.meaning ? 'command') then
+    return claim_command(v.id, p_lease_ms, v_now);
+  end if;
+  select * into v_open from turns where conversation_id = v.id and status = 'open';
+  if found then
+    if v_open.lease_until > v_now then
+      return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
+    end if;
+    update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
+    update conversations set failed_in_row = failed_in_row + 1,
+      failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
+  end if;
+
+  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
+      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by',
+        m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
+    into v_pending, v_correlation
+    from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
+  if v_pending is null then
+    -- what waited was deleted, or answered otherwise
+    if v.deferred_since is not null then perform end_deferral(v.id); end if;
+    return jsonb_build_object('state', 'idle');
+  end if;
+
+  select * into v_instance from instances where id = v.instance_id;
+  v_paused := pause_reason(v.tenant_id, v_instance.name, v.id, null);
+  if v_paused is not null then
+    return jsonb_build_object('state', 'paused', 'reason', v_paused);
+  end if;
+
+  if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
+  if v_agent.id is null then
+    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active
+      order by tenant_id = v.tenant_id desc limit 1;
+  end if;
+
+  -- told in an outage that is over, since the model has answered somebody: the next one is told again
+  update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
+      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed'
+        and t.model is not null) then apologised_at end
+    where id = v.id returning * into v;
+  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
+    started_at)
+    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
+      v.inbound_seq, v_correlation, v_now)
+    returning id into v_turn;
+  update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
+
+  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
+  -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache
+  -- loses all of the history. What is older is known by the facts that the agent noted.
+  v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
+  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
+      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case
+        when m.seen is null then m.typed else m.seen ->> 'typed' end,
+      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',
+        case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
+      'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m)
+        order by date_trunc('second', m.provider_at), m.seq), '[]')
+    into v_history
+    from messages m where m.conversation_id = v.id and m.seq > v_from
+      and not (m.direction = 'in' and m.status = 'received')
+      and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
+      and (m.direction = 'in' or was_said(m.status)
+        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn
+        -- after its beginning had left
+        or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
+        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
+          from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
+
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id',
+    v.id, 'tenant_id', v.tenant_id,
+    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended',
+      coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls
+      and h.status <> 'returned'),
+    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until)
+      end,
+    'today', (select jsonb_build_object('turns', count(*), 'tokens',
+      coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+      from conversations c join turns t on t.conversation_id = c.id
+        where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null
+        and t.status <> 'deferred'),
+    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity'
+      from tenants n where n.id = v.tenant_id) end,
+    'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
+    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null
+      and passed_over(v),
+    'previous_answer', v.previous_answer,
+    'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
+    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
+      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1))
+        from contacts c where c.id = v.contact_id),
+    'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
+    'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
+    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
+end $$;
+
+-- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
+-- Concurrency: never waits for the conversation's lock. Result: {alive, newer, stop}: alive false = the lease is lost,
+--   nothing may be committed; newer = the contact wrote again; stop = the reason why the answer would be suppressed, or
+--   null.
+create or replace function renew_turn(p_turn bigint, p_fence bigint, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
+begin
+  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+  if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
+  select * into v_conversation from conversations where id = v.conversation_id;
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq
+    and v_conversation.superseded_in_row < 2,
+    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i
+      where i.id = v_conversation.instance_id),
+      nullif(conversation_holder(v_conversation, v_now), 'agent')));
+end $$;
+
+-- end_deferral: a conversation does not wait for the model any more. Concurrency: the caller holds the conversation's
+-- lock.
+create or replace function end_deferral(p_conversation bigint) returns void language sql as $$
+  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null
+    where id = p_conversation
+$$;
+
+-- defer_turn: the model is unavailable, which is nobody's fault here: the turn is put off and its messages stay
+-- unanswered. Uses no attempt.
+-- Guarantee: when the first message has waited for apology_ms, the contact is told so, in the same transaction; the
+--   caller passes apology_ms null when that has been said in this outage. The sentence is an answer to nothing, so it
+--   leaves soon or not at all.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'deferred', retry_ms: when
+--   to look again, parts}.
+create or replace function defer_turn(v conversations, v_turn turns, p_result jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
+  v_due timestamptz := first_pending(v.id) + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
+  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(v, p_now) = 'agent'
+    and (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id) is null;
+  v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
+begin
+  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
+  if v_apology then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part,
+        due_at, expires_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued',
+        p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
+        p_now, p_now + interval '10 minutes', p_now);
+  end if;
+  update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
+    deferred_reason = p_result ->> 'reason',
+    -- a failure before it was long ago when the model is back
+    failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end,
+      last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+  return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000),
+    'parts', case when v_apology then 1 else 0 end);
+end $$;
+
+-- mark_refused: notes which models have declined the words of a turn, so that these are not sent to them again.
+-- Whose words it were cannot be known. The unanswered ones are taken first; when the turn before was declined too it
+-- was something older, so all that has been
+--   said is hidden from that model, and the next words stand alone.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may
+--   note them.
+create or replace function mark_refused(v_turn turns, p_calls jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_models text[]; v_again text[];
+begin
+  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c
+    where c ->> 'outcome' = 'refusal';
+  if v_models is null then return; end if;
+  select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
+    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
+      order by m.seq desc limit 1;
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
+    where m.turn_id = v_turn.id and m.direction = 'in';
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
+    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+end $$;
+
+-- complete_turn: ends a turn; the only place where an answer becomes true.
+-- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer,
+--   effects of tools, statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and
+--   money are recorded in any case.
+-- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
+--   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
+--   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
+--   {type: 'remember', fact} | {type: 'react', message_id, emoji}], tool_calls [{name, input, output, ok, ms}],
+--   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
+--   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
+--   transcript, answer_id: that the provider gave the last answer}.
+-- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
+--   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
+--   most twice in a row, then the answer goes); claim anew.
+create or replace function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_turn turns;
+  v conversations;
+  v_kind text := p_result ->> 'kind';
+  v_holder text;
+  v_paused text;
+  v_stop text;
+  v_first timestamptz;
+  v_effect jsonb;
+  v_part jsonb;
+  v_count int := 0;
+  v_text_part int := 0;
+  v_target messages;
+  v_draft boolean;
+begin
+  select c.* into v from conversations c join turns t on t.conversation_id = c.id
+    where t.id = p_turn for no key update of c;
+  select * into v_turn from turns where id = p_turn for update;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd,
+      estimated, detail, cache_miss)
+    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
+      coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
+      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
+      input_tokens int, output_tokens int,
+      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean,
+        detail text, cache_miss text)
+    -- a commit whose answer got lost is repeated: paid for once
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn);
+  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript',
+    t.transcript),
+      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w,
+        cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
+      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
+        from model_calls where turn_id = p_turn) s
+    where t.id = p_turn;
+  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
+    select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
+    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text,
+      ok boolean, ms int);
+  v_first := first_pending(v.id);
+  perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
+
+  if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
+
+  if v_kind = 'failed' then
+    update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+    update conversations set failed_in_row = failed_in_row + 1,
+      failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id
+      returning * into v;
+    return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
+  end if;
+
+  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
+      -- an answer to words that have been taken back never goes
+      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
+        and e.edited_at >= v_turn.started_at))) then
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'),
+      ended_at = v_now where id = p_turn;
+    update conversations set superseded_in_row = superseded_in_row + 1
+      where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
+    return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
+  end if;
+
+  if v_kind = 'answer' then
+    v_holder := conversation_holder(v, v_now);
+    select pause_reason(v.tenant_id, i.name, v.id, null) into v_paused from instances i where i.id = v.instance_id;
+    v_stop := case
+      when v_paused is not null then 'paused'
+      when v_holder <> 'agent' then v_holder
+      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
+        and o.created_at >= v_turn.started_at) then 'opted_out'
+    end;
+    if v_stop is not null then
+      update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
+      -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
+      update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
+        where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
+      if v_stop <> 'paused' and v.deferred_since is not null then perform end_deferral(v.id); end if;
+      return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
+    end if;
+  end if;
+
+  -- what the model wrote waits for a person's yes; the product's own lines do not
+  v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
+  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer'
+    then 'answered' else 'skipped' end,
+      reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
+    where turn_id = p_turn and direction = 'in' and status = 'received';
+  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over'
+    else 'skipped' end,
+    reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
+  -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
+  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
+    then superseded_in_row else 0 end,
+    failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
+    -- an outage is over when the model has answered, or a person has the conversation
+    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end,
+      quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
+    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer
+      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
+
+  if v.apologised_at is not null then
+    -- the answer is there before the sentence about the outage has left, which nobody has heard then
+    update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
+      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+        and t.status = 'deferred';
+    if found then update conversations set apologised_at = null where id = v.id; end if;
+  end if;
+
+  if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
+
+  for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
+    case v_effect ->> 'type'
+      when 'handoff' then
+        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary',
+          coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
+      when 'opt_out' then
+        perform add_opt_out(v.contact_id, 'agent', v_now);
+      when 'remember' then
+        update contacts set memory = (
+            select jsonb_agg(f order by n) from (
+              select f, n from jsonb_array_elements(memory
+                || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at',
+                v_now))) with ordinality as e (f, n)
+              order by n desc limit 50) newest)
+          where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
+      when 'react' then
+        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id
+          and direction = 'in' and provider_id is not null;
+        if found then
+          v_count := v_count + 1;
+          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+            provider_at, quoted_id,
+              turn_id, correlation_id, kind, priority, part, due_at, created_at)
+            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case
+              when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
+              p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
+        end if;
+    end case;
+  end loop;
+
+  for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
+    v_count := v_count + 1;
+    v_text_part := v_text_part + 1;
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at,
+        turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
+      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft
+        then 'draft' else 'queued' end, v_part ->> 'text', v_now,
+        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff'
+          then 1 else 0 end, v_text_part,
+        coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
+  end loop;
+  update conversations set last_seq = last_seq + v_count where id = v.id;
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
+    'first_pending_at', first_pending(v.id));
+end $$;
+
+-- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.
+-- Arguments: p_older_ms only what has waited so long (above the longest debounce); p_limit at most so many.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Left out are paused ones (but for the
+--   manager's commands), and those whose turn was put off until later.
+create or replace function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where m.direction = 'in' and m.status = 'received'
+      and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+      and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open'
+        and t.lease_until > clock(p_now))
+      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null
+        and coalesce(c.deferred_until <= clock(p_now), true)))
+    group by m.conversation_id order by min(m.created_at) limit p_limit) s
+$$;
+
+-- sweep_deferred: conversations whose turn was put off, and whose time has come: what a queue forgot meanwhile, or a
+-- worker left behind.
+-- Arguments: p_available_ms for so long a model may have been asked, null when none may now: then also those whose last
+--   try began before that; p_limit at most so many.
+-- Concurrency: read only. Result: [conversation id], the longest waiting first. Paused ones are left out.
+create or replace function sweep_deferred(p_available_ms numeric, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select c.id from conversations c join instances i on i.id = c.instance_id
+    where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
+        or (select max(t.started_at) from turns t
+          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
+      and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open'
+        and t.lease_until > clock(p_now))
+      and pause_reason(c.tenant_id, i.name, c.id, null) is null
+    order by c.deferred_since limit p_limit) s
+$$;
+
+-- ensure_setup: what an installation needs to run: the number of EVOLUTION_INSTANCE and the default agent. Idempotent;
+-- an agent that somebody changed is left alone. A database that says it belongs to another project than the caller's is
+-- not touched.
+-- p_setup {instance or null, project_ref or null, agent {name, tone, instructions, promises}}. Result: {}. Errors:
+-- WA003 another project's database.
+create or replace function ensure_setup(p_setup jsonb)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if is_foreign(p_setup ->> 'project_ref') then raise exception 'the database belongs to another project'
+    using errcode = 'WA003'; end if;
+  if p_setup ->> 'instance' is not null then
+    perform ensure_instance(p_setup ->> 'instance', null);
+    update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select
+      from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
+  end if;
+  insert into agents (slug, name, tone, instructions, promises)
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises'
+      from (select p_setup -> 'agent' as a) x
+    where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
+    on conflict do nothing;
+  return '{}';
+end $$;
+
+-- list_agents: the agents that answer, of all tenants. Concurrency: read only. Result: [agent], as their rows are.
+create or replace function list_agents() returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(a) order by a.tenant_id, a.slug), '[]') from agents a where a.active
+$$;
+
+-- due_follow_ups: lanes with a follow-up whose time has come, for the look of each morning. Paused ones are left out.
+-- Read only. Result: [conversation id].
+create or replace function due_follow_ups(p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(id), '[]') from (
+    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id
+    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now)
+      and c.merged_into is null
+      and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
+    group by m.conversation_id order by min(m.id) limit p_limit) s
+$$;
+
+revoke all on function
+  was_said(text),
+  passed_over(conversations),
+  quote_of(messages),
+  claim_turn(bigint, text, int, timestamptz),
+  renew_turn(bigint, bigint, int, timestamptz),
+  end_deferral(bigint),
+  defer_turn(conversations, turns, jsonb, timestamptz),
+  mark_refused(turns, jsonb),
+  complete_turn(bigint, bigint, jsonb, timestamptz),
+  sweep_turns(int, int, timestamptz),
+  sweep_deferred(numeric, int, timestamptz),
+  ensure_setup(jsonb),
+  list_agents(),
+  due_follow_ups(int, timestamptz)
+  from public, anon, authenticated;
+grant execute on function
+  was_said(text),
+  passed_over(conversations),
+  quote_of(messages),
+  claim_turn(bigint, text, int, timestamptz),
+  renew_turn(bigint, bigint, int, timestamptz),
+  end_deferral(bigint),
+  defer_turn(conversations, turns, jsonb, timestamptz),
+  mark_refused(turns, jsonb),
+  complete_turn(bigint, bigint, jsonb, timestamptz),
+  sweep_turns(int, int, timestamptz),
+  sweep_deferred(numeric, int, timestamptz),
+  ensure_setup(jsonb),
+  list_agents(),
+  due_follow_ups(int, timestamptz)
+  to service_role, whats_agents_runtime;
