@@ -1469,7 +1469,7 @@ begin
     if v.held_reason = 'number_undelivered' and exists (select from messages m
       where m.instance_id = v.id and m.slot_at >= v.held_since
         and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
-      perform release_number(v, 'a message arrived again', v_now);
+      perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
@@ -1480,7 +1480,7 @@ begin
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
         'number_error_acks'))) then
-        perform release_number(v, 'a message arrived again', v_now);
+        perform release_number(v, 'arrived_again', v_now);
         v_released := v_released || v.name;
       elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
         -- nobody answered for it: twice as long
@@ -2043,7 +2043,7 @@ begin
     if v_open.lease_until > v_now then
       return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
     end if;
-    update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
+    update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where id = v_open.id;
     update conversations set failed_in_row = failed_in_row + 1,
       failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
   end if;
@@ -2227,7 +2227,7 @@ begin
       -- an answer to words that have been taken back never goes
       or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
         and e.edited_at >= v_turn.started_at))) then
-    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'),
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'contact_wrote_again'),
       ended_at = v_now where id = p_turn;
     update conversations set superseded_in_row = superseded_in_row + 1
       where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
@@ -4656,7 +4656,7 @@ begin
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
   get diagnostics v_uncertain = row_count;
-  update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';
+  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
   update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
   delete from process_status;
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
@@ -4824,7 +4824,7 @@ begin
       v_moved := v_moved || jsonb_build_object('from', v_from.id);
       continue;
     end if;
-    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp()
+    update turns set status = 'superseded', reason = 'contact_merged', ended_at = clock_timestamp()
       where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
     -- two chats had a message of the same id: the one that moves is found by its words from now on
@@ -5255,7 +5255,7 @@ begin
     where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
     or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries',
       'number_error_acks'))) for no key update;
-  if found then perform release_number(v, 'a message left again', p_now); end if;
+  if found then perform release_number(v, 'left_again', p_now); end if;
 end $function$;
 revoke all on function public.number_sent(bigint,boolean,timestamp with time zone) from public;
 grant execute on function public.number_sent(bigint,boolean,timestamp with time zone) to service_role;
@@ -7991,7 +7991,7 @@ begin
   for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
     v_from := (v_moved ->> 'from')::bigint;
     if v_moved ->> 'into' is null then
-      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+      update turns set status = 'superseded', reason = 'contact_unmerged', ended_at = clock_timestamp()
         where conversation_id = v_from and status = 'open';
       update conversations set contact_id = v_drop where id = v_from;
       continue;
@@ -8000,7 +8000,7 @@ begin
     v_shift := (v_moved ->> 'shift')::bigint;
     v_last := (v_moved ->> 'last_seq')::bigint;
     perform 1 from conversations where id in (v_from, v_into) order by id for update;
-    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+    update turns set status = 'superseded', reason = 'contact_unmerged', ended_at = clock_timestamp()
       where conversation_id = v_into and status = 'open';
     update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift
       and seq <= v_shift + v_last;

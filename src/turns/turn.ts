@@ -227,7 +227,7 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
       });
     }
     case 'aborted':
-      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'the answer was not wanted any more' });
+      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'answer_not_wanted' });
     case 'declined': {
       // The contact hears it once and is answered again with its next words; a person is told, and may say more.
       const { effects } = outcome;

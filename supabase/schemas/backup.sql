@@ -33,7 +33,7 @@ begin
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
   get diagnostics v_uncertain = row_count;
-  update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where status = 'open';
+  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
   update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
   delete from process_status;
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)

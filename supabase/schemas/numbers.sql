@@ -251,7 +251,7 @@ begin
     where id = p_instance_id and (held_reason in ('number_unauthorized', 'number_unlicensed')
     or (p_proactive and held_until <= p_now and held_reason not in ('number_undelivered', 'number_few_deliveries',
       'number_error_acks'))) for no key update;
-  if found then perform release_number(v, 'a message left again', p_now); end if;
+  if found then perform release_number(v, 'left_again', p_now); end if;
 end $$;
 
 -- judged_sends: the newest sends of a number that have had the time to be delivered, newest first, with whether they
@@ -297,7 +297,7 @@ begin
     if v.held_reason = 'number_undelivered' and exists (select from messages m
       where m.instance_id = v.id and m.slot_at >= v.held_since
         and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
-      perform release_number(v, 'a message arrived again', v_now);
+      perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
@@ -308,7 +308,7 @@ begin
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
         'number_error_acks'))) then
-        perform release_number(v, 'a message arrived again', v_now);
+        perform release_number(v, 'arrived_again', v_now);
         v_released := v_released || v.name;
       elsif found and v_trial.slot_at <= v_now - interval '10 minutes' then
         -- nobody answered for it: twice as long

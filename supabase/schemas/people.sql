@@ -42,7 +42,7 @@ begin
       v_moved := v_moved || jsonb_build_object('from', v_from.id);
       continue;
     end if;
-    update turns set status = 'superseded', reason = 'contact merged', ended_at = clock_timestamp()
+    update turns set status = 'superseded', reason = 'contact_merged', ended_at = clock_timestamp()
       where conversation_id = v_from.id and status = 'open';
     v_shift := v_into.last_seq;
     -- two chats had a message of the same id: the one that moves is found by its words from now on
@@ -179,7 +179,7 @@ begin
   for v_moved in select * from jsonb_array_elements(v_merge.moved -> 'conversations') loop
     v_from := (v_moved ->> 'from')::bigint;
     if v_moved ->> 'into' is null then
-      update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+      update turns set status = 'superseded', reason = 'contact_unmerged', ended_at = clock_timestamp()
         where conversation_id = v_from and status = 'open';
       update conversations set contact_id = v_drop where id = v_from;
       continue;
@@ -188,7 +188,7 @@ begin
     v_shift := (v_moved ->> 'shift')::bigint;
     v_last := (v_moved ->> 'last_seq')::bigint;
     perform 1 from conversations where id in (v_from, v_into) order by id for update;
-    update turns set status = 'superseded', reason = 'contact unmerged', ended_at = clock_timestamp()
+    update turns set status = 'superseded', reason = 'contact_unmerged', ended_at = clock_timestamp()
       where conversation_id = v_into and status = 'open';
     update messages set conversation_id = v_from, seq = seq - v_shift where conversation_id = v_into and seq > v_shift
       and seq <= v_shift + v_last;

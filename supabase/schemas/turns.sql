@@ -77,7 +77,7 @@ begin
     if v_open.lease_until > v_now then
       return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
     end if;
-    update turns set status = 'expired', reason = 'lease ran out', ended_at = v_now where id = v_open.id;
+    update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where id = v_open.id;
     update conversations set failed_in_row = failed_in_row + 1,
       failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
   end if;
@@ -329,7 +329,7 @@ begin
       -- an answer to words that have been taken back never goes
       or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
         and e.edited_at >= v_turn.started_at))) then
-    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'the contact wrote again'),
+    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'contact_wrote_again'),
       ended_at = v_now where id = p_turn;
     update conversations set superseded_in_row = superseded_in_row + 1
       where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';

@@ -24,7 +24,7 @@ test('I4 X3 a message that lands during generation aborts the call, and one answ
   await sendDue(stage.ctx, conversation);
   assert.deepEqual(sent(stage), ['Corte e barba!']);
   assert.deepEqual(stage.prompts()[1]?.texts, ['user: quero um corte', 'user: e uma barba']);
-  assert.deepEqual(await stage.turns(), ['superseded(the answer was not wanted any more)', 'committed']);
+  assert.deepEqual(await stage.turns(), ['superseded(answer_not_wanted)', 'committed']);
   assert.deepEqual(
     await stage.system.query(
       'select c.outcome, t.status, t.cost_usd = c.cost_usd and c.cost_usd > 0 as paid from model_calls c join turns t on t.id = c.turn_id order by c.id',
@@ -122,7 +122,7 @@ test('I5 a lease that was lost: the late worker commits nothing, the other one�
   assert.deepEqual(await turn(slow, conversation), { kind: 'done' });
   await sendDue(stage.ctx, conversation);
   assert.deepEqual(sent(stage), ['Olá!']);
-  assert.deepEqual(await stage.turns(), ['expired(lease ran out)', 'committed']);
+  assert.deepEqual(await stage.turns(), ['expired(lease_ran_out)', 'committed']);
   assert.deepEqual(await stage.system.query('select cost_usd > 0 as paid from turns order by id'), [{ paid: true }, { paid: true }]);
 });
 
@@ -136,7 +136,7 @@ test('I5 a worker that dies in the middle of a turn: another takes it over when 
   await stage.system.query(`update turns set lease_until = now() where status = 'open'`);
   stage.system.simulator.script([{ text: 'Olá!' }]);
   await turn(stage.ctx, conversation);
-  assert.deepEqual(await stage.turns(), ['expired(lease ran out)', 'committed']);
+  assert.deepEqual(await stage.turns(), ['expired(lease_ran_out)', 'committed']);
   assert.deepEqual(await stage.system.query('select failed_in_row from conversations'), [{ failed_in_row: 0 }]);
 });
 

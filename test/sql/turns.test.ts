@@ -128,7 +128,7 @@ for (const callers of [2, 20]) {
       complete(sql, taken[0], ANSWER, later(32)),
     ]);
     assert.deepEqual([late.outcome, fresh.outcome], ['lost', 'committed']);
-    assert.deepEqual(await turnsOf(sql), ['expired(lease ran out)', 'committed']);
+    assert.deepEqual(await turnsOf(sql), ['expired(lease_ran_out)', 'committed']);
     assert.deepEqual(await sql.dump(), ['1 in contact answered: A1', '1 out agent queued: Olá!']);
   });
 }

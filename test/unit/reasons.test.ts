@@ -49,7 +49,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(/create or replace function incident[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /\('\w+', '(\w+)'/g),
     ...all(text, /coalesce\([^()]*reason'?,\s*'([^']+)'\)/g),
     ...all(`${holder}\n${stops}\n${chosen}`, /(?:then|else) '([^']+)'/g).filter((word) => word !== 'agent'),
-    ...all(all(text, /(nullif\(v_judged ->> 'verdict'[^\n]*)/g).join('\n'), /then '([^']+)'/g),
+    ...all(all(text, /(nullif\(v_judged ->> 'verdict'[\s\S]*?\bend\b)/g).join('\n'), /then '([^']+)'/g),
     ...all(/create or replace function judge_own[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
     ...scopes.map((scope) => `paused_${scope}`),
     // a literal that ends in _ is a prefix; what follows it is among the scopes
@@ -88,8 +88,8 @@ test('X11 every reason that SQL can write has a sentence', async () => {
     'allowlist',
     'reaction',
     'scheduled',
-    'the contact wrote again',
-    'lease ran out',
+    'contact_wrote_again',
+    'lease_ran_out',
     'send_failed',
   ])
     assert.ok(reasons.has(expected), `the search finds ${expected}`);
@@ -104,7 +104,7 @@ test('X11 every reason that TypeScript can write has a sentence', async () => {
   for (const expected of [
     'too_old',
     'shutdown',
-    'the answer was not wanted any more',
+    'answer_not_wanted',
     'model_empty_answer',
     'model_timeout',
     'max_attempts_unavailable',
@@ -153,4 +153,12 @@ test('X11 sentences read well after "because", and words of a person are quoted'
   assert.equal(knownReason('max_attempts_of_something_else'), null);
   assert.equal(knownReason('paused_for_lunch'), null);
   for (const [reason, sentence] of Object.entries(REASONS)) assert.ok(!sentence.endsWith('.') && sentence.length > 15, reason);
+});
+
+test('X11 a reason is a code, and its sentence stands in one place', async () => {
+  const reasons = [...Object.keys(REASONS), ...Object.keys(PUT_ASIDE), ...(await writtenBySql()), ...(await writtenByTypescript())];
+  assert.deepEqual(
+    reasons.filter((reason) => !/^[a-z]+(?:_[a-z0-9]+)*$/.test(reason)),
+    [],
+  );
 });
