@@ -162,6 +162,32 @@ test('D9 links: every section of the contract that the code names is there', () 
   for (const [file, section] of named) assert.ok(sections.has(section), `${file}: contract ${section}`);
 });
 
+/** The ids with which the titles of a test file begin, also where a table holds the titles. */
+function idsOfTitles(file: string): string[] {
+  const titles = read(file).matchAll(/(?:\b(?:test|suite|describe)\(|\bname: )\s*['"`]((?:[A-Z]\d+:? )+)/g);
+  return [...titles].flatMap(([, ids = '']) => ids.match(/\w+/g) ?? []);
+}
+
+test('D9 rows: each title begins with rows of docs/spec.md, and each row is proven where it says, or open', () => {
+  const files = filesBelow('test').filter((file) => file.endsWith('.test.ts'));
+  const proven = new Map(files.map((file) => [file, new Set(idsOfTitles(file))]));
+  const titles = new Set([...proven.values()].flatMap((ids) => [...ids]));
+  const rows = [...read('docs/spec.md').matchAll(/^\| ([A-Z]\d+) +\| .* \| (.*?) *\|$/gm)].map(([, id = '', by = '']) => ({ id, by }));
+  assert.ok(rows.length > 200, `${rows.length} rows`);
+  const known = rows.map((row) => row.id);
+  assert.deepEqual(
+    known.filter((id, index) => known.indexOf(id) !== index),
+    [],
+    'rows that are there twice',
+  );
+  assert.deepEqual([...titles].filter((id) => !known.includes(id)).toSorted(), [], 'ids of titles that have no row');
+  for (const { id, by } of rows) {
+    const isOpen = by.startsWith('`open`: ');
+    assert.equal(titles.has(id), !isOpen, `${id} is ${isOpen ? 'open, and a title begins with it' : 'begun by no title'}`);
+    if (!isOpen) for (const file of by.split(', ')) assert.ok(proven.get(file)?.has(id), `${id}: no title of ${file} begins with it`);
+  }
+});
+
 for (const [english, portuguese] of TRANSLATIONS) {
   test(`D9 translation: ${portuguese} has the headings, the code and the tables of ${english}`, () => {
     const levels = (file: string) => headings(file).map((heading) => /^#+/.exec(heading)?.[0]);

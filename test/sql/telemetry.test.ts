@@ -83,7 +83,7 @@ test('E9 audit: read page by page, of one tenant; the role of the application ca
   assert.equal((await listAudit(door, 'default', 10, null)).length, 4);
 });
 
-test('E8 G3 what is asked each minute, at each scrape or each day has an index for its span of time', async (t) => {
+test('E8 what is asked each minute, at each scrape or each day has an index for its span of time', async (t) => {
   const { url } = await openDoor(t, 'postgres');
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {}); // the database is dropped under it when an assertion fails
