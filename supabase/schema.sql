@@ -1223,6 +1223,26 @@ revoke all on function public.alert_snapshot(boolean,timestamp with time zone) f
 grant execute on function public.alert_snapshot(boolean,timestamp with time zone) to service_role;
 grant execute on function public.alert_snapshot(boolean,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.answer_stop(p_conversation public.conversations, p_turn public.turns, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_holder text := conversation_holder(p_conversation, p_now);
+begin
+  return case
+    when (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
+      where i.id = p_conversation.instance_id) is not null then 'paused'
+    when v_holder <> 'agent' then v_holder
+    when exists (select 1 from opt_outs o where o.contact_id = p_conversation.contact_id and o.revoked_at is null
+      and o.created_at >= p_turn.started_at) then 'opted_out'
+  end;
+end $function$;
+revoke all on function public.answer_stop(public.conversations,public.turns,timestamp with time zone) from public;
+grant execute on function public.answer_stop(public.conversations,public.turns,timestamp with time zone) to service_role;
+grant execute on function public.answer_stop(public.conversations,public.turns,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.apply_alerts(p_holds jsonb, p_looked jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1299,6 +1319,34 @@ end $function$;
 revoke all on function public.apply_early(bigint,text,timestamp with time zone) from public;
 grant execute on function public.apply_early(bigint,text,timestamp with time zone) to service_role;
 grant execute on function public.apply_early(bigint,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.apply_effects(p_conversation public.conversations, p_turn public.turns, p_effects jsonb, p_draft boolean, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_effect jsonb; v_count int := 0;
+begin
+  for v_effect in select * from jsonb_array_elements(p_effects) loop
+    case v_effect ->> 'type'
+      when 'handoff' then
+        perform open_handoff(p_conversation.id, p_turn.id, v_effect ->> 'reason', v_effect ->> 'summary',
+          coalesce((v_effect ->> 'controls')::boolean, true), p_now, v_effect ->> 'suggestion');
+      when 'opt_out' then
+        perform add_opt_out(p_conversation.contact_id, 'agent', p_now);
+      when 'remember' then
+        perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
+      when 'react' then
+        if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
+          v_count := v_count + 1;
+        end if;
+    end case;
+  end loop;
+  return v_count;
+end $function$;
+revoke all on function public.apply_effects(public.conversations,public.turns,jsonb,boolean,timestamp with time zone) from public;
+grant execute on function public.apply_effects(public.conversations,public.turns,jsonb,boolean,timestamp with time zone) to service_role;
+grant execute on function public.apply_effects(public.conversations,public.turns,jsonb,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.apply_erasures(p_erasures jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1649,6 +1697,21 @@ $function$;
 revoke all on function public.campaign_paused(text,text) from public;
 grant execute on function public.campaign_paused(text,text) to service_role;
 grant execute on function public.campaign_paused(text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.cancel_apology(p_conversation bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
+    where m.conversation_id = p_conversation and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+      and t.status = 'deferred';
+  if found then update conversations set apologised_at = null where id = p_conversation; end if;
+end $function$;
+revoke all on function public.cancel_apology(bigint) from public;
+grant execute on function public.cancel_apology(bigint) to service_role;
+grant execute on function public.cancel_apology(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.change_words(m public.messages, p_event jsonb, p_now timestamp with time zone)
  RETURNS boolean
@@ -2165,169 +2228,47 @@ CREATE OR REPLACE FUNCTION public.complete_turn(p_turn bigint, p_fence bigint, p
 AS $function$
 declare
   v_now timestamptz := clock(p_now);
-  v_turn turns;
-  v conversations;
   v_kind text := p_result ->> 'kind';
-  v_holder text;
-  v_paused text;
+  v_conversation conversations;
+  v_turn turns;
   v_stop text;
-  v_first timestamptz;
-  v_effect jsonb;
-  v_part jsonb;
-  v_count int := 0;
-  v_text_part int := 0;
-  v_target messages;
   v_draft boolean;
+  v_count int := 0;
 begin
-  select c.* into v from conversations c join turns t on t.conversation_id = c.id
+  select c.* into v_conversation from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
-    cache_read_tokens, cache_write_tokens, cost_usd,
-      estimated, detail, cache_miss)
-    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
-      coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
-      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
-    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
-      input_tokens int, output_tokens int,
-      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean,
-        detail text, cache_miss text)
-    -- a commit whose answer got lost is repeated: paid for once
-    where not exists (select 1 from model_calls m where m.turn_id = p_turn);
-  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript',
-    t.transcript),
-      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w,
-        cost_usd = s.c, unpriced_calls = s.u
-    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
-      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
-      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
-        from model_calls where turn_id = p_turn) s
-    where t.id = p_turn;
-  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
+  perform record_model_calls(v_turn, p_result);
+  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v_conversation.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');
   end if;
-  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
-    select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
-    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text,
-      ok boolean, ms int);
-  v_first := first_pending(v.id);
+  if jsonb_array_length(p_result -> 'tool_calls') > 0 then
+    perform record_tool_calls(v_turn, p_result -> 'tool_calls');
+  end if;
   perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
 
-  if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
-
-  if v_kind = 'failed' then
-    update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-    update conversations set failed_in_row = failed_in_row + 1,
-      failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id
-      returning * into v;
-    return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
+  if v_kind = 'deferred' then return defer_turn(v_conversation, v_turn, p_result, v_now); end if;
+  if v_kind = 'failed' then return fail_turn(v_turn, p_result ->> 'reason', v_now); end if;
+  if v_kind = 'aborted' or (v_kind = 'answer' and wrote_again(v_conversation, v_turn)) then
+    return supersede_turn(v_turn, p_result ->> 'reason', v_now);
   end if;
-
-  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
-      -- an answer to words that have been taken back never goes
-      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
-        and e.edited_at >= v_turn.started_at))) then
-    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'contact_wrote_again'),
-      ended_at = v_now where id = p_turn;
-    update conversations set superseded_in_row = superseded_in_row + 1
-      where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
-    return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
-  end if;
-
   if v_kind = 'answer' then
-    v_holder := conversation_holder(v, v_now);
-    select pause_reason(v.tenant_id, i.name, v.id, null) into v_paused from instances i where i.id = v.instance_id;
-    v_stop := case
-      when v_paused is not null then 'paused'
-      when v_holder <> 'agent' then v_holder
-      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
-        and o.created_at >= v_turn.started_at) then 'opted_out'
-    end;
-    if v_stop is not null then
-      update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
-      -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
-      update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
-        where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
-      if v_stop <> 'paused' and v.deferred_since is not null then perform end_deferral(v.id); end if;
-      return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
-    end if;
+    v_stop := answer_stop(v_conversation, v_turn, v_now);
+    if v_stop is not null then return suppress_turn(v_conversation, v_turn, v_stop, v_now); end if;
   end if;
 
   -- what the model wrote waits for a person's yes; the product's own lines do not
-  v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
-  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer'
-    then 'answered' else 'skipped' end,
-      reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
-    where turn_id = p_turn and direction = 'in' and status = 'received';
-  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over'
-    else 'skipped' end,
-    reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-  -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
-  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
-    then superseded_in_row else 0 end,
-    failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
-    -- an outage is over when the model has answered, or a person has the conversation
-    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end,
-      quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
-    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
-    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer
-      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
-
-  if v.apologised_at is not null then
-    -- the answer is there before the sentence about the outage has left, which nobody has heard then
-    update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
-      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
-        and t.status = 'deferred';
-    if found then update conversations set apologised_at = null where id = v.id; end if;
+  v_draft := v_kind = 'answer' and v_conversation.mode = 'assist' and p_result ->> 'model' is not null;
+  perform settle_turn(v_turn, p_result, v_draft, v_now);
+  if v_conversation.apologised_at is not null then perform cancel_apology(v_conversation.id); end if;
+  if (p_result ->> 'forward')::boolean then perform note_forward(v_conversation.id, p_turn, v_now); end if;
+  if jsonb_array_length(p_result -> 'effects') > 0 then
+    v_count := apply_effects(v_conversation, v_turn, p_result -> 'effects', v_draft, v_now);
   end if;
-
-  if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
-
-  for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
-    case v_effect ->> 'type'
-      when 'handoff' then
-        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary',
-          coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
-      when 'opt_out' then
-        perform add_opt_out(v.contact_id, 'agent', v_now);
-      when 'remember' then
-        update contacts set memory = (
-            select jsonb_agg(f order by n) from (
-              select f, n from jsonb_array_elements(memory
-                || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at',
-                v_now))) with ordinality as e (f, n)
-              order by n desc limit 50) newest)
-          where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
-      when 'react' then
-        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id
-          and direction = 'in' and provider_id is not null;
-        if found then
-          v_count := v_count + 1;
-          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
-            provider_at, quoted_id,
-              turn_id, correlation_id, kind, priority, part, due_at, created_at)
-            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case
-              when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
-              p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
-        end if;
-    end case;
-  end loop;
-
-  for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
-    v_count := v_count + 1;
-    v_text_part := v_text_part + 1;
-    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
-      provider_at,
-        turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft
-        then 'draft' else 'queued' end, v_part ->> 'text', v_now,
-        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff'
-          then 1 else 0 end, v_text_part,
-        coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
-  end loop;
-  update conversations set last_seq = last_seq + v_count where id = v.id;
+  v_count := v_count + queue_parts(v_conversation, v_turn, p_result -> 'parts', v_count, v_draft, v_now);
+  update conversations set last_seq = last_seq + v_count where id = v_conversation.id;
   return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
-    'first_pending_at', first_pending(v.id));
+    'first_pending_at', first_pending(v_conversation.id));
 end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
@@ -3110,6 +3051,23 @@ end $function$;
 revoke all on function public.fail_send(bigint,text,timestamp with time zone) from public;
 grant execute on function public.fail_send(bigint,text,timestamp with time zone) to service_role;
 grant execute on function public.fail_send(bigint,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.fail_turn(p_turn public.turns, p_reason text, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_failed int;
+begin
+  update turns set status = 'failed', reason = p_reason, ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = failed_in_row + 1,
+    failing_since = coalesce(failing_since, p_turn.started_at), deferred_until = null where id = p_turn.conversation_id
+    returning failed_in_row into v_failed;
+  return jsonb_build_object('outcome', 'failed', 'failed_in_row', v_failed);
+end $function$;
+revoke all on function public.fail_turn(public.turns,text,timestamp with time zone) from public;
+grant execute on function public.fail_turn(public.turns,text,timestamp with time zone) to service_role;
+grant execute on function public.fail_turn(public.turns,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.find_contact(p_tenant text, p_contact bigint, p_phone text)
  RETURNS bigint
@@ -5710,6 +5668,49 @@ revoke all on function public.put_holidays(jsonb) from public;
 grant execute on function public.put_holidays(jsonb) to service_role;
 grant execute on function public.put_holidays(jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.queue_parts(p_conversation public.conversations, p_turn public.turns, p_parts jsonb, p_before integer, p_draft boolean, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_part jsonb; v_count int := 0;
+begin
+  for v_part in select * from jsonb_array_elements(coalesce(p_parts, '[]')) loop
+    v_count := v_count + 1;
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
+      values (p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id,
+        p_conversation.last_seq + p_before + v_count, 'out', 'agent', 'text',
+        case when p_draft then 'draft' else 'queued' end, v_part ->> 'text', p_now, p_turn.id, p_turn.correlation_id,
+        coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_count,
+        coalesce((v_part ->> 'typing_ms')::int, 0), p_now, p_now);
+  end loop;
+  return v_count;
+end $function$;
+revoke all on function public.queue_parts(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) from public;
+grant execute on function public.queue_parts(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) to service_role;
+grant execute on function public.queue_parts(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.queue_reaction(p_conversation public.conversations, p_turn public.turns, p_effect jsonb, p_before integer, p_draft boolean, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+    provider_at, quoted_id, turn_id, correlation_id, kind, priority, part, due_at, created_at)
+    select p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id,
+      p_conversation.last_seq + p_before + 1, 'out', 'agent', 'reaction',
+      case when p_draft then 'draft' else 'queued' end, p_effect ->> 'emoji', p_now, m.provider_id, p_turn.id,
+      p_turn.correlation_id, 'reply', 0, 0, p_now, p_now
+    from messages m where m.id = (p_effect ->> 'message_id')::bigint and m.conversation_id = p_conversation.id
+      and m.direction = 'in' and m.provider_id is not null;
+  return found;
+end $function$;
+revoke all on function public.queue_reaction(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) from public;
+grant execute on function public.queue_reaction(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) to service_role;
+grant execute on function public.queue_reaction(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.quote_of(m public.messages)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6222,6 +6223,34 @@ revoke all on function public.record_message(public.instances,jsonb,jsonb,timest
 grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.record_model_calls(p_turn public.turns, p_result jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select p_turn.tenant_id, p_turn.id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
+      coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
+      coalesce(r.estimated, false), r.detail, r.cache_miss
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
+      input_tokens int, output_tokens int, thinking_tokens int, cache_read_tokens int, cache_write_tokens int,
+      cost_usd numeric, estimated boolean, detail text, cache_miss text)
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
+  update turns t set model = coalesce(p_result ->> 'model', t.model),
+      transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
+      thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
+      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
+        from model_calls where turn_id = p_turn.id) s
+    where t.id = p_turn.id;
+end $function$;
+revoke all on function public.record_model_calls(public.turns,jsonb) from public;
+grant execute on function public.record_model_calls(public.turns,jsonb) to service_role;
+grant execute on function public.record_model_calls(public.turns,jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6280,6 +6309,20 @@ end $function$;
 revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.record_tool_calls(p_turn public.turns, p_calls jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
+    select p_turn.tenant_id, p_turn.id, p_turn.conversation_id, r.name, r.input, r.output, r.ok, r.ms
+    from jsonb_to_recordset(p_calls) as r (name text, input jsonb, output text, ok boolean, ms int);
+end $function$;
+revoke all on function public.record_tool_calls(public.turns,jsonb) from public;
+grant execute on function public.record_tool_calls(public.turns,jsonb) to service_role;
+grant execute on function public.record_tool_calls(public.turns,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
  RETURNS jsonb
@@ -6370,6 +6413,23 @@ end $function$;
 revoke all on function public.release_sends(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.remember_fact(p_contact bigint, p_fact text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update contacts set memory = (
+      select jsonb_agg(f order by n) from (
+        select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', p_fact, 'at',
+          p_now))) with ordinality as e (f, n)
+        order by n desc limit 50) newest)
+    where id = p_contact and not memory @> jsonb_build_array(jsonb_build_object('fact', p_fact));
+end $function$;
+revoke all on function public.remember_fact(bigint,text,timestamp with time zone) from public;
+grant execute on function public.remember_fact(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.remember_fact(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.remember_forged(p_instance public.instances, p_event jsonb, p_now timestamp with time zone)
  RETURNS void
@@ -7320,6 +7380,36 @@ revoke all on function public.settle_sent(bigint,text,timestamp with time zone,t
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.settle_sent(bigint,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.settle_turn(p_turn public.turns, p_result jsonb, p_draft boolean, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_kind text := p_result ->> 'kind';
+begin
+  update messages set status = case when p_draft or v_kind = 'handoff' then 'handed_over'
+      when v_kind = 'answer' then 'answered' else 'skipped' end,
+    reason = case when p_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
+    where turn_id = p_turn.id and direction = 'in' and status = 'received';
+  update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over'
+    else 'skipped' end, reason = p_result ->> 'reason', ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null,
+    deferred_reason = null,
+    -- an answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row
+    superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
+      then superseded_in_row else 0 end,
+    -- an outage is over when the model has answered, or a person has the conversation
+    apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end,
+    quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    quiet_until = coalesce(p_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
+    previous_answer = case when p_result ->> 'answer_id' is null then previous_answer
+      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', p_now) end
+    where id = p_turn.conversation_id;
+end $function$;
+revoke all on function public.settle_turn(public.turns,jsonb,boolean,timestamp with time zone) from public;
+grant execute on function public.settle_turn(public.turns,jsonb,boolean,timestamp with time zone) to service_role;
+grant execute on function public.settle_turn(public.turns,jsonb,boolean,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.share_free_at(v public.conversations, p_cap integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -7469,6 +7559,40 @@ $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
 grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
 grant execute on function public.stuck_rows(timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.supersede_turn(p_turn public.turns, p_reason text, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update turns set status = 'superseded', reason = coalesce(p_reason, 'contact_wrote_again'), ended_at = p_now
+    where id = p_turn.id;
+  update conversations set superseded_in_row = superseded_in_row + 1
+    where id = p_turn.conversation_id and p_reason is distinct from 'shutdown';
+  return jsonb_build_object('outcome', 'superseded', 'first_pending_at', first_pending(p_turn.conversation_id));
+end $function$;
+revoke all on function public.supersede_turn(public.turns,text,timestamp with time zone) from public;
+grant execute on function public.supersede_turn(public.turns,text,timestamp with time zone) to service_role;
+grant execute on function public.supersede_turn(public.turns,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.suppress_turn(p_conversation public.conversations, p_turn public.turns, p_stop text, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update turns set status = 'suppressed', reason = p_stop, ended_at = p_now where id = p_turn.id;
+  if p_stop <> 'paused' then
+    update messages set status = case p_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = p_stop
+      where turn_id = p_turn.id and direction = 'in' and status = 'received';
+    if p_conversation.deferred_since is not null then perform end_deferral(p_conversation.id); end if;
+  end if;
+  return jsonb_build_object('outcome', 'suppressed', 'reason', p_stop);
+end $function$;
+revoke all on function public.suppress_turn(public.conversations,public.turns,text,timestamp with time zone) from public;
+grant execute on function public.suppress_turn(public.conversations,public.turns,text,timestamp with time zone) to service_role;
+grant execute on function public.suppress_turn(public.conversations,public.turns,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.swap_secret(p_instance text, p_old text, p_new text)
  RETURNS jsonb
@@ -8209,6 +8333,22 @@ end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
 grant execute on function public.withdraw_parts(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.wrote_again(p_conversation public.conversations, p_turn public.turns)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if p_conversation.inbound_seq <= p_turn.inbound_seq then return false; end if;
+  return p_conversation.superseded_in_row < 2 or exists (select from messages e
+    where e.conversation_id = p_conversation.id and e.direction = 'in' and e.status = 'received'
+      and e.edited_at >= p_turn.started_at);
+end $function$;
+revoke all on function public.wrote_again(public.conversations,public.turns) from public;
+grant execute on function public.wrote_again(public.conversations,public.turns) to service_role;
+grant execute on function public.wrote_again(public.conversations,public.turns) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.yields(m public.messages, p_now timestamp with time zone)
  RETURNS boolean

@@ -3152,12 +3152,124 @@ begin
       nullif(conversation_holder(v_conversation, v_now), 'agent')));
 end $$;
 
--- end_deferral: a conversation does not wait for the model any more. Concurrency: the caller holds the conversation's
--- lock.
-create or replace function end_deferral(p_conversation bigint) returns void language sql as $$
-  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null
-    where id = p_conversation
-$$;
+-- complete_turn: ends a turn; the only place where an answer becomes true.
+-- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer,
+--   effects of tools, statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and
+--   money are recorded in any case.
+-- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
+--   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
+--   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
+--   {type: 'remember', fact} | {type: 'react', message_id, emoji}], tool_calls [{name, input, output, ok, ms}],
+--   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
+--   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
+--   transcript, answer_id: that the provider gave the last answer}.
+-- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
+--   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
+--   most twice in a row, then the answer goes); claim anew.
+create or replace function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_kind text := p_result ->> 'kind';
+  v_conversation conversations;
+  v_turn turns;
+  v_stop text;
+  v_draft boolean;
+  v_count int := 0;
+begin
+  select c.* into v_conversation from conversations c join turns t on t.conversation_id = c.id
+    where t.id = p_turn for no key update of c;
+  select * into v_turn from turns where id = p_turn for update;
+  perform record_model_calls(v_turn, p_result);
+  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v_conversation.fence <> p_fence then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+  if jsonb_array_length(p_result -> 'tool_calls') > 0 then
+    perform record_tool_calls(v_turn, p_result -> 'tool_calls');
+  end if;
+  perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
+
+  if v_kind = 'deferred' then return defer_turn(v_conversation, v_turn, p_result, v_now); end if;
+  if v_kind = 'failed' then return fail_turn(v_turn, p_result ->> 'reason', v_now); end if;
+  if v_kind = 'aborted' or (v_kind = 'answer' and wrote_again(v_conversation, v_turn)) then
+    return supersede_turn(v_turn, p_result ->> 'reason', v_now);
+  end if;
+  if v_kind = 'answer' then
+    v_stop := answer_stop(v_conversation, v_turn, v_now);
+    if v_stop is not null then return suppress_turn(v_conversation, v_turn, v_stop, v_now); end if;
+  end if;
+
+  -- what the model wrote waits for a person's yes; the product's own lines do not
+  v_draft := v_kind = 'answer' and v_conversation.mode = 'assist' and p_result ->> 'model' is not null;
+  perform settle_turn(v_turn, p_result, v_draft, v_now);
+  if v_conversation.apologised_at is not null then perform cancel_apology(v_conversation.id); end if;
+  if (p_result ->> 'forward')::boolean then perform note_forward(v_conversation.id, p_turn, v_now); end if;
+  if jsonb_array_length(p_result -> 'effects') > 0 then
+    v_count := apply_effects(v_conversation, v_turn, p_result -> 'effects', v_draft, v_now);
+  end if;
+  v_count := v_count + queue_parts(v_conversation, v_turn, p_result -> 'parts', v_count, v_draft, v_now);
+  update conversations set last_seq = last_seq + v_count where id = v_conversation.id;
+  return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
+    'first_pending_at', first_pending(v_conversation.id));
+end $$;
+
+-- record_model_calls: tokens and money of a turn, whatever becomes of it.
+-- Guarantee: a commit whose answer got lost is repeated: paid for once. The turn's sums are those of its calls.
+-- Arguments: p_result of complete_turn: model_calls, model, transcript.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function record_model_calls(p_turn turns, p_result jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select p_turn.tenant_id, p_turn.id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
+      coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
+      coalesce(r.estimated, false), r.detail, r.cache_miss
+    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
+      input_tokens int, output_tokens int, thinking_tokens int, cache_read_tokens int, cache_write_tokens int,
+      cost_usd numeric, estimated boolean, detail text, cache_miss text)
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
+  update turns t set model = coalesce(p_result ->> 'model', t.model),
+      transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
+      thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
+    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
+      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
+        from model_calls where turn_id = p_turn.id) s
+    where t.id = p_turn.id;
+end $$;
+
+-- record_tool_calls: what the model had done in a turn. The caller has found the turn open, so it is written once.
+-- Arguments: p_calls as complete_turn's tool_calls. Concurrency: the caller holds the conversation's lock.
+create or replace function record_tool_calls(p_turn turns, p_calls jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
+    select p_turn.tenant_id, p_turn.id, p_turn.conversation_id, r.name, r.input, r.output, r.ok, r.ms
+    from jsonb_to_recordset(p_calls) as r (name text, input jsonb, output text, ok boolean, ms int);
+end $$;
+
+-- mark_refused: notes which models have declined the words of a turn, so that these are not sent to them again.
+-- Whose words it were cannot be known. The unanswered ones are taken first; when the turn before was declined too it
+-- was something older, so all that has been
+--   said is hidden from that model, and the next words stand alone.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may
+--   note them.
+create or replace function mark_refused(v_turn turns, p_calls jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_models text[]; v_again text[];
+begin
+  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c
+    where c ->> 'outcome' = 'refusal';
+  if v_models is null then return; end if;
+  select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
+    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
+      order by m.seq desc limit 1;
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
+    where m.turn_id = v_turn.id and m.direction = 'in';
+  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
+    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+end $$;
 
 -- defer_turn: the model is unavailable, which is nobody's fault here: the turn is put off and its messages stay
 -- unanswered. Uses no attempt.
@@ -3193,209 +3305,199 @@ begin
     'parts', case when v_apology then 1 else 0 end);
 end $$;
 
--- mark_refused: notes which models have declined the words of a turn, so that these are not sent to them again.
--- Whose words it were cannot be known. The unanswered ones are taken first; when the turn before was declined too it
--- was something older, so all that has been
---   said is hidden from that model, and the next words stand alone.
--- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may
---   note them.
-create or replace function mark_refused(v_turn turns, p_calls jsonb)
-returns void language plpgsql set search_path = public, pg_temp as $$
-declare v_models text[]; v_again text[];
+-- end_deferral: a conversation does not wait for the model any more. Concurrency: the caller holds the conversation's
+-- lock.
+create or replace function end_deferral(p_conversation bigint) returns void language sql as $$
+  update conversations set deferred_since = null, deferred_until = null, deferred_reason = null
+    where id = p_conversation
+$$;
+
+-- fail_turn: a turn ends without an answer: one attempt more of its messages, which stay unanswered.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'failed', failed_in_row}.
+create or replace function fail_turn(p_turn turns, p_reason text, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_failed int;
 begin
-  select array_agg(distinct c ->> 'model') into v_models from jsonb_array_elements(p_calls) c
-    where c ->> 'outcome' = 'refusal';
-  if v_models is null then return; end if;
-  select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
-    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
-      order by m.seq desc limit 1;
-  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
-    where m.turn_id = v_turn.id and m.direction = 'in';
-  update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
-    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+  update turns set status = 'failed', reason = p_reason, ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = failed_in_row + 1,
+    failing_since = coalesce(failing_since, p_turn.started_at), deferred_until = null where id = p_turn.conversation_id
+    returning failed_in_row into v_failed;
+  return jsonb_build_object('outcome', 'failed', 'failed_in_row', v_failed);
 end $$;
 
--- complete_turn: ends a turn; the only place where an answer becomes true.
--- Guarantee: exactly one call per turn has an effect, only with the right fence and while the turn is open; answer,
---   effects of tools, statuses of the inbound messages and the outbound rows commit together or not at all. Tokens and
---   money are recorded in any case.
--- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
---   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
---   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
---   {type: 'remember', fact} | {type: 'react', message_id, emoji}], tool_calls [{name, input, output, ok, ms}],
---   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
---   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
---   transcript, answer_id: that the provider gave the last answer}.
--- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
---   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
---   most twice in a row, then the answer goes); claim anew.
-create or replace function complete_turn(p_turn bigint, p_fence bigint, p_result jsonb, p_now timestamptz default null)
-returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare
-  v_now timestamptz := clock(p_now);
-  v_turn turns;
-  v conversations;
-  v_kind text := p_result ->> 'kind';
-  v_holder text;
-  v_paused text;
-  v_stop text;
-  v_first timestamptz;
-  v_effect jsonb;
-  v_part jsonb;
-  v_count int := 0;
-  v_text_part int := 0;
-  v_target messages;
-  v_draft boolean;
+-- wrote_again: an answer does not fit any more what the contact has written meanwhile. After two that were withdrawn it
+-- goes all the same, but an answer to words that have been taken back never does. Read only.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function wrote_again(p_conversation conversations, p_turn turns)
+returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  select c.* into v from conversations c join turns t on t.conversation_id = c.id
-    where t.id = p_turn for no key update of c;
-  select * into v_turn from turns where id = p_turn for update;
-  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
-    cache_read_tokens, cache_write_tokens, cost_usd,
-      estimated, detail, cache_miss)
-    select v_turn.tenant_id, p_turn, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
-      coalesce(r.thinking_tokens, 0), r.cache_read_tokens,
-      r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
-    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
-      input_tokens int, output_tokens int,
-      thinking_tokens int, cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean,
-        detail text, cache_miss text)
-    -- a commit whose answer got lost is repeated: paid for once
-    where not exists (select 1 from model_calls m where m.turn_id = p_turn);
-  update turns t set model = coalesce(p_result ->> 'model', t.model), transcript = coalesce(p_result -> 'transcript',
-    t.transcript),
-      input_tokens = s.i, output_tokens = s.o, thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w,
-        cost_usd = s.c, unpriced_calls = s.u
-    from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
-      coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
-      coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c, count(*) filter (where cost_usd is null) u
-        from model_calls where turn_id = p_turn) s
-    where t.id = p_turn;
-  if v_turn.status <> 'open' or v_turn.fence <> p_fence or v.fence <> p_fence then
-    return jsonb_build_object('outcome', 'lost');
+  if p_conversation.inbound_seq <= p_turn.inbound_seq then return false; end if;
+  return p_conversation.superseded_in_row < 2 or exists (select from messages e
+    where e.conversation_id = p_conversation.id and e.direction = 'in' and e.status = 'received'
+      and e.edited_at >= p_turn.started_at);
+end $$;
+
+-- supersede_turn: a turn ends since another one has to look again; its messages stay unanswered.
+-- Guarantee: a shutdown does not count as one that the contact superseded.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'superseded',
+--   first_pending_at}.
+create or replace function supersede_turn(p_turn turns, p_reason text, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update turns set status = 'superseded', reason = coalesce(p_reason, 'contact_wrote_again'), ended_at = p_now
+    where id = p_turn.id;
+  update conversations set superseded_in_row = superseded_in_row + 1
+    where id = p_turn.conversation_id and p_reason is distinct from 'shutdown';
+  return jsonb_build_object('outcome', 'superseded', 'first_pending_at', first_pending(p_turn.conversation_id));
+end $$;
+
+-- answer_stop: why an answer may not be given at this moment, or null. Read only.
+-- Concurrency: the caller holds the conversation's lock. Result: 'paused' | who holds the conversation instead of the
+--   agent | 'opted_out': since the turn began, as who writes after opting out is answered.
+create or replace function answer_stop(p_conversation conversations, p_turn turns, p_now timestamptz)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+declare v_holder text := conversation_holder(p_conversation, p_now);
+begin
+  return case
+    when (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
+      where i.id = p_conversation.instance_id) is not null then 'paused'
+    when v_holder <> 'agent' then v_holder
+    when exists (select 1 from opt_outs o where o.contact_id = p_conversation.contact_id and o.revoked_at is null
+      and o.created_at >= p_turn.started_at) then 'opted_out'
+  end;
+end $$;
+
+-- suppress_turn: an answer may not be given (answer_stop). Paused: the messages stay unanswered and wait; else a person
+-- has them, or the contact wants none.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'suppressed', reason}.
+create or replace function suppress_turn(p_conversation conversations, p_turn turns, p_stop text, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  update turns set status = 'suppressed', reason = p_stop, ended_at = p_now where id = p_turn.id;
+  if p_stop <> 'paused' then
+    update messages set status = case p_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = p_stop
+      where turn_id = p_turn.id and direction = 'in' and status = 'received';
+    if p_conversation.deferred_since is not null then perform end_deferral(p_conversation.id); end if;
   end if;
-  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
-    select v.tenant_id, p_turn, v.id, r.name, r.input, r.output, r.ok, r.ms
-    from jsonb_to_recordset(coalesce(p_result -> 'tool_calls', '[]')) as r (name text, input jsonb, output text,
-      ok boolean, ms int);
-  v_first := first_pending(v.id);
-  perform mark_refused(v_turn, p_result -> 'model_calls') where p_result -> 'model_calls' @> '[{"outcome": "refusal"}]';
+  return jsonb_build_object('outcome', 'suppressed', 'reason', p_stop);
+end $$;
 
-  if v_kind = 'deferred' then return defer_turn(v, v_turn, p_result, v_now); end if;
-
-  if v_kind = 'failed' then
-    update turns set status = 'failed', reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-    update conversations set failed_in_row = failed_in_row + 1,
-      failing_since = coalesce(failing_since, v_turn.started_at), deferred_until = null where id = v.id
-      returning * into v;
-    return jsonb_build_object('outcome', 'failed', 'failed_in_row', v.failed_in_row);
-  end if;
-
-  if v_kind = 'aborted' or (v_kind = 'answer' and v.inbound_seq > v_turn.inbound_seq and (v.superseded_in_row < 2
-      -- an answer to words that have been taken back never goes
-      or exists (select from messages e where e.conversation_id = v.id and e.direction = 'in' and e.status = 'received'
-        and e.edited_at >= v_turn.started_at))) then
-    update turns set status = 'superseded', reason = coalesce(p_result ->> 'reason', 'contact_wrote_again'),
-      ended_at = v_now where id = p_turn;
-    update conversations set superseded_in_row = superseded_in_row + 1
-      where id = v.id and p_result ->> 'reason' is distinct from 'shutdown';
-    return jsonb_build_object('outcome', 'superseded', 'first_pending_at', v_first);
-  end if;
-
-  if v_kind = 'answer' then
-    v_holder := conversation_holder(v, v_now);
-    select pause_reason(v.tenant_id, i.name, v.id, null) into v_paused from instances i where i.id = v.instance_id;
-    v_stop := case
-      when v_paused is not null then 'paused'
-      when v_holder <> 'agent' then v_holder
-      when exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
-        and o.created_at >= v_turn.started_at) then 'opted_out'
-    end;
-    if v_stop is not null then
-      update turns set status = 'suppressed', reason = v_stop, ended_at = v_now where id = p_turn;
-      -- paused: the messages stay unanswered and wait; else a person has them, or the contact wants none
-      update messages set status = case v_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = v_stop
-        where turn_id = p_turn and direction = 'in' and status = 'received' and v_stop <> 'paused';
-      if v_stop <> 'paused' and v.deferred_since is not null then perform end_deferral(v.id); end if;
-      return jsonb_build_object('outcome', 'suppressed', 'reason', v_stop);
-    end if;
-  end if;
-
-  -- what the model wrote waits for a person's yes; the product's own lines do not
-  v_draft := v_kind = 'answer' and v.mode = 'assist' and p_result ->> 'model' is not null;
-  update messages set status = case when v_draft or v_kind = 'handoff' then 'handed_over' when v_kind = 'answer'
-    then 'answered' else 'skipped' end,
-      reason = case when v_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
-    where turn_id = p_turn and direction = 'in' and status = 'received';
+-- settle_turn: what a turn that is done says of its messages, of itself and of its conversation: nothing has failed or
+-- waits for the model any more.
+-- Arguments: p_result of complete_turn, of kind answer, skip or handoff; p_draft the answer waits for a person's yes.
+-- Concurrency: part of complete_turn, which holds the conversation's lock.
+create or replace function settle_turn(p_turn turns, p_result jsonb, p_draft boolean, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_kind text := p_result ->> 'kind';
+begin
+  update messages set status = case when p_draft or v_kind = 'handoff' then 'handed_over'
+      when v_kind = 'answer' then 'answered' else 'skipped' end,
+    reason = case when p_draft then 'draft' when v_kind <> 'answer' then p_result ->> 'reason' end
+    where turn_id = p_turn.id and direction = 'in' and status = 'received';
   update turns set status = case v_kind when 'answer' then 'committed' when 'handoff' then 'handed_over'
-    else 'skipped' end,
-    reason = p_result ->> 'reason', ended_at = v_now where id = p_turn;
-  -- An answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row.
-  update conversations set superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
-    then superseded_in_row else 0 end,
-    failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null, deferred_reason = null,
+    else 'skipped' end, reason = p_result ->> 'reason', ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = 0, failing_since = null, deferred_since = null, deferred_until = null,
+    deferred_reason = null,
+    -- an answer that may still be withdrawn has not reached the contact yet: settle_sent ends that row
+    superseded_in_row = case when jsonb_array_length(coalesce(p_result -> 'parts', '[]')) > 0
+      then superseded_in_row else 0 end,
     -- an outage is over when the model has answered, or a person has the conversation
     apologised_at = case when v_kind = 'handoff' or p_result ->> 'model' is not null then null else apologised_at end,
-      quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
-    quiet_until = coalesce(v_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
+    quiet_reason = coalesce(p_result -> 'quiet' ->> 'reason', quiet_reason),
+    quiet_until = coalesce(p_now + make_interval(secs => (p_result -> 'quiet' ->> 'seconds')::int), quiet_until),
     previous_answer = case when p_result ->> 'answer_id' is null then previous_answer
-      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', v_now) end where id = v.id;
+      else jsonb_build_object('id', p_result ->> 'answer_id', 'at', p_now) end
+    where id = p_turn.conversation_id;
+end $$;
 
-  if v.apologised_at is not null then
-    -- the answer is there before the sentence about the outage has left, which nobody has heard then
-    update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
-      where m.conversation_id = v.id and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
-        and t.status = 'deferred';
-    if found then update conversations set apologised_at = null where id = v.id; end if;
-  end if;
+-- cancel_apology: the answer is there before the sentence about the outage has left, which nobody has heard then.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function cancel_apology(p_conversation bigint)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
+    where m.conversation_id = p_conversation and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+      and t.status = 'deferred';
+  if found then update conversations set apologised_at = null where id = p_conversation; end if;
+end $$;
 
-  if (p_result ->> 'forward')::boolean then perform note_forward(v.id, p_turn, v_now); end if;
-
-  for v_effect in select * from jsonb_array_elements(coalesce(p_result -> 'effects', '[]')) loop
+-- apply_effects: what the tools of a turn were to do becomes true, in the order in which the model asked for it.
+-- Arguments: p_effects as complete_turn's; p_draft its reactions wait for a person's yes, as the answer does.
+-- Concurrency: part of complete_turn, which holds the conversation's lock. Result: how many rows of the lane were
+--   written (reactions), numbered from last_seq on.
+create or replace function apply_effects(
+  p_conversation conversations, p_turn turns, p_effects jsonb, p_draft boolean, p_now timestamptz
+) returns int language plpgsql set search_path = public, pg_temp as $$
+declare v_effect jsonb; v_count int := 0;
+begin
+  for v_effect in select * from jsonb_array_elements(p_effects) loop
     case v_effect ->> 'type'
       when 'handoff' then
-        perform open_handoff(v.id, p_turn, v_effect ->> 'reason', v_effect ->> 'summary',
-          coalesce((v_effect ->> 'controls')::boolean, true), v_now, v_effect ->> 'suggestion');
+        perform open_handoff(p_conversation.id, p_turn.id, v_effect ->> 'reason', v_effect ->> 'summary',
+          coalesce((v_effect ->> 'controls')::boolean, true), p_now, v_effect ->> 'suggestion');
       when 'opt_out' then
-        perform add_opt_out(v.contact_id, 'agent', v_now);
+        perform add_opt_out(p_conversation.contact_id, 'agent', p_now);
       when 'remember' then
-        update contacts set memory = (
-            select jsonb_agg(f order by n) from (
-              select f, n from jsonb_array_elements(memory
-                || jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact', 'at',
-                v_now))) with ordinality as e (f, n)
-              order by n desc limit 50) newest)
-          where id = v.contact_id and not memory @> jsonb_build_array(jsonb_build_object('fact', v_effect ->> 'fact'));
+        perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
       when 'react' then
-        select * into v_target from messages where id = (v_effect ->> 'message_id')::bigint and conversation_id = v.id
-          and direction = 'in' and provider_id is not null;
-        if found then
+        if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
-          insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
-            provider_at, quoted_id,
-              turn_id, correlation_id, kind, priority, part, due_at, created_at)
-            values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'reaction', case
-              when v_draft then 'draft' else 'queued' end, v_effect ->> 'emoji', v_now, v_target.provider_id,
-              p_turn, v_turn.correlation_id, 'reply', 0, 0, v_now, v_now);
         end if;
     end case;
   end loop;
+  return v_count;
+end $$;
 
-  for v_part in select * from jsonb_array_elements(coalesce(p_result -> 'parts', '[]')) loop
+-- remember_fact: notes a fact about a contact, once. The newest 50 are kept. Concurrency: any.
+create or replace function remember_fact(p_contact bigint, p_fact text, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update contacts set memory = (
+      select jsonb_agg(f order by n) from (
+        select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', p_fact, 'at',
+          p_now))) with ordinality as e (f, n)
+        order by n desc limit 50) newest)
+    where id = p_contact and not memory @> jsonb_build_array(jsonb_build_object('fact', p_fact));
+end $$;
+
+-- queue_reaction: a reaction of a turn goes into the lane, before the answer's parts.
+-- Arguments: p_effect {message_id, emoji}; p_before rows of this turn that are there already; p_draft see
+--   complete_turn. Concurrency: part of complete_turn, which holds the conversation's lock. Result: false when there is
+--   no such message of the contact in this conversation.
+create or replace function queue_reaction(
+  p_conversation conversations, p_turn turns, p_effect jsonb, p_before int, p_draft boolean, p_now timestamptz
+) returns boolean language plpgsql set search_path = public, pg_temp as $$
+begin
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+    provider_at, quoted_id, turn_id, correlation_id, kind, priority, part, due_at, created_at)
+    select p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id,
+      p_conversation.last_seq + p_before + 1, 'out', 'agent', 'reaction',
+      case when p_draft then 'draft' else 'queued' end, p_effect ->> 'emoji', p_now, m.provider_id, p_turn.id,
+      p_turn.correlation_id, 'reply', 0, 0, p_now, p_now
+    from messages m where m.id = (p_effect ->> 'message_id')::bigint and m.conversation_id = p_conversation.id
+      and m.direction = 'in' and m.provider_id is not null;
+  return found;
+end $$;
+
+-- queue_parts: the parts of an answer go into the lane, in their order.
+-- Arguments: p_parts as complete_turn's, or null; p_before rows of this turn that are there already; p_draft see
+--   complete_turn. Concurrency: part of complete_turn, which holds the conversation's lock. Result: how many.
+create or replace function queue_parts(
+  p_conversation conversations, p_turn turns, p_parts jsonb, p_before int, p_draft boolean, p_now timestamptz
+) returns int language plpgsql set search_path = public, pg_temp as $$
+declare v_part jsonb; v_count int := 0;
+begin
+  for v_part in select * from jsonb_array_elements(coalesce(p_parts, '[]')) loop
     v_count := v_count + 1;
-    v_text_part := v_text_part + 1;
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
-      provider_at,
-        turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + v_count, 'out', 'agent', 'text', case when v_draft
-        then 'draft' else 'queued' end, v_part ->> 'text', v_now,
-        p_turn, v_turn.correlation_id, coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff'
-          then 1 else 0 end, v_text_part,
-        coalesce((v_part ->> 'typing_ms')::int, 0), v_now, v_now);
+      provider_at, turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at)
+      values (p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id,
+        p_conversation.last_seq + p_before + v_count, 'out', 'agent', 'text',
+        case when p_draft then 'draft' else 'queued' end, v_part ->> 'text', p_now, p_turn.id, p_turn.correlation_id,
+        coalesce(v_part ->> 'kind', 'reply'), case v_part ->> 'kind' when 'handoff' then 1 else 0 end, v_count,
+        coalesce((v_part ->> 'typing_ms')::int, 0), p_now, p_now);
   end loop;
-  update conversations set last_seq = last_seq + v_count where id = v.id;
-  return jsonb_build_object('outcome', 'committed', 'parts', v_count, 'draft', v_draft and v_count > 0,
-    'first_pending_at', first_pending(v.id));
+  return v_count;
 end $$;
 
 -- sweep_turns: conversations with something unanswered and no live turn: what a queue forgot, or a worker left behind.
@@ -6743,10 +6845,23 @@ revoke all on function
   quote_of(messages),
   claim_turn(bigint, text, int, timestamptz),
   renew_turn(bigint, bigint, int, timestamptz),
-  end_deferral(bigint),
-  defer_turn(conversations, turns, jsonb, timestamptz),
-  mark_refused(turns, jsonb),
   complete_turn(bigint, bigint, jsonb, timestamptz),
+  record_model_calls(turns, jsonb),
+  record_tool_calls(turns, jsonb),
+  mark_refused(turns, jsonb),
+  defer_turn(conversations, turns, jsonb, timestamptz),
+  end_deferral(bigint),
+  fail_turn(turns, text, timestamptz),
+  wrote_again(conversations, turns),
+  supersede_turn(turns, text, timestamptz),
+  answer_stop(conversations, turns, timestamptz),
+  suppress_turn(conversations, turns, text, timestamptz),
+  settle_turn(turns, jsonb, boolean, timestamptz),
+  cancel_apology(bigint),
+  apply_effects(conversations, turns, jsonb, boolean, timestamptz),
+  remember_fact(bigint, text, timestamptz),
+  queue_reaction(conversations, turns, jsonb, int, boolean, timestamptz),
+  queue_parts(conversations, turns, jsonb, int, boolean, timestamptz),
   sweep_turns(int, int, timestamptz),
   sweep_deferred(numeric, int, timestamptz),
   ensure_setup(jsonb),
@@ -7031,10 +7146,23 @@ grant execute on function
   quote_of(messages),
   claim_turn(bigint, text, int, timestamptz),
   renew_turn(bigint, bigint, int, timestamptz),
-  end_deferral(bigint),
-  defer_turn(conversations, turns, jsonb, timestamptz),
-  mark_refused(turns, jsonb),
   complete_turn(bigint, bigint, jsonb, timestamptz),
+  record_model_calls(turns, jsonb),
+  record_tool_calls(turns, jsonb),
+  mark_refused(turns, jsonb),
+  defer_turn(conversations, turns, jsonb, timestamptz),
+  end_deferral(bigint),
+  fail_turn(turns, text, timestamptz),
+  wrote_again(conversations, turns),
+  supersede_turn(turns, text, timestamptz),
+  answer_stop(conversations, turns, timestamptz),
+  suppress_turn(conversations, turns, text, timestamptz),
+  settle_turn(turns, jsonb, boolean, timestamptz),
+  cancel_apology(bigint),
+  apply_effects(conversations, turns, jsonb, boolean, timestamptz),
+  remember_fact(bigint, text, timestamptz),
+  queue_reaction(conversations, turns, jsonb, int, boolean, timestamptz),
+  queue_parts(conversations, turns, jsonb, int, boolean, timestamptz),
   sweep_turns(int, int, timestamptz),
   sweep_deferred(numeric, int, timestamptz),
   ensure_setup(jsonb),
