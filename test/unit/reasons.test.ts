@@ -34,7 +34,7 @@ async function writtenBySql(): Promise<string[]> {
   const scopes = quoted(/scope in \(([^)]*)\)/.exec(text)?.[1] ?? '');
   assert.ok(scopes.length >= 5, 'the scopes of julia_status');
   const holder = /create or replace function conversation_holder[\s\S]*?\$\$;/.exec(text)?.[0] ?? '';
-  const stops = all(text, /(v_stop := case[\s\S]*?end;)/g).join('\n');
+  const stops = /create or replace function answer_stop[\s\S]*?\$\$;/.exec(text)?.[0] ?? '';
   const chosen = all(text, /reason = (case[\s\S]*?end)\b/g).join('\n');
   return [
     ...all(text, /\b(?:v_)?reason\s*:?=\s*'([^']+)'/g),
@@ -90,6 +90,7 @@ test('X11 every reason that SQL can write has a sentence', async () => {
     'scheduled',
     'contact_wrote_again',
     'lease_ran_out',
+    'opted_out',
     'send_failed',
   ])
     assert.ok(reasons.has(expected), `the search finds ${expected}`);
