@@ -23,6 +23,7 @@ import { openPostgres, openSupabase } from './db/door.ts';
 import type { Door } from './db/door.ts';
 import { DatabaseRefused } from './db/failures.ts';
 import { releaseSends } from './outbox/calls.ts';
+import { wakeLanes } from './outbox/wake.ts';
 import { ensureSetup } from './turns/agent-calls.ts';
 import { healthSnapshot } from './watch/health-calls.ts';
 import type { SendPolicy } from './outbox/calls.ts';
@@ -109,9 +110,7 @@ export async function openContext(
       if (transition.breaker !== 'database') background.run('record breaker transition', () => transitions.flush());
       const { breaker, instance, state } = transition;
       if (breaker === 'evolution' && instance !== null && state === 'closed' && config.mode === 'worker')
-        background.run('release sends', async () => {
-          for (const lane of await releaseSends(door, instance, WAITS_FOR_NUMBER)) await queues.wakeSend(lane);
-        });
+        background.run('release sends', async () => wakeLanes({ queues }, await releaseSends(door, instance, WAITS_FOR_NUMBER)));
     },
   });
   stack.use(breakers);

@@ -3,12 +3,10 @@ import { z } from 'zod';
 import { circuitInWords } from '../watch/circuit-texts.ts';
 import { circuits } from '../watch/circuits.ts';
 import { resetBreakers } from '../breakers/calls.ts';
-import { sweepSends } from '../outbox/calls.ts';
+import { wakeDueLanes } from '../outbox/wake.ts';
 import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 
 const BREAKERS = ['evolution', 'claude', 'database', 'number'] as const;
-/** As many as a sweep takes at once. */
-const AT_ONCE = 500;
 
 const list = defineCommand({
   name: 'breaker list',
@@ -47,10 +45,7 @@ const reset = defineCommand({
     if (answer.outcome === 'unknown_instance') return refused('not_found', `there is no number ${instance ?? ''}`);
     if (answer.outcome === 'not_yours')
       return refused('forbidden', `${name ?? ''} belongs to the installation: only the tenant default may reset it`);
-    const wake = async (): Promise<void> => {
-      for (const lane of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(lane);
-    };
-    return { ok: true, result: { open: answer.open, woken: answer.released.length === 0 || (await woken(ctx, wake)) } };
+    return { ok: true, result: { open: answer.open, woken: answer.released.length === 0 || (await woken(ctx, () => wakeDueLanes(ctx))) } };
   },
   text({ open, woken: awake }) {
     const lines = open.map(({ breaker, instance, process }) => `${breaker}${instance === null ? '' : ` of ${instance}`} (${process})`);

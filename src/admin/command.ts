@@ -107,7 +107,7 @@ export const wordsArg = z
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'must not hold NUL or half a character');
 
 /** Wakes a lane after a change; false when the queue is away: the sweep of the scheduler finds it then. */
-export async function woken(ctx: AdminContext, wake: () => Promise<void>): Promise<boolean> {
+export async function woken(ctx: AdminContext, wake: () => Promise<unknown>): Promise<boolean> {
   try {
     await wake();
     return true;

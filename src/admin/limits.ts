@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { canonicalPhone } from '../words/phone.ts';
 import { because, stateInWords } from '../words/reasons.ts';
 import { PROACTIVE_LEVELS, rateStatus, resetRate, setContactWait, setProactive } from '../outbox/limit-calls.ts';
+import { wakeLanes } from '../outbox/wake.ts';
 import { defineCommand, flagArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { AdminContext } from './command.ts';
 
@@ -119,7 +120,5 @@ const contactWait = defineCommand({
 export const limitCommands = [rate, rateReset, proactive, contactWait];
 
 function wakeAll(ctx: AdminContext, lanes: number[]): Promise<boolean> {
-  return woken(ctx, async () => {
-    for (const lane of lanes) await ctx.queues.wakeSend(lane);
-  });
+  return woken(ctx, () => wakeLanes(ctx, lanes));
 }

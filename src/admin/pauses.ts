@@ -3,13 +3,9 @@ import { z } from 'zod';
 import { oneLine } from '../words/foreign-text.ts';
 import { PAUSE_SCOPES, setPause } from '../people/pause-calls.ts';
 import type { Pause, PauseScope } from '../people/pause-calls.ts';
-import { sweepSends } from '../outbox/calls.ts';
-import { sweepTurns } from '../turns/calls.ts';
+import { wakeWaiting } from '../turns/wake.ts';
 import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { Actor, AdminContext, FormatTime, Outcome } from './command.ts';
-
-/** As many as a sweep takes at once. */
-const AT_ONCE = 500;
 
 const args = z.object({
   scope: z
@@ -87,12 +83,6 @@ const EXAMPLES: Readonly<Record<Exclude<PauseScope, 'all'>, string>> = {
   campaign: 'campaign natal-2026',
   conversation: 'conversation 7',
 };
-
-/** The sweeps would find it within a minute. A burst that is just being written gets its debounce. */
-async function wakeWaiting(ctx: AdminContext): Promise<void> {
-  for (const conversation of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(conversation);
-  for (const conversation of await sweepTurns(ctx.db, 0, AT_ONCE)) await ctx.queues.wakeTurn(conversation, ctx.config.turn.debounceMs);
-}
 
 function nameOf({ scope, target }: { scope: PauseScope; target: string }): string {
   return scope === 'all' ? 'Everything' : `The ${scope} ${target}`;

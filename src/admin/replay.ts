@@ -9,6 +9,7 @@ import { findStoredWebhook, reopenInbound } from '../inbox/stored-calls.ts';
 import type { ReopenedInbound, StoredWebhook } from '../inbox/stored-calls.ts';
 import { store } from '../inbox/receive.ts';
 import { parseWebhook } from '../whatsapp/payload.ts';
+import { wakeAll } from '../outbox/wake.ts';
 import { defineCommand, flagArg, idArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { Actor, AdminContext } from './command.ts';
 
@@ -67,9 +68,12 @@ const replay = defineCommand({
       subject: String(id),
       details: { force, reason: reason ?? null, outcomes: results.map((each) => each.outcome) },
     });
-    const awake = await woken(ctx, async () => {
-      for (const { conversation_id: conversation } of reopened) await ctx.queues.wakeTurn(conversation, 0);
-    });
+    const awake = await woken(ctx, () =>
+      wakeAll(
+        reopened.map((each) => each.conversation_id),
+        (conversation) => ctx.queues.wakeTurn(conversation, 0),
+      ),
+    );
     return {
       ok: true,
       result: { webhook_id: id, results: told(events, results), reopened, woken: awake } satisfies Replayed,

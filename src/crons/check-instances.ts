@@ -1,7 +1,7 @@
 import { settleBreakers } from '../breakers/calls.ts';
 import { assessNumbers, listenNumbers, noteGateway } from '../numbers/calls.ts';
 import { listInstances, setInstanceState } from '../numbers/calls.ts';
-import { sweepSends } from '../outbox/calls.ts';
+import { wakeDueLanes, wakeLanes } from '../outbox/wake.ts';
 import type { CronJob } from '../schedule/job.ts';
 
 /** Asks Evolution whether each number is connected: webhooks about it get lost and come in any order. Then looks whether its messages arrive, and whether it hears any. */
@@ -35,8 +35,8 @@ export const checkInstancesJob: CronJob = {
     await settleBreakers(ctx.db);
     const { wake, deaf, hears } = await listenNumbers(ctx.db);
     ctx.events.numbersListened(deaf, hears);
-    for (const lane of wake) await ctx.queues.wakeSend(lane);
-    if (back) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+    await wakeLanes(ctx, wake);
+    if (back) await wakeDueLanes(ctx);
     return instances.length;
   },
 };

@@ -1,4 +1,5 @@
 /** What is looked after once a day or an hour. */
+import { wakeLanes } from '../outbox/wake.ts';
 import { dueFollowUps } from '../turns/calls.ts';
 import { expireHeld } from '../people/handoff-calls.ts';
 import type { CronJob } from '../schedule/job.ts';
@@ -14,9 +15,7 @@ export const followUpsJob: CronJob = {
   timeoutSeconds: 300,
   summary: 'wakes lanes with a follow-up whose time has come',
   async run(ctx) {
-    const lanes = await dueFollowUps(ctx.db, AT_ONCE);
-    for (const lane of lanes) await ctx.queues.wakeSend(lane);
-    return lanes.length;
+    return wakeLanes(ctx, await dueFollowUps(ctx.db, AT_ONCE));
   },
 };
 

@@ -4,8 +4,8 @@ import { onlyInstance } from '../config.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { listInstances } from '../numbers/calls.ts';
 import { markReconciled, reconcileFrom, teachAddresses } from '../inbox/reconcile-calls.ts';
-import { knownMessages, sweepSends } from '../outbox/calls.ts';
-import { sweepTurns } from '../turns/calls.ts';
+import { knownMessages } from '../outbox/calls.ts';
+import { wakeWaiting } from '../turns/wake.ts';
 import { toError } from '../process/errors.ts';
 import { store } from '../inbox/receive.ts';
 import type { Evolution } from '../whatsapp/client.ts';
@@ -19,8 +19,6 @@ const SETTLE_MS = 20_000;
 const PAGE_SIZE = 100;
 /** What is read at once. */
 const WINDOW_MS = 60 * 60_000;
-/** Conversations that are woken at once after a restore. */
-const AT_ONCE = 500;
 /** 20,000 messages of one number in an hour: beyond that somebody floods it. */
 const MAX_PAGES = 200;
 
@@ -98,12 +96,6 @@ async function compareWindow(
     await wakeWaiting(ctx);
   }
   return missing;
-}
-
-/** After a restore: what waited for the comparison is taken up at once; what is left over the sweeps find. */
-async function wakeWaiting(ctx: ReconcileContext): Promise<void> {
-  for (const conversation of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(conversation);
-  for (const conversation of await sweepTurns(ctx.db, 0, AT_ONCE)) await ctx.queues.wakeTurn(conversation, ctx.config.turn.debounceMs);
 }
 
 async function storeUnknown(ctx: ReconcileContext, instance: string, found: InboundEvent[]): Promise<number> {

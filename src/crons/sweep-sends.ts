@@ -1,7 +1,5 @@
-import { sweepSends } from '../outbox/calls.ts';
+import { wakeDueLanes } from '../outbox/wake.ts';
 import type { CronJob } from '../schedule/job.ts';
-
-const AT_ONCE = 500;
 
 /** Finds lanes with something due and nobody at work: lost jobs, leases that ran out, uncertain sends to look up. */
 export const sweepSendsJob: CronJob = {
@@ -12,9 +10,8 @@ export const sweepSendsJob: CronJob = {
   timeoutSeconds: 50,
   summary: 'wakes lanes that have something to send and that no worker has',
   async run(ctx) {
-    const found = await sweepSends(ctx.db, AT_ONCE);
-    for (const conversation of found) await ctx.queues.wakeSend(conversation);
-    ctx.events.swept('sends', found.length);
-    return found.length;
+    const woken = await wakeDueLanes(ctx);
+    ctx.events.swept('sends', woken);
+    return woken;
   },
 };

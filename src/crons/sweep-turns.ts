@@ -1,9 +1,8 @@
-import { sweepTurns } from '../turns/calls.ts';
+import { wakeDueTurns } from '../turns/wake.ts';
 import type { CronJob } from '../schedule/job.ts';
 
 /** Beyond the longest debounce, so that a burst that is still being typed is not cut short. */
 const GRACE_MS = 10_000;
-const AT_ONCE = 500;
 
 /** Finds what is unanswered without a live turn: a queue that forgot, a worker that died, a pause that ended. */
 export const sweepTurnsJob: CronJob = {
@@ -14,9 +13,8 @@ export const sweepTurnsJob: CronJob = {
   timeoutSeconds: 50,
   summary: 'wakes conversations that are unanswered and that no worker has',
   async run(ctx) {
-    const found = await sweepTurns(ctx.db, ctx.config.turn.debounceMaxMs + GRACE_MS, AT_ONCE);
-    for (const conversation of found) await ctx.queues.wakeTurn(conversation, 0);
-    ctx.events.swept('turns', found.length);
-    return found.length;
+    const woken = await wakeDueTurns(ctx, ctx.config.turn.debounceMaxMs + GRACE_MS, 0);
+    ctx.events.swept('turns', woken);
+    return woken;
   },
 };

@@ -1,6 +1,5 @@
-import { applyAlerts } from '../watch/alert-calls.ts';
+import { tellAlerts } from '../watch/alerts.ts';
 import { listNumberHealth } from '../numbers/calls.ts';
-import { deliverNotices } from '../notices/notices.ts';
 import { webhookFaultsOf } from '../numbers/webhook-check.ts';
 import type { CronJob } from '../schedule/job.ts';
 
@@ -38,10 +37,7 @@ export const syncNumbersJob: CronJob = {
         cooldown_seconds: 3_600,
       });
     }
-    const { fired, recovered } = await applyAlerts(ctx.db, holds, [CONDITION]);
-    for (const name of fired) ctx.events.alertChanged(name, 'firing');
-    for (const name of recovered) ctx.events.alertChanged(name, 'ok');
-    if (fired.length + recovered.length > 0) ctx.background.run('deliver notices', () => deliverNotices(ctx));
+    await tellAlerts(ctx, holds, [CONDITION]);
     return numbers.length;
   },
 };

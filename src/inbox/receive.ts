@@ -7,7 +7,7 @@ import { debounceDelay, presenceDelay } from './debounce.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { pendingSince } from './calls.ts';
 import type { Poster, RecordedEvent, WebhookRecord } from './calls.ts';
-import { sweepSends } from '../outbox/calls.ts';
+import { wakeAll, wakeDueLanes } from '../outbox/wake.ts';
 import { keptWebhook } from './kept-webhook.ts';
 import { deliverNotices } from '../notices/notices.ts';
 import { parseWebhook } from '../whatsapp/payload.ts';
@@ -97,9 +97,10 @@ async function wake(ctx: StoreContext, result: RecordedEvent, instance: string |
   if (conversation != null && result.wake)
     await wakeTurn(ctx, conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
   // It has waited for longer than any debounce.
-  for (const other of result.wake_turns ?? []) if (other !== conversation) await wakeTurn(ctx, other, 0);
+  const others = (result.wake_turns ?? []).filter((other) => other !== conversation);
+  await wakeAll(others, (other) => wakeTurn(ctx, other, 0));
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
-  if (result.wake_sends === true) for (const lane of await sweepSends(ctx.db, 500)) await ctx.queues.wakeSend(lane);
+  if (result.wake_sends === true) await wakeDueLanes(ctx);
   // While the number was away Evolution may have dropped what came in.
   if (result.reconcile === true && instance !== null) await ctx.queues.wakeReconcile(instance);
 }

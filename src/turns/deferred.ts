@@ -3,12 +3,12 @@
  * those whose job got lost, and all of them once the model may be asked again.
  */
 import type { Context } from '../context.ts';
+import { wakeAll, WAKE_AT_ONCE } from '../outbox/wake.ts';
 import { sweepDeferred } from './calls.ts';
 import { returnRecovered } from '../people/handoffs.ts';
 
 /** What a lost job, or a breaker that was closed by hand, costs a contact at most. One call over an index of what waits. Milliseconds. */
 const LOOK_MS = 5_000;
-const AT_ONCE = 500;
 /** How often conversations are looked for that a person need not have any more. Whoever looks must know whether there is a model, so a worker does. Milliseconds. */
 const RETURN_MS = 30_000;
 
@@ -21,10 +21,10 @@ export async function wakeDeferred(ctx: Pick<Context, 'config' | 'db' | 'queues'
   if (claude === null) return 0; // without a key they are a person's, see decideTurn
   const breakers = [claude.model, claude.complexModel].map((model) => ctx.breakers.claude(model));
   const available = breakers.filter((each) => !each.isOpen()).map((each) => each.availableForMs());
-  const found = await sweepDeferred(ctx.db, available.length === 0 ? null : Math.min(...available), AT_ONCE);
-  for (const conversation of found) await ctx.queues.wakeTurn(conversation, 0);
-  if (found.length > 0) ctx.events.swept('deferred', found.length);
-  return found.length;
+  const found = await sweepDeferred(ctx.db, available.length === 0 ? null : Math.min(...available), WAKE_AT_ONCE);
+  const woken = await wakeAll(found, (conversation) => ctx.queues.wakeTurn(conversation, 0));
+  if (woken > 0) ctx.events.swept('deferred', woken);
+  return woken;
 }
 
 /** Looks each few seconds; returns what ends it. */

@@ -8,13 +8,14 @@ import type { Condition, Snapshot } from './alert-conditions.ts';
 import { isThere, modesThere } from '../process/liveness.ts';
 import type { CronJob, JobContext } from '../schedule/job.ts';
 import { alertSnapshot, applyAlerts, noteFigures, noteMinute, slaFigures } from './alert-calls.ts';
-import type { AlertRows } from './alert-calls.ts';
+import type { AlertRows, HeldAlert } from './alert-calls.ts';
 import { botSuspicion } from '../people/suspicion-calls.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { rateStatus } from '../outbox/limit-calls.ts';
 import { readiness } from './health.ts';
 import { jobLines } from '../schedule/run-job.ts';
 import { deliverNotices } from '../notices/notices.ts';
+import type { NoticeContext } from '../notices/notices.ts';
 import { postToSlack } from '../notices/slack.ts';
 
 const HOUR_MS = 3_600_000;
@@ -26,11 +27,16 @@ const MONTH_MS = 30 * 24 * HOUR_MS;
  */
 export async function evaluateAlerts(ctx: JobContext, each: readonly Condition['each'][], jobs: readonly CronJob[] = []): Promise<number> {
   const { looked, holds } = heldAlerts(await look(ctx, each, jobs, new Date()), each);
+  await tellAlerts(ctx, holds, looked);
+  return holds.length;
+}
+
+/** Keeps which of the conditions that were looked at hold, once over all processes, and tells what is new: who is told is a notice, in the background. */
+export async function tellAlerts(ctx: NoticeContext, holds: HeldAlert[], looked: string[]): Promise<void> {
   const { fired, recovered } = await applyAlerts(ctx.db, holds, looked);
   for (const name of fired) ctx.events.alertChanged(name, 'firing');
   for (const name of recovered) ctx.events.alertChanged(name, 'ok');
   if (fired.length + recovered.length > 0) ctx.background.run('deliver notices', () => deliverNotices(ctx));
-  return holds.length;
 }
 
 async function look(ctx: JobContext, each: readonly Condition['each'][], catalogue: readonly CronJob[], now: Date): Promise<Snapshot> {
@@ -127,7 +133,5 @@ export async function noteSelf(ctx: Context): Promise<void> {
   const condition = CONDITIONS.find(({ name }) => name === SCHEDULER_ABSENT);
   if (condition === undefined) return;
   // It was not looked at whether other conditions are over: that is for the scheduler that comes back.
-  const { fired } = await applyAlerts(ctx.db, [alertOf(condition, absentHeld('scheduler'))], []);
-  for (const name of fired) ctx.events.alertChanged(name, 'firing');
-  if (fired.length > 0) await deliverNotices(ctx);
+  await tellAlerts(ctx, [alertOf(condition, absentHeld('scheduler'))], []);
 }

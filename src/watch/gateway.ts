@@ -12,7 +12,7 @@ import { CURED_BY_RESTART, isOfGateway } from '../whatsapp/send-fault.ts';
 import { claimRestarts, noteAlive } from '../numbers/calls.ts';
 import { listInstances, setInstanceState } from '../numbers/calls.ts';
 import type { PolledNumber } from '../numbers/calls.ts';
-import { sweepSends } from '../outbox/calls.ts';
+import { wakeDueLanes } from '../outbox/wake.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 
 /** Evolution is missed, and found again, within it. One small request. Milliseconds. */
@@ -21,8 +21,6 @@ const LOOK_MS = 4_000;
 const ANSWER_MS = 3_500;
 /** Numbers with an open breaker that are asked in each look beside the one whose turn it is. */
 const MOST_ILL = 5;
-/** Lanes that are woken at once. */
-const AT_ONCE = 500;
 
 type WatchContext = Pick<Context, 'config' | 'db' | 'events' | 'background' | 'whatsapp'> & {
   queues: Pick<Context['queues'], 'wakeSend' | 'wakeReconcile'>;
@@ -105,7 +103,7 @@ async function noteState(ctx: WatchContext, { name, status }: PolledNumber, stat
   if (state === status) return;
   const { wakeSends } = await setInstanceState(ctx.db, name, state);
   if (!wakeSends) return;
-  for (const lane of await sweepSends(ctx.db, AT_ONCE)) await ctx.queues.wakeSend(lane);
+  await wakeDueLanes(ctx);
   await ctx.queues.wakeReconcile(name);
 }
 

@@ -405,6 +405,7 @@ test('E1 no scheduler: told by the process that notices it, once; whoever comes 
   assert.deepEqual(await told(system), []);
   await system.query(`update alerts set since = since - interval '46 seconds'`);
   await Promise.all([noteSelf(system.ctx), noteSelf(other), noteSelf(other)]);
+  await other.background.drain(10_000);
   assert.equal((await told(system)).length, 1);
   assert.match(system.simulator.slackTexts()[0] ?? '', /🚨 Nenhum scheduler está rodando/);
   await system.query(`insert into process_status (id, mode, version, started_at, seen_at) values ('s', 'scheduler', '1', now(), now())`);
