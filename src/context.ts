@@ -73,7 +73,7 @@ export type OwnedContext = Context & AsyncDisposable;
 export type ContextOverrides = Partial<Pick<Context, 'db' | 'random'>> & { sendPolicy?: Partial<SendPolicy> };
 
 /**
- * Opens everything. While the database or the queue is away it says so once a try and tries again with a growing wait, until `signal` aborts.
+ * Opens everything. While the database or the queue is unavailable it says so once a try and tries again with a growing wait, until `signal` aborts.
  * `databaseUrl` is the address of an embedded database when the configuration names none.
  */
 export async function openContext(
@@ -148,7 +148,7 @@ type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | '
   queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'>;
 };
 
-/** A queue that does not answer for so long is away. Milliseconds. */
+/** A queue that does not answer for so long is unavailable. Milliseconds. */
 const ADMIN_QUEUE_MS = 5_000;
 /** Closing may take so long. Milliseconds. */
 const ADMIN_CLOSE_MS = 2_000;
@@ -169,7 +169,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
   }
   let opening: Promise<Queues> | null = null;
   const queues = (): Promise<Queues> => (opening ??= openQueues(queueStore(config, databaseUrl), log));
-  // A Redis that is away is waited for without end; whoever runs one command ends the process after it.
+  // A Redis that is unavailable is waited for without end; who runs one command ends the process after it.
   stack.defer(() => waitAtMost(ADMIN_CLOSE_MS, (async () => (await opening?.catch(() => null))?.[Symbol.asyncDispose]())()));
   const background = createBackground(log);
   stack.defer(() => background.drain(5_000));
@@ -278,7 +278,7 @@ async function untilThere<T>(
 }
 
 const SCHEMA_MISSING = 'the schema is missing or old: run `npm run migrate`';
-/** Refusals that end when somebody has mended something, by SQL state. */
+/** Refusals that end when somebody has fixed something, by SQL state. */
 const REFUSALS: Readonly<Record<string, string>> = {
   '42883': SCHEMA_MISSING,
   PGRST202: SCHEMA_MISSING,

@@ -3,7 +3,7 @@
  * order does no harm; what a queue forgets, the sweeps find. BullMQ on Redis with REDIS_URL, on Postgres without.
  *
  * Per conversation there is at most one `now` job (the debounce: a new message replaces it while it waits, and is kept for later while it
- * runs) and one `later` job (a wait that the step asked for). They have ids of their own so that neither pushes the other away; when both
+ * runs) and one `later` job (a wait that a turn or a lane asked for). They have ids of their own so that neither pushes the other away; when both
  * run at once, the claim in SQL lets one through.
  */
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
@@ -20,11 +20,11 @@ import { waitAtMost } from './process/wait.ts';
 
 export type QueueName = 'turn' | 'send';
 
-/** The one job with content: a webhook that came while the database was away. Or the wish to compare a number with its provider. */
+/** The one job with content: a webhook that came while the database was unavailable. Or the wish to compare a number with its provider. */
 export type InboundJob = KeptWebhook | { reconcile: string };
 
 export type Queues = {
-  /** Wakes the turn of a conversation in `delayMs`; a wake-up that still waits is replaced. Rejects when the queue is away. */
+  /** Wakes the turn of a conversation in `delayMs`; a wake-up that still waits is replaced. Rejects when the queue is unavailable. */
   wakeTurn(conversation: number, delayMs: number): Promise<void>;
   wakeTurnLater(conversation: number, delayMs: number): Promise<void>;
   /** Wakes the lane of a conversation. */
@@ -32,7 +32,7 @@ export type Queues = {
   wakeSendLater(conversation: number, delayMs: number): Promise<void>;
   /** The queue does not live in the database: it can keep what the database cannot take. */
   survivesDatabase: boolean;
-  /** Keeps a webhook until a worker has stored it. Rejects when the queue is away. */
+  /** Keeps a webhook until a worker has stored it. Rejects when the queue is unavailable. */
   keepWebhook(webhook: KeptWebhook): Promise<void>;
   /** Asks a worker to compare a number's messages with its provider's; one wish at a time for a number. */
   wakeReconcile(instance: string): Promise<void>;
@@ -44,7 +44,7 @@ export type Queues = {
   work(name: QueueName, concurrency: number, handle: (conversation: number) => Promise<void>): Promise<void>;
   /** Waiting, delayed and active jobs. */
   counts(): Promise<Record<QueueName, Record<string, number>>>;
-  /** Rejects when the queue's store is away. */
+  /** Rejects when the queue's store is unavailable. */
   ping(): Promise<void>;
   /** Workers take nothing new; waits for what they have, at most so long. */
   stop(timeoutMs: number): Promise<void>;
@@ -53,7 +53,7 @@ export type Queues = {
 
 export type QueueStore = { kind: 'redis'; url: string } | { kind: 'postgres'; url: string };
 
-/** A job that throws (the database is away) is repeated after 1, 2, 4 ... s, up to a minute; after that the sweep brings it back. */
+/** A job that throws (the database is unavailable) is repeated after 1, 2, 4 ... s, up to a minute; after that the sweep brings it back. */
 const JOB_OPTIONS = {
   removeOnComplete: true,
   removeOnFail: true,
@@ -61,7 +61,7 @@ const JOB_OPTIONS = {
   backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
 } as const;
 
-/** The database may be away for long; 5 s are a fair time to look again. */
+/** The database may be unavailable for long; 5 s are a fair time to look again. */
 const INBOUND_OPTIONS = { removeOnComplete: true, attempts: 1_000_000, backoff: { type: 'fixed', delay: 5_000 } } as const;
 
 /** What closing takes when nothing is under way, and much more. Milliseconds. */
@@ -171,7 +171,7 @@ const WORKER_OPTIONS = { lockDuration: 15_000, stalledInterval: 7_500, maxStalle
 function redisLink(url: string, log: Logger): Link {
   const onError = throttled((error: Error) => log.warning({ error }, 'Redis unavailable'));
   let away = false;
-  // Producers fail at once when Redis is away (the sweep finds the work); workers wait for it for ever.
+  // Producers fail at once when Redis is unavailable (the sweep finds the work); workers wait for it for ever.
   const producer = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, connectTimeout: 5_000, lazyConnect: true });
   const consumer = new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 5_000, lazyConnect: true });
   producer.on('error', onError);
@@ -222,7 +222,7 @@ function postgresLink(url: string, log: Logger): Link {
   };
 }
 
-/** One line a minute and kind of trouble is enough: a store that is away says so at each try. */
+/** One line a minute and kind of trouble is enough: a store that is unavailable says so at each try. */
 function throttled(report: (error: Error) => void): (error: Error) => void {
   const last = new Map<string, number>();
   return (error) => {

@@ -55,7 +55,7 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     await aborted(stop);
     state.stopping = true;
     log.info({ grace_ms: config.app.shutdownGraceMs }, 'Stopping');
-    // Whoever asked for the end kills us soon anyway, and all that matters is in the database by now.
+    // Who asked for the end kills us soon anyway, and all that matters is in the database by now.
     setTimeout(() => process.exit(0), config.app.shutdownGraceMs).unref();
     await running.stop(Math.max(0, config.app.shutdownGraceMs - CLOSING_MS));
     log.info({}, 'Stopped');

@@ -1,4 +1,4 @@
-/** RUN_MODE=scheduler: runs each tick of each job once, over any number of schedulers, and tells people what nobody told. */
+/** RUN_MODE=scheduler: runs every tick of each job once, over any number of schedulers, and tells people what nobody told. */
 import { watchAlerts } from './watch/alerts.ts';
 import { startClock } from './schedule/clock.ts';
 import type { Context } from './context.ts';
@@ -17,7 +17,7 @@ import { deliverNotices } from './notices/notices.ts';
 import { waitAtMost } from './process/wait.ts';
 import type { Running } from './worker.ts';
 
-/** How often due notices are looked for: what is urgent leaves within seconds although whoever wrote it died. One call over a small index. */
+/** How often due notices are looked for: what is urgent leaves within seconds although its writer died. One call over a small index. */
 const NOTICES_MS = 3_000;
 /** How often handoffs are looked for that no turn told: people hear of each within 30 s, and Slack takes its time. One call over a small index. */
 const HANDOFFS_MS = 5_000;

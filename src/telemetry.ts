@@ -8,9 +8,9 @@ import type { Context, SpanContext } from '@opentelemetry/api';
 import type { Config } from './config.ts';
 import type { Attributes, Span, SpanOptions, Tracing } from './process/trace.ts';
 
-/** A collector that is away must not hold up the end of a process. Milliseconds. */
+/** A collector that is unavailable must not hold up the end of a process. Milliseconds. */
 const FLUSH_MS = 2_000;
-/** A collector that is away says so at each try; a line in this time is enough. Milliseconds. */
+/** A collector that is unavailable says so at each try; a line in this time is enough. Milliseconds. */
 const TROUBLE_MS = 60_000;
 /** One try, with its repeats. Milliseconds. */
 const TRY_MS = 5_000;

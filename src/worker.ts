@@ -1,4 +1,4 @@
-/** RUN_MODE=worker: runs turns, the manager's commands and sends. Wiring only; the work is in turn.ts, operator.ts and outbound.ts. */
+/** RUN_MODE=worker: runs turns, the manager's commands and sends. Wiring only; the work is in turns/turn.ts, operators/operator.ts and outbox/send.ts. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import { reconcile } from './crons/reconcile-inbox.ts';
@@ -30,7 +30,7 @@ export async function startWorker(ctx: Context): Promise<Running> {
       end = await runTurn(ctx, conversation, stopping.signal);
     }
     if (end.kind === 'again') await ctx.queues.wakeTurnLater(conversation, end.delayMs);
-    // Whatever the turn came to: a worker that died between its commit and its sends left both to whoever takes its job up.
+    // Whatever the turn came to. A worker that died between its commit and its sends left both to the worker that takes its job up.
     if (!(await sender.run(() => runLane(ctx, conversation)))) await ctx.queues.wakeSend(conversation);
   });
   await ctx.queues.work('send', workerConcurrency, (conversation) => runLane(ctx, conversation));
@@ -82,7 +82,7 @@ function limited(most: number): { run(work: () => Promise<void>): Promise<boolea
   };
 }
 
-/** Tries again for as long as the database is away, or until `signal`; throws what the last try threw. */
+/** Tries again for as long as the database is unavailable, or until `signal`; throws what the last try threw. */
 async function whenDatabaseIsBack(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   for (;;) {
     try {

@@ -156,5 +156,5 @@ function complain(text: string, code: number): number {
   return code;
 }
 
-// A Redis that is away keeps its connection trying: the command is over when its answer is written.
+// A Redis that is unavailable keeps its connection trying: the command is over when its answer is written.
 process.exit(await main(process.argv.slice(2)));

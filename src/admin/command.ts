@@ -37,7 +37,7 @@ export type CommandShape<Args extends z.ZodObject = z.ZodObject> = {
   name: string;
   /** One line for the list. */
   summary: string;
-  /** What it does exactly, for whoever has to decide whether to run it. */
+  /** What it does exactly, for a person who decides whether to run it. */
   details: string;
   args: Args;
   /** Arguments that stand without their name on the command line, in this order. */
@@ -76,7 +76,7 @@ export function defineLocalCommand<Args extends z.ZodObject, Result>(
 export function defineCommand<Args extends z.ZodObject, Result>(
   command: Omit<AdminCommand<Args, Result>, 'flags' | 'positional'> & { flags?: string[]; positional?: string[] },
 ): AdminCommand {
-  // whoever runs a command parses its arguments with this very schema, and gives `text` what `run` returned
+  // who runs a command parses its arguments with this very schema, and gives `text` what `run` returned
   return { flags: [], positional: [], ...command };
 }
 

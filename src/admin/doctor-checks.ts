@@ -247,7 +247,7 @@ async function checkEvolution(tools: Tools, rows: () => Promise<AlertRows>): Pro
   return [...told, ...numbers];
 }
 
-/** Apart from what can be mended: no stable release was, when this was written. */
+/** Apart from what can be fixed: no stable release was, when this was written. */
 async function checkGateway({ whatsapp }: Tools): Promise<Found[]> {
   const release = await whatsapp?.version();
   if (release === undefined || release.kind === 'failed') return [];

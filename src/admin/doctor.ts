@@ -1,4 +1,4 @@
-/** doctor: everything that can be wrong with an installation, each with what mends it. At the command line: it must work where the configuration is wrong too. */
+/** doctor: everything that can be wrong with an installation, each with its fix. At the command line: it must work where the configuration is wrong too. */
 import { z } from 'zod';
 import { healthy } from '../watch/diagnosis.ts';
 import { defineLocalCommand, flagArg } from './command.ts';

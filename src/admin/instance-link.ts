@@ -124,7 +124,7 @@ const qr = defineCommand({
   async run(ctx, { name }, { id, tenant }) {
     if (ctx.whatsapp === null) return notConfigured();
     if ((await findNumber(ctx, tenant, name)) === null) return unknown(name);
-    // Whoever sees the code can pair the number with a phone of theirs.
+    // Who sees the code can pair the number with a phone of theirs.
     await recordAudit(ctx.db, { tenant, actor: id, action: 'instance.qr', subject: name, details: {} });
     return pair(ctx, ctx.whatsapp, name);
   },

@@ -1,4 +1,4 @@
-/** rate, rate reset, proactive, contact wait: how much may leave that nobody asked for. */
+/** rate, rate reset, proactive, contact wait: how much proactive may leave. */
 import { z } from 'zod';
 import { canonicalPhone } from '../words/phone.ts';
 import { because, stateInWords } from '../words/reasons.ts';

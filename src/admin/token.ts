@@ -1,4 +1,4 @@
-/** token: a token for /api and /admin. Not over HTTP: whoever has an admin's token for an hour must not make one for months of it. */
+/** token: a token for /api and /admin. Not over HTTP: who has an admin's token for an hour must not make one for months of it. */
 import { z } from 'zod';
 import { loadConfig } from '../config.ts';
 import type { Config } from '../config.ts';

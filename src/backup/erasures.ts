@@ -11,7 +11,7 @@ import type { Door } from '../db/door.ts';
 import { macOf, readRegular, replaceFile, sameMac } from './files.ts';
 
 const NAME = 'whats-agents-erasures.json';
-/** Some 200 bytes for each address and message of whoever was erased: a million of them. */
+/** Some 200 bytes for every address and message of an erased contact: a million of them. */
 const LIST_BYTES = 256 * 1_048_576;
 const list = z.object({ made_at: z.coerce.date(), erasures, mac: z.string().optional() });
 

@@ -1,5 +1,5 @@
 /**
- * Circuit breakers around everything that can be away: one per number at Evolution, one per model, one around the database. decide.ts says what one does.
+ * Circuit breakers around everything that can be unavailable: one per number at Evolution, one per model, one around the database. decide.ts says what one does.
  *
  * A breaker lives in one process. Its state is in the process's heartbeat, its transitions are rows of circuit_transitions. Processes read each other's
  * heartbeats: when a breaker opens in one of them, the others follow it, so one process probes for all. The database's is each process's own.

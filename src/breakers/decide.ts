@@ -157,7 +157,7 @@ export function retryInMs(state: Machine, now: number): number {
   return Math.max(0, (state.phase === 'closed' ? state.restUntil : (nextProbeAt(state) ?? 0)) - now);
 }
 
-/** When whoever is turned away now may come again, in milliseconds: not before a probe or a trial that is under way can have ended. */
+/** When a call that is turned away now may come again, in milliseconds: not before a probe or a trial that is under way can have ended. */
 export function turnedAwayMs(state: Machine, now: number): number {
   return Math.max(retryInMs(state, now), state.restUntil > now ? 0 : TRIAL_WAIT_MS);
 }

@@ -1,4 +1,4 @@
-/** The door to the database behind its circuit breaker: a database that is away is not waited for by everybody again and again. */
+/** The door to the database behind its circuit breaker: a database that is unavailable is not waited for by everybody again and again. */
 import type { Breaker } from './shell.ts';
 import type { Door } from '../db/door.ts';
 import { DatabaseAway } from '../db/failures.ts';

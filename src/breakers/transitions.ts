@@ -1,4 +1,4 @@
-/** The changes of this process's breakers on their way to circuit_transitions: kept until the database has them, since it may be what is away. */
+/** The changes of this process's breakers on their way to circuit_transitions: kept until the database has them, since it may be what is unavailable. */
 import type { Transition } from './shell.ts';
 import type { Door } from '../db/door.ts';
 import { recordTransition } from './calls.ts';
@@ -8,7 +8,7 @@ const MOST = 500;
 
 export type Transitions = {
   add(transition: Transition): void;
-  /** Writes down what is kept. Rejects when the database is away; nothing is lost then. */
+  /** Writes down what is kept. Rejects when the database is unavailable; nothing is lost then. */
   flush(): Promise<void>;
   /** Who is to know of each new one; replaces who was. */
   onAdded(listener: () => void): void;

@@ -62,7 +62,7 @@ export function faultOf(reason: string): Fault | null {
   return Object.hasOwn(MODEL_FAILURES, kind) ? MODEL_FAILURES[kind as ModelFailureKind].fault : null;
 }
 
-/** A provider that asks for more than this has a limit that somebody must lift; it is looked at again each hour. Milliseconds. */
+/** A provider that asks for more than this has a limit that somebody must lift; it is looked at again every hour. Milliseconds. */
 const MOST_MS = 3_600_000;
 
 /** Milliseconds that an answer asks us to wait (`retry-after-ms`, `retry-after` in seconds or as a date, RFC 9110 10.2.3); 0 when it asks for none. */

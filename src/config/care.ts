@@ -1,3 +1,4 @@
+/** Configuration of what is kept, backed up and sealed. */
 import type { SecretKeys } from '../process/secrets.ts';
 /** How long things are kept, and where backups go. */
 import type { Report } from './environment.ts';
@@ -23,7 +24,7 @@ export function retention(v: Variables): Retention {
 }
 
 export type Backup = {
-  /** The scheduler makes one each day: BACKUP_DIR is set. */
+  /** The scheduler makes one every day: BACKUP_DIR is set. */
   readonly daily: boolean;
   readonly dir: string;
   readonly keepDays: number;

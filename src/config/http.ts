@@ -1,3 +1,4 @@
+/** Configuration of what listens: ports, limits, and which strangers may see what. */
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 

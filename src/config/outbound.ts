@@ -64,7 +64,7 @@ export function outbound(v: Variables, production: boolean, report: Report): Out
   };
 }
 
-/** Whoever opens around the clock means Sundays and holidays too, unless HORARIO_DIAS or HORARIO_FERIADOS is set. */
+/** Who opens around the clock means Sundays and holidays too, unless HORARIO_DIAS or HORARIO_FERIADOS is set. */
 function hours(v: Variables, report: Report): Hours | null {
   const aroundTheClock = v.HORARIO_INICIO === '00:00' && v.HORARIO_FIM === '23:59';
   if (aroundTheClock && !report.isSet('HORARIO_DIAS') && !report.isSet('HORARIO_FERIADOS')) return null;

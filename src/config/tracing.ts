@@ -1,3 +1,4 @@
+/** Configuration of traces: where they go, if anywhere. */
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 

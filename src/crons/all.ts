@@ -1,3 +1,4 @@
+/** The catalogue of jobs. What a job does is in its own file. */
 import { backupJob, keepErasuresJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
 import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';

@@ -26,7 +26,7 @@ export const checkInstancesJob: CronJob = {
       if (answer.kind !== 'ok') continue;
       const { wakeSends } = await setInstanceState(ctx.db, name, answer.state === 'not_loaded' ? 'close' : answer.state);
       back ||= wakeSends;
-      // While it was away Evolution may have dropped what came in.
+      // While it was disconnected Evolution may have dropped what came in.
       if (wakeSends) await ctx.queues.wakeReconcile(name);
     }
     const released = await assessNumbers(ctx.db);

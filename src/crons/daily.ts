@@ -6,7 +6,7 @@ import type { CronJob } from '../schedule/job.ts';
 
 const AT_ONCE = 500;
 
-/** Follow-ups leave at their own time, by the sweep of each minute; each morning their lanes are woken once more, so that none waits behind a full sweep. */
+/** Follow-ups leave at their own time, by the sweep of every minute; each morning their lanes are woken once more, so that none waits behind a full sweep. */
 export const followUpsJob: CronJob = {
   name: 'follow_ups',
   cron: '0 10 * * *',

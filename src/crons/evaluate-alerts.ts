@@ -2,7 +2,7 @@ import { evaluateAlerts } from '../watch/alerts.ts';
 import type { CronJob } from '../schedule/job.ts';
 
 /**
- * What holds of the conditions of watch/alert-conditions.ts becomes one message each. Each scheduler also looks at the urgent ones each quarter of a minute.
+ * What holds of the conditions of watch/alert-conditions.ts becomes one message each. Each scheduler also looks at the urgent ones every quarter of a minute.
  * `catalogue`: the jobs that may be stale, this one among them.
  */
 export const evaluateAlertsJob = (catalogue: () => readonly CronJob[]): CronJob => ({

@@ -1,4 +1,4 @@
-/** Asks Evolution for messages whose webhook never came: dropped by Evolution, lost at its restart, or posted while we were away. */
+/** Asks Evolution for messages whose webhook never came: dropped by Evolution, lost at its restart, or posted while the api was unavailable. */
 import type { InboundEvent } from '../whatsapp/inbound-event.ts';
 import { onlyInstance } from '../config.ts';
 import { DatabaseAway } from '../db/failures.ts';
@@ -34,7 +34,7 @@ export const reconcileInboxJob: CronJob = {
     let missing = 0;
     let failed: Error | null = null;
     for (const { name, status } of await listInstances(ctx.db)) {
-      // A number that is away has nothing new; its reconnect starts a comparison of its own.
+      // A number that is disconnected has nothing new; its reconnect starts a comparison of its own.
       if (status === 'close' || status === 'refused') continue;
       if (signal.aborted) break;
       // One number, which may be another tenant's, does not hold up the next.

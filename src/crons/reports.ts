@@ -29,7 +29,7 @@ export const reportWeeklyJob = report('weekly', {
   summary: 'tells Slack what happened in the last seven days',
 });
 
-/** Told once for each tick, also when its scheduler dies in the middle: the notice's key is the tick's. */
+/** Told once for every tick, also when its scheduler dies in the middle: the notice's key is the tick's. */
 function report(kind: ReportKind, fields: Pick<CronJob, 'name' | 'cron' | 'cadence' | 'summary'>): CronJob {
   return {
     ...fields,

@@ -56,7 +56,7 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
 }
 
 export function openSupabase(url: string, serviceKey: string): Door {
-  // Loaded here: whoever uses Postgres directly need not carry it in memory.
+  // Loaded here: who uses Postgres directly need not carry it in memory.
   const loading = import('@supabase/supabase-js').then(({ createClient }) =>
     createClient(url, serviceKey, {
       auth: { persistSession: false, autoRefreshToken: false },

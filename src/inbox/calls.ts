@@ -1,10 +1,11 @@
+/** Webhooks into rows, and what a chat waits with. SQL in the room `inbox`. */
 import { z } from 'zod';
 import type { ChatAddress } from '../whatsapp/inbound-event.ts';
 import type { MeantEvent } from './meaning.ts';
 import type { Door } from '../db/door.ts';
 
 /**
- * Who says what a webhook says: a number by its own secret, a tenant by that of the installation, or Evolution's answer to a question of ours. Whoever replays a stored
+ * Who says what a webhook says: a number by its own secret, a tenant by that of the installation, or Evolution's answer to a question of ours. Who replays a stored
  * webhook says it as who posted it.
  */
 export const poster = z.union([
@@ -46,7 +47,7 @@ const recorded = z.object({
   wake_send: z.boolean().nullish(),
   /** The number is back: all its lanes may go on. */
   wake_sends: z.boolean().nullish(),
-  /** The number was connected anew: what came meanwhile may be missing. */
+  /** The number was connected again: what came meanwhile may be missing. */
   reconcile: z.boolean().nullish(),
   /** Other conversations that have something to answer again: a takeover there turned out to be none. */
   wake_turns: z.array(z.number()).nullish(),

@@ -1,5 +1,5 @@
 /**
- * A webhook that waits in Redis for the database. Whoever reaches Redis could write one of their own, so with SECRETS_KEY it is sealed: it can be neither read nor
+ * A webhook that waits in Redis for the database. Who reaches Redis could write one of their own, so with SECRETS_KEY it is sealed: it can be neither read nor
  * forged there. Without that key it counts for what the installation's secret speaks for and for nothing more; numbers have no secrets of their own then.
  */
 import { at } from '../words/json.ts';

@@ -34,7 +34,7 @@ export function parseOperatorWords(text: string): OperatorWords | null {
   return { ...request, args: { ...request.args, reason } };
 }
 
-/** What is understood, for whoever asks. */
+/** What is understood, for who asks. */
 export const OPERATOR_HELP = [
   '*pausar* (motivo: ...): para tudo. Também *pausar conversa 7*, *pausar número NOME*, *pausar campanha NOME*.',
   '*retomar*: continua o que foi pausado, com os mesmos alvos.',

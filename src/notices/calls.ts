@@ -1,3 +1,4 @@
+/** Notices to people: added once, claimed by one deliverer, ended. SQL in the room `notices`. */
 import { z } from 'zod';
 import type { Door } from '../db/door.ts';
 

@@ -5,7 +5,7 @@ const SLACK_TRIES = { urgent: 2, other: 5 };
 /** What could not be told for so long is old news. Seconds. */
 export const TOO_OLD_SECONDS = 24 * 60 * 60;
 
-/** How Slack took it: not configured, refused for good (a wrong address or token), or away for now. */
+/** How Slack took it: not configured, refused for good (a wrong address or token), or unavailable for now. */
 export type SlackTrouble = 'not_there' | 'refused' | 'away';
 
 /** Whether the manager is written to in this attempt. `attempts` is the number of those that failed before. */

@@ -1,5 +1,5 @@
 /**
- * What people are told: alerts, handoffs, reports. `sendNotice` writes a row; whoever is awake delivers it: to Slack, and to the manager's WhatsApp
+ * What people are told: alerts, handoffs, reports. `sendNotice` writes a row; a process that is awake delivers it: to Slack, and to the manager's WhatsApp
  * when Slack does not take it (or is not configured).
  *
  *   pending   waits for its time: at once, or the next attempt

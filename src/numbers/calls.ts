@@ -13,7 +13,7 @@ const numberHealth = z.object({
   phone: z.string().nullable(),
   /** The release of Evolution; null: nobody has asked yet. */
   gateway_version: z.string().nullable(),
-  /** May be chosen for messages that nobody asked for. */
+  /** May be chosen for proactive messages. */
   proactive: z.boolean(),
   phase: z.string(),
   cap_hour: z.number().nullable(),

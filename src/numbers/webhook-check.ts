@@ -5,7 +5,7 @@ import { listNumberHealth } from './calls.ts';
 import { secretsOf } from './webhook-secrets.ts';
 import type { Failure, Webhook } from '../whatsapp/client.ts';
 
-/** Says in words what is wrong with each number that we may write from, and the command that mends it. Changes nothing, never rejects for what Evolution says. */
+/** Says in words what is wrong with each number that we may write from, and the command that fixes it. Changes nothing, never rejects for what Evolution says. */
 export async function checkWebhooks(ctx: Pick<Context, 'config' | 'db' | 'log' | 'whatsapp'>): Promise<void> {
   const { whatsapp, config } = ctx;
   if (whatsapp === null || config.evolution === null) return;

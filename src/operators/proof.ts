@@ -23,7 +23,7 @@ export type Verdict =
 const MOST_WRONG = 5;
 /** Words that were asked for and never came: somebody else is asking. */
 const MOST_ASKED = 20;
-/** No more answers in an hour: whoever forges commands does not flood the manager's phone. */
+/** No more answers in an hour: who forges commands does not flood the manager's phone. */
 const MOST_ANSWERS = 60;
 
 /** `freeStop`: a pause needs no word (GESTOR_PAUSAR_SEM_CODIGO). */

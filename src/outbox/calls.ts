@@ -190,7 +190,7 @@ export type MessageRequest = {
   campaign_id: string | null;
   typing_ms: number;
   correlation_id: string;
-  /** A person's reason to send it over the rules for what nobody asked for. */
+  /** A person's reason to send it over the rules for proactive messages. */
   bypass: string | null;
   /** Who asks: written into the audit of a bypass. */
   actor: string;
@@ -233,7 +233,7 @@ export type MessageFilter = {
   before: number | null;
 };
 
-/** SQL list_messages: what nobody asked for and what became of it, the newest first. */
+/** SQL list_messages: proactive messages and what became of them, the newest first. */
 export async function listMessages(db: Door, tenant: string, filter: MessageFilter, limit: number): Promise<MessageStatus[]> {
   return z.array(messageStatus).parse(await db.call('list_messages', { p_tenant: tenant, p_filter: filter, p_limit: limit }));
 }

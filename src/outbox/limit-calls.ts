@@ -51,7 +51,7 @@ export const PROACTIVE_LEVELS = ['all', 'no_campaigns', 'none'] as const;
 
 export type ProactiveLevel = (typeof PROACTIVE_LEVELS)[number];
 
-/** SQL set_proactive: what may leave that nobody asked for; audited. Whoever calls it wakes `lanes`. */
+/** SQL set_proactive: which proactive messages may leave; audited. Whoever calls it wakes `lanes`. */
 export async function setProactive(
   db: Door,
   change: { tenant: string; level: ProactiveLevel; actor: string; reason: string | null },

@@ -1,4 +1,4 @@
-/** What became of an outbound message, in one sentence for whoever asks the API. Pure. */
+/** What became of an outbound message, in one sentence for who asks the API. Pure. */
 import { because, LOOK_YOURSELF } from '../words/reasons.ts';
 
 /** `format` writes a moment for the reader. */

@@ -40,7 +40,7 @@ const LOOK_MS = 6_000;
 /** What a clock of Evolution's host may be off. */
 const CLOCK_SKEW_MS = 120_000;
 
-/** Takes one step in a lane. Throws DatabaseAway when the database is away: a send under way becomes uncertain when its lease runs out. */
+/** Takes one step in a lane. Throws DatabaseAway when the database is unavailable: a send under way becomes uncertain when its lease runs out. */
 export async function sendNext(ctx: Context, conversation: number): Promise<SendStep> {
   const { whatsapp } = ctx;
   if (whatsapp === null) return { kind: 'idle' }; // EVOLUTION_* is not set: the start has said so, and the rows wait
@@ -143,7 +143,7 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
       const { class: failure, detail } = outcome;
       // A wrong key or a number that Evolution does not know is a mistake of the installation: somebody may be correcting it.
       if (!outcome.retryable && fault?.whose !== 'installation') return { kind: 'failed', class: failure, detail, trouble };
-      // A number or an Evolution that is away is no fault of the message: it waits without using its attempts up.
+      // A number or an Evolution that is unavailable is no fault of the message: it waits without using its attempts up.
       const counts = fault?.attempt ?? true;
       if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail, trouble };
       const waitedMs = Date.now() - claim.created_at.getTime();

@@ -67,7 +67,7 @@ export async function listErasures(db: Door, since: Date | null): Promise<Erasur
   return erasures.parse(await db.call('list_erasures', { p_since: since?.toISOString() ?? null }));
 }
 
-/** SQL apply_erasures: whoever was erased after the restored backup was made is erased in it too. Returns how many contacts were. */
+/** SQL apply_erasures: contacts that were erased after the backup was made are erased in it too. Returns how many contacts were. */
 export async function applyErasures(db: Door, list: Erasures, actor: string): Promise<number> {
   return z.object({ erased: z.number() }).parse(await db.call('apply_erasures', { p_erasures: list, p_actor: actor })).erased;
 }

@@ -1,4 +1,4 @@
-/** Tells people of conversations that need them: at once when a turn says so, and each minute what nobody told (see crons/handoffs.ts). */
+/** Tells people of conversations that need them: at once when a turn says so, and every minute what nobody told (see crons/handoffs.ts). */
 import { contactText } from '../words/foreign-text.ts';
 import { digestText, draftText, forwardText, greetingText, isTechnical, packetText, recoveredText, returnedText } from './packet.ts';
 import { listDrafts } from './draft-calls.ts';
@@ -32,7 +32,7 @@ export async function tellOfHandoffs(ctx: NoticeContext): Promise<number> {
   );
   for (const handoffs of groups.values()) {
     if (handoffs.length >= TOGETHER) {
-      // Whoever told the notice of this minute writes its handoffs down; what came after it is told in the next one.
+      // The teller of this minute's notice writes its handoffs down. What came after it is told in the next one.
       if (!(await tellTogether(ctx, handoffs))) continue;
     } else for (const handoff of handoffs) await tellOf(ctx, handoff);
     for (const handoff of handoffs) {
@@ -62,7 +62,7 @@ function safe(message: HandoffToTell['messages'][number]): HandoffToTell['messag
   return message.author === 'contact' ? { ...message, text: contactText(message, MAX_READ_CHARS) } : message;
 }
 
-/** One notice a minute and reason, whoever else looks at the same moment; false when there was one already. */
+/** One notice a minute and reason, however many look at the same moment; false when there was one already. */
 async function tellTogether(ctx: NoticeContext, handoffs: HandoffToTell[]): Promise<boolean> {
   const [first] = handoffs;
   if (first === undefined) return false;

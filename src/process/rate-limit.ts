@@ -5,7 +5,7 @@ export type RateLimit = {
   take(key: string, nowMs: number): number | null;
 };
 
-/** So many keys are kept; beyond it the longest unused one is forgotten, and begins anew. Some 5 KB each at a limit of 600. */
+/** So many keys are kept; beyond it the longest unused one is forgotten, and begins again. Some 5 KB each at a limit of 600. */
 const MAX_KEYS = 2_000;
 
 /** `limit` 0 lets everything through. */

@@ -46,7 +46,7 @@ export function adminRoutes(routes: Routes, process: Process): void {
       c.json(await run(c.get('caller'), command, { ...(await body(c.req)), id: c.req.param('id') })),
     );
 
-  // Whole conversations are for operators, as `why` is; whoever only posts messages has no business with them.
+  // Whole conversations are for operators, as `why` is; who only posts messages has no business with them.
   const timeline = {
     tag: 'messages',
     access: 'operator',

@@ -109,7 +109,7 @@ const claims = z.object({
 
 const DAY_SECONDS = 86_400;
 
-/** Clocks of whoever signs may be a little ahead. Seconds. */
+/** The clock of who signs may be a little ahead. Seconds. */
 const SKEW_SECONDS = 60;
 
 async function verify(token: string, keys: Uint8Array[], maxDays: number): Promise<SignedToken | null> {

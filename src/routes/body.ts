@@ -21,7 +21,7 @@ type Bound = { bytes: number; variable?: string; idleMs?: number };
 export async function readBody(c: Request<Env>, bound: Bound): Promise<string> {
   if (Number(c.req.header('content-length') ?? 0) > bound.bytes) throw tooLarge(bound);
   const incoming = incomingOf(c);
-  // With a length node takes no byte beyond it. Whoever asks for `text` or `json` later gets the same.
+  // With a length node takes no byte beyond it. Who asks for `text` or `json` later gets the same.
   if (incoming !== null && (c.req.header('transfer-encoding') !== undefined || bound.idleMs !== undefined))
     c.req.bodyCache.text = collected(incoming, bound) as unknown as string; // hono keeps a promise there, whatever its type says
   try {
@@ -58,7 +58,7 @@ export function boundedBody(): MiddlewareHandler<Env> {
 const UNPROVEN_BYTES = 524_288;
 /** Slack waits 3 s for an answer, and posts from where a body takes milliseconds. Milliseconds. */
 const UNPROVEN_MS = 2_000;
-/** Slack's bodies come with their heads, or right behind them: whoever sends half of one and waits loses the place to others. Milliseconds. */
+/** Slack's bodies come with their heads, or right behind them: who sends half of one and waits loses the place to others. Milliseconds. */
 const UNPROVEN_IDLE_MS = 500;
 /** Of all sources together: what strangers can have the process hold is this many times UNPROVEN_BYTES. */
 const UNPROVEN_AT_ONCE = 32;

@@ -9,7 +9,7 @@ export function contextOf(process: Process): Context {
   return process.context;
 }
 
-/** A start takes 1.5 s; longer than this the database or the queue is away, and whoever asks had better come again. Milliseconds. */
+/** A start takes 1.5 s; longer than this the database or the queue is unavailable, and who asks had better come again. Milliseconds. */
 const START_MS = 10_000;
 const LOOK_MS = 25;
 

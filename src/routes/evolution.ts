@@ -25,7 +25,7 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
   const posterOf = webhookAuth(secretsOf(process.config), readerOf(process));
   const accepted = createRateLimit({ limit: http.webhookRateLimit, windowMs: WINDOW_MS });
   const refused = createRateLimit({ limit: http.webhookRefusedRateLimit, windowMs: WINDOW_MS });
-  /** Those without a secret are counted apart: whoever shares an address with Evolution cannot use up its allowance. */
+  /** Those without a secret are counted apart: who shares an address with Evolution cannot use up its allowance. */
   const count = (c: Request<Env>, which: typeof accepted, who: string, variable: string): void => {
     const waitMs = which.take(`${who} ${sourceOfRequest(c, http.trustedProxyHops)}`, performance.now());
     if (waitMs === null) return;

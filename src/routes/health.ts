@@ -77,7 +77,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
       const ctx = contextOf(process);
       const [{ unanswered, outbound, work }, queues] = await Promise.all([
         alertSnapshot(ctx.db, true),
-        within(QUEUE_MS, ctx.queues.counts()).catch(() => null), // away: the rows are the truth
+        within(QUEUE_MS, ctx.queues.counts()).catch(() => null), // unavailable: the rows are the truth
       ]);
       const oldest = Math.max(unanswered.oldest_seconds ?? 0, outbound.oldest_seconds ?? 0);
       const figures = {

@@ -1,4 +1,4 @@
-/** POST /api/messages, GET /api/messages, GET /api/messages/:id: messages that nobody asked for, and what became of them. */
+/** POST /api/messages, GET /api/messages, GET /api/messages/:id: proactive messages, and what became of them. */
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import { typingTimes } from '../turns/answer.ts';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { DescribedRoute } from './table.ts';
 
-/** What a document of `z.object`s looks like to whoever shows it. */
+/** What a document of `z.object`s looks like to a page that shows it. */
 export type Document = {
   info: { title: string; version: string; description?: string };
   paths: Record<string, Record<string, Operation>>;

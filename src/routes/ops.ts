@@ -19,7 +19,7 @@ const TEXTS_A_SECOND = 4;
 
 export function opsRoutes(routes: Routes, process: Process): void {
   const { http } = process.config;
-  // Whoever asks in a loop, and strangers may, has nothing worked out anew.
+  // Strangers may ask, also in a loop. Nothing is worked out again for them.
   const ready = shared(LOOKS_A_SECOND, () => readiness(process.context));
   const deep = shared(LOOKS_A_SECOND, () => deepHealth(process.config, process.context, false, process.waiting));
   const deepDetailed = shared(LOOKS_A_SECOND, () => deepHealth(process.config, process.context, true, process.waiting));

@@ -14,7 +14,7 @@ export type MetricJson = {
 const NAMES = new Set(['tenant', 'number']);
 const MONEY = /custo|usd/;
 
-/** How values become one where they are no sums: the oldest message, the worst breaker, the number that is away. */
+/** How values become one where they are no sums: the oldest message, the worst breaker, the number that is disconnected. */
 const JOINED: Readonly<Record<string, (a: number, b: number) => number>> = {
   julia_sem_resposta_segundos: Math.max,
   julia_fila_saida_segundos: Math.max,

@@ -44,14 +44,14 @@ export function slackRoutes(routes: Routes, process: Process): void {
         await within(ANSWER_MS, taking).catch((error: unknown) => {
           throw error instanceof DatabaseAway ? error : new DatabaseAway('take_slack_event', 'no answer in time', { cause: error });
         });
-        // A slash command shows this to whoever typed it.
+        // Only the person who typed a slash command sees this.
         return isForm ? c.json({ response_type: 'ephemeral', text: 'Recebido.' }) : c.json({ ok: true });
       }
     }
   });
 }
 
-/** Slack's v0 signature over the raw body, in constant time. Exported for whoever signs in tests. Source: docs.slack.dev, "Verifying requests from Slack". */
+/** Slack's v0 signature over the raw body, in constant time. Exported for the tests, which sign. Source: docs.slack.dev, "Verifying requests from Slack". */
 export function slackSignature(secret: string, timestamp: string, body: string): string {
   return `v0=${createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')}`;
 }

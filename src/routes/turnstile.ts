@@ -12,7 +12,7 @@ export function createTurnstile({ most, queue }: { most: number; queue: number }
   const inside = new Set<string>();
   const waiting: Waiting[] = [];
 
-  /** Lets in whoever may, the longest waiting first. */
+  /** Lets in who may, the longest waiting first. */
   function next(): void {
     for (const each of waiting.slice()) if (inside.size < most && !inside.has(each.key)) each.let();
   }

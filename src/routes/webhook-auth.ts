@@ -63,7 +63,7 @@ export function webhookAuth(
         const known = await ofNumber(bearer);
         if (known !== null && performance.now() - readAt < FRESH_MS) return known;
         await read(readOwn).catch((error: unknown) => {
-          // What was known last counts while the database is away.
+          // What was known last counts while the database is unavailable.
           if (known === null) throw error;
         });
         const found = await ofNumber(bearer);

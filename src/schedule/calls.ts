@@ -10,7 +10,7 @@ export type JobClaim = {
   worker: string;
   leaseMs: number;
   /** Not while another run of the job is under way. */ alone: boolean;
-  /** This worker asked before, and the database was away: what is still its own is taken once more. */
+  /** This worker asked before, and the database was unavailable: what is still its own is taken once more. */
   again?: boolean;
 };
 

@@ -1,5 +1,5 @@
 /**
- * The scheduler's clock: node-cron wakes it each minute of UTC. Which ticks begin then, in the zone of the installation and by the catch-up rule of each
+ * The scheduler's clock: node-cron wakes it every minute of UTC. Which ticks begin then, in the zone of the installation and by the catch-up rule of each
  * job, is the calendar's business (schedule/decide.ts): node-cron would skip a job in the hour that a change of clocks leaves out, and pause those of each
  * minute in the hour that comes twice.
  */
@@ -15,7 +15,7 @@ const TOLERANCE_MS = 30_000;
 export type Clock = { stop(): void };
 
 /**
- * Calls `begin` for each tick of a minute after that of `since`, once. It should not throw: what it throws in a minute is logged, and the clock goes on.
+ * Calls `begin` for every tick of a minute after that of `since`, once. It should not throw: what it throws in a minute is logged, and the clock goes on.
  * A machine that slept is noticed at its next minute at the latest; what it slept through follows the catch-up rules.
  */
 export function startClock<Job extends Timing>(

@@ -38,7 +38,7 @@ export function missedTicks(job: Pick<Timing, 'cron' | 'catchUp'>, zone: Zone, l
 }
 
 /**
- * Which ticks begin, as time goes on: call it with the present time, as often as you like. Each minute is looked at once; when minutes were
+ * Which ticks begin, as time goes on: call it with the present time, as often as you like. Every minute is looked at once; when minutes were
  * left out (the machine slept), the catch-up rules hold for them, and the present one runs as ever.
  */
 export function createTicker<Job extends Timing>(jobs: readonly Job[], zone: Zone, start: Date): (now: Date) => { job: Job; tick: Date }[] {
@@ -60,7 +60,7 @@ export function createTicker<Job extends Timing>(jobs: readonly Job[], zone: Zon
 /** A tick that waits for the database. */
 export type KeptTick<Job> = { job: Job; tick: Date };
 
-/** Ticks of one job that wait at most: an hour of a job of each minute. */
+/** Ticks of one job that wait at most: an hour of a job of every minute. */
 const MOST_KEPT = 60;
 
 /** What waits for the database, with one tick more: each one of a job that makes up for all; of the others the newest, whatever their rule. */

@@ -192,7 +192,7 @@ function faultIn({ modelCalls }: Work, kind: ModelFailureKind): Fault {
 type Asked = { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure };
 type Question = { again: number; isLast: boolean; deadline: number };
 
-/** One answer of the model, or of the other one when that may know better. Whoever answers goes on with the turn. */
+/** One answer of the model, or of the other one when that may know better. The model that answers goes on with the turn. */
 async function ask(
   run: AgentRun,
   work: Work,
@@ -227,7 +227,7 @@ function retryInMs(run: AgentRun, failures: { model: string; failure: ModelFailu
   return Math.min(...waiting.map(({ model }) => run.breaker(model).retryInMs()));
 }
 
-/** Who may be asked, in this order: whoever has begun the turn, then the other one; first of all who has declined nothing of what is unanswered. */
+/** Which models may be asked, in this order: the one that has begun the turn, then the other one. One that has declined nothing of what is unanswered comes first. */
 function candidates(run: AgentRun, work: Work, models: string[]): { model: string; prompt: Prompt }[] {
   const ordered = models.includes(work.model) ? [work.model, ...models] : models;
   const able = [...new Set(ordered)].flatMap((model) => {

@@ -33,7 +33,7 @@ const historyMessage = z.object({
   direction: z.enum(['in', 'out']),
   author,
   type: z.string(),
-  /** null: deleted by whoever wrote it */
+  /** null: deleted by its author */
   text: z.string().nullable(),
   typed: z.string().nullable(),
   /** What became of it after a turn had read it. */
@@ -102,7 +102,7 @@ const commandClaim = z.object({
   state: z.literal('command'),
   message_id: z.number(),
   claim: z.number(),
-  /** What inbox/operator-words.ts made of it; parsed again by whoever runs it. */
+  /** What inbox/operator-words.ts made of it; parsed again before it runs. */
   command: z.unknown(),
   sent_at: time,
   now: time,

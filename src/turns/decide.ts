@@ -71,7 +71,7 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   const intents = new Set(turn.pending.map((message) => message.intent));
   if (isTooOld(turn, newest, settings.maxMessageAgeMinutes * 60_000))
     return { kind: 'skip', reason: 'too_old', tellPerson: turn.pending.some((message) => !isOptOut(message.intent)) };
-  // What was asked for holds already, and of two wishes the last; whoever asked hears it once.
+  // What was asked for holds already. Of two wishes the last one counts. Who asked hears it once.
   const wish = turn.pending.findLast(({ intent }) => intent === 'opt_out' || intent === 'resubscribe')?.intent;
   if (wish === 'opt_out') return { kind: 'canned', reason: 'opt_out_confirmed', text: OPT_OUT_TEXT };
   if (turn.pending.every((message) => message.intent === 'opt_out_again'))
@@ -193,7 +193,7 @@ export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. J
 export const DECLINED_TEXT =
   'Não consigo responder a essa mensagem por aqui. Avisei a equipe, que pode continuar com você. Se for outra coisa, é só escrever.';
 
-/** What the product is, and a person for whoever wants one. */
+/** What the product is, and a person for who wants one. */
 export const HONEST_TEXT = 'Sou uma assistente virtual, um software. Se preferir, chamo uma pessoa da equipe para continuar com você.';
 
 const OPT_OUT_TEXT = 'Pronto, você não vai mais receber mensagens nossas. Se mudar de ideia, é só escrever VOLTAR.';

@@ -27,7 +27,7 @@ export async function wakeDeferred(ctx: Pick<Context, 'config' | 'db' | 'queues'
   return woken;
 }
 
-/** Looks each few seconds; returns what ends it. */
+/** Looks every few seconds; returns what ends it. */
 export function watchDeferred(ctx: Context): () => void {
   const endings = [
     each(LOOK_MS, ctx, 'wake deferred turns', () => wakeDeferred(ctx)),

@@ -14,7 +14,7 @@ export type PromptMessage = {
   direction: 'in' | 'out';
   author: 'contact' | 'agent' | 'human' | 'system' | 'automatic';
   type: string;
-  /** null: deleted by whoever wrote it */
+  /** null: deleted by its author */
   text: string | null;
   /** What of the text a person typed; the rest of it is a note of the runtime (`[imagem]`). */
   typed?: string | null;

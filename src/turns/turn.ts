@@ -25,7 +25,7 @@ import type { SpanOptions } from '../process/trace.ts';
 export type TurnEnd =
   | { kind: 'done' }
   | { kind: 'again'; delayMs: number }
-  /** The manager wrote a command here: operator.ts carries it out, then look again. */
+  /** The manager wrote a command here: operators/operator.ts carries it out, then look again. */
   | { kind: 'command'; command: CommandClaim };
 
 /** How long a worker may be silent before another takes its turn over. Renewed with each look, so the length only matters after a death. */
@@ -37,7 +37,7 @@ const BUSY_LOOK_MS = 3_000;
 
 /**
  * Runs the turn that a conversation is waiting for, if any. `signal` aborts at shutdown: the turn is given back at once.
- * Throws DatabaseAway when the database is away; nothing is lost then: the lease runs out and the messages are still unanswered.
+ * Throws DatabaseAway when the database is unavailable; nothing is lost then: the lease runs out and the messages are still unanswered.
  */
 export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal): Promise<TurnEnd> {
   const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS);
@@ -193,7 +193,7 @@ function watch(ctx: Context, claim: TurnClaim, wanted: AbortController): { stop(
         if (!alive || newer || stop !== null) return wanted.abort();
       } catch (error) {
         if (stopped.signal.aborted) return;
-        // The database is away for a moment: the lease is long enough, and the commit checks the fence anyway.
+        // The database is unavailable for a moment: the lease is long enough, and the commit checks the fence anyway.
         ctx.log.debug({ turn_id: claim.turn_id, error }, 'Could not renew the turn');
       }
     }

@@ -1,6 +1,6 @@
 /**
- * Alerts: look, decide (watch/alert-conditions.ts), keep once (apply_alerts), tell (notices). The schedulers look each quarter of a minute at what is cheap and
- * urgent, each minute at the rest; that no scheduler is there is told by the other modes; that the database is away by the schedulers themselves, to Slack.
+ * Alerts: look, decide (watch/alert-conditions.ts), keep once (apply_alerts), tell (notices). The schedulers look every quarter of a minute at what is cheap and
+ * urgent, every minute at the rest; that no scheduler is there is told by the other modes; that the database is unavailable by the schedulers themselves, to Slack.
  */
 import type { Context } from '../context.ts';
 import { absentHeld, alertOf, CONDITIONS, heldAlerts, SCHEDULER_ABSENT } from './alert-conditions.ts';
@@ -72,10 +72,10 @@ function isServed({ processes }: AlertRows): boolean {
 
 /** How often a scheduler looks at what is urgent: a breaker that opens is told within a minute. Milliseconds. */
 const LOOK_MS = 15_000;
-/** So many looks in a row must fail before the database counts as away. */
+/** So many looks in a row must fail before the database counts as unavailable. */
 const AWAY_LOOKS = 2;
 
-/** Looks at what is urgent each few seconds, and tells Slack when the database is away; returns what ends it. */
+/** Looks at what is urgent every few seconds, and tells Slack when the database is unavailable; returns what ends it. */
 export function watchAlerts(ctx: Context): () => void {
   const database = createDatabaseWatch(ctx);
   let looking = false;
@@ -98,7 +98,7 @@ export function watchAlerts(ctx: Context): () => void {
 }
 
 /**
- * Tells Slack that the database is away, and that it is back: without a database nothing can be kept, so each scheduler tells once by itself.
+ * Tells Slack that the database is unavailable, and that it is back: without a database nothing can be kept, so each scheduler tells once by itself.
  * Call it with what each look found. Never throws.
  */
 export function createDatabaseWatch(ctx: Pick<Context, 'config' | 'events'>): (there: boolean) => Promise<void> {
@@ -112,7 +112,7 @@ export function createDatabaseWatch(ctx: Pick<Context, 'config' | 'events'>): (t
     const text = there
       ? 'Resolvido: o banco de dados responde de novo.'
       : '🚨 O banco de dados não responde: nada é enviado, e os webhooks são guardados no Redis ou recusados até ele voltar. Veja /health/deep.';
-    // Slack away too: tried again at the next look
+    // Slack is unavailable too: tried again at the next look
     if (slack === null || (await postToSlack(slack, text)).ok) told = !there;
   };
 }

@@ -1,4 +1,4 @@
-/** What a check found, as a person needs it: what is so, and the command or step that mends it. Pure. */
+/** What a check found, as a person needs it: what is so, and the command or step that fixes it. Pure. */
 
 import { modelInWords, unheardInWords } from './health-words.ts';
 import type { HealthRows } from './health-words.ts';
@@ -103,7 +103,7 @@ export function healthy(findings: readonly Finding[]): boolean {
   return findings.every((finding) => finding.status !== 'failed');
 }
 
-/** With whose rights the product reaches its database. One user for all is for trying it out; in production whoever takes over a process would have all of them. */
+/** With whose rights the product reaches its database. One user for all is for trying it out; in production who takes over a process would have all of them. */
 export function judgeRights(
   { role, superuser, owner, audit }: { role: string; superuser: boolean; owner: boolean; audit: boolean },
   production: boolean,

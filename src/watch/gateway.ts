@@ -1,5 +1,5 @@
 /**
- * Looks at Evolution every few seconds, in the scheduler: webhooks about a number get lost, and an Evolution that was away says nothing when it is back.
+ * Looks at Evolution every few seconds, in the scheduler: webhooks about a number get lost, and an Evolution that was unavailable says nothing when it is back.
  *
  *   answers    one number after the other is asked for its state; what changed is written down
  *   away       asked until it answers again: then every number is compared with what Evolution has, and is told alive, which brings the next probe of
@@ -82,7 +82,7 @@ export function createGatewayWatch(ctx: WatchContext): () => Promise<void> {
       away = false;
       ctx.events.gatewayChanged(true);
       for (const other of numbers) if (other !== next && !away) await ask(whatsapp, other);
-      if (away) return; // gone again: its next return begins anew
+      if (away) return; // gone again: its next return begins again
       await noteAlive(
         ctx.db,
         numbers.map(({ name }) => name),

@@ -8,7 +8,7 @@ import type { Objective } from './sla.ts';
 const UNANSWERED_SECONDS = 300;
 
 /** Where the queue is a worry, and where it is trouble. */
-/** Told by whoever waits for it to be mended, and by whoever finds it while at work. */
+/** Told by a process that waits for the fix, and by one that finds it while at work. */
 export const WRONG_PROJECT =
   'the database belongs to another project than SUPABASE_PROJECT_REF says: nothing is started, and nothing leaves';
 

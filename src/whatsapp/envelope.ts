@@ -53,7 +53,7 @@ export function eventName(raw: string): string {
 
 export type Opened =
   | { ok: true; envelopes: readonly unknown[] }
-  /** A sentence for whoever set the forwarder up. */
+  /** A sentence for the person who set the forwarder up. */
   | { ok: false; why: string };
 
 /**
@@ -68,7 +68,7 @@ export function openEnvelopes(body: unknown, suffix: string | null): Opened {
   return { ok: true, envelopes: found };
 }
 
-/** Of one webhook. A batch of a forwarder has some tens, and whoever posts millions must not hold up the webhooks of all. */
+/** Of one webhook. A batch of a forwarder has some tens, and who posts millions must not hold up the webhooks of all. */
 export const MAX_EVENTS = 2_000;
 /** A queue in front of a function in front of a workflow is five; the bound is against hostile bodies. */
 const MAX_DEPTH = 8;

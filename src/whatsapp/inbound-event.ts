@@ -89,7 +89,6 @@ export type InboundEvent = {
       providerId: string;
       content: MessageContent;
       quoted: { providerId: string; text: string | null } | null;
-      /** What its words were recognised as, set by inbound.ts. */
       /** It came as the newer form of a message: one that is known under this id and has other words is edited. */
       revised?: true;
     } & From)

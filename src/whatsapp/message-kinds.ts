@@ -69,7 +69,7 @@ export const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['conversation', plain],
 ]);
 
-/** WhatsApp numbers a kind anew when its form grows: `pollCreationMessageV5` is read as `pollCreationMessage`. */
+/** WhatsApp gives a kind a new number when its form grows: `pollCreationMessageV5` is read as `pollCreationMessage`. */
 export function readerOf(key: string): Reader | undefined {
   return READERS.get(key) ?? READERS.get(key.replace(/V\d{1,2}$/, ''));
 }

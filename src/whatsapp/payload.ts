@@ -333,7 +333,7 @@ function digest(parts: readonly unknown[]): string {
 }
 
 /**
- * The protocolMessage itself, or a message that holds one. Its key is written by whoever sends it: of a contact's news it names us, of our own the contact, and of
+ * The protocolMessage itself, or a message that holds one. Its sender writes its key: of a contact's news it names us, of our own the contact, and of
  * an attacker's anything. So what claims to be ours proves nothing, unless it was the API that edited (`viaApi`); Evolution tells of the same change in
  * `messages.update`, whose key is its own.
  */

@@ -18,7 +18,7 @@ export function releaseFault(version: string): string | null {
 }
 
 /**
- * Whether a stranger's message can come as anybody's through it (CVE-2026-48063), in words; null: not as far as its release says. Baileys is mended from 7.0.0-rc12 on,
+ * Whether a stranger's message can come as anybody's through it (CVE-2026-48063), in words; null: not as far as its release says. Baileys is fixed from 7.0.0-rc12 on,
  * which no release of Evolution carried when this was written; its branch for 2.4.0 does, and calls itself so before and after.
  */
 export function libraryFault(version: string): string | null {

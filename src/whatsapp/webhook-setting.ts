@@ -17,7 +17,7 @@ const EVENT_USES = {
 export const WEBHOOK_EVENTS = Object.keys(EVENT_USES) as readonly (keyof typeof EVENT_USES)[]; // Object.keys forgets the names
 
 /**
- * Evolution waits for the receiver of these, with all of its attempts, before it goes on: some 20 minutes while we are away. One that is not subscribed
+ * Evolution waits for the receiver of these, with all of its attempts, before it goes on: some 20 minutes while we are unavailable. One that is not subscribed
  * is no wait. Source: contract 5.2; the same in 2.3.6, 2.3.7 and 2.4.
  */
 export const AWAITED_EVENTS: Readonly<Record<string, string>> = {

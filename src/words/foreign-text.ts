@@ -1,5 +1,5 @@
 /**
- * Text that a contact controls, made safe for whoever reads it: what is typed, quoted or reacted with, names, captions, names of files, options of polls, what
+ * Text that a contact controls, made safe for its readers: what is typed, quoted or reacted with, names, captions, names of files, options of polls, what
  * the agent remembered of it. The runtime and the team speak in square brackets to the model, and in lines of their own to people; so brackets of any script, signs
  * that nobody sees and ends of lines are what could make a contact read like them. Letters that look like others need no list: without its bracket a mark is words.
  * Pure and total.
@@ -12,7 +12,7 @@ export function forModel(text: string): string {
 }
 
 /**
- * What a contact wrote, for whoever also reads notes of the runtime. Only those (a medium, an advertisement) keep their brackets: lines beside what was typed that are nothing
+ * What a contact wrote, for a reader of the runtime's notes too. Only those (a medium, an advertisement) keep their brackets: lines beside what was typed that are nothing
  * but a note. The readers of kinds let nobody else write such a line (contentOf, in message-parts.ts). Of a longer text no more than the first `units` are read.
  */
 export function contactText(

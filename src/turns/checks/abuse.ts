@@ -17,7 +17,7 @@ export type AbuseSnapshot = {
   pending: AbuseMessage[];
   /** Of this contact in 24 hours. */
   today: { turns: number; tokens: number };
-  /** Since then it gets no answer through no fault of its own: whoever asks again "is anybody there?" is no machine. */
+  /** Since then it gets no answer through no fault of its own: who asks again "is anybody there?" is no machine. */
   waitedSince: Date | null;
 };
 
@@ -147,7 +147,7 @@ function isLoop(rounds: Round[]): boolean {
 }
 
 /**
- * Another agent words each reply anew, at whatever pace, so neither likeness nor rhythm tells it: its writing does. It sends one message for each of
+ * Another agent words every reply differently, at whatever pace, so neither likeness nor rhythm tells it: its writing does. It sends one message for each of
  * ours, each a whole sentence with its capital and its full stop, and speaks as somebody who serves; or it writes more than a hand can.
  */
 function isAgent(rounds: Round[], now: Date): boolean {
