@@ -80,7 +80,7 @@ async function startMode(ctx: Context): Promise<Running> {
   }
 }
 
-/** What came while no api was there need not wait for Evolution's next try, which comes up to 6 minutes later. The queue takes each number once, over any number of copies. */
+/** What came while no api was there need not wait for Evolution's next try, up to 6 minutes later. The queue takes a number once, over any number of copies. */
 async function reconcileAll(ctx: Context): Promise<void> {
   if (ctx.whatsapp === null) return;
   for (const { name, status } of await listInstances(ctx.db))

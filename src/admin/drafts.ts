@@ -1,4 +1,4 @@
-/** conversation mode; draft list, approve, discard: who writes in a conversation, and answers that wait for a person's yes. */
+/** conversation mode: who answers in a conversation. draft list, approve, discard: answers that wait for a person's yes. */
 import { shownName, printable } from '../words/foreign-text.ts';
 import { z } from 'zod';
 import { splitAnswer } from '../turns/answer.ts';

@@ -60,7 +60,7 @@ const connect = defineCommand({
     const webhook = { url: target, events: WEBHOOK_EVENTS, headers: secret.value === null ? {} : { jwt_key: secret.value } };
 
     let providerId: string | null = null;
-    // A number that Evolution has and nobody here is perhaps a neighbour's: only who has the installation may take it. For the others making it is the proof that it is new.
+    // A number that Evolution has and we have not may be a neighbour's: only the installation's owner may take it. Others must make it, which proves that it is new.
     const state = installation || !isNew ? await whatsapp.connectionState(name) : null;
     if (state?.kind === 'failed' && state.class !== 'unknown_instance') return upstream(state);
     if (state === null || state.kind === 'failed') {
@@ -161,8 +161,8 @@ const NO_SECRETS_KEY = 'SECRETS_KEY: must be set for a webhook secret of its own
 type NumberSecret = { ok: true; value: string | null; /** new, and to be stored */ sealed: string | null };
 
 /**
- * What the webhook of a number signs with. A number that another tenant than the installation's has, and a new one where secrets can be kept, has its own; else
- * that of the installation, which speaks for all that have none.
+ * What the webhook of a number signs with. A number of another tenant than the installation's has a secret of its own, and so has a new number where secrets
+ * can be kept. All others use that of the installation.
  */
 async function secretFor(ctx: AdminContext, name: string, tenant: string, isNew: boolean): Promise<NumberSecret | Refusal> {
   const { secrets, evolution, webhook } = ctx.config;

@@ -107,8 +107,8 @@ const OUTCOMES: Readonly<Record<string, string>> = {
 const WAS_ASIDE = 'set aside: instance unknown shows whose it claims to be, and instance adopt replays it if it is theirs';
 
 /**
- * Stores a webhook of the actor's tenant once more, as who posted it, and for no more than its secret spoke for then. Harmless: what is stored already stays as it is, and what
- * is put aside again keeps the one entry that it has. No events: it holds nothing that can be replayed. `aside`: it was set aside, which is for instance adopt.
+ * Stores a webhook of the actor's tenant once more, as its poster, and for no more than its secret spoke for then. Harmless: what is stored already stays as it is,
+ * and what is put aside again keeps its one entry. No events: it holds nothing that can be replayed. `aside`: it was set aside, which is for instance adopt.
  */
 export async function replayWebhook(
   ctx: AdminContext,

@@ -1,8 +1,8 @@
 /**
  * The files of the backup directory: NAME.dump (NAME.dump.age when it is sealed) and, written last, NAME.json. Without the latter it is no backup.
  *
- * Who can write into that directory must not be able to choose what is restored or deleted: with a key a manifest is authenticated by it, what is not is refused,
- * and the archive beside it is the one of the manifest's own name, with its checksum.
+ * Who can write into that directory must not be able to choose what is restored or deleted. So with a key every manifest is authenticated, and one that is not is
+ * refused. The archive beside it must have the manifest's own name, and its checksum.
  */
 import { createHash, createHmac, randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
 import { constants } from 'node:fs';

@@ -13,8 +13,8 @@ import { unsealing } from './seal.ts';
 export type Archive = { archive: FileHandle; sealed: boolean; key: string | null; restore: string; progress?: (line: string) => void };
 
 /**
- * Throws when the key is missing or wrong, when the archive is damaged, or when anything in it cannot be made; nothing stays of it then: one transaction, and a
- * sealed archive is decrypted on its way, never onto a disk.
+ * Throws when the key is missing or wrong, when the archive is damaged, or when anything in it cannot be made. It is one transaction, so nothing stays of it then.
+ * A sealed archive is decrypted on its way, never onto a disk.
  */
 export async function loadArchive(url: string, { archive, sealed, key, restore, progress }: Archive): Promise<void> {
   if (sealed && key === null) throw new Error('BACKUP_ENCRYPTION_KEY: must be set, the backup is encrypted');

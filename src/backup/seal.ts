@@ -1,7 +1,7 @@
 /**
  * Encryption of backup files as a stream, in the format of age (age-encryption.org/v1) with BACKUP_ENCRYPTION_KEY as its passphrase: `age -d FILE` opens them
- * where this program is not at hand. Every byte is authenticated before it is used, and by nobody who has not the passphrase: a file that is cut, reordered,
- * changed or of another key is an error, never half a backup. (Rejected: age's recipients. Who reads the public key could make a backup of his own.)
+ * where this program is not at hand. Every byte is authenticated with the passphrase before it is used: a file that is cut, reordered, changed or of another
+ * key is an error, never half a backup. (Rejected: age's recipients. Who reads the public key could make a backup of his own.)
  */
 import { Duplex } from 'node:stream';
 import { Decrypter, Encrypter } from 'age-encryption';

@@ -1,14 +1,14 @@
 /**
  * A circuit breaker as a pure machine: what it is, what happens to it, and what follows.
  *
- *   closed      calls go through; enough failures within a minute (and at least half of the calls that ended) open it
+ *   closed      calls go through; enough failures within a minute, which are half of the calls that ended or more, open it
  *   open        nothing goes out, until the reset time is over
  *   half_open   one harmless call of our own is out: its success closes, its failure opens again, for twice as long, up to a cap
- *   resting     closed, and asked by the other side not to call for a time (retry-after): nothing goes out until then
+ *   resting     closed, but the other side asked for a pause (retry-after): nothing goes out until it is over
  *   on trial    closed by a harmless call that proves too little (a number that is connected may still be refused every message): real calls go out one
  *               at a time, over all processes, and the first that fails opens it again for twice as long
  *
- * A sign of life of the other side brings the next probe forward, since nobody should wait for the end of a doubled time once it is back.
+ * A sign of life of the other side brings the next probe forward: once it is back nobody should wait for the end of a doubled time.
  * When a breaker opens in one process, those of the others follow it, and one process probes for all.
  */
 import type { BreakerReport } from './calls.ts';

@@ -1,7 +1,7 @@
 /**
  * One breaker at work: opossum around the machine of decide.ts. opossum makes the calls and tells how they ended, keeps them back while it is open, and
- * has the clock of the reset time. When it opens and closes is the machine's: opossum's rolling figures cannot be emptied at a recovery, and count a call
- * that says nothing; its half open lets the next call of anybody through, and a call from before the opening decides it.
+ * has the clock of the reset time. The machine says when it opens and closes. (Rejected: opossum's own rule. Its rolling figures cannot be emptied at a
+ * recovery, and count a call that says nothing. Its half open lets anybody's next call through, and a call from before the opening may decide it.)
  */
 import CircuitBreaker from 'opossum';
 import { toError } from '../process/errors.ts';
@@ -14,8 +14,8 @@ export type BreakerName = 'evolution' | 'claude' | 'database';
 export type Transition = { breaker: string; instance: string | null; state: BreakerState; reason: string | null; at: string };
 
 /**
- * What a value says of the other side: null all is well; a string it failed, with the reason; undefined nothing (a call that we aborted), so nothing is
- * counted, and a trial that ends so leaves the question open. `restMs`: the other side asked not to be called for so long.
+ * What a value says of the other side. null: all is well. A string or a Failure: it failed, and why. undefined: nothing (a call that we aborted), so nothing is
+ * counted, and a trial that ends so leaves the question open.
  */
 export type Verdict = string | Failure | null | undefined;
 

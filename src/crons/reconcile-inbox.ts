@@ -112,7 +112,10 @@ async function storeUnknown(ctx: ReconcileContext, instance: string, found: Inbo
   return storeAll(ctx, instance, unknown);
 }
 
-/** Returns how many are stored; what was put aside when it came is put aside again. One that the database refuses is told and passed over: it would stop the comparison at the same place for ever. */
+/**
+ * Returns how many are stored. What was put aside when it came is put aside again. One that the database refuses is told and passed over: it would stop every
+ * comparison at the same place.
+ */
 async function storeAll(ctx: ReconcileContext, instance: string, events: InboundEvent[]): Promise<number> {
   if (events.length === 0) return 0;
   const ids = events.map((event) => ('providerId' in event ? event.providerId : null));

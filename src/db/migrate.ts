@@ -18,10 +18,10 @@ const QUEUE_SCHEMA = 'bullmq';
 const LOCK = 7_264_001;
 
 /**
- * Brings a database up to date; returns the names that were applied. Safe to run from several machines at once, and beside running processes: the second
- * waits and finds nothing to do; a migration that must wait for a lock gives way to the traffic behind it and tries again. A database that is newer than this
- * program is left as it is: a rollback starts the version before. Throws when an applied file was edited (naming it), or when something is missing in a newer
- * database; nothing is applied then.
+ * Brings a database up to date; returns the names that were applied. Several machines may run it at once: the second waits and finds nothing to do. Processes may
+ * run beside it: a migration that must wait for a lock gives way to the traffic behind it and tries again. A database that is newer than this program is left as
+ * it is, since a rollback starts the version before. Throws when an applied file was edited (naming it), or when something is missing in a newer database; nothing
+ * is applied then.
  * `queue`: also bring the tables of the job queue up to date (needed when REDIS_URL is unset). `folder`: other files than supabase/migrations, for tests.
  */
 export async function migrate(

@@ -18,8 +18,8 @@ const OWN_TYPING_MS = 800;
 const TYPING_SILENCE_MS = 6_000;
 
 /**
- * As `debounceDelay`, told that the contact is typing (wait for the rest, up to the cap, but not long after silence), recording (which nothing repeats: up to
- * the cap) or has stopped (the burst may be over). Null: it says nothing new. `newestAt` is the newest unanswered message.
+ * As `debounceDelay`, knowing what the contact does. Typing: wait for the rest, up to the cap, but not long after silence. Recording: wait up to the cap, since
+ * WhatsApp does not repeat that news. Stopped: the burst may be over. Null: it says nothing new. `newestAt` is the newest unanswered message.
  */
 export function presenceDelay(
   presence: string,

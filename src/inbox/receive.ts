@@ -1,4 +1,4 @@
-/** A webhook becomes rows, and then wakes who has work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
+/** A webhook becomes rows, and then wakes the lanes that have work. First persisted, then acknowledged: the caller answers 200 when this resolves. */
 import type { Context } from '../context.ts';
 import type { InboundEvent } from '../whatsapp/inbound-event.ts';
 import { meaningOf } from './meaning.ts';
@@ -27,8 +27,9 @@ export type Webhook = {
 };
 
 /**
- * Stores what a webhook says. Resolves when it is durable (or when there is nothing to keep): in the database, or in the queue `inbound` while the
- * database is unavailable and the queue is Redis. Rejects with DatabaseAway when it is not, and then the webhook must not be acknowledged. Any number at once; a webhook that comes again changes nothing.
+ * Stores what a webhook says. Resolves when it is durable, or when there is nothing to keep. It is kept in the database, or in the queue `inbound` while the
+ * database is unavailable and the queue is Redis. Rejects with DatabaseAway when it could not be kept: then the webhook must not be acknowledged.
+ * Any number at once; a webhook that comes again changes nothing.
  */
 export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
   const events = parseWebhook(webhook.body, webhook.suffix, new Date());
@@ -73,7 +74,7 @@ export type StoreContext = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'i
   queues: Pick<Context['queues'], 'wakeTurn' | 'wakeSend' | 'wakeReconcile'>;
 };
 
-/** Records a webhook and wakes who has work; returns what became of each event. Rejects with DatabaseAway when the database is unavailable; may be repeated. */
+/** Records a webhook and wakes what has work; returns what became of each event. Rejects with DatabaseAway when the database is unavailable; may be repeated. */
 export async function store(ctx: StoreContext, record: WebhookRecord): Promise<RecordedEvent[]> {
   const { results, tenant_id: tenant } = await ctx.inbox.add({ ...record, events: record.events.map(understood) });
   ctx.events.webhookRecorded(record.requestId, tenant, results);

@@ -15,8 +15,8 @@ export const ownerOf = (instance: string): string => `instance:${instance}:evolu
 export type InstanceKey = { kind: 'own'; key: string } | { kind: 'none' } | { kind: 'unreadable' };
 
 /**
- * The key of a number. Never throws: while the database is unavailable what was known last counts. A number that has a key of its own uses that one or none:
- * it was given one so that EVOLUTION_API_KEY, which may do everything at Evolution, is not used for it.
+ * The key of a number. Never throws: while the database is unavailable what was known last counts. EVOLUTION_API_KEY may do everything at Evolution, so a number
+ * that was given a key of its own uses that one or none.
  */
 export function createInstanceKeys(db: Door, secrets: SecretKeys | null, log: Logger): (instance: string) => Promise<InstanceKey> {
   let known = new Map<string, InstanceKey>();

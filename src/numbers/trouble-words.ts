@@ -1,5 +1,5 @@
 /**
- * Why a number is not connected, from what WhatsApp said when it closed the socket, and what to do, which is not the same: one that was banned must not be
+ * Why a number is not connected, from what WhatsApp said when it closed the socket, and what to do about it. That differs: a number that was banned must not be
  * paired again. One table, as the runbook has it. Pure. Source of the codes: contract 3, connection.update.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Whether a command that came by WhatsApp counts. An address proves nothing there (docs/security.md, "The gateway has a hole"), so a command is repeated with a
- * word that only the manager's phone was told: once, for this command, within five minutes. Pure.
+ * Whether a command that came by WhatsApp counts. An address proves nothing there (docs/security.md, "The gateway has a hole"), so a word is sent to the manager's
+ * phone and must come back. The word is good once, for this command, within five minutes. Pure.
  */
 import type { OperatorWords } from '../inbox/operator-words.ts';
 

@@ -143,7 +143,7 @@ export async function recordSend(
 /** Null: the message was erased meanwhile. */
 const settled = z.object({ status: z.string().nullable(), reason: z.string().nullable() });
 
-/** What a look-up said: the id found, that it is not there, which may prove that it never left, or nothing, because nobody answered. */
+/** What a look-up said. `absent`: it is not there, and `proof` says whether that proves that it never left. `no_answer`: nobody answered. */
 export type Look = { kind: 'found'; providerId: string } | { kind: 'absent'; proof: boolean } | { kind: 'no_answer' };
 
 /** SQL settle_send: settles an uncertain send as far as a look-up allows; `nextMs` null: this was the last look. */

@@ -10,7 +10,7 @@ export function retryDelay(attempts: number, random: number): number {
   return Math.round(base * (1 + random / 4));
 }
 
-/** Milliseconds before the next try of a message that waits through no fault of its own (the number is unavailable, a limit of the provider): longer the longer it waits, 5 s to a minute. */
+/** Milliseconds before the next try of a message that waits through no fault of its own (its number, a limit of the provider): 5 s at first, up to a minute. */
 export function waitDelay(waitedMs: number, random: number): number {
   return Math.round(Math.min(60_000, Math.max(5_000, waitedMs / 4)) * (1 + random / 4));
 }

@@ -1,6 +1,6 @@
 /**
- * What the provider's side did to a message, in the classes of HTTP that callers of other gateways know: 409 the number is not connected, 503 the
- * installation is not set up for it, 502 Evolution or WhatsApp did not do it. The message itself has its number: it is queued or listed. Pure.
+ * What the provider's side did to a message, in the classes of HTTP that callers of other gateways know. 409: the number is not connected. 503: the installation
+ * is not set up for it. 502: Evolution or WhatsApp did not do it. The message is kept in each case, queued or listed, and has an id. Pure.
  */
 export type ProviderError = { status: 409 | 502 | 503; code: 'number_disconnected' | 'not_configured' | 'provider_failed'; hint: string };
 

@@ -28,7 +28,7 @@ import { mark, span } from '../process/trace.ts';
 import type { SpanOptions } from '../process/trace.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
 
-/** `next`: there may be more; `wait`: look again then; `idle`: nothing, or a pause whose end will wake the lane. */
+/** `next`: there may be more. `wait`: look again after `delayMs`. `idle`: nothing is there, or a pause whose end wakes the lane. */
 export type SendStep = { kind: 'next' } | { kind: 'wait'; delayMs: number } | { kind: 'idle' };
 
 /** The database's clock and this machine's may differ: a wait that looks over already must not become a loop. */
@@ -222,8 +222,8 @@ async function isThereById(whatsapp: Evolution, claim: UncertainSend, signal: Ab
 }
 
 /**
- * Whether Evolution keeps the messages of this chat under the addresses that were searched: without that (DATABASE_SAVE_DATA_NEW_MESSAGE off, a new
- * database, an address that we do not know) nothing would be found.
+ * Whether Evolution keeps the messages of this chat under the addresses that were searched. If it does not (DATABASE_SAVE_DATA_NEW_MESSAGE off, a new database, an
+ * address that we do not know), finding nothing proves nothing.
  */
 async function isStored(
   whatsapp: Evolution,

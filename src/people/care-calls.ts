@@ -34,7 +34,7 @@ const erased = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('again') }),
 ]);
 
-/** SQL erase_contact: nothing of a person is left but figures and an opt-out. Audited. Of whom only put-aside webhooks tell it takes two calls: the first makes a contact. */
+/** SQL erase_contact: nothing of a person is left but figures and an opt-out. Audited. A person of put-aside webhooks only takes two calls: the first makes a contact. */
 export async function eraseContact(
   db: Door,
   tenant: string,

@@ -1,4 +1,4 @@
-/** Tells people of conversations that need them: at once when a turn says so, and every minute what nobody told (see crons/handoffs.ts). */
+/** Tells people of conversations that need them: at once when a turn says so, and every minute of those that nobody told of (see crons/handoffs.ts). */
 import { contactText } from '../words/foreign-text.ts';
 import { digestText, draftText, forwardText, greetingText, isTechnical, packetText, recoveredText, returnedText } from './packet.ts';
 import { listDrafts } from './draft-calls.ts';

@@ -1,4 +1,4 @@
-/** What a person is told who is needed in a conversation: who, what, the last words, a suggested answer, and how to give it back. Pure; Portuguese. */
+/** What a person reads who is needed in a conversation: the contact, the reason, the last words, a suggested answer, and how to give it back. Pure; Portuguese. */
 import { cut } from '../words/cut.ts';
 import { shownName, oneLine } from '../words/foreign-text.ts';
 

@@ -5,9 +5,8 @@
  * - Configured secrets, and whatever looks like an API key, a JWT or a bearer token, become `[secret]`.
  * - Fields that hold a message's text are dropped at INFO and above.
  *
- * A number is taken for a phone when 10 to 15 digits stand together, or apart only by what people write between them. What has such
- * digits and is none is let through first: ISO times, uuids, epoch milliseconds, and, unless their digits are a full Brazilian number,
- * hex ids and decimal fractions.
+ * A number is taken for a phone when 10 to 15 digits stand together, or apart only by what people write between them. ISO times, uuids and epoch milliseconds have
+ * such digits and are let through first. So are hex ids and decimal fractions, unless their digits are a full Brazilian number.
  */
 import { cut } from '../words/cut.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Traces, as the rest of the product sees them. The spans of one message are one trace over all processes without anything being stored for it: the ids
- * of its first span are derived from its correlation id, which the rows carry anyway, so a process that works on it later knows what to be a child of.
+ * Traces, as the rest of the product sees them. The spans of one message are one trace over all processes, and nothing is stored for that: the ids of its first
+ * span are derived from its correlation id, which the rows carry anyway. So a process that works on it later knows its parent.
  *
  * What makes spans is brought by telemetry.ts, which nobody imports; without it everything here is a call of the work and nothing more.
  */

@@ -66,7 +66,7 @@ const UNPROVEN_AT_ONCE = 32;
 const UNPROVEN_QUEUE = 16;
 
 /**
- * Reads bodies of senders who are not known yet: small ones, quickly, one at a time for each source and few at all; who finds no place in time gets 429.
+ * Reads bodies of senders who are not known yet: small ones, quickly, one at a time for every source, and few at all. Who finds no place in time gets 429.
  * Throws as readBody does.
  */
 export function unprovenBodies(hops: number): (c: Request<Env>) => Promise<string> {

@@ -2,8 +2,8 @@
 import { createRateLimit } from '../process/rate-limit.ts';
 
 /**
- * `work`, one at a time and at most `most` times a second; who asks in between gets the newest answer, which is a second old at most when askers are many, and new when they are few.
- * Rejects as `work` does.
+ * `work`, one at a time and at most `most` times a second. Who asks in between gets the newest answer: it is new when askers are few, and a second old at most
+ * when they are many. Rejects as `work` does.
  */
 export function shared<T>(most: number, work: () => Promise<T>): () => Promise<T> {
   const rate = createRateLimit({ limit: most, windowMs: 1_000 });

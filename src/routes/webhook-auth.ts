@@ -23,8 +23,9 @@ const FRESH_MS = 30_000;
 const INSTALLATION: Poster = { tenant: 'default' };
 
 /**
- * `readOwn` the secrets of numbers; null: none can be opened, so there is none. The answer is null for a wrong credential.
- * Contract of the function that is returned: rejects with what `readOwn` throws when only it could say whose the credential is: then the sender must come again.
+ * `readOwn` reads the secrets of numbers; null: none can be opened, so there is none. The answer is null for a wrong credential.
+ * Contract of the function that is returned: when only `readOwn` could say whose the credential is and it throws, this rejects with the same, and the sender
+ * must come again.
  */
 export function webhookAuth(
   secrets: string[],

@@ -1,7 +1,7 @@
 /**
- * The scheduler's clock: node-cron wakes it every minute of UTC. Which ticks begin then, in the zone of the installation and by the catch-up rule of each
- * job, is the calendar's business (schedule/decide.ts): node-cron would skip a job in the hour that a change of clocks leaves out, and pause those of each
- * minute in the hour that comes twice.
+ * The scheduler's clock: node-cron wakes it every minute of UTC. The calendar (schedule/decide.ts) says which ticks begin then, in the zone of the installation
+ * and by the catch-up rule of each job. (Rejected: node-cron's own patterns. It would skip a job in the hour that a change of clocks leaves out, and pause those
+ * of every minute in the hour that comes twice.)
  */
 import { schedule } from 'node-cron';
 import type { Zone } from './cron.ts';

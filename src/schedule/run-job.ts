@@ -34,8 +34,8 @@ export async function runTick(ctx: JobContext, job: CronJob, tick: Date, stop?: 
 }
 
 /**
- * As runTick, for who keeps its ticks. `kept`: the database was unavailable, before or while it ran; call it again with `again` when it is back. A tick that has met
- * that three times has failed. Rejects with DatabaseAway when it ran, and its end could not be written.
+ * As runTick, for a caller that keeps its ticks. `kept`: the database was unavailable, before or while it ran; call it again with `again` when it is back. A tick
+ * that has met that three times has failed. Rejects with DatabaseAway when it ran, and its end could not be written.
  */
 export async function tryTick(
   ctx: JobContext,

@@ -147,8 +147,8 @@ function callsOf(content: Anthropic.ContentBlock[]): Anthropic.ToolUseBlock[] {
 }
 
 /**
- * Four breakpoints at most, which is what the API takes: after the system text, where the last answer's prompt ended, at the end of what the next prompt
- * begins with, and behind the rounds of this turn. Sources: docs/claude.md.
+ * Where the cache may end. The API takes four of these: after the system text, where the last answer's prompt ended, at the end of what the next prompt begins
+ * with, and behind the rounds of this turn. Sources: docs/claude.md.
  */
 const CACHED = { cache_control: { type: 'ephemeral' } } as const;
 

@@ -72,8 +72,8 @@ function wordCut(text: string, limit: number): number {
 }
 
 /**
- * Milliseconds for a part: some 25 characters a second, faster than a person, within bounds that keep a chat alive; then varied by an eighth either way.
- * `shownMs`: however long the contact has waited, typing is seen for a moment, and the read marks go with it.
+ * Milliseconds for a part: some 25 characters a second, which is faster than a person, within bounds that keep a chat alive. Then varied by an eighth either way.
+ * `shownMs`: typing is seen for a moment however long the contact has waited, and the read marks go with it.
  */
 const TYPING = { msPerChar: 40, leastMs: 900, mostMs: 8_000, jitter: 0.25, shownMs: 400 };
 

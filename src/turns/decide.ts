@@ -211,7 +211,10 @@ const TOO_LONG_TEXT =
 const DIFFICULT =
   /(?<!\p{L})(car[oa]s?|descontos?|negocia\p{L}*|cancel(ar|a|e|ei|amento)|reembols\p{L}*|reclama\p{L}*|procon|advogad[oa]|absurd[oa]|p[eé]ssim\p{L}*|horr[ií]vel|decepcion\p{L}*|nunca mais|engana\p{L}*|golpe|concorr\p{L}+|n[ãa]o (funciona|concordo|aceito))(?!\p{L})/iu;
 
-/** Of the contact, or three times as many of both: what the model reads may begin later, and the choice must not go back and forth, since each model has a cache of its own. */
+/**
+ * Of the contact, or three times as many of both: what the model reads may begin later. The choice of the model must not go back and forth, since each one has a
+ * cache of its own.
+ */
 const LONG_TALK_MESSAGES = 10;
 
 /** What is older belongs to another talk. Milliseconds. */

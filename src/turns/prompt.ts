@@ -1,7 +1,13 @@
 /**
- * Lays out what the model reads, stable parts first, so that the provider's cache holds: tools and system text (the same for every
- * conversation of an agent), then what was known of the contact before, then the history, which only grows, then what is new, and behind everything
- * what changes by itself: the hour, the contact's name, a hint of the runtime. What becomes known later stands where it became known. Pure.
+ * Lays out what the model reads, stable parts first, so that the provider's cache holds:
+ *
+ *   tools and system text    the same for every conversation of an agent
+ *   what was known before    facts of the contact; one that becomes known later stands in the history, where it became known
+ *   the history              only grows
+ *   the new messages
+ *   what changes by itself   the hour, the contact's name, a hint of the runtime; no later prompt repeats it
+ *
+ * Pure.
  */
 import { cut } from '../words/cut.ts';
 import { contactText, forModel, lineForModel, shownName } from '../words/foreign-text.ts';
@@ -175,7 +181,7 @@ const MAX_EMOJI_CHARS = 16;
 
 type Change = { at: Date; text: string | null; was: PromptMessage };
 
-/** What was edited or deleted after a turn had read it, in the order in which that happened: told there, so that what was said before reads as said of the old words. */
+/** What was edited or deleted after a turn had read it, in that order. It is told where it happened, so what was said before reads as said of the old words. */
 function changesOf(history: PromptMessage[]): Change[] {
   return history
     .flatMap((message) => (message.changed && message.type !== 'declined' ? [{ ...message.changed, was: message }] : []))

@@ -1,6 +1,7 @@
 /**
  * Alerts: look, decide (watch/alert-conditions.ts), keep once (apply_alerts), tell (notices). The schedulers look every quarter of a minute at what is cheap and
- * urgent, every minute at the rest; that no scheduler is there is told by the other modes; that the database is unavailable by the schedulers themselves, to Slack.
+ * urgent, and every minute at the rest. Two things are told without that: the other modes tell that no scheduler is there, and every scheduler tells Slack
+ * that the database is unavailable.
  */
 import type { Context } from '../context.ts';
 import { absentHeld, alertOf, CONDITIONS, heldAlerts, SCHEDULER_ABSENT } from './alert-conditions.ts';
@@ -98,7 +99,7 @@ export function watchAlerts(ctx: Context): () => void {
 }
 
 /**
- * Tells Slack that the database is unavailable, and that it is back: without a database nothing can be kept, so each scheduler tells once by itself.
+ * Tells Slack that the database is unavailable, and that it is back. Nothing can be kept meanwhile, so every scheduler tells once by itself.
  * Call it with what each look found. Never throws.
  */
 export function createDatabaseWatch(ctx: Pick<Context, 'config' | 'events'>): (there: boolean) => Promise<void> {
@@ -120,7 +121,7 @@ export function createDatabaseWatch(ctx: Pick<Context, 'config' | 'events'>): (t
 /** How often a process writes down what it measured. Milliseconds. */
 const FIGURES_MS = 15_000;
 
-/** Writes down what this process measures, and tells that no scheduler is there, which none could; returns what ends it. */
+/** Writes down what this process measures. Tells when no scheduler is there, since no scheduler could tell that. Returns what ends it. */
 export function watchSelf(ctx: Context): () => void {
   const timer = setInterval(() => ctx.background.run('note figures', () => noteSelf(ctx)), FIGURES_MS);
   return () => clearInterval(timer);

@@ -2,8 +2,7 @@
  * Looks at Evolution every few seconds, in the scheduler: webhooks about a number get lost, and an Evolution that was unavailable says nothing when it is back.
  *
  *   answers    one number after the other is asked for its state; what changed is written down
- *   away       asked until it answers again: then every number is compared with what Evolution has, and is told alive, which brings the next probe of
- *              an open breaker forward
+ *   away       asked until it answers again. Then every number is compared with what Evolution has, and counts as alive, so the next probe of an open breaker comes sooner
  *
  * A number whose socket is dead although Evolution answers is restarted from here too (claim_restarts). Several schedulers may do all of this at once.
  */

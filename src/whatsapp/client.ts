@@ -26,8 +26,9 @@ export type Webhook = {
 export type FoundMessages = { kind: 'ok'; total: number; pages: number; page: number; records: unknown[] };
 
 export type Evolution = {
-  /** `number` is an address, or bare digits, under which Evolution looks for both writings (contract 4.5). `messageId` is the id at WhatsApp where the release takes one (5.3).
-   * One HTTP call, 90 s at most. Aborting or timing out does not stop the send at Evolution: the outcome is then ambiguous. */
+  /**
+   * `number` is an address, or bare digits, of which Evolution looks for both writings (contract 4.5). `messageId` is the id at WhatsApp where the release takes one
+   * (5.3). One HTTP call, 90 s at most. Aborting or timing out does not stop the send at Evolution: the outcome is then ambiguous. */
   sendText(
     message: { instance: string; number: string; text: string; quoted?: Quoted | undefined; messageId?: string | undefined },
     options?: CallOptions,

@@ -269,8 +269,8 @@ function wordless(content: MessageContent): MessageContent {
 }
 
 /**
- * What a message without content is about, by the number or name that WhatsApp gives to its own lines in a chat: null for bookkeeping (a new security
- * code, a timer); undefined when it is none of them, or the one that says that the words are still to come (CIPHERTEXT).
+ * What a message without content is about, by the number or name that WhatsApp gives to its own lines in a chat. null: bookkeeping (a new security code, a
+ * timer). undefined: it is no such line, or the one that says that the words are still to come (CIPHERTEXT).
  */
 function stubOf(data: unknown): MessageContent | null | undefined {
   const stub = at(data, 'messageStubType');

@@ -1,6 +1,6 @@
 /**
- * The words in any part of a message, whatever its kind: what a person reads on the phone, the model reads, also of kinds that nobody has written a
- * reader for. Pure, total and bounded: a hostile body costs no more than MAX_PARTS steps.
+ * The words in any part of a message, whatever its kind: what a person reads on the phone, the model reads, also where nobody has written a reader of the kind.
+ * Pure, total and bounded: a hostile body costs no more than MAX_PARTS steps.
  *
  * A part of a message holds words among machinery. A name that WhatsApp gives to words (`title`, `text`, `caption`) is believed; any other string is told
  * unless it looks like machinery: an identifier, a key, a hash, base64, an address of WhatsApp, the address of an encrypted file.

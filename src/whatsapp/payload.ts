@@ -333,9 +333,8 @@ function digest(parts: readonly unknown[]): string {
 }
 
 /**
- * The protocolMessage itself, or a message that holds one. Its sender writes its key: of a contact's news it names us, of our own the contact, and of
- * an attacker's anything. So what claims to be ours proves nothing, unless it was the API that edited (`viaApi`); Evolution tells of the same change in
- * `messages.update`, whose key is its own.
+ * The protocolMessage itself, or a message that holds one. The sender writes its key: a contact names us there, we name the contact, an attacker anything. So
+ * what claims to be ours proves nothing, unless the API made the edit (`viaApi`). Evolution tells of the same change in `messages.update`, and writes that key.
  */
 function parseEdited(data: unknown, envelope: Envelope, viaApi: boolean): Meant {
   const { kind } = parseJid(idAt(data, 'key', 'remoteJid') ?? '');

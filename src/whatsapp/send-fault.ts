@@ -75,7 +75,7 @@ export const WAITS_FOR_NUMBER: readonly string[] = [
   ...classesOf(({ whose }) => whose === 'number' || whose === 'gateway' || whose === 'installation'),
 ];
 
-/** Failures that are Evolution's: that it answers at all is a sign of life then, which it is not of a number that lies about its state. */
+/** Failures that are Evolution's: any answer of it is a sign of life then. Of a number that lies about its state it is none. */
 export function isOfGateway(reason: string | null): boolean {
   return reason !== null && GATEWAY.includes(reason);
 }

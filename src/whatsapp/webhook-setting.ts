@@ -31,7 +31,10 @@ export const WEBHOOK_PATH = '/webhook/evolution';
 
 export type FoundWebhook = { url: string; enabled: boolean; events: readonly string[]; headers: Readonly<Record<string, string>> };
 
-/** Sentences, worst first; empty when it is right. `secrets` are those that the api accepts, `name` what they are called; none: it accepts everybody. No secret is ever in a sentence. */
+/**
+ * Sentences, worst first; empty when it is right. `secrets` are those that the api accepts (none: it accepts everybody), `name` is what they are called. No secret
+ * is ever in a sentence.
+ */
 export function webhookFaults(found: FoundWebhook | null, secrets: readonly string[], name = 'EVOLUTION_WEBHOOK_SECRET'): string[] {
   if (found === null) return ['it has no webhook, so nothing that contacts write arrives'];
   const faults: string[] = [];

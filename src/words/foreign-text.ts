@@ -1,7 +1,8 @@
 /**
  * Text that a contact controls, made safe for its readers: what is typed, quoted or reacted with, names, captions, names of files, options of polls, what
- * the agent remembered of it. The runtime and the team speak in square brackets to the model, and in lines of their own to people; so brackets of any script, signs
- * that nobody sees and ends of lines are what could make a contact read like them. Letters that look like others need no list: without its bracket a mark is words.
+ * the agent remembered of it. The runtime and the team speak to the model in square brackets, and to people in lines of their own. So three things could make a
+ * contact read like them: brackets of any script, signs that nobody sees, and ends of lines. Letters that look like others need no list: a mark without its bracket
+ * is words.
  * Pure and total.
  */
 import { cut, shortened } from './cut.ts';
@@ -12,8 +13,8 @@ export function forModel(text: string): string {
 }
 
 /**
- * What a contact wrote, for a reader of the runtime's notes too. Only those (a medium, an advertisement) keep their brackets: lines beside what was typed that are nothing
- * but a note. The readers of kinds let nobody else write such a line (contentOf, in message-parts.ts). Of a longer text no more than the first `units` are read.
+ * What a contact wrote, for a reader of the runtime's notes too. Only a line that is nothing but such a note (a medium, an advertisement) keeps its brackets, and
+ * what was typed has none. The readers of kinds let nobody else write a note (contentOf, in whatsapp/message-parts.ts). Of a longer text the first `units` are read.
  */
 export function contactText(
   { text, typed = null, type }: { text: string; typed?: string | null; type: string },

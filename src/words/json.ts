@@ -7,8 +7,8 @@
 const MAX_VALUES = 100_000;
 
 /**
- * What a text of JSON says; undefined: it is none, or has so many values that making them would take seconds, in which nobody else is served
- * (measured: 16 MB of brackets 3.8 s). Looking takes some 2 ms for each MB.
+ * What a text of JSON says. undefined: it is no JSON, or it has so many values that nobody else would be served for the seconds that making them takes
+ * (measured: 16 MB of brackets 3.8 s). Looking takes some 2 ms for every MB.
  */
 export function parseBounded(text: string): unknown {
   if (isTooMuch(text)) return undefined;

@@ -1,7 +1,6 @@
 /**
- * Phone numbers and WhatsApp addresses (jids). One person must have one number, and three countries write their mobiles in two ways:
- * WhatsApp and the Evolution API add and remove Brazil's ninth digit, Mexico's 1 and Argentina's 9 (contract 2.2), so `5511999999999` and
- * `551199999999` are the same contact.
+ * Phone numbers and WhatsApp addresses (jids). One person must have one number, and three countries write their mobiles in two ways. WhatsApp and the Evolution
+ * API add and remove Brazil's ninth digit, Mexico's 1 and Argentina's 9 (contract 2.2). So `5511999999999` and `551199999999` are the same contact.
  */
 
 /** `machine`: an account of WhatsApp itself that is no address to write to. */
