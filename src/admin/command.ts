@@ -106,7 +106,7 @@ export const wordsArg = z
   .max(500, 'must have at most 500 characters')
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'must not hold NUL or half a character');
 
-/** Wakes a lane after a change; false when the queue is away: the sweep of the scheduler finds it then. */
+/** Wakes a lane after a change; false when the queue is unavailable: the sweep of the scheduler finds it then. */
 export async function woken(ctx: AdminContext, wake: () => Promise<unknown>): Promise<boolean> {
   try {
     await wake();

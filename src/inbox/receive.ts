@@ -102,7 +102,7 @@ async function wake(ctx: StoreContext, result: RecordedEvent, instance: string |
   await wakeAll(others, (other) => wakeTurn(ctx, other, 0));
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
   if (result.wake_sends === true) await wakeDueLanes(ctx);
-  // While the number was away Evolution may have dropped what came in.
+  // While the number was disconnected Evolution may have dropped what came in.
   if (result.reconcile === true && instance !== null) await ctx.queues.wakeReconcile(instance);
 }
 

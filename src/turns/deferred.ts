@@ -9,7 +9,7 @@ import { returnRecovered } from '../people/handoffs.ts';
 
 /** What a lost job, or a breaker that was closed by hand, costs a contact at most. One call over an index of what waits. Milliseconds. */
 const LOOK_MS = 5_000;
-/** How often conversations are looked for that a person need not have any more. Whoever looks must know whether there is a model, so a worker does. Milliseconds. */
+/** How often conversations are looked for that a person need not have any more. Who looks must know whether there is a model, so a worker does. Milliseconds. */
 const RETURN_MS = 30_000;
 
 /**
