@@ -1,12 +1,13 @@
 /** How soon each mode is ready, and how much memory it holds after a load. */
+import type { Mode } from '../scripts/lib/installation.ts';
+import { MODES } from '../src/process/liveness.ts';
 import { answerLoad } from './answers.ts';
 import { residentMegabytes } from './programs.ts';
-import type { Mode, Program } from './programs.ts';
+import type { Program } from './programs.ts';
 import type { Row } from './report.ts';
 import type { Stand } from './stand.ts';
 import { median } from './statistics.ts';
 
-const MODES: readonly Mode[] = ['api', 'worker', 'scheduler'];
 const START_BAR_SECONDS = 1.5;
 const MEMORY_BAR_MB = 150;
 /** A slow machine answers fewer messages before the memory is read; the row says how many. Milliseconds. */

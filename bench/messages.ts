@@ -1,13 +1,12 @@
 /** The webhooks that the load posts: a text message as Evolution 2.3 sends it, each with an id of its own, and what comes around it. Numbers are fakes. */
 import { randomBytes } from 'node:crypto';
+import { WEBHOOK_SECRET } from '../scripts/lib/installation.ts';
 
 export const INSTANCE = 'julia-bench';
 /** Installations that run side by side with a scheduler have a number each: a scheduler asks the simulator for all messages of its number. */
 export const SOAK_INSTANCES = { redis: `${INSTANCE}-redis`, postgres: `${INSTANCE}-postgres` } as const;
 export const INSTANCES: readonly string[] = [INSTANCE, ...Object.values(SOAK_INSTANCES)];
 
-export const JWT_SECRET = '0123456789abcdef0123456789abcdef';
-export const WEBHOOK_SECRET = 'a-webhook-secret-of-the-bench';
 export const WEBHOOK_PATH = '/webhook/evolution';
 export const WEBHOOK_HEADERS = { authorization: `Bearer ${WEBHOOK_SECRET}` };
 

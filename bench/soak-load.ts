@@ -2,20 +2,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SignJWT } from 'jose';
 
+import { JWT_SECRET } from '../scripts/lib/installation.ts';
+import type { Mode } from '../scripts/lib/installation.ts';
 import { openConnection } from './load.ts';
 import type { Connection } from './load.ts';
-import {
-  ackBody,
-  aroundBodies,
-  echoBody,
-  jidOf,
-  JWT_SECRET,
-  presenceBody,
-  WEBHOOK_HEADERS,
-  WEBHOOK_PATH,
-  webhookBody,
-} from './messages.ts';
-import type { Mode, Program } from './programs.ts';
+import { ackBody, aroundBodies, echoBody, jidOf, presenceBody, WEBHOOK_HEADERS, WEBHOOK_PATH, webhookBody } from './messages.ts';
+import type { Program } from './programs.ts';
 import type { BenchSimulator } from './simulator.ts';
 import { openLedger } from './soak-ledger.ts';
 import type { Tally } from './soak-ledger.ts';

@@ -1,6 +1,6 @@
 /** The table of the soak, the JSON that it leaves, and docs/soak.md. */
+import type { Mode } from '../scripts/lib/installation.ts';
 import type { QueueKind } from './options.ts';
-import type { Mode } from './programs.ts';
 import { columns, machine } from './report.ts';
 import type { Machine } from './report.ts';
 import { ANSWERS_PER_SECOND, ORDERS_PER_SECOND, SCRAPE_MS } from './soak-load.ts';

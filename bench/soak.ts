@@ -1,10 +1,11 @@
 /** The soak: a steady load on everything that an installation runs, on each queue side by side, and the memory of each process over the time. */
 import { setTimeout as delay } from 'node:timers/promises';
 
+import type { Mode } from '../scripts/lib/installation.ts';
+import { MODES } from '../src/process/liveness.ts';
 import { SOAK_INSTANCES } from './messages.ts';
 import type { QueueKind } from './options.ts';
 import { residentMegabytes } from './programs.ts';
-import type { Mode } from './programs.ts';
 import type { Installation, Load } from './soak-load.ts';
 import { startLoad } from './soak-load.ts';
 import type { SoakRow, SoakTotals } from './soak-report.ts';
@@ -12,7 +13,6 @@ import { courseOf } from './soak-verdict.ts';
 import type { Sample } from './soak-verdict.ts';
 import type { Stand } from './stand.ts';
 
-const MODES: readonly Mode[] = ['api', 'worker', 'scheduler'];
 /** Of the contacts' phones; 21 to 61 are those of the figures. */
 const GROUPS: Record<QueueKind, number> = { redis: 71, postgres: 72 };
 

@@ -6,13 +6,14 @@ import pg from 'pg';
 import { migrate } from '../src/db/migrate.ts';
 import { startPostgres } from '../scripts/lib/embedded-postgres.ts';
 import type { Postgres } from '../scripts/lib/embedded-postgres.ts';
+import type { Mode } from '../scripts/lib/installation.ts';
 import { withProgress } from '../scripts/lib/progress.ts';
 import { startRedis } from '../scripts/lib/redis.ts';
 import type { RedisServer } from '../scripts/lib/redis.ts';
 import { dataDirectory } from '../scripts/lib/tools.ts';
 import type { Options } from './options.ts';
 import { startFloorAccept, startFloorAnswer, startProduct } from './programs.ts';
-import type { Mode, Program, Surroundings } from './programs.ts';
+import type { Program, Surroundings } from './programs.ts';
 import { startBenchSimulator } from './simulator.ts';
 import type { BenchSimulator } from './simulator.ts';
 
@@ -64,8 +65,7 @@ export async function openStand(options: Options, say: (line: string) => void): 
   const around = (databaseUrl: string, redisUrl: string | null): Surroundings => ({
     databaseUrl,
     redisUrl,
-    evolutionUrl: simulator.url,
-    apiKey: simulator.apiKey,
+    simulator,
     logs,
   });
   const kept = async (starting: Promise<Program>): Promise<Program> => {

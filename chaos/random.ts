@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Mode } from '../scripts/lib/installation.ts';
 import { dataDirectory } from '../scripts/lib/tools.ts';
 import { createRandom, type Random } from '../simulator/clock.ts';
 import type { Simulator } from '../simulator/index.ts';
@@ -9,7 +10,7 @@ import type { Backend } from './cells.ts';
 import type { Writer } from './conversations.ts';
 import { judge, type Verdict } from './judge.ts';
 import { keepEvidence, provoke, settle, type BatchOptions } from './run-batch.ts';
-import { startStack, type Mode, type Stack } from './stack.ts';
+import { startStack, type Stack } from './stack.ts';
 
 export type RandomOptions = Pick<BatchOptions, 'seed' | 'directory' | 'signal'> & {
   backends: Backend[];

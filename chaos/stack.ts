@@ -5,22 +5,19 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { migrate } from '../src/db/migrate.ts';
+import { MODES } from '../src/process/liveness.ts';
 import { createLogger } from '../src/process/log.ts';
 import { openQueues, type QueueStore } from '../src/queues.ts';
 import { removePostgresData, startPostgres, type Postgres } from '../scripts/lib/embedded-postgres.ts';
-import { startGuarded, type GuardedProcess } from '../scripts/lib/guarded-process.ts';
+import type { GuardedProcess } from '../scripts/lib/guarded-process.ts';
+import { installationEnvironment, startMode, WEBHOOK_SECRET, type Mode } from '../scripts/lib/installation.ts';
 import { freePort } from '../scripts/lib/ports.ts';
 import { flushPostgresQueue } from '../scripts/lib/postgres-queue.ts';
 import { startRedis, type RedisServer } from '../scripts/lib/redis.ts';
-import { projectRoot } from '../scripts/lib/tools.ts';
 import { startSimulator, type Simulator } from '../simulator/index.ts';
 import type { Backend } from './cells.ts';
 import { GATES_SQL } from './gates.ts';
 
-const MODES = ['api', 'worker', 'scheduler'] as const;
-export type Mode = (typeof MODES)[number];
-
-const WEBHOOK_SECRET = 'a-webhook-secret-of-chaos';
 /** A process that is not ready by then will never be. Generous: many start at once. */
 const READY_MS = 60_000;
 /** What a supervisor takes to start a dead process again. */
@@ -100,9 +97,10 @@ async function open(options: StackOptions): Promise<Stack> {
     pool.on('connect', (client) => client.on('error', () => {}));
     stack.defer(() => pool.end());
 
-    const env = environment({ databaseUrl, redisUrl: redis?.url ?? null, simulator, port, instance: options.instances[0] ?? '' });
+    const instance = options.instances[0] ?? '';
+    const installation = installationEnvironment({ environment: 'test', databaseUrl, redisUrl: redis?.url ?? null, simulator, instance });
     const troubles: string[] = [];
-    const processes = createProcesses(env, directory, troubles);
+    const processes = createProcesses({ ...installation, ...OWN }, port, directory, troubles);
     stack.defer(() => processes.close());
     await Promise.all(MODES.map((mode) => processes.start(mode)));
     return {
@@ -188,42 +186,24 @@ function onServer(postgres: Postgres, sql: string, url = postgres.url): Promise<
   return work;
 }
 
-type Parts = { databaseUrl: string; redisUrl: string | null; simulator: Simulator; port: number; instance: string };
-
-/** Nothing of the caller's environment but what Node needs: a shell that was set up for production must not matter. */
-function environment({ databaseUrl, redisUrl, simulator, port, instance }: Parts): Record<string, string> {
-  return {
-    PATH: process.env['PATH'] ?? '',
-    ENVIRONMENT: 'test',
-    BIND_HOST: '127.0.0.1',
-    PORT: String(port),
-    DATABASE_URL: databaseUrl,
-    ...(redisUrl === null ? {} : { REDIS_URL: redisUrl }),
-    EVOLUTION_API_URL: simulator.evolutionUrl,
-    EVOLUTION_API_KEY: simulator.apiKey,
-    EVOLUTION_INSTANCE: instance,
-    EVOLUTION_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    ANTHROPIC_API_KEY: 'simulator',
-    ANTHROPIC_BASE_URL: simulator.anthropicUrl,
-    JWT_SECRET_KEY: 'a-jwt-secret-of-chaos-0123456789abcdef',
-    OUTBOUND_ALLOWLIST: '*',
-    MAX_RESPOSTAS_POR_HORA: '100000',
-    MAX_TURNOS_CONTATO_DIA: '100000',
-    // A cell holds all of its conversations at one point at the same time.
-    WORKER_CONCURRENCY: '150',
-    DEBOUNCE_MS: '700',
-    DEBOUNCE_MAX_MS: '2000',
-    HUMAN_DELAY: 'true',
-    SHUTDOWN_GRACE_MS: '6000',
-    EVOLUTION_BREAKER_RESET_SECONDS: '5',
-    EVOLUTION_BREAKER_MAX_RESET_SECONDS: '10',
-    DATABASE_BREAKER_RESET_SECONDS: '1',
-    DATABASE_BREAKER_MAX_RESET_SECONDS: '2',
-    CLAUDE_BREAKER_RESET_SECONDS: '5',
-    CLAUDE_BREAKER_MAX_RESET_SECONDS: '10',
-    LLM_MAX_TOKENS: '600',
-  };
-}
+/** What chaos sets beside what each installation needs. */
+const OWN = {
+  MAX_RESPOSTAS_POR_HORA: '100000',
+  MAX_TURNOS_CONTATO_DIA: '100000',
+  // A cell holds all of its conversations at one point at the same time.
+  WORKER_CONCURRENCY: '150',
+  DEBOUNCE_MS: '700',
+  DEBOUNCE_MAX_MS: '2000',
+  HUMAN_DELAY: 'true',
+  SHUTDOWN_GRACE_MS: '6000',
+  EVOLUTION_BREAKER_RESET_SECONDS: '5',
+  EVOLUTION_BREAKER_MAX_RESET_SECONDS: '10',
+  DATABASE_BREAKER_RESET_SECONDS: '1',
+  DATABASE_BREAKER_MAX_RESET_SECONDS: '2',
+  CLAUDE_BREAKER_RESET_SECONDS: '5',
+  CLAUDE_BREAKER_MAX_RESET_SECONDS: '10',
+  LLM_MAX_TOKENS: '600',
+};
 
 type Processes = {
   start(mode: Mode): Promise<void>;
@@ -232,7 +212,7 @@ type Processes = {
   close(): Promise<void>;
 };
 
-function createProcesses(env: Record<string, string>, directory: string, troubles: string[]): Processes {
+function createProcesses(env: Record<string, string>, port: number, directory: string, troubles: string[]): Processes {
   const running = new Map<Mode, GuardedProcess>();
   const all = new Set<GuardedProcess>();
   let closing = false;
@@ -243,12 +223,9 @@ function createProcesses(env: Record<string, string>, directory: string, trouble
     const name = `${String(++count).padStart(2, '0')}-${mode}`;
     const file = createWriteStream(path.join(directory, `${name}.log`));
     const { promise: ready, resolve } = Promise.withResolvers<void>();
-    // The scheduler and the worker serve no HTTP here: PORT belongs to the api.
-    const { PORT: port, ...shared } = env;
-    const started = await startGuarded(process.execPath, [path.join(projectRoot, 'src/main.ts')], {
-      stopSignal: 'TERM',
-      cwd: projectRoot,
-      env: { ...shared, ...(mode === 'api' && port !== undefined ? { PORT: port } : {}), RUN_MODE: mode },
+    const started = await startMode(mode, env, {
+      // The scheduler and the worker serve no HTTP here.
+      port: mode === 'api' ? port : null,
       log: (line) => {
         file.write(`${line}\n`);
         if (line.includes(`"${mode} ready"`)) resolve();

@@ -5,11 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
+import { MODES } from '../src/process/liveness.ts';
 import { removePostgresData, startPostgres } from './lib/embedded-postgres.ts';
 import { startGuarded } from './lib/guarded-process.ts';
+import type { GuardedProcess, Log } from './lib/guarded-process.ts';
+import { installationEnvironment, startMode, untilAnswers } from './lib/installation.ts';
+import type { Mode } from './lib/installation.ts';
 import { lockHolder, releaseLock, takeLock } from './lib/lock.ts';
 import { portNear } from './lib/ports.ts';
 import { withProgress } from './lib/progress.ts';
@@ -40,11 +43,9 @@ const SHELL = path.join(DIRECTORY, 'env');
 const INSTANCE = 'julia-dev';
 /** the simulator's own default */
 const EVOLUTION_API_KEY = 'simulator-key';
-const READY_MS = 60_000;
-const MODES = ['api', 'worker', 'scheduler'] as const;
 
-type Name = 'postgres' | 'migrate' | 'simulator' | (typeof MODES)[number] | 'dev';
-type Ports = Record<'postgres' | 'simulator' | (typeof MODES)[number], number>;
+type Name = 'postgres' | 'migrate' | 'simulator' | Mode | 'dev';
+type Ports = Record<'postgres' | 'simulator' | Mode, number>;
 type Secrets = { webhook: string; jwt: string };
 type Addresses = { chat: string; health: string };
 
@@ -103,22 +104,23 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
   );
   stack.defer(() => postgres.stop());
   void postgres.exited().then(() => stop.abort(new Stop(`Postgres ended:\n${postgresLog.slice(-20).join('\n')}`, 1)));
-  const environment = environmentOf({ ports, secrets, databaseUrl: postgres.urlOf('postgres') });
-  await writeForShell(environment);
+  const own = ownEnvironment({ ports, secrets, databaseUrl: postgres.urlOf('postgres') });
+  await writeForShell(own);
+  const environment = { ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
 
   await migrate(environment, stop.signal);
 
   const simulator = ['simulator/main.ts', '--port', String(ports.simulator), '--instance', INSTANCE];
   const webhook = ['--webhook', `http://127.0.0.1:${ports.api}/webhook/evolution`, '--secret', secrets.webhook];
-  await launch('simulator', [...simulator, ...webhook], environment, { stop, stack });
+  await launch('simulator', (log) => startNode([...simulator, ...webhook], environment, log), { stop, stack });
   // The scheduler first and the API last, so that stopping, which goes the other way, closes the front door first.
   for (const mode of [...MODES].reverse()) {
-    const port = mode === 'api' ? { PORT: String(ports.api) } : { OPS_PORT: String(ports[mode]) };
-    await launch(mode, ['--import', './src/telemetry.ts', 'src/main.ts'], { ...environment, RUN_MODE: mode, ...port }, { stop, stack });
+    const command = [process.execPath, '--import', './src/telemetry.ts', 'src/main.ts'];
+    await launch(mode, (log) => startMode(mode, environment, { port: ports[mode], command, log }), { stop, stack });
   }
 
-  await untilAnswers('simulator', `http://127.0.0.1:${ports.simulator}/sim/state`, stop.signal);
-  for (const mode of MODES) await untilAnswers(mode, `http://127.0.0.1:${ports[mode]}/ready`, stop.signal);
+  await untilReady('simulator', `http://127.0.0.1:${ports.simulator}/sim/state`, stop.signal);
+  for (const mode of MODES) await untilReady(mode, `http://127.0.0.1:${ports[mode]}/ready`, stop.signal);
 
   await tellAddresses(ports, Math.round((performance.now() - started) / 100) / 10);
   await aborted(stop.signal);
@@ -182,39 +184,30 @@ async function readSecrets(): Promise<Secrets> {
   }
 }
 
-/**
- * What the processes get. Ours wins over the caller's; and what names a real WhatsApp, a real database or production is left
- * out, so that a shell that was set up for production cannot send to real people from here.
- */
-function environmentOf({ ports, secrets, databaseUrl }: { ports: Ports; secrets: Secrets; databaseUrl: string }): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(SUPABASE_|DATABASE_URL|EVOLUTION_|META_|JWT_SECRET|APP_ENV$|RUN_MODE$|PORT$|OPS_PORT$)/.test(name),
-  );
-  const environment: NodeJS.ProcessEnv = {
-    ...Object.fromEntries(kept),
-    ENVIRONMENT: 'development',
-    BIND_HOST: '127.0.0.1',
+/** What this machine has for the processes; it wins over the caller's. The real Claude is reached with the caller's key. */
+function ownEnvironment({ ports, secrets, databaseUrl }: { ports: Ports; secrets: Secrets; databaseUrl: string }): Record<string, string> {
+  const simulator = { url: `http://127.0.0.1:${ports.simulator}`, apiKey: EVOLUTION_API_KEY };
+  // a REDIS_URL comes from the caller
+  const all = installationEnvironment({ environment: 'development', databaseUrl, redisUrl: null, simulator, instance: INSTANCE });
+  const { ANTHROPIC_API_KEY: _key, ANTHROPIC_BASE_URL: _url, ...rest } = all;
+  return {
+    ...(realClaude() ? rest : all),
     APP_BASE_URL: `http://127.0.0.1:${ports.api}`,
-    DATABASE_URL: databaseUrl,
-    EVOLUTION_API_URL: `http://127.0.0.1:${ports.simulator}`,
-    EVOLUTION_API_KEY,
-    HEALTH_DETAILS: 'public', // only this machine reaches it
-    EVOLUTION_INSTANCE: INSTANCE,
     EVOLUTION_WEBHOOK_SECRET: secrets.webhook,
     JWT_SECRET_KEY: secrets.jwt,
-    OUTBOUND_ALLOWLIST: '*',
-    LOG_PRETTY: 'true',
   };
-  if (realClaude()) return environment;
-  return { ...environment, ANTHROPIC_API_KEY: 'simulator', ANTHROPIC_BASE_URL: `http://127.0.0.1:${ports.simulator}/anthropic` };
+}
+
+/** The caller's, without what names a real WhatsApp, a real database or production: a shell that was set up for it cannot send to real people from here. */
+function callersEnvironment(): NodeJS.ProcessEnv {
+  const real = /^(SUPABASE_|DATABASE_URL|EVOLUTION_|META_|JWT_SECRET|APP_ENV$|RUN_MODE$|PORT$|OPS_PORT$)/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !real.test(name)));
 }
 
 /** What a second terminal needs for the admin commands and for the lines of the runbook; never a key out of the caller's shell. */
-async function writeForShell(environment: NodeJS.ProcessEnv): Promise<void> {
-  const names = ['ENVIRONMENT', 'APP_BASE_URL', 'DATABASE_URL', 'EVOLUTION_API_URL', 'EVOLUTION_API_KEY', 'EVOLUTION_INSTANCE'];
-  names.push('EVOLUTION_WEBHOOK_SECRET', 'JWT_SECRET_KEY', 'OUTBOUND_ALLOWLIST');
-  if (!realClaude()) names.push('ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL');
-  await writeFile(SHELL, names.map((name) => `export ${name}='${environment[name]}'\n`).join(''), { mode: 0o600 });
+async function writeForShell(own: Readonly<Record<string, string>>): Promise<void> {
+  const lines = Object.entries(own).map(([name, value]) => `export ${name}='${value}'\n`);
+  await writeFile(SHELL, lines.join(''), { mode: 0o600 });
 }
 
 function realClaude(): boolean {
@@ -222,12 +215,7 @@ function realClaude(): boolean {
 }
 
 async function migrate(environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
-  const run = await startGuarded(process.execPath, ['src/migrate.ts'], {
-    stopSignal: 'TERM',
-    env: environment,
-    cwd: projectRoot,
-    log: (line) => say('migrate', line),
-  });
+  const run = await startNode(['src/migrate.ts'], environment, (line) => say('migrate', line));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => run.stop());
   const code = await Promise.race([run.exited, aborted(signal)]);
@@ -236,37 +224,27 @@ async function migrate(environment: NodeJS.ProcessEnv, signal: AbortSignal): Pro
 
 type Running = { stop: AbortController; stack: AsyncDisposableStack };
 
-async function launch(name: Name, args: readonly string[], env: NodeJS.ProcessEnv, { stop, stack }: Running): Promise<void> {
+async function launch(name: Name, start: (log: Log) => Promise<GuardedProcess>, { stop, stack }: Running): Promise<void> {
   const program = await supervise({
-    args,
-    env,
-    cwd: projectRoot,
+    start,
     log: (line) => say(name, line),
     onHopeless: (lastLines) => stop.abort(new Stop(`${name} does not start. Its last lines:\n${lastLines.join('\n')}`, 1)),
   });
   stack.defer(() => program.stop());
 }
 
-/** Resolves at the first 200. Throws a Stop after 60 s, with the last answer. */
-async function untilAnswers(name: Name, url: string, signal: AbortSignal): Promise<void> {
-  const end = performance.now() + READY_MS;
-  let last = 'no connection';
-  async function wait(): Promise<void> {
-    while (performance.now() < end) {
-      try {
-        const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) });
-        const body = await response.text();
-        if (response.ok) return;
-        last = `${response.status} ${body.slice(0, 500)}`;
-      } catch (error) {
-        last = String(error);
-      }
-      signal.throwIfAborted();
-      await delay(50);
-    }
-    throw new Stop(`${name} was not ready after ${READY_MS / 1000} s: ${url} said ${last}`, 1);
-  }
-  await withProgress(`waiting for ${name}`, wait, (line) => say('dev', line));
+function startNode(args: readonly string[], env: NodeJS.ProcessEnv, log: Log): Promise<GuardedProcess> {
+  return startGuarded(process.execPath, args, { stopSignal: 'TERM', env, cwd: projectRoot, log });
+}
+
+async function untilReady(name: Name, url: string, signal: AbortSignal): Promise<void> {
+  await withProgress(
+    `waiting for ${name}`,
+    () => untilAnswers(url, { signal }),
+    (line) => say('dev', line),
+  ).catch((error: Error) => {
+    throw error instanceof Stop ? error : new Stop(`${name} is not ready: ${error.message}`, 1);
+  });
 }
 
 /** Never resolves; rejects with the reason once aborted. */

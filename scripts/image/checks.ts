@@ -2,17 +2,16 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { installationEnvironment, modeEnvironment } from '../lib/installation.ts';
+import type { Mode } from '../lib/installation.ts';
 import { projectRoot } from '../lib/tools.ts';
 import type { Simulator } from '../../simulator/index.ts';
-import { runInside, startContainer, until } from './container.ts';
+import { runInside, startContainer } from './container.ts';
 import type { Container, Launcher } from './container.ts';
 import type { Image } from './image.ts';
 
 export const INSTANCE = 'julia-check';
-export const WEBHOOK_SECRET = 'image-check-webhook-secret';
-const JWT_SECRET = '0123456789abcdef0123456789abcdef';
 const MODES = ['scheduler', 'worker', 'api'] as const;
-type Mode = (typeof MODES)[number];
 
 export type Site = {
   databaseUrl: string;
@@ -73,7 +72,7 @@ export async function checkModes(site: Site, launch: Launcher): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const started = performance.now();
   const api = await startContainer('api', launch, image, { env: environmentOf(site, 'api') }, stack);
-  await until('api: no 200 from /health on an empty database', api.lines, async () => (await statusOf(site, 'api', '/health')) === 200);
+  await api.answers(`${addressOf(site, 'api')}/health`, signal);
   site.say('P14 start', `/health answers ${Math.round(performance.now() - started)} ms after the start, on an empty database`);
 
   const migrated = await runInside(launch, [...image.entrypoint, 'migrate'], environmentOf(site, 'api'), signal);
@@ -86,7 +85,7 @@ export async function checkModes(site: Site, launch: Launcher): Promise<void> {
     scheduler: await startContainer('scheduler', launch, image, { env: environmentOf(site, 'scheduler') }, stack),
   };
   for (const mode of MODES) {
-    await until(`${mode}: not ready`, containers[mode].lines, async () => (await statusOf(site, mode, '/ready')) === 200);
+    await containers[mode].answers(`${addressOf(site, mode)}/ready`, signal);
   }
   await containers.worker.line('Worker started');
   await containers.scheduler.line('Scheduler started');
@@ -161,7 +160,7 @@ export async function checkHardened(site: Site, launch: Launcher): Promise<void>
   const containers: Container[] = [];
   for (const mode of MODES) {
     const container = await startContainer(mode, launch, site.image, { env: environmentOf(site, mode) }, stack);
-    await until(`${mode}: not ready`, container.lines, async () => (await statusOf(site, mode, '/ready')) === 200);
+    await container.answers(`${addressOf(site, mode)}/ready`, site.signal);
     await checkHealthcheck(site, launch, mode);
     containers.push(container);
   }
@@ -207,20 +206,9 @@ async function stopOnSigterm(site: Site, container: Container): Promise<void> {
 /** As production, but that WhatsApp and Claude are the simulator's. The network is the machine's, so each mode needs a port of its own. */
 function environmentOf(site: Site, mode: Mode): Record<string, string> {
   return {
-    RUN_MODE: mode,
-    ENVIRONMENT: 'production',
-    BIND_HOST: '127.0.0.1',
-    PORT: String(site.ports.api),
-    OPS_PORT: String(mode === 'api' ? site.ports.api : site.ports[mode]),
-    DATABASE_URL: site.databaseUrl,
-    REDIS_URL: site.redisUrl,
-    EVOLUTION_API_URL: site.simulator.evolutionUrl,
-    EVOLUTION_API_KEY: site.simulator.apiKey,
-    EVOLUTION_INSTANCE: INSTANCE,
-    EVOLUTION_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    JWT_SECRET_KEY: JWT_SECRET,
-    ANTHROPIC_API_KEY: 'sk-image-check',
-    ANTHROPIC_BASE_URL: site.simulator.anthropicUrl,
+    ...installationEnvironment({ environment: 'production', instance: INSTANCE, ...site }),
+    ...modeEnvironment(mode, site.ports.api),
+    OPS_PORT: String(site.ports[mode]),
     // what people should see is not what is checked here
     DEBOUNCE_MS: '300',
     HUMAN_DELAY: 'false',
@@ -229,13 +217,6 @@ function environmentOf(site: Site, mode: Mode): Record<string, string> {
 
 function addressOf(site: Site, mode: Mode): string {
   return `http://127.0.0.1:${site.ports[mode]}`;
-}
-
-async function statusOf(site: Site, mode: Mode, route: string): Promise<number> {
-  site.signal.throwIfAborted();
-  const response = await fetch(`${addressOf(site, mode)}${route}`, { signal: AbortSignal.timeout(5_000) }).catch(() => null);
-  await response?.body?.cancel();
-  return response?.status ?? 0;
 }
 
 function pick(value: unknown, names: string[]): Record<string, unknown> {

@@ -3,6 +3,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startGuarded } from '../lib/guarded-process.ts';
 import type { GuardedProcess } from '../lib/guarded-process.ts';
+import { untilAnswers } from '../lib/installation.ts';
 import { projectRoot } from '../lib/tools.ts';
 import { runCommand } from './command.ts';
 import type { Ended } from './command.ts';
@@ -21,6 +22,8 @@ export type Container = {
   lines: string[];
   exited: Promise<number>;
   line(message: string): Promise<void>;
+  /** Resolves at the first 200; what the container said is told when there is none. */
+  answers(url: string, signal: AbortSignal): Promise<void>;
   signal(name: NodeJS.Signals): void;
   residentMegabytes(): Promise<number>;
 };
@@ -93,6 +96,11 @@ export async function startContainer(
     lines,
     exited: launcher.exited,
     line: (message) => until(`${name} said nothing of "${message}"`, lines, async () => lines.some((line) => messageOf(line) === message)),
+    async answers(url, signal) {
+      await untilAnswers(url, { signal }).catch((error: Error) => {
+        throw new Error(`${name}: ${error.message}\n${lines.slice(-10).join('\n')}`, { cause: error });
+      });
+    },
     signal: (signal) => kill(found.pid, signal),
     residentMegabytes: async () => {
       const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${found.pid}/status`, 'utf8'))?.[1];
@@ -101,8 +109,8 @@ export async function startContainer(
   };
 }
 
-/** Waits for `true`; throws with the last lines of the container. Also for what takes an address to answer. */
-export async function until(complaint: string, lines: readonly string[], good: () => Promise<boolean>): Promise<void> {
+/** Waits for `true`; throws with the last lines of the container. */
+async function until(complaint: string, lines: readonly string[], good: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + PATIENCE_MS;
   while (!(await good())) {
     if (performance.now() > end) throw new Error(`${complaint} within ${PATIENCE_MS / 1000} s\n${lines.slice(-10).join('\n')}`);

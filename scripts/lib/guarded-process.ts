@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-type Log = (line: string) => void;
+/** Gets each line. */
+export type Log = (line: string, from: 'stdout' | 'stderr') => void;
 
 type GuardedOptions = {
   /** the signal that asks the program to stop in order */
@@ -21,6 +22,8 @@ export type GuardedProcess = {
   exited: Promise<number>;
   /** Asks it to stop, then SIGKILL after `timeoutMs`. Resolves when it has ended; may be called again. */
   stop(timeoutMs?: number): Promise<void>;
+  /** To the program itself; nothing happens when it has ended. */
+  signal(name: NodeJS.Signals): void;
   /** SIGKILL, as a crash would. Resolves when it has ended. */
   kill(): Promise<void>;
 };
@@ -53,8 +56,8 @@ export async function startGuarded(command: string, args: readonly string[], opt
     child.once('close', (code) => resolve(code ?? 1));
     child.once('error', () => resolve(127));
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => options.log?.(line));
+  for (const from of ['stdout', 'stderr'] as const) {
+    createInterface({ input: child[from] }).on('line', (line) => options.log?.(line, from));
   }
 
   const pid = await new Promise<number>((resolve, reject) => {
@@ -65,16 +68,23 @@ export async function startGuarded(command: string, args: readonly string[], opt
 
   async function stop(timeoutMs = 10_000): Promise<void> {
     child.stdin.end();
-    const timer = setTimeout(() => killQuietly(pid), timeoutMs);
+    const timer = setTimeout(() => signal('SIGKILL'), timeoutMs);
     await exited;
     clearTimeout(timer);
   }
   async function kill(): Promise<void> {
-    killQuietly(pid);
+    signal('SIGKILL');
     await exited;
     child.stdin.destroy();
   }
-  return { pid, exited, stop, kill };
+  function signal(name: NodeJS.Signals): void {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // it ended by itself
+    }
+  }
+  return { pid, exited, stop, signal, kill };
 }
 
 /** Whether a process with this pid exists (also when it belongs to another user). */
@@ -118,12 +128,4 @@ function guardScript(signal: 'INT' | 'TERM'): string {
     code=$?
     kill -KILL "$watcher" 2>/dev/null
     exit "$code"`;
-}
-
-function killQuietly(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // it ended by itself
-  }
 }

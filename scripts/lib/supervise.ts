@@ -1,12 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { startGuarded, type GuardedProcess } from './guarded-process.ts';
+import type { GuardedProcess, Log } from './guarded-process.ts';
 
 type SupervisedOptions = {
-  /** file and arguments for this process's own Node */
-  args: readonly string[];
-  env: NodeJS.ProcessEnv;
-  cwd: string;
+  /** Starts it, the first time and again. */
+  start: (log: Log) => Promise<GuardedProcess>;
   log: (line: string) => void;
   /** Called once, when starting it again is hopeless. The program is then down and stays down. Must not throw. */
   onHopeless: (lastLines: readonly string[]) => void;
@@ -41,7 +39,7 @@ export async function supervise(options: SupervisedOptions): Promise<Supervised>
   async function start(): Promise<{ program: GuardedProcess; at: number }> {
     lastLines.length = 0;
     const at = performance.now();
-    const program = await startGuarded(process.execPath, options.args, { stopSignal: 'TERM', env: options.env, cwd: options.cwd, log });
+    const program = await options.start(log);
     current = program;
     return { program, at };
   }

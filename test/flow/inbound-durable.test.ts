@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort } from '../../scripts/lib/ports.ts';
 import { sweepTurns } from '../../src/turns/calls.ts';
-import { startProgram } from '../support/process.ts';
+import { SIGKILLED, startProgram } from '../support/process.ts';
 import type { Program } from '../support/process.ts';
 import { INSTANCE, startSystem, testEnvironment, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System } from '../support/system.ts';
@@ -15,7 +15,7 @@ test('I1 durable inbox: the api is killed right after a 200: the message is answ
   const response = await post(api.url, upsert('A', 'Oi'));
   api.program.signal('SIGKILL');
   assert.equal(response.status, 200);
-  assert.equal(await api.program.ended, 'SIGKILL');
+  assert.equal(await api.program.ended, SIGKILLED);
   await system.addWorker();
   await sweep(system);
   await system.until(async () => (await system.dump()).includes('in contact answered: Oi'), 'the answer');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { reconcile, reconcileInboxJob } from '../../src/crons/reconcile-inbox.ts';
-import { INSTANCE, startSystem } from '../support/system.ts';
+import { INSTANCE, startSystem, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
 const MINUTE = 60_000;
@@ -18,7 +18,7 @@ async function deafSystem(t: { after(hook: () => Promise<void>): void }, workers
 }
 
 function hearsAgain(system: System): void {
-  system.simulator.setWebhook(`${system.url}/webhook/evolution`, 'a-webhook-secret-of-tests');
+  system.simulator.setWebhook(`${system.url}/webhook/evolution`, WEBHOOK_SECRET);
 }
 
 const inbound = async (system: System) => (await system.dump()).filter((line) => line.startsWith('in ')).toSorted();

@@ -10,7 +10,7 @@ import { createHeartbeat, startHeartbeat } from '../../src/breakers/heartbeat.ts
 import { sendNext } from '../../src/outbox/send.ts';
 import { startWorker } from '../../src/worker.ts';
 import { queueReplies, states } from '../support/sends.ts';
-import { INSTANCE, startSystem } from '../support/system.ts';
+import { INSTANCE, startSystem, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System, SystemOptions } from '../support/system.ts';
 
 type Hooks = { after(hook: () => Promise<void>): void };
@@ -203,7 +203,7 @@ test('W4 W15 Evolution away and back: sends go on at once, and what came meanwhi
   system.simulator.setWebhook(null);
   const ana = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });
   system.simulator.inbound({ contactId: ana.id, text: 'estou aqui', ageMs: 60_000 });
-  system.simulator.setWebhook(`${system.url}/webhook/evolution`, 'a-webhook-secret-of-tests');
+  system.simulator.setWebhook(`${system.url}/webhook/evolution`, WEBHOOK_SECRET);
   await look();
   await livingWorker(t, ctx);
   assert.deepEqual(
@@ -225,7 +225,7 @@ test('W15 a reconnect that Evolution tells although nobody knew that it was away
   system.simulator.setWebhook(null);
   const ana = system.simulator.addContact({ name: 'Ana', phone: '5511912340001' });
   system.simulator.inbound({ contactId: ana.id, text: 'perdida', ageMs: 60_000 });
-  system.simulator.setWebhook(`${system.url}/webhook/evolution`, 'a-webhook-secret-of-tests');
+  system.simulator.setWebhook(`${system.url}/webhook/evolution`, WEBHOOK_SECRET);
   system.simulator.connection('open');
   await system.until(async () => (await system.dump()).includes('in contact answered: perdida'), 'found and answered');
 });

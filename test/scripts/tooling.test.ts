@@ -12,6 +12,7 @@ import pg from 'pg';
 
 import { removePostgresData, startPostgres } from '../../scripts/lib/embedded-postgres.ts';
 import { processAlive, startGuarded, waitForExit } from '../../scripts/lib/guarded-process.ts';
+import { installationEnvironment, startMode } from '../../scripts/lib/installation.ts';
 import { lockHolder, releaseLock, takeLock } from '../../scripts/lib/lock.ts';
 import { freePort, portNear, portTaken } from '../../scripts/lib/ports.ts';
 import { startRedis } from '../../scripts/lib/redis.ts';
@@ -162,6 +163,39 @@ test('guard: passes on lines and exit codes, and stops with the wished signal', 
   await ready.promise;
   await stopped.stop();
   assert.equal(await stopped.exited, 42);
+});
+
+test('P3 installation: a mode gets its map, its mode and its port, and nothing of the caller but the search path; the map stands in one file', async () => {
+  process.env['EVOLUTION_API_KEY'] = 'the key of a real installation';
+  const parts = { databaseUrl: 'postgres://of/none', redisUrl: 'redis://of/none', simulator: { url: 'http://sim', apiKey: 'its-key' } };
+  const map = installationEnvironment({ environment: 'test', instance: 'a-number', ...parts });
+  const inPostgres = installationEnvironment({ environment: 'production', instance: 'a-number', ...parts, redisUrl: null });
+  assert.deepEqual(
+    Object.keys(map).filter((name) => !(name in inPostgres)),
+    ['REDIS_URL', 'OUTBOUND_ALLOWLIST'],
+  );
+  const told = Promise.withResolvers<Record<string, string>>();
+  const mode = await startMode(
+    'worker',
+    { ...map, OWN: '1' },
+    {
+      port: 9001,
+      command: [process.execPath, '-p', 'JSON.stringify(process.env)'],
+      log: (line) => told.resolve(JSON.parse(line) as Record<string, string>),
+    },
+  );
+  delete process.env['EVOLUTION_API_KEY'];
+  // the guard's shell has its own
+  const { PATH, PWD: _, SHLVL: _level, OLDPWD: _old, ...rest } = await told.promise;
+  assert.equal(await mode.exited, 0);
+  assert.equal(PATH?.split(':')[0], path.dirname(process.execPath));
+  assert.deepEqual(rest, { ...map, OWN: '1', RUN_MODE: 'worker', PORT: '9001' });
+
+  const { stdout } = await run('git', ['grep', '-l', 'EVOLUTION_API_URL:', '--', 'bench', 'chaos', 'scripts', 'test/support'], {
+    cwd: projectRoot,
+  });
+  // support/config.ts: an environment that is read and never started
+  assert.deepEqual(stdout.trim().split('\n'), ['scripts/lib/installation.ts', 'test/support/config.ts']);
 });
 
 test('lock: one holder at a time; a dead holder, or a foreign process with its number, does not count', async () => {

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { migrate, migrationNames, migrationStates } from '../../src/db/migrate.ts';
 import { emptyDatabase } from '../support/database.ts';
-import { startProgram } from '../support/process.ts';
+import { SIGKILLED, startProgram } from '../support/process.ts';
 
 const NAMES = await migrationNames();
 const [FIRST = '', SECOND = ''] = NAMES;
@@ -138,7 +138,7 @@ test('D1 a migrating program that is killed in the middle leaves nothing half', 
   const waiting = `select pid from pg_stat_activity where datname = current_database() and application_name = 'whats-agents migrate'`;
   await seen(client, `${waiting} and wait_event_type = 'Lock' and query like '-- The data model%'`);
   cli.signal('SIGKILL');
-  assert.equal(await cli.ended, 'SIGKILL');
+  assert.equal(await cli.ended, SIGKILLED);
   await other.query('rollback');
   await seen(client, `select 1 where not exists (${waiting})`);
   assert.deepEqual(await tables(client), ['schema_migrations']);

@@ -1,16 +1,18 @@
 /** The product as real processes: `node src/main.ts` and the command line tools, with their output as lines and ended by pid. */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
+import { startGuarded } from '../../scripts/lib/guarded-process.ts';
+import type { GuardedProcess, Log } from '../../scripts/lib/guarded-process.ts';
 import { dataDirectory, projectRoot } from '../../scripts/lib/tools.ts';
 import type { LogLine } from './system.ts';
 
 type TestHooks = { after(hook: () => Promise<void>): void };
 
 export type Program = {
-  pid: number;
+  /** Resolves when it has a pid; rejects when it cannot be started. */
+  started: Promise<GuardedProcess>;
+  /** 0 before `started`. */
+  readonly pid: number;
   /** Lines of standard output as they came. */
   stdout: string[];
   stderr: string[];
@@ -21,12 +23,18 @@ export type Program = {
   signal(name: NodeJS.Signals): void;
   /** Called after each line and at the end. */
   onChange(listener: () => void): void;
-  /** Resolves with the exit code, or the name of the signal that ended it. */
-  ended: Promise<number | NodeJS.Signals>;
+  /** Resolves with the exit code, 128 + n when signal n ended it. */
+  ended: Promise<number>;
 };
+
+/** How a shell tells that SIGKILL has ended it. */
+export const SIGKILLED = 128 + 9;
 
 /** A program that takes longer has failed. Generous: the machine is shared. Milliseconds. */
 const PATIENCE_MS = 90_000;
+
+/** It halves the work of a start, and tests start many. */
+export const COMPILE_CACHE = { NODE_COMPILE_CACHE: path.join(dataDirectory, 'compile-cache') };
 
 /**
  * Starts `node FILE ARGS` in the project's root with this environment and nothing of ours (but PATH). What still runs when the test ends is killed.
@@ -41,27 +49,37 @@ export function startScript(t: TestHooks, file: string, options: { args?: string
 }
 
 function start(t: TestHooks, command: string, args: string[], env: Record<string, string> = {}): Program {
-  const child: ChildProcess = spawn(command, args, {
-    cwd: projectRoot,
-    // The cache halves the work of a start, and tests start many.
-    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: path.join(dataDirectory, 'compile-cache'), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const shared = { PATH: process.env['PATH'] ?? '', ...COMPILE_CACHE };
+  return watch(t, (log) => startGuarded(command, args, { stopSignal: 'TERM', cwd: projectRoot, env: { ...shared, ...env }, log }));
+}
+
+/** What a process says and how it ends, whoever starts it. `start` is called once. */
+export function watch(t: TestHooks, start: (log: Log) => Promise<GuardedProcess>): Program {
   const changes = new EventEmitter().setMaxListeners(0);
-  const stdout = collect(child.stdout, changes);
-  const stderr = collect(child.stderr, changes);
+  const lines = { stdout: [] as string[], stderr: [] as string[] };
+  const { stdout, stderr } = lines;
+  let running: GuardedProcess | null = null;
   let over = false;
-  const ended = once(child, 'close').then(([code, signal]) => {
+  const started = start((line, from) => {
+    lines[from].push(line);
+    changes.emit('change');
+  });
+  const ended = started.then(async (found) => {
+    running = found;
+    const code = await found.exited;
     over = true;
     changes.emit('change');
-    return (code ?? signal) as number | NodeJS.Signals;
+    return code;
   });
   t.after(async () => {
-    if (!over) child.kill('SIGKILL');
+    await started.then((found) => (over ? null : found.kill()));
     await ended;
   });
   const program: Program = {
-    pid: child.pid ?? 0,
+    started,
+    get pid() {
+      return running?.pid ?? 0;
+    },
     stdout,
     stderr,
     lines: () => stdout.map((line) => JSON.parse(line) as LogLine),
@@ -80,20 +98,12 @@ function start(t: TestHooks, command: string, args: string[], env: Record<string
         await once(changes, 'change', { signal: timeout }).catch(() => null);
       }
     },
-    signal: (name) => void child.kill(name),
+    signal(name) {
+      if (running === null) void started.then(() => program.signal(name));
+      else if (!over) running.signal(name);
+    },
     onChange: (listener) => void changes.on('change', listener),
     ended,
   };
   return program;
-}
-
-function collect(stream: NodeJS.ReadableStream | null, changes: EventEmitter): string[] {
-  const lines: string[] = [];
-  if (stream) {
-    createInterface({ input: stream }).on('line', (line) => {
-      lines.push(line);
-      changes.emit('change');
-    });
-  }
-  return lines;
 }

@@ -6,18 +6,19 @@ import { EventEmitter, once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import pg from 'pg';
+import { startMode, WEBHOOK_SECRET } from '../../scripts/lib/installation.ts';
+import type { Mode } from '../../scripts/lib/installation.ts';
 import { freePort } from '../../scripts/lib/ports.ts';
 import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../simulator/index.ts';
 import { WEBHOOK_EVENTS } from '../../src/whatsapp/webhook-setting.ts';
 import type { Simulator } from '../../simulator/index.ts';
 import { testDatabase } from './database.ts';
-import { startProgram } from './process.ts';
+import { COMPILE_CACHE, watch } from './process.ts';
 import type { Program } from './process.ts';
-import { openRedis, testedVersion, testEnvironment, WEBHOOK_SECRET } from './system.ts';
+import { openRedis, testedVersion, testEnvironment } from './system.ts';
 
 type TestHooks = { after(hook: () => Promise<void>): void };
-type Mode = 'api' | 'worker' | 'scheduler';
 
 export type ModeProcess = Program & {
   mode: Mode;
@@ -86,17 +87,18 @@ export async function startSite(
     redis,
     env: {
       ...testEnvironment({ databaseUrl: doorUrl.href, redisUrl: redis?.url ?? null, simulator }),
-      BIND_HOST: '127.0.0.1',
       LOG_LEVEL: 'DEBUG',
       ...options.env,
     },
     processes: [],
     async start(mode, env = {}, main = 'src/main.ts') {
-      const port = env['PORT'] ?? String(await freePort());
-      const program = startProgram({ after: (hook) => void running.add(hook) }, main, {
-        env: { ...site.env, RUN_MODE: mode, PORT: port, ...env },
-      });
+      const port = Number(env['PORT'] ?? (await freePort()));
+      const command = [process.execPath, main];
+      const program = watch({ after: (hook) => void running.add(hook) }, (log) =>
+        startMode(mode, { ...COMPILE_CACHE, ...site.env, ...env }, { port, command, log }),
+      );
       program.onChange(() => changes.emit('change'));
+      await program.started;
       const made = Object.assign(program, { mode, url: `http://127.0.0.1:${port}` });
       site.processes.push(made);
       if (mode === 'api') simulator.setWebhook(`${made.url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);

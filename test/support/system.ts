@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
+import { installationEnvironment, WEBHOOK_SECRET } from '../../scripts/lib/installation.ts';
 import { ensureRedisServer, startRedis } from '../../scripts/lib/redis.ts';
 import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../simulator/index.ts';
@@ -26,10 +27,8 @@ import type { Process } from '../../src/routes/ops.ts';
 import { startWorker } from '../../src/worker.ts';
 import { testDatabase } from './database.ts';
 
+export { JWT_SECRET, WEBHOOK_SECRET } from '../../scripts/lib/installation.ts';
 export const INSTANCE = 'julia-dev';
-export const WEBHOOK_SECRET = 'a-webhook-secret-of-tests';
-export const JWT_SECRET = '0123456789abcdef0123456789abcdef';
-
 export const SLACK_SECRET = 'a-signing-secret-of-tests';
 
 export type LogLine = { timestamp: string; level: string; service: string; message: string; context: Record<string, unknown> };
@@ -207,20 +206,10 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
 export function testEnvironment(parts: {
   databaseUrl: string;
   redisUrl: string | null;
-  simulator: Pick<Simulator, 'evolutionUrl' | 'anthropicUrl' | 'apiKey'>;
+  simulator: Pick<Simulator, 'url' | 'apiKey'>;
 }): Record<string, string> {
   return {
-    ENVIRONMENT: 'test',
-    DATABASE_URL: parts.databaseUrl,
-    ...(parts.redisUrl === null ? {} : { REDIS_URL: parts.redisUrl }),
-    EVOLUTION_API_URL: parts.simulator.evolutionUrl,
-    EVOLUTION_API_KEY: parts.simulator.apiKey,
-    EVOLUTION_INSTANCE: INSTANCE,
-    EVOLUTION_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    ANTHROPIC_API_KEY: 'sk-test',
-    ANTHROPIC_BASE_URL: parts.simulator.anthropicUrl,
-    OUTBOUND_ALLOWLIST: '*',
-    JWT_SECRET_KEY: JWT_SECRET,
+    ...installationEnvironment({ environment: 'test', instance: INSTANCE, ...parts }),
     // What strangers see is a test of its own.
     HEALTH_DETAILS: 'public',
     DEBOUNCE_MS: '50',
