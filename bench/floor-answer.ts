@@ -32,7 +32,7 @@ if (process.env['RUN_MODE'] === 'api') {
     const reply = await post(
       `${process.env['ANTHROPIC_BASE_URL']}/v1/messages`,
       { 'x-api-key': 'sk-bench', 'anthropic-version': '2023-06-01' },
-      { model: 'claude-haiku-5-5', max_tokens: 300, messages: [{ role: 'user', content: data.text }] },
+      { model: 'claude-haiku-5-5', max_tokens: 300, thinking: { type: 'disabled' }, messages: [{ role: 'user', content: data.text }] },
     );
     await post(
       `${process.env['EVOLUTION_API_URL']}/message/sendText/${process.env['EVOLUTION_INSTANCE']}`,
