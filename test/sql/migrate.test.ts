@@ -58,14 +58,14 @@ test('D1 drift: an edited migration is named, and nothing is applied', async (t)
   const { url, client } = await database(t);
   await migrate(url);
   await client.query(`update schema_migrations set checksum = 'another' where name = $1`, [FIRST]);
+  assert.deepEqual(await statesOf(url, FIRST, SECOND), ['edited', 'applied']);
   await client.query('delete from schema_migrations where name = $1', [LAST]);
   await assert.rejects(
     migrate(url),
     (error: Error) => error.message.includes(FIRST) && error.message.includes('edited') && !error.message.includes(SECOND),
   );
   assert.equal((await ledger(client)).length, NAMES.length - 1, 'the pending one was not applied');
-  const states = Object.fromEntries((await migrationStates(url)).map(({ name, state }) => [name, state]));
-  assert.deepEqual([states[FIRST], states[SECOND], states[LAST]], ['edited', 'applied', 'pending']);
+  assert.deepEqual(await statesOf(url, FIRST, LAST), ['edited', 'pending']);
   const cli = startProgram(t, 'src/migrate.ts', { env: { DATABASE_URL: url } });
   assert.equal(await cli.ended, 1);
   assert.match(cli.stderr.join('\n'), new RegExp(`${FIRST}.*new migration`));
@@ -230,6 +230,11 @@ async function connect(t: TestContext, url: string): Promise<pg.Client> {
 
 async function ledger(client: pg.Client): Promise<{ name: string; checksum: string }[]> {
   return (await client.query<{ name: string; checksum: string }>('select name, checksum from schema_migrations order by name')).rows;
+}
+
+async function statesOf(url: string, ...names: string[]): Promise<(string | undefined)[]> {
+  const states = await migrationStates(url);
+  return names.map((name) => states.find((each) => each.name === name)?.state);
 }
 
 async function tables(client: pg.Client): Promise<string[]> {
