@@ -2009,183 +2009,303 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
   v_from_me boolean := (p_event ->> 'fromMe')::boolean;
-  v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
-  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
   v_sent_at timestamptz := least((p_event ->> 'sentAt')::timestamptz, v_now);
-  v_text text := case when v_is_reaction then coalesce(p_event ->> 'emoji', '')
-    else p_event -> 'content' ->> 'text' end;
-  v_typed text := p_event -> 'content' ->> 'typed';
-  v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
   v_provider text := p_event ->> 'providerId';
-  v_chat jsonb := case when v_from_me then own_chat(p_instance, p_event -> 'chat', p_event -> 'alt')
-    else p_event -> 'chat' end;
-  v_contact bigint;
-  v_conversation conversations;
+  v_alt jsonb := nullif(p_event -> 'alt', 'null');
   v_known messages;
-  v_id bigint;
-  v_first timestamptz;
-  v_meaning jsonb := nullif(p_event -> 'meaning', 'null'::jsonb);
+  v_contact bigint;
   v_key text;
+  v_conversation conversations;
   v_judged jsonb;
-  v_wake bigint[];
+  v_id bigint;
+  v_done jsonb;
 begin
-  v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
-  if v_known.id is not null then
-    if v_from_me and v_known.author in ('agent', 'system') then
-      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-      perform 1 from conversations where id = v_known.conversation_id for no key update;
-      perform settle_sent(v_known.id, v_known.provider_id, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
-        'correlation_id', v_known.correlation_id, 'wake', false);
-    end if;
-    if v_wordless or v_is_reaction or not lacks_words(v_known, v_from_me)
-      or not may_change(v_known, (select c from conversations c where c.id = v_known.conversation_id), p_event) then
-      return repeated_message(p_instance, v_known, p_event, v_wordless, v_now);
-    end if;
-  end if;
+  v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', v_alt, v_from_me);
+  if v_known.id is not null then v_done := meet_known(p_instance, v_known, p_event, v_sent_at, v_now);
+  elsif v_from_me or p_event ? 'revised' then v_done := meet_unknown(p_instance, p_event, v_sent_at, v_now); end if;
+  if v_done is not null then return v_done; end if;
 
-  if v_known.id is null and p_event ? 'revised' and not v_is_reaction then
-    -- the newer form of something: under an id that is another chat's it is news about what its author did not write,
-    -- and makes no message
-    v_known := news_of(p_instance.id, v_provider, p_event -> 'chat', v_from_me);
-    if v_known.id is not null then return repeated_message(p_instance, v_known, p_event, v_wordless, v_now); end if;
-  end if;
-
-  if v_from_me and v_known.id is null then
-    v_known := sent_as(p_instance.id, p_event ->> 'providerId');
-    if v_known.id is not null then
-      if gone_meanwhile(v_known) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-      perform 1 from conversations where id = v_known.conversation_id for no key update;
-      perform settle_sent(v_known.id, v_known.wire_id, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_known.conversation_id, 'message_id', v_known.id,
-        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
-    end if;
-  end if;
-
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', case when v_from_me then null
-    else p_event ->> 'pushName' end, v_sent_at, v_now, p_event);
-  if v_contact is null then
-    perform bury_message(p_instance, p_event ->> 'providerId', v_now);
-    return jsonb_build_object('outcome', 'erased', 'wake', false);
-  end if;
-  if v_from_me and v_typed is not null then
-    -- before the conversation's lock, in the same order as everybody
-    v_key := own_words(v_typed, (select name from contacts where id = v_contact));
-    if v_key is not null then perform lock_own_words(p_instance.id, v_key); end if;
-  end if;
+  v_contact := message_contact(p_instance, p_event, v_sent_at, v_now);
+  if v_contact is null then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+  -- before the conversation's lock, in the same order as everybody
+  if v_from_me then v_key := lock_typed(p_instance.id, p_event -> 'content' ->> 'typed', v_contact); end if;
   if v_known.id is null then
     v_conversation := ensure_conversation(p_instance, v_contact, p_event ->> 'jid', not v_from_me);
+    if v_from_me then v_done := meet_own_words(v_conversation, p_event, v_sent_at, v_now); end if;
+    if v_done is not null then return v_done; end if;
   else
     select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
       where m.id = v_known.id for no key update of c;
     select * into v_known from messages where id = v_known.id for update;
     -- somebody else was quicker
-    if not lacks_words(v_known, v_from_me) then return repeated_message(p_instance, v_known, p_event, v_wordless,
-      v_now); end if;
-  end if;
-
-  if v_from_me and v_known.id is null then
-    -- ours, told before the HTTP answer (or instead of it)? the oldest send under way with the same words; those that
-    -- were given back or up come last
-    select * into v_known from messages
-      where conversation_id = v_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
-        'queued') and claim > 0 and provider_id is null
-        and (type = 'reaction') = v_is_reaction and same_words(text) = same_words(v_text)
-        and claimed_at <= v_sent_at + interval '5 minutes'
-      order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
-    if found then
-      perform settle_sent(v_known.id, v_provider, v_sent_at, v_now);
-      return jsonb_build_object('outcome', 'echo', 'conversation_id', v_conversation.id, 'message_id', v_known.id,
-        'correlation_id', v_known.correlation_id, 'wake', false, 'wake_send', true);
+    if not lacks_words(v_known, v_from_me) then
+      return repeated_message(p_instance, v_known, p_event, false, v_now);
     end if;
   end if;
-
   perform lock_provider_id(p_instance.id, v_provider);
-  if v_known.id is null then
-    -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that
-    -- this one brings
-    v_known := known_message(p_instance.id, v_provider, p_event -> 'chat', nullif(p_event -> 'alt', 'null'), v_from_me);
-    if v_known.id is not null then return record_message(p_instance, p_event, p_options, p_now); end if;
+  -- stored just now, here or under the person's other address: from the beginning, since it may lack the words that
+  -- this one brings
+  if v_known.id is null and (known_message(p_instance.id, v_provider, p_event -> 'chat', v_alt, v_from_me)).id > 0 then
+    return record_message(p_instance, p_event, p_options, p_now);
   end if;
-  if v_meaning is not null then v_meaning := take_meaning(v_conversation, v_meaning, v_from_me, v_sent_at,
-    coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone'
-      and p_instance.name = p_options ->> 'managerInstance', false), v_now); end if;
-  if v_from_me and not v_is_reaction and v_meaning is null then
-    v_judged := judge_message(v_conversation, v_typed, v_key, v_sent_at, v_typed is not null
-      or p_event -> 'content' ->> 'type' <> 'unsupported',
-      p_event ? 'program' or ((p_event ->> 'viaApi')::boolean
-        and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), v_known.id, null, v_now);
-    v_meaning := nullif(v_judged -> 'meaning', 'null'::jsonb);
+
+  if v_from_me or jsonb_typeof(p_event -> 'meaning') <> 'null' then
+    v_judged := judge_event(p_instance, v_conversation, p_event, p_options, v_key, v_sent_at, v_known.id, v_now);
   end if;
-  if v_known.id is not null then
-    update messages set type = p_event -> 'content' ->> 'type', text = v_text, typed = v_typed, meaning = v_meaning,
-      media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
-        quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text',
-          deleted_at = null, turn_id = null,
-        author = case when not v_from_me then 'contact' when v_judged ->> 'verdict' <> 'person' then 'automatic'
-          else 'human' end,
-        status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
-        reason = case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine
-          then 'whatsapp_machine' end
-      where id = v_known.id returning id into v_id;
-  else
-  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
-    typed, meaning, media,
-      provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
-    values (p_instance.tenant_id, p_instance.id, v_conversation.id, v_conversation.last_seq + 1,
-      case when v_from_me then 'out' else 'in' end, case when not v_from_me then 'contact'
-        when v_judged ->> 'verdict' <> 'person' then 'automatic' else 'human' end,
-      case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
-      case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
-      case when v_from_me then nullif(v_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine'
-        when v_is_reaction then 'reaction' end,
-      v_text, v_typed, v_meaning, nullif(p_event -> 'content' -> 'media', 'null'::jsonb),
-      v_provider, v_sent_at,
-      coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
-      v_wordless, p_options ->> 'correlationId', v_now)
-    returning id into v_id;
-  end if;
-  update conversations set last_seq = last_seq + case when v_known.id is null then 1 else 0 end,
-    inbound_seq = inbound_seq + case when v_from_me or v_is_reaction or v_is_machine or v_meaning ? 'command' then 0
-      else 1 end,
-    last_inbound_at = case when v_from_me or v_is_reaction or v_meaning ? 'command' then last_inbound_at
-      else greatest(last_inbound_at, v_sent_at) end
-    where id = v_conversation.id;
+  v_id := store_message(v_conversation, v_known.id, p_event, v_judged, v_sent_at, p_options ->> 'correlationId', v_now);
   -- rare, as what follows: a look costs a tenth of a call for nothing
   if exists (select from early_updates where instance_id = p_instance.id and provider_id = v_provider) then
     perform apply_early(p_instance.id, v_provider, p_now);
   end if;
 
-  if v_is_reaction or (v_is_machine and not v_from_me) then
-    return jsonb_build_object('outcome', 'context', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
-      false);
-  end if;
-  if v_from_me then
-    return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false)
-      || take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'),
-        v_meaning ->> 'handset', p_options, v_now);
-  end if;
+  return jsonb_build_object('conversation_id', v_conversation.id, 'message_id', v_id, 'wake', false) || case
+    when is_context(p_event) then jsonb_build_object('outcome', 'context')
+    when v_from_me then take_own(v_conversation, v_id, v_sent_at, v_key, coalesce(v_judged ->> 'verdict', 'person'),
+      v_judged -> 'meaning' ->> 'handset', p_options, v_now)
+    when v_judged -> 'meaning' ? 'command' then jsonb_build_object('outcome', 'command', 'wake', true, 'inbound_at',
+      v_now)
+    else take_inbound(v_conversation, v_id, v_contact, v_judged -> 'meaning' ->> 'intent', v_sent_at, p_options,
+      v_now) end;
+end $$;
 
-  if v_meaning ? 'command' then
-    return jsonb_build_object('outcome', 'command', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
-      true, 'inbound_at', v_now);
+-- meet_known: a message comes under an id that is known in its chat: an echo of ours, or a copy.
+-- Concurrency: locks the conversation of an echo. Result: as record_message; null: it brings the words that the first
+--   copy came without.
+create or replace function meet_known(
+  p_instance instances, p_known messages, p_event jsonb, p_sent_at timestamptz, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_wordless boolean := coalesce((p_event -> 'content' ->> 'wordless')::boolean, false);
+begin
+  if v_from_me and p_known.author in ('agent', 'system') then
+    return settle_echo(p_known, p_known.provider_id, false, p_sent_at, p_now);
   end if;
-  if v_meaning ->> 'intent' = 'bot_question' then
+  if v_wordless or p_event ->> 'kind' = 'reaction' or not lacks_words(p_known, v_from_me)
+    or not may_change(p_known, (select c from conversations c where c.id = p_known.conversation_id), p_event) then
+    return repeated_message(p_instance, p_known, p_event, v_wordless, p_now);
+  end if;
+  return null;
+end $$;
+
+-- meet_unknown: a message comes under an id that is not known in its chat, and may be about one that is known.
+-- Guarantee: the newer form of something, under an id that is another chat's, is news about what its author did not
+--   write, and makes no message. One of ours is known by the id that it asked for, whatever its words and address.
+-- Concurrency: locks the conversation of one of ours. Result: as record_message; null: it is new.
+create or replace function meet_unknown(
+  p_instance instances, p_event jsonb, p_sent_at timestamptz, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_known messages;
+begin
+  if p_event ? 'revised' and p_event ->> 'kind' <> 'reaction' then
+    v_known := news_of(p_instance.id, p_event ->> 'providerId', p_event -> 'chat', v_from_me);
+    if v_known.id is not null then
+      return repeated_message(p_instance, v_known, p_event,
+        coalesce((p_event -> 'content' ->> 'wordless')::boolean, false), p_now);
+    end if;
+  end if;
+  if v_from_me then v_known := sent_as(p_instance.id, p_event ->> 'providerId'); end if;
+  if v_known.id is null then return null; end if;
+  return settle_echo(v_known, v_known.wire_id, true, p_sent_at, p_now);
+end $$;
+
+-- settle_echo: a message of our number is one that we sent: it is on the wire under this id (see settle_sent).
+-- Arguments: p_wake its lane waits for this. Concurrency: waits for an erasure of its contact, then locks the
+--   conversation. Result: as record_message: 'echo', or 'erased' when it is gone.
+create or replace function settle_echo(
+  p_message messages, p_provider_id text, p_wake boolean, p_sent_at timestamptz, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if gone_meanwhile(p_message) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+  perform 1 from conversations where id = p_message.conversation_id for no key update;
+  perform settle_sent(p_message.id, p_provider_id, p_sent_at, p_now);
+  return jsonb_build_object('outcome', 'echo', 'conversation_id', p_message.conversation_id, 'message_id', p_message.id,
+    'correlation_id', p_message.correlation_id, 'wake', false) || case when p_wake then '{"wake_send": true}'
+      else '{}'::jsonb end;
+end $$;
+
+-- message_contact: whose chat a message is of, made when nobody has its address; null: of somebody who was erased, and
+-- its id is remembered, so that it is known without an address.
+-- Concurrency: see ensure_contact.
+create or replace function message_contact(
+  p_instance instances, p_event jsonb, p_sent_at timestamptz, p_now timestamptz
+) returns bigint language plpgsql set search_path = public, pg_temp as $$
+declare v_chat jsonb := p_event -> 'chat'; v_name text := p_event ->> 'pushName'; v_contact bigint;
+begin
+  if (p_event ->> 'fromMe')::boolean then
+    v_chat := own_chat(p_instance, v_chat, p_event -> 'alt');
+    v_name := null;
+  end if;
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event);
+  if v_contact is null then perform bury_message(p_instance, p_event ->> 'providerId', p_now); end if;
+  return v_contact;
+end $$;
+
+-- lock_typed: own_words of what was typed in a contact's chat, locked (see lock_own_words); null when there is nothing
+-- to compare.
+create or replace function lock_typed(p_instance_id bigint, p_typed text, p_contact bigint)
+returns text language plpgsql set search_path = public, pg_temp as $$
+declare v_key text;
+begin
+  if p_typed is null then return null; end if;
+  v_key := own_words(p_typed, (select name from contacts where id = p_contact));
+  if v_key is not null then perform lock_own_words(p_instance_id, v_key); end if;
+  return v_key;
+end $$;
+
+-- meet_own_words: a message of our number may be ours, told before the HTTP answer or instead of it: the oldest send
+-- under way with the same words. Those that were given back or up come last.
+-- Concurrency: the caller holds the conversation's lock. Result: as record_message; null: it is none of ours.
+create or replace function meet_own_words(
+  p_conversation conversations, p_event jsonb, p_sent_at timestamptz, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages;
+begin
+  select * into v_message from messages
+    where conversation_id = p_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
+      'queued') and claim > 0 and provider_id is null
+      and (type = 'reaction') = (p_event ->> 'kind' = 'reaction') and same_words(text) = same_words(event_text(p_event))
+      and claimed_at <= p_sent_at + interval '5 minutes'
+    order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
+  if not found then return null; end if;
+  perform settle_sent(v_message.id, p_event ->> 'providerId', p_sent_at, p_now);
+  return jsonb_build_object('outcome', 'echo', 'conversation_id', p_conversation.id, 'message_id', v_message.id,
+    'correlation_id', v_message.correlation_id, 'wake', false, 'wake_send', true);
+end $$;
+
+-- event_text: the words of an InboundEvent of kind message, or the emoji of a reaction.
+create or replace function event_text(p_event jsonb) returns text language sql immutable as
+$$ select case when p_event ->> 'kind' = 'reaction' then coalesce(p_event ->> 'emoji', '')
+  else p_event -> 'content' ->> 'text' end $$;
+
+-- judge_event: what the words of an InboundEvent mean, made true (take_meaning), and who wrote them when our number
+-- sent them (judge_message). A command that was typed on the phone is a person's.
+-- Arguments: p_key own_words of it; p_self the row, when it is stored already. Concurrency: the caller holds the
+--   conversation's lock. Result: {verdict, or null; meaning: what is kept with the message, or null}.
+create or replace function judge_event(
+  p_instance instances, p_conversation conversations, p_event jsonb, p_options jsonb, p_key text,
+  p_sent_at timestamptz, p_self bigint, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_typed text := p_event -> 'content' ->> 'typed';
+  v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
+begin
+  if v_meaning is not null then
+    v_meaning := take_meaning(p_conversation, v_meaning, v_from_me, p_sent_at,
+      comes_from_manager(p_instance, p_event, p_options), p_now);
+  end if;
+  if v_meaning is not null or not v_from_me or p_event ->> 'kind' = 'reaction' then
+    return jsonb_build_object('meaning', v_meaning);
+  end if;
+  return judge_message(p_conversation, v_typed, p_key, p_sent_at,
+    v_typed is not null or p_event -> 'content' ->> 'type' <> 'unsupported',
+    p_event ? 'program' or ((p_event ->> 'viaApi')::boolean
+      and not coalesce((p_options ->> 'takeoverFromApi')::boolean, false)), p_self, null, p_now);
+end $$;
+
+-- comes_from_manager: a message comes from the manager's own phone, to the number that takes commands.
+create or replace function comes_from_manager(p_instance instances, p_event jsonb, p_options jsonb)
+returns boolean language sql immutable as
+$$ select coalesce(p_event -> 'chat' ->> 'pn' = p_options ->> 'managerPhone'
+  and p_instance.name = p_options ->> 'managerInstance', false) $$;
+
+-- store_message: a message or reaction becomes the newest of its conversation, or its words come to the one that lacked
+-- them; and the conversation has perhaps something more to answer.
+-- Arguments: p_known the one that lacked them, or null; p_judged of judge_event, or null.
+-- Concurrency: the caller holds the conversation's lock, and lock_provider_id. Result: the id of the row.
+create or replace function store_message(
+  p_conversation conversations, p_known bigint, p_event jsonb, p_judged jsonb, p_sent_at timestamptz,
+  p_correlation_id text, p_now timestamptz
+) returns bigint language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_is_reaction boolean := p_event ->> 'kind' = 'reaction';
+  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
+  v_meaning jsonb := nullif(p_judged -> 'meaning', 'null');
+  v_speaks boolean := not (v_from_me or v_is_reaction or coalesce(v_meaning ? 'command', false));
+  v_id bigint := p_known;
+begin
+  if p_known is not null then
+    perform complete_message(p_known, p_event, v_meaning, p_judged ->> 'verdict');
+  else
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
+      typed, meaning, media, provider_id, provider_at, quoted_id, quoted_text, wordless, correlation_id, created_at)
+      values (p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id, p_conversation.last_seq + 1,
+        case when v_from_me then 'out' else 'in' end, event_author(v_from_me, p_judged ->> 'verdict'),
+        case when v_is_reaction then 'reaction' else p_event -> 'content' ->> 'type' end,
+        case when v_from_me then 'sent' when v_is_reaction or v_is_machine then 'skipped' else 'received' end,
+        case when v_from_me then nullif(p_judged ->> 'verdict', 'person') when v_is_machine then 'whatsapp_machine'
+          when v_is_reaction then 'reaction' end,
+        event_text(p_event), p_event -> 'content' ->> 'typed', v_meaning,
+        nullif(p_event -> 'content' -> 'media', 'null'), p_event ->> 'providerId', p_sent_at,
+        coalesce(p_event ->> 'targetId', p_event -> 'quoted' ->> 'providerId'), p_event -> 'quoted' ->> 'text',
+        coalesce((p_event -> 'content' ->> 'wordless')::boolean, false), p_correlation_id, p_now)
+      returning id into v_id;
+  end if;
+  update conversations set last_seq = last_seq + (p_known is null)::int,
+    inbound_seq = inbound_seq + (v_speaks and not v_is_machine)::int,
+    last_inbound_at = case when v_speaks then greatest(last_inbound_at, p_sent_at) else last_inbound_at end
+    where id = p_conversation.id;
+  return v_id;
+end $$;
+
+-- complete_message: a message that came without its words has them now, and is handled as if it had just come.
+-- Arguments: p_meaning, p_verdict of judge_event, or null. Concurrency: the caller holds the locks of conversation and
+--   message.
+create or replace function complete_message(p_message bigint, p_event jsonb, p_meaning jsonb, p_verdict text)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_from_me boolean := (p_event ->> 'fromMe')::boolean;
+  v_is_machine boolean := coalesce((p_event ->> 'machine')::boolean, false);
+begin
+  update messages set type = p_event -> 'content' ->> 'type', text = event_text(p_event),
+    typed = p_event -> 'content' ->> 'typed', meaning = p_meaning,
+    media = nullif(p_event -> 'content' -> 'media', 'null'), wordless = false, refused_by = null,
+    quoted_id = p_event -> 'quoted' ->> 'providerId', quoted_text = p_event -> 'quoted' ->> 'text', deleted_at = null,
+    turn_id = null, author = event_author(v_from_me, p_verdict),
+    status = case when v_from_me then 'sent' when v_is_machine then 'skipped' else 'received' end,
+    reason = case when v_from_me then nullif(p_verdict, 'person') when v_is_machine then 'whatsapp_machine' end
+    where id = p_message;
+end $$;
+
+-- event_author: who wrote a message that is not ours. p_verdict of judge_own, or null.
+create or replace function event_author(p_from_me boolean, p_verdict text) returns text language sql immutable as
+$$ select case when not p_from_me then 'contact' when p_verdict <> 'person' then 'automatic' else 'human' end $$;
+
+-- is_context: a message is stored and never answered: a reaction, or what a machine of WhatsApp's own says.
+create or replace function is_context(p_event jsonb) returns boolean language sql immutable as
+$$ select p_event ->> 'kind' = 'reaction' or (coalesce((p_event ->> 'machine')::boolean, false)
+  and not (p_event ->> 'fromMe')::boolean) $$;
+
+-- take_inbound: what a contact's message does to its conversation, once it is stored: a takeover by words that were no
+-- person's ends, and what waits in the lane or for a person's yes is withdrawn.
+-- Arguments: p_intent of take_meaning, or null; p_options as in record_message.
+-- Concurrency: the caller holds the conversation's lock. Result: as record_message: 'stored'.
+create or replace function take_inbound(
+  p_conversation conversations, p_id bigint, p_contact bigint, p_intent text, p_sent_at timestamptz, p_options jsonb,
+  p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_wake bigint[]; v_first timestamptz;
+begin
+  if p_intent = 'bot_question' then
     insert into bot_suspicions (tenant_id, conversation_id, message_id, created_at)
-      values (p_instance.tenant_id, v_conversation.id, v_id, v_now);
+      values (p_conversation.tenant_id, p_conversation.id, p_id, p_now);
   end if;
-  if v_conversation.takeover_until > v_now then v_wake := judge_again(v_conversation, v_sent_at, v_now); end if;
-  if exists (select from messages where conversation_id = v_conversation.id and direction = 'out' and status = 'queued')
-    and (p_options ->> 'withdrawParts')::boolean then
-    perform withdraw_parts(v_conversation.id);
+  if p_conversation.takeover_until > p_now then v_wake := judge_again(p_conversation, p_sent_at, p_now); end if;
+  if exists (select from messages where conversation_id = p_conversation.id and direction = 'out'
+    and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+    perform withdraw_parts(p_conversation.id);
   end if;
-  if exists (select from messages where conversation_id = v_conversation.id and status = 'draft')
-    then perform withdraw_drafts(v_conversation.id); end if;
-  v_first := first_pending(v_conversation.id);
-  return jsonb_build_object('outcome', 'stored', 'conversation_id', v_conversation.id, 'message_id', v_id, 'wake',
-    v_first is not null, 'wake_turns', v_wake,
-    'first_pending_at', v_first, 'inbound_at', v_now, 'contact_id', v_contact, 'age_seconds', extract(epoch
-      from v_now - v_sent_at));
+  if exists (select from messages where conversation_id = p_conversation.id and status = 'draft') then
+    perform withdraw_drafts(p_conversation.id);
+  end if;
+  v_first := first_pending(p_conversation.id);
+  return jsonb_build_object('outcome', 'stored', 'wake', v_first is not null, 'wake_turns', v_wake,
+    'first_pending_at', v_first, 'inbound_at', p_now, 'contact_id', p_contact,
+    'age_seconds', extract(epoch from p_now - p_sent_at));
 end $$;
 
 -- put_aside: something came that is nobody's here. People are told once of each name, and once an hour when names come
@@ -3730,15 +3850,10 @@ create or replace function claim_send(p_conversation bigint, p_policy jsonb, p_n
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
-  v conversations;
-  m messages;
+  v_conversation conversations;
+  v_message messages;
   v_instance instances;
-  v_reply boolean;
   v_stop jsonb;
-  v_operator boolean;
-  v_jid text;
-  v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
-  v_pace numeric;
 begin
   -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
   -- brings its own wake-up
@@ -3746,110 +3861,173 @@ begin
     and status in ('queued', 'sending', 'uncertain')) then
     return jsonb_build_object('action', 'idle');
   end if;
-  select * into v from conversations where id = p_conversation for no key update;
-  if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
+  select * into v_conversation from conversations where id = p_conversation for no key update;
+  if not found or v_conversation.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into m from messages where conversation_id = v.id and direction = 'out'
+  select * into v_message from messages where conversation_id = v_conversation.id and direction = 'out'
     and status in ('sending', 'uncertain') order by id limit 1;
-  if found then
-    if m.status = 'sending' and m.lease_until > v_now then
-      return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
-    end if;
-    if m.status = 'uncertain' and m.due_at > v_now then
-      return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
-    end if;
-    -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
-    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending'
-      then v_now else slot_at end,
-      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id
-        returning * into m;
-    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name
-      from instances where id = v.instance_id),
-      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j
-        union all
-        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
-          where a.contact_id = v.contact_id) x),
-      'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
-      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id,
-        'reason', m.reason, 'now', v_now,
-      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null
-        and w.type <> 'reaction' and w.deleted_at is null
-        order by w.seq desc limit 1));
-  end if;
+  if found then return await_send(v_conversation, v_message, v_now); end if;
 
-  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others
-  -- the first that is due
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
-    and kind in ('reply', 'handoff', 'operator')
-    order by kind = 'operator' desc, priority, id limit 1;
-  v_operator := coalesce(m.kind = 'operator', false);
-  v_reply := found and not v_operator;
-  if m.id is null then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
-      and due_at <= v_now
-      and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
+  v_message := next_send(v_conversation.id, v_now);
+  if v_message.id is null then return jsonb_build_object('action', 'idle'); end if;
+  if v_message.due_at > v_now then
+    return jsonb_build_object('action', 'wait', 'until', v_message.due_at, 'reason',
+      coalesce(v_message.reason, 'scheduled'), 'message_id', v_message.id);
   end if;
-  if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
-      order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
-    if not found then return jsonb_build_object('action', 'idle'); end if;
-  end if;
-  if m.due_at > v_now then
-    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'),
-      'message_id', m.id);
-  end if;
-  v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
 
   -- no key update: whoever only adds a message of this number need not wait
-  select * into v_instance from instances where id = v.instance_id for no key update;
+  select * into v_instance from instances where id = v_conversation.instance_id for no key update;
+  if v_message.kind not in ('reply', 'handoff') then
+    perform 1 from contacts where id = v_conversation.contact_id for no key update;
+  end if;
+  v_stop := first_guard(v_message, v_conversation, v_instance, p_policy, v_now);
+  if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
-  if not v_reply then
-    perform 1 from contacts where id = v.contact_id for no key update;
+  if v_message.kind not in ('reply', 'handoff', 'operator') and v_message.typing_until is null then
+    perform take_pace(v_instance, p_policy, v_now);
   end if;
-  v_stop := first_guard(m, v, v_instance, p_policy, v_now);
-  if v_stop ? 'end' then
-    perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
-    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false,
-      v_now); end if;
-    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id',
-      m.id, 'kind', m.kind);
-  elsif v_stop is not null then
-    return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
+  if v_message.typing_ms > 0 and v_message.typing_until is null then
+    return show_typing(v_conversation, v_message, v_instance.name, v_now);
   end if;
+  return start_send(v_conversation, v_message, v_instance.name, (p_policy ->> 'leaseMs')::int, v_now);
+end $$;
 
-  if not v_reply and not v_operator and m.typing_until is null then
-    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
-    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0,
-      coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
-    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
-  end if;
-  if m.typing_ms > 0 and m.typing_until is null then
-    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0),
-      due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
-      reason = 'typing' where id = m.id returning * into m;
-    -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until,
-      'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
-      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
-        where a.contact_id = v.contact_id and a.kind = 'pn'
-        and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
-      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
-        where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
-  end if;
+-- send_jid: where a message of ours goes: what is for those who run this to their phone, all else where the
+-- conversation's contact is answered.
+create or replace function send_jid(p_message messages, p_conversation conversations)
+returns text language sql immutable as
+$$ select coalesce(p_message.addressee || '@s.whatsapp.net', p_conversation.jid) $$;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now,
-    slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
-    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting',
-      'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name,
-    'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
-    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id',
-      v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
-    'correlation_id', m.correlation_id, 'created_at', m.created_at,
+-- await_send: a message is on its way, or may be: the lane waits for its lease, or for the time of its next look.
+-- Guarantee: one whose lease ran out becomes `uncertain`. Nobody else looks meanwhile, so that each look counts once.
+-- Concurrency: the caller holds the conversation's lock. Result: as claim_send: 'wait' or 'look'.
+create or replace function await_send(p_conversation conversations, p_message messages, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages := p_message; v_instance instances;
+begin
+  if v_message.status = 'sending' and v_message.lease_until > p_now then
+    return jsonb_build_object('action', 'wait', 'until', v_message.lease_until, 'reason', 'sending', 'message_id',
+      v_message.id);
+  end if;
+  if v_message.status = 'uncertain' and v_message.due_at > p_now then
+    return jsonb_build_object('action', 'wait', 'until', v_message.due_at, 'reason', 'uncertain', 'message_id',
+      v_message.id);
+  end if;
+  -- longer than a look may take (LOOK_MS in outbox/send.ts)
+  update messages set due_at = p_now + interval '20 seconds', lease_until = null,
+    slot_at = case status when 'sending' then p_now else slot_at end,
+    reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain'
+    where id = v_message.id returning * into v_message;
+  select * into v_instance from instances where id = p_conversation.instance_id;
+  return jsonb_build_object('action', 'look', 'message_id', v_message.id, 'claim', v_message.claim,
+    'instance', v_instance.name,
+    'jids', (select jsonb_agg(distinct j) from (select send_jid(v_message, p_conversation) as j union all
+      select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
+        where a.contact_id = p_conversation.contact_id) x),
+    'wire_id', v_message.wire_id, 'gateway_version', v_instance.gateway_version, 'type', v_message.type,
+    'text', v_message.text, 'claimed_at', v_message.claimed_at, 'looks', v_message.looks,
+    'correlation_id', v_message.correlation_id, 'reason', v_message.reason, 'now', p_now,
+    'witness', (select w.provider_id from messages w where w.conversation_id = p_conversation.id
+      and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null order by w.seq desc limit 1));
+end $$;
+
+-- next_send: the message of a lane that is next; its id is null when the lane is empty. What people who run this wait
+-- for is never behind a customer's message; replies go strictly in order; of the others the first that is due, else
+-- the one that will be.
+-- Concurrency: the caller holds the conversation's lock. Read only.
+create or replace function next_send(p_conversation bigint, p_now timestamptz)
+returns messages language plpgsql stable set search_path = public, pg_temp as $$
+declare v_message messages;
+begin
+  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
+    and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+    order by kind = 'operator' desc, priority, id limit 1;
+  if found then return v_message; end if;
+  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
+    and status = 'queued' and due_at <= p_now and not campaign_paused(tenant_id, campaign_id)
+    order by priority, id limit 1;
+  if found then return v_message; end if;
+  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
+    and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+  return v_message;
+end $$;
+
+-- stop_send: a rule says no: the message leaves its lane, or waits there.
+-- Guarantee: a person is told of an answer that got too old.
+-- Arguments: p_stop what first_guard said. Concurrency: the caller holds the conversation's lock. Result: as
+--   claim_send: 'ended' or 'wait'.
+create or replace function stop_send(p_message messages, p_stop jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if not p_stop ? 'end' then
+    return hold_send(p_message.id, p_stop ->> 'rule', (p_stop ->> 'until')::timestamptz,
+      (p_stop ->> 'look')::timestamptz);
+  end if;
+  perform end_send(p_message.id, p_stop ->> 'end', p_stop ->> 'rule');
+  if p_stop ->> 'rule' = 'answer_too_old' then
+    perform open_handoff(p_message.conversation_id, p_message.turn_id, 'answer_too_old', null, false, p_now);
+  end if;
+  return jsonb_build_object('action', 'ended', 'status', p_stop ->> 'end', 'reason', p_stop ->> 'rule', 'message_id',
+    p_message.id, 'kind', p_message.kind);
+end $$;
+
+-- take_pace: when the next message that nobody asked for may leave this number: after a pause of its pace, or of the
+-- policy's, spread by its `random`.
+-- Concurrency: the caller holds the instance's lock.
+create or replace function take_pace(p_instance instances, p_policy jsonb, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_min numeric := coalesce(p_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+v_max numeric := coalesce(p_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric);
+begin
+  update instances set next_proactive_at = p_now
+    + make_interval(secs => v_min + (p_policy ->> 'random')::numeric * greatest(0, v_max - v_min))
+    where id = p_instance.id;
+end $$;
+
+-- show_typing: the contact is shown that somebody types, and its messages as read, before the message is claimed. It is
+-- due when that time is over.
+-- Concurrency: the caller holds the conversation's lock. Result: as claim_send: 'typing'.
+create or replace function show_typing(
+  p_conversation conversations, p_message messages, p_instance_name text, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_until timestamptz := p_now + make_interval(secs => p_message.typing_ms / 1000.0);
+begin
+  update messages set typing_until = v_until, due_at = v_until, reason = 'typing' where id = p_message.id;
+  -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
+  return jsonb_build_object('action', 'typing', 'message_id', p_message.id, 'ms', p_message.typing_ms,
+    'until', v_until, 'instance', p_instance_name,
+    'number', dial(p_conversation.contact_id, send_jid(p_message, p_conversation)),
+    'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
+      where a.contact_id = p_conversation.contact_id and a.kind = 'pn'
+      and (p_conversation.jid like '%@lid' or a.id = address_row(p_conversation.contact_id, p_conversation.jid))
+      limit 1), p_conversation.jid),
+    'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
+      where i.turn_id = p_message.turn_id and i.direction = 'in' and p_message.part <= 1));
+end $$;
+
+-- start_send: the message is the caller's to send: it is `sending` before the wire, and has its slot in the caps.
+-- Concurrency: the caller holds the locks of conversation and instance. Result: as claim_send: 'send'.
+create or replace function start_send(
+  p_conversation conversations, p_message messages, p_instance_name text, p_lease_ms int, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages; v_jid text := send_jid(p_message, p_conversation);
+begin
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = p_now,
+    slot_at = p_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()), attempts = attempts + 1,
+    lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0),
+    first_contact = p_message.kind in ('campaign', 'prospecting', 'follow_up')
+      and is_stranger(p_conversation.contact_id)
+    where id = p_message.id returning * into v_message;
+  return jsonb_build_object('action', 'send', 'message_id', v_message.id, 'claim', v_message.claim,
+    'instance', p_instance_name, 'number', dial(p_conversation.contact_id, v_jid), 'wire_id', v_message.wire_id,
+    'type', v_message.type, 'text', v_message.text, 'quoted_id', v_message.quoted_id,
+    'quoted_text', v_message.quoted_text, 'kind', v_message.kind, 'attempts', v_message.attempts,
+    'conversation_id', p_conversation.id, 'contact_id', p_conversation.contact_id, 'turn_id', v_message.turn_id,
+    'part', v_message.part, 'correlation_id', v_message.correlation_id, 'created_at', v_message.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
-    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'
-      and i.status <> 'received'));
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = v_message.turn_id
+      and i.direction = 'in' and i.status <> 'received'));
 end $$;
 
 -- new_wire_id: an id as WhatsApp's own web client makes them. Random and never derived from the row: rows are numbered
@@ -6804,6 +6982,20 @@ revoke all on function
   lacks_words(messages, boolean),
   repeated_message(instances, messages, jsonb, boolean, timestamptz),
   record_message(instances, jsonb, jsonb, timestamptz),
+  meet_known(instances, messages, jsonb, timestamptz, timestamptz),
+  meet_unknown(instances, jsonb, timestamptz, timestamptz),
+  settle_echo(messages, text, boolean, timestamptz, timestamptz),
+  message_contact(instances, jsonb, timestamptz, timestamptz),
+  lock_typed(bigint, text, bigint),
+  meet_own_words(conversations, jsonb, timestamptz, timestamptz),
+  event_text(jsonb),
+  judge_event(instances, conversations, jsonb, jsonb, text, timestamptz, bigint, timestamptz),
+  store_message(conversations, bigint, jsonb, jsonb, timestamptz, text, timestamptz),
+  comes_from_manager(instances, jsonb, jsonb),
+  complete_message(bigint, jsonb, jsonb, text),
+  event_author(boolean, text),
+  is_context(jsonb),
+  take_inbound(conversations, bigint, bigint, text, timestamptz, jsonb, timestamptz),
   put_aside(text, text, text, text, timestamptz),
   body_of_ignored(text, text, jsonb, timestamptz),
   is_unplaced(text),
@@ -6875,6 +7067,13 @@ revoke all on function
   end_send(bigint, text, text),
   hold_send(bigint, text, timestamptz, timestamptz),
   claim_send(bigint, jsonb, timestamptz),
+  send_jid(messages, conversations),
+  await_send(conversations, messages, timestamptz),
+  next_send(bigint, timestamptz),
+  stop_send(messages, jsonb, timestamptz),
+  take_pace(instances, jsonb, timestamptz),
+  show_typing(conversations, messages, text, timestamptz),
+  start_send(conversations, messages, text, int, timestamptz),
   new_wire_id(),
   renew_send(bigint, bigint, int, timestamptz),
   give_up_send(bigint, text, timestamptz),
@@ -7105,6 +7304,20 @@ grant execute on function
   lacks_words(messages, boolean),
   repeated_message(instances, messages, jsonb, boolean, timestamptz),
   record_message(instances, jsonb, jsonb, timestamptz),
+  meet_known(instances, messages, jsonb, timestamptz, timestamptz),
+  meet_unknown(instances, jsonb, timestamptz, timestamptz),
+  settle_echo(messages, text, boolean, timestamptz, timestamptz),
+  message_contact(instances, jsonb, timestamptz, timestamptz),
+  lock_typed(bigint, text, bigint),
+  meet_own_words(conversations, jsonb, timestamptz, timestamptz),
+  event_text(jsonb),
+  judge_event(instances, conversations, jsonb, jsonb, text, timestamptz, bigint, timestamptz),
+  store_message(conversations, bigint, jsonb, jsonb, timestamptz, text, timestamptz),
+  comes_from_manager(instances, jsonb, jsonb),
+  complete_message(bigint, jsonb, jsonb, text),
+  event_author(boolean, text),
+  is_context(jsonb),
+  take_inbound(conversations, bigint, bigint, text, timestamptz, jsonb, timestamptz),
   put_aside(text, text, text, text, timestamptz),
   body_of_ignored(text, text, jsonb, timestamptz),
   is_unplaced(text),
@@ -7176,6 +7389,13 @@ grant execute on function
   end_send(bigint, text, text),
   hold_send(bigint, text, timestamptz, timestamptz),
   claim_send(bigint, jsonb, timestamptz),
+  send_jid(messages, conversations),
+  await_send(conversations, messages, timestamptz),
+  next_send(bigint, timestamptz),
+  stop_send(messages, jsonb, timestamptz),
+  take_pace(instances, jsonb, timestamptz),
+  show_typing(conversations, messages, text, timestamptz),
+  start_send(conversations, messages, text, int, timestamptz),
   new_wire_id(),
   renew_send(bigint, bigint, int, timestamptz),
   give_up_send(bigint, text, timestamptz),

@@ -153,15 +153,10 @@ create or replace function claim_send(p_conversation bigint, p_policy jsonb, p_n
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
-  v conversations;
-  m messages;
+  v_conversation conversations;
+  v_message messages;
   v_instance instances;
-  v_reply boolean;
   v_stop jsonb;
-  v_operator boolean;
-  v_jid text;
-  v_lease interval := make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
-  v_pace numeric;
 begin
   -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
   -- brings its own wake-up
@@ -169,110 +164,173 @@ begin
     and status in ('queued', 'sending', 'uncertain')) then
     return jsonb_build_object('action', 'idle');
   end if;
-  select * into v from conversations where id = p_conversation for no key update;
-  if not found or v.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
+  select * into v_conversation from conversations where id = p_conversation for no key update;
+  if not found or v_conversation.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into m from messages where conversation_id = v.id and direction = 'out'
+  select * into v_message from messages where conversation_id = v_conversation.id and direction = 'out'
     and status in ('sending', 'uncertain') order by id limit 1;
-  if found then
-    if m.status = 'sending' and m.lease_until > v_now then
-      return jsonb_build_object('action', 'wait', 'until', m.lease_until, 'reason', 'sending', 'message_id', m.id);
-    end if;
-    if m.status = 'uncertain' and m.due_at > v_now then
-      return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', 'uncertain', 'message_id', m.id);
-    end if;
-    -- nobody else looks meanwhile, so that each look counts once; longer than a look may take (LOOK_MS in outbound.ts)
-    update messages set due_at = v_now + interval '20 seconds', lease_until = null, slot_at = case status when 'sending'
-      then v_now else slot_at end,
-      reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain' where id = m.id
-        returning * into m;
-    return jsonb_build_object('action', 'look', 'message_id', m.id, 'claim', m.claim, 'instance', (select name
-      from instances where id = v.instance_id),
-      'jids', (select jsonb_agg(distinct j) from (select coalesce(m.addressee || '@s.whatsapp.net', v.jid) as j
-        union all
-        select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
-          where a.contact_id = v.contact_id) x),
-      'wire_id', m.wire_id, 'gateway_version', (select gateway_version from instances where id = v.instance_id),
-      'type', m.type, 'text', m.text, 'claimed_at', m.claimed_at, 'looks', m.looks, 'correlation_id', m.correlation_id,
-        'reason', m.reason, 'now', v_now,
-      'witness', (select w.provider_id from messages w where w.conversation_id = v.id and w.provider_id is not null
-        and w.type <> 'reaction' and w.deleted_at is null
-        order by w.seq desc limit 1));
-  end if;
+  if found then return await_send(v_conversation, v_message, v_now); end if;
 
-  -- what people who run this wait for is never behind a customer's message; replies strictly in order; of the others
-  -- the first that is due
-  select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
-    and kind in ('reply', 'handoff', 'operator')
-    order by kind = 'operator' desc, priority, id limit 1;
-  v_operator := coalesce(m.kind = 'operator', false);
-  v_reply := found and not v_operator;
-  if m.id is null then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
-      and due_at <= v_now
-      and not campaign_paused(tenant_id, campaign_id) order by priority, id limit 1;
+  v_message := next_send(v_conversation.id, v_now);
+  if v_message.id is null then return jsonb_build_object('action', 'idle'); end if;
+  if v_message.due_at > v_now then
+    return jsonb_build_object('action', 'wait', 'until', v_message.due_at, 'reason',
+      coalesce(v_message.reason, 'scheduled'), 'message_id', v_message.id);
   end if;
-  if not found then
-    select * into m from messages where conversation_id = v.id and direction = 'out' and status = 'queued'
-      order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
-    if not found then return jsonb_build_object('action', 'idle'); end if;
-  end if;
-  if m.due_at > v_now then
-    return jsonb_build_object('action', 'wait', 'until', m.due_at, 'reason', coalesce(m.reason, 'scheduled'),
-      'message_id', m.id);
-  end if;
-  v_jid := coalesce(m.addressee || '@s.whatsapp.net', v.jid);
 
   -- no key update: whoever only adds a message of this number need not wait
-  select * into v_instance from instances where id = v.instance_id for no key update;
+  select * into v_instance from instances where id = v_conversation.instance_id for no key update;
+  if v_message.kind not in ('reply', 'handoff') then
+    perform 1 from contacts where id = v_conversation.contact_id for no key update;
+  end if;
+  v_stop := first_guard(v_message, v_conversation, v_instance, p_policy, v_now);
+  if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
-  if not v_reply then
-    perform 1 from contacts where id = v.contact_id for no key update;
+  if v_message.kind not in ('reply', 'handoff', 'operator') and v_message.typing_until is null then
+    perform take_pace(v_instance, p_policy, v_now);
   end if;
-  v_stop := first_guard(m, v, v_instance, p_policy, v_now);
-  if v_stop ? 'end' then
-    perform end_send(m.id, v_stop ->> 'end', v_stop ->> 'rule');
-    if v_stop ->> 'rule' = 'answer_too_old' then perform open_handoff(v.id, m.turn_id, 'answer_too_old', null, false,
-      v_now); end if;
-    return jsonb_build_object('action', 'ended', 'status', v_stop ->> 'end', 'reason', v_stop ->> 'rule', 'message_id',
-      m.id, 'kind', m.kind);
-  elsif v_stop is not null then
-    return hold_send(m.id, v_stop ->> 'rule', (v_stop ->> 'until')::timestamptz, (v_stop ->> 'look')::timestamptz);
+  if v_message.typing_ms > 0 and v_message.typing_until is null then
+    return show_typing(v_conversation, v_message, v_instance.name, v_now);
   end if;
+  return start_send(v_conversation, v_message, v_instance.name, (p_policy ->> 'leaseMs')::int, v_now);
+end $$;
 
-  if not v_reply and not v_operator and m.typing_until is null then
-    v_pace := coalesce(v_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
-    v_pace := v_pace + (p_policy ->> 'random')::numeric * greatest(0,
-      coalesce(v_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric) - v_pace);
-    update instances set next_proactive_at = v_now + make_interval(secs => v_pace) where id = v_instance.id;
-  end if;
-  if m.typing_ms > 0 and m.typing_until is null then
-    update messages set typing_until = v_now + make_interval(secs => m.typing_ms / 1000.0),
-      due_at = v_now + make_interval(secs => m.typing_ms / 1000.0),
-      reason = 'typing' where id = m.id returning * into m;
-    -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
-    return jsonb_build_object('action', 'typing', 'message_id', m.id, 'ms', m.typing_ms, 'until', m.typing_until,
-      'instance', v_instance.name, 'number', dial(v.contact_id, v_jid),
-      'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
-        where a.contact_id = v.contact_id and a.kind = 'pn'
-        and (v.jid like '%@lid' or a.id = address_row(v.contact_id, v.jid)) limit 1), v.jid),
-      'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
-        where i.turn_id = m.turn_id and i.direction = 'in' and m.part <= 1));
-  end if;
+-- send_jid: where a message of ours goes: what is for those who run this to their phone, all else where the
+-- conversation's contact is answered.
+create or replace function send_jid(p_message messages, p_conversation conversations)
+returns text language sql immutable as
+$$ select coalesce(p_message.addressee || '@s.whatsapp.net', p_conversation.jid) $$;
 
-  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = v_now,
-    slot_at = v_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()),
-    attempts = attempts + 1, lease_until = v_now + v_lease, first_contact = m.kind in ('campaign', 'prospecting',
-      'follow_up') and is_stranger(v.contact_id) where id = m.id returning * into m;
-  return jsonb_build_object('action', 'send', 'message_id', m.id, 'claim', m.claim, 'instance', v_instance.name,
-    'number', dial(v.contact_id, v_jid), 'wire_id', m.wire_id, 'type', m.type, 'text', m.text,
-    'quoted_id', m.quoted_id, 'quoted_text', m.quoted_text, 'kind', m.kind, 'attempts', m.attempts, 'conversation_id',
-      v.id, 'contact_id', v.contact_id, 'turn_id', m.turn_id, 'part', m.part,
-    'correlation_id', m.correlation_id, 'created_at', m.created_at,
+-- await_send: a message is on its way, or may be: the lane waits for its lease, or for the time of its next look.
+-- Guarantee: one whose lease ran out becomes `uncertain`. Nobody else looks meanwhile, so that each look counts once.
+-- Concurrency: the caller holds the conversation's lock. Result: as claim_send: 'wait' or 'look'.
+create or replace function await_send(p_conversation conversations, p_message messages, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages := p_message; v_instance instances;
+begin
+  if v_message.status = 'sending' and v_message.lease_until > p_now then
+    return jsonb_build_object('action', 'wait', 'until', v_message.lease_until, 'reason', 'sending', 'message_id',
+      v_message.id);
+  end if;
+  if v_message.status = 'uncertain' and v_message.due_at > p_now then
+    return jsonb_build_object('action', 'wait', 'until', v_message.due_at, 'reason', 'uncertain', 'message_id',
+      v_message.id);
+  end if;
+  -- longer than a look may take (LOOK_MS in outbox/send.ts)
+  update messages set due_at = p_now + interval '20 seconds', lease_until = null,
+    slot_at = case status when 'sending' then p_now else slot_at end,
+    reason = case status when 'sending' then 'worker_lost' else reason end, status = 'uncertain'
+    where id = v_message.id returning * into v_message;
+  select * into v_instance from instances where id = p_conversation.instance_id;
+  return jsonb_build_object('action', 'look', 'message_id', v_message.id, 'claim', v_message.claim,
+    'instance', v_instance.name,
+    'jids', (select jsonb_agg(distinct j) from (select send_jid(v_message, p_conversation) as j union all
+      select a.address || case a.kind when 'pn' then '@s.whatsapp.net' else '@lid' end from contact_addresses a
+        where a.contact_id = p_conversation.contact_id) x),
+    'wire_id', v_message.wire_id, 'gateway_version', v_instance.gateway_version, 'type', v_message.type,
+    'text', v_message.text, 'claimed_at', v_message.claimed_at, 'looks', v_message.looks,
+    'correlation_id', v_message.correlation_id, 'reason', v_message.reason, 'now', p_now,
+    'witness', (select w.provider_id from messages w where w.conversation_id = p_conversation.id
+      and w.provider_id is not null and w.type <> 'reaction' and w.deleted_at is null order by w.seq desc limit 1));
+end $$;
+
+-- next_send: the message of a lane that is next; its id is null when the lane is empty. What people who run this wait
+-- for is never behind a customer's message; replies go strictly in order; of the others the first that is due, else
+-- the one that will be.
+-- Concurrency: the caller holds the conversation's lock. Read only.
+create or replace function next_send(p_conversation bigint, p_now timestamptz)
+returns messages language plpgsql stable set search_path = public, pg_temp as $$
+declare v_message messages;
+begin
+  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
+    and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+    order by kind = 'operator' desc, priority, id limit 1;
+  if found then return v_message; end if;
+  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
+    and status = 'queued' and due_at <= p_now and not campaign_paused(tenant_id, campaign_id)
+    order by priority, id limit 1;
+  if found then return v_message; end if;
+  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
+    and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+  return v_message;
+end $$;
+
+-- stop_send: a rule says no: the message leaves its lane, or waits there.
+-- Guarantee: a person is told of an answer that got too old.
+-- Arguments: p_stop what first_guard said. Concurrency: the caller holds the conversation's lock. Result: as
+--   claim_send: 'ended' or 'wait'.
+create or replace function stop_send(p_message messages, p_stop jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  if not p_stop ? 'end' then
+    return hold_send(p_message.id, p_stop ->> 'rule', (p_stop ->> 'until')::timestamptz,
+      (p_stop ->> 'look')::timestamptz);
+  end if;
+  perform end_send(p_message.id, p_stop ->> 'end', p_stop ->> 'rule');
+  if p_stop ->> 'rule' = 'answer_too_old' then
+    perform open_handoff(p_message.conversation_id, p_message.turn_id, 'answer_too_old', null, false, p_now);
+  end if;
+  return jsonb_build_object('action', 'ended', 'status', p_stop ->> 'end', 'reason', p_stop ->> 'rule', 'message_id',
+    p_message.id, 'kind', p_message.kind);
+end $$;
+
+-- take_pace: when the next message that nobody asked for may leave this number: after a pause of its pace, or of the
+-- policy's, spread by its `random`.
+-- Concurrency: the caller holds the instance's lock.
+create or replace function take_pace(p_instance instances, p_policy jsonb, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_min numeric := coalesce(p_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
+v_max numeric := coalesce(p_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric);
+begin
+  update instances set next_proactive_at = p_now
+    + make_interval(secs => v_min + (p_policy ->> 'random')::numeric * greatest(0, v_max - v_min))
+    where id = p_instance.id;
+end $$;
+
+-- show_typing: the contact is shown that somebody types, and its messages as read, before the message is claimed. It is
+-- due when that time is over.
+-- Concurrency: the caller holds the conversation's lock. Result: as claim_send: 'typing'.
+create or replace function show_typing(
+  p_conversation conversations, p_message messages, p_instance_name text, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_until timestamptz := p_now + make_interval(secs => p_message.typing_ms / 1000.0);
+begin
+  update messages set typing_until = v_until, due_at = v_until, reason = 'typing' where id = p_message.id;
+  -- Evolution skips read marks of @lid chats without a word: the phone number is named where it is known
+  return jsonb_build_object('action', 'typing', 'message_id', p_message.id, 'ms', p_message.typing_ms,
+    'until', v_until, 'instance', p_instance_name,
+    'number', dial(p_conversation.contact_id, send_jid(p_message, p_conversation)),
+    'read_jid', coalesce((select coalesce(a.written, a.address) || '@s.whatsapp.net' from contact_addresses a
+      where a.contact_id = p_conversation.contact_id and a.kind = 'pn'
+      and (p_conversation.jid like '%@lid' or a.id = address_row(p_conversation.contact_id, p_conversation.jid))
+      limit 1), p_conversation.jid),
+    'read_ids', (select coalesce(jsonb_agg(i.provider_id), '[]') from messages i
+      where i.turn_id = p_message.turn_id and i.direction = 'in' and p_message.part <= 1));
+end $$;
+
+-- start_send: the message is the caller's to send: it is `sending` before the wire, and has its slot in the caps.
+-- Concurrency: the caller holds the locks of conversation and instance. Result: as claim_send: 'send'.
+create or replace function start_send(
+  p_conversation conversations, p_message messages, p_instance_name text, p_lease_ms int, p_now timestamptz
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages; v_jid text := send_jid(p_message, p_conversation);
+begin
+  update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = p_now,
+    slot_at = p_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()), attempts = attempts + 1,
+    lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0),
+    first_contact = p_message.kind in ('campaign', 'prospecting', 'follow_up')
+      and is_stranger(p_conversation.contact_id)
+    where id = p_message.id returning * into v_message;
+  return jsonb_build_object('action', 'send', 'message_id', v_message.id, 'claim', v_message.claim,
+    'instance', p_instance_name, 'number', dial(p_conversation.contact_id, v_jid), 'wire_id', v_message.wire_id,
+    'type', v_message.type, 'text', v_message.text, 'quoted_id', v_message.quoted_id,
+    'quoted_text', v_message.quoted_text, 'kind', v_message.kind, 'attempts', v_message.attempts,
+    'conversation_id', p_conversation.id, 'contact_id', p_conversation.contact_id, 'turn_id', v_message.turn_id,
+    'part', v_message.part, 'correlation_id', v_message.correlation_id, 'created_at', v_message.created_at,
     -- what is still unanswered does not end with this: it is said of an outage
-    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = m.turn_id and i.direction = 'in'
-      and i.status <> 'received'));
+    'inbound_at', (select min(i.created_at) from messages i where i.turn_id = v_message.turn_id
+      and i.direction = 'in' and i.status <> 'received'));
 end $$;
 
 -- new_wire_id: an id as WhatsApp's own web client makes them. Random and never derived from the row: rows are numbered
@@ -1194,6 +1252,13 @@ revoke all on function
   end_send(bigint, text, text),
   hold_send(bigint, text, timestamptz, timestamptz),
   claim_send(bigint, jsonb, timestamptz),
+  send_jid(messages, conversations),
+  await_send(conversations, messages, timestamptz),
+  next_send(bigint, timestamptz),
+  stop_send(messages, jsonb, timestamptz),
+  take_pace(instances, jsonb, timestamptz),
+  show_typing(conversations, messages, text, timestamptz),
+  start_send(conversations, messages, text, int, timestamptz),
   new_wire_id(),
   renew_send(bigint, bigint, int, timestamptz),
   give_up_send(bigint, text, timestamptz),
@@ -1248,6 +1313,13 @@ grant execute on function
   end_send(bigint, text, text),
   hold_send(bigint, text, timestamptz, timestamptz),
   claim_send(bigint, jsonb, timestamptz),
+  send_jid(messages, conversations),
+  await_send(conversations, messages, timestamptz),
+  next_send(bigint, timestamptz),
+  stop_send(messages, jsonb, timestamptz),
+  take_pace(instances, jsonb, timestamptz),
+  show_typing(conversations, messages, text, timestamptz),
+  start_send(conversations, messages, text, int, timestamptz),
   new_wire_id(),
   renew_send(bigint, bigint, int, timestamptz),
   give_up_send(bigint, text, timestamptz),

@@ -49,7 +49,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(/create or replace function incident[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /\('\w+', '(\w+)'/g),
     ...all(text, /coalesce\([^()]*reason'?,\s*'([^']+)'\)/g),
     ...all(`${holder}\n${stops}\n${chosen}`, /(?:then|else) '([^']+)'/g).filter((word) => word !== 'agent'),
-    ...all(all(text, /(nullif\(v_judged ->> 'verdict'[\s\S]*?\bend\b)/g).join('\n'), /then '([^']+)'/g),
+    ...all(all(text, /(nullif\(p_judged ->> 'verdict'[\s\S]*?\bend\b)/g).join('\n'), /then '([^']+)'/g),
     ...all(/create or replace function judge_own[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
     ...scopes.map((scope) => `paused_${scope}`),
     // a literal that ends in _ is a prefix; what follows it is among the scopes
