@@ -1652,23 +1652,25 @@ end $$;
 -- Concurrency: callers queue on the row lock. Result: the conversation row.
 create or replace function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean)
 returns conversations language plpgsql set search_path = public, pg_temp as $$
-declare v conversations;
+declare v_conversation conversations;
 begin
-  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  select * into v_conversation from conversations where instance_id = p_instance.id
+    and contact_id = p_contact for no key update;
   if not found then
     insert into conversations (tenant_id, instance_id, contact_id, jid)
       values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
       on conflict (instance_id, contact_id) do nothing;
-    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+    select * into v_conversation from conversations where instance_id = p_instance.id
+      and contact_id = p_contact for no key update;
     if p_inbound then perform confirm_address(p_contact, p_jid); end if;
   end if;
-  if p_inbound and v.jid <> p_jid then
+  if p_inbound and v_conversation.jid <> p_jid then
     perform confirm_address(p_contact, p_jid);
     if not address_refused(p_contact, p_jid, clock_timestamp()) then
-      update conversations set jid = p_jid where id = v.id returning * into v;
+      update conversations set jid = p_jid where id = v_conversation.id returning * into v_conversation;
     end if;
   end if;
-  return v;
+  return v_conversation;
 end $$;
 
 -- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
@@ -1703,28 +1705,29 @@ $$;
 create or replace function known_message(
   p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean
 ) returns messages language plpgsql stable set search_path = public, pg_temp as $$
-declare v messages;
+declare v_message messages;
 begin
   -- nearly always there is none, and that is cheap to see
   perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id;
   if not found then return null; end if;
-  select m.* into v from messages m join conversations c on c.id = m.conversation_id,
+  select m.* into v_message from messages m join conversations c on c.id = m.conversation_id,
       lateral (select case when p_own and m.author in ('agent', 'system') then 2
         else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
     where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0
       order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
-  return v;
+  return v_message;
 end $$;
 
 -- news_of: the message that news is about: the one of its chat, else the one that is known under the id, of which
 -- may_change then says whose it is. Read only.
 create or replace function news_of(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_own boolean)
 returns messages language plpgsql stable set search_path = public, pg_temp as $$
-declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
+declare v_message messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
 begin
-  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id
+  if v_message.id is null then select * into v_message from messages where instance_id = p_instance_id
+    and provider_id = p_provider_id
     order by id limit 1; end if;
-  return v;
+  return v_message;
 end $$;
 
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
@@ -1738,7 +1741,7 @@ end $$;
 create or replace function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v messages;
+  v_message messages;
   v_conversation conversations;
   v_kind text := p_event ->> 'kind';
   v_new text := p_event ->> 'status';
@@ -1746,19 +1749,19 @@ declare
   v_chat jsonb := nullif(p_event -> 'chat', 'null');
   v_changed boolean;
 begin
-  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
-  if v.id is null then
+  v_message := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  if v_message.id is null then
     perform hold_named(i, v_chat) from instances i where i.id = p_instance_id;
     -- news of a message under the id that we chose: so it left
-    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
-    if v.id is not null then
-      perform 1 from conversations where id = v.conversation_id for no key update;
-      perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v_message := sent_as(p_instance_id, v_id); end if;
+    if v_message.id is not null then
+      perform 1 from conversations where id = v_message.conversation_id for no key update;
+      perform settle_sent(v_message.id, v_message.wire_id, clock(p_now), clock(p_now));
     end if;
     perform lock_provider_id(p_instance_id, v_id);
-    v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+    v_message := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   end if;
-  if v.id is null then
+  if v_message.id is null then
     if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id)
       then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id,
@@ -1766,50 +1769,52 @@ begin
     return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}'
       else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
   end if;
-  select * into v_conversation from conversations where id = v.conversation_id for no key update;
-  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
-  if v.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
-  select * into v from messages where id = v.id for update;
+  select * into v_conversation from conversations where id = v_message.conversation_id for no key update;
+  v_message := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  if v_message.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
+  select * into v_message from messages where id = v_message.id for update;
   if v_kind = 'ack' then
-    if v.kind is not null then
+    if v_message.kind is not null then
       if v_new = 'failed' then
-        if v.status in ('sent', 'sending', 'uncertain') then
-          perform fail_send(v.id, 'provider_refused', clock(p_now));
-          perform turn_address(v_conversation, v.sent_to, clock(p_now));
+        if v_message.status in ('sent', 'sending', 'uncertain') then
+          perform fail_send(v_message.id, 'provider_refused', clock(p_now));
+          perform turn_address(v_conversation, v_message.sent_to, clock(p_now));
           -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
           perform number_trouble(p_instance_id, incident('error_ack'), clock(p_now));
         end if;
       elsif v_new = 'sent' then
-        update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
+        update messages set status = 'sent' where id = v_message.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
         update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now)
-          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
+          where id = v_message.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
       elsif v_new = 'read' then
         update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now),
           delivered_at = coalesce(delivered_at, clock(p_now))
-          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
+          where id = v_message.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
       end if;
-      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now));
+      if v_new in ('delivered', 'read') and v_message.status = 'failed' then perform heal_send(v_message, clock(p_now));
       v_changed := true; end if;
-      if v_new in ('delivered', 'read') and v.status = 'unproven'
-        then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
-      if v_new in ('delivered', 'read') and v.delivered_at is null
-        then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v_message.status = 'unproven'
+        then perform close_handoff(v_message, 'send_unproven', clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v_message.delivered_at is null
+        then perform note_delivery(v_message, v_conversation.contact_id, clock(p_now)); end if;
     end if;
-    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id,
-      'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v_message.conversation_id,
+      'message_id', v_message.id, 'correlation_id', v_message.correlation_id, 'wake', false, 'wake_send', v_changed);
   end if;
-  if not may_change(v, v_conversation, p_event) then
-    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id,
-      'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  if not may_change(v_message, v_conversation, p_event) then
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author',
+      'conversation_id', v_message.conversation_id, 'message_id', v_message.id,
+      'correlation_id', v_message.correlation_id, 'wake', false);
   end if;
-  v_changed := change_words(v, p_event, clock(p_now));
-  if v_changed then select * into v from messages where id = v.id; end if;
-  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id,
-    'correlation_id', v.correlation_id,
-    'wake', v_changed and v.direction = 'in'
-      and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)),
-      'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+  v_changed := change_words(v_message, p_event, clock(p_now));
+  if v_changed then select * into v_message from messages where id = v_message.id; end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v_message.conversation_id, 'message_id', v_message.id,
+    'correlation_id', v_message.correlation_id,
+    'wake', v_changed and v_message.direction = 'in'
+      and (v_message.status = 'received'
+        or (v_kind = 'delete' and first_pending(v_message.conversation_id) is not null)),
+      'first_pending_at', first_pending(v_message.conversation_id), 'inbound_at', clock(p_now));
 end $$;
 
 -- take_back_answer: the words that an answer is for have changed before any of it left: it never goes, and what it
@@ -1839,26 +1844,28 @@ end $$;
 --   all (messages.edited) is taken for the contact's.
 -- Arguments: p_event {fromMe: who says so as the gateway knows it, absent: not known; chat: where, null: not known}.
 --   Read only.
-create or replace function may_change(m messages, v conversations, p_event jsonb)
+create or replace function may_change(p_message messages, p_conversation conversations, p_event jsonb)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 declare
   v_pn text := p_event -> 'chat' ->> 'pn';
   v_lid text := p_event -> 'chat' ->> 'lid';
   v_by bigint;
 begin
-  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
+  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (p_message.direction = 'out') then return false; end if;
   -- the lid first: it names an account, a phone number is lent
   if v_lid is not null then select contact_id into v_by from contact_addresses
-    where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+    where kind = 'lid' and instance_id = p_message.instance_id and address = v_lid; end if;
   if v_by is null and v_pn is not null then
-    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
+    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = p_message.tenant_id
+      and address = v_pn;
     if v_lid is not null and exists (select from contact_addresses
-      where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+      where contact_id = v_by and kind = 'lid' and instance_id = p_message.instance_id) then return false; end if;
   end if;
   -- our own number says it of a chat under a name that is new to us
-  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat',
+  if v_by is null and p_message.direction = 'out'
+    then return fits_chat(p_message.instance_id, p_conversation.contact_id, p_event -> 'chat',
     null) > 0; end if;
-  return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
+  return coalesce(v_by = p_conversation.contact_id, v_pn is null and v_lid is null);
 end $$;
 
 -- change_words: an edit or a deletion of a message that is known.
@@ -1871,32 +1878,35 @@ end $$;
 --   deleted command is none any more.
 -- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
 -- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
-create or replace function change_words(m messages, p_event jsonb, p_now timestamptz)
+create or replace function change_words(p_message messages, p_event jsonb, p_now timestamptz)
 returns boolean language plpgsql set search_path = public, pg_temp as $$
 declare
   v_unsure boolean := coalesce((p_event ->> 'unsure')::boolean, false);
   v_edit boolean := p_event ->> 'kind' = 'edit';
-  v_pending boolean := m.direction = 'in' and m.status = 'received';
-  v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
-  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit'
+  v_pending boolean := p_message.direction = 'in' and p_message.status = 'received';
+  v_told boolean := p_message.edited_at is not null and p_message.typed is not null;  -- its newest words are known
+  v_completes boolean := p_message.wordless and p_message.direction = 'in' and p_event ->> 'kind' = 'edit'
     and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
   v_seen jsonb;
 begin
-  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute'
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= p_message.edited_at + interval '1 minute'
     then return false; end if;
-  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited')
+  if p_message.deleted_at is not null
+    and not (v_edit and not v_unsure and p_message.reason is not distinct from 'deleted_or_edited')
     then return false; end if;
-  if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
-  if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
+  if v_edit and p_message.text = p_event ->> 'text' and p_message.deleted_at is null then return false; end if;
+  if p_message.direction = 'in' and not v_pending then v_pending := take_back_answer(p_message.turn_id); end if;
   -- what waits for an answer is read anew; what a turn has read is told as changed
-  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes
-    and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
+  v_seen := case when p_message.direction = 'in' and p_message.turn_id is not null and not v_pending and not v_completes
+    and p_message.refused_by is null
+      then coalesce(p_message.seen, jsonb_build_object('text', p_message.text, 'typed', p_message.typed)) end;
   if v_edit then
-    if m.direction = 'in' and m.meaning ? 'command' then
-      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
-    elsif m.direction = 'in' and v_meaning is not null then
-      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false,
+    if p_message.direction = 'in' and p_message.meaning ? 'command' then
+      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else p_message.meaning - 'asked' end;
+    elsif p_message.direction = 'in' and v_meaning is not null then
+      v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
+        false,
         (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
@@ -1906,16 +1916,16 @@ begin
         and status = 'skipped') then 'received' else status end,
       reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case
         when v_pending or v_completes then null else turn_id end,
-      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
+      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = p_message.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
     update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending
       then 'skipped' else status end,
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
-        else reason end where id = m.id;
+        else reason end where id = p_message.id;
   end if;
   -- a turn that is under way read the old text
-  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
+  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = p_message.conversation_id; end if;
   return true;
 end $$;
 
@@ -1968,25 +1978,25 @@ end $$;
 
 -- lacks_words: a message came without its words, which may still come: nobody has taken it back (or nobody can say
 -- whether that was an edit).
-create or replace function lacks_words(m messages, p_from_me boolean) returns boolean language sql immutable as
-$$ select m.wordless and (m.direction = 'out') = p_from_me
-  and (m.deleted_at is null or m.reason = 'deleted_or_edited') $$;
+create or replace function lacks_words(p_message messages, p_from_me boolean) returns boolean language sql immutable as
+$$ select p_message.wordless and (p_message.direction = 'out') = p_from_me
+  and (p_message.deleted_at is null or p_message.reason = 'deleted_or_edited') $$;
 
 -- repeated_message: a message that is known came again: as its newer form it is an edit, else it changes nothing.
 -- Result: as record_message.
 create or replace function repeated_message(
-  p_instance instances, m messages, p_event jsonb, p_wordless boolean, p_now timestamptz
+  p_instance instances, p_message messages, p_event jsonb, p_wordless boolean, p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 begin
-  if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-  if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
-    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat',
+  if gone_meanwhile(p_message) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+  if p_event ? 'revised' and not p_wordless and p_message.text is distinct from p_event -> 'content' ->> 'text' then
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', p_message.provider_id, 'chat',
       p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
       'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
   end if;
-  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake',
-    m.status = 'received',
-    'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', p_message.conversation_id,
+    'message_id', p_message.id, 'wake', p_message.status = 'received',
+    'first_pending_at', first_pending(p_message.conversation_id), 'inbound_at', p_now);
 end $$;
 
 -- record_message: one message or reaction of a direct chat: of the contact, of ourselves (an echo), of a person on the
@@ -2319,33 +2329,35 @@ end $$;
 --   people are to be told}.
 create or replace function put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v set_aside; v_new boolean := false; v_known text;
+declare v_aside set_aside; v_new boolean := false; v_known text;
 begin
   update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason
     where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '')
-    returning * into v;
+    returning * into v_aside;
   if not found then
     if (select count(*) from set_aside where tenant_id = p_tenant) >= 200
       then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused',
       p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
     insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at)
       values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing
-      returning * into v;
+      returning * into v_aside;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;
   end if;
-  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
+  if v_aside.forgotten_at is not null
+    then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
     'wake', false); end if;
   if v_new then
     -- a name that a shell would understand is not put into a command
-    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
+    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v_aside.id end;
     if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
       perform add_notice(jsonb_build_object('tenant', 'default', 'key',
         'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true,
         'about', null,
         'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
     else
-      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent',
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v_aside.id, 'kind', 'alert',
+        'urgent',
         true, 'about', null, 'text', case p_reason
         when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known
           || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
@@ -2362,7 +2374,8 @@ begin
           || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
     end if;
   end if;
-  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000,
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v_aside.id, 'keep',
+    v_aside.webhooks <= 10000,
     'told', v_new, 'wake', false);
 end $$;
 
@@ -2641,16 +2654,16 @@ end $$;
 
 -- said_at: when words of our number can have reached the other side at the earliest: of our own the moment of the
 -- claim, as what the send answers comes later.
-create or replace function said_at(m messages)
+create or replace function said_at(p_message messages)
 returns timestamptz language sql immutable as
-$$ select least(m.claimed_at, m.provider_at) $$;
+$$ select least(p_message.claimed_at, p_message.provider_at) $$;
 
 -- own_facts: what judge_own looks at. By the time that WhatsApp tells, as webhooks have no order; within a second what
 -- arrived first was first.
--- Arguments: v the conversation; p_text what was typed; p_key own_words of it; p_at when it was sent; p_self the row,
---   when it is stored already. Read only.
+-- Arguments: p_text what was typed; p_key own_words of it; p_at when it was sent; p_self the row, when it is stored
+--   already. Read only.
 create or replace function own_facts(
-  v conversations, p_text text, p_key text, p_at timestamptz, p_self bigint, p_now timestamptz
+  p_conversation conversations, p_text text, p_key text, p_at timestamptz, p_self bigint, p_now timestamptz
 ) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare
   v_second timestamptz := date_trunc('second', p_at);
@@ -2661,11 +2674,11 @@ declare
   v_newest timestamptz;    -- the contact wrote last
   v_facts jsonb;
 begin
-  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out'
+  select * into v_said from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
     and m.author <> 'automatic' and m.type <> 'reaction'
       and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self
         and date_trunc('second', said_at(m)) <= v_second
-      and m.seq > v.last_seq - 200
+      and m.seq > p_conversation.last_seq - 200
     order by date_trunc('second', said_at(m)) desc, m.seq desc limit 1;
   v_said.provider_at := said_at(v_said);
   -- the beginning of the newest run of messages without an answer: what was left without one long before is another
@@ -2673,28 +2686,31 @@ begin
   select q.* into v_asked from messages q where q.id = (select r.id from (
       select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at),
         m.seq) as before
-      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction'
-        and m.seq > v.last_seq - 200
+      from messages m where m.conversation_id = p_conversation.id and m.direction = 'in' and m.type <> 'reaction'
+        and m.seq > p_conversation.last_seq - 200
         and date_trunc('second', m.provider_at) between p_at - interval '1 day' and v_second
         and (v_said.id is null or (date_trunc('second', m.provider_at),
           m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
     where r.before is null or r.provider_at - r.before > interval '10 minutes'
       order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
-  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200
+  v_mid := exists (select from messages m where m.conversation_id = p_conversation.id
+    and m.seq > p_conversation.last_seq - 200
     and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
     and m.id <> v_asked.id and m.provider_at > v_asked.provider_at - interval '10 minutes'
     and (date_trunc('second', m.provider_at), m.seq) < (date_trunc('second', v_asked.provider_at), v_asked.seq));
   if v_said.kind is not null and not exists (select from messages m
-    where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
+    where m.conversation_id = p_conversation.id and m.direction = 'out' and m.seq < v_said.seq
+      and m.seq > p_conversation.last_seq - 200
       and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days'
         and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
     v_first_send := v_said.provider_at;
   end if;
-  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in'
-    and m.type <> 'reaction' and m.seq > v.last_seq - 200
+  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = p_conversation.id
+    and m.direction = 'in'
+    and m.type <> 'reaction' and m.seq > p_conversation.last_seq - 200
     and date_trunc('second', m.provider_at) <= v_second);
   v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars',
-    coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
+    coalesce(length(p_text), 0), 'attended', conversation_holder(p_conversation, p_now) <> 'agent',
     'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid',
       coalesce(v_mid, false),
     'after_send', extract(epoch from v_second - date_trunc('second', v_first_send))::int);
@@ -2705,16 +2721,16 @@ begin
       'sent_prompt', count(*) filter (where o.after_send <= 5),
       'steady', count(*) filter (where o.begins and o.waited <= 15
         and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
-      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id
+      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> p_conversation.id
         and abs(extract(epoch from m.provider_at - p_at)) <= 3),
-      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately),
-      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately
+      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> p_conversation.id and o.lately),
+      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> p_conversation.id and o.lately
         and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
     from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null
       and not (m.meaning ->> 'mid')::boolean as begins,
       (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked,
         abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
-    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words'
+    where m.instance_id = p_conversation.instance_id and m.kind is null and m.meaning ? 'own_words'
       and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self
       and m.provider_at > p_at - interval '60 days');
 end $$;
@@ -2725,29 +2741,33 @@ end $$;
 --   conversation. Result: whether something waits.
 create or replace function undo_takeover(p_conversation bigint, p_at timestamptz, p_now timestamptz)
 returns boolean language plpgsql set search_path = public, pg_temp as $$
-declare v conversations; v_turns bigint[];
+declare v_conversation conversations; v_turns bigint[];
 begin
-  select * into v from conversations where id = p_conversation for no key update;
-  update handoffs set taken_at = null where conversation_id = v.id and status <> 'returned' and taken_at = p_at;
-  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human'
-    and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
+  select * into v_conversation from conversations where id = p_conversation for no key update;
+  update handoffs set taken_at = null where conversation_id = v_conversation.id and status <> 'returned'
+    and taken_at = p_at;
+  if v_conversation.takeover_since is null
+    or exists (select from messages h where h.conversation_id = v_conversation.id and h.author = 'human'
+    and h.type <> 'reaction' and h.created_at >= least(p_at, v_conversation.takeover_since)) then
     return false;
   end if;
-  update conversations set takeover_since = null, takeover_until = null where id = v.id;
+  update conversations set takeover_since = null, takeover_until = null where id = v_conversation.id;
   update messages m set status = 'received', reason = null from turns t
-    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover'
-      and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
+    where m.conversation_id = v_conversation.id and m.direction = 'in' and m.status = 'handed_over'
+      and m.reason = 'takeover'
+      and t.id = m.turn_id and t.ended_at >= least(p_at, v_conversation.takeover_since);
   -- an answer of which nothing left
-  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out'
+  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v_conversation.id
+    and m.direction = 'out'
     and m.status = 'cancelled' and m.reason = 'takeover'
-    and m.created_at > least(p_at, v.takeover_since) - interval '10 minutes')
+    and m.created_at > least(p_at, v_conversation.takeover_since) - interval '10 minutes')
   select array_agg(turn_id) into v_turns from gone;
   update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in'
     and i.status = 'answered'
     and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out'
       and o.status <> 'cancelled');
-  update conversations set inbound_seq = inbound_seq + 1 where id = v.id;
-  return first_pending(v.id) is not null;
+  update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
+  return first_pending(v_conversation.id) is not null;
 end $$;
 
 -- mark_automatic: a text of our number is automatic: so are its copies that were taken for a person's. Their takeovers
@@ -2784,11 +2804,12 @@ $$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_key, 
 -- judge_message: own_facts and judge_own of one message. Arguments: as own_facts; p_words, p_program as in judge_own;
 -- p_attended null: as the conversation says.
 -- Result: {verdict, meaning: what is kept with the message, so that later ones can be compared with it}. Read only.
-create or replace function judge_message(v conversations, p_text text, p_key text, p_at timestamptz, p_words boolean,
-  p_program boolean, p_self bigint, p_attended boolean, p_now timestamptz)
-returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words,
-  'program', p_program);
+create or replace function judge_message(
+  p_conversation conversations, p_text text, p_key text, p_at timestamptz, p_words boolean, p_program boolean,
+  p_self bigint, p_attended boolean, p_now timestamptz
+) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_facts jsonb := own_facts(p_conversation, p_text, p_key, p_at, p_self, p_now)
+  || jsonb_build_object('words', p_words, 'program', p_program);
 begin
   if p_attended is not null then v_facts := v_facts || jsonb_build_object('attended', p_attended); end if;
   return jsonb_build_object('verdict', judge_own(v_facts), 'meaning', case when p_key is not null then
@@ -2799,39 +2820,45 @@ end $$;
 -- judge_again: words that came before the contact's own did look like a person's: webhooks have no order. Called when a
 -- message of the contact is stored during a takeover.
 -- Concurrency: the caller holds the conversation's lock. Result: conversations that have something to answer again.
-create or replace function judge_again(v conversations, p_said_at timestamptz, p_now timestamptz)
+create or replace function judge_again(p_conversation conversations, p_said_at timestamptz, p_now timestamptz)
 returns bigint[] language plpgsql set search_path = public, pg_temp as $$
-declare h messages; v_judged jsonb; v_wake bigint[] := '{}';
+declare v_message messages; v_judged jsonb; v_wake bigint[] := '{}';
 begin
-  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction'
+  select * into v_message from messages m where m.conversation_id = p_conversation.id and m.author = 'human'
+    and m.type <> 'reaction'
     and not coalesce(m.meaning ? 'handset', false)
       and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at)
         order by m.seq desc limit 1;
   if not found then return v_wake; end if;
   -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a
   -- phone does not do by itself
-  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
-    where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
-      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes')
+  if date_trunc('second', v_message.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
+    where m.conversation_id = p_conversation.id and m.seq < v_message.seq and m.seq > p_conversation.last_seq - 200
+      and m.author <> 'automatic' and m.type <> 'reaction'
+        and m.provider_at > v_message.provider_at - interval '10 minutes')
         then return v_wake; end if;
-  if h.meaning ? 'own_words' then perform lock_own_words(v.instance_id, h.meaning ->> 'own_words'); end if;
-  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id,
-    v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
+  if v_message.meaning ? 'own_words'
+    then perform lock_own_words(p_conversation.instance_id, v_message.meaning ->> 'own_words'); end if;
+  v_judged := judge_message(p_conversation, v_message.typed, v_message.meaning ->> 'own_words', v_message.provider_at,
+    true, false, v_message.id,
+    p_conversation.controlled_by = 'human' or p_conversation.takeover_since < v_message.created_at, p_now);
   if v_judged ->> 'verdict' <> 'greeting' then return v_wake; end if;
   update messages set author = 'automatic', reason = 'greeting',
     meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}')
-    where id = h.id;
-  update instances set greeting_message = h.id where id = v.instance_id and greeting_message is null;
-  if undo_takeover(v.id, h.created_at, p_now) then v_wake := v_wake || v.id; end if;
-  return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
+    where id = v_message.id;
+  update instances set greeting_message = v_message.id where id = p_conversation.instance_id
+    and greeting_message is null;
+  if undo_takeover(p_conversation.id, v_message.created_at, p_now) then v_wake := v_wake || p_conversation.id; end if;
+  return v_wake || mark_automatic(p_conversation.instance_id, v_message.meaning ->> 'own_words', 'greeting',
+    v_message.provider_at, p_now);
 end $$;
 
 -- audit_handset: who has the phone of the number took the agent out of a conversation, or back into it (`/bot off`,
 -- `/bot on`).
-create or replace function audit_handset(v conversations, p_switch text, p_now timestamptz)
+create or replace function audit_handset(p_conversation conversations, p_switch text, p_now timestamptz)
 returns void language sql as $$
   insert into audit_log (tenant_id, actor, action, subject, created_at)
-    values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+    values (p_conversation.tenant_id, 'handset', 'bot.' || p_switch, p_conversation.id::text, p_now)
 $$;
 
 -- take_own: what a message of our number that we did not write does to its conversation, once it is stored.
@@ -2840,33 +2867,35 @@ $$;
 -- Concurrency: the caller holds the conversation's lock. Result: {outcome: 'returned' | 'takeover' | 'context' |
 --   'automatic', reason, wake_turns}.
 create or replace function take_own(
-  v conversations, p_id bigint, p_sent_at timestamptz, p_key text, p_verdict text, p_handset text, p_options jsonb,
-  p_now timestamptz
+  p_conversation conversations, p_id bigint, p_sent_at timestamptz, p_key text, p_verdict text, p_handset text,
+  p_options jsonb, p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
   -- "off" lasts as long as any takeover may; other words slide it
   v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap
     else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
-  v_since timestamptz := case when v.takeover_until > p_now then v.takeover_since else p_now end;
+  v_since timestamptz := case when p_conversation.takeover_until > p_now then p_conversation.takeover_since
+    else p_now end;
 begin
   if p_handset = 'on' then
-    perform give_back(v.id, 'handset', p_now);
-    perform audit_handset(v, 'on', p_now);
+    perform give_back(p_conversation.id, 'handset', p_now);
+    perform audit_handset(p_conversation, 'on', p_now);
     return jsonb_build_object('outcome', 'returned');
   end if;
   if p_verdict <> 'person' then
     if p_verdict = 'greeting' then update instances set greeting_message = p_id
-      where id = v.instance_id and greeting_message is null; end if;
+      where id = p_conversation.instance_id and greeting_message is null; end if;
     return jsonb_build_object('outcome', 'automatic', 'reason', p_verdict, 'wake_turns',
       case when p_verdict in ('greeting', 'broadcast') and p_key is not null
-        then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
+        then to_jsonb(mark_automatic(p_conversation.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
   end if;
-  update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
+  update handoffs set taken_at = p_now where conversation_id = p_conversation.id and status <> 'returned'
+    and taken_at is null;
   if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
   update conversations set takeover_since = v_since,
-    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
-  if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
+    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = p_conversation.id;
+  if p_handset = 'off' then perform audit_handset(p_conversation, 'off', p_now); end if;
   return jsonb_build_object('outcome', 'takeover');
 end $$;
 
@@ -2926,7 +2955,8 @@ end $$;
 --   also opt_out_again (has opted out already, so nothing is confirmed), {command} only of the manager, {handset} only
 --   of whoever has the phone.
 create or replace function take_meaning(
-  v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean, p_now timestamptz
+  p_conversation conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean,
+  p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_intent text := p_meaning ->> 'intent';
 begin
@@ -2938,11 +2968,13 @@ begin
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
   if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m
-    where m.conversation_id = v.id and m.direction = 'in'
+    where m.conversation_id = p_conversation.id and m.direction = 'in'
       and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
         then return null; end if;
-  if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null;
+  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now)
+    then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now)
+    then v_intent := null;
   end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $$;
@@ -3018,25 +3050,29 @@ create or replace function reopen_inbound(
   p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text,
   p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v conversations; m messages; v_now timestamptz := clock(p_now);
+declare v_conversation conversations; v_message messages; v_now timestamptz := clock(p_now);
 begin
-  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id,
+  v_message := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant),
+    p_provider_id,
     p_chat, null, false);
-  select c.* into v from conversations c where c.id = m.conversation_id for update;
-  select x.* into m from messages x where x.id = m.id for update;
-  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null
+  select c.* into v_conversation from conversations c where c.id = v_message.conversation_id for update;
+  select x.* into v_message from messages x where x.id = v_message.id for update;
+  if not found or v_message.direction <> 'in' or v_message.type = 'reaction' or v_message.deleted_at is not null
     then return jsonb_build_object('outcome', 'not_possible'); end if;
-  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id',
-    v.id); end if;
-  update messages set status = 'received', reason = null, turn_id = null where id = m.id;
-  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null where id = v.id;
+  if v_message.status = 'received'
+    then return jsonb_build_object('outcome', 'waiting', 'message_id', v_message.id, 'conversation_id',
+    v_conversation.id); end if;
+  update messages set status = 'received', reason = null, turn_id = null where id = v_message.id;
+  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null
+    where id = v_conversation.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status,
-      'because', m.reason), v_now);
-  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status,
-    'provider_at', m.provider_at,
-    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null)
-      from instances i where i.id = v.instance_id));
+    values (p_tenant, p_actor, 'replay.force', v_message.id::text,
+      jsonb_build_object('reason', p_reason, 'was', v_message.status, 'because', v_message.reason), v_now);
+  return jsonb_build_object('outcome', 'reopened', 'message_id', v_message.id, 'conversation_id', v_conversation.id,
+    'was', v_message.status, 'provider_at', v_message.provider_at,
+    'holder', conversation_holder(v_conversation, v_now),
+    'paused', (select pause_reason(v_conversation.tenant_id, i.name, v_conversation.id, null) from instances i
+      where i.id = v_conversation.instance_id));
 end $$;
 
 -- reconcile_from: since when a number's messages at the provider should be compared with ours.
@@ -3060,15 +3096,16 @@ $$;
 create or replace function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v instances;
+  v_instance instances;
   v_pair record;
   v_learned int := 0;
 begin
-  select * into v from instances where name = p_instance;
+  select * into v_instance from instances where name = p_instance;
   for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
     from jsonb_array_elements(p_pairs) e loop
-    continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
-    perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    continue when (contact_at(v_instance, v_pair.pn, null) is null)
+      = (contact_at(v_instance, null, v_pair.lid) is null);
+    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
     v_learned := v_learned + 1;
   end loop;
   return jsonb_build_object('learned', v_learned);
@@ -3078,11 +3115,12 @@ end $$;
 -- Guarantee: the first comparison that reaches beyond a restore ends it (settle_restored). Result: {settled}.
 create or replace function reconciled(p_instance text, p_until timestamptz, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v instances;
+declare v_instance instances;
 begin
-  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance returning * into v;
-  if not coalesce(p_until >= v.restored_at, false) then return jsonb_build_object('settled', false); end if;
-  perform settle_restored(v, p_now);
+  update instances set reconciled_at = greatest(reconciled_at, p_until)
+    where name = p_instance returning * into v_instance;
+  if not coalesce(p_until >= v_instance.restored_at, false) then return jsonb_build_object('settled', false); end if;
+  perform settle_restored(v_instance, p_now);
   return jsonb_build_object('settled', true);
 end $$;
 
@@ -3094,12 +3132,12 @@ $$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unp
 -- passed_over: the model answers others and, ten tries later, still not here: what makes it fail lies in this
 -- conversation. Tries that were not let out, or that met a
 --   limit of ours, say nothing of it.
-create or replace function passed_over(v conversations) returns boolean language sql stable as $$
+create or replace function passed_over(p_conversation conversations) returns boolean language sql stable as $$
   with tries as (
-    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred'
-      and t.started_at >= v.deferred_since
+    select t.started_at from turns t where t.conversation_id = p_conversation.id and t.status = 'deferred'
+      and t.started_at >= p_conversation.deferred_since
       and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
-  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed'
+  select exists (select from turns o where o.started_at >= p_conversation.deferred_since and o.status = 'committed'
     and o.model is not null
       and o.ended_at < (select min(started_at) from tries having count(*) = 10))
 $$;
@@ -3109,19 +3147,19 @@ $$;
 --   null when it was deleted or is hidden from the model. Of any other message: the contact's version of it, and
 --   quoted_author null. Read only.
 -- Result: {quoted_text, quoted_author}.
-create or replace function quote_of(m messages)
+create or replace function quote_of(p_message messages)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare v_quote jsonb;
 begin
-  if m.quoted_id is not null then
+  if p_message.quoted_id is not null then
     select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
       and q.kind is distinct from 'operator'
         and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
       into v_quote
-      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id
-        and q.conversation_id = m.conversation_id;
+      from messages q where q.instance_id = p_message.instance_id and q.provider_id = p_message.quoted_id
+        and q.conversation_id = p_message.conversation_id;
   end if;
-  return coalesce(v_quote, jsonb_build_object('quoted_text', m.quoted_text, 'quoted_author', null));
+  return coalesce(v_quote, jsonb_build_object('quoted_text', p_message.quoted_text, 'quoted_author', null));
 end $$;
 
 -- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
@@ -3140,7 +3178,7 @@ create or replace function claim_turn(
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
-  v conversations;
+  v_conversation conversations;
   v_open turns;
   v_instance instances;
   v_agent agents;
@@ -3151,62 +3189,65 @@ declare
   v_paused text;
   v_from bigint;
 begin
-  select * into v from conversations where id = p_conversation for no key update;
+  select * into v_conversation from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
   v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
-  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received'
+  if exists (select from messages m where m.conversation_id = v_conversation.id and m.direction = 'in'
+    and m.status = 'received'
     and m.meaning ? 'command') then
-    return claim_command(v.id, p_lease_ms, v_now);
+    return claim_command(v_conversation.id, p_lease_ms, v_now);
   end if;
-  select * into v_open from turns where conversation_id = v.id and status = 'open';
+  select * into v_open from turns where conversation_id = v_conversation.id and status = 'open';
   if found then
     if v_open.lease_until > v_now then
       return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
     end if;
     update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where id = v_open.id;
     update conversations set failed_in_row = failed_in_row + 1,
-      failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
+      failing_since = coalesce(failing_since, v_open.started_at)
+        where id = v_conversation.id returning * into v_conversation;
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
       'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by',
         m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
-    from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
+    from messages m where m.conversation_id = v_conversation.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
     -- what waited was deleted, or answered otherwise
-    if v.deferred_since is not null then perform end_deferral(v.id); end if;
+    if v_conversation.deferred_since is not null then perform end_deferral(v_conversation.id); end if;
     return jsonb_build_object('state', 'idle');
   end if;
 
-  select * into v_instance from instances where id = v.instance_id;
-  v_paused := pause_reason(v.tenant_id, v_instance.name, v.id, null);
+  select * into v_instance from instances where id = v_conversation.instance_id;
+  v_paused := pause_reason(v_conversation.tenant_id, v_instance.name, v_conversation.id, null);
   if v_paused is not null then
     return jsonb_build_object('state', 'paused', 'reason', v_paused);
   end if;
 
   if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
   if v_agent.id is null then
-    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active
-      order by tenant_id = v.tenant_id desc limit 1;
+    select * into v_agent from agents where tenant_id in (v_conversation.tenant_id, 'default') and slug = 'default'
+      and active order by tenant_id = v_conversation.tenant_id desc limit 1;
   end if;
 
   -- told in an outage that is over, since the model has answered somebody: the next one is told again
   update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
-      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed'
+      or not exists (select from turns t where t.started_at > v_conversation.apologised_at and t.status = 'committed'
         and t.model is not null) then apologised_at end
-    where id = v.id returning * into v;
+    where id = v_conversation.id returning * into v_conversation;
   insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
     started_at)
-    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
-      v.inbound_seq, v_correlation, v_now)
+    values (v_conversation.tenant_id, v_conversation.id, v_agent.id, v_conversation.fence,
+      v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v_conversation.inbound_seq, v_correlation, v_now)
     returning id into v_turn;
-  update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
+  update messages set turn_id = v_turn where conversation_id = v_conversation.id and direction = 'in'
+    and status = 'received';
 
   -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
   -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache
   -- loses all of the history. What is older is known by the facts that the agent noted.
-  v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
+  v_from := greatest(0, (v_conversation.last_seq / 40 - 2) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
       'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case
         when m.seen is null then m.typed else m.seen ->> 'typed' end,
@@ -3215,7 +3256,7 @@ begin
       'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m)
         order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
-    from messages m where m.conversation_id = v.id and m.seq > v_from
+    from messages m where m.conversation_id = v_conversation.id and m.seq > v_from
       and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       and (m.direction = 'in' or was_said(m.status)
@@ -3225,32 +3266,36 @@ begin
         or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
           from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 
-  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id',
-    v.id, 'tenant_id', v.tenant_id,
-    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended',
-      coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
-    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v_conversation.fence, 'now', v_now,
+    'conversation_id', v_conversation.id, 'tenant_id', v_conversation.tenant_id,
+    'holder', conversation_holder(v_conversation, v_now), 'escalation_reason', v_conversation.escalation_reason,
+    'attended', coalesce(v_conversation.takeover_until > v_now, false), 'mode', v_conversation.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v_conversation.id and h.controls
       and h.status <> 'returned'),
-    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until)
+    'quiet', case when v_conversation.quiet_until > v_now
+      then jsonb_build_object('reason', v_conversation.quiet_reason, 'until', v_conversation.quiet_until)
       end,
     'today', (select jsonb_build_object('turns', count(*), 'tokens',
       coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
       from conversations c join turns t on t.conversation_id = c.id
-        where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null
+        where c.contact_id = v_conversation.contact_id and t.started_at > v_now - interval '1 day'
+          and t.model is not null
         and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity'
-      from tenants n where n.id = v.tenant_id) end,
-    'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null
-      and passed_over(v),
-    'previous_answer', v.previous_answer,
-    'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
+      from tenants n where n.id = v_conversation.tenant_id) end,
+    'failed_in_row', v_conversation.failed_in_row, 'failing_since', v_conversation.failing_since,
+    'superseded_in_row', v_conversation.superseded_in_row,
+    'deferred_since', v_conversation.deferred_since, 'apologised_at', v_conversation.apologised_at,
+    'passed_over', v_conversation.deferred_since is not null and passed_over(v_conversation),
+    'previous_answer', v_conversation.previous_answer,
+    'pending', v_pending, 'history', v_history, 'jid', v_conversation.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1))
-        from contacts c where c.id = v.contact_id),
+        from contacts c where c.id = v_conversation.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
-    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
+    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v_conversation.contact_id
+      and o.revoked_at is null));
 end $$;
 
 -- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
@@ -3259,15 +3304,16 @@ end $$;
 --   null.
 create or replace function renew_turn(p_turn bigint, p_fence bigint, p_lease_ms int, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
+declare v_now timestamptz := clock(p_now); v_turn turns; v_conversation conversations;
 begin
   update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-    where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+    where id = p_turn and fence = p_fence and status = 'open' returning * into v_turn;
   if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
-  select * into v_conversation from conversations where id = v.conversation_id;
-  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq
+  select * into v_conversation from conversations where id = v_turn.conversation_id;
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v_turn.inbound_seq
     and v_conversation.superseded_in_row < 2,
-    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i
+    'stop', coalesce((select 'paused_' || pause_reason(v_turn.tenant_id, i.name, v_conversation.id, null)
+      from instances i
       where i.id = v_conversation.instance_id),
       nullif(conversation_holder(v_conversation, v_now), 'agent')));
 end $$;
@@ -3375,7 +3421,7 @@ end $$;
 --   said is hidden from that model, and the next words stand alone.
 -- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may
 --   note them.
-create or replace function mark_refused(v_turn turns, p_calls jsonb)
+create or replace function mark_refused(p_turn turns, p_calls jsonb)
 returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_models text[]; v_again text[];
 begin
@@ -3383,12 +3429,12 @@ begin
     where c ->> 'outcome' = 'refusal';
   if v_models is null then return; end if;
   select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
-    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
+    where m.conversation_id = p_turn.conversation_id and m.direction = 'in' and m.turn_id < p_turn.id
       order by m.seq desc limit 1;
   update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
-    where m.turn_id = v_turn.id and m.direction = 'in';
+    where m.turn_id = p_turn.id and m.direction = 'in';
   update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
-    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+    where m.conversation_id = p_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
 end $$;
 
 -- defer_turn: the model is unavailable, which is nobody's fault here: the turn is put off and its messages stay
@@ -3398,29 +3444,31 @@ end $$;
 --   leaves soon or not at all.
 -- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'deferred', retry_ms: when
 --   to look again, parts}.
-create or replace function defer_turn(v conversations, v_turn turns, p_result jsonb, p_now timestamptz)
+create or replace function defer_turn(p_conversation conversations, p_turn turns, p_result jsonb, p_now timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
-  v_due timestamptz := first_pending(v.id) + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
-  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(v, p_now) = 'agent'
-    and (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id) is null;
+  v_due timestamptz := first_pending(p_conversation.id)
+    + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
+  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(p_conversation, p_now) = 'agent'
+    and (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
+      where i.id = p_conversation.instance_id) is null;
   v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
 begin
-  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
+  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = p_turn.id;
   if v_apology then
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
       provider_at, turn_id, correlation_id, kind, priority, part,
         due_at, expires_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued',
-        p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
-        p_now, p_now + interval '10 minutes', p_now);
+      values (p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id, p_conversation.last_seq + 1,
+        'out', 'agent', 'text', 'queued', p_result ->> 'apology', p_now, p_turn.id, p_turn.correlation_id,
+        'reply', 0, 1, p_now, p_now + interval '10 minutes', p_now);
   end if;
   update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
     deferred_reason = p_result ->> 'reason',
     -- a failure before it was long ago when the model is back
     failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end,
-      last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+      last_seq = last_seq + case when v_apology then 1 else 0 end where id = p_conversation.id;
   return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000),
     'parts', case when v_apology then 1 else 0 end);
 end $$;
@@ -3709,13 +3757,13 @@ $$;
 -- Concurrency: the caller holds the conversation's lock.
 create or replace function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare v messages; v_copy messages;
+declare v_message messages; v_copy messages;
 begin
-  select * into v from messages where id = p_message for update;
-  perform lock_provider_id(v.instance_id, p_provider_id);
-  if v.provider_id is null and p_provider_id is not null then
-    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id
-      and (direction = 'out' or conversation_id = v.conversation_id)
+  select * into v_message from messages where id = p_message for update;
+  perform lock_provider_id(v_message.instance_id, p_provider_id);
+  if v_message.provider_id is null and p_provider_id is not null then
+    select * into v_copy from messages where instance_id = v_message.instance_id and provider_id = p_provider_id
+      and (direction = 'out' or conversation_id = v_message.conversation_id)
       order by author in ('human', 'automatic') limit 1;
     if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
@@ -3726,19 +3774,20 @@ begin
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has
   -- the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0
-    and v.reason is distinct from 'provider_refused') then
+  if v_message.status in ('sending', 'uncertain', 'unproven')
+    or (v_message.status in ('queued', 'failed') and v_message.claim > 0
+    and v_message.reason is distinct from 'provider_refused') then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null,
       error_class = null, lease_until = null, goes_at = null,
-      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
-    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0
-      and v.kind in ('reply', 'handoff');
-    if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
-    if v.status = 'failed' then perform heal_send(v, p_now); end if;
-  elsif v.provider_id is null and p_provider_id is not null then
-    update messages set provider_id = p_provider_id where id = v.id;
+      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v_message.id;
+    update conversations set superseded_in_row = 0 where id = v_message.conversation_id and superseded_in_row > 0
+      and v_message.kind in ('reply', 'handoff');
+    if v_message.status = 'unproven' then perform close_handoff(v_message, 'send_unproven', p_now); end if;
+    if v_message.status = 'failed' then perform heal_send(v_message, p_now); end if;
+  elsif v_message.provider_id is null and p_provider_id is not null then
+    update messages set provider_id = p_provider_id where id = v_message.id;
   end if;
-  perform apply_early(v.instance_id, p_provider_id, p_at);
+  perform apply_early(v_message.instance_id, p_provider_id, p_at);
 end $$;
 
 -- sent_as: the row of ours that asked for this id at WhatsApp and has not heard of it; its id is null when there is
@@ -3753,14 +3802,15 @@ $$;
 -- Concurrency: the caller holds the conversation's lock.
 create or replace function fail_send(p_message bigint, p_class text, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare m messages;
+declare v_message messages;
 begin
   update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null
-    where id = p_message returning * into m;
-  if m.type = 'reaction' then return; end if;
+    where id = p_message returning * into v_message;
+  if v_message.type = 'reaction' then return; end if;
   update messages set status = 'cancelled', reason = 'earlier_part_failed'
-    where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
-  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class,
+    where turn_id = v_message.turn_id and direction = 'out' and status = 'queued' and id > v_message.id;
+  if v_message.kind in ('reply', 'handoff')
+    then perform open_handoff(v_message.conversation_id, v_message.turn_id, 'send_failed', p_class,
     false, p_now); end if;
 end $$;
 
@@ -3768,35 +3818,37 @@ end $$;
 -- Guarantee: the rest of its answer leaves when that is fresh and nobody has written since; else a person still has to
 --   look, and the handoff stays. The number gets back what the refusal took, and its rest ends when no other refusal of
 --   a day is left. Repeats change nothing: the message is not failed any more.
--- Arguments: m as it was while it had failed. Concurrency: the caller holds the conversation's lock.
-create or replace function heal_send(m messages, p_now timestamptz)
+-- Arguments: p_message as it was while it had failed. Concurrency: the caller holds the conversation's lock.
+create or replace function heal_send(p_message messages, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare v instances;
+declare v_instance instances;
 begin
-  if m.turn_id is not null then
+  if p_message.turn_id is not null then
     update messages r set status = 'queued', reason = null, due_at = p_now
-      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled'
-        and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+      where r.turn_id = p_message.turn_id and r.direction = 'out' and r.status = 'cancelled'
+        and r.reason = 'earlier_part_failed' and r.id > p_message.id and r.created_at > p_now - interval '10 minutes'
         and not exists (select from messages n
-          where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+          where n.conversation_id = p_message.conversation_id and n.turn_id is distinct from p_message.turn_id
+            and n.seq > p_message.seq);
   end if;
-  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out'
+  if p_message.turn_id is null or not exists (select from messages r where r.turn_id = p_message.turn_id
+    and r.direction = 'out'
     and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
-    perform close_handoff(m, 'send_failed', p_now);
+    perform close_handoff(p_message, 'send_failed', p_now);
   end if;
-  if m.sent_to like '%@%' then update conversations set jid = m.sent_to
-    where id = m.conversation_id and jid <> m.sent_to; end if;
-  if m.error_class is distinct from 'provider_refused' then return; end if;
-  select * into v from instances where id = m.instance_id for no key update;
-  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric),
-    trust_at = p_now where id = v.id returning * into v;
-  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
-    where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
-      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id
+  if p_message.sent_to like '%@%' then update conversations set jid = p_message.sent_to
+    where id = p_message.conversation_id and jid <> p_message.sent_to; end if;
+  if p_message.error_class is distinct from 'provider_refused' then return; end if;
+  select * into v_instance from instances where id = p_message.instance_id for no key update;
+  update instances set trust = least(100, trust_now(v_instance, p_now) + (incident('error_ack') ->> 'trust')::numeric),
+    trust_at = p_now where id = v_instance.id returning * into v_instance;
+  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
+    where o.tenant_id = p_message.tenant_id and o.instance_id = p_message.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> p_message.id
         and o.created_at > p_now - interval '1 day') then
-    perform release_number(v, 'arrived_after_all', p_now);
+    perform release_number(v_instance, 'arrived_after_all', p_now);
     update instances set held_since = case when held_in_row > 0 then held_since end,
-      held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+      held_in_row = greatest(0, held_in_row - 1) where id = v_instance.id;
   end if;
 end $$;
 
@@ -3817,18 +3869,19 @@ $$;
 -- it.
 create or replace function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare m messages;
+declare v_message messages;
 begin
   update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
-    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into v_message;
   if p_reason = 'reply_share' then
-    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-'
+    perform add_notice(jsonb_build_object('tenant', v_message.tenant_id, 'key',
+      'share-' || v_message.conversation_id || '-'
       || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
-      'about', null, 'text', 'A conversa ' || m.conversation_id
+      'about', null, 'text', 'A conversa ' || v_message.conversation_id
         || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
   end if;
   return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null
-    then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+    then v_message.due_at end, 'reason', p_reason, 'message_id', p_message);
 end $$;
 
 -- claim_send: takes the next message of a conversation's lane, or says why not.
@@ -4051,11 +4104,11 @@ end $$;
 -- Concurrency: the caller holds the conversation's lock.
 create or replace function give_up_send(p_message bigint, p_reason text, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare m messages;
+declare v_message messages;
 begin
   update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message
-    returning * into m;
-  perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
+    returning * into v_message;
+  perform open_handoff(v_message.conversation_id, v_message.turn_id, 'send_unproven', null, false, p_now);
 end $$;
 
 -- record_send: what became of a claimed send.
@@ -4070,54 +4123,57 @@ end $$;
 create or replace function record_send(
   p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
+declare v_now timestamptz := clock(p_now); v_message messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
-  select * into m from messages where id = p_message for update;
-  if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
+  select * into v_message from messages where id = p_message for update;
+  if not found or v_message.claim <> p_claim
+    then return jsonb_build_object('outcome', 'stale', 'status', v_message.status); end if;
   if v_kind = 'sent' then
     -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives
     -- it back
     update messages set provider_id = null, delivered_at = null, read_at = null
-      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id
+      where instance_id = v_message.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> v_message.id
         and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
     if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
-    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
-    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
-      perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
-      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to
+    perform settle_sent(v_message.id, p_outcome ->> 'provider_id', v_now, v_now);
+    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and v_message.sent_to like '%@s.whatsapp.net' then
+      perform confirm_address((select contact_id from conversations where id = v_message.conversation_id),
+        p_outcome ->> 'jid');
+      update conversations set jid = p_outcome ->> 'jid' where id = v_message.conversation_id
+        and jid = v_message.sent_to
         and jid <> p_outcome ->> 'jid';
     end if;
-  elsif m.status not in ('sending', 'uncertain') then
-    return jsonb_build_object('outcome', 'stale', 'status', m.status);
+  elsif v_message.status not in ('sending', 'uncertain') then
+    return jsonb_build_object('outcome', 'stale', 'status', v_message.status);
   elsif v_kind = 'uncertain' then
     update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
       lease_until = null, slot_at = v_now,
-      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = v_message.id;
   elsif v_kind = 'retry' then
     update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
       lease_until = null, slot_at = null,
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0),
         goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
-      where id = m.id;
+      where id = v_message.id;
   elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
-    where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
+    where c.id = v_message.conversation_id), v_message.sent_to, v_message.addressee is null, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
       lease_until = null, slot_at = null, attempts = attempts - 1,
-      due_at = v_now, goes_at = v_now where id = m.id;
+      due_at = v_now, goes_at = v_now where id = v_message.id;
   else
-    update messages set slot_at = null where id = m.id;
-    perform fail_send(m.id, p_outcome ->> 'class', v_now);
+    update messages set slot_at = null where id = v_message.id;
+    perform fail_send(v_message.id, p_outcome ->> 'class', v_now);
   end if;
   if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
-    perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
+    perform number_trouble(v_message.instance_id, p_outcome -> 'trouble', v_now);
   elsif v_kind = 'sent' then
-    perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
+    perform number_sent(v_message.instance_id, v_message.kind not in ('reply', 'handoff'), v_now);
   end if;
-  select * into m from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n
-    where n.conversation_id = m.conversation_id
+  select * into v_message from messages where id = p_message;
+  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
+    where n.conversation_id = v_message.conversation_id
     and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
 end $$;
 
@@ -4133,24 +4189,24 @@ create or replace function settle_send(
   p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms int,
   p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); m messages;
+declare v_now timestamptz := clock(p_now); v_message messages;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
-  select * into m from messages where id = p_message for update;
-  if m.status = 'uncertain' and m.claim = p_claim then
+  select * into v_message from messages where id = p_message for update;
+  if v_message.status = 'uncertain' and v_message.claim = p_claim then
     if p_provider_id is not null then
-      perform settle_sent(m.id, p_provider_id, v_now, v_now);
+      perform settle_sent(v_message.id, p_provider_id, v_now, v_now);
     elsif p_not_sent then
       update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0,
-        due_at = v_now, goes_at = v_now where id = m.id;
+        due_at = v_now, goes_at = v_now where id = v_message.id;
     else
       update messages set looks = looks + 1, slot_at = v_now,
-        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
-      if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
+        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = v_message.id;
+      if p_next_ms is null then perform give_up_send(v_message.id, v_message.reason, v_now); end if;
     end if;
-    select * into m from messages where id = p_message;
+    select * into v_message from messages where id = p_message;
   end if;
-  return jsonb_build_object('status', m.status, 'reason', m.reason);
+  return jsonb_build_object('status', v_message.status, 'reason', v_message.reason);
 end $$;
 
 -- known_provider_ids: which of these ids at WhatsApp a conversation has already. A person's words in another
@@ -4198,8 +4254,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
   v_instance instances;
-  v conversations;
-  m messages;
+  v_conversation conversations;
+  v_message messages;
   v_first messages;
   v_key text := p_request ->> 'idempotency_key';
   v_operator boolean := p_request ->> 'kind' = 'operator';
@@ -4226,13 +4282,14 @@ begin
   end if;
   select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
-  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
+  v_conversation := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
     (p_request ->> 'phone') || '@s.whatsapp.net', false);
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
     provider_at, correlation_id,
       kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of,
         addressee, created_at)
-    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null
+    values (v_tenant, v_instance.id, v_conversation.id, v_conversation.last_seq + 1, 'out', 'system', 'text', case
+      when v_first.id is null
       then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
         p_request ->> 'correlation_id',
@@ -4242,18 +4299,19 @@ begin
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
       case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
-    returning * into m;
-  update conversations set last_seq = last_seq + 1 where id = v.id;
+    returning * into v_message;
+  update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
   if v_first.id is not null then
     return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id,
       'repeated', true);
   end if;
-  if m.bypass is not null then
+  if v_message.bypass is not null then
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text,
-        jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', v_message.id::text,
+        jsonb_build_object('reason', v_message.bypass, 'conversation_id', v_conversation.id), v_now);
   end if;
-  return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
+  return jsonb_build_object('id', v_message.id, 'status', v_message.status, 'conversation_id', v_conversation.id,
+    'repeated', false);
 end $$;
 
 -- sweep_sends: conversations whose lane has something due: a job that was lost, a lease that ran out, an uncertain send
@@ -4275,28 +4333,30 @@ $$;
 
 -- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number
 -- that is away).
-create or replace function promised_at(m messages) returns timestamptz language sql immutable as $$
-  select case when m.status = 'queued'
-    then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
-    then m.due_at end) end
+create or replace function promised_at(p_message messages) returns timestamptz language sql immutable as $$
+  select case when p_message.status = 'queued'
+    then coalesce(p_message.goes_at, case when p_message.reason is null
+      or p_message.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
+    then p_message.due_at end) end
 $$;
 
 -- message_row: one message as the API shows it.
-create or replace function message_row(m messages)
+create or replace function message_row(p_message messages)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
-  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
-    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction,
-      'conversation_id', m.conversation_id,
-    'instance', (select i.name from instances i where i.id = m.instance_id),
+  select jsonb_build_object('id', p_message.id, 'status', p_message.status, 'reason', p_message.reason,
+    'goes_at', promised_at(p_message), 'provider_message_id', p_message.provider_id, 'kind', p_message.kind,
+    'direction', p_message.direction, 'conversation_id', p_message.conversation_id,
+    'instance', (select i.name from instances i where i.id = p_message.instance_id),
     -- words of a conversation are for operators: see timeline
-    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address
+    'to', case when p_message.kind not in ('reply', 'handoff', 'operator') then (select a.address
       from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
-      where c.id = m.conversation_id order by a.id limit 1) end,
-    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id,
-      'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
-    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null
-      then m.provider_at end,
-    'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+      where c.id = p_message.conversation_id order by a.id limit 1) end,
+    'text', case when p_message.kind not in ('reply', 'handoff', 'operator') then p_message.text end,
+    'campaign_id', p_message.campaign_id, 'duplicate_of', p_message.duplicate_of,
+    'bypass_reason', p_message.bypass, 'attempts', p_message.attempts, 'created_at', p_message.created_at,
+    'sent_at', case when p_message.direction = 'out' and p_message.provider_id is not null
+      then p_message.provider_at end,
+    'expires_at', p_message.expires_at, 'delivered_at', p_message.delivered_at, 'read_at', p_message.read_at)
 $$;
 
 -- message_status: one message, or null.
@@ -4328,14 +4388,15 @@ $$;
 
 -- hours_of: the hours of a number for what nobody asked for: those of its agent over those of the policy; null: always.
 -- Result: {start, end, weekdays, holidays, tz}, all of them there.
-create or replace function hours_of(i instances, p_policy jsonb)
+create or replace function hours_of(p_instance instances, p_policy jsonb)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare v_own jsonb;
 begin
-  select a.hours into v_own from agents a where a.id = i.agent_id;
+  select a.hours into v_own from agents a where a.id = p_instance.agent_id;
   if not found then
-    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default'
-      and a.active order by a.tenant_id = i.tenant_id desc limit 1;
+    select a.hours into v_own from agents a where a.tenant_id in (p_instance.tenant_id, 'default')
+      and a.slug = 'default'
+      and a.active order by a.tenant_id = p_instance.tenant_id desc limit 1;
   end if;
   if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
   return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
@@ -4427,13 +4488,14 @@ end $$;
 -- share_free_at: when a conversation may have its next answer: it uses at most a quarter of its number's replies of an
 -- hour, and 20 in any case, so that one contact cannot use up those of all. Null: now. One look where fewer messages
 -- were exchanged.
-create or replace function share_free_at(v conversations, p_cap int, p_now timestamptz)
+create or replace function share_free_at(p_conversation conversations, p_cap int, p_now timestamptz)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
 begin
-  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share
+  if p_cap is null or not exists (select from messages m where m.conversation_id = p_conversation.id
+    and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
-  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out'
+  select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
     and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
     order by m.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
@@ -4517,26 +4579,28 @@ end $$;
 
 -- slow_start: for half an hour after an outage a number sends a quarter of what an hour allows. When the next may go;
 -- null: now.
-create or replace function slow_start(i instances, p_cap_hour int, p_now timestamptz)
+create or replace function slow_start(p_instance instances, p_cap_hour int, p_now timestamptz)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 declare v_at timestamptz;
 begin
-  if i.reconnected_at is null or i.reconnected_at <= p_now - interval '30 minutes' then return null; end if;
-  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at,
+  if p_instance.reconnected_at is null or p_instance.reconnected_at <= p_now - interval '30 minutes'
+    then return null; end if;
+  v_at := free_at(p_instance.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int,
+    p_instance.reconnected_at,
     p_now);
-  return case when v_at is not null then least(v_at, i.reconnected_at + interval '30 minutes') end;
+  return case when v_at is not null then least(v_at, p_instance.reconnected_at + interval '30 minutes') end;
 end $$;
 
 -- yields: something more urgent of the same number waits for the same slot, and will take it in a moment. What has been
 -- due for longer is held by something else.
-create or replace function yields(m messages, p_now timestamptz)
+create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued'
+  return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
     and o.kind not in ('reply', 'handoff')
-    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes'
+    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
       and o.due_at <= p_now
-    and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
+    and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
 
 -- in_allowlist: whether a contact may get messages in this environment. p_policy {allowlist: [digits] | null for
@@ -4573,105 +4637,123 @@ $$ select case when p_if then jsonb_build_object('rule', p_rule, 'look', p_look)
 --   the message.
 -- Its plan does not depend on the message, but looks cheaper for each single one: made anew each time, it would cost as
 -- much as the rules themselves.
-create or replace function first_guard(m messages, v conversations, i instances, p_policy jsonb, p_now timestamptz)
-returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
+create or replace function first_guard(
+  p_message messages, p_conversation conversations, p_instance instances, p_policy jsonb, p_now timestamptz
+) returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
-  v_reply boolean := m.kind in ('reply', 'handoff');
-  v_campaign boolean := m.kind in ('campaign', 'prospecting');
-  v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
-  v_holder text := conversation_holder(v, p_now);
+  v_reply boolean := p_message.kind in ('reply', 'handoff');
+  v_campaign boolean := p_message.kind in ('campaign', 'prospecting');
+  v_offer boolean := p_message.kind in ('campaign', 'prospecting', 'follow_up');
+  v_holder text := conversation_holder(p_conversation, p_now);
   -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
   -- allowlist, expiry and the number hold it
-  v_operator boolean := m.kind = 'operator';
-  v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
-  v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
-  v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
-  v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
+  v_operator boolean := p_message.kind = 'operator';
+  v_paused text := case when p_message.kind <> 'operator'
+    then pause_reason(p_conversation.tenant_id, p_instance.name, p_conversation.id, p_message.campaign_id) end;
+  v_hour int := coalesce(p_instance.cap_hour, (p_policy ->> 'capHour')::int);
+  v_day int := coalesce(p_instance.cap_day, (p_policy ->> 'capDay')::int);
+  v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and not v_operator and m.bypass is null
-    and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+  v_unasked boolean := not v_reply and not v_operator and p_message.bypass is null
+    and not (p_message.kind = 'manual' and coalesce(p_conversation.last_inbound_at > p_now - interval '1 day', false));
 begin
   if v_unasked then
-    select * into v_contact from contacts where id = v.contact_id;
-    select proactive into v_allowed from tenants where id = v.tenant_id;
+    select * into v_contact from contacts where id = p_conversation.contact_id;
+    select proactive into v_allowed from tenants where id = p_conversation.tenant_id;
   end if;
   return coalesce(
     -- whether it may leave at all
     looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
-    ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
-    ends('reply_proof', 'blocked', v_reply and m.turn_id is null
-      and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
-    ends('expired', 'expired', m.expires_at <= p_now),
+    ends('allowlist', 'blocked', not in_allowlist(p_conversation.contact_id, p_policy)),
+    ends('reply_proof', 'blocked', v_reply and p_message.turn_id is null
+      and not coalesce(p_conversation.last_inbound_at >= p_message.created_at - interval '30 minutes', false)),
+    ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
     ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
-      where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+      where o.contact_id = p_conversation.contact_id and o.revoked_at is null
+        and (not v_reply or o.created_at > p_message.created_at))),
     case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
-    ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
-      and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
+    ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
+      and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
+        false)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
-    ends(v_holder, 'cancelled', m.author = 'agent'
-      and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
+    ends(v_holder, 'cancelled', p_message.author = 'agent'
+      and (v_holder = 'takeover' or (v_holder <> 'agent' and p_message.kind <> 'handoff'))),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator')
-      then v.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'),
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and p_message.kind not in ('manual', 'operator')
+      then p_conversation.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and p_message.kind not in ('manual', 'operator'),
       p_now + interval '10 minutes'),
     case when v_reply then
-      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour',
-        coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
-    case when v_reply and m.author = 'agent' then
-      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
+      waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',
+        coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_reply and p_message.author = 'agent' then
+      waits('reply_share', share_free_at(p_conversation,
+        coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
         p_now) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
-      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
-      waits('quiet_hours', next_open(hours_of(i, p_policy), v.tenant_id, p_now), p_now),
+      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and p_conversation.last_inbound_at is null),
+      waits('quiet_hours', next_open(hours_of(p_instance, p_policy), p_conversation.tenant_id, p_now), p_now),
       waits('cooling_off', case when v_offer then v_contact.cooling_until end, p_now),
       waits('next_allowed', v_contact.next_allowed_at, p_now),
-      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int,
+      waits('contact_cap', contact_free_at(p_conversation.contact_id, false, interval '1 hour',
+        (p_policy ->> 'contactCapHour')::int,
         p_now), p_now),
-      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days',
+      waits('contact_cap_week', case when v_offer
+        then contact_free_at(p_conversation.contact_id, true, interval '7 days',
         (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
       -- whether this kind
       looks('campaigns_off', v_campaign and v_allowed = 'no_campaigns', p_now + interval '10 minutes'),
-      looks('safe_mode', m.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
+      looks('safe_mode', p_message.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
       ends('campaign_pressure', 'blocked',
-        v_campaign and unanswered(v.contact_id,
+        v_campaign and unanswered(p_conversation.contact_id,
         (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
       waits('campaign_gap', case when v_campaign
-        then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
-      waits('kind_cap', free_at(i.id, m.kind, interval '1 hour', coalesce((p_policy -> 'kindCaps' ->> m.kind)::int,
-        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int),
-          i.hour_reset_at, p_now), p_now),
-      waits('strangers', case when v_offer and is_stranger(v.contact_id)
-        then free_at(i.id, 'stranger', interval '1 day',
-        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
-          i.day_reset_at, p_now) end, p_now),
+        then last_campaign(p_conversation.contact_id)
+          + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
+      waits('kind_cap', free_at(p_instance.id, p_message.kind, interval '1 hour',
+        coalesce((p_policy -> 'kindCaps' ->> p_message.kind)::int,
+        case p_message.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up'
+          then ceil(v_hour * 0.75) end::int),
+          p_instance.hour_reset_at, p_now), p_now),
+      waits('strangers', case when v_offer and is_stranger(p_conversation.contact_id)
+        then free_at(p_instance.id, 'stranger', interval '1 day',
+        least((v_young ->> 'strangers')::int,
+          coalesce(p_instance.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
+          p_instance.day_reset_at, p_now) end, p_now),
       looks('reply_ratio', v_campaign
-        and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
+        and low_reply_ratio(p_instance.id,
+          greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
         p_now), p_now + interval '1 hour'),
       -- whether the number has room
       waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour
-        then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end,
+        then free_at(p_instance.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int,
+          p_instance.hour_reset_at, p_now) end,
         p_now),
       waits('warming_day', case when (v_young ->> 'day')::int < v_day
-        then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
-      waits('cap_hour', free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, p_now), p_now),
-      waits('cap_day', free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, p_now), p_now),
-      waits('slow_start', slow_start(i, v_hour, p_now), p_now),
+        then free_at(p_instance.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, p_instance.day_reset_at,
+          p_now) end, p_now),
+      waits('cap_hour', free_at(p_instance.id, 'proactive', interval '1 hour', v_hour, p_instance.hour_reset_at,
+        p_now), p_now),
+      waits('cap_day', free_at(p_instance.id, 'proactive', interval '1 day', v_day, p_instance.day_reset_at, p_now),
+        p_now),
+      waits('slow_start', slow_start(p_instance, v_hour, p_now), p_now),
       -- who was shown typing has had its place in the line and in the pace
-      waits('priority', case when m.typing_until is null and yields(m, p_now)
+      waits('priority', case when p_message.typing_until is null and yields(p_message, p_now)
         then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
-      waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
+      waits('pace', case when p_message.typing_until is null then p_instance.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
-    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
+    looks('number_disconnected', p_instance.status in ('close', 'connecting', 'refused'),
+      p_now + interval '30 seconds'),
     -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
-    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted',
+    number_hold(p_instance, not v_unasked
+      or (p_message.kind = 'manual' and p_instance.held_reason not in ('number_restricted',
       'number_rate_limited')), p_now));
 end $$;
 
@@ -4681,32 +4763,35 @@ end $$;
 --   next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
 create or replace function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int;
-v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
+declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; v_instance instances; v_young jsonb; v_hour int;
+v_day int; v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
 begin
-  for i in select * from instances where tenant_id = p_tenant order by id loop
-    v_young := warming_caps(i.phase, i.phase_since, v_now);
-    v_hour := least(coalesce(i.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
-    v_day := least(coalesce(i.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
-    v_hours := hours_of(i, p_policy);
-    v_hour_from := greatest(v_now - interval '1 hour', i.hour_reset_at);
-    v_day_from := greatest(v_now - interval '1 day', i.day_reset_at);
-    v_all := v_all || jsonb_build_object(i.name, (select jsonb_build_object(
+  for v_instance in select * from instances where tenant_id = p_tenant order by id loop
+    v_young := warming_caps(v_instance.phase, v_instance.phase_since, v_now);
+    v_hour := least(coalesce(v_instance.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
+    v_day := least(coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
+    v_hours := hours_of(v_instance, p_policy);
+    v_hour_from := greatest(v_now - interval '1 hour', v_instance.hour_reset_at);
+    v_day_from := greatest(v_now - interval '1 day', v_instance.day_reset_at);
+    v_all := v_all || jsonb_build_object(v_instance.name, (select jsonb_build_object(
         'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from)
+      from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
         and s.kind not in ('reply', 'handoff'))
-      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at,
+      || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
+        v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
         'next_slot_at', next_open(v_hours, p_tenant,
-          greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at,
+          greatest(v_now, v_instance.next_proactive_at,
+            free_at(v_instance.id, 'proactive', interval '1 hour', v_hour, v_instance.hour_reset_at,
           v_now),
-          free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, v_now), slow_start(i, v_hour, v_now))),
+          free_at(v_instance.id, 'proactive', interval '1 day', v_day, v_instance.day_reset_at, v_now),
+            slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
           from (select m.reason, count(*) as n from messages m
-          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+          where m.instance_id = v_instance.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
             and m.reason is not null group by m.reason) h)));
   end loop;
   return v_all;
@@ -4894,32 +4979,35 @@ $$;
 create or replace function retry_dead_letter(
   p_tenant text, p_message bigint, p_actor text, p_reason text default null, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v messages; v_now timestamptz := clock(p_now); v_parts int;
+declare v_message messages; v_now timestamptz := clock(p_now); v_parts int;
 begin
   perform 1 from conversations where id = (select conversation_id from messages
     where id = p_message and tenant_id = p_tenant) for update;
-  select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
+  select * into v_message from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
-  if v.status not in ('failed', 'unproven') then
-    return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
+  if v_message.status not in ('failed', 'unproven') then
+    return jsonb_build_object('outcome', 'not_dead', 'status', v_message.status, 'reason', v_message.reason);
   end if;
-  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
+  if v_message.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
     then return jsonb_build_object('outcome', 'reason_needed'); end if;
   update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0,
     provider_id = null, lease_until = null, slot_at = null,
     -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
-    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null
-      where id = v.id;
+    wire_id = case when v_message.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now,
+      goes_at = null
+      where id = v_message.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
-    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
-      and id > v.id;
+    where turn_id = v_message.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
+      and id > v_message.id;
   get diagnostics v_parts = row_count;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'dlq.retry', p_message::text,
-    jsonb_build_object('reason', p_reason, 'was', v.status, 'because', v.reason, 'later_parts', v_parts), v_now);
-  return jsonb_build_object('outcome', 'queued', 'conversation_id', v.conversation_id, 'parts', v_parts,
-    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i
-      where i.id = v.instance_id));
+    jsonb_build_object('reason', p_reason, 'was', v_message.status, 'because', v_message.reason,
+      'later_parts', v_parts), v_now);
+  return jsonb_build_object('outcome', 'queued', 'conversation_id', v_message.conversation_id, 'parts', v_parts,
+    'paused', (select pause_reason(v_message.tenant_id, i.name, v_message.conversation_id, v_message.campaign_id)
+      from instances i
+      where i.id = v_message.instance_id));
 end $$;
 
 -- discard_dead_letter: a person decided that this one shall not be sent.

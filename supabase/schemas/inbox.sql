@@ -6,23 +6,25 @@
 -- Concurrency: callers queue on the row lock. Result: the conversation row.
 create or replace function ensure_conversation(p_instance instances, p_contact bigint, p_jid text, p_inbound boolean)
 returns conversations language plpgsql set search_path = public, pg_temp as $$
-declare v conversations;
+declare v_conversation conversations;
 begin
-  select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+  select * into v_conversation from conversations where instance_id = p_instance.id
+    and contact_id = p_contact for no key update;
   if not found then
     insert into conversations (tenant_id, instance_id, contact_id, jid)
       values (p_instance.tenant_id, p_instance.id, p_contact, p_jid)
       on conflict (instance_id, contact_id) do nothing;
-    select * into v from conversations where instance_id = p_instance.id and contact_id = p_contact for no key update;
+    select * into v_conversation from conversations where instance_id = p_instance.id
+      and contact_id = p_contact for no key update;
     if p_inbound then perform confirm_address(p_contact, p_jid); end if;
   end if;
-  if p_inbound and v.jid <> p_jid then
+  if p_inbound and v_conversation.jid <> p_jid then
     perform confirm_address(p_contact, p_jid);
     if not address_refused(p_contact, p_jid, clock_timestamp()) then
-      update conversations set jid = p_jid where id = v.id returning * into v;
+      update conversations set jid = p_jid where id = v_conversation.id returning * into v_conversation;
     end if;
   end if;
-  return v;
+  return v_conversation;
 end $$;
 
 -- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
@@ -57,28 +59,29 @@ $$;
 create or replace function known_message(
   p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean
 ) returns messages language plpgsql stable set search_path = public, pg_temp as $$
-declare v messages;
+declare v_message messages;
 begin
   -- nearly always there is none, and that is cheap to see
   perform 1 from messages where instance_id = p_instance_id and provider_id = p_provider_id;
   if not found then return null; end if;
-  select m.* into v from messages m join conversations c on c.id = m.conversation_id,
+  select m.* into v_message from messages m join conversations c on c.id = m.conversation_id,
       lateral (select case when p_own and m.author in ('agent', 'system') then 2
         else fits_chat(p_instance_id, c.contact_id, p_chat, p_alt) end as fits) f
     where m.instance_id = p_instance_id and m.provider_id = p_provider_id and f.fits > 0
       order by f.fits desc, (m.direction = 'out') = p_own desc, m.id limit 1;
-  return v;
+  return v_message;
 end $$;
 
 -- news_of: the message that news is about: the one of its chat, else the one that is known under the id, of which
 -- may_change then says whose it is. Read only.
 create or replace function news_of(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_own boolean)
 returns messages language plpgsql stable set search_path = public, pg_temp as $$
-declare v messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
+declare v_message messages := known_message(p_instance_id, p_provider_id, p_chat, null, p_own);
 begin
-  if v.id is null then select * into v from messages where instance_id = p_instance_id and provider_id = p_provider_id
+  if v_message.id is null then select * into v_message from messages where instance_id = p_instance_id
+    and provider_id = p_provider_id
     order by id limit 1; end if;
-  return v;
+  return v_message;
 end $$;
 
 -- apply_update: an ack, an edit or a deletion, told about a message by its id at WhatsApp.
@@ -92,7 +95,7 @@ end $$;
 create or replace function apply_update(p_instance_id bigint, p_event jsonb, p_now timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v messages;
+  v_message messages;
   v_conversation conversations;
   v_kind text := p_event ->> 'kind';
   v_new text := p_event ->> 'status';
@@ -100,19 +103,19 @@ declare
   v_chat jsonb := nullif(p_event -> 'chat', 'null');
   v_changed boolean;
 begin
-  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
-  if v.id is null then
+  v_message := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+  if v_message.id is null then
     perform hold_named(i, v_chat) from instances i where i.id = p_instance_id;
     -- news of a message under the id that we chose: so it left
-    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v := sent_as(p_instance_id, v_id); end if;
-    if v.id is not null then
-      perform 1 from conversations where id = v.conversation_id for no key update;
-      perform settle_sent(v.id, v.wire_id, clock(p_now), clock(p_now));
+    if v_kind = 'ack' or (p_event ->> 'fromMe')::boolean then v_message := sent_as(p_instance_id, v_id); end if;
+    if v_message.id is not null then
+      perform 1 from conversations where id = v_message.conversation_id for no key update;
+      perform settle_sent(v_message.id, v_message.wire_id, clock(p_now), clock(p_now));
     end if;
     perform lock_provider_id(p_instance_id, v_id);
-    v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
+    v_message := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack');
   end if;
-  if v.id is null then
+  if v_message.id is null then
     if (select is_erased_news(i, p_event) from instances i where i.id = p_instance_id)
       then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
     insert into early_updates (tenant_id, instance_id, provider_id, event, created_at) select tenant_id, id, v_id,
@@ -120,50 +123,52 @@ begin
     return jsonb_build_object('outcome', 'early', 'wake', false) || case when v_kind = 'ack' then '{}'
       else jsonb_build_object('reason', 'unknown_message', 'instance_id', p_instance_id, 'provider_id', v_id) end;
   end if;
-  select * into v_conversation from conversations where id = v.conversation_id for no key update;
-  v := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
-  if v.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
-  select * into v from messages where id = v.id for update;
+  select * into v_conversation from conversations where id = v_message.conversation_id for no key update;
+  v_message := news_of(p_instance_id, v_id, v_chat, v_kind = 'ack'); -- it may have moved, or changed
+  if v_message.id is null then return apply_update(p_instance_id, p_event, p_now); end if; -- or was erased
+  select * into v_message from messages where id = v_message.id for update;
   if v_kind = 'ack' then
-    if v.kind is not null then
+    if v_message.kind is not null then
       if v_new = 'failed' then
-        if v.status in ('sent', 'sending', 'uncertain') then
-          perform fail_send(v.id, 'provider_refused', clock(p_now));
-          perform turn_address(v_conversation, v.sent_to, clock(p_now));
+        if v_message.status in ('sent', 'sending', 'uncertain') then
+          perform fail_send(v_message.id, 'provider_refused', clock(p_now));
+          perform turn_address(v_conversation, v_message.sent_to, clock(p_now));
           -- WhatsApp names no reason; the one that matters is the limit on writing to strangers (463)
           perform number_trouble(p_instance_id, incident('error_ack'), clock(p_now));
         end if;
       elsif v_new = 'sent' then
-        update messages set status = 'sent' where id = v.id and status in ('sending', 'uncertain');
+        update messages set status = 'sent' where id = v_message.id and status in ('sending', 'uncertain');
       elsif v_new = 'delivered' then
         update messages set status = 'delivered', reason = null, error_class = null, delivered_at = clock(p_now)
-          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
+          where id = v_message.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'failed');
       elsif v_new = 'read' then
         update messages set status = 'read', reason = null, error_class = null, read_at = clock(p_now),
           delivered_at = coalesce(delivered_at, clock(p_now))
-          where id = v.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
+          where id = v_message.id and status in ('sending', 'uncertain', 'unproven', 'sent', 'delivered', 'failed');
       end if;
-      if v_new in ('delivered', 'read') and v.status = 'failed' then perform heal_send(v, clock(p_now));
+      if v_new in ('delivered', 'read') and v_message.status = 'failed' then perform heal_send(v_message, clock(p_now));
       v_changed := true; end if;
-      if v_new in ('delivered', 'read') and v.status = 'unproven'
-        then perform close_handoff(v, 'send_unproven', clock(p_now)); end if;
-      if v_new in ('delivered', 'read') and v.delivered_at is null
-        then perform note_delivery(v, v_conversation.contact_id, clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v_message.status = 'unproven'
+        then perform close_handoff(v_message, 'send_unproven', clock(p_now)); end if;
+      if v_new in ('delivered', 'read') and v_message.delivered_at is null
+        then perform note_delivery(v_message, v_conversation.contact_id, clock(p_now)); end if;
     end if;
-    return jsonb_build_object('outcome', 'ack', 'conversation_id', v.conversation_id, 'message_id', v.id,
-      'correlation_id', v.correlation_id, 'wake', false, 'wake_send', v_changed);
+    return jsonb_build_object('outcome', 'ack', 'conversation_id', v_message.conversation_id,
+      'message_id', v_message.id, 'correlation_id', v_message.correlation_id, 'wake', false, 'wake_send', v_changed);
   end if;
-  if not may_change(v, v_conversation, p_event) then
-    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author', 'conversation_id', v.conversation_id,
-      'message_id', v.id, 'correlation_id', v.correlation_id, 'wake', false);
+  if not may_change(v_message, v_conversation, p_event) then
+    return jsonb_build_object('outcome', 'refused', 'reason', 'not_its_author',
+      'conversation_id', v_message.conversation_id, 'message_id', v_message.id,
+      'correlation_id', v_message.correlation_id, 'wake', false);
   end if;
-  v_changed := change_words(v, p_event, clock(p_now));
-  if v_changed then select * into v from messages where id = v.id; end if;
-  return jsonb_build_object('outcome', v_kind, 'conversation_id', v.conversation_id, 'message_id', v.id,
-    'correlation_id', v.correlation_id,
-    'wake', v_changed and v.direction = 'in'
-      and (v.status = 'received' or (v_kind = 'delete' and first_pending(v.conversation_id) is not null)),
-      'first_pending_at', first_pending(v.conversation_id), 'inbound_at', clock(p_now));
+  v_changed := change_words(v_message, p_event, clock(p_now));
+  if v_changed then select * into v_message from messages where id = v_message.id; end if;
+  return jsonb_build_object('outcome', v_kind, 'conversation_id', v_message.conversation_id, 'message_id', v_message.id,
+    'correlation_id', v_message.correlation_id,
+    'wake', v_changed and v_message.direction = 'in'
+      and (v_message.status = 'received'
+        or (v_kind = 'delete' and first_pending(v_message.conversation_id) is not null)),
+      'first_pending_at', first_pending(v_message.conversation_id), 'inbound_at', clock(p_now));
 end $$;
 
 -- take_back_answer: the words that an answer is for have changed before any of it left: it never goes, and what it
@@ -193,26 +198,28 @@ end $$;
 --   all (messages.edited) is taken for the contact's.
 -- Arguments: p_event {fromMe: who says so as the gateway knows it, absent: not known; chat: where, null: not known}.
 --   Read only.
-create or replace function may_change(m messages, v conversations, p_event jsonb)
+create or replace function may_change(p_message messages, p_conversation conversations, p_event jsonb)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 declare
   v_pn text := p_event -> 'chat' ->> 'pn';
   v_lid text := p_event -> 'chat' ->> 'lid';
   v_by bigint;
 begin
-  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (m.direction = 'out') then return false; end if;
+  if coalesce((p_event ->> 'fromMe')::boolean, false) <> (p_message.direction = 'out') then return false; end if;
   -- the lid first: it names an account, a phone number is lent
   if v_lid is not null then select contact_id into v_by from contact_addresses
-    where kind = 'lid' and instance_id = m.instance_id and address = v_lid; end if;
+    where kind = 'lid' and instance_id = p_message.instance_id and address = v_lid; end if;
   if v_by is null and v_pn is not null then
-    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = m.tenant_id and address = v_pn;
+    select contact_id into v_by from contact_addresses where kind = 'pn' and tenant_id = p_message.tenant_id
+      and address = v_pn;
     if v_lid is not null and exists (select from contact_addresses
-      where contact_id = v_by and kind = 'lid' and instance_id = m.instance_id) then return false; end if;
+      where contact_id = v_by and kind = 'lid' and instance_id = p_message.instance_id) then return false; end if;
   end if;
   -- our own number says it of a chat under a name that is new to us
-  if v_by is null and m.direction = 'out' then return fits_chat(m.instance_id, v.contact_id, p_event -> 'chat',
+  if v_by is null and p_message.direction = 'out'
+    then return fits_chat(p_message.instance_id, p_conversation.contact_id, p_event -> 'chat',
     null) > 0; end if;
-  return coalesce(v_by = v.contact_id, v_pn is null and v_lid is null);
+  return coalesce(v_by = p_conversation.contact_id, v_pn is null and v_lid is null);
 end $$;
 
 -- change_words: an edit or a deletion of a message that is known.
@@ -225,32 +232,35 @@ end $$;
 --   deleted command is none any more.
 -- Arguments: p_event {kind: 'edit', text, typed, changedAt, unsure, meaning} | {kind: 'delete', unsure, changedAt}.
 -- Concurrency: the caller holds the locks of conversation and message. Result: whether anything changed.
-create or replace function change_words(m messages, p_event jsonb, p_now timestamptz)
+create or replace function change_words(p_message messages, p_event jsonb, p_now timestamptz)
 returns boolean language plpgsql set search_path = public, pg_temp as $$
 declare
   v_unsure boolean := coalesce((p_event ->> 'unsure')::boolean, false);
   v_edit boolean := p_event ->> 'kind' = 'edit';
-  v_pending boolean := m.direction = 'in' and m.status = 'received';
-  v_told boolean := m.edited_at is not null and m.typed is not null;  -- its newest words are known
-  v_completes boolean := m.wordless and m.direction = 'in' and p_event ->> 'kind' = 'edit'
+  v_pending boolean := p_message.direction = 'in' and p_message.status = 'received';
+  v_told boolean := p_message.edited_at is not null and p_message.typed is not null;  -- its newest words are known
+  v_completes boolean := p_message.wordless and p_message.direction = 'in' and p_event ->> 'kind' = 'edit'
     and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
   v_seen jsonb;
 begin
-  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= m.edited_at + interval '1 minute'
+  if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= p_message.edited_at + interval '1 minute'
     then return false; end if;
-  if m.deleted_at is not null and not (v_edit and not v_unsure and m.reason is not distinct from 'deleted_or_edited')
+  if p_message.deleted_at is not null
+    and not (v_edit and not v_unsure and p_message.reason is not distinct from 'deleted_or_edited')
     then return false; end if;
-  if v_edit and m.text = p_event ->> 'text' and m.deleted_at is null then return false; end if;
-  if m.direction = 'in' and not v_pending then v_pending := take_back_answer(m.turn_id); end if;
+  if v_edit and p_message.text = p_event ->> 'text' and p_message.deleted_at is null then return false; end if;
+  if p_message.direction = 'in' and not v_pending then v_pending := take_back_answer(p_message.turn_id); end if;
   -- what waits for an answer is read anew; what a turn has read is told as changed
-  v_seen := case when m.direction = 'in' and m.turn_id is not null and not v_pending and not v_completes
-    and m.refused_by is null then coalesce(m.seen, jsonb_build_object('text', m.text, 'typed', m.typed)) end;
+  v_seen := case when p_message.direction = 'in' and p_message.turn_id is not null and not v_pending and not v_completes
+    and p_message.refused_by is null
+      then coalesce(p_message.seen, jsonb_build_object('text', p_message.text, 'typed', p_message.typed)) end;
   if v_edit then
-    if m.direction = 'in' and m.meaning ? 'command' then
-      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else m.meaning - 'asked' end;
-    elsif m.direction = 'in' and v_meaning is not null then
-      v_meaning := take_meaning((select c from conversations c where c.id = m.conversation_id), v_meaning, false,
+    if p_message.direction = 'in' and p_message.meaning ? 'command' then
+      v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else p_message.meaning - 'asked' end;
+    elsif p_message.direction = 'in' and v_meaning is not null then
+      v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
+        false,
         (p_event ->> 'changedAt')::timestamptz, false, p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
@@ -260,16 +270,16 @@ begin
         and status = 'skipped') then 'received' else status end,
       reason = case when v_completes or v_pending or deleted_at is not null then null else reason end, turn_id = case
         when v_pending or v_completes then null else turn_id end,
-      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = m.id
+      type = case when wordless then 'text' else type end, wordless = wordless and v_unsure where id = p_message.id
       returning direction = 'in' and status = 'received' into v_pending;
   else
     update messages set deleted_at = p_now, seen = v_seen, meaning = meaning - 'asked', status = case when v_pending
       then 'skipped' else status end,
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
-        else reason end where id = m.id;
+        else reason end where id = p_message.id;
   end if;
   -- a turn that is under way read the old text
-  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = m.conversation_id; end if;
+  if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = p_message.conversation_id; end if;
   return true;
 end $$;
 
@@ -322,25 +332,25 @@ end $$;
 
 -- lacks_words: a message came without its words, which may still come: nobody has taken it back (or nobody can say
 -- whether that was an edit).
-create or replace function lacks_words(m messages, p_from_me boolean) returns boolean language sql immutable as
-$$ select m.wordless and (m.direction = 'out') = p_from_me
-  and (m.deleted_at is null or m.reason = 'deleted_or_edited') $$;
+create or replace function lacks_words(p_message messages, p_from_me boolean) returns boolean language sql immutable as
+$$ select p_message.wordless and (p_message.direction = 'out') = p_from_me
+  and (p_message.deleted_at is null or p_message.reason = 'deleted_or_edited') $$;
 
 -- repeated_message: a message that is known came again: as its newer form it is an edit, else it changes nothing.
 -- Result: as record_message.
 create or replace function repeated_message(
-  p_instance instances, m messages, p_event jsonb, p_wordless boolean, p_now timestamptz
+  p_instance instances, p_message messages, p_event jsonb, p_wordless boolean, p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 begin
-  if gone_meanwhile(m) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
-  if p_event ? 'revised' and not p_wordless and m.text is distinct from p_event -> 'content' ->> 'text' then
-    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', m.provider_id, 'chat',
+  if gone_meanwhile(p_message) then return jsonb_build_object('outcome', 'erased', 'wake', false); end if;
+  if p_event ? 'revised' and not p_wordless and p_message.text is distinct from p_event -> 'content' ->> 'text' then
+    return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', p_message.provider_id, 'chat',
       p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
       'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
   end if;
-  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', m.conversation_id, 'message_id', m.id, 'wake',
-    m.status = 'received',
-    'first_pending_at', first_pending(m.conversation_id), 'inbound_at', p_now);
+  return jsonb_build_object('outcome', 'duplicate', 'conversation_id', p_message.conversation_id,
+    'message_id', p_message.id, 'wake', p_message.status = 'received',
+    'first_pending_at', first_pending(p_message.conversation_id), 'inbound_at', p_now);
 end $$;
 
 -- record_message: one message or reaction of a direct chat: of the contact, of ourselves (an echo), of a person on the
@@ -673,33 +683,35 @@ end $$;
 --   people are to be told}.
 create or replace function put_aside(p_name text, p_provider_id text, p_reason text, p_tenant text, p_now timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v set_aside; v_new boolean := false; v_known text;
+declare v_aside set_aside; v_new boolean := false; v_known text;
 begin
   update set_aside set webhooks = webhooks + 1, last_at = clock(p_now), reason = p_reason
     where name = p_name and tenant_id = p_tenant and coalesce(provider_id, '') = coalesce(p_provider_id, '')
-    returning * into v;
+    returning * into v_aside;
   if not found then
     if (select count(*) from set_aside where tenant_id = p_tenant) >= 200
       then return jsonb_build_object('outcome', 'ignored', 'reason', 'too_many_unknown', 'refused',
       p_reason <> 'nobodys_number', 'entry', true, 'wake', false); end if;
     insert into set_aside (tenant_id, name, provider_id, reason, first_at, last_at)
       values (p_tenant, p_name, p_provider_id, p_reason, clock(p_now), clock(p_now)) on conflict do nothing
-      returning * into v;
+      returning * into v_aside;
     if not found then return put_aside(p_name, p_provider_id, p_reason, p_tenant, p_now); end if;
     v_new := true;
   end if;
-  if v.forgotten_at is not null then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
+  if v_aside.forgotten_at is not null
+    then return jsonb_build_object('outcome', 'ignored', 'reason', 'forgotten_instance',
     'wake', false); end if;
   if v_new then
     -- a name that a shell would understand is not put into a command
-    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v.id end;
+    v_known := case when p_name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' then p_name else 'aside:' || v_aside.id end;
     if (select count(*) from set_aside where first_at > clock(p_now) - interval '1 hour') > 5 then
       perform add_notice(jsonb_build_object('tenant', 'default', 'key',
         'aside-' || to_char(clock(p_now) at time zone 'UTC', 'YYYY-MM-DD-HH24'), 'kind', 'alert', 'urgent', true,
         'about', null,
         'text', 'Webhooks de muitos números que ninguém cadastrou. Nada deles é respondido. Veja: npm run admin -- instance unknown.'), p_now);
     else
-      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v.id, 'kind', 'alert', 'urgent',
+      perform add_notice(jsonb_build_object('tenant', 'default', 'key', 'aside-' || v_aside.id, 'kind', 'alert',
+        'urgent',
         true, 'about', null, 'text', case p_reason
         when 'nobodys_number' then 'Webhooks de um número que ninguém cadastrou: ' || v_known
           || '. Nada dele é respondido; o que chega fica guardado. Para atendê-lo: npm run admin -- instance adopt '
@@ -716,7 +728,8 @@ begin
           || 'npm run admin -- instance forget ' || v_known || '.' end), p_now);
     end if;
   end if;
-  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v.id, 'keep', v.webhooks <= 10000,
+  return jsonb_build_object('outcome', 'set_aside', 'reason', p_reason, 'aside_id', v_aside.id, 'keep',
+    v_aside.webhooks <= 10000,
     'told', v_new, 'wake', false);
 end $$;
 
@@ -1002,16 +1015,16 @@ end $$;
 
 -- said_at: when words of our number can have reached the other side at the earliest: of our own the moment of the
 -- claim, as what the send answers comes later.
-create or replace function said_at(m messages)
+create or replace function said_at(p_message messages)
 returns timestamptz language sql immutable as
-$$ select least(m.claimed_at, m.provider_at) $$;
+$$ select least(p_message.claimed_at, p_message.provider_at) $$;
 
 -- own_facts: what judge_own looks at. By the time that WhatsApp tells, as webhooks have no order; within a second what
 -- arrived first was first.
--- Arguments: v the conversation; p_text what was typed; p_key own_words of it; p_at when it was sent; p_self the row,
---   when it is stored already. Read only.
+-- Arguments: p_text what was typed; p_key own_words of it; p_at when it was sent; p_self the row, when it is stored
+--   already. Read only.
 create or replace function own_facts(
-  v conversations, p_text text, p_key text, p_at timestamptz, p_self bigint, p_now timestamptz
+  p_conversation conversations, p_text text, p_key text, p_at timestamptz, p_self bigint, p_now timestamptz
 ) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare
   v_second timestamptz := date_trunc('second', p_at);
@@ -1022,11 +1035,11 @@ declare
   v_newest timestamptz;    -- the contact wrote last
   v_facts jsonb;
 begin
-  select * into v_said from messages m where m.conversation_id = v.id and m.direction = 'out'
+  select * into v_said from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
     and m.author <> 'automatic' and m.type <> 'reaction'
       and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven') and m.id is distinct from p_self
         and date_trunc('second', said_at(m)) <= v_second
-      and m.seq > v.last_seq - 200
+      and m.seq > p_conversation.last_seq - 200
     order by date_trunc('second', said_at(m)) desc, m.seq desc limit 1;
   v_said.provider_at := said_at(v_said);
   -- the beginning of the newest run of messages without an answer: what was left without one long before is another
@@ -1034,28 +1047,31 @@ begin
   select q.* into v_asked from messages q where q.id = (select r.id from (
       select m.id, m.provider_at, m.seq, lag(m.provider_at) over (order by date_trunc('second', m.provider_at),
         m.seq) as before
-      from messages m where m.conversation_id = v.id and m.direction = 'in' and m.type <> 'reaction'
-        and m.seq > v.last_seq - 200
+      from messages m where m.conversation_id = p_conversation.id and m.direction = 'in' and m.type <> 'reaction'
+        and m.seq > p_conversation.last_seq - 200
         and date_trunc('second', m.provider_at) between p_at - interval '1 day' and v_second
         and (v_said.id is null or (date_trunc('second', m.provider_at),
           m.seq) > (date_trunc('second', v_said.provider_at), v_said.seq))) r
     where r.before is null or r.provider_at - r.before > interval '10 minutes'
       order by date_trunc('second', r.provider_at) desc, r.seq desc limit 1);
-  v_mid := exists (select from messages m where m.conversation_id = v.id and m.seq > v.last_seq - 200
+  v_mid := exists (select from messages m where m.conversation_id = p_conversation.id
+    and m.seq > p_conversation.last_seq - 200
     and m.author <> 'automatic' and m.type <> 'reaction' and m.id is distinct from p_self
     and m.id <> v_asked.id and m.provider_at > v_asked.provider_at - interval '10 minutes'
     and (date_trunc('second', m.provider_at), m.seq) < (date_trunc('second', v_asked.provider_at), v_asked.seq));
   if v_said.kind is not null and not exists (select from messages m
-    where m.conversation_id = v.id and m.direction = 'out' and m.seq < v_said.seq and m.seq > v.last_seq - 200
+    where m.conversation_id = p_conversation.id and m.direction = 'out' and m.seq < v_said.seq
+      and m.seq > p_conversation.last_seq - 200
       and m.author <> 'automatic' and m.provider_at > v_said.provider_at - interval '14 days'
         and m.status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unproven')) then
     v_first_send := v_said.provider_at;
   end if;
-  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = v.id and m.direction = 'in'
-    and m.type <> 'reaction' and m.seq > v.last_seq - 200
+  v_newest := (select max(m.provider_at) from messages m where m.conversation_id = p_conversation.id
+    and m.direction = 'in'
+    and m.type <> 'reaction' and m.seq > p_conversation.last_seq - 200
     and date_trunc('second', m.provider_at) <= v_second);
   v_facts := jsonb_build_object('since', extract(epoch from v_second - date_trunc('second', v_newest))::int, 'chars',
-    coalesce(length(p_text), 0), 'attended', conversation_holder(v, p_now) <> 'agent',
+    coalesce(length(p_text), 0), 'attended', conversation_holder(p_conversation, p_now) <> 'agent',
     'waited', extract(epoch from v_second - date_trunc('second', v_asked.provider_at))::int, 'mid',
       coalesce(v_mid, false),
     'after_send', extract(epoch from v_second - date_trunc('second', v_first_send))::int);
@@ -1066,16 +1082,16 @@ begin
       'sent_prompt', count(*) filter (where o.after_send <= 5),
       'steady', count(*) filter (where o.begins and o.waited <= 15
         and abs(o.waited - (v_facts ->> 'waited')::int) <= 2),
-      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id
+      'near', count(distinct m.conversation_id) filter (where m.conversation_id <> p_conversation.id
         and abs(extract(epoch from m.provider_at - p_at)) <= 3),
-      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately),
-      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> v.id and o.lately
+      'chats', count(distinct m.conversation_id) filter (where m.conversation_id <> p_conversation.id and o.lately),
+      'unasked', count(distinct m.conversation_id) filter (where m.conversation_id <> p_conversation.id and o.lately
         and not o.asked) + (not coalesce(v_newest > p_at - interval '1 hour', false))::int)
     from messages m, lateral (select (m.meaning ->> 'waited')::int as waited, m.meaning ->> 'waited' is not null
       and not (m.meaning ->> 'mid')::boolean as begins,
       (m.meaning ->> 'after_send')::int as after_send, coalesce((m.meaning ->> 'since')::int <= 3600, false) as asked,
         abs(extract(epoch from m.provider_at - p_at)) <= 600 as lately) o
-    where m.instance_id = v.instance_id and m.kind is null and m.meaning ? 'own_words'
+    where m.instance_id = p_conversation.instance_id and m.kind is null and m.meaning ? 'own_words'
       and m.meaning ->> 'own_words' = p_key and m.id is distinct from p_self
       and m.provider_at > p_at - interval '60 days');
 end $$;
@@ -1086,29 +1102,33 @@ end $$;
 --   conversation. Result: whether something waits.
 create or replace function undo_takeover(p_conversation bigint, p_at timestamptz, p_now timestamptz)
 returns boolean language plpgsql set search_path = public, pg_temp as $$
-declare v conversations; v_turns bigint[];
+declare v_conversation conversations; v_turns bigint[];
 begin
-  select * into v from conversations where id = p_conversation for no key update;
-  update handoffs set taken_at = null where conversation_id = v.id and status <> 'returned' and taken_at = p_at;
-  if v.takeover_since is null or exists (select from messages h where h.conversation_id = v.id and h.author = 'human'
-    and h.type <> 'reaction' and h.created_at >= least(p_at, v.takeover_since)) then
+  select * into v_conversation from conversations where id = p_conversation for no key update;
+  update handoffs set taken_at = null where conversation_id = v_conversation.id and status <> 'returned'
+    and taken_at = p_at;
+  if v_conversation.takeover_since is null
+    or exists (select from messages h where h.conversation_id = v_conversation.id and h.author = 'human'
+    and h.type <> 'reaction' and h.created_at >= least(p_at, v_conversation.takeover_since)) then
     return false;
   end if;
-  update conversations set takeover_since = null, takeover_until = null where id = v.id;
+  update conversations set takeover_since = null, takeover_until = null where id = v_conversation.id;
   update messages m set status = 'received', reason = null from turns t
-    where m.conversation_id = v.id and m.direction = 'in' and m.status = 'handed_over' and m.reason = 'takeover'
-      and t.id = m.turn_id and t.ended_at >= least(p_at, v.takeover_since);
+    where m.conversation_id = v_conversation.id and m.direction = 'in' and m.status = 'handed_over'
+      and m.reason = 'takeover'
+      and t.id = m.turn_id and t.ended_at >= least(p_at, v_conversation.takeover_since);
   -- an answer of which nothing left
-  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v.id and m.direction = 'out'
+  with gone as (select distinct m.turn_id from messages m where m.conversation_id = v_conversation.id
+    and m.direction = 'out'
     and m.status = 'cancelled' and m.reason = 'takeover'
-    and m.created_at > least(p_at, v.takeover_since) - interval '10 minutes')
+    and m.created_at > least(p_at, v_conversation.takeover_since) - interval '10 minutes')
   select array_agg(turn_id) into v_turns from gone;
   update messages i set status = 'received', reason = null where i.turn_id = any (v_turns) and i.direction = 'in'
     and i.status = 'answered'
     and not exists (select from messages o where o.turn_id = i.turn_id and o.direction = 'out'
       and o.status <> 'cancelled');
-  update conversations set inbound_seq = inbound_seq + 1 where id = v.id;
-  return first_pending(v.id) is not null;
+  update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
+  return first_pending(v_conversation.id) is not null;
 end $$;
 
 -- mark_automatic: a text of our number is automatic: so are its copies that were taken for a person's. Their takeovers
@@ -1145,11 +1165,12 @@ $$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/' || p_key, 
 -- judge_message: own_facts and judge_own of one message. Arguments: as own_facts; p_words, p_program as in judge_own;
 -- p_attended null: as the conversation says.
 -- Result: {verdict, meaning: what is kept with the message, so that later ones can be compared with it}. Read only.
-create or replace function judge_message(v conversations, p_text text, p_key text, p_at timestamptz, p_words boolean,
-  p_program boolean, p_self bigint, p_attended boolean, p_now timestamptz)
-returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_facts jsonb := own_facts(v, p_text, p_key, p_at, p_self, p_now) || jsonb_build_object('words', p_words,
-  'program', p_program);
+create or replace function judge_message(
+  p_conversation conversations, p_text text, p_key text, p_at timestamptz, p_words boolean, p_program boolean,
+  p_self bigint, p_attended boolean, p_now timestamptz
+) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_facts jsonb := own_facts(p_conversation, p_text, p_key, p_at, p_self, p_now)
+  || jsonb_build_object('words', p_words, 'program', p_program);
 begin
   if p_attended is not null then v_facts := v_facts || jsonb_build_object('attended', p_attended); end if;
   return jsonb_build_object('verdict', judge_own(v_facts), 'meaning', case when p_key is not null then
@@ -1160,39 +1181,45 @@ end $$;
 -- judge_again: words that came before the contact's own did look like a person's: webhooks have no order. Called when a
 -- message of the contact is stored during a takeover.
 -- Concurrency: the caller holds the conversation's lock. Result: conversations that have something to answer again.
-create or replace function judge_again(v conversations, p_said_at timestamptz, p_now timestamptz)
+create or replace function judge_again(p_conversation conversations, p_said_at timestamptz, p_now timestamptz)
 returns bigint[] language plpgsql set search_path = public, pg_temp as $$
-declare h messages; v_judged jsonb; v_wake bigint[] := '{}';
+declare v_message messages; v_judged jsonb; v_wake bigint[] := '{}';
 begin
-  select * into h from messages m where m.conversation_id = v.id and m.author = 'human' and m.type <> 'reaction'
+  select * into v_message from messages m where m.conversation_id = p_conversation.id and m.author = 'human'
+    and m.type <> 'reaction'
     and not coalesce(m.meaning ? 'handset', false)
       and m.created_at > p_now - interval '5 minutes' and m.provider_at >= date_trunc('second', p_said_at)
         order by m.seq desc limit 1;
   if not found then return v_wake; end if;
   -- within one second the order of arrival counts, unless nothing went before: then these words began the talk, which a
   -- phone does not do by itself
-  if date_trunc('second', h.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
-    where m.conversation_id = v.id and m.seq < h.seq and m.seq > v.last_seq - 200
-      and m.author <> 'automatic' and m.type <> 'reaction' and m.provider_at > h.provider_at - interval '10 minutes')
+  if date_trunc('second', v_message.provider_at) = date_trunc('second', p_said_at) and exists (select from messages m
+    where m.conversation_id = p_conversation.id and m.seq < v_message.seq and m.seq > p_conversation.last_seq - 200
+      and m.author <> 'automatic' and m.type <> 'reaction'
+        and m.provider_at > v_message.provider_at - interval '10 minutes')
         then return v_wake; end if;
-  if h.meaning ? 'own_words' then perform lock_own_words(v.instance_id, h.meaning ->> 'own_words'); end if;
-  v_judged := judge_message(v, h.typed, h.meaning ->> 'own_words', h.provider_at, true, false, h.id,
-    v.controlled_by = 'human' or v.takeover_since < h.created_at, p_now);
+  if v_message.meaning ? 'own_words'
+    then perform lock_own_words(p_conversation.instance_id, v_message.meaning ->> 'own_words'); end if;
+  v_judged := judge_message(p_conversation, v_message.typed, v_message.meaning ->> 'own_words', v_message.provider_at,
+    true, false, v_message.id,
+    p_conversation.controlled_by = 'human' or p_conversation.takeover_since < v_message.created_at, p_now);
   if v_judged ->> 'verdict' <> 'greeting' then return v_wake; end if;
   update messages set author = 'automatic', reason = 'greeting',
     meaning = nullif(coalesce(meaning, '{}') || coalesce(nullif(v_judged -> 'meaning', 'null'), '{}'), '{}')
-    where id = h.id;
-  update instances set greeting_message = h.id where id = v.instance_id and greeting_message is null;
-  if undo_takeover(v.id, h.created_at, p_now) then v_wake := v_wake || v.id; end if;
-  return v_wake || mark_automatic(v.instance_id, h.meaning ->> 'own_words', 'greeting', h.provider_at, p_now);
+    where id = v_message.id;
+  update instances set greeting_message = v_message.id where id = p_conversation.instance_id
+    and greeting_message is null;
+  if undo_takeover(p_conversation.id, v_message.created_at, p_now) then v_wake := v_wake || p_conversation.id; end if;
+  return v_wake || mark_automatic(p_conversation.instance_id, v_message.meaning ->> 'own_words', 'greeting',
+    v_message.provider_at, p_now);
 end $$;
 
 -- audit_handset: who has the phone of the number took the agent out of a conversation, or back into it (`/bot off`,
 -- `/bot on`).
-create or replace function audit_handset(v conversations, p_switch text, p_now timestamptz)
+create or replace function audit_handset(p_conversation conversations, p_switch text, p_now timestamptz)
 returns void language sql as $$
   insert into audit_log (tenant_id, actor, action, subject, created_at)
-    values (v.tenant_id, 'handset', 'bot.' || p_switch, v.id::text, p_now)
+    values (p_conversation.tenant_id, 'handset', 'bot.' || p_switch, p_conversation.id::text, p_now)
 $$;
 
 -- take_own: what a message of our number that we did not write does to its conversation, once it is stored.
@@ -1201,33 +1228,35 @@ $$;
 -- Concurrency: the caller holds the conversation's lock. Result: {outcome: 'returned' | 'takeover' | 'context' |
 --   'automatic', reason, wake_turns}.
 create or replace function take_own(
-  v conversations, p_id bigint, p_sent_at timestamptz, p_key text, p_verdict text, p_handset text, p_options jsonb,
-  p_now timestamptz
+  p_conversation conversations, p_id bigint, p_sent_at timestamptz, p_key text, p_verdict text, p_handset text,
+  p_options jsonb, p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_cap interval := make_interval(mins => (p_options ->> 'takeoverCapMinutes')::int);
   -- "off" lasts as long as any takeover may; other words slide it
   v_until timestamptz := p_sent_at + case when p_handset = 'off' then v_cap
     else make_interval(mins => (p_options ->> 'takeoverMinutes')::int) end;
-  v_since timestamptz := case when v.takeover_until > p_now then v.takeover_since else p_now end;
+  v_since timestamptz := case when p_conversation.takeover_until > p_now then p_conversation.takeover_since
+    else p_now end;
 begin
   if p_handset = 'on' then
-    perform give_back(v.id, 'handset', p_now);
-    perform audit_handset(v, 'on', p_now);
+    perform give_back(p_conversation.id, 'handset', p_now);
+    perform audit_handset(p_conversation, 'on', p_now);
     return jsonb_build_object('outcome', 'returned');
   end if;
   if p_verdict <> 'person' then
     if p_verdict = 'greeting' then update instances set greeting_message = p_id
-      where id = v.instance_id and greeting_message is null; end if;
+      where id = p_conversation.instance_id and greeting_message is null; end if;
     return jsonb_build_object('outcome', 'automatic', 'reason', p_verdict, 'wake_turns',
       case when p_verdict in ('greeting', 'broadcast') and p_key is not null
-        then to_jsonb(mark_automatic(v.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
+        then to_jsonb(mark_automatic(p_conversation.instance_id, p_key, p_verdict, p_sent_at, p_now)) end);
   end if;
-  update handoffs set taken_at = p_now where conversation_id = v.id and status <> 'returned' and taken_at is null;
+  update handoffs set taken_at = p_now where conversation_id = p_conversation.id and status <> 'returned'
+    and taken_at is null;
   if v_until <= p_now then return jsonb_build_object('outcome', 'context'); end if;
   update conversations set takeover_since = v_since,
-    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = v.id;
-  if p_handset = 'off' then perform audit_handset(v, 'off', p_now); end if;
+    takeover_until = greatest(takeover_until, least(v_until, v_since + v_cap)) where id = p_conversation.id;
+  if p_handset = 'off' then perform audit_handset(p_conversation, 'off', p_now); end if;
   return jsonb_build_object('outcome', 'takeover');
 end $$;
 
@@ -1287,7 +1316,8 @@ end $$;
 --   also opt_out_again (has opted out already, so nothing is confirmed), {command} only of the manager, {handset} only
 --   of whoever has the phone.
 create or replace function take_meaning(
-  v conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean, p_now timestamptz
+  p_conversation conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean,
+  p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_intent text := p_meaning ->> 'intent';
 begin
@@ -1299,11 +1329,13 @@ begin
     return jsonb_build_object('command', p_meaning -> 'command');
   end if;
   if v_intent in ('opt_out', 'resubscribe') and exists (select from messages m
-    where m.conversation_id = v.id and m.direction = 'in'
+    where m.conversation_id = p_conversation.id and m.direction = 'in'
       and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
         then return null; end if;
-  if v_intent = 'opt_out' and not add_opt_out(v.contact_id, 'message', p_now) then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(v.contact_id, 'contact', null, p_now) then v_intent := null;
+  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now)
+    then v_intent := 'opt_out_again'; end if;
+  if v_intent = 'resubscribe' and not revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now)
+    then v_intent := null;
   end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $$;
@@ -1379,25 +1411,29 @@ create or replace function reopen_inbound(
   p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text,
   p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v conversations; m messages; v_now timestamptz := clock(p_now);
+declare v_conversation conversations; v_message messages; v_now timestamptz := clock(p_now);
 begin
-  m := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant), p_provider_id,
+  v_message := known_message((select i.id from instances i where i.name = p_instance and i.tenant_id = p_tenant),
+    p_provider_id,
     p_chat, null, false);
-  select c.* into v from conversations c where c.id = m.conversation_id for update;
-  select x.* into m from messages x where x.id = m.id for update;
-  if not found or m.direction <> 'in' or m.type = 'reaction' or m.deleted_at is not null
+  select c.* into v_conversation from conversations c where c.id = v_message.conversation_id for update;
+  select x.* into v_message from messages x where x.id = v_message.id for update;
+  if not found or v_message.direction <> 'in' or v_message.type = 'reaction' or v_message.deleted_at is not null
     then return jsonb_build_object('outcome', 'not_possible'); end if;
-  if m.status = 'received' then return jsonb_build_object('outcome', 'waiting', 'message_id', m.id, 'conversation_id',
-    v.id); end if;
-  update messages set status = 'received', reason = null, turn_id = null where id = m.id;
-  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null where id = v.id;
+  if v_message.status = 'received'
+    then return jsonb_build_object('outcome', 'waiting', 'message_id', v_message.id, 'conversation_id',
+    v_conversation.id); end if;
+  update messages set status = 'received', reason = null, turn_id = null where id = v_message.id;
+  update conversations set inbound_seq = inbound_seq + 1, failed_in_row = 0, failing_since = null
+    where id = v_conversation.id;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-    values (p_tenant, p_actor, 'replay.force', m.id::text, jsonb_build_object('reason', p_reason, 'was', m.status,
-      'because', m.reason), v_now);
-  return jsonb_build_object('outcome', 'reopened', 'message_id', m.id, 'conversation_id', v.id, 'was', m.status,
-    'provider_at', m.provider_at,
-    'holder', conversation_holder(v, v_now), 'paused', (select pause_reason(v.tenant_id, i.name, v.id, null)
-      from instances i where i.id = v.instance_id));
+    values (p_tenant, p_actor, 'replay.force', v_message.id::text,
+      jsonb_build_object('reason', p_reason, 'was', v_message.status, 'because', v_message.reason), v_now);
+  return jsonb_build_object('outcome', 'reopened', 'message_id', v_message.id, 'conversation_id', v_conversation.id,
+    'was', v_message.status, 'provider_at', v_message.provider_at,
+    'holder', conversation_holder(v_conversation, v_now),
+    'paused', (select pause_reason(v_conversation.tenant_id, i.name, v_conversation.id, null) from instances i
+      where i.id = v_conversation.instance_id));
 end $$;
 
 -- reconcile_from: since when a number's messages at the provider should be compared with ours.
@@ -1421,15 +1457,16 @@ $$;
 create or replace function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v instances;
+  v_instance instances;
   v_pair record;
   v_learned int := 0;
 begin
-  select * into v from instances where name = p_instance;
+  select * into v_instance from instances where name = p_instance;
   for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
     from jsonb_array_elements(p_pairs) e loop
-    continue when (contact_at(v, v_pair.pn, null) is null) = (contact_at(v, null, v_pair.lid) is null);
-    perform ensure_contact(v, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    continue when (contact_at(v_instance, v_pair.pn, null) is null)
+      = (contact_at(v_instance, null, v_pair.lid) is null);
+    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
     v_learned := v_learned + 1;
   end loop;
   return jsonb_build_object('learned', v_learned);
@@ -1439,11 +1476,12 @@ end $$;
 -- Guarantee: the first comparison that reaches beyond a restore ends it (settle_restored). Result: {settled}.
 create or replace function reconciled(p_instance text, p_until timestamptz, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v instances;
+declare v_instance instances;
 begin
-  update instances set reconciled_at = greatest(reconciled_at, p_until) where name = p_instance returning * into v;
-  if not coalesce(p_until >= v.restored_at, false) then return jsonb_build_object('settled', false); end if;
-  perform settle_restored(v, p_now);
+  update instances set reconciled_at = greatest(reconciled_at, p_until)
+    where name = p_instance returning * into v_instance;
+  if not coalesce(p_until >= v_instance.restored_at, false) then return jsonb_build_object('settled', false); end if;
+  perform settle_restored(v_instance, p_now);
   return jsonb_build_object('settled', true);
 end $$;
 

@@ -12,13 +12,13 @@
 -- Concurrency: the caller holds the conversation's lock.
 create or replace function settle_sent(p_message bigint, p_provider_id text, p_at timestamptz, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare v messages; v_copy messages;
+declare v_message messages; v_copy messages;
 begin
-  select * into v from messages where id = p_message for update;
-  perform lock_provider_id(v.instance_id, p_provider_id);
-  if v.provider_id is null and p_provider_id is not null then
-    select * into v_copy from messages where instance_id = v.instance_id and provider_id = p_provider_id
-      and (direction = 'out' or conversation_id = v.conversation_id)
+  select * into v_message from messages where id = p_message for update;
+  perform lock_provider_id(v_message.instance_id, p_provider_id);
+  if v_message.provider_id is null and p_provider_id is not null then
+    select * into v_copy from messages where instance_id = v_message.instance_id and provider_id = p_provider_id
+      and (direction = 'out' or conversation_id = v_message.conversation_id)
       order by author in ('human', 'automatic') limit 1;
     if found and v_copy.author in ('human', 'automatic') then
       delete from messages where id = v_copy.id;
@@ -29,19 +29,20 @@ begin
   end if;
   -- one update: a second one of a row in a transaction checks its foreign keys again, and so would wait for whoever has
   -- the number's lock
-  if v.status in ('sending', 'uncertain', 'unproven') or (v.status in ('queued', 'failed') and v.claim > 0
-    and v.reason is distinct from 'provider_refused') then
+  if v_message.status in ('sending', 'uncertain', 'unproven')
+    or (v_message.status in ('queued', 'failed') and v_message.claim > 0
+    and v_message.reason is distinct from 'provider_refused') then
     update messages set provider_id = coalesce(provider_id, p_provider_id), status = 'sent', reason = null,
       error_class = null, lease_until = null, goes_at = null,
-      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v.id;
-    update conversations set superseded_in_row = 0 where id = v.conversation_id and superseded_in_row > 0
-      and v.kind in ('reply', 'handoff');
-    if v.status = 'unproven' then perform close_handoff(v, 'send_unproven', p_now); end if;
-    if v.status = 'failed' then perform heal_send(v, p_now); end if;
-  elsif v.provider_id is null and p_provider_id is not null then
-    update messages set provider_id = p_provider_id where id = v.id;
+      provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v_message.id;
+    update conversations set superseded_in_row = 0 where id = v_message.conversation_id and superseded_in_row > 0
+      and v_message.kind in ('reply', 'handoff');
+    if v_message.status = 'unproven' then perform close_handoff(v_message, 'send_unproven', p_now); end if;
+    if v_message.status = 'failed' then perform heal_send(v_message, p_now); end if;
+  elsif v_message.provider_id is null and p_provider_id is not null then
+    update messages set provider_id = p_provider_id where id = v_message.id;
   end if;
-  perform apply_early(v.instance_id, p_provider_id, p_at);
+  perform apply_early(v_message.instance_id, p_provider_id, p_at);
 end $$;
 
 -- sent_as: the row of ours that asked for this id at WhatsApp and has not heard of it; its id is null when there is
@@ -56,14 +57,15 @@ $$;
 -- Concurrency: the caller holds the conversation's lock.
 create or replace function fail_send(p_message bigint, p_class text, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare m messages;
+declare v_message messages;
 begin
   update messages set status = 'failed', reason = p_class, error_class = p_class, lease_until = null
-    where id = p_message returning * into m;
-  if m.type = 'reaction' then return; end if;
+    where id = p_message returning * into v_message;
+  if v_message.type = 'reaction' then return; end if;
   update messages set status = 'cancelled', reason = 'earlier_part_failed'
-    where turn_id = m.turn_id and direction = 'out' and status = 'queued' and id > m.id;
-  if m.kind in ('reply', 'handoff') then perform open_handoff(m.conversation_id, m.turn_id, 'send_failed', p_class,
+    where turn_id = v_message.turn_id and direction = 'out' and status = 'queued' and id > v_message.id;
+  if v_message.kind in ('reply', 'handoff')
+    then perform open_handoff(v_message.conversation_id, v_message.turn_id, 'send_failed', p_class,
     false, p_now); end if;
 end $$;
 
@@ -71,35 +73,37 @@ end $$;
 -- Guarantee: the rest of its answer leaves when that is fresh and nobody has written since; else a person still has to
 --   look, and the handoff stays. The number gets back what the refusal took, and its rest ends when no other refusal of
 --   a day is left. Repeats change nothing: the message is not failed any more.
--- Arguments: m as it was while it had failed. Concurrency: the caller holds the conversation's lock.
-create or replace function heal_send(m messages, p_now timestamptz)
+-- Arguments: p_message as it was while it had failed. Concurrency: the caller holds the conversation's lock.
+create or replace function heal_send(p_message messages, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare v instances;
+declare v_instance instances;
 begin
-  if m.turn_id is not null then
+  if p_message.turn_id is not null then
     update messages r set status = 'queued', reason = null, due_at = p_now
-      where r.turn_id = m.turn_id and r.direction = 'out' and r.status = 'cancelled'
-        and r.reason = 'earlier_part_failed' and r.id > m.id and r.created_at > p_now - interval '10 minutes'
+      where r.turn_id = p_message.turn_id and r.direction = 'out' and r.status = 'cancelled'
+        and r.reason = 'earlier_part_failed' and r.id > p_message.id and r.created_at > p_now - interval '10 minutes'
         and not exists (select from messages n
-          where n.conversation_id = m.conversation_id and n.turn_id is distinct from m.turn_id and n.seq > m.seq);
+          where n.conversation_id = p_message.conversation_id and n.turn_id is distinct from p_message.turn_id
+            and n.seq > p_message.seq);
   end if;
-  if m.turn_id is null or not exists (select from messages r where r.turn_id = m.turn_id and r.direction = 'out'
+  if p_message.turn_id is null or not exists (select from messages r where r.turn_id = p_message.turn_id
+    and r.direction = 'out'
     and r.status = 'cancelled' and r.reason = 'earlier_part_failed') then
-    perform close_handoff(m, 'send_failed', p_now);
+    perform close_handoff(p_message, 'send_failed', p_now);
   end if;
-  if m.sent_to like '%@%' then update conversations set jid = m.sent_to
-    where id = m.conversation_id and jid <> m.sent_to; end if;
-  if m.error_class is distinct from 'provider_refused' then return; end if;
-  select * into v from instances where id = m.instance_id for no key update;
-  update instances set trust = least(100, trust_now(v, p_now) + (incident('error_ack') ->> 'trust')::numeric),
-    trust_at = p_now where id = v.id returning * into v;
-  if v.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
-    where o.tenant_id = m.tenant_id and o.instance_id = m.instance_id and o.direction = 'out'
-      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> m.id
+  if p_message.sent_to like '%@%' then update conversations set jid = p_message.sent_to
+    where id = p_message.conversation_id and jid <> p_message.sent_to; end if;
+  if p_message.error_class is distinct from 'provider_refused' then return; end if;
+  select * into v_instance from instances where id = p_message.instance_id for no key update;
+  update instances set trust = least(100, trust_now(v_instance, p_now) + (incident('error_ack') ->> 'trust')::numeric),
+    trust_at = p_now where id = v_instance.id returning * into v_instance;
+  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
+    where o.tenant_id = p_message.tenant_id and o.instance_id = p_message.instance_id and o.direction = 'out'
+      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> p_message.id
         and o.created_at > p_now - interval '1 day') then
-    perform release_number(v, 'arrived_after_all', p_now);
+    perform release_number(v_instance, 'arrived_after_all', p_now);
     update instances set held_since = case when held_in_row > 0 then held_since end,
-      held_in_row = greatest(0, held_in_row - 1) where id = v.id;
+      held_in_row = greatest(0, held_in_row - 1) where id = v_instance.id;
   end if;
 end $$;
 
@@ -120,18 +124,19 @@ $$;
 -- it.
 create or replace function hold_send(p_message bigint, p_reason text, p_until timestamptz, p_look timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare m messages;
+declare v_message messages;
 begin
   update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
-    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into m;
+    then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into v_message;
   if p_reason = 'reply_share' then
-    perform add_notice(jsonb_build_object('tenant', m.tenant_id, 'key', 'share-' || m.conversation_id || '-'
+    perform add_notice(jsonb_build_object('tenant', v_message.tenant_id, 'key',
+      'share-' || v_message.conversation_id || '-'
       || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false,
-      'about', null, 'text', 'A conversa ' || m.conversation_id
+      'about', null, 'text', 'A conversa ' || v_message.conversation_id
         || ' já usou a sua parte das respostas do número nesta hora (um quarto de MAX_RESPOSTAS_POR_HORA): as próximas esperam, e as outras conversas seguem. Veja se é uma pessoa.'), null);
   end if;
   return jsonb_build_object('action', 'wait', 'until', case when coalesce(p_until, p_look) is not null
-    then m.due_at end, 'reason', p_reason, 'message_id', p_message);
+    then v_message.due_at end, 'reason', p_reason, 'message_id', p_message);
 end $$;
 
 -- claim_send: takes the next message of a conversation's lane, or says why not.
@@ -354,11 +359,11 @@ end $$;
 -- Concurrency: the caller holds the conversation's lock.
 create or replace function give_up_send(p_message bigint, p_reason text, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare m messages;
+declare v_message messages;
 begin
   update messages set status = 'unproven', reason = p_reason, lease_until = null, goes_at = null where id = p_message
-    returning * into m;
-  perform open_handoff(m.conversation_id, m.turn_id, 'send_unproven', null, false, p_now);
+    returning * into v_message;
+  perform open_handoff(v_message.conversation_id, v_message.turn_id, 'send_unproven', null, false, p_now);
 end $$;
 
 -- record_send: what became of a claimed send.
@@ -373,54 +378,57 @@ end $$;
 create or replace function record_send(
   p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); m messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
+declare v_now timestamptz := clock(p_now); v_message messages; v_kind text := p_outcome ->> 'kind'; v_taken bigint;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
-  select * into m from messages where id = p_message for update;
-  if not found or m.claim <> p_claim then return jsonb_build_object('outcome', 'stale', 'status', m.status); end if;
+  select * into v_message from messages where id = p_message for update;
+  if not found or v_message.claim <> p_claim
+    then return jsonb_build_object('outcome', 'stale', 'status', v_message.status); end if;
   if v_kind = 'sent' then
     -- an echo or a look-up goes by the words, this answer by the call: a row with equal words that took this id gives
     -- it back
     update messages set provider_id = null, delivered_at = null, read_at = null
-      where instance_id = m.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> m.id
+      where instance_id = v_message.instance_id and provider_id = p_outcome ->> 'provider_id' and id <> v_message.id
         and direction = 'out' and author in ('agent', 'system') returning id into v_taken;
     if found then perform give_up_send(v_taken, 'echo_of_another', v_now); end if;
-    perform settle_sent(m.id, p_outcome ->> 'provider_id', v_now, v_now);
-    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and m.sent_to like '%@s.whatsapp.net' then
-      perform confirm_address((select contact_id from conversations where id = m.conversation_id), p_outcome ->> 'jid');
-      update conversations set jid = p_outcome ->> 'jid' where id = m.conversation_id and jid = m.sent_to
+    perform settle_sent(v_message.id, p_outcome ->> 'provider_id', v_now, v_now);
+    if p_outcome ->> 'jid' like '%@s.whatsapp.net' and v_message.sent_to like '%@s.whatsapp.net' then
+      perform confirm_address((select contact_id from conversations where id = v_message.conversation_id),
+        p_outcome ->> 'jid');
+      update conversations set jid = p_outcome ->> 'jid' where id = v_message.conversation_id
+        and jid = v_message.sent_to
         and jid <> p_outcome ->> 'jid';
     end if;
-  elsif m.status not in ('sending', 'uncertain') then
-    return jsonb_build_object('outcome', 'stale', 'status', m.status);
+  elsif v_message.status not in ('sending', 'uncertain') then
+    return jsonb_build_object('outcome', 'stale', 'status', v_message.status);
   elsif v_kind = 'uncertain' then
     update messages set status = 'uncertain', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
       lease_until = null, slot_at = v_now,
-      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = m.id;
+      due_at = v_now + make_interval(secs => (p_outcome ->> 'look_ms')::int / 1000.0) where id = v_message.id;
   elsif v_kind = 'retry' then
     update messages set status = 'queued', reason = p_outcome ->> 'class', error_class = p_outcome ->> 'class',
       lease_until = null, slot_at = null,
       attempts = attempts - case when (p_outcome ->> 'counts')::boolean then 0 else 1 end,
       due_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0),
         goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
-      where id = m.id;
+      where id = v_message.id;
   elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
-    where c.id = m.conversation_id), m.sent_to, m.addressee is null, v_now) then
+    where c.id = v_message.conversation_id), v_message.sent_to, v_message.addressee is null, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
       lease_until = null, slot_at = null, attempts = attempts - 1,
-      due_at = v_now, goes_at = v_now where id = m.id;
+      due_at = v_now, goes_at = v_now where id = v_message.id;
   else
-    update messages set slot_at = null where id = m.id;
-    perform fail_send(m.id, p_outcome ->> 'class', v_now);
+    update messages set slot_at = null where id = v_message.id;
+    perform fail_send(v_message.id, p_outcome ->> 'class', v_now);
   end if;
   if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
-    perform number_trouble(m.instance_id, p_outcome -> 'trouble', v_now);
+    perform number_trouble(v_message.instance_id, p_outcome -> 'trouble', v_now);
   elsif v_kind = 'sent' then
-    perform number_sent(m.instance_id, m.kind not in ('reply', 'handoff'), v_now);
+    perform number_sent(v_message.instance_id, v_message.kind not in ('reply', 'handoff'), v_now);
   end if;
-  select * into m from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', m.status, 'more', exists (select from messages n
-    where n.conversation_id = m.conversation_id
+  select * into v_message from messages where id = p_message;
+  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
+    where n.conversation_id = v_message.conversation_id
     and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
 end $$;
 
@@ -436,24 +444,24 @@ create or replace function settle_send(
   p_message bigint, p_claim bigint, p_provider_id text, p_not_sent boolean, p_next_ms int,
   p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); m messages;
+declare v_now timestamptz := clock(p_now); v_message messages;
 begin
   perform 1 from conversations where id = (select conversation_id from messages where id = p_message) for no key update;
-  select * into m from messages where id = p_message for update;
-  if m.status = 'uncertain' and m.claim = p_claim then
+  select * into v_message from messages where id = p_message for update;
+  if v_message.status = 'uncertain' and v_message.claim = p_claim then
     if p_provider_id is not null then
-      perform settle_sent(m.id, p_provider_id, v_now, v_now);
+      perform settle_sent(v_message.id, p_provider_id, v_now, v_now);
     elsif p_not_sent then
       update messages set status = 'queued', reason = 'proven_not_sent', lease_until = null, slot_at = null, looks = 0,
-        due_at = v_now, goes_at = v_now where id = m.id;
+        due_at = v_now, goes_at = v_now where id = v_message.id;
     else
       update messages set looks = looks + 1, slot_at = v_now,
-        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = m.id;
-      if p_next_ms is null then perform give_up_send(m.id, m.reason, v_now); end if;
+        due_at = v_now + make_interval(secs => coalesce(p_next_ms, 0) / 1000.0) where id = v_message.id;
+      if p_next_ms is null then perform give_up_send(v_message.id, v_message.reason, v_now); end if;
     end if;
-    select * into m from messages where id = p_message;
+    select * into v_message from messages where id = p_message;
   end if;
-  return jsonb_build_object('status', m.status, 'reason', m.reason);
+  return jsonb_build_object('status', v_message.status, 'reason', v_message.reason);
 end $$;
 
 -- known_provider_ids: which of these ids at WhatsApp a conversation has already. A person's words in another
@@ -501,8 +509,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
   v_instance instances;
-  v conversations;
-  m messages;
+  v_conversation conversations;
+  v_message messages;
   v_first messages;
   v_key text := p_request ->> 'idempotency_key';
   v_operator boolean := p_request ->> 'kind' = 'operator';
@@ -529,13 +537,14 @@ begin
   end if;
   select * into v_instance from instances where name = v_name and tenant_id = v_tenant;
   if not found then raise exception 'unknown instance' using errcode = 'WA001'; end if;
-  v := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
+  v_conversation := ensure_conversation(v_instance, ensure_contact(v_instance, p_request ->> 'phone', null, null),
     (p_request ->> 'phone') || '@s.whatsapp.net', false);
   insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text,
     provider_at, correlation_id,
       kind, priority, part, typing_ms, due_at, expires_at, bypass, campaign_id, idempotency_key, duplicate_of,
         addressee, created_at)
-    values (v_tenant, v_instance.id, v.id, v.last_seq + 1, 'out', 'system', 'text', case when v_first.id is null
+    values (v_tenant, v_instance.id, v_conversation.id, v_conversation.last_seq + 1, 'out', 'system', 'text', case
+      when v_first.id is null
       then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
         p_request ->> 'correlation_id',
@@ -545,18 +554,19 @@ begin
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
       case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
-    returning * into m;
-  update conversations set last_seq = last_seq + 1 where id = v.id;
+    returning * into v_message;
+  update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
   if v_first.id is not null then
     return jsonb_build_object('id', v_first.id, 'status', v_first.status, 'conversation_id', v_first.conversation_id,
       'repeated', true);
   end if;
-  if m.bypass is not null then
+  if v_message.bypass is not null then
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v_tenant, p_request ->> 'actor', 'send.bypass', m.id::text,
-        jsonb_build_object('reason', m.bypass, 'conversation_id', v.id), v_now);
+      values (v_tenant, p_request ->> 'actor', 'send.bypass', v_message.id::text,
+        jsonb_build_object('reason', v_message.bypass, 'conversation_id', v_conversation.id), v_now);
   end if;
-  return jsonb_build_object('id', m.id, 'status', m.status, 'conversation_id', v.id, 'repeated', false);
+  return jsonb_build_object('id', v_message.id, 'status', v_message.status, 'conversation_id', v_conversation.id,
+    'repeated', false);
 end $$;
 
 -- sweep_sends: conversations whose lane has something due: a job that was lost, a lease that ran out, an uncertain send
@@ -578,28 +588,30 @@ $$;
 
 -- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number
 -- that is away).
-create or replace function promised_at(m messages) returns timestamptz language sql immutable as $$
-  select case when m.status = 'queued'
-    then coalesce(m.goes_at, case when m.reason is null or m.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
-    then m.due_at end) end
+create or replace function promised_at(p_message messages) returns timestamptz language sql immutable as $$
+  select case when p_message.status = 'queued'
+    then coalesce(p_message.goes_at, case when p_message.reason is null
+      or p_message.reason in ('typing', 'retried_by_hand', 'proven_not_sent')
+    then p_message.due_at end) end
 $$;
 
 -- message_row: one message as the API shows it.
-create or replace function message_row(m messages)
+create or replace function message_row(p_message messages)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
-  select jsonb_build_object('id', m.id, 'status', m.status, 'reason', m.reason,
-    'goes_at', promised_at(m), 'provider_message_id', m.provider_id, 'kind', m.kind, 'direction', m.direction,
-      'conversation_id', m.conversation_id,
-    'instance', (select i.name from instances i where i.id = m.instance_id),
+  select jsonb_build_object('id', p_message.id, 'status', p_message.status, 'reason', p_message.reason,
+    'goes_at', promised_at(p_message), 'provider_message_id', p_message.provider_id, 'kind', p_message.kind,
+    'direction', p_message.direction, 'conversation_id', p_message.conversation_id,
+    'instance', (select i.name from instances i where i.id = p_message.instance_id),
     -- words of a conversation are for operators: see timeline
-    'to', case when m.kind not in ('reply', 'handoff', 'operator') then (select a.address
+    'to', case when p_message.kind not in ('reply', 'handoff', 'operator') then (select a.address
       from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
-      where c.id = m.conversation_id order by a.id limit 1) end,
-    'text', case when m.kind not in ('reply', 'handoff', 'operator') then m.text end, 'campaign_id', m.campaign_id,
-      'duplicate_of', m.duplicate_of, 'bypass_reason', m.bypass, 'attempts', m.attempts,
-    'created_at', m.created_at, 'sent_at', case when m.direction = 'out' and m.provider_id is not null
-      then m.provider_at end,
-    'expires_at', m.expires_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at)
+      where c.id = p_message.conversation_id order by a.id limit 1) end,
+    'text', case when p_message.kind not in ('reply', 'handoff', 'operator') then p_message.text end,
+    'campaign_id', p_message.campaign_id, 'duplicate_of', p_message.duplicate_of,
+    'bypass_reason', p_message.bypass, 'attempts', p_message.attempts, 'created_at', p_message.created_at,
+    'sent_at', case when p_message.direction = 'out' and p_message.provider_id is not null
+      then p_message.provider_at end,
+    'expires_at', p_message.expires_at, 'delivered_at', p_message.delivered_at, 'read_at', p_message.read_at)
 $$;
 
 -- message_status: one message, or null.
@@ -631,14 +643,15 @@ $$;
 
 -- hours_of: the hours of a number for what nobody asked for: those of its agent over those of the policy; null: always.
 -- Result: {start, end, weekdays, holidays, tz}, all of them there.
-create or replace function hours_of(i instances, p_policy jsonb)
+create or replace function hours_of(p_instance instances, p_policy jsonb)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare v_own jsonb;
 begin
-  select a.hours into v_own from agents a where a.id = i.agent_id;
+  select a.hours into v_own from agents a where a.id = p_instance.agent_id;
   if not found then
-    select a.hours into v_own from agents a where a.tenant_id in (i.tenant_id, 'default') and a.slug = 'default'
-      and a.active order by a.tenant_id = i.tenant_id desc limit 1;
+    select a.hours into v_own from agents a where a.tenant_id in (p_instance.tenant_id, 'default')
+      and a.slug = 'default'
+      and a.active order by a.tenant_id = p_instance.tenant_id desc limit 1;
   end if;
   if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
   return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
@@ -730,13 +743,14 @@ end $$;
 -- share_free_at: when a conversation may have its next answer: it uses at most a quarter of its number's replies of an
 -- hour, and 20 in any case, so that one contact cannot use up those of all. Null: now. One look where fewer messages
 -- were exchanged.
-create or replace function share_free_at(v conversations, p_cap int, p_now timestamptz)
+create or replace function share_free_at(p_conversation conversations, p_cap int, p_now timestamptz)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 declare v_share int := greatest(20, ceil(p_cap / 4.0)::int); v_at timestamptz;
 begin
-  if p_cap is null or not exists (select from messages m where m.conversation_id = v.id and m.seq = v.last_seq - v_share
+  if p_cap is null or not exists (select from messages m where m.conversation_id = p_conversation.id
+    and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
-  select m.slot_at into v_at from messages m where m.conversation_id = v.id and m.direction = 'out'
+  select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
     and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
     order by m.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
@@ -820,26 +834,28 @@ end $$;
 
 -- slow_start: for half an hour after an outage a number sends a quarter of what an hour allows. When the next may go;
 -- null: now.
-create or replace function slow_start(i instances, p_cap_hour int, p_now timestamptz)
+create or replace function slow_start(p_instance instances, p_cap_hour int, p_now timestamptz)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 declare v_at timestamptz;
 begin
-  if i.reconnected_at is null or i.reconnected_at <= p_now - interval '30 minutes' then return null; end if;
-  v_at := free_at(i.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int, i.reconnected_at,
+  if p_instance.reconnected_at is null or p_instance.reconnected_at <= p_now - interval '30 minutes'
+    then return null; end if;
+  v_at := free_at(p_instance.id, 'proactive', interval '30 minutes', greatest(1, ceil(p_cap_hour / 4.0))::int,
+    p_instance.reconnected_at,
     p_now);
-  return case when v_at is not null then least(v_at, i.reconnected_at + interval '30 minutes') end;
+  return case when v_at is not null then least(v_at, p_instance.reconnected_at + interval '30 minutes') end;
 end $$;
 
 -- yields: something more urgent of the same number waits for the same slot, and will take it in a moment. What has been
 -- due for longer is held by something else.
-create or replace function yields(m messages, p_now timestamptz)
+create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  return exists (select from messages o where o.instance_id = m.instance_id and o.status = 'queued'
+  return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
     and o.kind not in ('reply', 'handoff')
-    and o.priority in (1, 2, 3) and o.priority < m.priority and o.due_at > p_now - interval '2 minutes'
+    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
       and o.due_at <= p_now
-    and o.conversation_id <> m.conversation_id and coalesce(o.reason, '') not like 'paused_%');
+    and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
 
 -- in_allowlist: whether a contact may get messages in this environment. p_policy {allowlist: [digits] | null for
@@ -876,105 +892,123 @@ $$ select case when p_if then jsonb_build_object('rule', p_rule, 'look', p_look)
 --   the message.
 -- Its plan does not depend on the message, but looks cheaper for each single one: made anew each time, it would cost as
 -- much as the rules themselves.
-create or replace function first_guard(m messages, v conversations, i instances, p_policy jsonb, p_now timestamptz)
-returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
+create or replace function first_guard(
+  p_message messages, p_conversation conversations, p_instance instances, p_policy jsonb, p_now timestamptz
+) returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
-  v_reply boolean := m.kind in ('reply', 'handoff');
-  v_campaign boolean := m.kind in ('campaign', 'prospecting');
-  v_offer boolean := m.kind in ('campaign', 'prospecting', 'follow_up');
-  v_holder text := conversation_holder(v, p_now);
+  v_reply boolean := p_message.kind in ('reply', 'handoff');
+  v_campaign boolean := p_message.kind in ('campaign', 'prospecting');
+  v_offer boolean := p_message.kind in ('campaign', 'prospecting', 'follow_up');
+  v_holder text := conversation_holder(p_conversation, p_now);
   -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
   -- allowlist, expiry and the number hold it
-  v_operator boolean := m.kind = 'operator';
-  v_paused text := case when m.kind <> 'operator' then pause_reason(v.tenant_id, i.name, v.id, m.campaign_id) end;
-  v_hour int := coalesce(i.cap_hour, (p_policy ->> 'capHour')::int);
-  v_day int := coalesce(i.cap_day, (p_policy ->> 'capDay')::int);
-  v_young jsonb := warming_caps(i.phase, i.phase_since, p_now);
+  v_operator boolean := p_message.kind = 'operator';
+  v_paused text := case when p_message.kind <> 'operator'
+    then pause_reason(p_conversation.tenant_id, p_instance.name, p_conversation.id, p_message.campaign_id) end;
+  v_hour int := coalesce(p_instance.cap_hour, (p_policy ->> 'capHour')::int);
+  v_day int := coalesce(p_instance.cap_day, (p_policy ->> 'capDay')::int);
+  v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and not v_operator and m.bypass is null
-    and not (m.kind = 'manual' and coalesce(v.last_inbound_at > p_now - interval '1 day', false));
+  v_unasked boolean := not v_reply and not v_operator and p_message.bypass is null
+    and not (p_message.kind = 'manual' and coalesce(p_conversation.last_inbound_at > p_now - interval '1 day', false));
 begin
   if v_unasked then
-    select * into v_contact from contacts where id = v.contact_id;
-    select proactive into v_allowed from tenants where id = v.tenant_id;
+    select * into v_contact from contacts where id = p_conversation.contact_id;
+    select proactive into v_allowed from tenants where id = p_conversation.tenant_id;
   end if;
   return coalesce(
     -- whether it may leave at all
     looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
-    ends('allowlist', 'blocked', not in_allowlist(v.contact_id, p_policy)),
-    ends('reply_proof', 'blocked', v_reply and m.turn_id is null
-      and not coalesce(v.last_inbound_at >= m.created_at - interval '30 minutes', false)),
-    ends('expired', 'expired', m.expires_at <= p_now),
+    ends('allowlist', 'blocked', not in_allowlist(p_conversation.contact_id, p_policy)),
+    ends('reply_proof', 'blocked', v_reply and p_message.turn_id is null
+      and not coalesce(p_conversation.last_inbound_at >= p_message.created_at - interval '30 minutes', false)),
+    ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
     ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
-      where o.contact_id = v.contact_id and o.revoked_at is null and (not v_reply or o.created_at > m.created_at))),
+      where o.contact_id = p_conversation.contact_id and o.revoked_at is null
+        and (not v_reply or o.created_at > p_message.created_at))),
     case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
-    ends('answer_too_old', 'cancelled', v_reply and m.author = 'agent' and m.reason like 'paused\_%'
-      and coalesce(m.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int), false)),
+    ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
+      and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
+        false)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
-    ends(v_holder, 'cancelled', m.author = 'agent'
-      and (v_holder = 'takeover' or (v_holder <> 'agent' and m.kind <> 'handoff'))),
+    ends(v_holder, 'cancelled', p_message.author = 'agent'
+      and (v_holder = 'takeover' or (v_holder <> 'agent' and p_message.kind <> 'handoff'))),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and m.kind not in ('manual', 'operator')
-      then v.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and m.kind not in ('manual', 'operator'),
+    waits(v_holder, case when v_holder = 'takeover' and not v_reply and p_message.kind not in ('manual', 'operator')
+      then p_conversation.takeover_until end, p_now),
+    looks(v_holder, v_holder <> 'agent' and not v_reply and p_message.kind not in ('manual', 'operator'),
       p_now + interval '10 minutes'),
     case when v_reply then
-      waits('reply_cap_hour', free_at(i.id, 'reply', interval '1 hour',
-        coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
-    case when v_reply and m.author = 'agent' then
-      waits('reply_share', share_free_at(v, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
+      waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',
+        coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), null, p_now), p_now) end,
+    case when v_reply and p_message.author = 'agent' then
+      waits('reply_share', share_free_at(p_conversation,
+        coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
         p_now) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
-      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and v.last_inbound_at is null),
-      waits('quiet_hours', next_open(hours_of(i, p_policy), v.tenant_id, p_now), p_now),
+      ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and p_conversation.last_inbound_at is null),
+      waits('quiet_hours', next_open(hours_of(p_instance, p_policy), p_conversation.tenant_id, p_now), p_now),
       waits('cooling_off', case when v_offer then v_contact.cooling_until end, p_now),
       waits('next_allowed', v_contact.next_allowed_at, p_now),
-      waits('contact_cap', contact_free_at(v.contact_id, false, interval '1 hour', (p_policy ->> 'contactCapHour')::int,
+      waits('contact_cap', contact_free_at(p_conversation.contact_id, false, interval '1 hour',
+        (p_policy ->> 'contactCapHour')::int,
         p_now), p_now),
-      waits('contact_cap_week', case when v_offer then contact_free_at(v.contact_id, true, interval '7 days',
+      waits('contact_cap_week', case when v_offer
+        then contact_free_at(p_conversation.contact_id, true, interval '7 days',
         (p_policy ->> 'contactCapWeek')::int, p_now) end, p_now),
       -- whether this kind
       looks('campaigns_off', v_campaign and v_allowed = 'no_campaigns', p_now + interval '10 minutes'),
-      looks('safe_mode', m.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
+      looks('safe_mode', p_message.kind <> 'manual' and v_allowed = 'none', p_now + interval '10 minutes'),
       ends('campaign_pressure', 'blocked',
-        v_campaign and unanswered(v.contact_id,
+        v_campaign and unanswered(p_conversation.contact_id,
         (p_policy ->> 'maxUnanswered')::int) >= (p_policy ->> 'maxUnanswered')::int),
       waits('campaign_gap', case when v_campaign
-        then last_campaign(v.contact_id) + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
-      waits('kind_cap', free_at(i.id, m.kind, interval '1 hour', coalesce((p_policy -> 'kindCaps' ->> m.kind)::int,
-        case m.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up' then ceil(v_hour * 0.75) end::int),
-          i.hour_reset_at, p_now), p_now),
-      waits('strangers', case when v_offer and is_stranger(v.contact_id)
-        then free_at(i.id, 'stranger', interval '1 day',
-        least((v_young ->> 'strangers')::int, coalesce(i.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
-          i.day_reset_at, p_now) end, p_now),
+        then last_campaign(p_conversation.contact_id)
+          + make_interval(days => (p_policy ->> 'campaignGapDays')::int) end, p_now),
+      waits('kind_cap', free_at(p_instance.id, p_message.kind, interval '1 hour',
+        coalesce((p_policy -> 'kindCaps' ->> p_message.kind)::int,
+        case p_message.kind when 'prospecting' then ceil(v_hour / 2.0) when 'follow_up'
+          then ceil(v_hour * 0.75) end::int),
+          p_instance.hour_reset_at, p_now), p_now),
+      waits('strangers', case when v_offer and is_stranger(p_conversation.contact_id)
+        then free_at(p_instance.id, 'stranger', interval '1 day',
+        least((v_young ->> 'strangers')::int,
+          coalesce(p_instance.cap_strangers_day, (p_policy ->> 'strangersDay')::int)),
+          p_instance.day_reset_at, p_now) end, p_now),
       looks('reply_ratio', v_campaign
-        and low_reply_ratio(i.id, greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
+        and low_reply_ratio(p_instance.id,
+          greatest((v_young ->> 'reply_percent')::int, (p_policy ->> 'minReplyPercent')::int),
         p_now), p_now + interval '1 hour'),
       -- whether the number has room
       waits('warming_hour', case when (v_young ->> 'hour')::int < v_hour
-        then free_at(i.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int, i.hour_reset_at, p_now) end,
+        then free_at(p_instance.id, 'proactive', interval '1 hour', (v_young ->> 'hour')::int,
+          p_instance.hour_reset_at, p_now) end,
         p_now),
       waits('warming_day', case when (v_young ->> 'day')::int < v_day
-        then free_at(i.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, i.day_reset_at, p_now) end, p_now),
-      waits('cap_hour', free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at, p_now), p_now),
-      waits('cap_day', free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, p_now), p_now),
-      waits('slow_start', slow_start(i, v_hour, p_now), p_now),
+        then free_at(p_instance.id, 'proactive', interval '1 day', (v_young ->> 'day')::int, p_instance.day_reset_at,
+          p_now) end, p_now),
+      waits('cap_hour', free_at(p_instance.id, 'proactive', interval '1 hour', v_hour, p_instance.hour_reset_at,
+        p_now), p_now),
+      waits('cap_day', free_at(p_instance.id, 'proactive', interval '1 day', v_day, p_instance.day_reset_at, p_now),
+        p_now),
+      waits('slow_start', slow_start(p_instance, v_hour, p_now), p_now),
       -- who was shown typing has had its place in the line and in the pace
-      waits('priority', case when m.typing_until is null and yields(m, p_now)
+      waits('priority', case when p_message.typing_until is null and yields(p_message, p_now)
         then p_now + make_interval(secs => greatest(1, (p_policy ->> 'paceMinSeconds')::numeric)) end, p_now),
-      waits('pace', case when m.typing_until is null then i.next_proactive_at end, p_now)) end,
+      waits('pace', case when p_message.typing_until is null then p_instance.next_proactive_at end, p_now)) end,
     -- the number is away: the news of its return wakes the lanes
-    looks('number_disconnected', i.status in ('close', 'connecting', 'refused'), p_now + interval '30 seconds'),
+    looks('number_disconnected', p_instance.status in ('close', 'connecting', 'refused'),
+      p_now + interval '30 seconds'),
     -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
-    number_hold(i, not v_unasked or (m.kind = 'manual' and i.held_reason not in ('number_restricted',
+    number_hold(p_instance, not v_unasked
+      or (p_message.kind = 'manual' and p_instance.held_reason not in ('number_restricted',
       'number_rate_limited')), p_now));
 end $$;
 
@@ -984,32 +1018,35 @@ end $$;
 --   next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
 create or replace function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; i instances; v_young jsonb; v_hour int; v_day int;
-v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
+declare v_now timestamptz := clock(p_now); v_all jsonb := '{}'; v_instance instances; v_young jsonb; v_hour int;
+v_day int; v_hours jsonb; v_hour_from timestamptz; v_day_from timestamptz;
 begin
-  for i in select * from instances where tenant_id = p_tenant order by id loop
-    v_young := warming_caps(i.phase, i.phase_since, v_now);
-    v_hour := least(coalesce(i.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
-    v_day := least(coalesce(i.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
-    v_hours := hours_of(i, p_policy);
-    v_hour_from := greatest(v_now - interval '1 hour', i.hour_reset_at);
-    v_day_from := greatest(v_now - interval '1 day', i.day_reset_at);
-    v_all := v_all || jsonb_build_object(i.name, (select jsonb_build_object(
+  for v_instance in select * from instances where tenant_id = p_tenant order by id loop
+    v_young := warming_caps(v_instance.phase, v_instance.phase_since, v_now);
+    v_hour := least(coalesce(v_instance.cap_hour, (p_policy ->> 'capHour')::int), (v_young ->> 'hour')::int);
+    v_day := least(coalesce(v_instance.cap_day, (p_policy ->> 'capDay')::int), (v_young ->> 'day')::int);
+    v_hours := hours_of(v_instance, p_policy);
+    v_hour_from := greatest(v_now - interval '1 hour', v_instance.hour_reset_at);
+    v_day_from := greatest(v_now - interval '1 day', v_instance.day_reset_at);
+    v_all := v_all || jsonb_build_object(v_instance.name, (select jsonb_build_object(
         'hour', jsonb_build_object('used', count(*) filter (where s.slot_at > v_hour_from), 'limit', v_hour, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from messages s where s.instance_id = i.id and s.slot_at > least(v_hour_from, v_day_from)
+      from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
         and s.kind not in ('reply', 'handoff'))
-      || jsonb_build_object('status', i.status, 'phase', i.phase, 'next_proactive_at', i.next_proactive_at,
+      || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
+        v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
         'next_slot_at', next_open(v_hours, p_tenant,
-          greatest(v_now, i.next_proactive_at, free_at(i.id, 'proactive', interval '1 hour', v_hour, i.hour_reset_at,
+          greatest(v_now, v_instance.next_proactive_at,
+            free_at(v_instance.id, 'proactive', interval '1 hour', v_hour, v_instance.hour_reset_at,
           v_now),
-          free_at(i.id, 'proactive', interval '1 day', v_day, i.day_reset_at, v_now), slow_start(i, v_hour, v_now))),
+          free_at(v_instance.id, 'proactive', interval '1 day', v_day, v_instance.day_reset_at, v_now),
+            slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
           from (select m.reason, count(*) as n from messages m
-          where m.instance_id = i.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+          where m.instance_id = v_instance.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
             and m.reason is not null group by m.reason) h)));
   end loop;
   return v_all;
@@ -1197,32 +1234,35 @@ $$;
 create or replace function retry_dead_letter(
   p_tenant text, p_message bigint, p_actor text, p_reason text default null, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v messages; v_now timestamptz := clock(p_now); v_parts int;
+declare v_message messages; v_now timestamptz := clock(p_now); v_parts int;
 begin
   perform 1 from conversations where id = (select conversation_id from messages
     where id = p_message and tenant_id = p_tenant) for update;
-  select * into v from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
+  select * into v_message from messages where id = p_message and tenant_id = p_tenant and direction = 'out' for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
-  if v.status not in ('failed', 'unproven') then
-    return jsonb_build_object('outcome', 'not_dead', 'status', v.status, 'reason', v.reason);
+  if v_message.status not in ('failed', 'unproven') then
+    return jsonb_build_object('outcome', 'not_dead', 'status', v_message.status, 'reason', v_message.reason);
   end if;
-  if v.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
+  if v_message.status = 'unproven' and coalesce(btrim(p_reason), '') = ''
     then return jsonb_build_object('outcome', 'reason_needed'); end if;
   update messages set status = 'queued', reason = 'retried_by_hand', error_class = null, attempts = 0, looks = 0,
     provider_id = null, lease_until = null, slot_at = null,
     -- what may have left keeps its id, so that a phone that has it drops this one; what was refused begins anew
-    wire_id = case when v.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now, goes_at = null
-      where id = v.id;
+    wire_id = case when v_message.status = 'unproven' then wire_id end, typing_until = null, due_at = v_now,
+      goes_at = null
+      where id = v_message.id;
   update messages set status = 'queued', reason = 'retried_by_hand', due_at = v_now, goes_at = null
-    where turn_id = v.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
-      and id > v.id;
+    where turn_id = v_message.turn_id and direction = 'out' and status = 'cancelled' and reason = 'earlier_part_failed'
+      and id > v_message.id;
   get diagnostics v_parts = row_count;
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'dlq.retry', p_message::text,
-    jsonb_build_object('reason', p_reason, 'was', v.status, 'because', v.reason, 'later_parts', v_parts), v_now);
-  return jsonb_build_object('outcome', 'queued', 'conversation_id', v.conversation_id, 'parts', v_parts,
-    'paused', (select pause_reason(v.tenant_id, i.name, v.conversation_id, v.campaign_id) from instances i
-      where i.id = v.instance_id));
+    jsonb_build_object('reason', p_reason, 'was', v_message.status, 'because', v_message.reason,
+      'later_parts', v_parts), v_now);
+  return jsonb_build_object('outcome', 'queued', 'conversation_id', v_message.conversation_id, 'parts', v_parts,
+    'paused', (select pause_reason(v_message.tenant_id, i.name, v_message.conversation_id, v_message.campaign_id)
+      from instances i
+      where i.id = v_message.instance_id));
 end $$;
 
 -- discard_dead_letter: a person decided that this one shall not be sent.

@@ -8,12 +8,12 @@ $$ select p_status in ('sending', 'sent', 'delivered', 'read', 'uncertain', 'unp
 -- passed_over: the model answers others and, ten tries later, still not here: what makes it fail lies in this
 -- conversation. Tries that were not let out, or that met a
 --   limit of ours, say nothing of it.
-create or replace function passed_over(v conversations) returns boolean language sql stable as $$
+create or replace function passed_over(p_conversation conversations) returns boolean language sql stable as $$
   with tries as (
-    select t.started_at from turns t where t.conversation_id = v.id and t.status = 'deferred'
-      and t.started_at >= v.deferred_since
+    select t.started_at from turns t where t.conversation_id = p_conversation.id and t.status = 'deferred'
+      and t.started_at >= p_conversation.deferred_since
       and t.reason not in ('model_breaker_open', 'model_rate_limited') order by t.started_at desc limit 10)
-  select exists (select from turns o where o.started_at >= v.deferred_since and o.status = 'committed'
+  select exists (select from turns o where o.started_at >= p_conversation.deferred_since and o.status = 'committed'
     and o.model is not null
       and o.ended_at < (select min(started_at) from tries having count(*) = 10))
 $$;
@@ -23,19 +23,19 @@ $$;
 --   null when it was deleted or is hidden from the model. Of any other message: the contact's version of it, and
 --   quoted_author null. Read only.
 -- Result: {quoted_text, quoted_author}.
-create or replace function quote_of(m messages)
+create or replace function quote_of(p_message messages)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare v_quote jsonb;
 begin
-  if m.quoted_id is not null then
+  if p_message.quoted_id is not null then
     select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
       and q.kind is distinct from 'operator'
         and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
       into v_quote
-      from messages q where q.instance_id = m.instance_id and q.provider_id = m.quoted_id
-        and q.conversation_id = m.conversation_id;
+      from messages q where q.instance_id = p_message.instance_id and q.provider_id = p_message.quoted_id
+        and q.conversation_id = p_message.conversation_id;
   end if;
-  return coalesce(v_quote, jsonb_build_object('quoted_text', m.quoted_text, 'quoted_author', null));
+  return coalesce(v_quote, jsonb_build_object('quoted_text', p_message.quoted_text, 'quoted_author', null));
 end $$;
 
 -- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
@@ -54,7 +54,7 @@ create or replace function claim_turn(
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_now timestamptz := clock(p_now);
-  v conversations;
+  v_conversation conversations;
   v_open turns;
   v_instance instances;
   v_agent agents;
@@ -65,62 +65,65 @@ declare
   v_paused text;
   v_from bigint;
 begin
-  select * into v from conversations where id = p_conversation for no key update;
+  select * into v_conversation from conversations where id = p_conversation for no key update;
   if not found then return jsonb_build_object('state', 'idle'); end if;
   v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
-  if exists (select from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received'
+  if exists (select from messages m where m.conversation_id = v_conversation.id and m.direction = 'in'
+    and m.status = 'received'
     and m.meaning ? 'command') then
-    return claim_command(v.id, p_lease_ms, v_now);
+    return claim_command(v_conversation.id, p_lease_ms, v_now);
   end if;
-  select * into v_open from turns where conversation_id = v.id and status = 'open';
+  select * into v_open from turns where conversation_id = v_conversation.id and status = 'open';
   if found then
     if v_open.lease_until > v_now then
       return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
     end if;
     update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where id = v_open.id;
     update conversations set failed_in_row = failed_in_row + 1,
-      failing_since = coalesce(failing_since, v_open.started_at) where id = v.id returning * into v;
+      failing_since = coalesce(failing_since, v_open.started_at)
+        where id = v_conversation.id returning * into v_conversation;
   end if;
 
   select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
       'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by',
         m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
     into v_pending, v_correlation
-    from messages m where m.conversation_id = v.id and m.direction = 'in' and m.status = 'received';
+    from messages m where m.conversation_id = v_conversation.id and m.direction = 'in' and m.status = 'received';
   if v_pending is null then
     -- what waited was deleted, or answered otherwise
-    if v.deferred_since is not null then perform end_deferral(v.id); end if;
+    if v_conversation.deferred_since is not null then perform end_deferral(v_conversation.id); end if;
     return jsonb_build_object('state', 'idle');
   end if;
 
-  select * into v_instance from instances where id = v.instance_id;
-  v_paused := pause_reason(v.tenant_id, v_instance.name, v.id, null);
+  select * into v_instance from instances where id = v_conversation.instance_id;
+  v_paused := pause_reason(v_conversation.tenant_id, v_instance.name, v_conversation.id, null);
   if v_paused is not null then
     return jsonb_build_object('state', 'paused', 'reason', v_paused);
   end if;
 
   if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
   if v_agent.id is null then
-    select * into v_agent from agents where tenant_id in (v.tenant_id, 'default') and slug = 'default' and active
-      order by tenant_id = v.tenant_id desc limit 1;
+    select * into v_agent from agents where tenant_id in (v_conversation.tenant_id, 'default') and slug = 'default'
+      and active order by tenant_id = v_conversation.tenant_id desc limit 1;
   end if;
 
   -- told in an outage that is over, since the model has answered somebody: the next one is told again
   update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
-      or not exists (select from turns t where t.started_at > v.apologised_at and t.status = 'committed'
+      or not exists (select from turns t where t.started_at > v_conversation.apologised_at and t.status = 'committed'
         and t.model is not null) then apologised_at end
-    where id = v.id returning * into v;
+    where id = v_conversation.id returning * into v_conversation;
   insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
     started_at)
-    values (v.tenant_id, v.id, v_agent.id, v.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
-      v.inbound_seq, v_correlation, v_now)
+    values (v_conversation.tenant_id, v_conversation.id, v_agent.id, v_conversation.fence,
+      v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v_conversation.inbound_seq, v_correlation, v_now)
     returning id into v_turn;
-  update messages set turn_id = v_turn where conversation_id = v.id and direction = 'in' and status = 'received';
+  update messages set turn_id = v_turn where conversation_id = v_conversation.id and direction = 'in'
+    and status = 'received';
 
   -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
   -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache
   -- loses all of the history. What is older is known by the facts that the agent noted.
-  v_from := greatest(0, (v.last_seq / 40 - 2) * 40);
+  v_from := greatest(0, (v_conversation.last_seq / 40 - 2) * 40);
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
       'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case
         when m.seen is null then m.typed else m.seen ->> 'typed' end,
@@ -129,7 +132,7 @@ begin
       'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m)
         order by date_trunc('second', m.provider_at), m.seq), '[]')
     into v_history
-    from messages m where m.conversation_id = v.id and m.seq > v_from
+    from messages m where m.conversation_id = v_conversation.id and m.seq > v_from
       and not (m.direction = 'in' and m.status = 'received')
       and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       and (m.direction = 'in' or was_said(m.status)
@@ -139,32 +142,36 @@ begin
         or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
           from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 
-  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v.fence, 'now', v_now, 'conversation_id',
-    v.id, 'tenant_id', v.tenant_id,
-    'holder', conversation_holder(v, v_now), 'escalation_reason', v.escalation_reason, 'attended',
-      coalesce(v.takeover_until > v_now, false), 'mode', v.mode,
-    'open_handoff', (select h.id from handoffs h where h.conversation_id = v.id and h.controls
+  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v_conversation.fence, 'now', v_now,
+    'conversation_id', v_conversation.id, 'tenant_id', v_conversation.tenant_id,
+    'holder', conversation_holder(v_conversation, v_now), 'escalation_reason', v_conversation.escalation_reason,
+    'attended', coalesce(v_conversation.takeover_until > v_now, false), 'mode', v_conversation.mode,
+    'open_handoff', (select h.id from handoffs h where h.conversation_id = v_conversation.id and h.controls
       and h.status <> 'returned'),
-    'quiet', case when v.quiet_until > v_now then jsonb_build_object('reason', v.quiet_reason, 'until', v.quiet_until)
+    'quiet', case when v_conversation.quiet_until > v_now
+      then jsonb_build_object('reason', v_conversation.quiet_reason, 'until', v_conversation.quiet_until)
       end,
     'today', (select jsonb_build_object('turns', count(*), 'tokens',
       coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
       from conversations c join turns t on t.conversation_id = c.id
-        where c.contact_id = v.contact_id and t.started_at > v_now - interval '1 day' and t.model is not null
+        where c.contact_id = v_conversation.contact_id and t.started_at > v_now - interval '1 day'
+          and t.model is not null
         and t.status <> 'deferred'),
     'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity'
-      from tenants n where n.id = v.tenant_id) end,
-    'failed_in_row', v.failed_in_row, 'failing_since', v.failing_since, 'superseded_in_row', v.superseded_in_row,
-    'deferred_since', v.deferred_since, 'apologised_at', v.apologised_at, 'passed_over', v.deferred_since is not null
-      and passed_over(v),
-    'previous_answer', v.previous_answer,
-    'pending', v_pending, 'history', v_history, 'jid', v.jid, 'correlation_id', v_correlation,
+      from tenants n where n.id = v_conversation.tenant_id) end,
+    'failed_in_row', v_conversation.failed_in_row, 'failing_since', v_conversation.failing_since,
+    'superseded_in_row', v_conversation.superseded_in_row,
+    'deferred_since', v_conversation.deferred_since, 'apologised_at', v_conversation.apologised_at,
+    'passed_over', v_conversation.deferred_since is not null and passed_over(v_conversation),
+    'previous_answer', v_conversation.previous_answer,
+    'pending', v_pending, 'history', v_history, 'jid', v_conversation.jid, 'correlation_id', v_correlation,
     'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
       'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1))
-        from contacts c where c.id = v.contact_id),
+        from contacts c where c.id = v_conversation.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
-    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null));
+    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v_conversation.contact_id
+      and o.revoked_at is null));
 end $$;
 
 -- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
@@ -173,15 +180,16 @@ end $$;
 --   null.
 create or replace function renew_turn(p_turn bigint, p_fence bigint, p_lease_ms int, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v turns; v_conversation conversations;
+declare v_now timestamptz := clock(p_now); v_turn turns; v_conversation conversations;
 begin
   update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-    where id = p_turn and fence = p_fence and status = 'open' returning * into v;
+    where id = p_turn and fence = p_fence and status = 'open' returning * into v_turn;
   if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
-  select * into v_conversation from conversations where id = v.conversation_id;
-  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v.inbound_seq
+  select * into v_conversation from conversations where id = v_turn.conversation_id;
+  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v_turn.inbound_seq
     and v_conversation.superseded_in_row < 2,
-    'stop', coalesce((select 'paused_' || pause_reason(v.tenant_id, i.name, v_conversation.id, null) from instances i
+    'stop', coalesce((select 'paused_' || pause_reason(v_turn.tenant_id, i.name, v_conversation.id, null)
+      from instances i
       where i.id = v_conversation.instance_id),
       nullif(conversation_holder(v_conversation, v_now), 'agent')));
 end $$;
@@ -289,7 +297,7 @@ end $$;
 --   said is hidden from that model, and the next words stand alone.
 -- Concurrency: part of complete_turn, which holds the conversation's lock. Marks add up, so any end of the turn may
 --   note them.
-create or replace function mark_refused(v_turn turns, p_calls jsonb)
+create or replace function mark_refused(p_turn turns, p_calls jsonb)
 returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_models text[]; v_again text[];
 begin
@@ -297,12 +305,12 @@ begin
     where c ->> 'outcome' = 'refusal';
   if v_models is null then return; end if;
   select array(select unnest(m.refused_by) intersect select unnest(v_models)) into v_again from messages m
-    where m.conversation_id = v_turn.conversation_id and m.direction = 'in' and m.turn_id < v_turn.id
+    where m.conversation_id = p_turn.conversation_id and m.direction = 'in' and m.turn_id < p_turn.id
       order by m.seq desc limit 1;
   update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_models))
-    where m.turn_id = v_turn.id and m.direction = 'in';
+    where m.turn_id = p_turn.id and m.direction = 'in';
   update messages m set refused_by = array(select unnest(m.refused_by) union select unnest(v_again))
-    where m.conversation_id = v_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
+    where m.conversation_id = p_turn.conversation_id and not coalesce(m.refused_by, '{}') @> v_again;
 end $$;
 
 -- defer_turn: the model is unavailable, which is nobody's fault here: the turn is put off and its messages stay
@@ -312,29 +320,31 @@ end $$;
 --   leaves soon or not at all.
 -- Concurrency: part of complete_turn, which holds the conversation's lock. Result: {outcome: 'deferred', retry_ms: when
 --   to look again, parts}.
-create or replace function defer_turn(v conversations, v_turn turns, p_result jsonb, p_now timestamptz)
+create or replace function defer_turn(p_conversation conversations, p_turn turns, p_result jsonb, p_now timestamptz)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
-  v_due timestamptz := first_pending(v.id) + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
-  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(v, p_now) = 'agent'
-    and (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id) is null;
+  v_due timestamptz := first_pending(p_conversation.id)
+    + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
+  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(p_conversation, p_now) = 'agent'
+    and (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
+      where i.id = p_conversation.instance_id) is null;
   v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
 begin
-  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = v_turn.id;
+  update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = p_turn.id;
   if v_apology then
     insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
       provider_at, turn_id, correlation_id, kind, priority, part,
         due_at, expires_at, created_at)
-      values (v.tenant_id, v.instance_id, v.id, v.last_seq + 1, 'out', 'agent', 'text', 'queued',
-        p_result ->> 'apology', p_now, v_turn.id, v_turn.correlation_id, 'reply', 0, 1,
-        p_now, p_now + interval '10 minutes', p_now);
+      values (p_conversation.tenant_id, p_conversation.instance_id, p_conversation.id, p_conversation.last_seq + 1,
+        'out', 'agent', 'text', 'queued', p_result ->> 'apology', p_now, p_turn.id, p_turn.correlation_id,
+        'reply', 0, 1, p_now, p_now + interval '10 minutes', p_now);
   end if;
   update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
     deferred_reason = p_result ->> 'reason',
     -- a failure before it was long ago when the model is back
     failing_since = null, apologised_at = case when v_apology then p_now else apologised_at end,
-      last_seq = last_seq + case when v_apology then 1 else 0 end where id = v.id;
+      last_seq = last_seq + case when v_apology then 1 else 0 end where id = p_conversation.id;
   return jsonb_build_object('outcome', 'deferred', 'retry_ms', ceil(extract(epoch from v_until - p_now) * 1000),
     'parts', case when v_apology then 1 else 0 end);
 end $$;

@@ -171,6 +171,18 @@ test('D1 a line of supabase/schemas is at most 120 wide, a text for people aside
       assert.ok(line.length <= 120 || /'[^']{60,}'/.test(line), `supabase/schemas/${file}:${index + 1} has ${line.length}`);
 });
 
+/** Steps of the way of a message that everybody reads first; what they do is in the functions that they name. */
+const TABLES_OF_CONTENTS = { 'turns.sql': 'complete_turn', 'inbox.sql': 'record_message', 'outbox.sql': 'claim_send' };
+
+test('D1 what ends a turn, stores a message and claims a send reads as a table of contents, and rows are named by what they are', async () => {
+  for (const [file, name] of Object.entries(TABLES_OF_CONTENTS)) {
+    const text = await readFile(new URL(`../../supabase/schemas/${file}`, import.meta.url), 'utf8');
+    const body = new RegExp(`^create or replace function ${name}\\b[^]*?\\nbegin\\n([^]*?)\\nend \\$\\$;`, 'm').exec(text)?.[1];
+    assert.ok(body !== undefined && body.split('\n').length <= 50, `${name} has ${body?.split('\n').length} lines`);
+    assert.deepEqual(text.match(/\b\w (?:conversations|messages|instances|turns|set_aside)\b(?= *[;,)])/g), null, file);
+  }
+});
+
 test('D1 the contract of each function stands above it', async () => {
   const folder = new URL('../../supabase/schemas/', import.meta.url);
   const bare: string[] = [];
