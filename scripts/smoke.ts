@@ -163,7 +163,7 @@ async function inboundStored(site: Site, phone: string): Promise<Verdict> {
   return verdict(status === 200, status === 200 ? `${id}: ${String(json['conclusion'])}` : `${id}: ${status} ${message(json)}`);
 }
 
-/** Its campaign is paused before it is made, and stays so; and it expires. Whoever claims it finds the one or the other. */
+/** Its campaign is paused before it is made, and stays so; and it expires. Its claim finds the one or the other. */
 async function outboundQueued(site: Site, phone: string): Promise<Verdict> {
   const { base, token: bearer } = site;
   if (bearer === null) return noToken();

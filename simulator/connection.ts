@@ -6,7 +6,7 @@ import { ownJid } from './shapes.ts';
 import type { ConnectionState, Instance, Trouble } from './types.ts';
 import { emitWebhook } from './webhooks.ts';
 
-/** What WhatsApp says for the closes that Evolution does not mend by itself; every other reason shows as `connecting` only. */
+/** What WhatsApp says for the closes that Evolution does not fix by itself; every other reason shows as `connecting` only. */
 const REASON_TEXTS = new Map([
   [401, 'Intentional Logout'],
   [402, 'Payment Required'],

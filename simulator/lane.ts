@@ -1,5 +1,5 @@
 // The one lane through which what comes in on a number goes, one thing after another. Most webhooks are started in it and not waited for;
-// MESSAGES_EDITED is waited for, with all of its attempts: while the receiver is away the lane stands still, and what waits in it is
+// MESSAGES_EDITED is waited for, with all of its attempts: while the receiver is unavailable the lane stands still, and what waits in it is
 // neither saved nor posted. Source: messages.upsert of whatsapp.baileys.service.ts, and the queue around it.
 
 import type { Core } from './core.ts';

@@ -33,7 +33,7 @@ export type VersionRules = {
   readsLids: boolean;
   /** A log-out of a number that is closed is a success. */
   logoutIsIdempotent: boolean;
-  /** After a log-out the number connects, and hears nothing until Evolution itself is started anew. */
+  /** After a log-out the number connects, and hears nothing until Evolution itself is started again. */
   deafAfterLogout: boolean;
   /** Close codes after which the pairing is gone. */
   finalReasons: readonly number[];

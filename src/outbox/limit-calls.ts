@@ -40,7 +40,7 @@ const reset = z.discriminatedUnion('outcome', [
 
 export type RateReset = { tenant: string; instance: string | null; window: 'hour' | 'day' | 'both'; actor: string; reason: string | null };
 
-/** SQL rate_reset: the caps count from now on only; audited. Whoever calls it wakes `lanes`. */
+/** SQL rate_reset: the caps count from now on only; audited. The caller wakes `lanes`. */
 export async function resetRate(db: Door, { tenant, instance, window, actor, reason }: RateReset): Promise<z.infer<typeof reset>> {
   return reset.parse(
     await db.call('rate_reset', { p_tenant: tenant, p_instance: instance, p_window: window, p_actor: actor, p_reason: reason }),
@@ -51,7 +51,7 @@ export const PROACTIVE_LEVELS = ['all', 'no_campaigns', 'none'] as const;
 
 export type ProactiveLevel = (typeof PROACTIVE_LEVELS)[number];
 
-/** SQL set_proactive: which proactive messages may leave; audited. Whoever calls it wakes `lanes`. */
+/** SQL set_proactive: which proactive messages may leave; audited. The caller wakes `lanes`. */
 export async function setProactive(
   db: Door,
   change: { tenant: string; level: ProactiveLevel; actor: string; reason: string | null },

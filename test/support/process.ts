@@ -53,7 +53,7 @@ function start(t: TestHooks, command: string, args: string[], env: Record<string
   return watch(t, (log) => startGuarded(command, args, { stopSignal: 'TERM', cwd: projectRoot, env: { ...shared, ...env }, log }));
 }
 
-/** What a process says and how it ends, whoever starts it. `start` is called once. */
+/** What a process says and how it ends, whichever test starts it. `start` is called once. */
 export function watch(t: TestHooks, start: (log: Log) => Promise<GuardedProcess>): Program {
   const changes = new EventEmitter().setMaxListeners(0);
   const lines = { stdout: [] as string[], stderr: [] as string[] };

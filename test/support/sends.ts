@@ -67,7 +67,7 @@ export type SendsDatabase = {
   db: Door;
   claim(conversation: number, now: Date, policy?: Partial<SendPolicy>): Promise<Claimed>;
   record(claim: Claimed, outcome: Record<string, unknown>, now: Date): Promise<{ outcome: string; status: string }>;
-  /** A message that nobody asked for. */
+  /** A proactive message. */
   proactive(phone: string, now: Date, extra?: Record<string, unknown>): Promise<{ id: number; conversation: number }>;
 };
 
