@@ -17,7 +17,7 @@ const noClock = {
   },
 };
 
-/** The folders of src, by tier. A folder that stands in none of them is an error: say what it is. */
+/** The folders of src, by tier, with those that are to come. A folder that stands in none of them is an error: say what it is. */
 export const TIERS = {
   door: ['routes', 'console', 'admin', 'operators', 'crons'],
   room: [

@@ -15,13 +15,13 @@ import { handoffCommands } from './handoffs.ts';
 import { linkCommands } from './instance-link.ts';
 import { instanceCommands } from './instances.ts';
 import { limitCommands } from './limits.ts';
+import { mergeCommands } from './merges.ts';
 import { optOutCommands } from './opt-outs.ts';
 import { pauseCommands } from './pauses.ts';
 import { replayCommands } from './replay.ts';
 import { statusCommands } from './status.ts';
 import { suspicionCommands } from './suspicions.ts';
 import { tokenListCommands } from './tokens.ts';
-import { unmergeCommands } from './unmerge.ts';
 import { whyCommands } from './why.ts';
 
 export const COMMANDS: readonly AdminCommand[] = [
@@ -33,7 +33,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...instanceCommands,
   ...linkCommands,
   ...asideCommands,
-  ...unmergeCommands,
+  ...mergeCommands,
   ...deadLetterCommands,
   ...handoffCommands,
   ...draftCommands,

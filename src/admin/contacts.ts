@@ -1,9 +1,10 @@
-/** erase-contact, export-contact: what the law lets a person ask for. */
+/** export-contact, erase-contact, contact wait: what a person may ask for. Two who are one: merges.ts. */
 import { z } from 'zod';
 import { canonicalPhone } from '../words/phone.ts';
 import { eraseContact, exportContact } from '../people/care-calls.ts';
 import type { ContactKey } from '../people/care-calls.ts';
-import { defineCommand, refused, wordsArg } from './command.ts';
+import { setContactWait } from '../outbox/limit-calls.ts';
+import { defineCommand, flagArg, refused, wordsArg } from './command.ts';
 import type { Refusal } from './command.ts';
 
 const contactArg = wordsArg.describe('a phone number with its country code, or contact:ID');
@@ -57,7 +58,38 @@ const eraseCommand = defineCommand({
     `Contact ${id} is erased: ${messages} messages and ${webhooks} raw webhooks are gone, with all names, addresses and memories.`,
 });
 
-export const contactCommands = [exportCommand, eraseCommand];
+const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time with a zone, like 2026-12-01T09:00:00-03:00' });
+
+const contactWait = defineCommand({
+  name: 'contact wait',
+  summary: 'leaves a person alone until a time',
+  details:
+    'Nothing that nobody asked for is sent to it until then; with offers only campaigns and follow-ups wait (it refused an offer). ' +
+    'Replies leave. This is no opt-out. Without until the wait ends now.',
+  args: z.object({
+    phone: wordsArg.describe('phone number of the contact'),
+    until: time.optional().describe('ISO 8601 time; nothing: not any longer'),
+    offers: flagArg.describe('only campaigns and follow-ups'),
+    reason: wordsArg.describe('why, for the audit'),
+  }),
+  positional: ['phone'],
+  flags: ['offers'],
+  readOnly: false,
+  role: 'operator',
+  async run(ctx, { phone: given, until, offers, reason }, { id, tenant }) {
+    const phone = canonicalPhone(given);
+    if (phone === null) return refused('bad_request', 'phone: must be a phone number with area code, like +55 11 91234-5678');
+    const end = until === undefined ? null : new Date(until);
+    const known = await setContactWait(ctx.db, { tenant, phone, offersOnly: offers, until: end, actor: id, reason });
+    return known ? { ok: true, result: { until: end, offers } } : refused('not_found', 'no contact has this phone number');
+  },
+  text({ until, offers }, format) {
+    const what = offers ? 'Campaigns and follow-ups wait' : 'Everything that the contact did not ask for waits';
+    return until === null ? 'The contact waits no longer.' : `${what} until ${format(until)}.`;
+  },
+});
+
+export const contactCommands = [exportCommand, eraseCommand, contactWait];
 
 function keyOf(given: string): ContactKey | Refusal {
   const id = /^contact:(\d{1,15})$/.exec(given)?.[1];

@@ -1,10 +1,9 @@
-/** rate, rate reset, proactive, contact wait: how much proactive may leave. */
+/** rate, rate reset, proactive: how much proactive may leave. */
 import { z } from 'zod';
-import { canonicalPhone } from '../words/phone.ts';
 import { because, stateInWords } from '../words/reasons.ts';
-import { PROACTIVE_LEVELS, rateStatus, resetRate, setContactWait, setProactive } from '../outbox/limit-calls.ts';
+import { PROACTIVE_LEVELS, rateStatus, resetRate, setProactive } from '../outbox/limit-calls.ts';
 import { wakeLanes } from '../outbox/wake.ts';
-import { defineCommand, flagArg, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
+import { defineCommand, NOT_WOKEN, refused, woken, wordsArg } from './command.ts';
 import type { AdminContext } from './command.ts';
 
 const rate = defineCommand({
@@ -86,38 +85,7 @@ const proactive = defineCommand({
   text: ({ level, woken: awake }) => [LEVELS[level], ...(awake ? [] : [NOT_WOKEN])].join('\n'),
 });
 
-const time = z.iso.datetime({ offset: true, error: 'must be an ISO 8601 time with a zone, like 2026-12-01T09:00:00-03:00' });
-
-const contactWait = defineCommand({
-  name: 'contact wait',
-  summary: 'leaves a person alone until a time',
-  details:
-    'Nothing that nobody asked for is sent to it until then; with offers only campaigns and follow-ups wait (it refused an offer). ' +
-    'Replies leave. This is no opt-out. Without until the wait ends now.',
-  args: z.object({
-    phone: wordsArg.describe('phone number of the contact'),
-    until: time.optional().describe('ISO 8601 time; nothing: not any longer'),
-    offers: flagArg.describe('only campaigns and follow-ups'),
-    reason: wordsArg.describe('why, for the audit'),
-  }),
-  positional: ['phone'],
-  flags: ['offers'],
-  readOnly: false,
-  role: 'operator',
-  async run(ctx, { phone: given, until, offers, reason }, { id, tenant }) {
-    const phone = canonicalPhone(given);
-    if (phone === null) return refused('bad_request', 'phone: must be a phone number with area code, like +55 11 91234-5678');
-    const end = until === undefined ? null : new Date(until);
-    const known = await setContactWait(ctx.db, { tenant, phone, offersOnly: offers, until: end, actor: id, reason });
-    return known ? { ok: true, result: { until: end, offers } } : refused('not_found', 'no contact has this phone number');
-  },
-  text({ until, offers }, format) {
-    const what = offers ? 'Campaigns and follow-ups wait' : 'Everything that the contact did not ask for waits';
-    return until === null ? 'The contact waits no longer.' : `${what} until ${format(until)}.`;
-  },
-});
-
-export const limitCommands = [rate, rateReset, proactive, contactWait];
+export const limitCommands = [rate, rateReset, proactive];
 
 function wakeAll(ctx: AdminContext, lanes: number[]): Promise<boolean> {
   return woken(ctx, () => wakeLanes(ctx, lanes));

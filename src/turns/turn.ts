@@ -134,8 +134,8 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
   if (ctx.llm === null || claude === null || claim.agent === null)
     throw new Error('decideTurn lets no turn run without a model and an agent');
   const { agent } = claim;
-  const wanted = new AbortController();
-  const watching = watch(ctx, claim, wanted);
+  const unwanted = new AbortController();
+  const watching = watch(ctx, claim, unwanted);
   try {
     return await runAgent({
       llm: ctx.llm,
@@ -158,7 +158,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
       situation: { pending: claim.pending },
-      signal: AbortSignal.any([signal, wanted.signal]),
+      signal: AbortSignal.any([signal, unwanted.signal]),
     });
   } finally {
     watching.stop();
@@ -182,15 +182,15 @@ function promptOf({ config }: Context, claim: TurnClaim, agent: PromptAgent, mod
   });
 }
 
-/** Renews the lease and aborts `wanted` once the answer is not wanted any more: the contact wrote again, a person took over, a pause, a lost lease. */
-function watch(ctx: Context, claim: TurnClaim, wanted: AbortController): { stop(): void } {
+/** Renews the lease and aborts `unwanted` once nobody waits for the answer: the contact wrote again, a person took over, a pause, a lost lease. */
+function watch(ctx: Context, claim: TurnClaim, unwanted: AbortController): { stop(): void } {
   const stopped = new AbortController();
   void (async () => {
     for (;;) {
       try {
         await delay(LOOK_MS, undefined, { signal: stopped.signal, ref: false });
         const { alive, newer, stop } = await renewTurn(ctx.db, claim, LEASE_MS);
-        if (!alive || newer || stop !== null) return wanted.abort();
+        if (!alive || newer || stop !== null) return unwanted.abort();
       } catch (error) {
         if (stopped.signal.aborted) return;
         // The database is unavailable for a moment: the lease is long enough, and the commit checks the fence anyway.

@@ -56,9 +56,11 @@ const snapshot = z.object({
   deferred,
   unheard: z.number(),
   outbound: z.object({ due: z.number(), oldest_seconds: z.number().nullable(), stuck: z.number(), uncertain: z.number() }),
-  /** Of the last hour. */
+  /** Of the last hour. Null: not looked at. */
   gone_models: z.array(z.string()).nullable(),
+  /** Of the last quarter of an hour. */
   unplaced: z.array(z.object({ instance: z.string().nullable(), reason: z.string(), count: z.number() })).nullable(),
+  /** Of the last quarter of an hour, but for errors_last_hour. */
   work: z
     .object({
       turns: z.number(),

@@ -22,7 +22,8 @@ export type Snapshot = {
   gateway?: string | null;
   /** What is down, in words; empty when all that messages need answers. */
   down: readonly string[];
-  /** The rest is looked at less often. */
+  // What follows is looked at less often.
+
   /** Models that were asked for within the hour, and that the provider does not know. */
   gone_models?: readonly string[] | null;
   /** Webhooks of the last quarter of an hour that may have held messages and found no place for them, by number (null: none is named) and reason. */

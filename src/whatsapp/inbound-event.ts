@@ -102,7 +102,6 @@ export type InboundEvent = {
       changedAt: string;
       /** The new words could not be read: `text` says so. The same edit may be told with its words, before or after. */
       unsure?: true;
-      /** As that of a message. */
     })
   | (Change & {
       kind: 'delete';

@@ -73,8 +73,8 @@ $$;
 --   unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count, oldest_seconds, reasons
 --   [reason]} of conversations that wait for the model, unheard: see unheard_conversations, outbound {due,
 --   oldest_seconds of what is not paused, stuck, uncertain}, gone_models null or [model] that the provider did not know
---   within the hour, work null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes,
---   errors_last_hour}}.
+--   within the hour, unplaced null or [{instance, reason, count}] of webhooks of 15 minutes that found no place, work
+--   null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes, errors_last_hour}}.
 create or replace function alert_snapshot(p_all boolean, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   with unanswered as (

@@ -10,7 +10,7 @@ test('N3 what an incident costs a number: what a send tells of is in the list of
   const { query } = await sendsDatabase(t);
   for (const [name, trouble] of Object.entries(INCIDENTS))
     assert.deepEqual(await query(`select incident($1) as cost`, [name]), [{ cost: trouble }], name);
-  const folder = new URL('../../supabase/migrations/', import.meta.url);
+  const folder = new URL('../../supabase/schemas/', import.meta.url);
   const sql = (await Promise.all((await readdir(folder)).map((file) => readFile(new URL(file, folder), 'utf8')))).join('\n');
   const asked = [...sql.matchAll(/incident\('(\w+)'\)/g)].map((match) => match[1]);
   assert.ok(asked.length >= 5);

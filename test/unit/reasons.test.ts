@@ -12,11 +12,10 @@ async function textOf(file: string): Promise<string> {
   return readFile(path.join(ROOT, file), 'utf8');
 }
 
-/** All migrations, without their comments. */
+/** The current text of every function, and the tables, without comments. */
 async function sql(): Promise<string> {
-  const folder = path.join(ROOT, 'supabase/migrations');
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted();
-  const texts = await Promise.all(files.map((name) => readFile(path.join(folder, name), 'utf8')));
+  const schemas = (await readdir(path.join(ROOT, 'supabase/schemas'))).map((name) => `supabase/schemas/${name}`);
+  const texts = await Promise.all(['supabase/migrations/20261123000000_tables.sql', ...schemas.toSorted()].map(textOf));
   return texts.join('\n').replaceAll(/--.*$/gm, '');
 }
 

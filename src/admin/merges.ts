@@ -61,4 +61,4 @@ const merge = defineCommand({
   text: ({ kept }) => `They are one now: contact ${kept}.`,
 });
 
-export const unmergeCommands = [merge, unmerge];
+export const mergeCommands = [merge, unmerge];
