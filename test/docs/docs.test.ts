@@ -9,6 +9,7 @@ import pg from 'pg';
 import { parse } from 'yaml';
 import { projectRoot } from '../../scripts/lib/tools.ts';
 import { COMMANDS } from '../../src/admin/all.ts';
+import { CONDITIONS } from '../../src/watch/alert-conditions.ts';
 import { LOCAL_COMMANDS } from '../../src/admin/local.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { knownVariables } from '../../src/config/environment.ts';
@@ -126,6 +127,11 @@ test('D9 tokens: the command of the runbook makes a token that the api accepts',
   const answer = (token: string) => app.request('/api/messages/42', { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await answer(stdout.trim())).status, 503, 'past the door: without a context it is still starting');
   assert.equal((await answer(`${stdout.trim()}x`)).status, 401);
+});
+
+test('D9 alerts: every condition has its row in both manuals', () => {
+  for (const file of ['docs/runbook.md', 'docs/runbook.pt-BR.md'])
+    for (const { name } of CONDITIONS) assert.ok(read(file).includes(`\`${name}\``), `${file}: ${name}`);
 });
 
 test('D9 log lines, reasons: every code word in the tables of symptoms is a word of the product', () => {

@@ -16,7 +16,7 @@ const LID = '123456789012345';
 async function picture(sql: Sql): Promise<Record<string, unknown>> {
   const one = async (text: string) => sql.rows(text);
   return {
-    contacts: await one('select id, name, memory, merged_into from contacts order by id'),
+    contacts: await one('select id, name, memory, merged_into, cooling_until, next_allowed_at from contacts order by id'),
     addresses: await one('select contact_id, kind, address from contact_addresses order by id'),
     conversations: await one(
       `select id, contact_id, jid, controlled_by, escalation_reason, mode, takeover_since, takeover_until, last_inbound_at, merged_into,
@@ -35,6 +35,10 @@ async function twoPeople(sql: Sql): Promise<void> {
   await sql.record([said({ id: 'L2', pn: null, lid: LID, text: 'colleague', at: minutesAfter(2), fromMe: true })], minutesAfter(2));
   await sql.record([said({ id: 'P2', pn: PN, text: 'again by number', at: minutesAfter(3) })], minutesAfter(3));
   await sql.rows(`update contacts set memory = jsonb_build_array(jsonb_build_object('fact', name, 'at', 'x'))`);
+  await sql.rows(
+    `update contacts set cooling_until = $1::timestamptz + id * interval '1 day', next_allowed_at = $1::timestamptz - id * interval '1 day'`,
+    [NOON],
+  );
   await sql.rows(`select add_opt_out(id, 'test') from contacts order by id`);
   await sql.rows(`update conversations set mode = 'manual', controlled_by = 'human', escalation_reason = 'asked' where id = 2`);
   await sql.rows(`select open_handoff(id, null, 'asked', null, true, $1) from conversations order by id`, [NOON]);

@@ -10,7 +10,7 @@ import pg from 'pg';
 import { dumpSchema, SCHEMA_FILE } from '../../scripts/dump-schema.ts';
 import { migrationFile, migrationOf, schemaDifference } from '../../scripts/schema-migration.ts';
 import { projectRoot } from '../../scripts/lib/tools.ts';
-import { migrate } from '../../src/db/migrate.ts';
+import { migrate, migrationNames } from '../../src/db/migrate.ts';
 import { emptyDatabase } from '../support/database.ts';
 
 const OURS = `p.pronamespace = 'public'::regnamespace and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')`;
@@ -162,6 +162,18 @@ test('D1 a table in supabase/schemas, a broken function and a bad name are refus
   await assert.rejects(migrationFile('Not Good', new Date(0)), /--migration Not Good: a name of lower case letters/);
   assert.match(await migrationFile('tickets', new Date(0)), /^19700101000000_tickets\.sql$/);
   assert.equal(await migrationFile('functions', new Date(0)), '20261123000100_functions.sql');
+});
+
+test('D1 the newest migration says its own number, which a program that needs it waits for', async (t) => {
+  const { url } = await emptyDatabase(t);
+  await migrate(url, { queue: false });
+  const client = await connect(t, url);
+  const newest = (await migrationNames()).at(-1) ?? '';
+  assert.deepEqual(
+    (await client.query('select schema_version() as version')).rows,
+    [{ version: newest.split('_')[0] }],
+    `${newest} lacks schema_version(): end it with what \`npm run schema -- --migration NAME\` writes`,
+  );
 });
 
 test('D1 a line of supabase/schemas is at most 120 wide, a text for people aside', async () => {

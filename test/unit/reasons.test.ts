@@ -12,11 +12,11 @@ async function textOf(file: string): Promise<string> {
   return readFile(path.join(ROOT, file), 'utf8');
 }
 
-/** The current text of every function, and the tables, without comments. */
+/** The current text of every function, and the tables, without comments and line breaks. */
 async function sql(): Promise<string> {
   const schemas = (await readdir(path.join(ROOT, 'supabase/schemas'))).map((name) => `supabase/schemas/${name}`);
   const texts = await Promise.all(['supabase/migrations/20261123000000_tables.sql', ...schemas.toSorted()].map(textOf));
-  return texts.join('\n').replaceAll(/--.*$/gm, '');
+  return texts.join('\n').replaceAll(/--.*$/gm, '').replaceAll(/\s+/g, ' ');
 }
 
 function all(text: string, pattern: RegExp): string[] {
