@@ -5018,7 +5018,8 @@ begin
   insert into contact_merges (tenant_id, kept, merged, moved)
     values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
     'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory',
-      v_kept.memory), 'brought', v_dropped.memory));
+      v_kept.memory, 'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
+    'brought', v_dropped.memory));
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
@@ -8422,6 +8423,14 @@ begin
     memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f
       where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
       or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  -- a wait that somebody has set since stays
+  update contacts kept set
+    cooling_until = case when kept.cooling_until is not distinct from greatest(old.cooling_until, brought.cooling_until)
+      then old.cooling_until else kept.cooling_until end,
+    next_allowed_at = case when kept.next_allowed_at is not distinct from
+      greatest(old.next_allowed_at, brought.next_allowed_at) then old.next_allowed_at else kept.next_allowed_at end
+    from contacts brought, jsonb_populate_record(null::contacts, v_merge.moved -> 'before') old
+    where kept.id = p_kept and brought.id = v_drop;
   update contact_addresses set contact_id = v_drop
     where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'addresses')::bigint);
   update opt_outs set contact_id = v_drop
