@@ -171,6 +171,7 @@ export async function knownProviderIds(db: Door, instance: string, ids: string[]
   );
 }
 
+/** Kinds of messages that nobody asked for and that a caller may order; SQL is_proactive says the same, of `operator` too. */
 export const PROACTIVE_KINDS = ['notification', 'follow_up', 'campaign', 'prospecting', 'manual'] as const;
 
 export type ProactiveKind = (typeof PROACTIVE_KINDS)[number];

@@ -31,7 +31,7 @@ begin
       claim = claim + 1,
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
-      and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
+      and not (status = 'queued' and reason is null and is_proactive(kind) and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
   update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
@@ -61,7 +61,7 @@ begin
       and m.provider_at < p_instance.restored_at
       and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
         and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
-        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second',
+        and (o.kind is null or not is_proactive(o.kind) or o.kind = 'manual') and o.provider_at >= date_trunc('second',
           m.provider_at));
   update conversations c set takeover_since = null, takeover_until = null
     where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at

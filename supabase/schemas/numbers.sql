@@ -145,7 +145,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     when p_reply or p_instance.held_reason is null then null
     when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
     when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
-      and kind not in ('reply', 'handoff')) then
+      and is_proactive(kind)) then
       looks(p_instance.held_reason, true, p_now + interval '1 minute')
   end
 $$;
@@ -232,7 +232,7 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
   update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
-    and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
+    and is_proactive(kind) and reason like 'number\_%' and due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason,
     jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
@@ -263,14 +263,14 @@ returns table (slot_at timestamptz, delivered boolean, refused boolean, proactiv
     (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
       where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
         and m.slot_at <= p_now - interval '10 minutes'
-        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+        and is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50)
     union all
     (select m.slot_at, m.delivered_at, m.error_class, false from messages m
       where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
         and m.slot_at <= p_now - interval '10 minutes'
-        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+        and not is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50))
   select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
@@ -296,14 +296,14 @@ begin
     -- it was believed dead, and something arrived: a reply, since those are not held
     if v.held_reason = 'number_undelivered' and exists (select from messages m
       where m.instance_id = v.id and m.slot_at >= v.held_since
-        and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
+        and not is_proactive(m.kind) and m.delivered_at is not null) then
       perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
     if v.held_reason is not null and v.held_until <= v_now then
       select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
-        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff')
+        where m.instance_id = v.id and m.slot_at >= v.held_until and is_proactive(m.kind)
           order by m.slot_at desc limit 1;
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
@@ -386,10 +386,10 @@ begin
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
         select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
-          and kind not in ('reply', 'handoff')
+          and is_proactive(kind)
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff')
+        (select null from messages where instance_id = i.id and status = 'queued' and is_proactive(kind)
           limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,

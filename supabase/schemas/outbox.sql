@@ -1,5 +1,23 @@
 -- What leaves: enqueued, judged by the rules, claimed, recorded, settled.
 
+-- is_proactive: nobody asked for a message of this kind: it is neither an answer nor the offer of a person. Null for a
+-- person's own message, which has no kind. What is told to those who run this (`operator`) is of these too, as it takes
+-- a place in the caps; the rules that leave it out say so. PROACTIVE_KINDS in TypeScript is the same list.
+-- The planner writes it into the statement, so the partial indexes over these words serve whoever asks it.
+create or replace function is_proactive(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind not in ('reply', 'handoff') $$;
+
+-- is_offer: something is offered to the contact: what a person gets of these is counted and spaced.
+create or replace function is_offer(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind in ('campaign', 'prospecting', 'follow_up') $$;
+
+-- is_campaign: an offer that follows from nothing the contact did.
+create or replace function is_campaign(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind in ('campaign', 'prospecting') $$;
+
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are
 -- applied.
 -- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong
@@ -36,7 +54,7 @@ begin
       error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v_message.id;
     update conversations set superseded_in_row = 0 where id = v_message.conversation_id and superseded_in_row > 0
-      and v_message.kind in ('reply', 'handoff');
+      and not is_proactive(v_message.kind);
     if v_message.status = 'unproven' then perform close_handoff(v_message, 'send_unproven', p_now); end if;
     if v_message.status = 'failed' then perform heal_send(v_message, p_now); end if;
   elsif v_message.provider_id is null and p_provider_id is not null then
@@ -64,7 +82,7 @@ begin
   if v_message.type = 'reaction' then return; end if;
   update messages set status = 'cancelled', reason = 'earlier_part_failed'
     where turn_id = v_message.turn_id and direction = 'out' and status = 'queued' and id > v_message.id;
-  if v_message.kind in ('reply', 'handoff')
+  if not is_proactive(v_message.kind)
     then perform open_handoff(v_message.conversation_id, v_message.turn_id, 'send_failed', p_class,
     false, p_now); end if;
 end $$;
@@ -186,13 +204,13 @@ begin
 
   -- no key update: whoever only adds a message of this number need not wait
   select * into v_instance from instances where id = v_conversation.instance_id for no key update;
-  if v_message.kind not in ('reply', 'handoff') then
+  if is_proactive(v_message.kind) then
     perform 1 from contacts where id = v_conversation.contact_id for no key update;
   end if;
   v_stop := first_guard(v_message, v_conversation, v_instance, p_policy, v_now);
   if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
-  if v_message.kind not in ('reply', 'handoff', 'operator') and v_message.typing_until is null then
+  if is_proactive(v_message.kind) and v_message.kind <> 'operator' and v_message.typing_until is null then
     perform take_pace(v_instance, p_policy, v_now);
   end if;
   if v_message.typing_ms > 0 and v_message.typing_until is null then
@@ -249,7 +267,7 @@ returns messages language plpgsql stable set search_path = public, pg_temp as $$
 declare v_message messages;
 begin
   select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+    and status = 'queued' and (not is_proactive(kind) or kind = 'operator')
     order by kind = 'operator' desc, priority, id limit 1;
   if found then return v_message; end if;
   select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
@@ -324,7 +342,7 @@ begin
   update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = p_now,
     slot_at = p_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()), attempts = attempts + 1,
     lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0),
-    first_contact = p_message.kind in ('campaign', 'prospecting', 'follow_up')
+    first_contact = is_offer(p_message.kind)
       and is_stranger(p_conversation.contact_id)
     where id = p_message.id returning * into v_message;
   return jsonb_build_object('action', 'send', 'message_id', v_message.id, 'claim', v_message.claim,
@@ -424,7 +442,7 @@ begin
   if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
     perform number_trouble(v_message.instance_id, p_outcome -> 'trouble', v_now);
   elsif v_kind = 'sent' then
-    perform number_sent(v_message.instance_id, v_message.kind not in ('reply', 'handoff'), v_now);
+    perform number_sent(v_message.instance_id, is_proactive(v_message.kind), v_now);
   end if;
   select * into v_message from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
@@ -603,10 +621,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'direction', p_message.direction, 'conversation_id', p_message.conversation_id,
     'instance', (select i.name from instances i where i.id = p_message.instance_id),
     -- words of a conversation are for operators: see timeline
-    'to', case when p_message.kind not in ('reply', 'handoff', 'operator') then (select a.address
+    'to', case when is_proactive(p_message.kind) and p_message.kind <> 'operator' then (select a.address
       from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
       where c.id = p_message.conversation_id order by a.id limit 1) end,
-    'text', case when p_message.kind not in ('reply', 'handoff', 'operator') then p_message.text end,
+    'text', case when is_proactive(p_message.kind) and p_message.kind <> 'operator' then p_message.text end,
     'campaign_id', p_message.campaign_id, 'duplicate_of', p_message.duplicate_of,
     'bypass_reason', p_message.bypass, 'attempts', p_message.attempts, 'created_at', p_message.created_at,
     'sent_at', case when p_message.direction = 'out' and p_message.provider_id is not null
@@ -628,7 +646,7 @@ create or replace function list_messages(p_tenant text, p_filter jsonb, p_limit 
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
     select * from messages x
-    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff') and x.kind <> 'operator'
+    where x.tenant_id = p_tenant and is_proactive(x.kind) and x.kind <> 'operator'
       and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
       and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
       and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
@@ -716,23 +734,23 @@ begin
   if p_cap > 0 and p_class = 'reply' then
     select p_cap - count(*) into v_room from messages
       where instance_id = p_instance and status in ('sending', 'uncertain')
-      and kind in ('reply', 'handoff');
+      and not is_proactive(kind);
   elsif p_cap > 0 then
     select p_cap - count(*) into v_room from messages
       where instance_id = p_instance and status in ('sending', 'uncertain')
-      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger'
+      and is_proactive(kind) and case p_class when 'proactive' then true when 'stranger'
         then first_contact else kind = p_class end;
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
   -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and kind in ('reply', 'handoff')
+      and not is_proactive(kind)
         and status not in ('sending', 'uncertain')
       order by slot_at desc offset v_room - 1 limit 1;
   else
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and kind not in ('reply', 'handoff')
+      and is_proactive(kind)
         and status not in ('sending', 'uncertain')
         and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
       order by slot_at desc offset v_room - 1 limit 1;
@@ -751,7 +769,7 @@ begin
     and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
   select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
-    and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+    and not is_proactive(m.kind) and m.slot_at > p_now - interval '1 hour'
     order by m.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
 end $$;
@@ -768,8 +786,8 @@ begin
   select s.at into v_at from (
     select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
     from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
-      and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s
+    where c.contact_id = p_contact and m.slot_at is not null and is_proactive(m.kind)
+      and (is_offer(m.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $$;
@@ -781,8 +799,8 @@ declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
   select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff',
-      'manual', 'operator') limit p_most) u;
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and is_proactive(m.kind)
+      and m.kind not in ('manual', 'operator') limit p_most) u;
   return v_count;
 end $$;
 
@@ -791,7 +809,7 @@ create or replace function last_campaign(p_contact bigint)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and m.kind in ('campaign', 'prospecting'));
+    where c.contact_id = p_contact and m.slot_at is not null and is_campaign(m.kind));
 end $$;
 
 -- is_stranger: nobody has ever heard from this contact, on any number.
@@ -828,7 +846,7 @@ begin
   return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
     from (select conversation_id, slot_at from messages
       where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
-      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s
+      and is_proactive(kind) and is_campaign(kind) order by slot_at desc limit 100) s
         join conversations c on c.id = s.conversation_id);
 end $$;
 
@@ -852,7 +870,7 @@ create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
-    and o.kind not in ('reply', 'handoff')
+    and is_proactive(o.kind)
     and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
       and o.due_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
@@ -896,9 +914,9 @@ create or replace function first_guard(
   p_message messages, p_conversation conversations, p_instance instances, p_policy jsonb, p_now timestamptz
 ) returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
-  v_reply boolean := p_message.kind in ('reply', 'handoff');
-  v_campaign boolean := p_message.kind in ('campaign', 'prospecting');
-  v_offer boolean := p_message.kind in ('campaign', 'prospecting', 'follow_up');
+  v_reply boolean := not is_proactive(p_message.kind);
+  v_campaign boolean := is_campaign(p_message.kind);
+  v_offer boolean := is_offer(p_message.kind);
   v_holder text := conversation_holder(p_conversation, p_now);
   -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
   -- allowlist, expiry and the number hold it
@@ -1034,7 +1052,7 @@ begin
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
       from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
-        and s.kind not in ('reply', 'handoff'))
+        and is_proactive(s.kind))
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -1046,7 +1064,7 @@ begin
             slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
           from (select m.reason, count(*) as n from messages m
-          where m.instance_id = v_instance.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+          where m.instance_id = v_instance.id and m.status = 'queued' and is_proactive(m.kind)
             and m.reason is not null group by m.reason) h)));
   end loop;
   return v_all;
@@ -1061,7 +1079,7 @@ begin
   with freed as (
       update messages m set due_at = p_now, goes_at = null from instances i
       where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
-        and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+        and m.status = 'queued' and is_proactive(m.kind)
         and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
     select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
       from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
@@ -1284,6 +1302,9 @@ begin
 end $$;
 
 revoke all on function
+  is_proactive(text),
+  is_offer(text),
+  is_campaign(text),
   settle_sent(bigint, text, timestamptz, timestamptz),
   sent_as(bigint, text),
   fail_send(bigint, text, timestamptz),
@@ -1345,6 +1366,9 @@ revoke all on function
   discard_dead_letter(text, bigint, text, text, timestamptz)
   from public, anon, authenticated;
 grant execute on function
+  is_proactive(text),
+  is_offer(text),
+  is_campaign(text),
   settle_sent(bigint, text, timestamptz, timestamptz),
   sent_as(bigint, text),
   fail_send(bigint, text, timestamptz),

@@ -814,7 +814,7 @@ create or replace function handoffs_to_tell(
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction'
           and x.deleted_at is null and x.kind is distinct from 'operator'
           and not coalesce(x.meaning ?| array['command', 'handset'], false)
-            and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff')
+            and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and not is_proactive(x.kind)
             and x.turn_id is not null))
         order by x.seq desc limit 6) m) as messages
     from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id

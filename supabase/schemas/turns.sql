@@ -138,7 +138,7 @@ begin
       and (m.direction = 'in' or was_said(m.status)
         -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn
         -- after its beginning had left
-        or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
+        or (m.status = 'queued' and not is_proactive(m.kind) and m.turn_id is not null and m.type <> 'reaction')
         or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
           from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 

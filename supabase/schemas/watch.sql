@@ -326,9 +326,9 @@ begin
       count(d.delivered_at) as delivered from (
       -- two halves, each on its index
       select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and kind in ('reply', 'handoff')
+        and not is_proactive(kind)
       union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and kind not in ('reply', 'handoff')) d) s
+        and is_proactive(kind)) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);

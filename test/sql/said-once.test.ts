@@ -4,7 +4,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { INCIDENTS } from '../../src/whatsapp/incidents.ts';
 import { isHeard, isThere } from '../../src/process/liveness.ts';
-import { sendsDatabase } from '../support/sends.ts';
+import pg from 'pg';
+import { PROACTIVE_KINDS } from '../../src/outbox/calls.ts';
+import { FREE, sendsDatabase } from '../support/sends.ts';
+import type { Query } from '../support/sends.ts';
 
 test('N3 what an incident costs a number: what a send tells of is in the list of SQL with the same figures, and SQL asks for no other', async (t) => {
   const { query } = await sendsDatabase(t);
@@ -29,4 +32,62 @@ test('C2 who is alive: SQL and TypeScript agree, second by second', async (t) =>
     rows.map(({ seconds }) => ({ seconds, heard: isHeard(seconds), there: isThere(seconds) })),
   );
   assert.ok(rows.some(({ heard, there }) => !heard && there) && rows.some(({ there }) => !there));
+});
+
+test('R1 what is proactive: SQL and TypeScript agree, kind by kind, and no second list stands beside it', async (t) => {
+  const { query } = await sendsDatabase(t);
+  const [constraint] = await query<{ words: string }>(
+    `select pg_get_constraintdef(oid) as words from pg_constraint where conrelid = 'messages'::regclass and conname = 'messages_kind_check'`,
+  );
+  const kinds = [...(constraint?.words ?? '').matchAll(/'(\w+)'/g)].map((match) => match[1] ?? '');
+  assert.ok(kinds.includes('reply') && kinds.length >= 8);
+  const those = async (is: string): Promise<string[]> =>
+    (await query<{ kind: string }>(`select kind from unnest($1::text[]) k (kind) where ${is}(kind)`, [kinds]))
+      .map(({ kind }) => kind)
+      .toSorted();
+  assert.deepEqual(await those('is_proactive'), [...PROACTIVE_KINDS, 'operator'].toSorted());
+  assert.deepEqual(await those('is_offer'), Object.keys(FREE.kindCaps).toSorted());
+  assert.deepEqual(await those('is_campaign'), ['campaign', 'prospecting']);
+  assert.deepEqual(await query('select is_proactive(null) as is'), [{ is: null }], "a person's own message is of no kind");
+
+  const folder = new URL('../../supabase/schemas/', import.meta.url);
+  for (const file of await readdir(folder)) {
+    const sql = await readFile(new URL(file, folder), 'utf8');
+    const lists = [...sql.matchAll(/\bin\s*\('(reply|campaign)',[^)]*\)/g)].map(([words]) => words.replaceAll(/\s+/g, ' '));
+    const own = ["in ('reply', 'handoff')", "in ('campaign', 'prospecting', 'follow_up')", "in ('campaign', 'prospecting')"];
+    assert.deepEqual(lists, file === 'outbox.sql' ? own : [], file);
+  }
+});
+
+test('R1 what is proactive: each index over these words serves who asks is_proactive', async (t) => {
+  const { url } = await sendsDatabase(t);
+  const client = new pg.Client({ connectionString: url, options: '-c enable_seqscan=off' });
+  client.on('error', () => {}); // its database goes before it
+  await client.connect();
+  t.after(() => client.end());
+  const query: Query = async (sql) => (await client.query(sql)).rows;
+  const indexes = await query<{ name: string; definition: string }>(
+    `select indexname as name, indexdef as definition from pg_indexes where tablename = 'messages' and indexdef like '%''reply''%'`,
+  );
+  assert.deepEqual(indexes.map(({ name }) => name).toSorted(), [
+    'messages_proactive',
+    'messages_slots',
+    'messages_slots_contact',
+    'messages_slots_proactive',
+    'messages_waiting',
+  ]);
+  for (const { name, definition } of indexes) {
+    const [, columns = ''] = /USING btree \(([^)]+)\)/.exec(definition) ?? [];
+    const [first = ''] = columns.split(', ');
+    const asks = [
+      `${first} = ${first === 'tenant_id' ? "'default'" : 1}`,
+      ...(definition.includes('slot_at IS NOT NULL') ? ['slot_at > now()'] : []),
+      ...(definition.includes("status = 'queued'") ? ["status = 'queued'"] : []),
+      `${/<> ALL/.test(definition) ? '' : 'not '}is_proactive(kind)`,
+    ];
+    const plan = await query<{ 'QUERY PLAN': string }>(`explain select from messages where ${asks.join(' and ')}`);
+    const words = plan.map((line) => line['QUERY PLAN']).join('\n');
+    assert.match(words, new RegExp(`\\b${name}\\b`), `${asks.join(' and ')}\n${words}`);
+    assert.doesNotMatch(words, /is_proactive/, 'it was written into the statement');
+  }
 });
