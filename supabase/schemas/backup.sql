@@ -39,8 +39,7 @@ begin
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
     select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance',
       i.name, v_now from instances i
-    where i.restored_at is null and (select j.status from julia_status j
-      where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
+    where i.restored_at is null and pause_status('instance', i.name, i.tenant_id) is distinct from 'pausado';
   update instances set restored_at = v_now where restored_at is null;
   insert into audit_log (actor, action, subject, details, created_at)
     values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),

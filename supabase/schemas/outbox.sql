@@ -127,8 +127,7 @@ end $$;
 
 -- campaign_paused: one campaign of a tenant is stopped; the others of the same contact go on.
 create or replace function campaign_paused(p_tenant text, p_campaign text) returns boolean language sql stable as $$
-  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j
-    where j.scope = 'campaign' and j.target = p_campaign and j.tenant_id = p_tenant order by j.id desc limit 1), false)
+  select coalesce(p_campaign is not null and pause_status('campaign', p_campaign, p_tenant) = 'pausado', false)
 $$;
 
 -- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
@@ -917,12 +916,11 @@ declare
   v_reply boolean := not is_proactive(p_message.kind);
   v_campaign boolean := is_campaign(p_message.kind);
   v_offer boolean := is_offer(p_message.kind);
-  v_holder text := conversation_holder(p_conversation, p_now);
   -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
   -- allowlist, expiry and the number hold it
   v_operator boolean := p_message.kind = 'operator';
-  v_paused text := case when p_message.kind <> 'operator'
-    then pause_reason(p_conversation.tenant_id, p_instance.name, p_conversation.id, p_message.campaign_id) end;
+  v_silenced text := case when p_message.kind <> 'operator'
+    then silenced_by(p_conversation, p_now, p_message.campaign_id) end;
   v_hour int := coalesce(p_instance.cap_hour, (p_policy ->> 'capHour')::int);
   v_day int := coalesce(p_instance.cap_day, (p_policy ->> 'capDay')::int);
   v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
@@ -945,22 +943,21 @@ begin
     ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
-    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
-      where o.contact_id = p_conversation.contact_id and o.revoked_at is null
-        and (not v_reply or o.created_at > p_message.created_at))),
-    case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    ends('opt_out', 'blocked', not v_operator and exists (select
+      from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
+    case when v_silenced like 'paused\_%' then jsonb_build_object('rule', v_silenced) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
       and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
         false)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
-    ends(v_holder, 'cancelled', p_message.author = 'agent'
-      and (v_holder = 'takeover' or (v_holder <> 'agent' and p_message.kind <> 'handoff'))),
+    ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
+      and (v_silenced = 'takeover' or p_message.kind <> 'handoff')),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and p_message.kind not in ('manual', 'operator')
+    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and p_message.kind <> 'manual'
       then p_conversation.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and p_message.kind not in ('manual', 'operator'),
+    looks(v_silenced, v_silenced is not null and not v_reply and p_message.kind <> 'manual',
       p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',

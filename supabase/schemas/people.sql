@@ -74,8 +74,7 @@ begin
       returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
-    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text
-      order by j.id desc limit 1;
+    v_paused := pause_status('conversation', v_into.id::text, v_into.tenant_id);
     v_pause := null;
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
@@ -620,17 +619,23 @@ begin
   return jsonb_build_object('erased', v_erased);
 end $$;
 
--- pause_reason: the scope of the pause that holds a conversation now, or null. The newest row of each scope and target
--- counts. A campaign is a tenant's: two tenants may have one of the same name.
+-- pause_status: what was said last of a scope: 'pausado', 'ativo', or null when nothing was. The newest row counts. A
+-- campaign is a tenant's: two tenants may have one of the same name.
+create or replace function pause_status(p_scope text, p_target text, p_tenant text)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return (select j.status from julia_status j where j.scope = p_scope and j.target = p_target
+    and (p_scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1);
+end $$;
+
+-- pause_reason: the scope of the pause that holds a conversation now, or null: the widest one.
 create or replace function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
-returns text language sql stable as $$
-  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
-    ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
-  where s.target is not null
-    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
-      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado'
-  limit 1
-$$;
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return (select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
+      ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
+    where pause_status(s.scope, s.target, p_tenant) = 'pausado' limit 1);
+end $$;
 
 -- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
 -- 'manual'.
@@ -639,6 +644,28 @@ returns text language sql stable as $$
   select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
     when p.mode = 'manual' then 'manual' else 'agent' end
 $$;
+
+-- standing_opt_out: the contact's opt-out that was not taken back; one row at most. The planner writes it into the
+-- statement.
+create or replace function standing_opt_out(p_contact bigint) returns setof opt_outs language sql stable as $$
+  select * from opt_outs where contact_id = p_contact and revoked_at is null
+$$;
+
+-- silenced_by: why the agent may not speak in a conversation now, in the order in which that is told: 'paused_' and the
+-- scope; who answers instead ('human', 'takeover', 'manual'); 'opted_out' at p_opted_out_since or later. Null: it may.
+-- THE answer: claim_turn, renew_turn, complete_turn and first_guard ask it, and what only lists or wakes asks the parts
+-- of it. first_guard looks for the opt-out before it, since that ends a message which a pause would keep.
+-- Arguments: p_campaign of the message that is to leave, or null; p_opted_out_since null: an opt-out does not count,
+--   since who writes after one is answered.
+create or replace function silenced_by(v conversations, p_now timestamptz, p_campaign text default null,
+  p_opted_out_since timestamptz default null)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return coalesce(
+    'paused_' || pause_reason(v.tenant_id, (select name from instances where id = v.instance_id), v.id, p_campaign),
+    nullif(conversation_holder(v, p_now), 'agent'),
+    (select 'opted_out' from standing_opt_out(v.contact_id) o where o.created_at >= p_opted_out_since));
+end $$;
 
 -- open_handoff: a person is needed. One open handoff per conversation and kind; a second request adds nothing.
 -- p_controls true: the agent is quiet until the conversation is returned; false: only listed (an old message, an
@@ -1219,9 +1246,7 @@ begin
         where c.id::text = p_target and c.tenant_id = p_tenant)
       else p_target <> '' end;
   if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
-  select status into v_was from julia_status
-    where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc
-    limit 1;
+  v_was := pause_status(p_scope, p_target, p_tenant);
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
     values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
@@ -1248,7 +1273,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
     where c.tenant_id = p_tenant and c.merged_into is null
-      and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
+      and (conversation_holder(c, clock(p_now)) in ('human', 'takeover') or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
 $$;
@@ -1266,7 +1291,7 @@ begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   v_n := give_back(v.id, p_actor, v_now);
-  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false)
+  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual')
     and not coalesce(v.quiet_until > v_now, false) then
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
@@ -1632,8 +1657,11 @@ revoke all on function
   bury_contacts(text, bigint[], bigint[], timestamptz),
   list_erasures(timestamptz),
   apply_erasures(jsonb, text, timestamptz),
+  pause_status(text, text, text),
   pause_reason(text, text, bigint, text),
   conversation_holder(conversations, timestamptz),
+  standing_opt_out(bigint),
+  silenced_by(conversations, timestamptz, text, timestamptz),
   open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
   close_handoff(messages, text, timestamptz),
   add_opt_out(bigint, text, timestamptz),
@@ -1705,8 +1733,11 @@ grant execute on function
   bury_contacts(text, bigint[], bigint[], timestamptz),
   list_erasures(timestamptz),
   apply_erasures(jsonb, text, timestamptz),
+  pause_status(text, text, text),
   pause_reason(text, text, bigint, text),
   conversation_holder(conversations, timestamptz),
+  standing_opt_out(bigint),
+  silenced_by(conversations, timestamptz, text, timestamptz),
   open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
   close_handoff(messages, text, timestamptz),
   add_opt_out(bigint, text, timestamptz),

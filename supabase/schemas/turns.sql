@@ -62,7 +62,7 @@ declare
   v_pending jsonb;
   v_history jsonb;
   v_correlation text;
-  v_paused text;
+  v_silenced text;
   v_from bigint;
 begin
   select * into v_conversation from conversations where id = p_conversation for no key update;
@@ -96,9 +96,9 @@ begin
   end if;
 
   select * into v_instance from instances where id = v_conversation.instance_id;
-  v_paused := pause_reason(v_conversation.tenant_id, v_instance.name, v_conversation.id, null);
-  if v_paused is not null then
-    return jsonb_build_object('state', 'paused', 'reason', v_paused);
+  v_silenced := silenced_by(v_conversation, v_now);
+  if v_silenced like 'paused\_%' then
+    return jsonb_build_object('state', 'paused', 'reason', substr(v_silenced, length('paused_') + 1));
   end if;
 
   if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
@@ -144,7 +144,7 @@ begin
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v_conversation.fence, 'now', v_now,
     'conversation_id', v_conversation.id, 'tenant_id', v_conversation.tenant_id,
-    'holder', conversation_holder(v_conversation, v_now), 'escalation_reason', v_conversation.escalation_reason,
+    'holder', coalesce(v_silenced, 'agent'), 'escalation_reason', v_conversation.escalation_reason,
     'attended', coalesce(v_conversation.takeover_until > v_now, false), 'mode', v_conversation.mode,
     'open_handoff', (select h.id from handoffs h where h.conversation_id = v_conversation.id and h.controls
       and h.status <> 'returned'),
@@ -170,8 +170,7 @@ begin
         from contacts c where c.id = v_conversation.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
-    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v_conversation.contact_id
-      and o.revoked_at is null));
+    'opted_out', exists (select from standing_opt_out(v_conversation.contact_id)));
 end $$;
 
 -- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
@@ -188,10 +187,7 @@ begin
   select * into v_conversation from conversations where id = v_turn.conversation_id;
   return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v_turn.inbound_seq
     and v_conversation.superseded_in_row < 2,
-    'stop', coalesce((select 'paused_' || pause_reason(v_turn.tenant_id, i.name, v_conversation.id, null)
-      from instances i
-      where i.id = v_conversation.instance_id),
-      nullif(conversation_holder(v_conversation, v_now), 'agent')));
+    'stop', silenced_by(v_conversation, v_now));
 end $$;
 
 -- complete_turn: ends a turn; the only place where an answer becomes true.
@@ -326,9 +322,7 @@ declare
   v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
   v_due timestamptz := first_pending(p_conversation.id)
     + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
-  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(p_conversation, p_now) = 'agent'
-    and (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
-      where i.id = p_conversation.instance_id) is null;
+  v_apology boolean := coalesce(v_due <= p_now, false) and silenced_by(p_conversation, p_now) is null;
   v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
 begin
   update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = p_turn.id;
@@ -400,15 +394,9 @@ end $$;
 --   agent | 'opted_out': since the turn began, as who writes after opting out is answered.
 create or replace function answer_stop(p_conversation conversations, p_turn turns, p_now timestamptz)
 returns text language plpgsql stable set search_path = public, pg_temp as $$
-declare v_holder text := conversation_holder(p_conversation, p_now);
+declare v_silenced text := silenced_by(p_conversation, p_now, null, p_turn.started_at);
 begin
-  return case
-    when (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
-      where i.id = p_conversation.instance_id) is not null then 'paused'
-    when v_holder <> 'agent' then v_holder
-    when exists (select 1 from opt_outs o where o.contact_id = p_conversation.contact_id and o.revoked_at is null
-      and o.created_at >= p_turn.started_at) then 'opted_out'
-  end;
+  return case when v_silenced like 'paused\_%' then 'paused' else v_silenced end;
 end $$;
 
 -- suppress_turn: an answer may not be given (answer_stop). Paused: the messages stay unanswered and wait; else a person

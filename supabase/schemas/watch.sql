@@ -386,7 +386,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       c.controlled_by, 'escalation_reason', c.escalation_reason,
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
         c.merged_into,
-      'opted_out', exists (select 1 from opt_outs o where o.contact_id = c.contact_id and o.revoked_at is null)),
+      'opted_out', exists (select from standing_opt_out(c.contact_id))),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,

@@ -34,6 +34,8 @@ async function writtenBySql(): Promise<string[]> {
   assert.ok(scopes.length >= 5, 'the scopes of julia_status');
   const holder = /create or replace function conversation_holder[\s\S]*?\$\$;/.exec(text)?.[0] ?? '';
   const stops = /create or replace function answer_stop[\s\S]*?\$\$;/.exec(text)?.[0] ?? '';
+  const silenced = /create or replace function silenced_by[\s\S]*?\$\$;/.exec(text)?.[0] ?? '';
+  assert.match(silenced, /select 'opted_out'/);
   const chosen = all(text, /reason = (case[\s\S]*?end)\b/g).join('\n');
   return [
     ...all(text, /\b(?:v_)?reason\s*:?=\s*'([^']+)'/g),
@@ -47,6 +49,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(text, /'reason', '([^']+)'/g),
     ...all(/create or replace function incident[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /\('\w+', '(\w+)'/g),
     ...all(text, /coalesce\([^()]*reason'?,\s*'([^']+)'\)/g),
+    ...all(silenced, /select '(\w+)'/g),
     ...all(`${holder}\n${stops}\n${chosen}`, /(?:then|else) '([^']+)'/g).filter((word) => word !== 'agent'),
     ...all(all(text, /(nullif\(p_judged ->> 'verdict'[\s\S]*?\bend\b)/g).join('\n'), /then '([^']+)'/g),
     ...all(/create or replace function judge_own[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
