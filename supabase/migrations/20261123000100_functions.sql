@@ -123,8 +123,7 @@ begin
       returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
-    select j.status into v_paused from julia_status j where j.scope = 'conversation' and j.target = v_into.id::text
-      order by j.id desc limit 1;
+    v_paused := pause_status('conversation', v_into.id::text, v_into.tenant_id);
     v_pause := null;
     insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target)
       select j.tenant_id, j.status, j.motivo, 'contact.merge', 'conversation', v_into.id::text
@@ -669,17 +668,23 @@ begin
   return jsonb_build_object('erased', v_erased);
 end $$;
 
--- pause_reason: the scope of the pause that holds a conversation now, or null. The newest row of each scope and target
--- counts. A campaign is a tenant's: two tenants may have one of the same name.
+-- pause_status: what was said last of a scope: 'pausado', 'ativo', or null when nothing was. The newest row counts. A
+-- campaign is a tenant's: two tenants may have one of the same name.
+create or replace function pause_status(p_scope text, p_target text, p_tenant text)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return (select j.status from julia_status j where j.scope = p_scope and j.target = p_target
+    and (p_scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1);
+end $$;
+
+-- pause_reason: the scope of the pause that holds a conversation now, or null: the widest one.
 create or replace function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
-returns text language sql stable as $$
-  select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
-    ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
-  where s.target is not null
-    and (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
-      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado'
-  limit 1
-$$;
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return (select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
+      ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
+    where pause_status(s.scope, s.target, p_tenant) = 'pausado' limit 1);
+end $$;
 
 -- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
 -- 'manual'.
@@ -688,6 +693,28 @@ returns text language sql stable as $$
   select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
     when p.mode = 'manual' then 'manual' else 'agent' end
 $$;
+
+-- standing_opt_out: the contact's opt-out that was not taken back; one row at most. The planner writes it into the
+-- statement.
+create or replace function standing_opt_out(p_contact bigint) returns setof opt_outs language sql stable as $$
+  select * from opt_outs where contact_id = p_contact and revoked_at is null
+$$;
+
+-- silenced_by: why the agent may not speak in a conversation now, in the order in which that is told: 'paused_' and the
+-- scope; who answers instead ('human', 'takeover', 'manual'); 'opted_out' at p_opted_out_since or later. Null: it may.
+-- THE answer: claim_turn, renew_turn, complete_turn and first_guard ask it, and what only lists or wakes asks the parts
+-- of it. first_guard looks for the opt-out before it, since that ends a message which a pause would keep.
+-- Arguments: p_campaign of the message that is to leave, or null; p_opted_out_since null: an opt-out does not count,
+--   since who writes after one is answered.
+create or replace function silenced_by(v conversations, p_now timestamptz, p_campaign text default null,
+  p_opted_out_since timestamptz default null)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  return coalesce(
+    'paused_' || pause_reason(v.tenant_id, (select name from instances where id = v.instance_id), v.id, p_campaign),
+    nullif(conversation_holder(v, p_now), 'agent'),
+    (select 'opted_out' from standing_opt_out(v.contact_id) o where o.created_at >= p_opted_out_since));
+end $$;
 
 -- open_handoff: a person is needed. One open handoff per conversation and kind; a second request adds nothing.
 -- p_controls true: the agent is quiet until the conversation is returned; false: only listed (an old message, an
@@ -863,7 +890,7 @@ create or replace function handoffs_to_tell(
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction'
           and x.deleted_at is null and x.kind is distinct from 'operator'
           and not coalesce(x.meaning ?| array['command', 'handset'], false)
-            and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and x.kind in ('reply', 'handoff')
+            and (x.direction = 'in' or was_said(x.status) or (x.status = 'queued' and not is_proactive(x.kind)
             and x.turn_id is not null))
         order by x.seq desc limit 6) m) as messages
     from handoffs h join conversations c on c.id = h.conversation_id join instances i on i.id = c.instance_id
@@ -1268,9 +1295,7 @@ begin
         where c.id::text = p_target and c.tenant_id = p_tenant)
       else p_target <> '' end;
   if not v_known then return jsonb_build_object('outcome', 'unknown_target'); end if;
-  select status into v_was from julia_status
-    where scope = p_scope and target = p_target and (p_scope <> 'campaign' or tenant_id = p_tenant) order by id desc
-    limit 1;
+  v_was := pause_status(p_scope, p_target, p_tenant);
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
     values (p_tenant, p_status, p_reason, p_actor, p_scope, p_target, clock(p_now));
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
@@ -1297,7 +1322,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
     where c.tenant_id = p_tenant and c.merged_into is null
-      and (c.controlled_by = 'human' or c.takeover_until > clock(p_now) or waits_for_person(c)
+      and (conversation_holder(c, clock(p_now)) in ('human', 'takeover') or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
 $$;
@@ -1315,7 +1340,7 @@ begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   v_n := give_back(v.id, p_actor, v_now);
-  if v_n = 0 and v.controlled_by = 'agent' and not coalesce(v.takeover_until > v_now, false)
+  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual')
     and not coalesce(v.quiet_until > v_now, false) then
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
@@ -3195,7 +3220,7 @@ declare
   v_pending jsonb;
   v_history jsonb;
   v_correlation text;
-  v_paused text;
+  v_silenced text;
   v_from bigint;
 begin
   select * into v_conversation from conversations where id = p_conversation for no key update;
@@ -3229,9 +3254,9 @@ begin
   end if;
 
   select * into v_instance from instances where id = v_conversation.instance_id;
-  v_paused := pause_reason(v_conversation.tenant_id, v_instance.name, v_conversation.id, null);
-  if v_paused is not null then
-    return jsonb_build_object('state', 'paused', 'reason', v_paused);
+  v_silenced := silenced_by(v_conversation, v_now);
+  if v_silenced like 'paused\_%' then
+    return jsonb_build_object('state', 'paused', 'reason', substr(v_silenced, length('paused_') + 1));
   end if;
 
   if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
@@ -3271,13 +3296,13 @@ begin
       and (m.direction = 'in' or was_said(m.status)
         -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn
         -- after its beginning had left
-        or (m.status = 'queued' and m.kind in ('reply', 'handoff') and m.turn_id is not null and m.type <> 'reaction')
+        or (m.status = 'queued' and not is_proactive(m.kind) and m.turn_id is not null and m.type <> 'reaction')
         or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
           from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
 
   return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v_conversation.fence, 'now', v_now,
     'conversation_id', v_conversation.id, 'tenant_id', v_conversation.tenant_id,
-    'holder', conversation_holder(v_conversation, v_now), 'escalation_reason', v_conversation.escalation_reason,
+    'holder', coalesce(v_silenced, 'agent'), 'escalation_reason', v_conversation.escalation_reason,
     'attended', coalesce(v_conversation.takeover_until > v_now, false), 'mode', v_conversation.mode,
     'open_handoff', (select h.id from handoffs h where h.conversation_id = v_conversation.id and h.controls
       and h.status <> 'returned'),
@@ -3303,8 +3328,7 @@ begin
         from contacts c where c.id = v_conversation.contact_id),
     'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
     'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
-    'opted_out', exists (select 1 from opt_outs o where o.contact_id = v_conversation.contact_id
-      and o.revoked_at is null));
+    'opted_out', exists (select from standing_opt_out(v_conversation.contact_id)));
 end $$;
 
 -- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
@@ -3321,10 +3345,7 @@ begin
   select * into v_conversation from conversations where id = v_turn.conversation_id;
   return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v_turn.inbound_seq
     and v_conversation.superseded_in_row < 2,
-    'stop', coalesce((select 'paused_' || pause_reason(v_turn.tenant_id, i.name, v_conversation.id, null)
-      from instances i
-      where i.id = v_conversation.instance_id),
-      nullif(conversation_holder(v_conversation, v_now), 'agent')));
+    'stop', silenced_by(v_conversation, v_now));
 end $$;
 
 -- complete_turn: ends a turn; the only place where an answer becomes true.
@@ -3459,9 +3480,7 @@ declare
   v_retry timestamptz := p_now + make_interval(secs => (p_result ->> 'retry_ms')::numeric / 1000);
   v_due timestamptz := first_pending(p_conversation.id)
     + make_interval(secs => (p_result ->> 'apology_ms')::numeric / 1000);
-  v_apology boolean := coalesce(v_due <= p_now, false) and conversation_holder(p_conversation, p_now) = 'agent'
-    and (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
-      where i.id = p_conversation.instance_id) is null;
+  v_apology boolean := coalesce(v_due <= p_now, false) and silenced_by(p_conversation, p_now) is null;
   v_until timestamptz := case when v_due > p_now then least(v_retry, v_due) else v_retry end;
 begin
   update turns set status = 'deferred', reason = p_result ->> 'reason', ended_at = p_now where id = p_turn.id;
@@ -3533,15 +3552,9 @@ end $$;
 --   agent | 'opted_out': since the turn began, as who writes after opting out is answered.
 create or replace function answer_stop(p_conversation conversations, p_turn turns, p_now timestamptz)
 returns text language plpgsql stable set search_path = public, pg_temp as $$
-declare v_holder text := conversation_holder(p_conversation, p_now);
+declare v_silenced text := silenced_by(p_conversation, p_now, null, p_turn.started_at);
 begin
-  return case
-    when (select pause_reason(p_conversation.tenant_id, i.name, p_conversation.id, null) from instances i
-      where i.id = p_conversation.instance_id) is not null then 'paused'
-    when v_holder <> 'agent' then v_holder
-    when exists (select 1 from opt_outs o where o.contact_id = p_conversation.contact_id and o.revoked_at is null
-      and o.created_at >= p_turn.started_at) then 'opted_out'
-  end;
+  return case when v_silenced like 'paused\_%' then 'paused' else v_silenced end;
 end $$;
 
 -- suppress_turn: an answer may not be given (answer_stop). Paused: the messages stay unanswered and wait; else a person
@@ -3754,6 +3767,24 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;
 
+-- is_proactive: nobody asked for a message of this kind: it is neither an answer nor the offer of a person. Null for a
+-- person's own message, which has no kind. What is told to those who run this (`operator`) is of these too, as it takes
+-- a place in the caps; the rules that leave it out say so. PROACTIVE_KINDS in TypeScript is the same list.
+-- The planner writes it into the statement, so the partial indexes over these words serve whoever asks it.
+create or replace function is_proactive(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind not in ('reply', 'handoff') $$;
+
+-- is_offer: something is offered to the contact: what a person gets of these is counted and spaced.
+create or replace function is_offer(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind in ('campaign', 'prospecting', 'follow_up') $$;
+
+-- is_campaign: an offer that follows from nothing the contact did.
+create or replace function is_campaign(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind in ('campaign', 'prospecting') $$;
+
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are
 -- applied.
 -- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong
@@ -3790,7 +3821,7 @@ begin
       error_class = null, lease_until = null, goes_at = null,
       provider_at = p_at, slot_at = greatest(slot_at, p_at, p_now) where id = v_message.id;
     update conversations set superseded_in_row = 0 where id = v_message.conversation_id and superseded_in_row > 0
-      and v_message.kind in ('reply', 'handoff');
+      and not is_proactive(v_message.kind);
     if v_message.status = 'unproven' then perform close_handoff(v_message, 'send_unproven', p_now); end if;
     if v_message.status = 'failed' then perform heal_send(v_message, p_now); end if;
   elsif v_message.provider_id is null and p_provider_id is not null then
@@ -3818,7 +3849,7 @@ begin
   if v_message.type = 'reaction' then return; end if;
   update messages set status = 'cancelled', reason = 'earlier_part_failed'
     where turn_id = v_message.turn_id and direction = 'out' and status = 'queued' and id > v_message.id;
-  if v_message.kind in ('reply', 'handoff')
+  if not is_proactive(v_message.kind)
     then perform open_handoff(v_message.conversation_id, v_message.turn_id, 'send_failed', p_class,
     false, p_now); end if;
 end $$;
@@ -3863,8 +3894,7 @@ end $$;
 
 -- campaign_paused: one campaign of a tenant is stopped; the others of the same contact go on.
 create or replace function campaign_paused(p_tenant text, p_campaign text) returns boolean language sql stable as $$
-  select p_campaign is not null and coalesce((select j.status = 'pausado' from julia_status j
-    where j.scope = 'campaign' and j.target = p_campaign and j.tenant_id = p_tenant order by j.id desc limit 1), false)
+  select coalesce(p_campaign is not null and pause_status('campaign', p_campaign, p_tenant) = 'pausado', false)
 $$;
 
 -- end_send: a row leaves the lane for good, with the rule that ended it. Never touches a row that has left already.
@@ -3940,13 +3970,13 @@ begin
 
   -- no key update: whoever only adds a message of this number need not wait
   select * into v_instance from instances where id = v_conversation.instance_id for no key update;
-  if v_message.kind not in ('reply', 'handoff') then
+  if is_proactive(v_message.kind) then
     perform 1 from contacts where id = v_conversation.contact_id for no key update;
   end if;
   v_stop := first_guard(v_message, v_conversation, v_instance, p_policy, v_now);
   if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
-  if v_message.kind not in ('reply', 'handoff', 'operator') and v_message.typing_until is null then
+  if is_proactive(v_message.kind) and v_message.kind <> 'operator' and v_message.typing_until is null then
     perform take_pace(v_instance, p_policy, v_now);
   end if;
   if v_message.typing_ms > 0 and v_message.typing_until is null then
@@ -4003,7 +4033,7 @@ returns messages language plpgsql stable set search_path = public, pg_temp as $$
 declare v_message messages;
 begin
   select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and kind in ('reply', 'handoff', 'operator')
+    and status = 'queued' and (not is_proactive(kind) or kind = 'operator')
     order by kind = 'operator' desc, priority, id limit 1;
   if found then return v_message; end if;
   select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
@@ -4078,7 +4108,7 @@ begin
   update messages set status = 'sending', reason = null, goes_at = null, claim = claim + 1, claimed_at = p_now,
     slot_at = p_now, sent_to = v_jid, wire_id = coalesce(wire_id, new_wire_id()), attempts = attempts + 1,
     lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0),
-    first_contact = p_message.kind in ('campaign', 'prospecting', 'follow_up')
+    first_contact = is_offer(p_message.kind)
       and is_stranger(p_conversation.contact_id)
     where id = p_message.id returning * into v_message;
   return jsonb_build_object('action', 'send', 'message_id', v_message.id, 'claim', v_message.claim,
@@ -4178,7 +4208,7 @@ begin
   if jsonb_typeof(p_outcome -> 'trouble') = 'object' then
     perform number_trouble(v_message.instance_id, p_outcome -> 'trouble', v_now);
   elsif v_kind = 'sent' then
-    perform number_sent(v_message.instance_id, v_message.kind not in ('reply', 'handoff'), v_now);
+    perform number_sent(v_message.instance_id, is_proactive(v_message.kind), v_now);
   end if;
   select * into v_message from messages where id = p_message;
   return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
@@ -4357,10 +4387,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'direction', p_message.direction, 'conversation_id', p_message.conversation_id,
     'instance', (select i.name from instances i where i.id = p_message.instance_id),
     -- words of a conversation are for operators: see timeline
-    'to', case when p_message.kind not in ('reply', 'handoff', 'operator') then (select a.address
+    'to', case when is_proactive(p_message.kind) and p_message.kind <> 'operator' then (select a.address
       from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
       where c.id = p_message.conversation_id order by a.id limit 1) end,
-    'text', case when p_message.kind not in ('reply', 'handoff', 'operator') then p_message.text end,
+    'text', case when is_proactive(p_message.kind) and p_message.kind <> 'operator' then p_message.text end,
     'campaign_id', p_message.campaign_id, 'duplicate_of', p_message.duplicate_of,
     'bypass_reason', p_message.bypass, 'attempts', p_message.attempts, 'created_at', p_message.created_at,
     'sent_at', case when p_message.direction = 'out' and p_message.provider_id is not null
@@ -4382,7 +4412,7 @@ create or replace function list_messages(p_tenant text, p_filter jsonb, p_limit 
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(message_row(m) order by m.id desc), '[]') from (
     select * from messages x
-    where x.tenant_id = p_tenant and x.kind not in ('reply', 'handoff') and x.kind <> 'operator'
+    where x.tenant_id = p_tenant and is_proactive(x.kind) and x.kind <> 'operator'
       and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
       and x.status = coalesce(p_filter ->> 'status', x.status) and x.kind = coalesce(p_filter ->> 'kind', x.kind)
       and (p_filter ->> 'campaign_id' is null or x.campaign_id = p_filter ->> 'campaign_id')
@@ -4470,23 +4500,23 @@ begin
   if p_cap > 0 and p_class = 'reply' then
     select p_cap - count(*) into v_room from messages
       where instance_id = p_instance and status in ('sending', 'uncertain')
-      and kind in ('reply', 'handoff');
+      and not is_proactive(kind);
   elsif p_cap > 0 then
     select p_cap - count(*) into v_room from messages
       where instance_id = p_instance and status in ('sending', 'uncertain')
-      and kind not in ('reply', 'handoff') and case p_class when 'proactive' then true when 'stranger'
+      and is_proactive(kind) and case p_class when 'proactive' then true when 'stranger'
         then first_contact else kind = p_class end;
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
   -- read from the newest on, in the order of the index: as many as the cap, and none before the window
   if p_class = 'reply' then
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and kind in ('reply', 'handoff')
+      and not is_proactive(kind)
         and status not in ('sending', 'uncertain')
       order by slot_at desc offset v_room - 1 limit 1;
   else
     select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and kind not in ('reply', 'handoff')
+      and is_proactive(kind)
         and status not in ('sending', 'uncertain')
         and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
       order by slot_at desc offset v_room - 1 limit 1;
@@ -4505,7 +4535,7 @@ begin
     and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
   select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
-    and m.kind in ('reply', 'handoff') and m.slot_at > p_now - interval '1 hour'
+    and not is_proactive(m.kind) and m.slot_at > p_now - interval '1 hour'
     order by m.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
 end $$;
@@ -4522,8 +4552,8 @@ begin
   select s.at into v_at from (
     select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
     from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and m.kind not in ('reply', 'handoff')
-      and (m.kind in ('campaign', 'prospecting', 'follow_up') or not p_offers)) s
+    where c.contact_id = p_contact and m.slot_at is not null and is_proactive(m.kind)
+      and (is_offer(m.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $$;
@@ -4535,8 +4565,8 @@ declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
   select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and m.kind not in ('reply', 'handoff',
-      'manual', 'operator') limit p_most) u;
+    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and is_proactive(m.kind)
+      and m.kind not in ('manual', 'operator') limit p_most) u;
   return v_count;
 end $$;
 
@@ -4545,7 +4575,7 @@ create or replace function last_campaign(p_contact bigint)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and m.kind in ('campaign', 'prospecting'));
+    where c.contact_id = p_contact and m.slot_at is not null and is_campaign(m.kind));
 end $$;
 
 -- is_stranger: nobody has ever heard from this contact, on any number.
@@ -4582,7 +4612,7 @@ begin
   return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
     from (select conversation_id, slot_at from messages
       where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
-      and kind not in ('reply', 'handoff') and kind in ('campaign', 'prospecting') order by slot_at desc limit 100) s
+      and is_proactive(kind) and is_campaign(kind) order by slot_at desc limit 100) s
         join conversations c on c.id = s.conversation_id);
 end $$;
 
@@ -4606,7 +4636,7 @@ create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
-    and o.kind not in ('reply', 'handoff')
+    and is_proactive(o.kind)
     and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
       and o.due_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
@@ -4650,15 +4680,14 @@ create or replace function first_guard(
   p_message messages, p_conversation conversations, p_instance instances, p_policy jsonb, p_now timestamptz
 ) returns jsonb language plpgsql stable set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
-  v_reply boolean := p_message.kind in ('reply', 'handoff');
-  v_campaign boolean := p_message.kind in ('campaign', 'prospecting');
-  v_offer boolean := p_message.kind in ('campaign', 'prospecting', 'follow_up');
-  v_holder text := conversation_holder(p_conversation, p_now);
+  v_reply boolean := not is_proactive(p_message.kind);
+  v_campaign boolean := is_campaign(p_message.kind);
+  v_offer boolean := is_offer(p_message.kind);
   -- an answer to who runs this, an alert to the manager: a stop that could not be told would not be believed. Only
   -- allowlist, expiry and the number hold it
   v_operator boolean := p_message.kind = 'operator';
-  v_paused text := case when p_message.kind <> 'operator'
-    then pause_reason(p_conversation.tenant_id, p_instance.name, p_conversation.id, p_message.campaign_id) end;
+  v_silenced text := case when p_message.kind <> 'operator'
+    then silenced_by(p_conversation, p_now, p_message.campaign_id) end;
   v_hour int := coalesce(p_instance.cap_hour, (p_policy ->> 'capHour')::int);
   v_day int := coalesce(p_instance.cap_day, (p_policy ->> 'capDay')::int);
   v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
@@ -4681,22 +4710,21 @@ begin
     ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
-    ends('opt_out', 'blocked', not v_operator and exists (select from opt_outs o
-      where o.contact_id = p_conversation.contact_id and o.revoked_at is null
-        and (not v_reply or o.created_at > p_message.created_at))),
-    case when v_paused is not null then jsonb_build_object('rule', 'paused_' || v_paused) end,
+    ends('opt_out', 'blocked', not v_operator and exists (select
+      from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
+    case when v_silenced like 'paused\_%' then jsonb_build_object('rule', v_silenced) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
       and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
         false)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
-    ends(v_holder, 'cancelled', p_message.author = 'agent'
-      and (v_holder = 'takeover' or (v_holder <> 'agent' and p_message.kind <> 'handoff'))),
+    ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
+      and (v_silenced = 'takeover' or p_message.kind <> 'handoff')),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_holder, case when v_holder = 'takeover' and not v_reply and p_message.kind not in ('manual', 'operator')
+    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and p_message.kind <> 'manual'
       then p_conversation.takeover_until end, p_now),
-    looks(v_holder, v_holder <> 'agent' and not v_reply and p_message.kind not in ('manual', 'operator'),
+    looks(v_silenced, v_silenced is not null and not v_reply and p_message.kind <> 'manual',
       p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',
@@ -4788,7 +4816,7 @@ begin
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
       from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
-        and s.kind not in ('reply', 'handoff'))
+        and is_proactive(s.kind))
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -4800,7 +4828,7 @@ begin
             slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
           from (select m.reason, count(*) as n from messages m
-          where m.instance_id = v_instance.id and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+          where m.instance_id = v_instance.id and m.status = 'queued' and is_proactive(m.kind)
             and m.reason is not null group by m.reason) h)));
   end loop;
   return v_all;
@@ -4815,7 +4843,7 @@ begin
   with freed as (
       update messages m set due_at = p_now, goes_at = null from instances i
       where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
-        and m.status = 'queued' and m.kind not in ('reply', 'handoff')
+        and m.status = 'queued' and is_proactive(m.kind)
         and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
     select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
       from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
@@ -5172,7 +5200,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     when p_reply or p_instance.held_reason is null then null
     when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
     when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
-      and kind not in ('reply', 'handoff')) then
+      and is_proactive(kind)) then
       looks(p_instance.held_reason, true, p_now + interval '1 minute')
   end
 $$;
@@ -5259,7 +5287,7 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
   update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
-    and kind not in ('reply', 'handoff') and reason like 'number\_%' and due_at > p_now;
+    and is_proactive(kind) and reason like 'number\_%' and due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason,
     jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
@@ -5290,14 +5318,14 @@ returns table (slot_at timestamptz, delivered boolean, refused boolean, proactiv
     (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
       where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
         and m.slot_at <= p_now - interval '10 minutes'
-        and m.kind not in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+        and is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50)
     union all
     (select m.slot_at, m.delivered_at, m.error_class, false from messages m
       where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
         and m.slot_at <= p_now - interval '10 minutes'
-        and m.kind in ('reply', 'handoff') and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+        and not is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50))
   select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
@@ -5323,14 +5351,14 @@ begin
     -- it was believed dead, and something arrived: a reply, since those are not held
     if v.held_reason = 'number_undelivered' and exists (select from messages m
       where m.instance_id = v.id and m.slot_at >= v.held_since
-        and m.kind in ('reply', 'handoff') and m.delivered_at is not null) then
+        and not is_proactive(m.kind) and m.delivered_at is not null) then
       perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
     if v.held_reason is not null and v.held_until <= v_now then
       select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
-        where m.instance_id = v.id and m.slot_at >= v.held_until and m.kind not in ('reply', 'handoff')
+        where m.instance_id = v.id and m.slot_at >= v.held_until and is_proactive(m.kind)
           order by m.slot_at desc limit 1;
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
@@ -5413,10 +5441,10 @@ begin
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
         select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
-          and kind not in ('reply', 'handoff')
+          and is_proactive(kind)
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from messages where instance_id = i.id and status = 'queued' and kind not in ('reply', 'handoff')
+        (select null from messages where instance_id = i.id and status = 'queued' and is_proactive(kind)
           limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
@@ -5910,7 +5938,7 @@ begin
       claim = claim + 1,
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
     where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
-      and not (status = 'queued' and reason is null and kind not in ('reply', 'handoff') and due_at > v_now);
+      and not (status = 'queued' and reason is null and is_proactive(kind) and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
   update job_runs set status = 'failed', error = 'restored', ended_at = v_now where status = 'running';
@@ -5918,8 +5946,7 @@ begin
   insert into julia_status (tenant_id, status, motivo, alterado_via, scope, target, created_at)
     select i.tenant_id, 'pausado', 'backup restaurado: espera a comparação com o WhatsApp', 'restore', 'instance',
       i.name, v_now from instances i
-    where i.restored_at is null and (select j.status from julia_status j
-      where j.scope = 'instance' and j.target = i.name order by j.id desc limit 1) is distinct from 'pausado';
+    where i.restored_at is null and pause_status('instance', i.name, i.tenant_id) is distinct from 'pausado';
   update instances set restored_at = v_now where restored_at is null;
   insert into audit_log (actor, action, subject, details, created_at)
     values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
@@ -5940,7 +5967,7 @@ begin
       and m.provider_at < p_instance.restored_at
       and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
         and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
-        and coalesce(o.kind, 'reply') in ('reply', 'handoff', 'manual') and o.provider_at >= date_trunc('second',
+        and (o.kind is null or not is_proactive(o.kind) or o.kind = 'manual') and o.provider_at >= date_trunc('second',
           m.provider_at));
   update conversations c set takeover_since = null, takeover_until = null
     where c.instance_id = p_instance.id and c.takeover_since >= p_instance.restored_at
@@ -6819,9 +6846,9 @@ begin
       count(d.delivered_at) as delivered from (
       -- two halves, each on its index
       select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and kind in ('reply', 'handoff')
+        and not is_proactive(kind)
       union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and kind not in ('reply', 'handoff')) d) s
+        and is_proactive(kind)) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);
@@ -6879,7 +6906,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       c.controlled_by, 'escalation_reason', c.escalation_reason,
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
         c.merged_into,
-      'opted_out', exists (select 1 from opt_outs o where o.contact_id = c.contact_id and o.revoked_at is null)),
+      'opted_out', exists (select from standing_opt_out(c.contact_id))),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,
@@ -7018,8 +7045,11 @@ revoke all on function
   bury_contacts(text, bigint[], bigint[], timestamptz),
   list_erasures(timestamptz),
   apply_erasures(jsonb, text, timestamptz),
+  pause_status(text, text, text),
   pause_reason(text, text, bigint, text),
   conversation_holder(conversations, timestamptz),
+  standing_opt_out(bigint),
+  silenced_by(conversations, timestamptz, text, timestamptz),
   open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
   close_handoff(messages, text, timestamptz),
   add_opt_out(bigint, text, timestamptz),
@@ -7156,6 +7186,9 @@ revoke all on function
   ensure_setup(jsonb),
   list_agents(),
   due_follow_ups(int, timestamptz),
+  is_proactive(text),
+  is_offer(text),
+  is_campaign(text),
   settle_sent(bigint, text, timestamptz, timestamptz),
   sent_as(bigint, text),
   fail_send(bigint, text, timestamptz),
@@ -7340,8 +7373,11 @@ grant execute on function
   bury_contacts(text, bigint[], bigint[], timestamptz),
   list_erasures(timestamptz),
   apply_erasures(jsonb, text, timestamptz),
+  pause_status(text, text, text),
   pause_reason(text, text, bigint, text),
   conversation_holder(conversations, timestamptz),
+  standing_opt_out(bigint),
+  silenced_by(conversations, timestamptz, text, timestamptz),
   open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
   close_handoff(messages, text, timestamptz),
   add_opt_out(bigint, text, timestamptz),
@@ -7478,6 +7514,9 @@ grant execute on function
   ensure_setup(jsonb),
   list_agents(),
   due_follow_ups(int, timestamptz),
+  is_proactive(text),
+  is_offer(text),
+  is_campaign(text),
   settle_sent(bigint, text, timestamptz, timestamptz),
   sent_as(bigint, text),
   fail_send(bigint, text, timestamptz),
