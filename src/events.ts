@@ -73,12 +73,12 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     webhookRefused(
-      reason: 'unauthorized' | 'malformed' | 'too_large' | 'incomplete' | 'too_many' | 'unavailable',
+      reason: 'unauthorized' | 'malformed' | 'too_large' | 'incomplete' | 'crowded' | 'too_many' | 'unavailable',
       fields: Record<string, unknown>,
     ): void {
       metrics.webhooks.inc({ outcome: reason });
       // A flood must not become one of lines.
-      if (reason === 'too_many') log.debug({ reason, ...fields }, 'Webhook refused');
+      if (reason === 'too_many' || reason === 'crowded') log.debug({ reason, ...fields }, 'Webhook refused');
       else log.warning({ reason, ...fields }, 'Webhook refused');
     },
 

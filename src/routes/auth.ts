@@ -22,6 +22,8 @@ export type Auth = {
   guard(needed: TokenRole | 'public'): MiddlewareHandler<Env>;
   /** null: no token, or one that does not count. Throws 503 or DatabaseAway as `guard`. */
   callerOf(authorization: string | undefined): Promise<Caller | null>;
+  /** By whom a request is counted: the owner of its token behind `guard`, else where it comes from. */
+  nameOf(c: Request<Env>): string;
   /** Whether these are for who asks: names of numbers and tenants, volumes, money, words of alerts. Never throws: while nobody can say it, they are not. */
   seesDetails(c: Request<Env>): Promise<boolean>;
 };
@@ -49,6 +51,11 @@ export function createAuth(process: Process): Auth {
     const signed = await signedBy(authorization);
     return signed !== null && (await counts(signed)) ? signed : null;
   };
+  const ownerOf = ({ tenant, sub }: Caller): string => `of ${tenant} ${sub}`;
+  const nameOf = (c: Request<Env>): string => {
+    const caller = c.get('caller' as never) as Caller | undefined;
+    return caller === undefined ? `from ${sourceOfRequest(c, http.trustedProxyHops)}` : ownerOf(caller);
+  };
   return {
     callerOf,
     async seesDetails(c) {
@@ -61,9 +68,10 @@ export function createAuth(process: Process): Auth {
       c.header('Cache-Control', 'no-store');
       return true;
     },
+    nameOf,
     guard: (needed) => async (c, next) => {
       const signed = needed === 'public' ? null : await signedBy(c.req.header('authorization'));
-      count(c, signed === null ? `from ${sourceOfRequest(c, http.trustedProxyHops)}` : `of ${signed.tenant} ${signed.sub}`);
+      count(c, signed === null ? nameOf(c) : ownerOf(signed));
       if (needed !== 'public') {
         if (signed === null || !(await counts(signed))) throw unauthorized();
         if (!mayCall(signed.role, needed))

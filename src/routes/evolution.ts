@@ -11,7 +11,6 @@ import type { Process } from './ops.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { openEnvelopes } from '../whatsapp/envelope.ts';
 import { tooMany } from './auth.ts';
-import { readBody } from './body.ts';
 import { contextSoon } from './context-of.ts';
 import { sourceOfRequest } from './source.ts';
 import type { Routes } from './table.ts';
@@ -50,10 +49,11 @@ export function evolutionRoutes(routes: Routes, process: Process): void {
           'missing or wrong credentials: set EVOLUTION_WEBHOOK_SECRET, or the secret of the number, as jwt_key or as a Bearer header of the webhook',
       });
     }
-    count(c, accepted, 'instance' in poster ? `number ${poster.instance}` : 'default', 'WEBHOOK_RATE_LIMIT');
-    const body = parseBounded(
-      await readBody(c, { bytes: http.maxWebhookBytes, variable: 'MAX_WEBHOOK_MB' }).catch(refusedFor(process, id)),
-    );
+    const who = 'instance' in poster ? `number ${poster.instance}` : 'default';
+    count(c, accepted, who, 'WEBHOOK_RATE_LIMIT');
+    const bound = { bytes: http.maxWebhookBytes, variable: 'MAX_WEBHOOK_MB' };
+    using held = await routes.readBody(c, who, bound).catch(refusedFor(process, id));
+    const body = parseBounded(held.text);
     if (body === undefined) {
       process.context?.events.webhookRefused('malformed', { correlation_id: id });
       throw new HTTPException(400, { message: 'the body is not JSON, or of far more values than a webhook has' });
@@ -97,14 +97,15 @@ const ABOUT = {
     401: 'wrong credentials; Evolution drops the event',
     408: 'the body did not arrive in time; Evolution comes again',
     413: 'larger than MAX_WEBHOOK_MB; Evolution comes again, and what it holds is found by asking Evolution (reconcile_inbox)',
-    503: 'nothing durable is there to keep the event; Evolution comes again',
+    503: 'nothing durable is there to keep the event, or too much of other bodies is still arriving; Evolution comes again',
   },
 } as const;
 
 /** Counts why a body was not read. */
 function refusedFor(process: Process, id: string): (error: unknown) => never {
   return (error) => {
-    const reason = error instanceof HTTPException && error.status === 413 ? 'too_large' : 'incomplete';
+    const status = error instanceof HTTPException ? error.status : 0;
+    const reason = status === 413 ? 'too_large' : status === 503 ? 'crowded' : 'incomplete';
     process.context?.events.webhookRefused(reason, { correlation_id: id });
     throw error;
   };

@@ -13,6 +13,7 @@ import type { Logger } from '../process/log.ts';
 import { opsRoutes } from './ops.ts';
 import type { Process } from './ops.ts';
 import { createAuth, unauthorized } from './auth.ts';
+import { createBodies } from './body.ts';
 import { browserRules } from './browser.ts';
 import { routesOf } from './table.ts';
 import type { Routes } from './table.ts';
@@ -40,7 +41,8 @@ const TRACED = /^\/(?:webhook|api|admin)\//;
 export function createApp(process: Process, log: Logger, mount: (routes: Routes) => void): Hono<Env> {
   const app = new Hono<Env>();
   const auth = createAuth(process);
-  const routes = routesOf(app, auth);
+  const { maxWebhookBytes } = process.config.http;
+  const routes = routesOf(app, auth, createBodies({ each: 2 * maxWebhookBytes, all: 4 * maxWebhookBytes }));
   app.use(requestId({ limitLength: 64 }));
   app.use(async (c, next) => {
     if (!TRACED.test(c.req.path)) return next();

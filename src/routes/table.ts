@@ -12,7 +12,7 @@ import type { Context as Request, Handler, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod';
 import type { Auth, Caller } from './auth.ts';
 import type { TokenRole } from '../people/token-calls.ts';
-import { boundedBody } from './body.ts';
+import type { Bodies } from './body.ts';
 import type { Env } from './http.ts';
 
 /**
@@ -55,6 +55,8 @@ export type Routes = {
   post: Add;
   /** Whether who asks may read names of numbers and tenants, volumes, money and words of alerts. Never throws. */
   seesDetails(c: Request<Env>): Promise<boolean>;
+  /** Of a `webhook` route, once it knows who posts; the other posts have been read when their handler begins. */
+  readBody: Bodies['read'];
   /** All so far, each path of its own. */
   readonly described: readonly DescribedRoute[];
 };
@@ -63,7 +65,7 @@ function unless(unlimited: ((c: Request<Env>) => boolean) | undefined, guard: Mi
   return unlimited === undefined ? guard : (c, next) => (unlimited(c) ? next() : guard(c, next));
 }
 
-export function routesOf(app: Hono<Env>, auth: Auth): Routes {
+export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies): Routes {
   const described: DescribedRoute[] = [];
   const add =
     (method: DescribedRoute['method']): Add =>
@@ -77,8 +79,21 @@ export function routesOf(app: Hono<Env>, auth: Auth): Routes {
         // The body comes after the guard: who may not post has nothing of it read.
         if (about.access === 'webhook' || about.unlimited === true) app.on(name, each, served);
         else if (method === 'get') app.on(name, each, unless(about.unlimited, auth.guard(about.access)), served);
-        else app.on(name, each, auth.guard(about.access), boundedBody(), served);
+        else
+          app.on(
+            name,
+            each,
+            auth.guard(about.access),
+            bodies.guard((c) => auth.nameOf(c)),
+            served,
+          );
       }
     };
-  return { get: add('get'), post: add('post'), seesDetails: (c) => auth.seesDetails(c), described };
+  return {
+    get: add('get'),
+    post: add('post'),
+    seesDetails: (c) => auth.seesDetails(c),
+    readBody: (...of) => bodies.read(...of),
+    described,
+  };
 }

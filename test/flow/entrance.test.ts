@@ -1,11 +1,15 @@
 /** Z9: what somebody without a secret can make the api read, hold and wait for. Real processes, real sockets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import { SignJWT } from 'jose';
 import { freePort } from '../../scripts/lib/ports.ts';
 import { apiRoutes } from '../../src/api.ts';
 import { reconcile } from '../../src/crons/reconcile-inbox.ts';
+import { createBodies } from '../../src/routes/body.ts';
 import { createApp, listen } from '../../src/routes/http.ts';
+import type { Env } from '../../src/routes/http.ts';
 import { slackSignature } from '../../src/routes/slack.ts';
 import { testDatabase } from '../support/database.ts';
 import { head, hold, memory, resetPeak } from '../support/held.ts';
@@ -180,6 +184,57 @@ test('Z9 slow posts: a head or a body that never ends is answered with 408 in th
     system.lines.filter((line) => ['ERROR', 'CRITICAL'].includes(line.level)),
     [],
   );
+});
+
+test('Z9 bodies under way: who has the secret and never ends what it posts holds no more than twice MAX_WEBHOOK_MB; the rest is 503, and nobody else waits', async (t) => {
+  const api = await startApi(t);
+  const authorization = `Bearer ${WEBHOOK_SECRET}`;
+  const noise = JSON.stringify({ event: 'contacts.update', instance: INSTANCE, data: [] });
+  const post = (headers: Record<string, string>, path: string, body: string) =>
+    fetch(`http://127.0.0.1:${api.port}${path}`, { method: 'POST', headers, body });
+  await alive(api.port);
+  resetPeak(api.pid);
+  const before = memory(api.pid, 'VmRSS');
+  const held = Array.from({ length: 40 }, (_, index) =>
+    hold(t, api.port, { path: '/webhook/evolution', headers: { authorization }, bytes: 15 * MB, chunked: index % 2 === 0 }),
+  );
+  const most = Promise.withResolvers<void>();
+  let answered = 0;
+  for (const each of held) void each.answered.then(() => ++answered === 38 && most.resolve());
+  await most.promise;
+  for (const each of held.filter((one) => one.text() !== '')) {
+    assert.match(each.text(), /^HTTP\/1\.1 503 [\s\S]*"code":"unavailable"/);
+    assert.match(each.text(), /\r\nretry-after: \d/i);
+  }
+  const raised = memory(api.pid, 'VmHWM') - before;
+  t.diagnostic(`${(raised / 1e6).toFixed(1)} MB`);
+  assert.ok(raised <= 120_000_000, `${(raised / 1e6).toFixed(1)} MB`);
+  const token = await tokenOf('admin');
+  assert.notEqual((await post({ authorization: `Bearer ${token}` }, '/admin/status', '{}')).status, 503, 'somebody else has room');
+  for (const each of held) each.hangUp();
+  await Promise.all(held.map((each) => each.closed));
+  assert.equal((await post({ authorization }, '/webhook/evolution', noise)).status, 200, 'and so has the same again');
+});
+
+test('Z9 bodies under way: one that brings nothing for a while is 408, and its room is free again', async (t) => {
+  const bodies = createBodies({ each: 1500, all: 1500, idleMs: 50 });
+  const app = new Hono<Env>();
+  app.onError((error, c) => c.text(error.message, error instanceof HTTPException ? error.status : 500));
+  app.post(
+    '/any',
+    bodies.guard(() => 'one'),
+    async (c) => c.text(await c.req.text()),
+  );
+  const server = await listen(app, '127.0.0.1', 0);
+  t.after(() => server.close());
+  const whole = (text: string) => fetch(`http://127.0.0.1:${server.port}/any`, { method: 'POST', body: text });
+  for (const chunked of [false, true]) {
+    const held = hold(t, server.port, { path: '/any', bytes: 1000, chunked });
+    await held.closed;
+    assert.match(held.text(), /^HTTP\/1\.1 408 /);
+    for (const text of ['x'.repeat(1500), 'y'.repeat(1500)]) assert.equal(await (await whole(text)).text(), text);
+    assert.equal((await whole('x'.repeat(1501))).status, 503);
+  }
 });
 
 test('Z9 what is no HTTP, or has endless headers, is refused in the form of all errors', async (t) => {
