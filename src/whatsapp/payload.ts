@@ -370,11 +370,7 @@ function parseDeleted(data: unknown): Meant {
   const elsewhere = groupish(idAt(key, 'remoteJid'));
   if (elsewhere !== null) return ignored(elsewhere);
   const providerId = idAt(key, 'id') ?? idAt(data, 'keyId');
-  return newsOf({ kind: 'delete', targetId: providerId }, null, {
-    chat: chatOf(key),
-    fromMe: saidFromMe(at(key, 'fromMe')),
-    changedAt: '',
-  });
+  return newsIn(key, { kind: 'delete', targetId: providerId }, null, { fromMe: saidFromMe(at(key, 'fromMe')), changedAt: '' });
 }
 
 /** Whether our number did it, as a key tells; null: it does not. */
@@ -387,6 +383,12 @@ function saidFromMe(value: unknown): boolean | null {
 function chatOf(key: unknown): ChatAddress | null {
   const chat = readChat(key, isTrue(at(key, 'fromMe')), null);
   return typeof chat === 'string' ? null : chat.address;
+}
+
+/** News that takes words away or changes them, in the chat that its key names. Of a chat that nobody can read nobody knows whose it is. */
+function newsIn(key: unknown, read: ReadNews, ownId: string | null, told: Omit<ToldBy, 'chat'>): Meant {
+  const chat = chatOf(key);
+  return chat === null && read.kind !== 'silent' ? ignored('unknown_chat') : newsOf(read, ownId, { chat, ...told });
 }
 
 type AckStatus = Extract<InboundEvent, { kind: 'ack' }>['status'];
@@ -439,7 +441,7 @@ function parseUpdate(data: unknown, envelope: Envelope): Meant {
       false,
     );
   // The key is the gateway's own. A protocolMessage inside may name another message, but not another author.
-  if (read !== null) return newsOf(read, providerId, { chat: chatOf(key), fromMe, changedAt: sentAt(data, envelope.receivedAt) });
+  if (read !== null) return newsIn(key, read, providerId, { fromMe, changedAt: sentAt(data, envelope.receivedAt) });
   if (providerId === null) return ignored('no_id');
   if (theirs && !providerId.startsWith('wamid.')) return ignored('read_on_phone');
   const status = ACKS.get((idAt(data, 'status') ?? idAt(data, 'update', 'status') ?? '').toUpperCase());

@@ -459,6 +459,8 @@ create table opt_outs (
   contact_id    bigint references contacts (id),
   address_hash  text,
   source        text not null,
+  -- the numbers on which the person said so; none: an operator did
+  said_on       bigint[] not null default '{}',
   created_at    timestamptz not null default now(),
   revoked_at    timestamptz,
   check (contact_id is not null or address_hash is not null)

@@ -260,8 +260,7 @@ begin
       v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else p_message.meaning - 'asked' end;
     elsif p_message.direction = 'in' and v_meaning is not null then
       v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
-        false,
-        (p_event ->> 'changedAt')::timestamptz, false, p_now);
+        false, (p_event ->> 'changedAt')::timestamptz, false, p_event -> 'from', p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
       typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
@@ -346,7 +345,8 @@ begin
   if p_event ? 'revised' and not p_wordless and p_message.text is distinct from p_event -> 'content' ->> 'text' then
     return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', p_message.provider_id, 'chat',
       p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
-      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning',
+      'from', p_event -> 'from'), p_now);
   end if;
   return jsonb_build_object('outcome', 'duplicate', 'conversation_id', p_message.conversation_id,
     'message_id', p_message.id, 'wake', p_message.status = 'received',
@@ -502,7 +502,8 @@ begin
     v_chat := own_chat(p_instance, v_chat, p_event -> 'alt');
     v_name := null;
   end if;
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event,
+    p_event -> 'from');
   if v_contact is null then perform bury_message(p_instance, p_event ->> 'providerId', p_now); end if;
   return v_contact;
 end $$;
@@ -559,7 +560,7 @@ declare
 begin
   if v_meaning is not null then
     v_meaning := take_meaning(p_conversation, v_meaning, v_from_me, p_sent_at,
-      comes_from_manager(p_instance, p_event, p_options), p_now);
+      comes_from_manager(p_instance, p_event, p_options), p_event -> 'from', p_now);
   end if;
   if v_meaning is not null or not v_from_me or p_event ->> 'kind' = 'reaction' then
     return jsonb_build_object('meaning', v_meaning);
@@ -852,7 +853,8 @@ begin
     v_kept := false;
     v_entry := false;
     v_name := v_webhook ->> 'instance';
-    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+    for v_event in select e || jsonb_build_object('from', v_webhook -> 'from')
+      from jsonb_array_elements(v_webhook -> 'events') e loop
       if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason',
           coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
@@ -909,12 +911,14 @@ begin
       -- through neither
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
       v_crowded := false;
-      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+      -- beside what found its place may stand what did not
+      if not v_gone and (jsonb_path_exists(v_results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early")')
+        or not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')) then
         select * into v_instance from instances where name = v_webhook ->> 'instance';
         v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
         if found and not v_crowded then
           perform hold_named(v_instance, v_webhook -> 'raw');
-          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw', oldest_in(v_webhook -> 'raw'));
         end if;
       end if;
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
@@ -1311,13 +1315,14 @@ end $$;
 -- people.
 -- Guarantee: of an opt-out and a resubscription the one that was written last counts, in whatever order they come.
 -- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it
---   was written; p_commands it came from the manager's own phone address, to the number that takes commands.
+--   was written; p_commands it came from the manager's own phone address, to the number that takes commands; p_from
+--   who posted it, see speaks_for.
 -- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent}
 --   also opt_out_again (has opted out already, so nothing is confirmed), {command} only of the manager, {handset} only
 --   of whoever has the phone.
 create or replace function take_meaning(
   p_conversation conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean,
-  p_now timestamptz
+  p_from jsonb, p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_intent text := p_meaning ->> 'intent';
 begin
@@ -1332,11 +1337,9 @@ begin
     where m.conversation_id = p_conversation.id and m.direction = 'in'
       and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
         then return null; end if;
-  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now)
+  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now, p_conversation.instance_id)
     then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now)
-    then v_intent := null;
-  end if;
+  if v_intent = 'resubscribe' and not take_back_opt_out(p_conversation, p_from, p_now) then v_intent := null; end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $$;
 
@@ -1466,7 +1469,7 @@ begin
     from jsonb_array_elements(p_pairs) e loop
     continue when (contact_at(v_instance, v_pair.pn, null) is null)
       = (contact_at(v_instance, null, v_pair.lid) is null);
-    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now, null, '{"ourselves": true}');
     v_learned := v_learned + 1;
   end loop;
   return jsonb_build_object('learned', v_learned);
@@ -1540,7 +1543,7 @@ revoke all on function
   contact_at(instances, text, text),
   greetings_to_tell(int),
   record_greeting_told(text, timestamptz),
-  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, jsonb, timestamptz),
   stored_webhook(text, bigint),
   ignored_of(text, text, text),
   is_whole(jsonb),
@@ -1607,7 +1610,7 @@ grant execute on function
   contact_at(instances, text, text),
   greetings_to_tell(int),
   record_greeting_told(text, timestamptz),
-  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, jsonb, timestamptz),
   stored_webhook(text, bigint),
   ignored_of(text, text, text),
   is_whole(jsonb),

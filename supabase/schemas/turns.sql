@@ -468,7 +468,7 @@ begin
         perform open_handoff(p_conversation.id, p_turn.id, v_effect ->> 'reason', v_effect ->> 'summary',
           coalesce((v_effect ->> 'controls')::boolean, true), p_now, v_effect ->> 'suggestion');
       when 'opt_out' then
-        perform add_opt_out(p_conversation.contact_id, 'agent', p_now);
+        perform add_opt_out(p_conversation.contact_id, 'agent', p_now, p_conversation.instance_id);
       when 'remember' then
         perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
       when 'react' then

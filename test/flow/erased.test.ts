@@ -348,3 +348,34 @@ async function listAfterErasure(stage: Stage) {
     await client.end();
   }
 }
+
+test('Z6 what is put aside of before the erasure is not kept beside somebody else’s message either, nor when the person has written again', async (t) => {
+  const stage = await openStage(t);
+  const { system } = stage;
+  const now = Math.floor(Date.now() / 1000);
+  let n = 0;
+  const entry = (text: string, ageSeconds: number, key: object): object => ({
+    key: { remoteJid: JID, fromMe: false, id: `3EB0BE51DE${String(++n).padStart(8, '0')}`, ...key },
+    messageTimestamp: now - ageSeconds,
+    message: { conversation: text },
+  });
+  const post = async (event: string, data: object): Promise<void> => {
+    assert.equal((await system.webhook({ event, instance: INSTANCE, sender: OURS, data })).status, 200);
+  };
+  const group = { remoteJid: '120363000000000001@g.us', participant: JID };
+  const other = { remoteJid: '5511988887777@s.whatsapp.net' };
+  await post('messages.upsert', entry('sou a Marizete', 3600, {}));
+  assert.equal((await erase(stage)).outcome, 'erased');
+  await post('messages.upsert', [entry('olá', 0, other), entry('cardiopatia', 3610, group)]);
+  assert.deepEqual(await left(stage), [], 'beside a message that is stored');
+  await post('messages.upsert', entry('voltei', -2, {}));
+  const before = await left(stage);
+  await post('messages.upsert', entry('cardiopatia', 3620, group));
+  await post('messages.upsert', {
+    messages: [{ ...entry('cardiopatia', 0, group), messageTimestamp: { low: now - 3630, high: 0, unsigned: true } }],
+  });
+  assert.deepEqual(await left(stage), before, 'of somebody who has written again');
+  await post('messages.upsert', entry('depois', -3, group));
+  const [kept] = await system.query<{ body: object }>('select body from webhook_events order by id desc limit 1');
+  assert.match(JSON.stringify(kept?.body), /depois/, 'what was said after the erasure is kept');
+});

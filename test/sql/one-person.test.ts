@@ -9,7 +9,16 @@ const PN2 = '5521987654321';
 const LID = '111111111111111';
 const LID2 = '222222222222222';
 
-type Facts = { pn?: number; lid?: number; other_lid?: boolean; other_pn?: boolean; parted?: boolean; old?: boolean };
+type Facts = {
+  pn?: number;
+  lid?: number;
+  other_lid?: boolean;
+  other_pn?: boolean;
+  parted?: boolean;
+  old?: boolean;
+  pn_elsewhere?: boolean;
+  lid_elsewhere?: boolean;
+};
 
 const CASES: [expected: string, why: string, facts: Facts][] = [
   ['create', 'both unknown', {}],
@@ -26,6 +35,14 @@ const CASES: [expected: string, why: string, facts: Facts][] = [
   ['moved', 'two known accounts change numbers', { pn: 1, lid: 2, other_lid: true, other_pn: true }],
   ['moved', 'two whom a person parted', { pn: 1, lid: 2, parted: true }],
   ['lid_only', 'a message from before the number moved', { pn: 1, lid: 2, other_lid: true, old: true }],
+  ['same', 'one person, whom another number knows too', { pn: 1, lid: 1, pn_elsewhere: true, lid_elsewhere: true }],
+  ['learn', 'a number that others know shows its lid here', { pn: 1, pn_elsewhere: true }],
+  ['merge', 'a number that others know, and a lid of here', { pn: 1, lid: 2, pn_elsewhere: true }],
+  ['lid_only', 'a number that others know cannot become another account’s', { pn: 1, other_lid: true, pn_elsewhere: true }],
+  ['lid_only', 'nor be moved to one', { pn: 1, lid: 2, other_pn: true, pn_elsewhere: true }],
+  ['lid_only', 'whom others know gets no number', { lid: 1, lid_elsewhere: true }],
+  ['lid_only', 'nor another one', { lid: 1, other_pn: true, lid_elsewhere: true }],
+  ['lid_only', 'nor is made one with somebody', { pn: 1, lid: 2, lid_elsewhere: true }],
 ];
 
 test('W7 one account, one person: each combination', async (t) => {

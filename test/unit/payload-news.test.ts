@@ -24,6 +24,7 @@ const EDIT = `edit of ${ID} in 5511988887777/-: quero 1 caixa`;
 const NAMELESS = `anybody's edit of ${ID} in -: quero 1 caixa`;
 const SEALED = `unsure edit of ${ID} in 5511988887777/-: ${SEALED_EDIT}`;
 const DELETE = `delete of ${ID} in 5511988887777/-`;
+const NOWHERE = 'ignored unknown_chat, kept';
 
 const news: [why: string, event: string, data: unknown, says: string][] = [
   ['an edit of 2.3.7', 'messages.update', { ...theirs, status: 'SERVER_ACK', message: { editedMessage: { message: words } } }, EDIT],
@@ -207,6 +208,15 @@ const news: [why: string, event: string, data: unknown, says: string][] = [
 ];
 
 for (const [why, event, data, says] of news) test(`W5 F1 news: ${why} (${event})`, () => assert.equal(read(event, data), says));
+
+for (const remoteJid of ['867@interop', '999@msgr', 'x', '', '1@foo', undefined])
+  test(`Z3 whoever writes from a chat that nobody can read changes nobody's words: ${remoteJid}`, () => {
+    const from = { ...theirs, remoteJid };
+    assert.equal(read('messages.update', { ...from, message: { editedMessage: { message: words } } }), NOWHERE);
+    assert.equal(read('messages.update', { ...from, status: 'DELETED' }), NOWHERE);
+    assert.equal(read('messages.delete', { id: ID, remoteJid, fromMe: false }), NOWHERE);
+    assert.equal(read('messages.delete', { id: 'row', key: { id: ID, remoteJid, fromMe: true } }), NOWHERE);
+  });
 
 test('W5 F1 news: an edited form in an upsert is marked as newer', () => {
   const [event] = parseWebhook(

@@ -1,0 +1,171 @@
+/** Z4: a number's own secret speaks for that number alone: what it says of people changes nothing that other numbers know of them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { INSTANCE, minutesAfter, openSql, said, TAKEOVER } from '../support/inbound.ts';
+import type { Said, Sql } from '../support/inbound.ts';
+
+const OTHER = 'segundo';
+const VICTIM = '5511911110000';
+const ATTACKER = '5511922220000';
+const LID = '777777777777777';
+const INSTALLATION = { tenant: 'default' };
+type Poster = { instance: string } | { tenant: string } | { ourselves: true };
+
+async function twoNumbers(t: Parameters<typeof openSql>[0]): Promise<Sql> {
+  const sql = await openSql(t);
+  await sql.rows('insert into instances (name) values ($1)', [OTHER]);
+  return sql;
+}
+
+let told = 0;
+
+/** A message on a number, as posted with somebody's secret; resolves with its conversation. */
+async function tell(sql: Sql, instance: string, from: Poster, input: Omit<Said, 'id'>, intent?: string): Promise<number> {
+  const minute = ++told;
+  const event = said({ id: `W${minute}`, instance, at: minutesAfter(minute), ...input });
+  const meaning = intent === undefined ? {} : { meaning: { intent } };
+  const webhook = { requestId: 'r', instance, event: 'test', raw: {}, from, events: [{ ...event, ...meaning }] };
+  const [row] = await sql.rows('select record_inbound($1, $2, $3) as result', [
+    JSON.stringify([webhook]),
+    JSON.stringify(TAKEOVER),
+    minutesAfter(minute),
+  ]);
+  const stored = (row?.['result'] ?? []) as { results: { outcome: string; conversation_id: number }[] }[];
+  const result = stored[0]?.results[0];
+  assert.equal(result?.outcome, 'stored');
+  return result?.conversation_id ?? 0;
+}
+
+const own = { instance: OTHER };
+const first = { instance: INSTANCE };
+
+async function phones(sql: Sql): Promise<string[]> {
+  const rows = await sql.rows(`select contact_id || ' ' || address as line from contact_addresses where kind = 'pn' order by 1`);
+  return rows.map((row) => String(row['line']));
+}
+
+async function optedOut(sql: Sql, pn: string): Promise<boolean> {
+  const rows = await sql.rows(
+    `select 1 from opt_outs o join contact_addresses a on a.contact_id = o.contact_id where a.address = $1 and o.revoked_at is null`,
+    [pn],
+  );
+  return rows.length > 0;
+}
+
+const PAIRS: [why: string, pairs: [pn: string, lid: string][]][] = [
+  ['the victim first', [[VICTIM, LID], [ATTACKER, LID]]],
+  ['the attacker first', [[ATTACKER, LID], [VICTIM, LID]]],
+  ['under two lids', [[VICTIM, LID], [ATTACKER, '8'.repeat(15)], [VICTIM, '8'.repeat(15)], [ATTACKER, LID]]],
+  ['as another account', [[VICTIM, LID], [VICTIM, '8'.repeat(15)], [ATTACKER, '8'.repeat(15)]]],
+]; // prettier-ignore
+
+for (const [why, pairs] of PAIRS)
+  for (const lids of [true, false])
+    test(`Z4 the own secret of a number moves nobody whom another number knows: ${why}${lids ? '' : ', no lids there'}`, async (t) => {
+      const sql = await twoNumbers(t);
+      const victim = await tell(sql, INSTANCE, INSTALLATION, { pn: VICTIM, lid: lids ? '1'.repeat(15) : null });
+      const attacker = await tell(sql, INSTANCE, INSTALLATION, { pn: ATTACKER, lid: lids ? '2'.repeat(15) : null });
+      const before = await phones(sql);
+      for (const [pn, lid] of pairs) await tell(sql, OTHER, own, { pn, lid });
+      assert.deepEqual(await phones(sql), before);
+      assert.equal(await tell(sql, INSTANCE, INSTALLATION, { pn: ATTACKER, lid: null }), attacker);
+      assert.equal(await tell(sql, INSTANCE, INSTALLATION, { pn: VICTIM, lid: null }), victim);
+    });
+
+test('Z4 the own secret of a number moves nobody to whom another number has only written', async (t) => {
+  const sql = await twoNumbers(t);
+  await sql.rows(`select enqueue_message($1, $2)`, [
+    JSON.stringify({ tenant: 'default', instance: INSTANCE, phone: VICTIM, text: 'Seu código', kind: 'notification', actor: 'test' }),
+    minutesAfter(0),
+  ]);
+  const before = await phones(sql);
+  await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  await tell(sql, OTHER, own, { pn: ATTACKER, lid: LID });
+  assert.deepEqual(await phones(sql), before);
+});
+
+test('Z4 W7 a number with its own secret still sees who gets another phone, as long as it alone knows the person', async (t) => {
+  const sql = await twoNumbers(t);
+  const talk = await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  assert.equal(await tell(sql, OTHER, own, { pn: ATTACKER, lid: LID }), talk);
+  assert.deepEqual(await phones(sql), [`1 ${ATTACKER}`]);
+  assert.notEqual(await tell(sql, OTHER, own, { pn: ATTACKER, lid: '8'.repeat(15) }), talk);
+  assert.deepEqual(await phones(sql), [`2 ${ATTACKER}`]);
+});
+
+for (const from of [INSTALLATION, { ourselves: true } as const])
+  test(`Z4 W7 a person of two numbers gets another phone by the word of ${JSON.stringify(from)}`, async (t) => {
+    const sql = await twoNumbers(t);
+    await tell(sql, INSTANCE, from, { pn: VICTIM, lid: null });
+    await tell(sql, OTHER, from, { pn: VICTIM, lid: LID });
+    await tell(sql, OTHER, from, { pn: ATTACKER, lid: LID });
+    assert.deepEqual(await phones(sql), [`1 ${ATTACKER}`]);
+  });
+
+test('Z4 W7 another account under a phone that another number knows is somebody new, who has opted out with it', async (t) => {
+  const sql = await twoNumbers(t);
+  await tell(sql, INSTANCE, first, { pn: VICTIM, lid: null }, 'opt_out');
+  const talk = await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  assert.notEqual(await tell(sql, OTHER, own, { pn: VICTIM, lid: '8'.repeat(15) }), talk);
+  assert.deepEqual(await phones(sql), [`1 ${VICTIM}`]);
+  assert.equal((await sql.rows('select 1 from opt_outs where contact_id = 2 and revoked_at is null')).length, 1);
+});
+
+test('Z4 an opt-out is taken back where it was said, and by no other number’s own secret', async (t) => {
+  const sql = await twoNumbers(t);
+  await tell(sql, INSTANCE, first, { pn: VICTIM }, 'opt_out');
+  await tell(sql, OTHER, own, { pn: VICTIM, text: 'oi' });
+  await tell(sql, OTHER, own, { pn: VICTIM }, 'resubscribe');
+  assert.ok(await optedOut(sql, VICTIM));
+  await tell(sql, OTHER, own, { pn: VICTIM }, 'opt_out');
+  await tell(sql, OTHER, own, { pn: VICTIM }, 'resubscribe');
+  assert.ok(await optedOut(sql, VICTIM), 'also when it was said there before');
+  await tell(sql, INSTANCE, first, { pn: VICTIM }, 'resubscribe');
+  assert.ok(!(await optedOut(sql, VICTIM)));
+});
+
+test('Z4 an opt-out that was said on two numbers is taken back on both; one of an operator by nobody who speaks for one of them', async (t) => {
+  const sql = await twoNumbers(t);
+  await tell(sql, INSTANCE, first, { pn: VICTIM }, 'opt_out');
+  await tell(sql, OTHER, own, { pn: VICTIM }, 'opt_out');
+  await tell(sql, INSTANCE, first, { pn: VICTIM }, 'resubscribe');
+  assert.ok(await optedOut(sql, VICTIM));
+  await tell(sql, OTHER, own, { pn: VICTIM }, 'resubscribe');
+  assert.ok(!(await optedOut(sql, VICTIM)));
+  await sql.rows(`select set_opt_out('default', $1, true, 'op', 'r')`, [VICTIM]);
+  await tell(sql, OTHER, own, { pn: VICTIM }, 'opt_out');
+  for (const [instance, from] of [[INSTANCE, first], [OTHER, own]] as const) await tell(sql, instance, from, { pn: VICTIM }, 'resubscribe'); // prettier-ignore
+  assert.ok(await optedOut(sql, VICTIM));
+  await tell(sql, OTHER, INSTALLATION, { pn: VICTIM }, 'resubscribe');
+  assert.ok(!(await optedOut(sql, VICTIM)), 'the secret of the installation speaks for all');
+});
+
+test('Z4 an edit takes an opt-out back no more than a message does, and an opt-out that outlived an erasure keeps its number', async (t) => {
+  const sql = await twoNumbers(t);
+  await tell(sql, INSTANCE, first, { pn: VICTIM }, 'opt_out');
+  await tell(sql, OTHER, own, { pn: VICTIM, text: 'oi' });
+  const edit = {
+    instance: OTHER,
+    instanceId: null,
+    kind: 'edit',
+    providerId: `W${told}`,
+    chat: { pn: VICTIM, lid: null },
+    fromMe: false,
+    text: 'voltar',
+    typed: 'voltar',
+    changedAt: minutesAfter(told + 1),
+    meaning: { intent: 'resubscribe' },
+  };
+  await sql.rows('select record_inbound($1, $2, $3)', [
+    JSON.stringify([{ requestId: 'r', instance: OTHER, event: 'test', raw: {}, from: own, events: [edit] }]),
+    JSON.stringify(TAKEOVER),
+    minutesAfter(told + 1),
+  ]);
+  assert.ok(await optedOut(sql, VICTIM));
+  await sql.rows(`select erase_contact('default', 1, null, 'op', 'r', $1)`, [minutesAfter(told + 1)]);
+  told += 2;
+  await tell(sql, OTHER, own, { pn: null, lid: LID }, 'opt_out');
+  await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  await tell(sql, OTHER, own, { pn: VICTIM, lid: LID }, 'resubscribe');
+  assert.ok(await optedOut(sql, VICTIM));
+});
