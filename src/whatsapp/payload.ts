@@ -388,7 +388,8 @@ function chatOf(key: unknown): ChatAddress | null {
 /** News that takes words away or changes them, in the chat that its key names. Of a chat that nobody can read nobody knows whose it is. */
 function newsIn(key: unknown, read: ReadNews, ownId: string | null, told: Omit<ToldBy, 'chat'>): Meant {
   const chat = chatOf(key);
-  return chat === null && read.kind !== 'silent' ? ignored('unknown_chat') : newsOf(read, ownId, { chat, ...told });
+  const news = newsOf(read, ownId, { chat, ...told });
+  return chat === null && news.kind !== 'ignored' ? ignored('unknown_chat') : news;
 }
 
 type AckStatus = Extract<InboundEvent, { kind: 'ack' }>['status'];
