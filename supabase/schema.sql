@@ -665,6 +665,7 @@ create table public.opt_outs (
   contact_id bigint,
   address_hash text,
   source text not null,
+  said_on bigint[] default '{}'::bigint[] not null,
   created_at timestamp with time zone default now() not null,
   revoked_at timestamp with time zone,
   constraint opt_outs_pkey PRIMARY KEY (id),
@@ -943,15 +944,20 @@ revoke all on function public.add_notice(jsonb,timestamp with time zone) from pu
 grant execute on function public.add_notice(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.add_notice(jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.add_opt_out(p_contact bigint, p_source text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_instance bigint DEFAULT NULL::bigint)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now)
-    from contacts where id = p_contact on conflict do nothing;
-  if not found then return false; end if;
+  insert into opt_outs (tenant_id, contact_id, source, said_on, created_at)
+    select tenant_id, id, p_source, array_remove(array[p_instance], null), clock(p_now)
+      from contacts where id = p_contact on conflict do nothing;
+  if not found then
+    update opt_outs set said_on = said_on || p_instance where contact_id = p_contact and revoked_at is null
+      and p_instance <> all (said_on) and said_on <> '{}';
+    return false;
+  end if;
   if p_source in ('message', 'agent') then
     insert into audit_log (tenant_id, actor, action, subject, created_at)
       select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id,
@@ -959,9 +965,9 @@ begin
   end if;
   return true;
 end $function$;
-revoke all on function public.add_opt_out(bigint,text,timestamp with time zone) from public;
-grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to service_role;
-grant execute on function public.add_opt_out(bigint,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) from public;
+grant execute on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) to service_role;
+grant execute on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_token(p_token jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -1327,7 +1333,7 @@ begin
         perform open_handoff(p_conversation.id, p_turn.id, v_effect ->> 'reason', v_effect ->> 'summary',
           coalesce((v_effect ->> 'controls')::boolean, true), p_now, v_effect ->> 'suggestion');
       when 'opt_out' then
-        perform add_opt_out(p_conversation.contact_id, 'agent', p_now);
+        perform add_opt_out(p_conversation.contact_id, 'agent', p_now, p_conversation.instance_id);
       when 'remember' then
         perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
       when 'react' then
@@ -1775,8 +1781,7 @@ begin
       v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else p_message.meaning - 'asked' end;
     elsif p_message.direction = 'in' and v_meaning is not null then
       v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
-        false,
-        (p_event ->> 'changedAt')::timestamptz, false, p_now);
+        false, (p_event ->> 'changedAt')::timestamptz, false, p_event -> 'from', p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
       typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
@@ -2712,7 +2717,7 @@ revoke all on function public.enqueue_message(jsonb,timestamp with time zone) fr
 grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.enqueue_message(jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text, p_sent_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_event jsonb DEFAULT NULL::jsonb)
+CREATE OR REPLACE FUNCTION public.ensure_contact(p_instance public.instances, p_pn text, p_lid text, p_name text, p_sent_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_event jsonb DEFAULT NULL::jsonb, p_from jsonb DEFAULT NULL::jsonb)
  RETURNS bigint
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -2738,7 +2743,7 @@ begin
     if v_verdict is null then
       -- somebody known is about to change: whoever else is at it has ended when we hold the locks
       perform 1 from contacts where id in (v_pn, v_lid) order by id for no key update;
-      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)));
+      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)), p_from);
       continue when (v_facts ->> 'pn')::bigint is distinct from v_pn
         or (v_facts ->> 'lid')::bigint is distinct from v_lid;
       v_verdict := judge_pair(v_facts);
@@ -2751,7 +2756,10 @@ begin
       when 'merge' then v_id := merge_contacts(v_pn, v_lid);
       when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
       when 'lid_only' then
-        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
+        v_id := ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
+        if v_lid is null and (v_facts ->> 'pn_elsewhere')::boolean
+          then perform hand_on_opt_out(v_pn, v_id, p_pn); end if;
+        return v_id;
       else
         insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
         if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
@@ -2791,9 +2799,9 @@ begin
   end loop;
   return v_id;
 end $function$;
-revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb) from public;
-grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb) to service_role;
-grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb) to whats_agents_runtime;
+revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb,jsonb) from public;
+grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb,jsonb) to service_role;
+grant execute on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.ensure_conversation(p_instance public.instances, p_contact bigint, p_jid text, p_inbound boolean)
  RETURNS public.conversations
@@ -3457,6 +3465,24 @@ revoke all on function public.greetings_to_tell(integer) from public;
 grant execute on function public.greetings_to_tell(integer) to service_role;
 grant execute on function public.greetings_to_tell(integer) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.hand_on_opt_out(p_contact bigint, p_to bigint, p_pn text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into opt_outs (tenant_id, address_hash, source, said_on, created_at)
+    select o.tenant_id, address_hash('pn', null, p_pn), o.source, o.said_on, o.created_at
+      from opt_outs o where o.contact_id = p_contact and o.revoked_at is null and p_to is null
+    on conflict do nothing;
+  insert into opt_outs (tenant_id, contact_id, source, said_on, created_at)
+    select o.tenant_id, p_to, o.source, o.said_on, o.created_at
+      from opt_outs o where o.contact_id = p_contact and o.revoked_at is null and p_to is not null
+    on conflict (contact_id) where revoked_at is null
+      do update set said_on = said_on_both(opt_outs.said_on, excluded.said_on)
+$function$;
+revoke all on function public.hand_on_opt_out(bigint,bigint,text) from public;
+grant execute on function public.hand_on_opt_out(bigint,bigint,text) to service_role;
+grant execute on function public.hand_on_opt_out(bigint,bigint,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.handoff_code(p_reason text)
  RETURNS text
  LANGUAGE sql
@@ -3644,12 +3670,13 @@ CREATE OR REPLACE FUNCTION public.honour_suppression(p_instance public.instances
  RETURNS void
  LANGUAGE sql
 AS $function$
-  insert into opt_outs (tenant_id, contact_id, source, created_at)
-    select o.tenant_id, p_contact, o.source, o.created_at from opt_outs o
+  insert into opt_outs (tenant_id, contact_id, source, said_on, created_at)
+    select o.tenant_id, p_contact, o.source, o.said_on, o.created_at from opt_outs o
     where o.tenant_id = p_instance.tenant_id and o.contact_id is null and o.revoked_at is null
       and o.address_hash in (address_hash('pn', null, p_pn), address_hash('lid', p_instance.id, p_lid))
     order by o.id limit 1
-    on conflict do nothing
+    on conflict (contact_id) where revoked_at is null
+      do update set said_on = said_on_both(opt_outs.said_on, excluded.said_on)
 $function$;
 revoke all on function public.honour_suppression(public.instances,bigint,text,text) from public;
 grant execute on function public.honour_suppression(public.instances,bigint,text,text) to service_role;
@@ -3863,7 +3890,8 @@ begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id)
     and (exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id,
       p_event ->> 'providerId'))
-      or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}'))));
+      or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}')),
+        (p_event ->> 'changedAt')::timestamptz));
 end $function$;
 revoke all on function public.is_erased_news(public.instances,jsonb) from public;
 grant execute on function public.is_erased_news(public.instances,jsonb) to service_role;
@@ -4049,7 +4077,7 @@ declare
 begin
   if v_meaning is not null then
     v_meaning := take_meaning(p_conversation, v_meaning, v_from_me, p_sent_at,
-      comes_from_manager(p_instance, p_event, p_options), p_now);
+      comes_from_manager(p_instance, p_event, p_options), p_event -> 'from', p_now);
   end if;
   if v_meaning is not null or not v_from_me or p_event ->> 'kind' = 'reaction' then
     return jsonb_build_object('meaning', v_meaning);
@@ -4125,14 +4153,17 @@ declare
   v_other_pn boolean := coalesce((p_facts ->> 'other_pn')::boolean, false);
   v_parted boolean := coalesce((p_facts ->> 'parted')::boolean, false);
   v_old boolean := coalesce((p_facts ->> 'old')::boolean, false);
+  v_pn_elsewhere boolean := coalesce((p_facts ->> 'pn_elsewhere')::boolean, false);
 begin
   return case
     when v_pn = v_lid then 'same'
     when v_pn is null and v_lid is null then 'create'
-    when v_lid is null then case when not v_other_lid then 'learn' when v_old then 'lid_only' else 'new_account' end
+    when v_lid is null then case when not v_other_lid then 'learn' when v_old or v_pn_elsewhere then 'lid_only'
+      else 'new_account' end
+    when (p_facts ->> 'lid_elsewhere')::boolean then 'lid_only'
     when v_pn is null then case when v_other_pn then 'new_phone' else 'learn' end
     when not v_other_lid and not v_other_pn and not v_parted then 'merge'
-    when v_old then 'lid_only'
+    when v_old or v_pn_elsewhere then 'lid_only'
     else 'moved' end;
 end $function$;
 revoke all on function public.judge_pair(jsonb) from public;
@@ -4170,8 +4201,8 @@ CREATE OR REPLACE FUNCTION public.keep_suppression(p_contacts bigint[])
  RETURNS void
  LANGUAGE sql
 AS $function$
-  insert into opt_outs (tenant_id, address_hash, source, created_at)
-    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.created_at
+  insert into opt_outs (tenant_id, address_hash, source, said_on, created_at)
+    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.said_on, o.created_at
     from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts)
       where o.contact_id = any (p_contacts) and o.revoked_at is null
     on conflict do nothing
@@ -4213,6 +4244,18 @@ end $function$;
 revoke all on function public.know_by_traces(text,text) from public;
 grant execute on function public.know_by_traces(text,text) to service_role;
 grant execute on function public.know_by_traces(text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.known_elsewhere(p_contact bigint, p_instance_id bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select exists (select from contact_addresses where contact_id = p_contact and instance_id <> p_instance_id)
+    or exists (select from conversations where contact_id = p_contact and instance_id <> p_instance_id)
+$function$;
+revoke all on function public.known_elsewhere(bigint,bigint) from public;
+grant execute on function public.known_elsewhere(bigint,bigint) to service_role;
+grant execute on function public.known_elsewhere(bigint,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.known_message(p_instance_id bigint, p_provider_id text, p_chat jsonb, p_alt jsonb, p_own boolean)
  RETURNS public.messages
@@ -5022,6 +5065,10 @@ begin
   with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
       and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
     select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
+  -- the one that holds was said where either was; an operator's stays one
+  update opt_outs k set said_on = said_on_both(k.said_on, d.said_on) from opt_outs d
+    where k.contact_id = v_keep and k.revoked_at is null
+      and d.id in (select jsonb_array_elements_text(v_revoked)::bigint);
   with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
     returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
   update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
@@ -5052,7 +5099,8 @@ begin
     v_chat := own_chat(p_instance, v_chat, p_event -> 'alt');
     v_name := null;
   end if;
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event,
+    p_event -> 'from');
   if v_contact is null then perform bury_message(p_instance, p_event ->> 'providerId', p_now); end if;
   return v_contact;
 end $function$;
@@ -5153,10 +5201,7 @@ AS $function$
 declare v contact_addresses; v_talk conversations; v_jid text;
 begin
   select * into v from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
-  insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
-    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at
-      from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
-    on conflict do nothing;
+  perform hand_on_opt_out(v.contact_id, p_to, p_pn);
   insert into former_phones (tenant_id, contact_id, address, until)
     values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
   if p_to is null then delete from contact_addresses where id = v.id;
@@ -5183,7 +5228,7 @@ revoke all on function public.move_phone(public.instances,text,bigint,timestamp 
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to service_role;
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.names_erased(p_instance public.instances, p_body jsonb)
+CREATE OR REPLACE FUNCTION public.names_erased(p_instance public.instances, p_body jsonb, p_at timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
  STABLE
@@ -5192,17 +5237,18 @@ AS $function$
 begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id) and exists (
     with hits as materialized (
-      select a.kind, d.d as digits from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
+      select a.kind, d.d as digits, e.erased_at
+        from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
         -- a limit: by its index, whatever the planner thinks
-        cross join lateral (select from erasures e
+        cross join lateral (select erased_at from erasures e
           where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
-    select from hits h where not exists (select from contact_addresses c
+    select from hits h where p_at < date_trunc('second', h.erased_at) or not exists (select from contact_addresses c
       where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
       and c.address = any (case h.kind when 'pn' then both_writings(h.digits) else array[h.digits] end)));
 end $function$;
-revoke all on function public.names_erased(public.instances,jsonb) from public;
-grant execute on function public.names_erased(public.instances,jsonb) to service_role;
-grant execute on function public.names_erased(public.instances,jsonb) to whats_agents_runtime;
+revoke all on function public.names_erased(public.instances,jsonb,timestamp with time zone) from public;
+grant execute on function public.names_erased(public.instances,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.names_erased(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.new_wire_id()
  RETURNS text
@@ -5501,6 +5547,19 @@ revoke all on function public.number_trouble(bigint,jsonb,timestamp with time zo
 grant execute on function public.number_trouble(bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.number_trouble(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.oldest_in(p_body jsonb)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select to_timestamp(min(case when length(f.found[1]) > 11 then f.found[1]::numeric / 1000
+    else f.found[1]::numeric end)::double precision)
+    from regexp_matches(p_body::text, '"messageTimestamp": (?:"|\{"low": )?([0-9]{9,13})', 'g') as f (found)
+$function$;
+revoke all on function public.oldest_in(jsonb) from public;
+grant execute on function public.oldest_in(jsonb) to service_role;
+grant execute on function public.oldest_in(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.one_writing(p_digits text)
  RETURNS text
  LANGUAGE sql
@@ -5642,13 +5701,13 @@ revoke all on function public.own_words(text,text) from public;
 grant execute on function public.own_words(text,text) to service_role;
 grant execute on function public.own_words(text,text) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.pair_facts(p_instance public.instances, p_pn text, p_lid text, p_sent_at timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.pair_facts(p_instance public.instances, p_pn text, p_lid text, p_sent_at timestamp with time zone, p_from jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_pn contact_addresses; v_lid contact_addresses;
+declare v_pn contact_addresses; v_lid contact_addresses; v_alone boolean := speaks_alone(p_from);
 begin
   select * into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
   select * into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
@@ -5658,12 +5717,14 @@ begin
       and instance_id = p_instance.id and address <> p_lid),
     'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn'
       and address <> p_pn),
+    'pn_elsewhere', v_alone and known_elsewhere(v_pn.contact_id, p_instance.id),
+    'lid_elsewhere', v_alone and known_elsewhere(v_lid.contact_id, p_instance.id),
     'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id)
       and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
 end $function$;
-revoke all on function public.pair_facts(public.instances,text,text,timestamp with time zone) from public;
-grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to service_role;
-grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.pair_facts(public.instances,text,text,timestamp with time zone,jsonb) from public;
+grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone,jsonb) to service_role;
+grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.passed_over(p_conversation public.conversations)
  RETURNS boolean
@@ -6209,7 +6270,8 @@ begin
     v_kept := false;
     v_entry := false;
     v_name := v_webhook ->> 'instance';
-    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+    for v_event in select e || jsonb_build_object('from', v_webhook -> 'from')
+      from jsonb_array_elements(v_webhook -> 'events') e loop
       if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason',
           coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
@@ -6266,12 +6328,14 @@ begin
       -- through neither
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
       v_crowded := false;
-      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+      -- beside what found its place may stand what did not
+      if not v_gone and (jsonb_path_exists(v_results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early")')
+        or not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')) then
         select * into v_instance from instances where name = v_webhook ->> 'instance';
         v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
         if found and not v_crowded then
           perform hold_named(v_instance, v_webhook -> 'raw');
-          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw', oldest_in(v_webhook -> 'raw'));
         end if;
       end if;
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
@@ -6665,7 +6729,8 @@ begin
   if p_event ? 'revised' and not p_wordless and p_message.text is distinct from p_event -> 'content' ->> 'text' then
     return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', p_message.provider_id, 'chat',
       p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
-      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning',
+      'from', p_event -> 'from'), p_now);
   end if;
   return jsonb_build_object('outcome', 'duplicate', 'conversation_id', p_message.conversation_id,
     'message_id', p_message.id, 'wake', p_message.status = 'received',
@@ -7039,6 +7104,18 @@ AS $function$ select least(p_message.claimed_at, p_message.provider_at) $functio
 revoke all on function public.said_at(public.messages) from public;
 grant execute on function public.said_at(public.messages) to service_role;
 grant execute on function public.said_at(public.messages) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.said_on_both(p_a bigint[], p_b bigint[])
+ RETURNS bigint[]
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case when p_a = '{}' or p_b = '{}' then '{}'
+    else p_a || array(select unnest(p_b) except select unnest(p_a)) end
+$function$;
+revoke all on function public.said_on_both(bigint[],bigint[]) from public;
+grant execute on function public.said_on_both(bigint[],bigint[]) to service_role;
+grant execute on function public.said_on_both(bigint[],bigint[]) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.same_words(p_text text)
  RETURNS text
@@ -7732,6 +7809,15 @@ revoke all on function public.snapshot_numbers(text,timestamp with time zone) fr
 grant execute on function public.snapshot_numbers(text,timestamp with time zone) to service_role;
 grant execute on function public.snapshot_numbers(text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.speaks_alone(p_from jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select coalesce(p_from ? 'instance', false) $function$;
+revoke all on function public.speaks_alone(jsonb) from public;
+grant execute on function public.speaks_alone(jsonb) to service_role;
+grant execute on function public.speaks_alone(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.speaks_for(p_from jsonb, i public.instances, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -8019,6 +8105,28 @@ revoke all on function public.take_back_answer(bigint) from public;
 grant execute on function public.take_back_answer(bigint) to service_role;
 grant execute on function public.take_back_answer(bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.take_back_opt_out(p_conversation public.conversations, p_from jsonb, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_opt_out opt_outs;
+  v_here bigint := p_conversation.instance_id;
+begin
+  select * into v_opt_out from opt_outs where contact_id = p_conversation.contact_id and revoked_at is null;
+  if speaks_alone(p_from) and v_opt_out.said_on = '{}' and known_elsewhere(p_conversation.contact_id, v_here)
+    then return false; end if;
+  if speaks_alone(p_from) and not v_opt_out.said_on <@ array[v_here] then
+    update opt_outs set said_on = array_remove(said_on, v_here) where id = v_opt_out.id;
+    return false;
+  end if;
+  return revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now);
+end $function$;
+revoke all on function public.take_back_opt_out(public.conversations,jsonb,timestamp with time zone) from public;
+grant execute on function public.take_back_opt_out(public.conversations,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.take_back_opt_out(public.conversations,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.take_forward(p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8073,7 +8181,7 @@ revoke all on function public.take_inbound(public.conversations,bigint,bigint,te
 grant execute on function public.take_inbound(public.conversations,bigint,bigint,text,timestamp with time zone,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.take_inbound(public.conversations,bigint,bigint,text,timestamp with time zone,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.take_meaning(p_conversation public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_commands boolean, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.take_meaning(p_conversation public.conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamp with time zone, p_commands boolean, p_from jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -8091,16 +8199,14 @@ begin
     where m.conversation_id = p_conversation.id and m.direction = 'in'
       and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
         then return null; end if;
-  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now)
+  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now, p_conversation.instance_id)
     then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now)
-    then v_intent := null;
-  end if;
+  if v_intent = 'resubscribe' and not take_back_opt_out(p_conversation, p_from, p_now) then v_intent := null; end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $function$;
-revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) from public;
-grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) to service_role;
-grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,jsonb,timestamp with time zone) from public;
+grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.take_meaning(public.conversations,jsonb,boolean,timestamp with time zone,boolean,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_own(p_conversation public.conversations, p_id bigint, p_sent_at timestamp with time zone, p_key text, p_verdict text, p_handset text, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -8203,7 +8309,7 @@ begin
     from jsonb_array_elements(p_pairs) e loop
     continue when (contact_at(v_instance, v_pair.pn, null) is null)
       = (contact_at(v_instance, null, v_pair.lid) is null);
-    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now, null, '{"ourselves": true}');
     v_learned := v_learned + 1;
   end loop;
   return jsonb_build_object('learned', v_learned);

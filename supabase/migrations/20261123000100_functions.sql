@@ -141,6 +141,10 @@ begin
   with gone as (update opt_outs set revoked_at = clock_timestamp() where contact_id = v_drop and revoked_at is null
       and exists (select 1 from opt_outs o where o.contact_id = v_keep and o.revoked_at is null) returning id)
     select coalesce(jsonb_agg(id), '[]') into v_revoked from gone;
+  -- the one that holds was said where either was; an operator's stays one
+  update opt_outs k set said_on = said_on_both(k.said_on, d.said_on) from opt_outs d
+    where k.contact_id = v_keep and k.revoked_at is null
+      and d.id in (select jsonb_array_elements_text(v_revoked)::bigint);
   with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
     returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
   update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
@@ -294,13 +298,14 @@ end $$;
 -- is lent. Pure.
 -- Arguments: p_facts {pn, lid: who has the address, null: nobody; other_lid: whoever has the number has another lid on
 --   this instance; other_pn: whoever has the lid has another number; parted: a merge of the two was taken back by a
---   person; old: the message is older than the number's place}.
+--   person; old: the message is older than the number's place; pn_elsewhere, lid_elsewhere: whoever has the address is
+--   also another number's contact, for which who told the pair may not speak}.
 -- Result: 'same' nothing to do | 'create' somebody new, with both | 'learn' the one who is known gets the other address
 --   | 'merge' two who are one | 'new_phone' the account has another number now and keeps everything; the old number is
 --   nobody's
 --   | 'new_account' the number is another account's now: somebody new, who sees nothing of the one before
---   | 'moved' the number is another known account's now | 'lid_only' an old message of a number that has moved since:
---   the lid says whose it is.
+--   | 'moved' the number is another known account's now | 'lid_only' an old message of a number that has moved since,
+--   or a pair that would change somebody of another number: the lid says whose it is, and nothing moves.
 create or replace function judge_pair(p_facts jsonb)
 returns text language plpgsql immutable set search_path = public, pg_temp as $$
 declare
@@ -310,21 +315,39 @@ declare
   v_other_pn boolean := coalesce((p_facts ->> 'other_pn')::boolean, false);
   v_parted boolean := coalesce((p_facts ->> 'parted')::boolean, false);
   v_old boolean := coalesce((p_facts ->> 'old')::boolean, false);
+  v_pn_elsewhere boolean := coalesce((p_facts ->> 'pn_elsewhere')::boolean, false);
 begin
   return case
     when v_pn = v_lid then 'same'
     when v_pn is null and v_lid is null then 'create'
-    when v_lid is null then case when not v_other_lid then 'learn' when v_old then 'lid_only' else 'new_account' end
+    when v_lid is null then case when not v_other_lid then 'learn' when v_old or v_pn_elsewhere then 'lid_only'
+      else 'new_account' end
+    when (p_facts ->> 'lid_elsewhere')::boolean then 'lid_only'
     when v_pn is null then case when v_other_pn then 'new_phone' else 'learn' end
     when not v_other_lid and not v_other_pn and not v_parted then 'merge'
-    when v_old then 'lid_only'
+    when v_old or v_pn_elsewhere then 'lid_only'
     else 'moved' end;
 end $$;
 
--- pair_facts: what judge_pair looks at. Read only.
-create or replace function pair_facts(p_instance instances, p_pn text, p_lid text, p_sent_at timestamptz)
-returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_pn contact_addresses; v_lid contact_addresses;
+-- speaks_alone: whether a credential speaks for one number only: it has that number's own secret. Such a one changes
+-- nothing of what other numbers know of a person. Arguments: p_from see speaks_for; null: the secret of the
+-- installation.
+create or replace function speaks_alone(p_from jsonb) returns boolean language sql immutable as
+$$ select coalesce(p_from ? 'instance', false) $$;
+
+-- known_elsewhere: whether a contact is also another number's: one of its addresses came from there, or it has a
+-- conversation there. Read only.
+create or replace function known_elsewhere(p_contact bigint, p_instance_id bigint)
+returns boolean language sql stable as $$
+  select exists (select from contact_addresses where contact_id = p_contact and instance_id <> p_instance_id)
+    or exists (select from conversations where contact_id = p_contact and instance_id <> p_instance_id)
+$$;
+
+-- pair_facts: what judge_pair looks at. Arguments: p_from who told the pair. Read only.
+create or replace function pair_facts(
+  p_instance instances, p_pn text, p_lid text, p_sent_at timestamptz, p_from jsonb
+) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare v_pn contact_addresses; v_lid contact_addresses; v_alone boolean := speaks_alone(p_from);
 begin
   select * into v_pn from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
   select * into v_lid from contact_addresses where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
@@ -334,9 +357,31 @@ begin
       and instance_id = p_instance.id and address <> p_lid),
     'other_pn', exists (select from contact_addresses where contact_id = v_lid.contact_id and kind = 'pn'
       and address <> p_pn),
+    'pn_elsewhere', v_alone and known_elsewhere(v_pn.contact_id, p_instance.id),
+    'lid_elsewhere', v_alone and known_elsewhere(v_lid.contact_id, p_instance.id),
     'parted', exists (select from contact_merges where kept = least(v_pn.contact_id, v_lid.contact_id)
       and merged = greatest(v_pn.contact_id, v_lid.contact_id) and undone_at is not null));
 end $$;
+
+-- said_on_both: where two opt-outs were said that are one from now on. One of an operator stays one.
+create or replace function said_on_both(p_a bigint[], p_b bigint[]) returns bigint[] language sql immutable as $$
+  select case when p_a = '{}' or p_b = '{}' then '{}'
+    else p_a || array(select unnest(p_b) except select unnest(p_a)) end
+$$;
+
+-- hand_on_opt_out: an opt-out stays with the phone: whoever has it now (p_to; null: nobody that is known) has opted out
+-- too.
+create or replace function hand_on_opt_out(p_contact bigint, p_to bigint, p_pn text) returns void language sql as $$
+  insert into opt_outs (tenant_id, address_hash, source, said_on, created_at)
+    select o.tenant_id, address_hash('pn', null, p_pn), o.source, o.said_on, o.created_at
+      from opt_outs o where o.contact_id = p_contact and o.revoked_at is null and p_to is null
+    on conflict do nothing;
+  insert into opt_outs (tenant_id, contact_id, source, said_on, created_at)
+    select o.tenant_id, p_to, o.source, o.said_on, o.created_at
+      from opt_outs o where o.contact_id = p_contact and o.revoked_at is null and p_to is not null
+    on conflict (contact_id) where revoked_at is null
+      do update set said_on = said_on_both(opt_outs.said_on, excluded.said_on)
+$$;
 
 -- move_phone: a phone number is another contact's from now on, or (p_to null) nobody's that is known.
 -- Guarantee: that it was theirs until now is kept (former_phones). Who had it keeps history and memory and is answered
@@ -349,10 +394,7 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 declare v contact_addresses; v_talk conversations; v_jid text;
 begin
   select * into v from contact_addresses where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn;
-  insert into opt_outs (tenant_id, contact_id, address_hash, source, created_at)
-    select o.tenant_id, p_to, case when p_to is null then address_hash('pn', null, p_pn) end, o.source, o.created_at
-      from opt_outs o where o.contact_id = v.contact_id and o.revoked_at is null
-    on conflict do nothing;
+  perform hand_on_opt_out(v.contact_id, p_to, p_pn);
   insert into former_phones (tenant_id, contact_id, address, until)
     values (p_instance.tenant_id, v.contact_id, p_pn, p_now);
   if p_to is null then delete from contact_addresses where id = v.id;
@@ -380,14 +422,16 @@ end $$;
 -- judge_pair).
 -- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one);
 --   p_name shown when new; p_sent_at when the message was sent that names them, so that an old one moves nothing back;
---   null: now. p_event the message, when it may be one of somebody who was erased (see is_erased).
+--   null: now. p_event the message, when it may be one of somebody who was erased (see is_erased). p_from who told it
+--   (see speaks_for): whoever speaks for one number only moves nothing of a person whom another number knows.
 -- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known
 --   contact looks again under its lock. An erasure that is under way is waited for. Result: contact id, which no other
 --   transaction merges away or erases before this one ends; null: the message is of an erased person, and nobody was
 --   made.
 create or replace function ensure_contact(p_instance instances, p_pn text, p_lid text, p_name text,
   p_sent_at timestamptz default null, p_now timestamptz default null,
-    p_event jsonb default null) returns bigint language plpgsql set search_path = public, pg_temp as $$
+    p_event jsonb default null, p_from jsonb default null)
+returns bigint language plpgsql set search_path = public, pg_temp as $$
 declare
   v_pn bigint;
   v_lid bigint;
@@ -409,7 +453,7 @@ begin
     if v_verdict is null then
       -- somebody known is about to change: whoever else is at it has ended when we hold the locks
       perform 1 from contacts where id in (v_pn, v_lid) order by id for no key update;
-      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)));
+      v_facts := pair_facts(p_instance, p_pn, p_lid, coalesce(p_sent_at, clock(p_now)), p_from);
       continue when (v_facts ->> 'pn')::bigint is distinct from v_pn
         or (v_facts ->> 'lid')::bigint is distinct from v_lid;
       v_verdict := judge_pair(v_facts);
@@ -422,7 +466,10 @@ begin
       when 'merge' then v_id := merge_contacts(v_pn, v_lid);
       when 'moved' then perform move_phone(p_instance, p_pn, v_lid, clock(p_now));
       when 'lid_only' then
-        return ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
+        v_id := ensure_contact(p_instance, null, p_lid, p_name, p_sent_at, p_now, p_event);
+        if v_lid is null and (v_facts ->> 'pn_elsewhere')::boolean
+          then perform hand_on_opt_out(v_pn, v_id, p_pn); end if;
+        return v_id;
       else
         insert into contacts (tenant_id, name) values (p_instance.tenant_id, p_name) returning id into v_id;
         if v_verdict = 'new_account' then perform move_phone(p_instance, p_pn, v_id, clock(p_now)); end if;
@@ -541,26 +588,37 @@ begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id)
     and (exists (select from erasures where tenant_id = p_instance.tenant_id and hash = message_hash(p_instance.id,
       p_event ->> 'providerId'))
-      or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}'))));
+      or names_erased(p_instance, jsonb_strip_nulls(coalesce(nullif(p_event -> 'chat', 'null'), '{}')),
+        (p_event ->> 'changedAt')::timestamptz));
 end $$;
 
 -- digits_in: what in a JSON may be an address.
 create or replace function digits_in(p_body jsonb) returns setof text language sql immutable as
 $$ select distinct f.found[1] from regexp_matches(p_body::text, '[0-9]{8,20}', 'g') as f (found) $$;
 
--- names_erased: whether this JSON names an address of somebody who was erased and has not written again.
+-- oldest_in: when the oldest message in a webhook was sent, by the times that the gateway itself wrote; null: it tells
+-- none. Quotes in what people write are escaped, so their words are no time.
+create or replace function oldest_in(p_body jsonb) returns timestamptz language sql immutable as $$
+  select to_timestamp(min(case when length(f.found[1]) > 11 then f.found[1]::numeric / 1000
+    else f.found[1]::numeric end)::double precision)
+    from regexp_matches(p_body::text, '"messageTimestamp": (?:"|\{"low": )?([0-9]{9,13})', 'g') as f (found)
+$$;
+
+-- names_erased: whether this JSON names an address of somebody who was erased: of somebody who has written again, when
+-- it is of before the erasure.
 -- Guarantee: every address in it is looked at; some 0.1 ms each, where anybody was erased, so callers bound what they
---   give. Read only: see hold_named.
-create or replace function names_erased(p_instance instances, p_body jsonb)
+--   give. Arguments: p_at when it was said, null: not known. Read only: see hold_named.
+create or replace function names_erased(p_instance instances, p_body jsonb, p_at timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return exists (select from erasures where tenant_id = p_instance.tenant_id) and exists (
     with hits as materialized (
-      select a.kind, d.d as digits from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
+      select a.kind, d.d as digits, e.erased_at
+        from digits_in(p_body) d (d) cross join (values ('pn'), ('lid')) a (kind)
         -- a limit: by its index, whatever the planner thinks
-        cross join lateral (select from erasures e
+        cross join lateral (select erased_at from erasures e
           where e.tenant_id = p_instance.tenant_id and e.hash = address_hash(a.kind, p_instance.id, d.d) limit 1) e)
-    select from hits h where not exists (select from contact_addresses c
+    select from hits h where p_at < date_trunc('second', h.erased_at) or not exists (select from contact_addresses c
       where c.tenant_id = p_instance.tenant_id and c.kind = h.kind
       and c.address = any (case h.kind when 'pn' then both_writings(h.digits) else array[h.digits] end)));
 end $$;
@@ -746,13 +804,20 @@ $$;
 
 -- add_opt_out: the contact wants no more messages that it did not ask for. Repeats add nothing. Audited; an operator's
 -- by set_opt_out, who knows which one.
--- Arguments: p_source message (its own words) | agent (the agent understood so) | operator. Result: whether it is new.
-create or replace function add_opt_out(p_contact bigint, p_source text, p_now timestamptz default null)
-returns boolean language plpgsql set search_path = public, pg_temp as $$
+-- Arguments: p_source message (its own words) | agent (the agent understood so) | operator; p_instance the number on
+--   which it was said, which is kept also of a repeat. Result: whether it is new.
+create or replace function add_opt_out(
+  p_contact bigint, p_source text, p_now timestamptz default null, p_instance bigint default null
+) returns boolean language plpgsql set search_path = public, pg_temp as $$
 begin
-  insert into opt_outs (tenant_id, contact_id, source, created_at) select tenant_id, id, p_source, clock(p_now)
-    from contacts where id = p_contact on conflict do nothing;
-  if not found then return false; end if;
+  insert into opt_outs (tenant_id, contact_id, source, said_on, created_at)
+    select tenant_id, id, p_source, array_remove(array[p_instance], null), clock(p_now)
+      from contacts where id = p_contact on conflict do nothing;
+  if not found then
+    update opt_outs set said_on = said_on || p_instance where contact_id = p_contact and revoked_at is null
+      and p_instance <> all (said_on) and said_on <> '{}';
+    return false;
+  end if;
   if p_source in ('message', 'agent') then
     insert into audit_log (tenant_id, actor, action, subject, created_at)
       select tenant_id, case p_source when 'message' then 'contact' else p_source end, 'optout.add', 'contact:' || id,
@@ -765,20 +830,21 @@ end $$;
 -- only.
 create or replace function honour_suppression(p_instance instances, p_contact bigint, p_pn text, p_lid text)
 returns void language sql as $$
-  insert into opt_outs (tenant_id, contact_id, source, created_at)
-    select o.tenant_id, p_contact, o.source, o.created_at from opt_outs o
+  insert into opt_outs (tenant_id, contact_id, source, said_on, created_at)
+    select o.tenant_id, p_contact, o.source, o.said_on, o.created_at from opt_outs o
     where o.tenant_id = p_instance.tenant_id and o.contact_id is null and o.revoked_at is null
       and o.address_hash in (address_hash('pn', null, p_pn), address_hash('lid', p_instance.id, p_lid))
     order by o.id limit 1
-    on conflict do nothing
+    on conflict (contact_id) where revoked_at is null
+      do update set said_on = said_on_both(opt_outs.said_on, excluded.said_on)
 $$;
 
 -- keep_suppression: before contacts are erased: an opt-out that holds is kept as hashes of their addresses too.
 -- Guarantee: whoever is made anew with one of these addresses has opted out. Concurrency: the caller holds the
 --   contacts' locks and deletes the addresses after this.
 create or replace function keep_suppression(p_contacts bigint[]) returns void language sql as $$
-  insert into opt_outs (tenant_id, address_hash, source, created_at)
-    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.created_at
+  insert into opt_outs (tenant_id, address_hash, source, said_on, created_at)
+    select o.tenant_id, address_hash(a.kind, a.instance_id, a.address), o.source, o.said_on, o.created_at
     from opt_outs o join contact_addresses a on a.contact_id = any (p_contacts)
       where o.contact_id = any (p_contacts) and o.revoked_at is null
     on conflict do nothing
@@ -801,6 +867,26 @@ begin
     select tenant_id, p_actor, 'optout.revoke', 'contact:' || id, jsonb_build_object('reason', p_reason), p_now
       from contacts where id = p_contact;
   return true;
+end $$;
+
+-- take_back_opt_out: the contact says on a number that it wants messages again.
+-- Guarantee: whoever speaks for one number only takes back what was said on that number, and nothing that was said on
+--   another one, nor what an operator wrote of a person whom another number knows. Arguments: p_from see speaks_for.
+-- Concurrency: the caller holds the conversation's lock. Result: whether an opt-out ended.
+create or replace function take_back_opt_out(p_conversation conversations, p_from jsonb, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_opt_out opt_outs;
+  v_here bigint := p_conversation.instance_id;
+begin
+  select * into v_opt_out from opt_outs where contact_id = p_conversation.contact_id and revoked_at is null;
+  if speaks_alone(p_from) and v_opt_out.said_on = '{}' and known_elsewhere(p_conversation.contact_id, v_here)
+    then return false; end if;
+  if speaks_alone(p_from) and not v_opt_out.said_on <@ array[v_here] then
+    update opt_outs set said_on = array_remove(said_on, v_here) where id = v_opt_out.id;
+    return false;
+  end if;
+  return revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now);
 end $$;
 
 -- set_opt_out: an operator opts a phone number out, or in again.
@@ -1940,8 +2026,7 @@ begin
       v_meaning := case when v_pending then '{"command": {"kind": "edited"}}' else p_message.meaning - 'asked' end;
     elsif p_message.direction = 'in' and v_meaning is not null then
       v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
-        false,
-        (p_event ->> 'changedAt')::timestamptz, false, p_now);
+        false, (p_event ->> 'changedAt')::timestamptz, false, p_event -> 'from', p_now);
     end if;
     update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
       typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
@@ -2026,7 +2111,8 @@ begin
   if p_event ? 'revised' and not p_wordless and p_message.text is distinct from p_event -> 'content' ->> 'text' then
     return apply_update(p_instance.id, jsonb_build_object('kind', 'edit', 'providerId', p_message.provider_id, 'chat',
       p_event -> 'chat', 'fromMe', p_event -> 'fromMe', 'text', p_event -> 'content' ->> 'text',
-      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning'), p_now);
+      'typed', p_event -> 'content' ->> 'typed', 'changedAt', p_now, 'meaning', p_event -> 'meaning',
+      'from', p_event -> 'from'), p_now);
   end if;
   return jsonb_build_object('outcome', 'duplicate', 'conversation_id', p_message.conversation_id,
     'message_id', p_message.id, 'wake', p_message.status = 'received',
@@ -2182,7 +2268,8 @@ begin
     v_chat := own_chat(p_instance, v_chat, p_event -> 'alt');
     v_name := null;
   end if;
-  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event);
+  v_contact := ensure_contact(p_instance, v_chat ->> 'pn', v_chat ->> 'lid', v_name, p_sent_at, p_now, p_event,
+    p_event -> 'from');
   if v_contact is null then perform bury_message(p_instance, p_event ->> 'providerId', p_now); end if;
   return v_contact;
 end $$;
@@ -2239,7 +2326,7 @@ declare
 begin
   if v_meaning is not null then
     v_meaning := take_meaning(p_conversation, v_meaning, v_from_me, p_sent_at,
-      comes_from_manager(p_instance, p_event, p_options), p_now);
+      comes_from_manager(p_instance, p_event, p_options), p_event -> 'from', p_now);
   end if;
   if v_meaning is not null or not v_from_me or p_event ->> 'kind' = 'reaction' then
     return jsonb_build_object('meaning', v_meaning);
@@ -2532,7 +2619,8 @@ begin
     v_kept := false;
     v_entry := false;
     v_name := v_webhook ->> 'instance';
-    for v_event in select * from jsonb_array_elements(v_webhook -> 'events') loop
+    for v_event in select e || jsonb_build_object('from', v_webhook -> 'from')
+      from jsonb_array_elements(v_webhook -> 'events') e loop
       if v_event ->> 'kind' = 'presence' or (v_event ->> 'kind' = 'ignored' and not v_event ? 'kept') then
         v_result := jsonb_build_object('outcome', 'ignored', 'reason',
           coalesce(v_event ->> 'reason', v_event ->> 'kind'), 'wake', false);
@@ -2589,12 +2677,14 @@ begin
       -- through neither
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
       v_crowded := false;
-      if not v_gone and not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)') then
+      -- beside what found its place may stand what did not
+      if not v_gone and (jsonb_path_exists(v_results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early")')
+        or not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')) then
         select * into v_instance from instances where name = v_webhook ->> 'instance';
         v_crowded := found and (select count(*) > 2000 from digits_in(v_webhook -> 'raw'));
         if found and not v_crowded then
           perform hold_named(v_instance, v_webhook -> 'raw');
-          v_gone := names_erased(v_instance, v_webhook -> 'raw');
+          v_gone := names_erased(v_instance, v_webhook -> 'raw', oldest_in(v_webhook -> 'raw'));
         end if;
       end if;
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
@@ -2984,13 +3074,14 @@ end $$;
 -- people.
 -- Guarantee: of an opt-out and a resubscription the one that was written last counts, in whatever order they come.
 -- Arguments: p_meaning {intent: opt_out | resubscribe | bot_question, command, handset: on | off}; p_said_at when it
---   was written; p_commands it came from the manager's own phone address, to the number that takes commands.
+--   was written; p_commands it came from the manager's own phone address, to the number that takes commands; p_from
+--   who posted it, see speaks_for.
 -- Concurrency: the caller holds the conversation's lock. Result: what is stored with the message, or null: {intent}
 --   also opt_out_again (has opted out already, so nothing is confirmed), {command} only of the manager, {handset} only
 --   of whoever has the phone.
 create or replace function take_meaning(
   p_conversation conversations, p_meaning jsonb, p_from_me boolean, p_said_at timestamptz, p_commands boolean,
-  p_now timestamptz
+  p_from jsonb, p_now timestamptz
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_intent text := p_meaning ->> 'intent';
 begin
@@ -3005,11 +3096,9 @@ begin
     where m.conversation_id = p_conversation.id and m.direction = 'in'
       and m.meaning ->> 'intent' in ('opt_out', 'opt_out_again', 'resubscribe') and m.provider_at > p_said_at)
         then return null; end if;
-  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now)
+  if v_intent = 'opt_out' and not add_opt_out(p_conversation.contact_id, 'message', p_now, p_conversation.instance_id)
     then v_intent := 'opt_out_again'; end if;
-  if v_intent = 'resubscribe' and not revoke_opt_out(p_conversation.contact_id, 'contact', null, p_now)
-    then v_intent := null;
-  end if;
+  if v_intent = 'resubscribe' and not take_back_opt_out(p_conversation, p_from, p_now) then v_intent := null; end if;
   return case when v_intent is not null then jsonb_build_object('intent', v_intent) end;
 end $$;
 
@@ -3139,7 +3228,7 @@ begin
     from jsonb_array_elements(p_pairs) e loop
     continue when (contact_at(v_instance, v_pair.pn, null) is null)
       = (contact_at(v_instance, null, v_pair.lid) is null);
-    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now);
+    perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now, null, '{"ourselves": true}');
     v_learned := v_learned + 1;
   end loop;
   return jsonb_build_object('learned', v_learned);
@@ -3626,7 +3715,7 @@ begin
         perform open_handoff(p_conversation.id, p_turn.id, v_effect ->> 'reason', v_effect ->> 'summary',
           coalesce((v_effect ->> 'controls')::boolean, true), p_now, v_effect ->> 'suggestion');
       when 'opt_out' then
-        perform add_opt_out(p_conversation.contact_id, 'agent', p_now);
+        perform add_opt_out(p_conversation.contact_id, 'agent', p_now, p_conversation.instance_id);
       when 'remember' then
         perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
       when 'react' then
@@ -7024,9 +7113,13 @@ revoke all on function
   merge_by_hand(text, bigint, bigint, text, text, timestamptz),
   unmerge_contact(text, text, bigint, bigint, timestamptz),
   judge_pair(jsonb),
-  pair_facts(instances, text, text, timestamptz),
+  speaks_alone(jsonb),
+  known_elsewhere(bigint, bigint),
+  pair_facts(instances, text, text, timestamptz, jsonb),
+  said_on_both(bigint[], bigint[]),
+  hand_on_opt_out(bigint, bigint, text),
   move_phone(instances, text, bigint, timestamptz),
-  ensure_contact(instances, text, text, text, timestamptz, timestamptz, jsonb),
+  ensure_contact(instances, text, text, text, timestamptz, timestamptz, jsonb, jsonb),
   one_writing(text),
   both_writings(text),
   address_row(bigint, text),
@@ -7038,7 +7131,8 @@ revoke all on function
   is_erased(instances, jsonb, timestamptz),
   is_erased_news(instances, jsonb),
   digits_in(jsonb),
-  names_erased(instances, jsonb),
+  oldest_in(jsonb),
+  names_erased(instances, jsonb, timestamptz),
   hold_named(instances, jsonb),
   gone_meanwhile(messages),
   bury_message(instances, text, timestamptz),
@@ -7052,10 +7146,11 @@ revoke all on function
   silenced_by(conversations, timestamptz, text, timestamptz),
   open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
   close_handoff(messages, text, timestamptz),
-  add_opt_out(bigint, text, timestamptz),
+  add_opt_out(bigint, text, timestamptz, bigint),
   honour_suppression(instances, bigint, text, text),
   keep_suppression(bigint[]),
   revoke_opt_out(bigint, text, text, timestamptz),
+  take_back_opt_out(conversations, jsonb, timestamptz),
   set_opt_out(text, text, boolean, text, text, timestamptz),
   list_opt_outs(text, int),
   give_back(bigint, text, timestamptz),
@@ -7148,7 +7243,7 @@ revoke all on function
   contact_at(instances, text, text),
   greetings_to_tell(int),
   record_greeting_told(text, timestamptz),
-  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, jsonb, timestamptz),
   stored_webhook(text, bigint),
   ignored_of(text, text, text),
   is_whole(jsonb),
@@ -7352,9 +7447,13 @@ grant execute on function
   merge_by_hand(text, bigint, bigint, text, text, timestamptz),
   unmerge_contact(text, text, bigint, bigint, timestamptz),
   judge_pair(jsonb),
-  pair_facts(instances, text, text, timestamptz),
+  speaks_alone(jsonb),
+  known_elsewhere(bigint, bigint),
+  pair_facts(instances, text, text, timestamptz, jsonb),
+  said_on_both(bigint[], bigint[]),
+  hand_on_opt_out(bigint, bigint, text),
   move_phone(instances, text, bigint, timestamptz),
-  ensure_contact(instances, text, text, text, timestamptz, timestamptz, jsonb),
+  ensure_contact(instances, text, text, text, timestamptz, timestamptz, jsonb, jsonb),
   one_writing(text),
   both_writings(text),
   address_row(bigint, text),
@@ -7366,7 +7465,8 @@ grant execute on function
   is_erased(instances, jsonb, timestamptz),
   is_erased_news(instances, jsonb),
   digits_in(jsonb),
-  names_erased(instances, jsonb),
+  oldest_in(jsonb),
+  names_erased(instances, jsonb, timestamptz),
   hold_named(instances, jsonb),
   gone_meanwhile(messages),
   bury_message(instances, text, timestamptz),
@@ -7380,10 +7480,11 @@ grant execute on function
   silenced_by(conversations, timestamptz, text, timestamptz),
   open_handoff(bigint, bigint, text, text, boolean, timestamptz, text),
   close_handoff(messages, text, timestamptz),
-  add_opt_out(bigint, text, timestamptz),
+  add_opt_out(bigint, text, timestamptz, bigint),
   honour_suppression(instances, bigint, text, text),
   keep_suppression(bigint[]),
   revoke_opt_out(bigint, text, text, timestamptz),
+  take_back_opt_out(conversations, jsonb, timestamptz),
   set_opt_out(text, text, boolean, text, text, timestamptz),
   list_opt_outs(text, int),
   give_back(bigint, text, timestamptz),
@@ -7476,7 +7577,7 @@ grant execute on function
   contact_at(instances, text, text),
   greetings_to_tell(int),
   record_greeting_told(text, timestamptz),
-  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, timestamptz),
+  take_meaning(conversations, jsonb, boolean, timestamptz, boolean, jsonb, timestamptz),
   stored_webhook(text, bigint),
   ignored_of(text, text, text),
   is_whole(jsonb),
