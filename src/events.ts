@@ -58,9 +58,14 @@ export function createEvents(log: Logger, mode: string) {
       log.warning({ correlation_id: requestId }, 'Database away: webhook kept in the queue');
     },
 
-    keptWebhookRefused(): void {
-      metrics.webhooks.inc({ outcome: 'refused' });
-      log.error({}, 'A webhook in the queue is refused: somebody else wrote it, or SECRETS_KEY differs between the processes');
+    keptWebhookRefused(why: 'forged' | 'old'): void {
+      metrics.webhooks.inc({ outcome: why === 'old' ? 'refused_old' : 'refused' });
+      log.error(
+        {},
+        why === 'old'
+          ? 'A webhook in the queue is refused: it is older than 48 hours; what it said is found by asking Evolution, if it is missing'
+          : 'A webhook in the queue is refused: somebody else wrote it, or SECRETS_KEY differs between the processes',
+      );
     },
 
     reconciled(instance: string, missing: number): void {

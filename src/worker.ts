@@ -40,7 +40,7 @@ export async function startWorker(ctx: Context): Promise<Running> {
     whenDatabaseIsBack(leaving.signal, async () => {
       if ('reconcile' in job) return void (await reconcile(ctx, job.reconcile));
       const webhook = openKept(job, ctx.config.secrets);
-      if (webhook === null) ctx.events.keptWebhookRefused();
+      if (typeof webhook === 'string') ctx.events.keptWebhookRefused(webhook);
       else await store(ctx, webhook);
     }),
   );

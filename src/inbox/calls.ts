@@ -25,6 +25,8 @@ export type WebhookRecord = {
   events: MeantEvent[];
   /** Id of the stored webhook that this is a replay of: its entry, if it left one, says what became of it now. */
   replays?: number;
+  /** Of one that waited in the queue: it is stored once, however often it comes from there. */
+  kept?: string;
   /** When it was posted, if not now: what its secret spoke for then. */
   postedAt?: Date;
 };

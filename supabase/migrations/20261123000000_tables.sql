@@ -728,6 +728,14 @@ create table slack_events (
 );
 create index slack_events_age on slack_events (created_at);
 
+-- Webhooks that waited in the queue and were stored, by the id that was sealed with each (spend_kept).
+create table kept_spent (
+  id          uuid primary key,
+  tenant_id   text not null default 'default' references tenants (id),
+  created_at  timestamptz not null default now()
+);
+create index kept_spent_age on kept_spent (created_at);
+
 -- A command that was asked back: whoever gave it, there where it was given, may confirm it for two minutes.
 create table operator_asks (
   actor       text not null,

@@ -71,3 +71,63 @@ for (const key of [null, SECRETS_KEY])
       connection.disconnect();
     }
   });
+
+test('Z4 Z14 what was copied from Redis during one outage changes nothing later: it counts once, and for 48 hours', async (t) => {
+  const system = await startSystem(t, { queue: 'redis', env: { SECRETS_KEY } });
+  const { secrets } = system.ctx.config;
+  const state = (to: string) => {
+    const body = { event: 'connection.update', instance: INSTANCE, data: { state: to, statusReason: to === 'open' ? 200 : 428 } };
+    return {
+      ...record('', { tenant: 'default' }, `kept-${to}`),
+      event: body.event,
+      raw: body,
+      events: parseWebhook(body, null, new Date()),
+    };
+  };
+  const status = async () => (await system.query<{ status: string }>('select status from instances'))[0]?.status;
+  // Jobs run one after the other: what is kept last is stored last.
+  const end = async (said: string) => {
+    await system.ctx.queues.keepWebhook(keptWebhook(record(said, { tenant: 'default' }), secrets));
+    await system.until(async () => (await words(system)).includes(said), `${said} is stored`);
+  };
+  const copied = keptWebhook(state('close'), secrets);
+  await system.ctx.queues.keepWebhook(copied);
+  await end('um');
+  assert.equal(await status(), 'close');
+  await system.ctx.queues.keepWebhook(keptWebhook(state('open'), secrets));
+  await end('dois');
+  assert.equal(await status(), 'open');
+  await system.ctx.queues.keepWebhook(copied);
+  await system.ctx.queues.keepWebhook(copied);
+  await end('tres');
+  assert.equal(await status(), 'open', 'once only');
+  const hour = 3_600_000;
+  await system.ctx.queues.keepWebhook(keptWebhook(state('close'), secrets, Date.now() - 49 * hour));
+  await end('quatro');
+  assert.equal(await status(), 'open', 'and not for ever');
+  assert.ok(system.lines.some(({ level, message }) => level === 'ERROR' && message.includes('older than 48 hours')));
+  assert.match(await (await fetch(`${system.url}/metrics`)).text(), /julia_webhooks_total\{[^}]*outcome="refused_old"[^}]*\} 1\n/);
+  await system.ctx.queues.keepWebhook(keptWebhook(state('close'), secrets, Date.now() - 47 * hour));
+  await end('cinco');
+  assert.equal(await status(), 'close', 'what waited for long is stored');
+});
+
+test('Z4 Z14 a job that stops before its transaction ends spends nothing: what was kept is stored by the next try', async (t) => {
+  const system = await startSystem(t, { queue: 'redis', env: { SECRETS_KEY } });
+  const { secrets } = system.ctx.config;
+  assert.ok(system.redis);
+  const connection = new Redis(system.redis.url, { maxRetriesPerRequest: null });
+  const queue = new Queue('inbound', { connection });
+  try {
+    // Storing fails after the id is spent, until the table is whole again.
+    await system.query('alter table webhook_events add constraint never check (false) not valid');
+    await system.ctx.queues.keepWebhook(keptWebhook(record('um', { tenant: 'default' }), secrets));
+    await system.until(async () => (await queue.getDelayedCount()) === 1, 'the first try');
+    await system.query('alter table webhook_events drop constraint never');
+    for (const job of await queue.getDelayed()) await job.promote();
+    await system.until(async () => (await words(system)).length === 1, 'the next one');
+  } finally {
+    await queue.close();
+    connection.disconnect();
+  }
+});
