@@ -1,5 +1,5 @@
 /** What an operator reads after a command in a chat: the result of the admin command in Portuguese. Pure and total: a result that it does not know is "Feito." */
-import { oneLine, shownName } from '../words/foreign-text.ts';
+import { lineForModel, oneLine, shownName } from '../words/foreign-text.ts';
 import { missingModes } from '../process/liveness.ts';
 import { z } from 'zod';
 
@@ -181,5 +181,5 @@ function list(lines: string[]): string {
 }
 
 function quote(text: string): string {
-  return `"${oneLine(text, 80)}"`;
+  return `"${lineForModel(text, 80)}"`;
 }

@@ -57,9 +57,9 @@ async function tellOf(ctx: NoticeContext, handoff: HandoffToTell): Promise<void>
 /** Of each message one line of 500 characters at most is told. */
 const MAX_READ_CHARS = 2_000;
 
-/** Notes of the runtime stand in the same lines: what a contact typed must not read as one. */
+/** Notes of the runtime stand in the same lines: what anybody typed must not read as one, nor what the agent repeats of it. */
 function safe(message: HandoffToTell['messages'][number]): HandoffToTell['messages'][number] {
-  return message.author === 'contact' ? { ...message, text: contactText(message, MAX_READ_CHARS) } : message;
+  return { ...message, text: contactText(message, MAX_READ_CHARS) };
 }
 
 /** One notice a minute and reason, however many look at the same moment; false when there was one already. */

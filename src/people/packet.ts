@@ -1,6 +1,6 @@
 /** What a person reads who is needed in a conversation: the contact, the reason, the last words, a suggested answer, and how to give it back. Pure; Portuguese. */
 import { cut } from '../words/cut.ts';
-import { shownName, oneLine } from '../words/foreign-text.ts';
+import { lineForModel, oneLine, quotedLines, shownName } from '../words/foreign-text.ts';
 
 export type PacketHandoff = {
   conversation_id: number;
@@ -35,7 +35,7 @@ export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', re
       head,
       `Quem: ${whoText(handoff)}, pelo número ${instance}`,
       `Motivo: ${handoffReason(handoff.reason)}`,
-      ...(handoff.summary === null ? [] : [`Resumo: ${oneLine(handoff.summary, 800)}`]),
+      ...(handoff.summary === null ? [] : [`Resumo: ${lineForModel(handoff.summary, 800)}`]),
       ...(handoff.messages.length === 0
         ? []
         : [
@@ -45,7 +45,7 @@ export function packetText(handoff: PacketHandoff, step: 'told' | 'reminded', re
                 `> ${AUTHORS[author] ?? author}${said ? '' : ' (ainda não saiu)'}: ${oneLine(text, MAX_LINE_CHARS)}`,
             ),
           ]),
-      `Sugestão de resposta: ${oneLine(handoff.suggestion ?? greeting(handoff.name), 500)}`,
+      `Sugestão de resposta: ${lineForModel(handoff.suggestion ?? greeting(handoff.name), 500)}`,
       how,
       ...(controls && isTechnical(handoff.reason) ? ['Se ninguém assumir, ela volta sozinha para o agente quando o problema acabar.'] : []),
     ].join('\n'),
@@ -113,8 +113,9 @@ export function draftText(draft: {
 }): string {
   return [
     `*Rascunho ${draft.id}* para a conversa ${draft.conversation_id} (${shownName(draft.contact) ?? 'sem nome'})`,
-    ...(draft.asked === null ? [] : [`Cliente: ${oneLine(draft.asked, 800)}`]),
-    `Resposta: ${cut(draft.text, 2_000)}`,
+    ...(draft.asked === null ? [] : [`Cliente: ${lineForModel(draft.asked, 800)}`]),
+    'Resposta:',
+    quotedLines(cut(draft.text, 2_000)),
     `Enviar: "aprovar ${draft.id}". Não enviar: "recusar ${draft.id}".`,
   ].join('\n');
 }
@@ -127,7 +128,7 @@ export function returnedText({ conversation_id: id, name }: { conversation_id: n
 /** The phone of a number answers by itself. `text`: what it said, or null. */
 export function greetingText(instance: string, text: string | null): string {
   return [
-    `O celular do número ${instance} responde sozinho a quem escreve${text === null ? '' : `: "${oneLine(text, 200)}"`}`,
+    `O celular do número ${instance} responde sozinho a quem escreve${text === null ? '' : `: "${lineForModel(text, 200)}"`}`,
     'Essas mensagens não calam o agente, que responde também: o cliente recebe as duas. Para que receba só a do agente, desligue a mensagem de saudação e a de ausência no WhatsApp Business (Ferramentas comerciais).',
     'Se foi uma pessoa que escreveu isso, ela cala o agente com "/bot off" na conversa.',
   ].join('\n');
@@ -154,7 +155,7 @@ function greeting(name: string | null): string {
 
 /** Why a person is needed, in Portuguese; a tool's or a person's own words are shown as they are. */
 export function handoffReason(reason: string): string {
-  return HANDOFF_REASONS.get(reason) ?? (reason.startsWith('model_') ? 'o modelo não respondeu' : oneLine(reason, 300));
+  return HANDOFF_REASONS.get(reason) ?? (reason.startsWith('model_') ? 'o modelo não respondeu' : lineForModel(reason, 300));
 }
 
 /** SQL has the same codes in handoff_code. */

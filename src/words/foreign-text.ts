@@ -7,9 +7,9 @@
  */
 import { cut, shortened } from './cut.ts';
 
-/** For a prompt: as typed, in round brackets, without what nobody sees. Ends of lines stay. */
+/** For a prompt: as typed, in round brackets, without what nobody sees. Ends of lines stay, of many in a row two. */
 export function forModel(text: string): string {
-  return unbracketed(visible(text));
+  return unbracketed(visible(text)).replaceAll(/\n{3,}/g, '\n\n');
 }
 
 /**
@@ -26,10 +26,23 @@ export function contactText(
   const before = cut(text.slice(0, Math.max(0, at)), units);
   const words = cut(typed ?? '', units - before.length);
   const after = cut(text.slice(before.length + words.length), words === (typed ?? '') ? units - before.length - words.length : 0);
-  return `${before}${forModel(words)}${after}`
-    .split('\n')
-    .map((line) => (line === `[${inNote(line)}]` ? line : forModel(line)))
-    .join('\n');
+  return notesKept(`${before}${forModel(words)}${after}`);
+}
+
+/** Made safe but for the lines that are notes. What lies between two of them is done in one go: a contact may send thousands of lines. */
+function notesKept(text: string): string {
+  const lines = text.split('\n');
+  const isNote = (line: string): boolean => line.startsWith('[') && line.endsWith(']') && line === `[${inNote(line)}]`;
+  const parts: string[] = [];
+  let from = 0;
+  for (const [index, line] of lines.entries()) {
+    if (!isNote(line)) continue;
+    if (index > from) parts.push(forModel(lines.slice(from, index).join('\n')));
+    parts.push(line);
+    from = index + 1;
+  }
+  if (from < lines.length) parts.push(forModel(lines.slice(from).join('\n')));
+  return parts.join('\n');
 }
 
 /** What is not seen may be taken out, so more is read of a text than is shown of it; but no more than this many times as much, however long it is. */
@@ -51,6 +64,11 @@ export function lineForModel(text: string, units: number): string {
 /** For several lines on a screen or a terminal. */
 export function printable(text: string): string {
   return visible(text);
+}
+
+/** Words that a person is asked about: safe, and each line marked, so that none reads as one of ours. */
+export function quotedLines(text: string): string {
+  return `> ${forModel(text).replaceAll('\n', '\n> ')}`;
 }
 
 /** For a place inside brackets of the runtime: one line without brackets but round ones. */

@@ -114,7 +114,7 @@ async function listed(stage: Stage, command: string): Promise<void> {
 
 /** Without what the agent answers: its words may have lines. */
 function linesOf(text: string): string[] {
-  return (text.split('\nResposta: ')[0] ?? '').split('\n');
+  return (text.split('\nResposta:\n')[0] ?? '').split('\n');
 }
 
 async function ask({ system }: Stage, text: string): Promise<string> {

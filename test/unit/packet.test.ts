@@ -63,7 +63,7 @@ test('X7 packet: forwarded words, a draft, a return, many at once', () => {
   );
   assert.match(
     draftText({ id: 12, conversation_id: 7, contact: null, asked: 'oi', text: 'Olá!' }),
-    /^\*Rascunho 12\* para a conversa 7 \(sem nome\)\nCliente: oi\nResposta: Olá!\nEnviar: "aprovar 12"\./,
+    /^\*Rascunho 12\* para a conversa 7 \(sem nome\)\nCliente: oi\nResposta:\n> Olá!\nEnviar: "aprovar 12"\./,
   );
   assert.match(returnedText({ conversation_id: 7, name: 'Maria' }, 24), /^A conversa 7 \(Maria\) ficou 24 h/);
   assert.equal(
