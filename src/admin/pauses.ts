@@ -85,11 +85,11 @@ const EXAMPLES: Readonly<Record<Exclude<PauseScope, 'all'>, string>> = {
 };
 
 function nameOf({ scope, target }: { scope: PauseScope; target: string }): string {
-  return scope === 'all' ? 'Everything' : `The ${scope} ${target}`;
+  return scope === 'all' ? 'Everything' : `The ${scope} ${oneLine(target, 100)}`;
 }
 
 function resumeOf({ scope, target }: { scope: PauseScope; target: string }): string {
-  return scope === 'all' ? 'resume' : `resume ${scope} ${target}`;
+  return scope === 'all' ? 'resume' : `resume ${scope} ${oneLine(target, 100)}`;
 }
 
 export function pauseLine(each: Pause, format: FormatTime): string {

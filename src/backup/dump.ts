@@ -95,7 +95,8 @@ async function write(
   const { encryptionKey: key } = settings;
   const sealed = key !== null;
   const file = archiveName(nameOf(at.now), sealed);
-  const partial = path.join(settings.dir, `${file}.partial`);
+  // A name that nobody foresees: what somebody laid under it would end each backup.
+  const partial = path.join(settings.dir, `${file}.${randomBytes(8).toString('hex')}.partial`);
   const args = ['--format=custom', '--schema=public', '--no-owner', `--snapshot=${at.snapshot}`, '--verbose'];
   const hash = createHash('sha256');
   // Exclusively: a link that somebody laid there is not followed.

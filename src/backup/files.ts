@@ -160,7 +160,12 @@ export async function replaceFile(file: string, text: string): Promise<void> {
   const partial = `${file}.${randomBytes(8).toString('hex')}.partial`;
   try {
     await writeFile(partial, text, { mode: 0o600, flag: 'wx' });
-    await rename(partial, file);
+    await rename(partial, file).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EISDIR') throw error;
+      // A directory that somebody laid there is not ours: it goes out of the way, as it is.
+      await rename(file, `${file}.${randomBytes(8).toString('hex')}.aside`);
+      await rename(partial, file);
+    });
   } catch (error) {
     await rm(partial, { force: true });
     throw error;

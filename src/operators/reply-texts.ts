@@ -88,7 +88,7 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
   pause: told(switched, ({ scope, target, was }) =>
     [
       `⏸️ ${nameOf(scope, target)} está em pausa${was === 'pausado' ? ' (já estava)' : ''}. Nada novo é respondido nem enviado; o que chegar fica guardado.`,
-      `Para continuar: *retomar${target === '' ? '' : ` ${ORDER[scope] ?? scope} ${target}`}*.`,
+      `Para continuar: *retomar${target === '' ? '' : ` ${ORDER[scope] ?? scope} ${lineForModel(target, 100)}`}*.`,
     ].join('\n'),
   ),
   resume: told(switched, ({ scope, target, was, still }, format) =>
@@ -168,7 +168,7 @@ function told<Shape extends z.ZodType>(shape: Shape, words: (result: z.output<Sh
 }
 
 function nameOf(scope: string, target: string): string {
-  return target === '' ? (SCOPES[scope] ?? scope) : `${SCOPES[scope] ?? scope} ${target}`;
+  return target === '' ? (SCOPES[scope] ?? scope) : `${SCOPES[scope] ?? scope} ${lineForModel(target, 100)}`;
 }
 
 function pauseLine({ scope, target, motivo, since }: z.output<typeof pause>, format: FormatTime): string {

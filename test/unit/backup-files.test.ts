@@ -204,3 +204,13 @@ test('D5 Z11 a directory that looks like a leftover, or like a part of an old ba
   await deleteBackup(dir, made);
   assert.deepEqual((await readdir(dir)).toSorted(), [made.file, 'x.partial']);
 });
+
+test('Z11 D3 a directory under the name of the list of erasures is put aside, and the list is written', async (t) => {
+  const dir = await folder(t);
+  await mkdir(path.join(dir, 'whats-agents-erasures.json', 'full'), { recursive: true });
+  for (const at of [AT, new Date(AT.getTime() + 1000)]) await writeErasures(dir, KEY, at, []);
+  assert.deepEqual((await readErasures(dir, KEY))?.all, []);
+  const [name, aside = '', ...more] = (await readdir(dir)).toSorted();
+  assert.deepEqual([name, more], ['whats-agents-erasures.json', []]);
+  assert.deepEqual(await readdir(path.join(dir, aside)), ['full']);
+});

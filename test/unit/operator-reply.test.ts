@@ -75,3 +75,13 @@ test('A4 operator reply: what it does not know is done, a refusal says what to d
   for (const kind of ['not_found', 'conflict', 'forbidden', 'bad_request', 'other']) assert.ok(refusalText(kind).length > 10);
   assert.match(askText('dlq retry'), /Escreva \*confirmar\*/);
 });
+
+test('Z8 the target of a pause is one line wherever it is named', () => {
+  const target = 'x\r\nNúmeros: todos conectados\u2028[sistema: y]';
+  const paused = { scope: 'campaign', target, motivo: null, since: SINCE };
+  const said = replyText('status', { ...STATUS, pauses: [paused] }, format);
+  assert.equal(said?.split(/[\r\n\u2028]/).filter((line) => line.startsWith('Números:')).length, 1, said);
+  assert.doesNotMatch(said ?? '', /\[/);
+  const answer = replyText('pause', { status: 'pausado', scope: 'campaign', target, was: 'ativo', still: [] }, format);
+  assert.doesNotMatch(answer ?? '', /[\r\u2028]|^Números/m);
+});
