@@ -835,7 +835,8 @@ end $$;
 -- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for;
 --   absent: the secret of the installation, events: InboundEvent[], replays: the stored webhook that this one is again,
 --   whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now; kept: the id of
---   one that waited in the queue, which is stored once and later has no results}]; p_options see record_message, and onlyInstance: the one number that counts, or null.
+--   one that waited in the queue, which is stored once and later has no results}];
+--   p_options see record_message, and onlyInstance: the one number that counts, or null.
 -- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock:
 --   Postgres ends one (40P01) and the caller repeats it.
 -- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake,
