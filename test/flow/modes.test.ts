@@ -38,7 +38,7 @@ test('A10 assist: the answer waits as a draft, people are told, and it leaves af
   assert.match(
     await stage.system.until(() => stage.system.simulator.slackTexts()[0]),
     new RegExp(
-      `^\\*Rascunho ${draft.id}\\* para a conversa ${conversation} \\(Maria\\)\\nCliente: qual o preço\\?\\nResposta:\\n> Custa dez reais\\.`,
+      `^\\*Rascunho ${draft.id}\\* para a conversa ${conversation} \\(Maria\\)\\nCliente: qual o preço\\?\\nResposta:\\n&gt; Custa dez reais\\.`,
     ),
   );
   assert.ok((await stage.system.dump()).includes('in contact handed_over(draft): qual o preço?'));
