@@ -32,8 +32,10 @@ export function openKept(kept: KeptWebhook, secrets: SecretKeys | null, now = Da
   const sealed = at(kept, 'sealed');
   if (sealed !== undefined) {
     const text = secrets === null || typeof sealed !== 'string' ? null : (openSecret(secrets, sealed, QUEUE)?.text ?? null);
-    const ours = text === null ? null : (JSON.parse(text) as Sealed); // only keptWebhook can have sealed it
-    if (ours === null || !('tenant' in ours.record.from || 'instance' in ours.record.from)) return 'forged';
+    // Only keptWebhook can have sealed it; one of a release before has no record in it.
+    const ours = text === null ? null : (JSON.parse(text) as Partial<Sealed>);
+    if (ours?.id === undefined || ours.at === undefined || ours.record === undefined) return 'forged';
+    if (!('tenant' in ours.record.from || 'instance' in ours.record.from)) return 'forged';
     return now - ours.at > KEPT_HOURS * 3_600_000 ? 'old' : { ...ours.record, kept: ours.id };
   }
   const from = at(kept, 'webhook', 'from');
