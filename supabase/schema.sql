@@ -487,6 +487,18 @@ create policy runtime on public.julia_status as permissive for all to service_ro
 grant delete, insert, select, update on public.julia_status to service_role;
 grant delete, insert, select, update on public.julia_status to whats_agents_runtime;
 
+create table public.kept_spent (
+  id uuid not null,
+  tenant_id text default 'default'::text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint kept_spent_pkey PRIMARY KEY (id)
+);
+alter table public.kept_spent enable row level security;
+CREATE INDEX kept_spent_age ON public.kept_spent USING btree (created_at);
+create policy runtime on public.kept_spent as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.kept_spent to service_role;
+grant delete, insert, select, update on public.kept_spent to whats_agents_runtime;
+
 create table public.messages (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -899,6 +911,7 @@ alter table public.instances add constraint instances_agent_id_fkey FOREIGN KEY 
 alter table public.instances add constraint instances_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.job_runs add constraint job_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.julia_status add constraint julia_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.kept_spent add constraint kept_spent_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.messages add constraint messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.messages add constraint messages_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES public.messages(id) ON DELETE SET NULL;
 alter table public.messages add constraint messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
@@ -6266,6 +6279,10 @@ begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
     v_tenant := tenant_of_poster(v_webhook -> 'from');
+    if v_webhook ? 'kept' and not spend_kept((v_webhook ->> 'kept')::uuid, clock(p_now)) then
+      v_all := v_all || jsonb_build_object('webhook_id', null, 'tenant_id', v_tenant, 'results', v_results);
+      continue;
+    end if;
     v_aside := null;
     v_kept := false;
     v_entry := false;
@@ -7832,6 +7849,23 @@ $function$;
 revoke all on function public.speaks_for(jsonb,public.instances,timestamp with time zone) from public;
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to service_role;
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.spend_kept(p_id uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_first boolean;
+begin
+  insert into kept_spent (id, created_at) values (p_id, p_now) on conflict do nothing;
+  v_first := found;
+  delete from kept_spent where id in (select id from kept_spent where created_at < p_now - interval '4 days'
+    order by created_at limit 100 for update skip locked);
+  return v_first;
+end $function$;
+revoke all on function public.spend_kept(uuid,timestamp with time zone) from public;
+grant execute on function public.spend_kept(uuid,timestamp with time zone) to service_role;
+grant execute on function public.spend_kept(uuid,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.standing_opt_out(p_contact bigint)
  RETURNS SETOF public.opt_outs

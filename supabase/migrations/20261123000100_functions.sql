@@ -2580,14 +2580,29 @@ begin
   return false;
 end $$;
 
+-- spend_kept: a webhook that waited in the queue counts once: whoever reads the queue may have written it there again.
+-- Guarantee: of all who ask, one whose transaction is committed gets true; what is older than the four days, twice as
+--   long as such a webhook counts (KEPT_HOURS), is forgotten. Concurrency: any; the unique key decides.
+create or replace function spend_kept(p_id uuid, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_first boolean;
+begin
+  insert into kept_spent (id, created_at) values (p_id, p_now) on conflict do nothing;
+  v_first := found;
+  delete from kept_spent where id in (select id from kept_spent where created_at < p_now - interval '4 days'
+    order by created_at limit 100 for update skip locked);
+  return v_first;
+end $$;
+
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
 -- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be
 --   acknowledged. What its credential may not say, and what names no number of ours, is set aside and changes no
 --   number, contact or conversation. What is put aside or finds no place leaves an entry (webhook_events.ignored).
 -- Arguments: p_webhooks [{raw (secrets removed), instance, event, requestId, from: who posted it, see speaks_for;
 --   absent: the secret of the installation, events: InboundEvent[], replays: the stored webhook that this one is again,
---   whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now}]; p_options see
---   record_message, and onlyInstance: the one number that counts, or null.
+--   whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now; kept: the id of
+--   one that waited in the queue, which is stored once and later has no results}];
+--   p_options see record_message, and onlyInstance: the one number that counts, or null.
 -- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock:
 --   Postgres ends one (40P01) and the caller repeats it.
 -- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake,
@@ -2615,6 +2630,10 @@ begin
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
     v_tenant := tenant_of_poster(v_webhook -> 'from');
+    if v_webhook ? 'kept' and not spend_kept((v_webhook ->> 'kept')::uuid, clock(p_now)) then
+      v_all := v_all || jsonb_build_object('webhook_id', null, 'tenant_id', v_tenant, 'results', v_results);
+      continue;
+    end if;
     v_aside := null;
     v_kept := false;
     v_entry := false;
@@ -7225,6 +7244,7 @@ revoke all on function
   chat_hashes(bigint, jsonb),
   remember_forged(instances, jsonb, timestamptz),
   meets_forged(instances, jsonb, boolean, timestamptz),
+  spend_kept(uuid, timestamptz),
   record_inbound(jsonb, jsonb, timestamptz),
   pending_since(text, text, text, jsonb, timestamptz),
   own_words(text, text),
@@ -7559,6 +7579,7 @@ grant execute on function
   chat_hashes(bigint, jsonb),
   remember_forged(instances, jsonb, timestamptz),
   meets_forged(instances, jsonb, boolean, timestamptz),
+  spend_kept(uuid, timestamptz),
   record_inbound(jsonb, jsonb, timestamptz),
   pending_since(text, text, text, jsonb, timestamptz),
   own_words(text, text),
