@@ -2,9 +2,8 @@
 import { shownName, oneLine } from '../words/foreign-text.ts';
 import { z } from 'zod';
 import { because } from '../words/reasons.ts';
-import { listHandoffs, returnHandoff } from '../people/handoff-calls.ts';
+import { listHandoffs, returnHandoff, returnTechnical } from '../people/handoff-calls.ts';
 import type { HeldConversation } from '../people/handoff-calls.ts';
-import { returnTechnical } from '../people/handoff-calls.ts';
 import { defineCommand, flagArg, idArg, limitArg, refused, wordsArg } from './command.ts';
 import type { FormatTime, Outcome } from './command.ts';
 

@@ -3,11 +3,10 @@ import { z } from 'zod';
 import { loadConfig } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { Environment } from '../config/environment.ts';
-import { addToken } from '../people/token-calls.ts';
+import { addToken, TOKEN_ROLES } from '../people/token-calls.ts';
 import type { SignedToken } from '../people/token-calls.ts';
 import { toError } from '../process/errors.ts';
 import { createLogger } from '../process/log.ts';
-import { TOKEN_ROLES } from '../people/token-calls.ts';
 import { actorOf, defineLocalCommand, idArg, refused, wordsArg } from './command.ts';
 import type { Refusal } from './command.ts';
 

@@ -1,6 +1,5 @@
 import { settleBreakers } from '../breakers/calls.ts';
-import { assessNumbers, listenNumbers, noteGateway } from '../numbers/calls.ts';
-import { listInstances, setInstanceState } from '../numbers/calls.ts';
+import { assessNumbers, listenNumbers, listInstances, noteGateway, setInstanceState } from '../numbers/calls.ts';
 import { wakeDueLanes, wakeLanes } from '../outbox/wake.ts';
 import type { CronJob } from '../schedule/job.ts';
 

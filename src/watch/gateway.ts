@@ -8,8 +8,7 @@
  */
 import type { Context } from '../context.ts';
 import { CURED_BY_RESTART, isOfGateway } from '../whatsapp/send-fault.ts';
-import { claimRestarts, noteAlive } from '../numbers/calls.ts';
-import { listInstances, setInstanceState } from '../numbers/calls.ts';
+import { claimRestarts, listInstances, noteAlive, setInstanceState } from '../numbers/calls.ts';
 import type { PolledNumber } from '../numbers/calls.ts';
 import { wakeDueLanes } from '../outbox/wake.ts';
 import type { Evolution } from '../whatsapp/client.ts';

@@ -1,8 +1,7 @@
 /** What a turn can end in, one step at a time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MAX_FAILED_TURNS } from '../../src/turns/decide.ts';
-import { FALLBACK_TEXT } from '../../src/turns/decide.ts';
+import { FALLBACK_TEXT, MAX_FAILED_TURNS } from '../../src/turns/decide.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 
