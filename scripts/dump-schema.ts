@@ -6,21 +6,20 @@
  *   npm run schema -- --migration NAME    first writes the migration that makes what supabase/schemas says (schema-migration.ts)
  */
 import { randomBytes } from 'node:crypto';
-import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 
-import { migrate } from '../src/db/migrate.ts';
+import { migrate, migrationNames } from '../src/db/migrate.ts';
 import { sharedTestPostgres } from './lib/test-postgres.ts';
 import { projectRoot } from './lib/tools.ts';
-import { migrationFile, migrationOf, schemaDifference } from './schema-migration.ts';
+import { migrationFile, migrationOf, OF_EXTENSION, schemaDifference } from './schema-migration.ts';
 
 export const SCHEMA_FILE = path.join(projectRoot, 'supabase/schema.sql');
-/** The folder of the migrations. */
-export const MIGRATIONS = pathToFileURL(path.join(projectRoot, 'supabase/migrations/'));
+const MIGRATIONS = pathToFileURL(path.join(projectRoot, 'supabase/migrations/'));
 
 const HELP = `Usage: npm run schema [-- --migration NAME]
 
@@ -53,7 +52,6 @@ export async function dumpSchema(url: string): Promise<string> {
   }
 }
 
-const OF_EXTENSION = (oid: string) => `exists (select from pg_depend d where d.objid = ${oid} and d.deptype = 'e')`;
 const TABLES = `from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and not ${OF_EXTENSION('c.oid')}`;
 
 async function refuseUnknownKinds(client: pg.Client): Promise<void> {
@@ -190,7 +188,7 @@ async function makeMigration(server: string, name: string): Promise<void> {
   await using others = await copyOfMigrations(file);
   const difference = await withDatabase(server, others.folder, schemaDifference);
   for (const line of difference.rights) console.log(`rights: ${line}`);
-  const text = await migrationOf(file, difference);
+  const text = migrationOf(file, difference);
   if (text === null) {
     console.log('supabase/schemas has nothing that the migrations do not make; nothing was written');
     return;
@@ -201,7 +199,7 @@ async function makeMigration(server: string, name: string): Promise<void> {
 
 async function copyOfMigrations(without: string): Promise<{ folder: URL } & AsyncDisposable> {
   const folder = await mkdtemp(path.join(tmpdir(), 'migrations-'));
-  for (const file of await readdir(MIGRATIONS)) if (file !== without) await copyFile(new URL(file, MIGRATIONS), path.join(folder, file));
+  for (const file of await migrationNames()) if (file !== without) await copyFile(new URL(file, MIGRATIONS), path.join(folder, file));
   return { folder: pathToFileURL(`${folder}/`), [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 

@@ -11,16 +11,20 @@ import { promisify } from 'node:util';
 import { parse } from 'libpg-query';
 import pg from 'pg';
 
+import { migrationNames } from '../src/db/migrate.ts';
 import { projectRoot } from './lib/tools.ts';
 
 const SCHEMAS = path.join(projectRoot, 'supabase/schemas');
-const MIGRATIONS = path.join(projectRoot, 'supabase/migrations');
 /** Each migration replaces it with its own number, so it stands in no schema. */
 const VERSION = 'schema_version';
 /** Who may call functions; nobody else may. */
 const CALLERS = 'service_role, whats_agents_runtime';
 /** Names of the schemas in the order in which a migration has them. */
 const ORDER = ['db', 'people', 'inbox', 'turns', 'outbox', 'numbers'];
+
+/** What an extension brought is nobody's here. */
+export const OF_EXTENSION = (oid: string) => `exists (select from pg_depend d where d.objid = ${oid} and d.deptype = 'e')`;
+const OUR_FUNCTIONS = `from pg_proc p where p.pronamespace = 'public'::regnamespace and not ${OF_EXTENSION('p.oid')}`;
 
 type Chunk = {
   /** `function NAME` or `trigger NAME on TABLE`. */
@@ -30,16 +34,18 @@ type Chunk = {
 };
 
 export type Difference = {
-  /** What is new or another, in the order of the files. */
-  changed: Chunk[];
+  /** What is new or another, in the order of the files; `signatures` of a function as the database writes them. */
+  changed: (Chunk & { signatures: string[] })[];
   /** Functions of the database that no schema has, with their argument types. */
   dropped: string[];
   /** Functions whose rights are others than the schema says: `NAME(types): is -> should be`. */
   rights: string[];
 };
 
+type Schema = { file: string; chunks: Chunk[]; grants: string[] };
+
 /** Statements of a schema that make a function or a trigger, and its grants. Throws when it holds anything else. */
-async function readSchema(folder: string, file: string): Promise<{ chunks: Chunk[]; grants: string[] }> {
+async function readSchema(folder: string, file: string): Promise<Schema> {
   const sql = Buffer.from(await readFile(path.join(folder, file), 'utf8'));
   const { stmts = [] } = await parse(sql.toString());
   const chunks: Chunk[] = [];
@@ -67,7 +73,7 @@ async function readSchema(folder: string, file: string): Promise<{ chunks: Chunk
         `supabase/schemas/${file}: ${kind} does not belong here: tables, indexes and data are written by hand in a migration`,
       );
   }
-  return { chunks, grants };
+  return { file, chunks, grants };
 }
 
 /** Without what stands above an empty line: the head of the file, not the comment of the function. */
@@ -96,8 +102,7 @@ async function catalog(client: pg.Client): Promise<Catalog> {
     select p.oid::regprocedure::text as key, 'function ' || p.proname as name, pg_get_functiondef(p.oid) as definition,
       coalesce((select string_agg(case when a.grantee = 0 then 'public' else a.grantee::regrole::text end, ', ' order by 1) from aclexplode(p.proacl) a
         where a.grantee <> p.proowner), 'public') as rights
-    from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname <> '${VERSION}'
-      and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+    ${OUR_FUNCTIONS} and p.proname <> '${VERSION}'
     union all select format('trigger %s on %s', tgname, tgrelid::regclass), format('trigger %s on %s', tgname, tgrelid::regclass), pg_get_triggerdef(t.oid), ''
     from pg_trigger t join pg_class c on c.oid = t.tgrelid where c.relnamespace = 'public'::regnamespace and not tgisinternal`);
   return new Map(rows.map(({ key, ...row }) => [key, row]));
@@ -114,17 +119,14 @@ export async function schemaDifference(url: string, folder = SCHEMAS): Promise<D
     await client.query('begin');
     const before = await catalog(client);
     await client.query(`do $$ declare f record; begin
-      for f in select p.oid::regprocedure as id from pg_proc p where p.pronamespace = 'public'::regnamespace
-          and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e') loop
+      for f in select p.oid::regprocedure as id ${OUR_FUNCTIONS} loop
         execute format('drop function if exists %s cascade', f.id);
       end loop; end $$`);
-    const all: Chunk[] = [];
+    const schemas = await Promise.all((await schemaFiles(folder)).map((file) => readSchema(folder, file)));
     // Twice: functions name each other, so their bodies are looked at when all are there.
     for (const check of ['off', 'on']) {
       await client.query(`set local check_function_bodies = ${check}`);
-      for (const file of await schemaFiles(folder)) {
-        const { chunks, grants } = await readSchema(folder, file);
-        if (check === 'off') all.push(...chunks);
+      for (const { file, chunks, grants } of schemas) {
         for (const { key, text } of chunks) await run(client, `supabase/schemas/${file}: ${key}`, text);
         if (check === 'on') for (const grant of grants) await run(client, `supabase/schemas/${file}: grants`, grant);
       }
@@ -133,8 +135,13 @@ export async function schemaDifference(url: string, folder = SCHEMAS): Promise<D
     const other = new Set(
       [...after].filter(([key, { definition }]) => before.get(key)?.definition !== definition).map(([, { name }]) => name),
     );
+    const signaturesOf = (key: string): string[] =>
+      key.startsWith('function ') ? [...after].filter(([, { name }]) => name === key).map(([signature]) => signature) : [];
     return {
-      changed: all.filter(({ key }) => other.has(key)),
+      changed: schemas
+        .flatMap(({ chunks }) => chunks)
+        .filter(({ key }) => other.has(key))
+        .map((chunk) => ({ ...chunk, signatures: signaturesOf(chunk.key) })),
       dropped: [...before.keys()].filter((key) => !after.has(key)).toSorted(),
       rights: [...after]
         .filter(([key, { rights }]) => before.has(key) && before.get(key)?.rights !== rights)
@@ -161,7 +168,7 @@ async function run(client: pg.Client, what: string, sql: string): Promise<void> 
 export async function migrationFile(name: string, now: Date): Promise<string> {
   if (!/^[a-z][a-z0-9_]*$/.test(name))
     throw new Error(`--migration ${name}: a name of lower case letters, digits and _, as in --migration tickets`);
-  const existing = (await readdir(MIGRATIONS)).find((file) => file.endsWith(`_${name}.sql`));
+  const existing = (await migrationNames()).find((file) => file.endsWith(`_${name}.sql`));
   if (existing === undefined) return `${now.toISOString().replaceAll(/\D/g, '').slice(0, 14)}_${name}.sql`;
   const release = await releaseWith(existing);
   if (release !== null) throw new Error(`--migration ${name}: ${release} has ${existing}, which never changes again: choose another name`);
@@ -176,9 +183,8 @@ async function releaseWith(file: string): Promise<string | null> {
 }
 
 /** The text of the migration `file` that makes a difference; null: there is none. */
-export async function migrationOf(file: string, { changed, dropped }: Difference, folder = SCHEMAS): Promise<string | null> {
+export function migrationOf(file: string, { changed, dropped }: Difference): string | null {
   if (changed.length + dropped.length === 0) return null;
-  const names = new Set(changed.map(({ key }) => key.replace(/^function /, '')));
   const version = file.split('_')[0] ?? '';
   const parts = [
     `-- Made by \`npm run schema -- --migration ${file.slice(version.length + 1, -4)}\` from supabase/schemas. Do not edit: edit there, and run it again.`,
@@ -186,7 +192,7 @@ export async function migrationOf(file: string, { changed, dropped }: Difference
     ...dropped.map((signature) => `drop function if exists ${signature};`),
     ...changed.map(({ text }) => text),
     `-- ${VERSION}: the newest migration that this database has. A program that needs a newer one is not ready.\ncreate or replace function ${VERSION}() returns jsonb language sql immutable set search_path = public, pg_temp as $$ select to_jsonb('${version}'::text) $$;`,
-    rights([...(await grantedSignatures(names, folder)), `${VERSION}()`]),
+    rights([...changed.flatMap(({ signatures }) => signatures), `${VERSION}()`]),
     'reset check_function_bodies;',
   ];
   return `${parts.join('\n\n')}\n`;
@@ -196,15 +202,4 @@ export async function migrationOf(file: string, { changed, dropped }: Difference
 function rights(signatures: string[]): string {
   const list = signatures.map((each) => `  ${each}`).join(',\n');
   return `revoke all on function\n${list}\n  from public, anon, authenticated;\ngrant execute on function\n${list}\n  to ${CALLERS};`;
-}
-
-/** The signatures of functions by name, as the grants of the schemas write them. */
-async function grantedSignatures(names: ReadonlySet<string>, folder = SCHEMAS): Promise<string[]> {
-  const found: string[] = [];
-  for (const file of await schemaFiles(folder)) {
-    const { grants } = await readSchema(folder, file);
-    const granted = grants.find((grant) => /^(?:--.*\n)*grant/m.test(grant)) ?? '';
-    for (const [signature, name = ''] of granted.matchAll(/^\s+(\w+)\(.*\)(?=,?$)/gm)) if (names.has(name)) found.push(signature.trim());
-  }
-  return found;
 }

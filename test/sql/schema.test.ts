@@ -133,7 +133,7 @@ test('D1 what is new, another, gone or gains an argument in supabase/schemas bec
     },
   );
   const file = '20991231000000_next.sql';
-  const text = await migrationOf(file, difference, schemas);
+  const text = migrationOf(file, difference);
   assert.match(text ?? '', /^-- hello: for a test\.\ncreate or replace function hello/m);
   await writeFile(path.join(folder, 'migrations', file), text ?? '');
   assert.deepEqual(await migrate(url, { queue: false, folder: pathToFileURL(`${folder}/migrations/`) }), [file]);
@@ -141,7 +141,7 @@ test('D1 what is new, another, gone or gains an argument in supabase/schemas bec
   assert.deepEqual(left, { changed: [], dropped: [], rights: [] });
   const client = await connect(t, url);
   assert.deepEqual((await client.query('select schema_version() as version')).rows, [{ version: '20991231000000' }]);
-  assert.equal(await migrationOf(file, left, schemas), null);
+  assert.equal(migrationOf(file, left), null);
 });
 
 test('D1 a table in supabase/schemas, a broken function and a bad name are refused in words', async (t) => {
