@@ -377,6 +377,7 @@ create table public.instances (
   name text not null,
   provider_id text,
   phone text,
+  phone_doubted boolean default false not null,
   agent_id bigint,
   status text default 'unknown'::text not null,
   status_reason integer,
@@ -4539,7 +4540,7 @@ CREATE OR REPLACE FUNCTION public.list_instances()
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'phone_doubted', phone_doubted,
     'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
       breaker_reason(name, null, now())) order by id), '[]') from instances
 $function$;
@@ -6185,6 +6186,8 @@ declare
   v instances;
   v_state text := p_event ->> 'state';
   v_reason int := (p_event ->> 'reason')::int;
+  v_phone text := p_event ->> 'ownerPn';
+  v_alone boolean := speaks_alone(p_event -> 'from');
   v_changed boolean;
   v_back boolean;
   v_anew boolean;
@@ -6196,7 +6199,9 @@ begin
   -- a poll knows no reason: it does not wipe out the one that a webhook told
   update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason
     else status_reason end,
-    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now)
+    phone = case when v_alone then phone else coalesce(v_phone, phone) end,
+    phone_doubted = case when v_phone is null then phone_doubted else v_alone and (phone_doubted or phone is distinct
+      from v_phone) end, status_at = case when v_changed then clock(p_now)
       else status_at end,
     paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false
       else paired end,
@@ -7294,6 +7299,15 @@ end $function$;
 revoke all on function public.set_instance_key(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_instance_key(text,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.set_instance_key(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.set_instance_phone(p_name text, p_phone text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ update instances set phone = coalesce(p_phone, phone), phone_doubted = false where name = p_name $function$;
+revoke all on function public.set_instance_phone(text,text) from public;
+grant execute on function public.set_instance_phone(text,text) to service_role;
+grant execute on function public.set_instance_phone(text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_instance_state(p_name text, p_state text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

@@ -1,5 +1,5 @@
 import { settleBreakers } from '../breakers/calls.ts';
-import { assessNumbers, listenNumbers, listInstances, noteGateway, setInstanceState } from '../numbers/calls.ts';
+import { assessNumbers, listenNumbers, listInstances, noteGateway, setInstancePhone, setInstanceState } from '../numbers/calls.ts';
 import { wakeDueLanes, wakeLanes } from '../outbox/wake.ts';
 import type { CronJob } from '../schedule/job.ts';
 
@@ -19,7 +19,11 @@ export const checkInstancesJob: CronJob = {
       if (answer.kind === 'ok') await noteGateway(ctx.db, answer.version);
     }
     let back = false;
-    for (const { name } of instances) {
+    for (const { name, phone_doubted } of instances) {
+      if (phone_doubted) {
+        const owner = await ctx.whatsapp.ownPhone(name, { signal });
+        if (owner.kind === 'ok') await setInstancePhone(ctx.db, name, owner.phone);
+      }
       const answer = await ctx.whatsapp.connectionState(name, { signal });
       // An Evolution that does not answer says nothing about the number.
       if (answer.kind !== 'ok') continue;

@@ -129,9 +129,20 @@ export async function setInstanceState(db: Door, name: string, state: string): P
   return { wakeSends: wake_sends };
 }
 
-const polled = z.object({ name: z.string(), status: z.string(), version_stale: z.boolean(), breaker: z.string().nullable() });
+/** SQL set_instance_phone: which phone Evolution says that a number has; null leaves what is known. */
+export async function setInstancePhone(db: Door, name: string, phone: string | null): Promise<void> {
+  await db.call('set_instance_phone', { p_name: name, p_phone: phone });
+}
 
-/** `breaker`: why its breaker is open somewhere; null when it is not. */
+const polled = z.object({
+  name: z.string(),
+  status: z.string(),
+  version_stale: z.boolean(),
+  phone_doubted: z.boolean(),
+  breaker: z.string().nullable(),
+});
+
+/** `phone_doubted`: its own secret said another phone than the known one. `breaker`: why its breaker is open somewhere; null when it is not. */
 export type PolledNumber = z.infer<typeof polled>;
 
 /** SQL list_instances: the numbers to poll. */

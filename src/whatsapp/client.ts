@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { isNumberName } from '../words/number-name.ts';
 import { at, stringAt } from '../words/json.ts';
+import { addressOf } from './payload.ts';
 import { classifySend } from './send-outcome.ts';
 import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from './send-outcome.ts';
 import { span } from '../process/trace.ts';
@@ -43,6 +44,8 @@ export type Evolution = {
   /** Conditions are AND-ed. A missing bound of the time window is completed, and both are kept to what Evolution's database takes. */
   findMessages(query: FindQuery, options?: CallOptions): Promise<FoundMessages | Failure>;
   connectionState(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; state: ConnectionState } | Failure>;
+  /** The phone that a number is paired with, in digits; null: Evolution knows of none. */
+  ownPhone(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; phone: string | null } | Failure>;
   /** `@lid` chats are silently skipped by Evolution although it answers success. */
   markRead(request: { instance: string; messages: readonly MessageKey[] }, options?: CallOptions): Promise<{ kind: 'ok' } | Failure>;
   /** `events` are UPPER_SNAKE names; an empty list would mean all of them. */
@@ -140,10 +143,12 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       redirect: 'manual',
       ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
     };
-    const address = `${base}/${route}${instance === null ? '' : `/${encodeURIComponent(instance)}`}`;
+    // One route wants the name behind its question mark, all others at the end of the path.
+    const place = route.endsWith('=') ? '' : '/';
+    const address = `${base}/${route}${instance === null ? '' : `${place}${encodeURIComponent(instance)}`}`;
     const about = {
       'http.request.method': method,
-      'url.template': instance === null ? `/${route}` : `/${route}/{instance}`,
+      'url.template': instance === null ? `/${route}` : `/${route}${place}{instance}`,
       'server.address': host,
     };
     return span(`${method} /${route}`, { kind: 'client', onlyWithin: true, attributes: about }, async (current) => {
@@ -190,6 +195,14 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     async connectionState(instance, { signal } = {}) {
       const answer = await call('GET', 'instance/connectionState', instance, null, timeouts.otherMs, signal);
       return parsed(answer, stateSchema, (body) => ({ kind: 'ok', state: body.instance.state ?? 'not_loaded' }));
+    },
+
+    async ownPhone(instance, { signal } = {}) {
+      const answer = await call('GET', 'instance/fetchInstances?instanceName=', instance, null, timeouts.otherMs, signal);
+      return parsed(answer, ownersSchema, (all) => ({
+        kind: 'ok',
+        phone: addressOf(all.find(({ name }) => name === instance)?.ownerJid ?? '').pn,
+      }));
     },
 
     async markRead({ instance, messages }, { signal } = {}) {
@@ -246,6 +259,8 @@ const foundSchema = z.object({
 });
 
 const stateSchema = z.object({ instance: z.object({ state: z.enum(['open', 'connecting', 'close', 'refused']).nullish() }) });
+
+const ownersSchema = z.array(z.object({ name: z.string(), ownerJid: z.string().nullish() }));
 
 const createdSchema = z.object({ instance: z.object({ instanceId: z.string().nullable().catch(null) }) });
 

@@ -311,7 +311,7 @@ function notDirect(jid: string): IgnoredReason | null {
 }
 
 /** A jid's user has its country code, which the `+` says; bare digits are a number as some caller of the API typed it. */
-function addressOf(jid: string): ChatAddress {
+export function addressOf(jid: string): ChatAddress {
   const { kind, user } = parseJid(jid);
   const pn = kind === 'pn' ? canonicalPhone(jid.includes('@') ? `+${user}` : user) : null;
   return { pn, lid: kind === 'lid' ? user : null };

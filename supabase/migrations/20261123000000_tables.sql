@@ -74,6 +74,8 @@ create table instances (
   name               text not null unique check (name !~ '[/\\%?#;\x01-\x1f\x7f]' and name !~ '^[.\s]*$'),
   provider_id        text unique,
   phone              text,
+  -- its own secret said another phone than this: Evolution is to be asked, see record_connection
+  phone_doubted      boolean not null default false,
   agent_id           bigint references agents (id),
   status             text not null default 'unknown' check (status in ('unknown', 'open', 'connecting', 'close',
     'refused')),

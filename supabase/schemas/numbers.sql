@@ -63,9 +63,10 @@ $$;
 -- record_connection: what Evolution says of a number's socket. Late news of the same kind changes nothing; when the
 -- number is back, what
 --   waited for it is due at once. A ban (close with 403) takes all trust. A close with a reason is one that Evolution
---   does not mend by itself.
--- Arguments: p_event {state, reason, ownerPn, polled: a look of our own, which tells no new connection unless the state
---   changed}.
+--   does not mend by itself. Whoever speaks for one number only does not say which phone it has: check_instances asks
+--   Evolution.
+-- Arguments: p_event {state, reason, ownerPn, from: see speaks_for, polled: a look of our own, which tells no new
+--   connection unless the state changed}.
 -- Concurrency: any. Result: {outcome: 'connection', instance_id, changed, wake_sends: it is back, reconcile: it was
 --   connected anew, so what came meanwhile may be missing}.
 create or replace function record_connection(p_instance instances, p_event jsonb, p_now timestamptz)
@@ -74,6 +75,8 @@ declare
   v instances;
   v_state text := p_event ->> 'state';
   v_reason int := (p_event ->> 'reason')::int;
+  v_phone text := p_event ->> 'ownerPn';
+  v_alone boolean := speaks_alone(p_event -> 'from');
   v_changed boolean;
   v_back boolean;
   v_anew boolean;
@@ -85,7 +88,9 @@ begin
   -- a poll knows no reason: it does not wipe out the one that a webhook told
   update instances set status = v_state, status_reason = case when v_changed or v_reason is not null then v_reason
     else status_reason end,
-    phone = coalesce(p_event ->> 'ownerPn', phone), status_at = case when v_changed then clock(p_now)
+    phone = case when v_alone then phone else coalesce(v_phone, phone) end,
+    phone_doubted = case when v_phone is null then phone_doubted else v_alone and (phone_doubted or phone is distinct
+      from v_phone) end, status_at = case when v_changed then clock(p_now)
       else status_at end,
     paired = case when v_state = 'open' then true when v_state = 'close' and v_reason is not null then false
       else paired end,
@@ -669,10 +674,16 @@ begin
   return record_connection(v, jsonb_build_object('state', p_state, 'polled', true), p_now);
 end $$;
 
--- list_instances: the numbers to poll. Result: [{name, status, version_stale, breaker: why its breaker is open in a
--- process that lives, or null}].
+-- set_instance_phone: which phone a number has, as Evolution itself says when it is asked; null: it knows of none, and
+-- what is known stays.
+create or replace function set_instance_phone(p_name text, p_phone text) returns void language sql
+set search_path = public, pg_temp as
+$$ update instances set phone = coalesce(p_phone, phone), phone_doubted = false where name = p_name $$;
+
+-- list_instances: the numbers to poll. Result: [{name, status, version_stale, phone_doubted: Evolution is to be asked
+-- which phone it has, breaker: why its breaker is open in a process that lives, or null}].
 create or replace function list_instances() returns jsonb language sql stable set search_path = public, pg_temp as $$
-  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status,
+  select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'phone_doubted', phone_doubted,
     'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
       breaker_reason(name, null, now())) order by id), '[]') from instances
 $$;
@@ -884,6 +895,7 @@ revoke all on function
   adopt_instance(text, text, text, text),
   instance_history(text, text, int),
   set_instance_state(text, text, timestamptz),
+  set_instance_phone(text, text),
   list_instances(),
   list_aside(int),
   adopt_aside(text, text, text, text, timestamptz),
@@ -928,6 +940,7 @@ grant execute on function
   adopt_instance(text, text, text, text),
   instance_history(text, text, int),
   set_instance_state(text, text, timestamptz),
+  set_instance_phone(text, text),
   list_instances(),
   list_aside(int),
   adopt_aside(text, text, text, text, timestamptz),

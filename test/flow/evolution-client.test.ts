@@ -211,6 +211,18 @@ test('I17 client: the state of an instance, not loaded and unknown ones too', as
   assert.deepEqual([received[0]?.method, received[0]?.url], ['GET', '/instance/connectionState/wa1']);
 });
 
+test('Z4 client: the phone of a number is that of its own row, whatever else the answer holds', async () => {
+  const evolution = createEvolution({ url, apiKey: 'k1' });
+  const other = { name: 'wa2', ownerJid: '5511900000003@s.whatsapp.net' };
+  respond = (response) => json(response, 200, [other, { name: 'wa 1', ownerJid: '5511900000002:7@s.whatsapp.net', token: 'secret' }]);
+  assert.deepEqual(await evolution.ownPhone('wa 1'), { kind: 'ok', phone: '5511900000002' });
+  assert.deepEqual([received[0]?.method, received[0]?.url], ['GET', '/instance/fetchInstances?instanceName=wa%201']);
+  respond = (response) => json(response, 200, [other, { name: 'wa 1', ownerJid: null }]);
+  assert.deepEqual(await evolution.ownPhone('wa 1'), { kind: 'ok', phone: null });
+  respond = (response) => json(response, 200, [other]);
+  assert.deepEqual(await evolution.ownPhone('wa 1'), { kind: 'ok', phone: null });
+});
+
 test('W1 client: no bound of a look-up is outside of what the column of 32 bits takes', async () => {
   const evolution = createEvolution({ url, apiKey: 'k1' });
   await evolution.findMessages({ instance: 'wa1', from: new Date('1960-01-01'), to: new Date('2100-01-01') });
@@ -298,6 +310,7 @@ test('Z2 client: no call leaves in the name of what is no name of a number, and 
       await evolution.sendPresence({ instance, number: '123@lid', presence: 'paused', delayMs: 0 }),
       await evolution.findMessages({ instance }),
       await evolution.connectionState(instance),
+      await evolution.ownPhone(instance),
       await evolution.markRead({ instance, messages: [key] }),
       await evolution.setWebhook(hook),
       await evolution.findWebhook(instance),

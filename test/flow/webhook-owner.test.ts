@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
+import { checkInstancesJob } from '../../src/crons/check-instances.ts';
 import { admin, adminDone } from '../support/admin.ts';
+import { aRun } from '../support/jobs.ts';
 import { INSTANCE, startSystem, WEBHOOK_SECRET } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -212,6 +214,41 @@ test('Z4 a secret of its own speaks for its number alone; what was signed before
   const fresh = await startApiBeside(system);
   assert.equal((await fresh(text('segundo', 'x'), await signed(own))).status, 401);
   assert.equal((await fresh(text('segundo', 'x'), await signed(next))).status, 200);
+});
+
+test('Z4 the phone of a number: its own secret does not say it, Evolution does when it is asked, and the secret of the installation does', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { SECRETS_KEY }, simulator: { instances: [INSTANCE, 'segundo'] } });
+  await system.query(`insert into instances (name) values ('segundo')`);
+  const opened = (instance: string, phone: string) => ({
+    event: 'connection.update',
+    instance,
+    data: { instance, state: 'open', statusReason: 200, wuid: `${phone}@s.whatsapp.net` },
+  });
+  const phones = async () =>
+    Object.fromEntries(
+      (await system.query<{ name: string; phone: string | null }>('select name, phone from instances')).map((row) => [row.name, row.phone]),
+    );
+  const STRANGER = '5511977776666';
+  await system.webhook(opened(INSTANCE, '5511900000077'));
+  await adminDone(system.ctx, 'instance secret', { name: 'segundo' });
+  const authorization = await signed(await secretAt(system, 'segundo'));
+  assert.equal((await system.webhook(opened('segundo', STRANGER), { authorization })).status, 200);
+  assert.deepEqual(await phones(), { [INSTANCE]: '5511900000077', segundo: null });
+  const checkInstances = () => checkInstancesJob.run(system.ctx, aRun());
+  await checkInstances();
+  const own = { [INSTANCE]: '5511900000077', segundo: '5511900000002' };
+  assert.deepEqual(await phones(), own, 'a phone that nobody doubts is not asked for');
+  await system.webhook(opened('segundo', STRANGER), { authorization });
+  await system.webhook(opened('segundo', own.segundo), { authorization });
+  assert.deepEqual(await phones(), own);
+  const { evolutionUrl, apiKey: apikey } = system.simulator;
+  await fetch(`${evolutionUrl}/instance/logout/segundo`, { method: 'DELETE', headers: { apikey } });
+  await checkInstances();
+  assert.deepEqual(await phones(), own);
+
+  await system.query(`update instances set webhook_secret_since = null where name = 'segundo'`);
+  await system.webhook(opened('segundo', '5511900000088'));
+  assert.equal((await phones())['segundo'], '5511900000088', 'the secret of the installation still speaks for it');
 });
 
 test('Z4 who may not speak for a number cannot have its turns wait either: presence', async (t) => {
