@@ -51,6 +51,11 @@ npm_with_progress() {
   wait "$npm_pid"
 }
 
+# .npmrc keeps all of them from running: npm by itself asks nobody.
+allowed_scripts() {
+  node -p 'Object.entries(require("./package.json").allowScripts).flatMap(([name, may]) => may ? [name] : []).join(" ")'
+}
+
 install_packages() {
   packages_current && return
   : >.data/npm.log
@@ -62,7 +67,12 @@ install_packages() {
     tail -n 30 .data/npm.log >&2
     fail 'Installing the npm packages failed; the last lines are above.'
   fi
-  packages_current || fail 'npm ran, but what it installed is not what the lock file says (see .data/npm.log). Were install scripts forbidden (ignore-scripts)?'
+  # shellcheck disable=SC2046 # one word each; those for other systems are not installed and are passed over
+  if ! npm_with_progress rebuild --ignore-scripts=false $(allowed_scripts); then
+    tail -n 30 .data/npm.log >&2
+    fail 'Installing Node 24 or Postgres from their npm packages failed; the last lines are above.'
+  fi
+  packages_current || fail 'npm ran, but what it installed is not what the lock file says (see .data/npm.log).'
   printf 'installing npm packages: done in %d s\n' "$((SECONDS - install_started))" >&2
 }
 

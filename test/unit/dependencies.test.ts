@@ -1,8 +1,12 @@
 /** What the product is made of: licences that allow it, packages that are pinned, install scripts that were chosen. Reads what is installed; needs no network. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { projectRoot } from '../../scripts/lib/tools.ts';
 
 type Locked = {
@@ -60,11 +64,52 @@ test('D6 Z14 pinned: every package has a checksum, and of what is shipped only c
   );
 });
 
+test('Z14 scripts: a package runs one when it is installed only where allowScripts names it, root and tools of the deploy', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'whats-agents-scripts-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const npm = (...parameters: string[]) =>
+    promisify(execFile)('npm', [...parameters, '--offline', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: folder,
+      // as on a machine of its own: what is set here comes from the npm that runs the tests
+      env: { PATH: process.env['PATH'], HOME: folder },
+    });
+  const ran = async () => (await readdir(folder)).filter((name) => name.endsWith('.ran')).toSorted();
+  for (const name of ['named', 'stranger']) {
+    await mkdir(path.join(folder, name));
+    const install = `node -e "require('fs').writeFileSync('${path.join(folder, name)}.ran', '')"`;
+    await writeFile(path.join(folder, name, 'package.json'), JSON.stringify({ name, version: '1.0.0', scripts: { install } }));
+  }
+  await writeFile(
+    path.join(folder, 'package.json'),
+    JSON.stringify({ dependencies: { named: 'file:named', stranger: 'file:stranger' }, allowScripts: { named: true, stranger: false } }),
+  );
+  for (const place of ['.', DEPLOY]) {
+    await copyFile(path.join(projectRoot, place, '.npmrc'), path.join(folder, '.npmrc'));
+    await npm('install');
+    assert.deepEqual(await ran(), [], place);
+    await npm('ci');
+    assert.deepEqual(await ran(), [], place);
+  }
+  const { stdout } = await promisify(execFile)('bash', ['-c', `${shellFunction('allowed_scripts')}\nallowed_scripts`], { cwd: folder });
+  await npm('rebuild', '--ignore-scripts=false', ...stdout.trim().split(' '), 'of-another-system');
+  assert.deepEqual(await ran(), ['named.ran']);
+});
+
+/** A function of scripts/lib/install.sh, which installs when it is read as a whole. */
+function shellFunction(name: string): string {
+  const lines = readFileSync(path.join(projectRoot, 'scripts/lib/install.sh'), 'utf8').split('\n');
+  const start = lines.indexOf(`${name}() {`);
+  assert.ok(start >= 0, name);
+  return lines.slice(start, lines.indexOf('}', start) + 1).join('\n');
+}
+
 test('Z14 pinned: the workflow installs from lock files only, and the tool of the deploy is an exact release', () => {
   const workflow = readFileSync(path.join(projectRoot, '.github/workflows/ci.yml'), 'utf8');
   assert.doesNotMatch(workflow, /npm (?:install|i|add)\b|npx /);
   assert.ok(workflow.includes(`npm ci --prefix ${DEPLOY} `));
-  const { dependencies } = read(`${DEPLOY}/package.json`) as { dependencies: Record<string, string> };
+  const { dependencies, allowScripts } = read(`${DEPLOY}/package.json`) as Record<string, Record<string, string>>;
+  assert.ok(dependencies !== undefined && allowScripts !== undefined);
+  assert.ok(workflow.includes(`npm rebuild --prefix ${DEPLOY} --ignore-scripts=false ${Object.keys(allowScripts).join(' ')}\n`));
   assert.deepEqual(Object.keys(dependencies), ['@railway/cli']);
   for (const version of Object.values(dependencies)) assert.match(version, /^\d+\.\d+\.\d+$/);
 });
