@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -19,12 +19,17 @@ const PASSWORDS = { POSTGRES_OWNER_PASSWORD: `owner's "secret" \\ $1`, POSTGRES_
 
 type Addresses = { superuser: string; owner: string; runtime: string };
 
-async function database(t: TestContext): Promise<Addresses> {
+async function emptyServer(t: TestContext) {
   const binaries = await ensureSystemPostgres();
   const dataDir = await mkdtemp(path.join(tmpdir(), 'whats-agents-roles-'));
   t.after(() => rm(dataDir, { recursive: true, force: true }));
   const server = await startPostgres({ dataDir, binaries, durable: false });
   t.after(() => server.stop());
+  return { binaries, server };
+}
+
+async function database(t: TestContext): Promise<Addresses> {
+  const { binaries, server } = await emptyServer(t);
   const mounted = readCompose().services['postgres']?.volumes?.find((each) => each.includes('/docker-entrypoint-initdb.d/'));
   const script = path.join(projectRoot, mounted?.split(':')[0] ?? 'none');
   // as the entry point of the image runs it
@@ -79,6 +84,44 @@ test('Z14 the Postgres of compose: migrations run as the owner, the product owns
   const queued = `select enqueue_message('{"tenant": "default", "instance": "julia-prod", "phone": "5511912345678", "text": "Oi", "kind": "manual"}') as sent`;
   assert.equal(((await product.query(queued)).rows[0] as { sent: { status: string } }).sent.status, 'queued');
 
+  await attack(product);
+  const elsewhere = new URL(runtime);
+  elsewhere.pathname = '/postgres';
+  await assert.rejects(connect(t, elsewhere.href), /permission denied for database/);
+});
+
+test('Z14 a Postgres of your own, by the commands of docs/security.md: the runtime makes nothing there, and what every user of Postgres may is what the document says', async (t) => {
+  const { server } = await emptyServer(t);
+  const superuser = await connect(t, server.url);
+  const commands = await commandsOf('docs/security.md');
+  assert.deepEqual(await commandsOf('docs/security.pt-BR.md'), commands);
+  for (const command of commands) await superuser.query(command.replaceAll("'...'", "'a-password'"));
+  const url = server.urlOf('whats_agents');
+  await migrate(as(url, 'whats_agents_owner', 'a-password'));
+  const runtime = as(url, 'whats_agents', 'a-password');
+  const product = await connect(t, runtime);
+  await attack(product);
+  await assert.rejects(connect(t, as(server.urlOf('postgres'), 'whats_agents', 'a-password')), /permission denied for database/);
+
+  await product.query(`alter role current_user set work_mem = '99MB'`);
+  await product.query(`alter role current_user password 'another'`);
+  await product.query('select lo_create(0)');
+  const above = await connect(t, url);
+  const [made] = (await above.query('select count(*)::int as n from pg_largeobject_metadata')).rows as { n: number }[];
+  assert.equal(made?.n, 1);
+  const text = await readFile(path.join(projectRoot, 'docs/security.md'), 'utf8');
+  for (const undo of [/alter role whats_agents reset all/, /select lo_unlink\(oid\)[^`]*/])
+    await above.query(undo.exec(text)?.[0] ?? 'none');
+  assert.deepEqual((await above.query(`select from pg_db_role_setting union all select from pg_largeobject_metadata`)).rowCount, 0);
+});
+
+/** Those that a document has in blocks, one a statement. */
+async function commandsOf(document: string): Promise<string[]> {
+  const text = await readFile(path.join(projectRoot, document), 'utf8');
+  return [...text.matchAll(/```text\n(create role [^`]*)```/g)].flatMap(([, block]) => block?.match(/[^;]+;/g) ?? []);
+}
+
+async function attack(product: pg.Client): Promise<void> {
   for (const sql of [
     'create table mine (id int)',
     'create temp table mine (id int)',
@@ -98,7 +141,4 @@ test('Z14 the Postgres of compose: migrations run as the owner, the product owns
     'delete from audit_log',
   ])
     await assert.rejects(product.query(sql), /permission denied|must be|only roles with|cannot/i, sql);
-  const elsewhere = new URL(runtime);
-  elsewhere.pathname = '/postgres';
-  await assert.rejects(connect(t, elsewhere.href), /permission denied for database/);
-});
+}
