@@ -8593,6 +8593,46 @@ revoke all on function public.unheard_conversations(text,timestamp with time zon
 grant execute on function public.unheard_conversations(text,timestamp with time zone) to service_role;
 grant execute on function public.unheard_conversations(text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.unlearn_lids(p_tenant text, p_name text, p_since timestamp with time zone, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_instance instances;
+  v_lid contact_addresses;
+  v_phone text;
+  v_lids int := 0;
+begin
+  select * into v_instance from instances where name = p_name and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform 1 from contacts where id in (select contact_id from contact_addresses
+    where instance_id = v_instance.id and kind = 'lid') order by id for no key update;
+  for v_lid in select * from contact_addresses where instance_id = v_instance.id and kind = 'lid'
+    and created_at >= coalesce(p_since, '-infinity') order by contact_id, id loop
+    select coalesce(written, address) || '@s.whatsapp.net' into v_phone from contact_addresses
+      where contact_id = v_lid.contact_id and kind = 'pn' order by delivered_at desc nulls last, id desc limit 1;
+    continue when not found;
+    insert into opt_outs (tenant_id, address_hash, source, said_on, created_at)
+      select tenant_id, address_hash('lid', v_instance.id, v_lid.address), source, said_on, created_at from opt_outs
+      where contact_id = v_lid.contact_id and revoked_at is null
+      on conflict do nothing;
+    with talk as (update conversations set jid = v_phone where contact_id = v_lid.contact_id
+      and instance_id = v_instance.id and merged_into is null and jid = v_lid.address || '@lid' returning id)
+    update messages m set status = 'cancelled', reason = 'address_unlearned' from talk
+      where m.conversation_id = talk.id and m.direction = 'out' and m.status in ('queued', 'draft');
+    delete from contact_addresses where id = v_lid.id;
+    v_lids := v_lids + 1;
+  end loop;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.unlearn', p_name, jsonb_build_object('lids', v_lids, 'since', p_since),
+      clock(p_now));
+  return jsonb_build_object('outcome', 'unlearned', 'lids', v_lids);
+end $function$;
+revoke all on function public.unlearn_lids(text,text,timestamp with time zone,text,timestamp with time zone) from public;
+grant execute on function public.unlearn_lids(text,text,timestamp with time zone,text,timestamp with time zone) to service_role;
+grant execute on function public.unlearn_lids(text,text,timestamp with time zone,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.unmerge_contact(p_tenant text, p_actor text, p_kept bigint, p_merged bigint DEFAULT NULL::bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql

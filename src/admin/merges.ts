@@ -1,7 +1,8 @@
-/** contact merge, contact unmerge: one person who was taken for two, and two who were taken for one. */
+/** contact merge, contact unmerge, instance unlearn: one person who was taken for two, and two who were taken for one. */
 import { z } from 'zod';
-import { mergeByHand, unmergeContact } from '../people/merge-calls.ts';
+import { mergeByHand, unlearnLids, unmergeContact } from '../people/merge-calls.ts';
 import { defineCommand, idArg, refused, wordsArg } from './command.ts';
+import { nameArg, unknown } from './instances.ts';
 
 const unmerge = defineCommand({
   name: 'contact unmerge',
@@ -61,4 +62,25 @@ const merge = defineCommand({
   text: ({ kept }) => `They are one now: contact ${kept}.`,
 });
 
-export const mergeCommands = [merge, unmerge];
+const unlearn = defineCommand({
+  name: 'instance unlearn',
+  summary: 'takes back which hidden addresses (lids) a number said are whose',
+  details:
+    'For after the webhook secret of a number was in wrong hands: whoever has it can say that a stranger is a person whom you know, and the stranger goes on being taken for that person there. ' +
+    'First end that secret: instance secret NAME, twice, since the one before counts for an hour, and wait half a minute. The true lids are learned again, each from the next message of its person. ' +
+    'What waits for people at these lids is cancelled; a stranger’s messages stay where they were put. Audited.',
+  args: z.object({
+    name: nameArg,
+    since: z.iso.datetime({ offset: true }).optional().describe('only those that were learned from then on; nothing: all'),
+  }),
+  positional: ['name'],
+  readOnly: false,
+  role: 'admin',
+  async run(ctx, { name, since }, actor) {
+    const lids = await unlearnLids(ctx.db, actor.tenant, actor.id, name, since === undefined ? null : new Date(since));
+    return lids === null ? unknown(name) : { ok: true, result: { name, lids } };
+  },
+  text: ({ name, lids }) => `${name} says of ${lids} ${lids === 1 ? 'lid' : 'lids'} no more whose it is.`,
+});
+
+export const mergeCommands = [merge, unmerge, unlearn];

@@ -13,6 +13,11 @@ const mergedByHand = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.enum(['unknown', 'same']) }),
 ]);
 
+const unlearned = z.discriminatedUnion('outcome', [
+  z.object({ outcome: z.literal('unlearned'), lids: z.number() }),
+  z.object({ outcome: z.literal('unknown') }),
+]);
+
 /** SQL merge_by_hand: a person says that two contacts are one; audited. */
 export async function mergeByHand(
   db: Door,
@@ -24,6 +29,14 @@ export async function mergeByHand(
 ): Promise<z.infer<typeof mergedByHand>> {
   const answer = await db.call('merge_by_hand', { p_tenant: tenant, p_a: a, p_b: b, p_actor: actor, p_reason: reason });
   return mergedByHand.parse(answer);
+}
+
+/** SQL unlearn_lids: the lids that a number taught of people with a phone are nobody's again; how many, or null: the tenant has no such number. Audited. */
+export async function unlearnLids(db: Door, tenant: string, actor: string, name: string, since: Date | null): Promise<number | null> {
+  const answer = unlearned.parse(
+    await db.call('unlearn_lids', { p_tenant: tenant, p_name: name, p_since: since?.toISOString() ?? null, p_actor: actor }),
+  );
+  return answer.outcome === 'unlearned' ? answer.lids : null;
 }
 
 /** SQL unmerge_contact: takes the merge of two contacts back; `merged` null: the last one. */

@@ -59,6 +59,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   turn_failed: 'three attempts to answer failed, so a person is called',
   shutdown: 'the worker was stopped and gave the turn back',
   lease_ran_out: 'the worker that was answering died or hung, so another one takes over',
+  address_unlearned: 'an operator took back the hidden address (lid) under which it would have left',
   contact_unmerged: 'a merge of two contacts was taken back while it was being answered',
   contact_merged: 'the contact turned out to be somebody known already, and the two were made one',
   contact_wrote_again: 'the contact wrote again meanwhile, so both are answered together',

@@ -245,6 +245,49 @@ begin
   return jsonb_build_object('outcome', 'unmerged', 'merged', v_drop);
 end $$;
 
+-- unlearn_lids: the lids that a number taught of people who have a phone are nobody's again: its secret was known to
+-- somebody who may have paired strangers with them. A true pair is learned again from its next message.
+-- Guarantee: what waits for such a person on that number does not leave, since it may answer the stranger; what is
+--   written later goes to the phone, also the answer of a turn that is open. An opt-out stays with the lid too. History
+--   and memory stay as they are. Audited.
+-- Arguments: p_since only lids that were learned from then on; null: all.
+-- Concurrency: any; a message that comes at the same moment may still be taken for the person. Result: {outcome:
+--   'unlearned', lids} | {outcome: 'unknown'} the tenant has no such number.
+create or replace function unlearn_lids(
+  p_tenant text, p_name text, p_since timestamptz, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_instance instances;
+  v_lid contact_addresses;
+  v_phone text;
+  v_lids int := 0;
+begin
+  select * into v_instance from instances where name = p_name and tenant_id = p_tenant;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform 1 from contacts where id in (select contact_id from contact_addresses
+    where instance_id = v_instance.id and kind = 'lid') order by id for no key update;
+  for v_lid in select * from contact_addresses where instance_id = v_instance.id and kind = 'lid'
+    and created_at >= coalesce(p_since, '-infinity') order by contact_id, id loop
+    select coalesce(written, address) || '@s.whatsapp.net' into v_phone from contact_addresses
+      where contact_id = v_lid.contact_id and kind = 'pn' order by delivered_at desc nulls last, id desc limit 1;
+    continue when not found;
+    insert into opt_outs (tenant_id, address_hash, source, said_on, created_at)
+      select tenant_id, address_hash('lid', v_instance.id, v_lid.address), source, said_on, created_at from opt_outs
+      where contact_id = v_lid.contact_id and revoked_at is null
+      on conflict do nothing;
+    with talk as (update conversations set jid = v_phone where contact_id = v_lid.contact_id
+      and instance_id = v_instance.id and merged_into is null and jid = v_lid.address || '@lid' returning id)
+    update messages m set status = 'cancelled', reason = 'address_unlearned' from talk
+      where m.conversation_id = talk.id and m.direction = 'out' and m.status in ('queued', 'draft');
+    delete from contact_addresses where id = v_lid.id;
+    v_lids := v_lids + 1;
+  end loop;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'instance.unlearn', p_name, jsonb_build_object('lids', v_lids, 'since', p_since),
+      clock(p_now));
+  return jsonb_build_object('outcome', 'unlearned', 'lids', v_lids);
+end $$;
+
 -- judge_pair: what it means that a phone number and a lid came as one person's. A lid names an account, a phone number
 -- is lent. Pure.
 -- Arguments: p_facts {pn, lid: who has the address, null: nobody; other_lid: whoever has the number has another lid on
@@ -1721,6 +1764,7 @@ revoke all on function
   merge_contacts(bigint, bigint),
   merge_by_hand(text, bigint, bigint, text, text, timestamptz),
   unmerge_contact(text, text, bigint, bigint, timestamptz),
+  unlearn_lids(text, text, timestamptz, text, timestamptz),
   judge_pair(jsonb),
   speaks_alone(jsonb),
   known_elsewhere(bigint, bigint),
@@ -1803,6 +1847,7 @@ grant execute on function
   merge_contacts(bigint, bigint),
   merge_by_hand(text, bigint, bigint, text, text, timestamptz),
   unmerge_contact(text, text, bigint, bigint, timestamptz),
+  unlearn_lids(text, text, timestamptz, text, timestamptz),
   judge_pair(jsonb),
   speaks_alone(jsonb),
   known_elsewhere(bigint, bigint),

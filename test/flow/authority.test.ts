@@ -80,6 +80,7 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'instance unknown': () => [{}],
   'instance adopt': (v) => [{ name: 'estranho' }, { name: 'aside:1' }, { name: 'estranho', for: v.tenant }, { name: v.instance }],
   'instance forget': (v) => [{ name: 'estranho' }, { name: 'aside:1' }, { name: v.instance }],
+  'instance unlearn': named,
   'contact merge': (v) => [{ id: v.contact, other: v.other, reason: 'x' }],
   'contact unmerge': (v) => [{ id: v.contact }, { id: v.contact, merged: v.merged }],
   'dlq list': () => [{}],

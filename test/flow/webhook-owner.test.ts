@@ -214,6 +214,12 @@ test('Z4 a secret of its own speaks for its number alone; what was signed before
   const fresh = await startApiBeside(system);
   assert.equal((await fresh(text('segundo', 'x'), await signed(own))).status, 401);
   assert.equal((await fresh(text('segundo', 'x'), await signed(next))).status, 200);
+
+  // One that is in wrong hands: changed twice, it is not the one before either.
+  for (const _ of [1, 2]) await adminDone(system.ctx, 'instance secret', { name: 'segundo' });
+  const after = await startApiBeside(system);
+  assert.equal((await after(text('segundo', 'x'), await signed(next))).status, 401);
+  assert.equal((await after(text('segundo', 'x'), await signed(await secretAt(system, 'segundo')))).status, 200);
 });
 
 test('Z4 the phone of a number: its own secret does not say it, Evolution does when it is asked, and the secret of the installation does', async (t) => {

@@ -169,3 +169,48 @@ test('Z4 an edit takes an opt-out back no more than a message does, and an opt-o
   await tell(sql, OTHER, own, { pn: VICTIM, lid: LID }, 'resubscribe');
   assert.ok(await optedOut(sql, VICTIM));
 });
+
+test('Z4 instance unlearn: a stranger whom a number paired with a known phone is nobody there again, and a true pair is learned anew', async (t) => {
+  const sql = await twoNumbers(t);
+  const secret = async (name: string, since: string | null = null) =>
+    (await sql.rows('select unlearn_lids($1, $2, $3, $4) as u', ['default', name, since, 'cli:ana']))[0]?.['u'];
+  const victim = await tell(sql, INSTANCE, INSTALLATION, { pn: VICTIM, lid: '1'.repeat(15) }, 'opt_out');
+  const paired = await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  assert.equal(await tell(sql, OTHER, own, { pn: null, lid: LID, text: 'quem sou eu?' }), paired);
+  const alone = await tell(sql, OTHER, own, { pn: null, lid: '9'.repeat(15) });
+  const queued = {
+    tenant: 'default',
+    instance: OTHER,
+    phone: VICTIM,
+    text: 'Seu código',
+    kind: 'manual',
+    actor: 'test',
+    bypass: { reason: 'x' },
+  };
+  await sql.rows(`select enqueue_message($1, $2)`, [JSON.stringify(queued), minutesAfter(told)]);
+
+  assert.deepEqual(await secret('nenhum'), { outcome: 'unknown' });
+  assert.deepEqual(await secret(OTHER, '2100-01-01'), { outcome: 'unlearned', lids: 0 });
+  assert.deepEqual(await secret(OTHER), { outcome: 'unlearned', lids: 1 });
+  const jids = await sql.rows('select id, jid from conversations order by id');
+  assert.deepEqual(
+    jids.map(({ jid }) => jid),
+    [`${'1'.repeat(15)}@lid`, `${VICTIM}@s.whatsapp.net`, `${'9'.repeat(15)}@lid`],
+  );
+  assert.deepEqual(await sql.rows(`select status, reason from messages where direction = 'out'`), [
+    { status: 'cancelled', reason: 'address_unlearned' },
+  ]);
+  const stranger = await tell(sql, OTHER, INSTALLATION, { pn: null, lid: LID });
+  assert.ok(stranger !== paired && stranger !== victim);
+  assert.equal((await sql.rows('select from opt_outs o join conversations c using (contact_id) where c.id = $1', [stranger])).length, 1);
+  assert.equal(await tell(sql, OTHER, own, { pn: null, lid: '9'.repeat(15) }), alone, 'a lid without a phone names itself');
+  assert.equal(await tell(sql, INSTANCE, INSTALLATION, { pn: null, lid: '1'.repeat(15) }), victim, 'of other numbers nothing is taken');
+  assert.equal(await tell(sql, OTHER, own, { pn: VICTIM, lid: '6'.repeat(15) }), paired);
+  assert.equal(await tell(sql, OTHER, own, { pn: null, lid: '6'.repeat(15) }), paired);
+  assert.deepEqual(
+    await sql.rows(
+      `select actor, subject, details ->> 'lids' as lids from audit_log where action = 'instance.unlearn' order by id desc limit 1`,
+    ),
+    [{ actor: 'cli:ana', subject: OTHER, lids: '1' }],
+  );
+});
