@@ -177,6 +177,12 @@ test('Z4 instance unlearn: a stranger whom a number paired with a known phone is
   const victim = await tell(sql, INSTANCE, INSTALLATION, { pn: VICTIM, lid: '1'.repeat(15) }, 'opt_out');
   const paired = await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
   assert.equal(await tell(sql, OTHER, own, { pn: null, lid: LID, text: 'quem sou eu?' }), paired);
+  const where = async (id: number) => (await sql.rows('select jid from conversations where id = $1', [id]))[0]?.['jid'];
+  assert.deepEqual(
+    [await where(victim), await where(paired)],
+    [`${'1'.repeat(15)}@lid`, `${LID}@lid`],
+    'as docs/security.md says: on that number alone',
+  );
   const alone = await tell(sql, OTHER, own, { pn: null, lid: '9'.repeat(15) });
   const queued = {
     tenant: 'default',
