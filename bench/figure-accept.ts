@@ -1,11 +1,11 @@
-/** Webhooks accepted durably per second, and how long the answer takes, against f1. */
+/** Webhooks accepted durably per second, and how long the answer takes, against f1 and f3. */
 import { runLoad } from './load.ts';
 import type { LoadResult } from './load.ts';
 import { phoneOf, WEBHOOK_HEADERS, WEBHOOK_PATH, webhookBody } from './messages.ts';
 import type { Program } from './programs.ts';
 import type { Row } from './report.ts';
+import { pairedRow } from './rows.ts';
 import type { Stand } from './stand.ts';
-import { median, medianRatio } from './statistics.ts';
 
 const CONNECTIONS = 50;
 const CONTACTS = 1_000;
@@ -14,41 +14,44 @@ export async function measureAccept(stand: Stand): Promise<Row[]> {
   const { size, queues } = stand.options;
   const onRedis = queues.includes('redis');
   const productDatabase = await stand.database();
-  const floor = await stand.floorAccept(await stand.database());
-  const product = await stand.product('api', productDatabase, onRedis);
-  // so that both run compiled code, with open connections
-  await load(floor, Math.min(1_500, size.acceptMs));
-  await load(product, Math.min(1_500, size.acceptMs));
-  const floors: LoadResult[] = [];
-  const products: LoadResult[] = [];
+  const product = sideOf('product', await stand.product('api', productDatabase, onRedis));
+  const f1 = sideOf('f1', await stand.floorAccept(await stand.database()));
+  const f3 = sideOf('f3', await stand.floorDurable('api', await stand.emptyDatabase()));
+  const { earlier } = stand;
+  const before = earlier === null ? null : sideOf(earlier.name, await earlier.product('api', await earlier.database(), onRedis, 1));
+  const sides = [f1, f3, product, ...(before === null ? [] : [before])];
+  // so that all run compiled code, with open connections
+  for (const { program } of sides) await load(program, Math.min(1_500, size.acceptMs));
   for (let round = 1; round <= size.rounds; round++) {
-    floors.push(await load(floor, size.acceptMs));
-    products.push(await load(product, size.acceptMs));
+    for (const { program, runs } of sides) runs.push(await load(program, size.acceptMs));
     stand.say(
-      `accept ${round}/${size.rounds}: product ${products.at(-1)?.perSecond.toFixed(0)}/s, floor ${floors.at(-1)?.perSecond.toFixed(0)}/s`,
+      `accept ${round}/${size.rounds}: ${sides.map(({ name, runs }) => `${name} ${runs.at(-1)?.perSecond.toFixed(0)}/s`).join(', ')}`,
     );
   }
-  await floor.stop(3_000);
-  await product.stop(3_000);
-  const lost = await missing(stand, productDatabase, products);
-  const failed = [...floors, ...products].reduce((sum, run) => sum + run.failed, 0) + lost;
-  const samples = (of: (run: LoadResult) => number) => ({ product: products.map(of), floor: floors.map(of) });
-  return [
-    row(
-      `webhooks accepted per second, ${CONNECTIONS} connections`,
-      '/s',
-      samples((run) => run.perSecond),
-      { atLeast: 1 },
+  for (const { program } of sides) await program.stop(3_000);
+  const lost = await missing(stand, productDatabase, product.runs);
+  const failed = sides.flatMap(({ runs }) => runs).reduce((sum, run) => sum + run.failed, 0) + lost;
+  const compare = (name: string, unit: string, of: (run: LoadResult) => number, floor: Side, bar: Row['bar'], failed: number) =>
+    pairedRow({
+      figure: 'accept',
+      name,
+      unit,
+      floorName: floor.name,
+      samples: { product: product.runs.map(of), floor: floor.runs.map(of) },
+      bar,
       failed,
-    ),
-    row(
-      'p99 of their answer',
-      'ms',
-      samples((run) => run.p99Ms),
-      { atMost: 1 },
-      0,
-    ),
-  ];
+    });
+  const rate = `webhooks accepted per second, ${CONNECTIONS} connections`;
+  const perSecond = (floor: Side, bar: Row['bar'], failed = 0) => compare(rate, '/s', (run) => run.perSecond, floor, bar, failed);
+  const p99 = (floor: Side, bar: Row['bar']) => compare('p99 of their answer', 'ms', (run) => run.p99Ms, floor, bar, 0);
+  const rows = [perSecond(f1, { atLeast: 0.65 }, failed), perSecond(f3, { atLeast: 0.9 }), p99(f1, { atMost: 2 }), p99(f3, null)];
+  return before === null ? rows : [...rows, perSecond(before, null), p99(before, null)];
+}
+
+type Side = { name: string; program: Program; runs: LoadResult[] };
+
+function sideOf(name: string, program: Program): Side {
+  return { name, program, runs: [] };
 }
 
 let written = 0;
@@ -68,20 +71,4 @@ function load(program: Program, durationMs: number): Promise<LoadResult> {
 async function missing(stand: Stand, databaseUrl: string, runs: readonly LoadResult[]): Promise<number> {
   const [stored] = await stand.query<{ count: number }>(databaseUrl, `select count(*)::int from messages where direction = 'in'`);
   return Math.max(0, runs.reduce((sum, run) => sum + run.accepted, 0) - (stored?.count ?? 0));
-}
-
-function row(name: string, unit: string, samples: Row['samples'], bar: NonNullable<Row['bar']>, failed: number): Row {
-  return {
-    figure: 'accept',
-    name,
-    unit,
-    product: median(samples.product),
-    floor: median(samples.floor),
-    floorName: 'f1',
-    compared: 'ratio',
-    ratio: medianRatio(samples.product, samples.floor),
-    bar,
-    failed,
-    samples,
-  };
 }

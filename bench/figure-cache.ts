@@ -6,6 +6,7 @@ import { openConnection } from './load.ts';
 import { CACHE_BAR, cacheShare, longTalk, TALK_ENVIRONMENT, TURNS } from './long-talk.ts';
 import { jidOf, personBody, phoneOf, WEBHOOK_HEADERS, WEBHOOK_PATH, webhookBody } from './messages.ts';
 import type { Row } from './report.ts';
+import { ownRow } from './rows.ts';
 import type { Stand } from './stand.ts';
 
 /** One model of each floor. */
@@ -48,19 +49,14 @@ async function measureFloor(stand: Stand, model: string, index: number): Promise
   const { share, calls } = await cacheShare(query, cacheFloor);
   const percent = 100 * share;
   stand.say(`cache: ${percent.toFixed(1)} % with a floor of ${cacheFloor} tokens`);
-  return {
+  return ownRow({
     figure: 'cache',
     name: `input read from the model's cache, ${TURNS} turns, floor of ${cacheFloor.toLocaleString('en-US')} tokens (${model})`,
     unit: '%',
-    product: percent,
-    floor: null,
-    floorName: null,
-    compared: 'value',
-    ratio: null,
+    values: [percent],
     bar: { atLeast: 100 * CACHE_BAR },
     failed: Math.abs(TURNS - calls),
-    samples: { product: [percent], floor: [] },
-  };
+  });
 }
 
 /** A webhook is stored when it has its 200. */

@@ -50,7 +50,7 @@ export async function measureMemory(stand: Stand): Promise<Row[]> {
   let failed = 0;
   const end = performance.now() + LOAD_LIMIT_MS;
   while (answered < size.memoryMessages && failed === 0 && performance.now() < end) {
-    const load = await answerLoad(stand.simulator, api.port, 40, 1_000);
+    const load = await answerLoad(stand.simulator, { port: api.port, group: 40, durationMs: 1_000 });
     answered += load.answered;
     failed += load.failed;
     stand.say(`memory: ${answered}/${size.memoryMessages} answered`);

@@ -67,6 +67,7 @@ async function measureAll(options: Options, say: (line: string) => void, seconds
   for (const [name, measure] of Object.entries(MEASURES)) {
     if (!options.only.has(name as FigureName)) continue; // the record's keys are the figures
     say(name);
+    await stand.emptyQueues();
     rows.push(...(await measure(stand)));
   }
   const report = createReport(options, rows, seconds());

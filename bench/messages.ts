@@ -4,8 +4,8 @@ import { WEBHOOK_SECRET } from '../scripts/lib/installation.ts';
 
 export const INSTANCE = 'julia-bench';
 /** Installations that run side by side with a scheduler have a number each: a scheduler asks the simulator for all messages of its number. */
-export const SOAK_INSTANCES = { redis: `${INSTANCE}-redis`, postgres: `${INSTANCE}-postgres` } as const;
-export const INSTANCES: readonly string[] = [INSTANCE, ...Object.values(SOAK_INSTANCES)];
+export const SIDE_INSTANCES = { redis: `${INSTANCE}-redis`, postgres: `${INSTANCE}-postgres`, before: `${INSTANCE}-before` } as const;
+export const INSTANCES: readonly string[] = [INSTANCE, ...Object.values(SIDE_INSTANCES)];
 
 export const WEBHOOK_PATH = '/webhook/evolution';
 export const WEBHOOK_HEADERS = { authorization: `Bearer ${WEBHOOK_SECRET}` };

@@ -55,6 +55,8 @@ export type Options = {
   only: ReadonlySet<FigureName>;
   queues: readonly QueueKind[];
   quick: boolean;
+  /** A commit that is measured beside this version; null: none. */
+  against: string | null;
   /** The memory is watched, and no figure is measured. */
   soak: boolean;
   size: Size;
@@ -67,11 +69,12 @@ export type Options = {
 const AROUND_SOAK_MS = 5 * 60_000;
 const MOST_SOAK_MINUTES = 24 * 60;
 
-export const HELP = `Usage: npm run bench -- [--quick] [--only LIST] [--queue redis|postgres|both] [--json FILE] [--write-docs]
+export const HELP = `Usage: npm run bench -- [--quick] [--only LIST] [--queue redis|postgres|both] [--against COMMIT] [--json FILE] [--write-docs]
        npm run bench -- --soak [--minutes N] [--queue redis|postgres|both] [--json FILE] [--write-docs]
 
 Measures this version on this machine and prints one table. Each figure stands beside a floor that was measured in the same run, in turn
-with it: (f1) Hono and one INSERT per request, (f2) Hono, BullMQ on Redis, one model call and one send per message.
+with it: (f1) Hono and one INSERT per request, (f2) Hono, BullMQ on Redis, one model call and one send per message, (f3) the same with Postgres
+and three commits an answer, which is the least that loses nothing and answers nothing twice.
 The share of the model's cache has a bar of its own and no floor.
 Everything is real but WhatsApp and the model, runs on 127.0.0.1 and is gone afterwards. Takes some 5 minutes; Ctrl-C ends it.
 
@@ -83,6 +86,8 @@ process, and tells of each whether it stays flat or GROWS.
   --minutes N    how long the load of the soak lasts: a longer one finds a smaller leak; less than 5 is too short to judge
   --only LIST    some of: ${FIGURES.join(', ')} (separated by commas)
   --queue KIND   where the queue lives: redis, postgres or both (default both; what has a bar runs on Redis when it may)
+  --against COMMIT
+                 also an earlier version, in turn with this one: ratios of answered, accept and latency. Its files are checked out below .data
   --json FILE    where the figures go (default .data/bench.json, .data/soak.json)
   --write-docs   also writes docs/bench.md, or docs/soak.md
   --help         this text
@@ -99,6 +104,7 @@ export function parseOptions(args: string[]): Options {
   const quick = values.quick ?? false;
   const soak = values.soak ?? false;
   if (soak && values.only !== undefined) throw new WrongUsage('--only: a soak measures none of the figures');
+  if (soak && values.against !== undefined) throw new WrongUsage('--against: a soak measures one version');
   if (!soak && values.minutes !== undefined) throw new WrongUsage('--minutes: belongs to --soak');
   const size = quick ? QUICK : FULL;
   const soakMinutes = values.minutes === undefined ? size.soakMinutes : minutesOf(values.minutes);
@@ -106,6 +112,7 @@ export function parseOptions(args: string[]): Options {
     only: new Set(values.only === undefined ? FIGURES : values.only.split(',').map((name) => oneOf(FIGURES, name.trim(), '--only'))),
     queues: queuesOf(values.queue ?? 'both'),
     quick,
+    against: values.against ?? null,
     soak,
     size: { ...size, soakMinutes, limitMs: soak ? soakMinutes * 60_000 + AROUND_SOAK_MS : size.limitMs },
     json: path.resolve(values.json ?? path.join(dataDirectory, soak ? 'soak.json' : 'bench.json')),
@@ -124,6 +131,7 @@ function parse(args: string[]) {
         soak: { type: 'boolean' },
         minutes: { type: 'string' },
         queue: { type: 'string' },
+        against: { type: 'string' },
         json: { type: 'string' },
         'write-docs': { type: 'boolean' },
         help: { type: 'boolean' },

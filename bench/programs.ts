@@ -25,9 +25,14 @@ const OWN = {
   SHUTDOWN_GRACE_MS: '2000',
 };
 
-/** `own` are variables that differ from those of all products. */
-export async function startProduct(mode: Mode, around: Surroundings, own: Readonly<Record<string, string>>): Promise<Program> {
-  return start(`product ${mode}`, mode, ['scripts/entrypoint.sh'], around, own);
+/** `own` are variables that differ from those of all products; `root` is where the files of its version lie. */
+export async function startProduct(
+  mode: Mode,
+  around: Surroundings,
+  own: Readonly<Record<string, string>>,
+  root: string,
+): Promise<Program> {
+  return start(`product ${mode}`, mode, ['scripts/entrypoint.sh'], around, own, root);
 }
 
 export async function startFloorAccept(around: Surroundings): Promise<Program> {
@@ -36,6 +41,10 @@ export async function startFloorAccept(around: Surroundings): Promise<Program> {
 
 export async function startFloorAnswer(mode: 'api' | 'worker', around: Surroundings): Promise<Program> {
   return start(`floor f2 ${mode}`, mode, [process.execPath, 'bench/floor-answer.ts'], around);
+}
+
+export async function startFloorDurable(mode: 'api' | 'worker', around: Surroundings): Promise<Program> {
+  return start(`floor f3 ${mode}`, mode, [process.execPath, 'bench/floor-durable.ts'], around);
 }
 
 /** Resident memory in megabytes, as the kernel counts it. */
@@ -53,6 +62,7 @@ async function start(
   command: string[],
   around: Surroundings,
   own: Readonly<Record<string, string>> = {},
+  root?: string,
 ): Promise<Program> {
   const port = await freePort();
   const log = path.join(around.logs, `${name.replaceAll(' ', '-')}-${port}.log`);
@@ -66,7 +76,7 @@ async function start(
   };
   const started = performance.now();
   const script = 'log=$1; shift; exec "$@" >"$log" 2>&1';
-  const program = await startMode(mode, env, { port, command: ['/bin/sh', '-c', script, 'sh', log, ...command] });
+  const program = await startMode(mode, env, { port, root, command: ['/bin/sh', '-c', script, 'sh', log, ...command] });
   const waiting = new AbortController();
   try {
     await Promise.race([

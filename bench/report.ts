@@ -117,9 +117,14 @@ ${report.rows.map((row) => `| ${cells(row).join(' | ')} |`).join('\n')}
 Failed requests: ${report.failed}.
 
 - f1: Hono and one INSERT per request (\`bench/floor-accept.ts\`). f2: Hono, BullMQ on Redis, one model call and one send per message
-  (\`bench/floor-answer.ts\`), with nothing kept, ordered, limited or repeated. The model and WhatsApp are the simulator, for both.
+  (\`bench/floor-answer.ts\`), with nothing kept, ordered, limited or repeated. f3: the same with Postgres and three commits an answer
+  (\`bench/floor-durable.ts\`), the least that loses no message and answers none twice. The model and WhatsApp are the simulator, for all.
 - Accepted: 50 connections, each posts the next webhook when the last was answered; only the api runs.
-- Answered: 64 contacts wait at once, api and worker run; model 0 ms, DEBOUNCE_MS=0, HUMAN_DELAY=false, ABUSE_GATES=false.
+- Answered: 64 contacts wait at once, all three modes run, and the echo, the delivery and the reading of each send are posted as Evolution does; model 0 ms,
+  DEBOUNCE_MS=0, HUMAN_DELAY=false, ABUSE_GATES=false. f3 answers the last three with 200 and does nothing with them.
+- CPU: what /proc says that each process took while it answered, over the answers of that time. Postgres is one server for all, and the others rest meanwhile.
+- Updates that are HOT: those that had to write no index, of pg_stat_user_tables, over everything that was answered. Under way are inbox, outbox and what
+  else holds a row only for as long as something is to be done.
 - Idle latency: one message at a time, from the first byte of the webhook to the moment at which the answer leaves.
 - Stored messages: the same, in turn in two databases. Both hold the contacts who write, half of them with 20 earlier messages; one holds
   1,000,000 messages of other conversations over a year beside them.

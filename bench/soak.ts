@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Mode } from '../scripts/lib/installation.ts';
 import { MODES } from '../src/process/liveness.ts';
-import { SOAK_INSTANCES } from './messages.ts';
+import { SIDE_INSTANCES } from './messages.ts';
 import type { QueueKind } from './options.ts';
 import { residentMegabytes } from './programs.ts';
 import type { Installation, Load } from './soak-load.ts';
@@ -74,7 +74,7 @@ async function fillCompileCache(stand: Stand): Promise<void> {
 }
 
 async function install(stand: Stand, queue: QueueKind): Promise<Installed> {
-  const instance = SOAK_INSTANCES[queue];
+  const instance = SIDE_INSTANCES[queue];
   const databaseUrl = await stand.database();
   const start = (mode: Mode) => stand.product(mode, databaseUrl, queue === 'redis', 0, { ...ENVIRONMENT, EVOLUTION_INSTANCE: instance });
   const programs = { api: await start('api'), worker: await start('worker'), scheduler: await start('scheduler') };

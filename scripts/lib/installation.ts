@@ -55,6 +55,8 @@ type ModeOptions = {
   port: number | null;
   /** What runs, below the project's root: the product's main file unless it is said. */
   command?: readonly string[];
+  /** The project's unless it is said: a version of the product may lie elsewhere. */
+  root?: string | undefined;
   log?: Log;
 };
 
@@ -62,11 +64,15 @@ type ModeOptions = {
  * Starts a mode, guarded, with `env` over what it has for itself and nothing of the caller's environment but the search path, on which this Node
  * comes first. Does not wait for it.
  */
-export function startMode(mode: Mode, env: NodeJS.ProcessEnv, { port, command, log }: ModeOptions): Promise<GuardedProcess> {
+export function startMode(
+  mode: Mode,
+  env: NodeJS.ProcessEnv,
+  { port, command, root = projectRoot, log }: ModeOptions,
+): Promise<GuardedProcess> {
   const [program = '', ...args] = command ?? [process.execPath, 'src/main.ts'];
   return startGuarded(program, args, {
     stopSignal: 'TERM',
-    cwd: projectRoot,
+    cwd: root,
     env: { PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, ...modeEnvironment(mode, port), ...env },
     ...(log ? { log } : {}),
   });

@@ -33,7 +33,7 @@ test('L17 bench --quick prints a table and writes JSON in which no request faile
   assert.equal(report.quick, true);
   assert.deepEqual(
     report.rows.map((row) => row.figure),
-    ['start', 'start', 'start', 'accept', 'accept', 'memory', 'memory', 'memory', 'cache'],
+    ['start', 'start', 'start', 'accept', 'accept', 'accept', 'accept', 'memory', 'memory', 'memory', 'cache'],
   );
   for (const row of report.rows) {
     assert.ok(Number.isFinite(row.product) && row.product > 0, `${row.name}: ${row.product}`);
@@ -41,7 +41,7 @@ test('L17 bench --quick prints a table and writes JSON in which no request faile
       assert.ok(row.floor !== null && row.floor > 0, `${row.name}: floor ${row.floor}`);
       assert.ok(row.ratio !== null && row.ratio > 0, `${row.name}: ratio ${row.ratio}`);
     }
-    assert.ok(row.bar !== null, row.name);
+    assert.ok(row.bar !== null || row.floorName === 'f3', row.name);
     assert.ok(stdout.includes(row.name), `the table has no line "${row.name}":\n${stdout}`);
   }
   assert.match(stdout, /^figure +product +floor +ratio +bar/m);
