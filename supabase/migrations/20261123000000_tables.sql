@@ -380,6 +380,132 @@ create index messages_own_words on messages (instance_id, (meaning ->> 'own_word
 create index messages_day on messages using brin (created_at);
 create index messages_dead on messages (tenant_id, id) where direction = 'out' and status in ('failed', 'unproven');
 
+-- What is under way, beside the history: narrow rows that change in place or go, so that what lanes, turns and caps ask
+-- costs the same whatever is stored. `messages` stays the truth of each status; triggers on it (keep_inbox, keep_sends)
+-- write these rows in the transaction of the change, and nothing else does. No foreign keys: the message has them.
+
+-- status received: what waits for a turn.
+create table inbox (
+  tenant_id        text not null,
+  conversation_id  bigint not null,
+  seq              bigint not null,
+  message_id       bigint not null,
+  created_at       timestamptz not null,
+  command          boolean not null default false,  -- the manager's
+  primary key (conversation_id, seq)
+) with (fillfactor = 70);
+
+-- status draft: waits for a person's yes.
+create table drafts (
+  message_id       bigint primary key,
+  tenant_id        text not null,
+  conversation_id  bigint not null,
+  turn_id          bigint
+) with (fillfactor = 90);
+create index drafts_conversation on drafts (conversation_id);
+
+-- status queued: the lanes.
+create table outbox (
+  message_id       bigint primary key,
+  tenant_id        text not null,
+  conversation_id  bigint not null,
+  instance_id      bigint not null,
+  priority         smallint,
+  kind             text not null,
+  due_at           timestamptz,
+  -- due_at of what others of the number yield to (priorities 1 to 3); null: nobody does, so its row changes in place
+  urgent_at        timestamptz,
+  reason           text,
+  expires_at       timestamptz,
+  campaign_id      text
+) with (fillfactor = 70);
+create index outbox_lane on outbox (conversation_id, priority, message_id);
+create index outbox_waiting on outbox (instance_id, priority, urgent_at) where kind not in ('reply', 'handoff');
+
+-- status sending or uncertain: it has left, or may have; counts in the caps as of now.
+create table on_wire (
+  message_id       bigint primary key,
+  tenant_id        text not null,
+  conversation_id  bigint not null,
+  instance_id      bigint not null,
+  kind             text not null,
+  status           text not null,
+  lease_until      timestamptz,
+  due_at           timestamptz,
+  claimed_at       timestamptz,
+  slot_at          timestamptz,
+  first_contact    boolean not null,
+  campaign_id      text
+) with (fillfactor = 60);
+create index on_wire_conversation on on_wire (conversation_id);
+create index on_wire_instance on on_wire (instance_id);
+
+-- status failed or unproven: waits for a person, until one decides or its time is over.
+create table dead_sends (
+  message_id       bigint primary key,
+  tenant_id        text not null,
+  conversation_id  bigint not null,
+  instance_id      bigint not null,
+  status           text not null,
+  error_class      text,
+  created_at       timestamptz not null
+) with (fillfactor = 90);
+create index dead_sends_newest on dead_sends (tenant_id, message_id);
+create index dead_sends_instance on dead_sends (instance_id, created_at);
+
+-- Places in the caps that are taken for good: a message with slot_at that is not on the wire (any more). Those of
+-- replies go after some days (purge_old), the others with their message.
+create table slots (
+  tenant_id        text not null,
+  instance_id      bigint not null,
+  reply            boolean not null,                -- not is_proactive(kind)
+  slot_at          timestamptz not null,
+  message_id       bigint not null,
+  conversation_id  bigint not null,
+  kind             text not null,
+  first_contact    boolean not null,
+  primary key (instance_id, reply, slot_at, message_id)
+) with (fillfactor = 90);
+create index slots_contact on slots (conversation_id, slot_at) where not reply;
+
+-- How many slots each minute has: the sum over its rows. A connection of the database adds to rows of its own
+-- (`backend`), so that two transactions never wait for each other here; so one row alone may say less than zero.
+create table slot_minutes (
+  tenant_id        text not null,
+  instance_id      bigint not null,
+  reply            boolean not null,
+  minute           timestamptz not null,
+  kind             text not null,
+  first_contact    boolean not null,
+  backend          int not null,
+  n                int not null,
+  primary key (instance_id, reply, minute, kind, first_contact, backend)
+) with (fillfactor = 50);
+
+-- The same by the hour, of what nobody asked for: its caps look back a day.
+create table slot_hours (
+  tenant_id        text not null,
+  instance_id      bigint not null,
+  hour             timestamptz not null,
+  kind             text not null,
+  first_contact    boolean not null,
+  backend          int not null,
+  n                int not null,
+  primary key (instance_id, hour, kind, first_contact, backend)
+) with (fillfactor = 50);
+
+-- Small tables through which everything passes: cleaned after a thousand changes, without pauses, and never cut short,
+-- which would lock them.
+do $$
+declare t text;
+begin
+  foreach t in array array['inbox', 'drafts', 'outbox', 'on_wire', 'slot_minutes', 'slot_hours'] loop
+    execute format('alter table %s set (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02,
+      autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_threshold = 1000, autovacuum_analyze_scale_factor = 0.02,
+      vacuum_truncate = false)', t);
+  end loop;
+end $$;
+
 -- News about a message that came before the message itself (webhooks have no order): applied when it arrives, gone
 -- after a day.
 create table early_updates (

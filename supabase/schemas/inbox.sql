@@ -27,6 +27,37 @@ begin
   return v_conversation;
 end $$;
 
+-- keep_inbox: the table inbox is what messages say: one row for each message with the status received, written in the
+-- transaction of the change. Concurrency: the caller holds the message's row, or has just made it.
+create or replace function keep_inbox() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+  -- of an insert all of old is null, of a delete all of new
+  if old.status = 'received' and (new.status is distinct from 'received' or new.conversation_id <> old.conversation_id
+    or new.seq <> old.seq) then
+    delete from inbox where conversation_id = old.conversation_id and seq = old.seq;
+  end if;
+  if new.status = 'received' then
+    insert into inbox (tenant_id, conversation_id, seq, message_id, created_at, command)
+      values (new.tenant_id, new.conversation_id, new.seq, new.id, new.created_at,
+        coalesce(new.meaning ? 'command', false))
+      on conflict (conversation_id, seq) do update set message_id = excluded.message_id,
+        created_at = excluded.created_at, command = excluded.command;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger inbox_added after insert on messages for each row when (new.status = 'received')
+  execute function keep_inbox();
+
+create or replace trigger inbox_changed after update of status, conversation_id, seq, meaning, created_at on messages
+  for each row when ((old.status = 'received' or new.status = 'received')
+    and (old.status, old.conversation_id, old.seq, old.created_at, old.meaning ? 'command')
+      is distinct from (new.status, new.conversation_id, new.seq, new.created_at, new.meaning ? 'command'))
+  execute function keep_inbox();
+
+create or replace trigger inbox_gone after delete on messages for each row when (old.status = 'received')
+  execute function keep_inbox();
+
 -- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
 -- messages came, so that a long burst costs no more than one message.
 create or replace function first_pending(p_conversation bigint) returns timestamptz language sql stable as
@@ -1508,6 +1539,7 @@ begin
 end $$;
 
 revoke all on function
+  keep_inbox(),
   ensure_conversation(instances, bigint, text, boolean),
   first_pending(bigint),
   lock_provider_id(bigint, text),
@@ -1576,6 +1608,7 @@ revoke all on function
   reconciled(text, timestamptz, timestamptz)
   from public, anon, authenticated;
 grant execute on function
+  keep_inbox(),
   ensure_conversation(instances, bigint, text, boolean),
   first_pending(bigint),
   lock_provider_id(bigint, text),

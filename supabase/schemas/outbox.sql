@@ -18,6 +18,139 @@ create or replace function is_campaign(p_kind text)
 returns boolean language sql immutable as
 $$ select p_kind in ('campaign', 'prospecting') $$;
 
+-- slot_minute, slot_hour: the minute and the hour that a slot is counted in; the same in every zone.
+create or replace function slot_minute(p_at timestamptz) returns timestamptz language sql immutable as
+$$ select date_bin(interval '1 minute', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
+
+create or replace function slot_hour(p_at timestamptz) returns timestamptz language sql immutable as
+$$ select date_bin(interval '1 hour', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
+
+-- keep_sends: the tables drafts, outbox, on_wire and dead_sends are what messages say, and slots holds each message
+-- with a slot_at that is not on the wire (any more); all written in the transaction of the change.
+-- Concurrency: the caller holds the message's row, or has just made it. Sums of slots are added in rows of this
+--   connection alone, so nobody waits here for anybody.
+create or replace function keep_sends() returns trigger language plpgsql set search_path = public, pg_temp as $$
+declare
+  -- of an insert all of old is null, of a delete all of new
+  v_had boolean := coalesce(old.slot_at is not null and old.kind is not null
+    and old.status not in ('sending', 'uncertain'), false);
+  v_has boolean := coalesce(new.slot_at is not null and new.kind is not null
+    and new.status not in ('sending', 'uncertain'), false);
+  v_same boolean := v_had and v_has and (old.instance_id, old.slot_at, old.kind, old.first_contact)
+    = (new.instance_id, new.slot_at, new.kind, new.first_contact);
+begin
+  if old.status = 'queued' and new.status is distinct from 'queued' then
+    delete from outbox where message_id = old.id;
+  elsif old.status in ('sending', 'uncertain') and (new.status in ('sending', 'uncertain')) is not true then
+    delete from on_wire where message_id = old.id;
+  elsif old.status in ('failed', 'unproven') and (new.status in ('failed', 'unproven')) is not true then
+    delete from dead_sends where message_id = old.id;
+  elsif old.status = 'draft' and new.status is distinct from 'draft' then
+    delete from drafts where message_id = old.id;
+  end if;
+  if new.status = 'queued' then
+    if old.status = 'queued' then
+      update outbox set conversation_id = new.conversation_id, instance_id = new.instance_id, priority = new.priority,
+        kind = new.kind, due_at = new.due_at, urgent_at = case when is_proactive(new.kind)
+          and new.priority between 1 and 3 then new.due_at end,
+        reason = new.reason, expires_at = new.expires_at, campaign_id = new.campaign_id where message_id = new.id;
+    else
+      insert into outbox (message_id, tenant_id, conversation_id, instance_id, priority, kind, due_at, urgent_at,
+        reason, expires_at, campaign_id)
+        values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.priority, new.kind, new.due_at,
+          case when is_proactive(new.kind) and new.priority between 1 and 3 then new.due_at end, new.reason,
+          new.expires_at, new.campaign_id);
+    end if;
+  elsif new.status in ('sending', 'uncertain') then
+    if old.status in ('sending', 'uncertain') then
+      update on_wire set conversation_id = new.conversation_id, instance_id = new.instance_id, kind = new.kind,
+        status = new.status, lease_until = new.lease_until, due_at = new.due_at, claimed_at = new.claimed_at,
+        slot_at = new.slot_at, first_contact = new.first_contact, campaign_id = new.campaign_id
+        where message_id = new.id;
+    else
+      insert into on_wire (message_id, tenant_id, conversation_id, instance_id, kind, status, lease_until, due_at,
+        claimed_at, slot_at, first_contact, campaign_id)
+        values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.kind, new.status, new.lease_until,
+          new.due_at, new.claimed_at, new.slot_at, new.first_contact, new.campaign_id);
+    end if;
+  elsif new.status in ('failed', 'unproven') then
+    insert into dead_sends (message_id, tenant_id, conversation_id, instance_id, status, error_class, created_at)
+      values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.status, new.error_class, new.created_at)
+      on conflict (message_id) do update set conversation_id = excluded.conversation_id,
+        instance_id = excluded.instance_id, status = excluded.status, error_class = excluded.error_class,
+        created_at = excluded.created_at;
+  elsif new.status = 'draft' then
+    insert into drafts (message_id, tenant_id, conversation_id, turn_id)
+      values (new.id, new.tenant_id, new.conversation_id, new.turn_id)
+      on conflict (message_id) do update set conversation_id = excluded.conversation_id, turn_id = excluded.turn_id;
+  end if;
+  if v_same then
+    update slots set conversation_id = new.conversation_id where conversation_id <> new.conversation_id
+      and instance_id = new.instance_id and reply = not is_proactive(new.kind) and slot_at = new.slot_at
+      and message_id = new.id;
+    return null;
+  end if;
+  if v_had then
+    delete from slots where instance_id = old.instance_id and reply = not is_proactive(old.kind)
+      and slot_at = old.slot_at and message_id = old.id;
+    if found then perform count_slot(old, -1); end if;
+  end if;
+  if v_has then
+    insert into slots (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)
+      values (new.tenant_id, new.instance_id, not is_proactive(new.kind), new.slot_at, new.id, new.conversation_id,
+        new.kind, new.first_contact);
+    perform count_slot(new, 1);
+  end if;
+  return null;
+end $$;
+
+-- count_slot: a slot is taken (p_n 1) or given back (-1) in the sums of its minute, and of its hour when nobody asked
+-- for the message. What is older than the sums are kept (purge_old) is given back without a trace.
+create or replace function count_slot(p_message messages, p_n int)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_reply boolean := not is_proactive(p_message.kind);
+  v_minute timestamptz := slot_minute(p_message.slot_at);
+begin
+  if p_n < 0 and not exists (select from slot_minutes s where s.instance_id = p_message.instance_id
+    and s.reply = v_reply and s.minute = v_minute) then return; end if;
+  insert into slot_minutes as s (tenant_id, instance_id, reply, minute, kind, first_contact, backend, n)
+    values (p_message.tenant_id, p_message.instance_id, v_reply, v_minute, p_message.kind, p_message.first_contact,
+      pg_backend_pid(), p_n)
+    on conflict (instance_id, reply, minute, kind, first_contact, backend) do update set n = s.n + excluded.n;
+  if not v_reply then
+    insert into slot_hours as s (tenant_id, instance_id, hour, kind, first_contact, backend, n)
+      values (p_message.tenant_id, p_message.instance_id, slot_hour(p_message.slot_at), p_message.kind,
+        p_message.first_contact, pg_backend_pid(), p_n)
+      on conflict (instance_id, hour, kind, first_contact, backend) do update set n = s.n + excluded.n;
+  end if;
+end $$;
+
+create or replace trigger sends_added after insert on messages for each row
+  when (new.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven') or new.slot_at is not null)
+  execute function keep_sends();
+
+create or replace trigger sends_changed
+  after update of status, reason, due_at, lease_until, claimed_at, slot_at, conversation_id, instance_id, turn_id,
+    priority, kind, first_contact, error_class, expires_at, campaign_id, created_at on messages
+  for each row when (
+    ((old.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven')
+      or new.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven'))
+    and (old.status, old.reason, old.due_at, old.lease_until, old.claimed_at, old.slot_at, old.conversation_id,
+        old.instance_id, old.turn_id, old.priority, old.kind, old.first_contact, old.error_class, old.expires_at,
+        old.campaign_id, old.created_at)
+      is distinct from (new.status, new.reason, new.due_at, new.lease_until, new.claimed_at, new.slot_at,
+        new.conversation_id, new.instance_id, new.turn_id, new.priority, new.kind, new.first_contact, new.error_class,
+        new.expires_at, new.campaign_id, new.created_at))
+    or ((old.slot_at is not null or new.slot_at is not null)
+      and (old.slot_at, old.conversation_id, old.instance_id, old.kind, old.first_contact)
+        is distinct from (new.slot_at, new.conversation_id, new.instance_id, new.kind, new.first_contact)))
+  execute function keep_sends();
+
+create or replace trigger sends_gone after delete on messages for each row
+  when (old.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven') or old.slot_at is not null)
+  execute function keep_sends();
+
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are
 -- applied.
 -- Guarantee: idempotent; a status never moves back. One that was claimed and then given back as not sent (a wrong
@@ -1302,6 +1435,10 @@ revoke all on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  slot_minute(timestamptz),
+  slot_hour(timestamptz),
+  keep_sends(),
+  count_slot(messages, int),
   settle_sent(bigint, text, timestamptz, timestamptz),
   sent_as(bigint, text),
   fail_send(bigint, text, timestamptz),
@@ -1366,6 +1503,10 @@ grant execute on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  slot_minute(timestamptz),
+  slot_hour(timestamptz),
+  keep_sends(),
+  count_slot(messages, int),
   settle_sent(bigint, text, timestamptz, timestamptz),
   sent_as(bigint, text),
   fail_send(bigint, text, timestamptz),
