@@ -65,13 +65,15 @@ async function refuseUnknownKinds(client: pg.Client): Promise<void> {
 }
 
 async function tables(client: pg.Client): Promise<string[]> {
-  const { rows } = await client.query<{ oid: number; name: string; rls: boolean }>(
-    `select c.oid, c.relname as name, c.relrowsecurity as rls ${TABLES} order by c.relname`,
+  const { rows } = await client.query<{ oid: number; name: string; rls: boolean; storage: string | null }>(
+    `select c.oid, c.relname as name, c.relrowsecurity as rls, array_to_string(c.reloptions, ', ') as storage ${TABLES} order by c.relname`,
   );
   const written: string[] = [];
-  for (const { oid, name, rls } of rows) {
+  for (const { oid, name, rls, storage } of rows) {
     const inside = [...(await columns(client, oid)), ...(await constraints(client, oid))];
-    const lines = [`create table public.${name} (\n${inside.map((line) => `  ${line}`).join(',\n')}\n);`];
+    const lines = [
+      `create table public.${name} (\n${inside.map((line) => `  ${line}`).join(',\n')}\n)${storage === null ? '' : ` with (${storage})`};`,
+    ];
     if (rls) lines.push(`alter table public.${name} enable row level security;`);
     written.push(
       [...lines, ...(await indexes(client, oid)), ...(await policies(client, oid)), ...(await tableGrants(client, oid, name))].join('\n'),

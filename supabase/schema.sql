@@ -239,6 +239,36 @@ create policy runtime on public.daily_counts as permissive for all to service_ro
 grant delete, insert, select, update on public.daily_counts to service_role;
 grant delete, insert, select, update on public.daily_counts to whats_agents_runtime;
 
+create table public.dead_sends (
+  message_id bigint not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  instance_id bigint not null,
+  status text not null,
+  error_class text,
+  created_at timestamp with time zone not null,
+  constraint dead_sends_pkey PRIMARY KEY (message_id)
+) with (fillfactor=90);
+alter table public.dead_sends enable row level security;
+CREATE INDEX dead_sends_instance ON public.dead_sends USING btree (instance_id, created_at);
+CREATE INDEX dead_sends_newest ON public.dead_sends USING btree (tenant_id, message_id);
+create policy runtime on public.dead_sends as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.dead_sends to service_role;
+grant delete, insert, select, update on public.dead_sends to whats_agents_runtime;
+
+create table public.drafts (
+  message_id bigint not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  turn_id bigint,
+  constraint drafts_pkey PRIMARY KEY (message_id)
+) with (fillfactor=90, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
+alter table public.drafts enable row level security;
+CREATE INDEX drafts_conversation ON public.drafts USING btree (conversation_id);
+create policy runtime on public.drafts as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.drafts to service_role;
+grant delete, insert, select, update on public.drafts to whats_agents_runtime;
+
 create table public.early_updates (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -341,6 +371,20 @@ alter table public.holidays enable row level security;
 create policy runtime on public.holidays as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.holidays to service_role;
 grant delete, insert, select, update on public.holidays to whats_agents_runtime;
+
+create table public.inbox (
+  tenant_id text not null,
+  conversation_id bigint not null,
+  seq bigint not null,
+  message_id bigint not null,
+  created_at timestamp with time zone not null,
+  command boolean default false not null,
+  constraint inbox_pkey PRIMARY KEY (conversation_id, seq)
+) with (fillfactor=70, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
+alter table public.inbox enable row level security;
+create policy runtime on public.inbox as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.inbox to service_role;
+grant delete, insert, select, update on public.inbox to whats_agents_runtime;
 
 create table public.installation (
   key text not null,
@@ -659,6 +703,28 @@ create policy runtime on public.number_days as permissive for all to service_rol
 grant delete, insert, select, update on public.number_days to service_role;
 grant delete, insert, select, update on public.number_days to whats_agents_runtime;
 
+create table public.on_wire (
+  message_id bigint not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  instance_id bigint not null,
+  kind text not null,
+  status text not null,
+  lease_until timestamp with time zone,
+  due_at timestamp with time zone,
+  claimed_at timestamp with time zone,
+  slot_at timestamp with time zone,
+  first_contact boolean not null,
+  campaign_id text,
+  constraint on_wire_pkey PRIMARY KEY (message_id)
+) with (fillfactor=60, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
+alter table public.on_wire enable row level security;
+CREATE INDEX on_wire_conversation ON public.on_wire USING btree (conversation_id);
+CREATE INDEX on_wire_instance ON public.on_wire USING btree (instance_id);
+create policy runtime on public.on_wire as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.on_wire to service_role;
+grant delete, insert, select, update on public.on_wire to whats_agents_runtime;
+
 create table public.operator_asks (
   actor text not null,
   place text not null,
@@ -691,6 +757,27 @@ CREATE UNIQUE INDEX opt_outs_one ON public.opt_outs USING btree (contact_id) WHE
 create policy runtime on public.opt_outs as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.opt_outs to service_role;
 grant delete, insert, select, update on public.opt_outs to whats_agents_runtime;
+
+create table public.outbox (
+  message_id bigint not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  instance_id bigint not null,
+  priority smallint,
+  kind text not null,
+  due_at timestamp with time zone,
+  urgent_at timestamp with time zone,
+  reason text,
+  expires_at timestamp with time zone,
+  campaign_id text,
+  constraint outbox_pkey PRIMARY KEY (message_id)
+) with (fillfactor=70, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
+alter table public.outbox enable row level security;
+CREATE INDEX outbox_lane ON public.outbox USING btree (conversation_id, priority, message_id);
+CREATE INDEX outbox_waiting ON public.outbox USING btree (instance_id, priority, urgent_at) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
+create policy runtime on public.outbox as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.outbox to service_role;
+grant delete, insert, select, update on public.outbox to whats_agents_runtime;
 
 create table public.process_status (
   id text not null,
@@ -759,6 +846,54 @@ CREATE INDEX slack_events_age ON public.slack_events USING btree (created_at);
 create policy runtime on public.slack_events as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.slack_events to service_role;
 grant delete, insert, select, update on public.slack_events to whats_agents_runtime;
+
+create table public.slot_hours (
+  tenant_id text not null,
+  instance_id bigint not null,
+  hour timestamp with time zone not null,
+  kind text not null,
+  first_contact boolean not null,
+  backend integer not null,
+  n integer not null,
+  constraint slot_hours_pkey PRIMARY KEY (instance_id, hour, kind, first_contact, backend)
+) with (fillfactor=50, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
+alter table public.slot_hours enable row level security;
+create policy runtime on public.slot_hours as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.slot_hours to service_role;
+grant delete, insert, select, update on public.slot_hours to whats_agents_runtime;
+
+create table public.slot_minutes (
+  tenant_id text not null,
+  instance_id bigint not null,
+  reply boolean not null,
+  minute timestamp with time zone not null,
+  kind text not null,
+  first_contact boolean not null,
+  backend integer not null,
+  n integer not null,
+  constraint slot_minutes_pkey PRIMARY KEY (instance_id, reply, minute, kind, first_contact, backend)
+) with (fillfactor=50, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
+alter table public.slot_minutes enable row level security;
+create policy runtime on public.slot_minutes as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.slot_minutes to service_role;
+grant delete, insert, select, update on public.slot_minutes to whats_agents_runtime;
+
+create table public.slots (
+  tenant_id text not null,
+  instance_id bigint not null,
+  reply boolean not null,
+  slot_at timestamp with time zone not null,
+  message_id bigint not null,
+  conversation_id bigint not null,
+  kind text not null,
+  first_contact boolean not null,
+  constraint slots_pkey PRIMARY KEY (instance_id, reply, slot_at, message_id)
+) with (fillfactor=90);
+alter table public.slots enable row level security;
+CREATE INDEX slots_contact ON public.slots USING btree (conversation_id, slot_at) WHERE (NOT reply);
+create policy runtime on public.slots as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.slots to service_role;
+grant delete, insert, select, update on public.slots to whats_agents_runtime;
 
 create table public.tenants (
   id text not null,
@@ -2411,6 +2546,32 @@ end $function$;
 revoke all on function public.count_days(text,timestamp with time zone) from public;
 grant execute on function public.count_days(text,timestamp with time zone) to service_role;
 grant execute on function public.count_days(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.count_slot(p_message public.messages, p_n integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_reply boolean := not is_proactive(p_message.kind);
+  v_minute timestamptz := slot_minute(p_message.slot_at);
+begin
+  if p_n < 0 and not exists (select from slot_minutes s where s.instance_id = p_message.instance_id
+    and s.reply = v_reply and s.minute = v_minute) then return; end if;
+  insert into slot_minutes as s (tenant_id, instance_id, reply, minute, kind, first_contact, backend, n)
+    values (p_message.tenant_id, p_message.instance_id, v_reply, v_minute, p_message.kind, p_message.first_contact,
+      pg_backend_pid(), p_n)
+    on conflict (instance_id, reply, minute, kind, first_contact, backend) do update set n = s.n + excluded.n;
+  if not v_reply then
+    insert into slot_hours as s (tenant_id, instance_id, hour, kind, first_contact, backend, n)
+      values (p_message.tenant_id, p_message.instance_id, slot_hour(p_message.slot_at), p_message.kind,
+        p_message.first_contact, pg_backend_pid(), p_n)
+      on conflict (instance_id, hour, kind, first_contact, backend) do update set n = s.n + excluded.n;
+  end if;
+end $function$;
+revoke all on function public.count_slot(public.messages,integer) from public;
+grant execute on function public.count_slot(public.messages,integer) to service_role;
+grant execute on function public.count_slot(public.messages,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.date_audit()
  RETURNS trigger
@@ -4210,6 +4371,112 @@ $function$;
 revoke all on function public.judged_sends(public.instances,timestamp with time zone) from public;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to service_role;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.keep_inbox()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  -- of an insert all of old is null, of a delete all of new
+  if old.status = 'received' and (new.status is distinct from 'received' or new.conversation_id <> old.conversation_id
+    or new.seq <> old.seq) then
+    delete from inbox where conversation_id = old.conversation_id and seq = old.seq;
+  end if;
+  if new.status = 'received' then
+    insert into inbox (tenant_id, conversation_id, seq, message_id, created_at, command)
+      values (new.tenant_id, new.conversation_id, new.seq, new.id, new.created_at,
+        coalesce(new.meaning ? 'command', false))
+      on conflict (conversation_id, seq) do update set message_id = excluded.message_id,
+        created_at = excluded.created_at, command = excluded.command;
+  end if;
+  return null;
+end $function$;
+revoke all on function public.keep_inbox() from public;
+grant execute on function public.keep_inbox() to service_role;
+grant execute on function public.keep_inbox() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.keep_sends()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  -- of an insert all of old is null, of a delete all of new
+  v_had boolean := coalesce(old.slot_at is not null and old.kind is not null
+    and old.status not in ('sending', 'uncertain'), false);
+  v_has boolean := coalesce(new.slot_at is not null and new.kind is not null
+    and new.status not in ('sending', 'uncertain'), false);
+  v_same boolean := v_had and v_has and (old.instance_id, old.slot_at, old.kind, old.first_contact)
+    = (new.instance_id, new.slot_at, new.kind, new.first_contact);
+begin
+  if old.status = 'queued' and new.status is distinct from 'queued' then
+    delete from outbox where message_id = old.id;
+  elsif old.status in ('sending', 'uncertain') and (new.status in ('sending', 'uncertain')) is not true then
+    delete from on_wire where message_id = old.id;
+  elsif old.status in ('failed', 'unproven') and (new.status in ('failed', 'unproven')) is not true then
+    delete from dead_sends where message_id = old.id;
+  elsif old.status = 'draft' and new.status is distinct from 'draft' then
+    delete from drafts where message_id = old.id;
+  end if;
+  if new.status = 'queued' then
+    if old.status = 'queued' then
+      update outbox set conversation_id = new.conversation_id, instance_id = new.instance_id, priority = new.priority,
+        kind = new.kind, due_at = new.due_at, urgent_at = case when is_proactive(new.kind)
+          and new.priority between 1 and 3 then new.due_at end,
+        reason = new.reason, expires_at = new.expires_at, campaign_id = new.campaign_id where message_id = new.id;
+    else
+      insert into outbox (message_id, tenant_id, conversation_id, instance_id, priority, kind, due_at, urgent_at,
+        reason, expires_at, campaign_id)
+        values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.priority, new.kind, new.due_at,
+          case when is_proactive(new.kind) and new.priority between 1 and 3 then new.due_at end, new.reason,
+          new.expires_at, new.campaign_id);
+    end if;
+  elsif new.status in ('sending', 'uncertain') then
+    if old.status in ('sending', 'uncertain') then
+      update on_wire set conversation_id = new.conversation_id, instance_id = new.instance_id, kind = new.kind,
+        status = new.status, lease_until = new.lease_until, due_at = new.due_at, claimed_at = new.claimed_at,
+        slot_at = new.slot_at, first_contact = new.first_contact, campaign_id = new.campaign_id
+        where message_id = new.id;
+    else
+      insert into on_wire (message_id, tenant_id, conversation_id, instance_id, kind, status, lease_until, due_at,
+        claimed_at, slot_at, first_contact, campaign_id)
+        values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.kind, new.status, new.lease_until,
+          new.due_at, new.claimed_at, new.slot_at, new.first_contact, new.campaign_id);
+    end if;
+  elsif new.status in ('failed', 'unproven') then
+    insert into dead_sends (message_id, tenant_id, conversation_id, instance_id, status, error_class, created_at)
+      values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.status, new.error_class, new.created_at)
+      on conflict (message_id) do update set conversation_id = excluded.conversation_id,
+        instance_id = excluded.instance_id, status = excluded.status, error_class = excluded.error_class,
+        created_at = excluded.created_at;
+  elsif new.status = 'draft' then
+    insert into drafts (message_id, tenant_id, conversation_id, turn_id)
+      values (new.id, new.tenant_id, new.conversation_id, new.turn_id)
+      on conflict (message_id) do update set conversation_id = excluded.conversation_id, turn_id = excluded.turn_id;
+  end if;
+  if v_same then
+    update slots set conversation_id = new.conversation_id where conversation_id <> new.conversation_id
+      and instance_id = new.instance_id and reply = not is_proactive(new.kind) and slot_at = new.slot_at
+      and message_id = new.id;
+    return null;
+  end if;
+  if v_had then
+    delete from slots where instance_id = old.instance_id and reply = not is_proactive(old.kind)
+      and slot_at = old.slot_at and message_id = old.id;
+    if found then perform count_slot(old, -1); end if;
+  end if;
+  if v_has then
+    insert into slots (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)
+      values (new.tenant_id, new.instance_id, not is_proactive(new.kind), new.slot_at, new.id, new.conversation_id,
+        new.kind, new.first_contact);
+    perform count_slot(new, 1);
+  end if;
+  return null;
+end $function$;
+revoke all on function public.keep_sends() from public;
+grant execute on function public.keep_sends() to service_role;
+grant execute on function public.keep_sends() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.keep_suppression(p_contacts bigint[])
  RETURNS void
@@ -7793,6 +8060,24 @@ revoke all on function public.sla_figures(timestamp with time zone,timestamp wit
 grant execute on function public.sla_figures(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.sla_figures(timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.slot_hour(p_at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select date_bin(interval '1 hour', p_at, timestamptz '2000-01-01 00:00:00+00') $function$;
+revoke all on function public.slot_hour(timestamp with time zone) from public;
+grant execute on function public.slot_hour(timestamp with time zone) to service_role;
+grant execute on function public.slot_hour(timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.slot_minute(p_at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select date_bin(interval '1 minute', p_at, timestamptz '2000-01-01 00:00:00+00') $function$;
+revoke all on function public.slot_minute(timestamp with time zone) from public;
+grant execute on function public.slot_minute(timestamp with time zone) to service_role;
+grant execute on function public.slot_minute(timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.slow_start(p_instance public.instances, p_cap_hour integer, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -8936,6 +9221,12 @@ grant execute on function public.yields(public.messages,timestamp with time zone
 grant execute on function public.yields(public.messages,timestamp with time zone) to whats_agents_runtime;
 
 CREATE TRIGGER audit_log_date BEFORE INSERT ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.date_audit();
+CREATE TRIGGER inbox_added AFTER INSERT ON public.messages FOR EACH ROW WHEN ((new.status = 'received'::text)) EXECUTE FUNCTION public.keep_inbox();
+CREATE TRIGGER inbox_changed AFTER UPDATE OF status, conversation_id, seq, meaning, created_at ON public.messages FOR EACH ROW WHEN ((((old.status = 'received'::text) OR (new.status = 'received'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.conversation_id IS DISTINCT FROM new.conversation_id) OR (old.seq IS DISTINCT FROM new.seq) OR (old.created_at IS DISTINCT FROM new.created_at) OR ((old.meaning ? 'command'::text) IS DISTINCT FROM (new.meaning ? 'command'::text))))) EXECUTE FUNCTION public.keep_inbox();
+CREATE TRIGGER inbox_gone AFTER DELETE ON public.messages FOR EACH ROW WHEN ((old.status = 'received'::text)) EXECUTE FUNCTION public.keep_inbox();
+CREATE TRIGGER sends_added AFTER INSERT ON public.messages FOR EACH ROW WHEN (((new.status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text, 'draft'::text, 'failed'::text, 'unproven'::text])) OR (new.slot_at IS NOT NULL))) EXECUTE FUNCTION public.keep_sends();
+CREATE TRIGGER sends_changed AFTER UPDATE OF status, reason, due_at, lease_until, claimed_at, slot_at, conversation_id, instance_id, turn_id, priority, kind, first_contact, error_class, expires_at, campaign_id, created_at ON public.messages FOR EACH ROW WHEN (((((old.status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text, 'draft'::text, 'failed'::text, 'unproven'::text])) OR (new.status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text, 'draft'::text, 'failed'::text, 'unproven'::text]))) AND ((old.status IS DISTINCT FROM new.status) OR (old.reason IS DISTINCT FROM new.reason) OR (old.due_at IS DISTINCT FROM new.due_at) OR (old.lease_until IS DISTINCT FROM new.lease_until) OR (old.claimed_at IS DISTINCT FROM new.claimed_at) OR (old.slot_at IS DISTINCT FROM new.slot_at) OR (old.conversation_id IS DISTINCT FROM new.conversation_id) OR (old.instance_id IS DISTINCT FROM new.instance_id) OR (old.turn_id IS DISTINCT FROM new.turn_id) OR (old.priority IS DISTINCT FROM new.priority) OR (old.kind IS DISTINCT FROM new.kind) OR (old.first_contact IS DISTINCT FROM new.first_contact) OR (old.error_class IS DISTINCT FROM new.error_class) OR (old.expires_at IS DISTINCT FROM new.expires_at) OR (old.campaign_id IS DISTINCT FROM new.campaign_id) OR (old.created_at IS DISTINCT FROM new.created_at))) OR (((old.slot_at IS NOT NULL) OR (new.slot_at IS NOT NULL)) AND ((old.slot_at IS DISTINCT FROM new.slot_at) OR (old.conversation_id IS DISTINCT FROM new.conversation_id) OR (old.instance_id IS DISTINCT FROM new.instance_id) OR (old.kind IS DISTINCT FROM new.kind) OR (old.first_contact IS DISTINCT FROM new.first_contact))))) EXECUTE FUNCTION public.keep_sends();
+CREATE TRIGGER sends_gone AFTER DELETE ON public.messages FOR EACH ROW WHEN (((old.status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text, 'draft'::text, 'failed'::text, 'unproven'::text])) OR (old.slot_at IS NOT NULL))) EXECUTE FUNCTION public.keep_sends();
 CREATE TRIGGER touch BEFORE UPDATE ON public.contacts FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER touch BEFORE UPDATE ON public.conversations FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();
 CREATE TRIGGER touch BEFORE UPDATE ON public.instances FOR EACH ROW EXECUTE FUNCTION public.touch_updated_at();

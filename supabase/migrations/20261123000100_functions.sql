@@ -1836,6 +1836,38 @@ begin
   return v_conversation;
 end $$;
 
+-- keep_inbox: the table inbox is what messages say: one row for each message with the status received, written in the
+-- transaction of the change. Concurrency: the caller holds the message's row, or has just made it.
+create or replace function keep_inbox() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+  -- of an insert all of old is null, of a delete all of new
+  if old.status = 'received' and (new.status is distinct from 'received' or new.conversation_id <> old.conversation_id
+    or new.seq <> old.seq) then
+    delete from inbox where conversation_id = old.conversation_id and seq = old.seq;
+  end if;
+  if new.status = 'received' then
+    insert into inbox (tenant_id, conversation_id, seq, message_id, created_at, command)
+      values (new.tenant_id, new.conversation_id, new.seq, new.id, new.created_at,
+        coalesce(new.meaning ? 'command', false))
+      on conflict (conversation_id, seq) do update set message_id = excluded.message_id,
+        created_at = excluded.created_at, command = excluded.command;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger inbox_added after insert on messages for each row when (new.status = 'received')
+  execute function keep_inbox();
+
+create or replace trigger inbox_changed after update of status, conversation_id, seq, meaning, created_at on messages
+  for each row when ((old.status = 'received' or new.status = 'received')
+    and (old.status is distinct from new.status or old.conversation_id is distinct from new.conversation_id
+      or old.seq is distinct from new.seq or old.created_at is distinct from new.created_at
+      or (old.meaning ? 'command') is distinct from (new.meaning ? 'command')))
+  execute function keep_inbox();
+
+create or replace trigger inbox_gone after delete on messages for each row when (old.status = 'received')
+  execute function keep_inbox();
+
 -- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
 -- messages came, so that a long burst costs no more than one message.
 create or replace function first_pending(p_conversation bigint) returns timestamptz language sql stable as
@@ -3935,6 +3967,144 @@ $$ select p_kind in ('campaign', 'prospecting', 'follow_up') $$;
 create or replace function is_campaign(p_kind text)
 returns boolean language sql immutable as
 $$ select p_kind in ('campaign', 'prospecting') $$;
+
+-- slot_minute: the minute that a slot is counted in; the same in every zone.
+create or replace function slot_minute(p_at timestamptz) returns timestamptz language sql immutable as
+$$ select date_bin(interval '1 minute', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
+
+-- slot_hour: the hour that a slot is counted in; the same in every zone.
+create or replace function slot_hour(p_at timestamptz) returns timestamptz language sql immutable as
+$$ select date_bin(interval '1 hour', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
+
+-- keep_sends: the tables drafts, outbox, on_wire and dead_sends are what messages say, and slots holds each message
+-- with a slot_at that is not on the wire (any more); all written in the transaction of the change.
+-- Concurrency: the caller holds the message's row, or has just made it. Sums of slots are added in rows of this
+--   connection alone, so nobody waits here for anybody.
+create or replace function keep_sends() returns trigger language plpgsql set search_path = public, pg_temp as $$
+declare
+  -- of an insert all of old is null, of a delete all of new
+  v_had boolean := coalesce(old.slot_at is not null and old.kind is not null
+    and old.status not in ('sending', 'uncertain'), false);
+  v_has boolean := coalesce(new.slot_at is not null and new.kind is not null
+    and new.status not in ('sending', 'uncertain'), false);
+  v_same boolean := v_had and v_has and (old.instance_id, old.slot_at, old.kind, old.first_contact)
+    = (new.instance_id, new.slot_at, new.kind, new.first_contact);
+begin
+  if old.status = 'queued' and new.status is distinct from 'queued' then
+    delete from outbox where message_id = old.id;
+  elsif old.status in ('sending', 'uncertain') and (new.status in ('sending', 'uncertain')) is not true then
+    delete from on_wire where message_id = old.id;
+  elsif old.status in ('failed', 'unproven') and (new.status in ('failed', 'unproven')) is not true then
+    delete from dead_sends where message_id = old.id;
+  elsif old.status = 'draft' and new.status is distinct from 'draft' then
+    delete from drafts where message_id = old.id;
+  end if;
+  if new.status = 'queued' then
+    if old.status = 'queued' then
+      update outbox set conversation_id = new.conversation_id, instance_id = new.instance_id, priority = new.priority,
+        kind = new.kind, due_at = new.due_at, urgent_at = case when is_proactive(new.kind)
+          and new.priority between 1 and 3 then new.due_at end,
+        reason = new.reason, expires_at = new.expires_at, campaign_id = new.campaign_id where message_id = new.id;
+    else
+      insert into outbox (message_id, tenant_id, conversation_id, instance_id, priority, kind, due_at, urgent_at,
+        reason, expires_at, campaign_id)
+        values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.priority, new.kind, new.due_at,
+          case when is_proactive(new.kind) and new.priority between 1 and 3 then new.due_at end, new.reason,
+          new.expires_at, new.campaign_id);
+    end if;
+  elsif new.status in ('sending', 'uncertain') then
+    if old.status in ('sending', 'uncertain') then
+      update on_wire set conversation_id = new.conversation_id, instance_id = new.instance_id, kind = new.kind,
+        status = new.status, lease_until = new.lease_until, due_at = new.due_at, claimed_at = new.claimed_at,
+        slot_at = new.slot_at, first_contact = new.first_contact, campaign_id = new.campaign_id
+        where message_id = new.id;
+    else
+      insert into on_wire (message_id, tenant_id, conversation_id, instance_id, kind, status, lease_until, due_at,
+        claimed_at, slot_at, first_contact, campaign_id)
+        values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.kind, new.status, new.lease_until,
+          new.due_at, new.claimed_at, new.slot_at, new.first_contact, new.campaign_id);
+    end if;
+  elsif new.status in ('failed', 'unproven') then
+    insert into dead_sends (message_id, tenant_id, conversation_id, instance_id, status, error_class, created_at)
+      values (new.id, new.tenant_id, new.conversation_id, new.instance_id, new.status, new.error_class, new.created_at)
+      on conflict (message_id) do update set conversation_id = excluded.conversation_id,
+        instance_id = excluded.instance_id, status = excluded.status, error_class = excluded.error_class,
+        created_at = excluded.created_at;
+  elsif new.status = 'draft' then
+    insert into drafts (message_id, tenant_id, conversation_id, turn_id)
+      values (new.id, new.tenant_id, new.conversation_id, new.turn_id)
+      on conflict (message_id) do update set conversation_id = excluded.conversation_id, turn_id = excluded.turn_id;
+  end if;
+  if v_same then
+    update slots set conversation_id = new.conversation_id where conversation_id <> new.conversation_id
+      and instance_id = new.instance_id and reply = not is_proactive(new.kind) and slot_at = new.slot_at
+      and message_id = new.id;
+    return null;
+  end if;
+  if v_had then
+    delete from slots where instance_id = old.instance_id and reply = not is_proactive(old.kind)
+      and slot_at = old.slot_at and message_id = old.id;
+    if found then perform count_slot(old, -1); end if;
+  end if;
+  if v_has then
+    insert into slots (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)
+      values (new.tenant_id, new.instance_id, not is_proactive(new.kind), new.slot_at, new.id, new.conversation_id,
+        new.kind, new.first_contact);
+    perform count_slot(new, 1);
+  end if;
+  return null;
+end $$;
+
+-- count_slot: a slot is taken (p_n 1) or given back (-1) in the sums of its minute, and of its hour when nobody asked
+-- for the message. What is older than the sums are kept (purge_old) is given back without a trace.
+create or replace function count_slot(p_message messages, p_n int)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_reply boolean := not is_proactive(p_message.kind);
+  v_minute timestamptz := slot_minute(p_message.slot_at);
+begin
+  if p_n < 0 and not exists (select from slot_minutes s where s.instance_id = p_message.instance_id
+    and s.reply = v_reply and s.minute = v_minute) then return; end if;
+  insert into slot_minutes as s (tenant_id, instance_id, reply, minute, kind, first_contact, backend, n)
+    values (p_message.tenant_id, p_message.instance_id, v_reply, v_minute, p_message.kind, p_message.first_contact,
+      pg_backend_pid(), p_n)
+    on conflict (instance_id, reply, minute, kind, first_contact, backend) do update set n = s.n + excluded.n;
+  if not v_reply then
+    insert into slot_hours as s (tenant_id, instance_id, hour, kind, first_contact, backend, n)
+      values (p_message.tenant_id, p_message.instance_id, slot_hour(p_message.slot_at), p_message.kind,
+        p_message.first_contact, pg_backend_pid(), p_n)
+      on conflict (instance_id, hour, kind, first_contact, backend) do update set n = s.n + excluded.n;
+  end if;
+end $$;
+
+create or replace trigger sends_added after insert on messages for each row
+  when (new.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven') or new.slot_at is not null)
+  execute function keep_sends();
+
+create or replace trigger sends_changed
+  after update of status, reason, due_at, lease_until, claimed_at, slot_at, conversation_id, instance_id, turn_id,
+    priority, kind, first_contact, error_class, expires_at, campaign_id, created_at on messages
+  for each row when (
+    ((old.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven')
+      or new.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven'))
+    and (old.status is distinct from new.status or old.reason is distinct from new.reason
+      or old.due_at is distinct from new.due_at or old.lease_until is distinct from new.lease_until
+      or old.claimed_at is distinct from new.claimed_at or old.slot_at is distinct from new.slot_at
+      or old.conversation_id is distinct from new.conversation_id
+      or old.instance_id is distinct from new.instance_id or old.turn_id is distinct from new.turn_id
+      or old.priority is distinct from new.priority or old.kind is distinct from new.kind
+      or old.first_contact is distinct from new.first_contact or old.error_class is distinct from new.error_class
+      or old.expires_at is distinct from new.expires_at or old.campaign_id is distinct from new.campaign_id
+      or old.created_at is distinct from new.created_at))
+    or ((old.slot_at is not null or new.slot_at is not null)
+      and (old.slot_at is distinct from new.slot_at or old.conversation_id is distinct from new.conversation_id
+        or old.instance_id is distinct from new.instance_id or old.kind is distinct from new.kind
+        or old.first_contact is distinct from new.first_contact)))
+  execute function keep_sends();
+
+create or replace trigger sends_gone after delete on messages for each row
+  when (old.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven') or old.slot_at is not null)
+  execute function keep_sends();
 
 -- settle_sent: our message is on the wire under this id, told by the HTTP answer, an echo or a look-up; early acks are
 -- applied.
@@ -7264,6 +7434,7 @@ revoke all on function
   know_by_traces(text,text),
   erase_contact(text,bigint,text,text,text,timestamp with time zone),
   ensure_conversation(instances,bigint,text,boolean),
+  keep_inbox(),
   first_pending(bigint),
   lock_provider_id(bigint,text),
   fits_chat(bigint,bigint,jsonb,jsonb),
@@ -7359,6 +7530,10 @@ revoke all on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  slot_minute(timestamp with time zone),
+  slot_hour(timestamp with time zone),
+  keep_sends(),
+  count_slot(messages,integer),
   settle_sent(bigint,text,timestamp with time zone,timestamp with time zone),
   sent_as(bigint,text),
   fail_send(bigint,text,timestamp with time zone),
@@ -7601,6 +7776,7 @@ grant execute on function
   know_by_traces(text,text),
   erase_contact(text,bigint,text,text,text,timestamp with time zone),
   ensure_conversation(instances,bigint,text,boolean),
+  keep_inbox(),
   first_pending(bigint),
   lock_provider_id(bigint,text),
   fits_chat(bigint,bigint,jsonb,jsonb),
@@ -7696,6 +7872,10 @@ grant execute on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  slot_minute(timestamp with time zone),
+  slot_hour(timestamp with time zone),
+  keep_sends(),
+  count_slot(messages,integer),
   settle_sent(bigint,text,timestamp with time zone,timestamp with time zone),
   sent_as(bigint,text),
   fail_send(bigint,text,timestamp with time zone),

@@ -51,8 +51,9 @@ create or replace trigger inbox_added after insert on messages for each row when
 
 create or replace trigger inbox_changed after update of status, conversation_id, seq, meaning, created_at on messages
   for each row when ((old.status = 'received' or new.status = 'received')
-    and (old.status, old.conversation_id, old.seq, old.created_at, old.meaning ? 'command')
-      is distinct from (new.status, new.conversation_id, new.seq, new.created_at, new.meaning ? 'command'))
+    and (old.status is distinct from new.status or old.conversation_id is distinct from new.conversation_id
+      or old.seq is distinct from new.seq or old.created_at is distinct from new.created_at
+      or (old.meaning ? 'command') is distinct from (new.meaning ? 'command')))
   execute function keep_inbox();
 
 create or replace trigger inbox_gone after delete on messages for each row when (old.status = 'received')

@@ -18,10 +18,11 @@ create or replace function is_campaign(p_kind text)
 returns boolean language sql immutable as
 $$ select p_kind in ('campaign', 'prospecting') $$;
 
--- slot_minute, slot_hour: the minute and the hour that a slot is counted in; the same in every zone.
+-- slot_minute: the minute that a slot is counted in; the same in every zone.
 create or replace function slot_minute(p_at timestamptz) returns timestamptz language sql immutable as
 $$ select date_bin(interval '1 minute', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
 
+-- slot_hour: the hour that a slot is counted in; the same in every zone.
 create or replace function slot_hour(p_at timestamptz) returns timestamptz language sql immutable as
 $$ select date_bin(interval '1 hour', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
 
@@ -136,15 +137,19 @@ create or replace trigger sends_changed
   for each row when (
     ((old.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven')
       or new.status in ('queued', 'sending', 'uncertain', 'draft', 'failed', 'unproven'))
-    and (old.status, old.reason, old.due_at, old.lease_until, old.claimed_at, old.slot_at, old.conversation_id,
-        old.instance_id, old.turn_id, old.priority, old.kind, old.first_contact, old.error_class, old.expires_at,
-        old.campaign_id, old.created_at)
-      is distinct from (new.status, new.reason, new.due_at, new.lease_until, new.claimed_at, new.slot_at,
-        new.conversation_id, new.instance_id, new.turn_id, new.priority, new.kind, new.first_contact, new.error_class,
-        new.expires_at, new.campaign_id, new.created_at))
+    and (old.status is distinct from new.status or old.reason is distinct from new.reason
+      or old.due_at is distinct from new.due_at or old.lease_until is distinct from new.lease_until
+      or old.claimed_at is distinct from new.claimed_at or old.slot_at is distinct from new.slot_at
+      or old.conversation_id is distinct from new.conversation_id
+      or old.instance_id is distinct from new.instance_id or old.turn_id is distinct from new.turn_id
+      or old.priority is distinct from new.priority or old.kind is distinct from new.kind
+      or old.first_contact is distinct from new.first_contact or old.error_class is distinct from new.error_class
+      or old.expires_at is distinct from new.expires_at or old.campaign_id is distinct from new.campaign_id
+      or old.created_at is distinct from new.created_at))
     or ((old.slot_at is not null or new.slot_at is not null)
-      and (old.slot_at, old.conversation_id, old.instance_id, old.kind, old.first_contact)
-        is distinct from (new.slot_at, new.conversation_id, new.instance_id, new.kind, new.first_contact)))
+      and (old.slot_at is distinct from new.slot_at or old.conversation_id is distinct from new.conversation_id
+        or old.instance_id is distinct from new.instance_id or old.kind is distinct from new.kind
+        or old.first_contact is distinct from new.first_contact)))
   execute function keep_sends();
 
 create or replace trigger sends_gone after delete on messages for each row
