@@ -7,7 +7,8 @@ import { DatabaseAway } from './db/failures.ts';
 import { store } from './inbox/receive.ts';
 import { openKept } from './inbox/kept-webhook.ts';
 import { answerCommand } from './operators/operator.ts';
-import { sendNext } from './outbox/send.ts';
+import type { SendClaim } from './outbox/calls.ts';
+import { sendLane } from './outbox/send.ts';
 import { runTurn } from './turns/turn.ts';
 
 /** A running mode. `stop` finishes or gives back what is under way within this time. */
@@ -22,16 +23,25 @@ export async function startWorker(ctx: Context): Promise<Running> {
   const stopping = new AbortController();
   const { workerConcurrency } = ctx.config;
   /** An answer is sent by the job that wrote it, without a way through the queue; half of the places stay free for turns when sends are slow. */
-  const sender = limited(Math.ceil(workerConcurrency / 2));
+  const senders = createPlaces(Math.ceil(workerConcurrency / 2));
   await ctx.queues.work('turn', workerConcurrency, async (conversation) => {
-    let end = await runTurn(ctx, conversation, stopping.signal);
-    while (end.kind === 'command') {
-      await answerCommand(ctx, end.command);
-      end = await runTurn(ctx, conversation, stopping.signal);
+    /** Held from before the commit on: what the commit claims for the wire is sent at once. */
+    let sends = false;
+    const canSend = (): boolean => (sends ||= senders.take());
+    try {
+      let end = await runTurn(ctx, conversation, stopping.signal, { canSend });
+      while (end.kind === 'command') {
+        await answerCommand(ctx, end.command);
+        end = await runTurn(ctx, conversation, stopping.signal, { canSend });
+      }
+      const later = end.kind === 'again' ? ctx.queues.wakeTurnLater(conversation, end.delayMs) : Promise.resolve();
+      // Whatever the turn came to. A worker that died between its commit and its sends left both to the worker that takes its job up.
+      const lane = canSend() ? runLane(ctx, conversation, end.send) : ctx.queues.wakeSend(conversation);
+      // The queue may be unavailable: what is claimed is sent all the same.
+      await allDone([later, lane]);
+    } finally {
+      if (sends) senders.give();
     }
-    if (end.kind === 'again') await ctx.queues.wakeTurnLater(conversation, end.delayMs);
-    // Whatever the turn came to. A worker that died between its commit and its sends left both to the worker that takes its job up.
-    if (!(await sender.run(() => runLane(ctx, conversation)))) await ctx.queues.wakeSend(conversation);
   });
   await ctx.queues.work('send', workerConcurrency, (conversation) => runLane(ctx, conversation));
   const leaving = new AbortController();
@@ -59,26 +69,22 @@ export async function startWorker(ctx: Context): Promise<Running> {
 }
 
 /** Sends what is due in a conversation, and looks again when the next is. */
-async function runLane(ctx: Context, conversation: number): Promise<void> {
-  let step = await sendNext(ctx, conversation);
-  while (step.kind === 'next') step = await sendNext(ctx, conversation);
-  if (step.kind === 'wait') await ctx.queues.wakeSendLater(conversation, step.delayMs);
+async function runLane(ctx: Context, conversation: number, first?: SendClaim): Promise<void> {
+  const end = await sendLane(ctx, conversation, first);
+  if (end.kind === 'wait') await ctx.queues.wakeSendLater(conversation, end.delayMs);
 }
 
-/** Runs at most so many at once; false: there was no room, and nothing was run. */
-function limited(most: number): { run(work: () => Promise<void>): Promise<boolean> } {
-  let underWay = 0;
+/** Waits for all of them; rejects as the first that does, when all are done. */
+async function allDone(works: Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason;
+}
+
+/** So many at once and no more. */
+function createPlaces(most: number): { take(): boolean; give(): void } {
+  let taken = 0;
   return {
-    async run(work) {
-      if (underWay >= most) return false;
-      underWay++;
-      try {
-        await work();
-        return true;
-      } finally {
-        underWay--;
-      }
-    },
+    take: () => taken < most && taken++ < most,
+    give: () => void taken--,
   };
 }
 

@@ -7,8 +7,12 @@ export type DebounceSettings = { debounceMs: number; debounceMaxMs: number };
  * unanswered one, so that somebody who keeps typing is answered too.
  */
 export function debounceDelay(firstPendingAt: Date, now: Date, settings: DebounceSettings): number {
-  const cap = firstPendingAt.getTime() + settings.debounceMaxMs - now.getTime();
-  return Math.max(0, Math.min(settings.debounceMs, cap));
+  return debounceLeft(now.getTime() - firstPendingAt.getTime(), settings);
+}
+
+/** The same, by how long the first unanswered message has waited. */
+export function debounceLeft(pendingMs: number, settings: DebounceSettings): number {
+  return Math.max(0, Math.min(settings.debounceMs, settings.debounceMaxMs - pendingMs));
 }
 
 /** Presence and messages come as webhooks without an order: what is told of typing so soon after a message is of that message, which ended it. Milliseconds. */

@@ -1,6 +1,7 @@
 /** Outbound messages: enqueued, claimed, recorded, settled. SQL in the room `outbox`. */
 import { z } from 'zod';
 import type { Door } from '../db/door.ts';
+import { grouped } from '../db/grouped.ts';
 import type { InboundEvent } from '../whatsapp/inbound-event.ts';
 import type { Trouble } from '../whatsapp/incidents.ts';
 
@@ -60,6 +61,8 @@ const toSend = z.object({
   correlation_id: z.string().nullable(),
   created_at: time,
   inbound_at: time.nullable(),
+  /** The database's, when it was claimed. */
+  now: time,
 });
 
 export type ClaimedSend = z.infer<typeof toSend>;
@@ -92,7 +95,14 @@ const claim = z.discriminatedUnion('action', [
   toSend,
   toLookUp,
   z.object({ action: z.literal('idle') }),
-  z.object({ action: z.literal('wait'), until: time.nullable(), reason: z.string(), message_id: z.number() }),
+  z.object({
+    action: z.literal('wait'),
+    until: time.nullable(),
+    /** From the claim to `until`. */
+    wait_ms: z.number().nullable(),
+    reason: z.string(),
+    message_id: z.number(),
+  }),
   z.object({ action: z.literal('ended'), status: z.string(), reason: z.string(), message_id: z.number(), kind: z.string() }),
   z.object({
     action: z.literal('typing'),
@@ -106,11 +116,28 @@ const claim = z.discriminatedUnion('action', [
   }),
 ]);
 
-export type SendClaim = z.infer<typeof claim>;
+/** `asked`: performance.now() when it was asked for, so never later than the claim. */
+export type SendClaim = z.infer<typeof claim> & { asked: number };
 
-/** SQL claim_send: the next message of a conversation under every guardrail, or why not. `random` 0..1 spreads the pace. */
+/** What claim_sends, complete_turns and record_sends say of a lane. */
+export function sendClaimOf(said: unknown, asked: number): SendClaim {
+  return { ...claim.parse(said), asked };
+}
+
+/** The policy of a call; `random` 0..1 spreads the pace. */
+export function withRandom(policy: SendPolicy, random: number | undefined): SendPolicy & { random: number } {
+  return { ...policy, random: random ?? 0 };
+}
+
+const claimSends = grouped('claim_send', async (db, policy: SendPolicy, lanes: { conversation: number; random: number }[]) => {
+  const ids = lanes.map(({ conversation }) => conversation);
+  return z.array(z.unknown()).parse(await db.call('claim_sends', { p_ids: ids, p_policy: withRandom(policy, lanes[0]?.random) }));
+});
+
+/** SQL claim_sends: the next message of a conversation under every guardrail, or why not. `random` 0..1 spreads the pace. */
 export async function claimSend(db: Door, conversation: number, policy: SendPolicy, random: number): Promise<SendClaim> {
-  return claim.parse(await db.call('claim_send', { p_conversation: conversation, p_policy: { ...policy, random } }));
+  const asked = performance.now();
+  return sendClaimOf(await claimSends(db, policy, { conversation, random }), asked);
 }
 
 /** SQL renew_send: keeps the lease of a send that takes long. */
@@ -129,15 +156,40 @@ export type SendRecord =
       | { kind: 'uncertain'; look_ms: number }
     ));
 
-const recorded = z.object({ outcome: z.enum(['recorded', 'stale']), status: z.string().nullable(), more: z.boolean().nullish() });
+const recorded = z.object({
+  outcome: z.enum(['recorded', 'stale']),
+  status: z.string().nullable(),
+  more: z.boolean().nullish(),
+  next: z.unknown(),
+});
 
-/** SQL record_send: what became of a claimed send; only the claim that sent may say so. */
+/** `next`: what the lane has after it, claimed in the same transaction. */
+export type RecordedSend = Omit<z.infer<typeof recorded>, 'next'> & { next?: SendClaim };
+
+type SendEnding = {
+  item: { conversation_id: number; message_id: number; claim: number; outcome: SendRecord; next: boolean };
+  random: number;
+};
+
+const recordSends = grouped('record_send', async (db, policy: SendPolicy | null, endings: SendEnding[]) => {
+  const items = endings.map(({ item }) => item);
+  const given = policy === null ? null : withRandom(policy, endings[0]?.random);
+  return z.array(z.unknown()).parse(await db.call('record_sends', { p_items: items, p_policy: given }));
+});
+
+/** SQL record_sends: what became of a claimed send; only the claim that sent may say so. With a `policy` the lane's next message is claimed with it. */
 export async function recordSend(
   db: Door,
-  send: { message_id: number; claim: number },
+  send: { conversation_id: number; message_id: number; claim: number },
   outcome: SendRecord,
-): Promise<z.infer<typeof recorded>> {
-  return recorded.parse(await db.call('record_send', { p_message: send.message_id, p_claim: send.claim, p_outcome: outcome }));
+  next: { policy: SendPolicy; random: number } | null = null,
+): Promise<RecordedSend> {
+  const asked = performance.now();
+  const { conversation_id, message_id, claim } = send;
+  const item = { conversation_id, message_id, claim, outcome, next: next !== null };
+  const said = recorded.parse(await recordSends(db, next?.policy ?? null, { item, random: next?.random ?? 0 }));
+  const { next: after, ...rest } = said;
+  return after == null ? rest : { ...rest, next: sendClaimOf(after, asked) };
 }
 
 /** Null: the message was erased meanwhile. */

@@ -29,9 +29,11 @@ import type { SpanOptions } from '../process/trace.ts';
 import { parseFoundMessages } from '../whatsapp/payload.ts';
 
 /** `next`: there may be more. `wait`: look again after `delayMs`. `idle`: nothing is there, or a pause whose end wakes the lane. */
-export type SendStep = { kind: 'next' } | { kind: 'wait'; delayMs: number } | { kind: 'idle' };
+export type SendStep = { kind: 'next' } | SendEnd;
 
-/** The database's clock and this machine's may differ: a wait that looks over already must not become a loop. */
+export type SendEnd = { kind: 'wait'; delayMs: number } | { kind: 'idle' };
+
+/** A wait that is over already must not become a loop. */
 const LEAST_WAIT_MS = 250;
 /** How often a running send renews its lease, which is three times as long. */
 const RENEW_MS = 10_000;
@@ -40,21 +42,44 @@ const LOOK_MS = 6_000;
 /** What a clock of Evolution's host may be off. */
 const CLOCK_SKEW_MS = 120_000;
 
-/** Takes one step in a lane. Throws DatabaseAway when the database is unavailable: a send under way becomes uncertain when its lease runs out. */
-export async function sendNext(ctx: Context, conversation: number): Promise<SendStep> {
+/**
+ * Sends what is due in a lane, one after the other, from `first` on: what the commit of the answer has claimed already. Resolves when nothing is due.
+ * Throws DatabaseAway when the database is unavailable: a send under way becomes uncertain when its lease runs out.
+ */
+export async function sendLane(ctx: Context, conversation: number, first?: SendClaim): Promise<SendEnd> {
   const { whatsapp } = ctx;
   if (whatsapp === null) return { kind: 'idle' }; // EVOLUTION_* is not set: the start has said so, and the rows wait
-  const started = performance.now();
-  const claim = await claimSend(ctx.db, conversation, ctx.sendPolicy, ctx.random());
+  let claim = first;
+  for (;;) {
+    const step = await take(ctx, whatsapp, conversation, claim ?? (await nextOf(ctx, conversation)), true);
+    if (step.kind !== 'next') return step;
+    claim = step.claim;
+  }
+}
+
+/** Takes one step in a lane, and claims nothing beyond it. Throws as `sendLane` does. */
+export async function sendNext(ctx: Context, conversation: number): Promise<SendStep> {
+  const { whatsapp } = ctx;
+  if (whatsapp === null) return { kind: 'idle' };
+  return take(ctx, whatsapp, conversation, await nextOf(ctx, conversation), false);
+}
+
+function nextOf(ctx: Context, conversation: number): Promise<SendClaim> {
+  return claimSend(ctx.db, conversation, ctx.sendPolicy, ctx.random());
+}
+
+/** A step, and what was claimed with it: what comes after it. */
+type Step = { kind: 'next'; claim?: SendClaim } | SendEnd;
+
+/** `goesOn`: the caller acts on what is claimed with the end of this send. */
+async function take(ctx: Context, whatsapp: Evolution, conversation: number, claim: SendClaim, goesOn: boolean): Promise<Step> {
   switch (claim.action) {
     case 'idle':
       return { kind: 'idle' };
     case 'wait':
       if (claim.reason !== 'sending' && claim.reason !== 'uncertain' && claim.reason !== 'typing')
         ctx.events.sendHeld(claim.message_id, claim.reason, claim.until);
-      return claim.until === null
-        ? { kind: 'idle' }
-        : { kind: 'wait', delayMs: Math.max(LEAST_WAIT_MS, claim.until.getTime() - Date.now()) };
+      return claim.wait_ms === null ? { kind: 'idle' } : { kind: 'wait', delayMs: Math.max(LEAST_WAIT_MS, claim.wait_ms) };
     case 'ended':
       ctx.events.sendEnded(claim.message_id, claim.status, claim.reason, claim.kind);
       return { kind: 'next' };
@@ -65,9 +90,9 @@ export async function sendNext(ctx: Context, conversation: number): Promise<Send
       return lookUp(ctx, whatsapp, conversation, claim);
     case 'send':
       // A machine that slept between the claim and here has lost its lease: the row is being looked up by another worker, or is sent by now.
-      if (performance.now() - started >= ctx.sendPolicy.leaseMs) return { kind: 'next' };
+      if (performance.now() - claim.asked >= ctx.sendPolicy.leaseMs) return { kind: 'next' };
       mark('queue send', { kind: 'consumer', of: claim.correlation_id, from: claim.created_at });
-      return span('send', spanOf(claim), () => send(ctx, whatsapp, claim));
+      return span('send', spanOf(claim), () => send(ctx, whatsapp, claim, goesOn));
   }
 }
 
@@ -86,7 +111,7 @@ async function readAndType(whatsapp: Evolution, claim: Extract<SendClaim, { acti
   await whatsapp.sendPresence({ instance, number, presence: 'composing', delayMs: claim.ms });
 }
 
-async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Promise<SendStep> {
+async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend, goesOn: boolean): Promise<Step> {
   ctx.events.sendClaimed(claim);
   const renewing = setInterval(() => ctx.background.run('renew send', () => renewSend(ctx.db, claim, ctx.sendPolicy.leaseMs)), RENEW_MS);
   try {
@@ -100,7 +125,7 @@ async function send(ctx: Context, whatsapp: Evolution, claim: ClaimedSend): Prom
           counts: false,
         }
       : recordOf(guarded.value, claim, ctx.random());
-    return await conclude(ctx, claim, record);
+    return await conclude(ctx, claim, record, goesOn);
   } finally {
     clearInterval(renewing);
   }
@@ -146,7 +171,7 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
       // A number or an Evolution that is unavailable is no fault of the message: it waits without using its attempts up.
       const counts = fault?.attempt ?? true;
       if (counts && claim.attempts >= MAX_ATTEMPTS) return { kind: 'failed', class: `max_attempts_${failure}`, detail, trouble };
-      const waitedMs = Date.now() - claim.created_at.getTime();
+      const waitedMs = claim.now.getTime() - claim.created_at.getTime();
       return {
         kind: 'retry',
         class: failure,
@@ -159,16 +184,18 @@ function recordOf(outcome: SendOutcome, claim: ClaimedSend, random: number): Sen
   }
 }
 
-async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): Promise<SendStep> {
-  const { more } = await persist(() => recordSend(ctx.db, claim, record));
+async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord, goesOn: boolean): Promise<Step> {
+  const next = goesOn ? { policy: ctx.sendPolicy, random: ctx.random() } : null;
+  const recorded = await persist(() => recordSend(ctx.db, claim, record, next));
+  const onwards: Step = recorded.next === undefined ? { kind: 'next' } : { kind: 'next', claim: recorded.next };
   if (record.kind !== 'sent' && record.trouble) ctx.events.numberTroubled(claim.instance, record.trouble.reason);
   switch (record.kind) {
     case 'sent':
       ctx.events.messageSent(claim, new Date(), claim.part <= 1);
-      return more === false ? { kind: 'idle' } : { kind: 'next' };
+      return recorded.more === false ? { kind: 'idle' } : onwards;
     case 'failed':
       ctx.events.sendFailed(claim, 'failed', { class: record.class, detail: record.detail, kind: claim.kind });
-      return { kind: 'next' };
+      return onwards;
     case 'retry':
       ctx.events.sendFailed(claim, 'retry', { class: record.class, detail: record.detail, kind: claim.kind });
       return { kind: 'wait', delayMs: record.delay_ms };
@@ -179,7 +206,7 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord): P
 }
 
 /** Looks for an uncertain message at Evolution. Absence rarely proves anything, so it is looked for a few times and then shown to a person. */
-async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<SendStep> {
+async function lookUp(ctx: Context, whatsapp: Evolution, conversation: number, claim: UncertainSend): Promise<Step> {
   // A number whose breaker is open gets no calls but probes.
   const look: Look = ctx.breakers.evolution(claim.instance).isOpen()
     ? { kind: 'no_answer' }

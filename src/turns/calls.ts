@@ -1,6 +1,10 @@
 /** Turns: claimed, renewed, completed, swept. */
 import { z } from 'zod';
 import type { Door } from '../db/door.ts';
+import { grouped } from '../db/grouped.ts';
+import type { DebounceSettings } from '../inbox/debounce.ts';
+import { sendClaimOf, withRandom } from '../outbox/calls.ts';
+import type { SendClaim, SendPolicy } from '../outbox/calls.ts';
 
 /** SQL due_follow_ups: lanes with a follow-up whose time has come. */
 export async function dueFollowUps(db: Door, limit: number): Promise<number[]> {
@@ -95,8 +99,13 @@ const claimed = z.object({
   opted_out: z.boolean(),
 });
 
-/** Everything that a turn knows, in one snapshot. */
-export type TurnClaim = z.infer<typeof claimed>;
+/** Everything that a turn knows, in one snapshot. `since`: performance.now() when it came. */
+export type TurnClaim = z.infer<typeof claimed> & { since: number };
+
+/** The database's time, by what has passed here since the claim: this machine's clock may be off. */
+export function nowOf(claim: Pick<TurnClaim, 'now' | 'since'>): number {
+  return claim.now.getTime() + performance.now() - claim.since;
+}
 
 const commandClaim = z.object({
   state: z.literal('command'),
@@ -118,23 +127,49 @@ export type CommandClaim = z.infer<typeof commandClaim>;
 const claim = z.discriminatedUnion('state', [
   claimed,
   z.object({ state: z.literal('idle') }),
-  z.object({ state: z.literal('busy'), until: time }),
+  z.object({ state: z.literal('busy'), until: time, wait_ms: z.number() }),
+  z.object({ state: z.literal('early'), wait_ms: z.number() }),
   z.object({ state: z.literal('paused'), reason: z.string() }),
   commandClaim,
 ]);
 
-/** SQL claim_turn: takes the one open turn of a conversation under a lease, or says why not. */
-export async function claimTurn(db: Door, conversation: number, worker: string, leaseMs: number): Promise<z.infer<typeof claim>> {
-  return claim.parse(await db.call('claim_turn', { p_conversation: conversation, p_worker: worker, p_lease_ms: leaseMs }));
+const claimTurns = grouped('claim_turn', async (db, how: string, conversations: number[]) => {
+  const { worker, leaseMs, debounce } = JSON.parse(how) as Record<'worker' | 'leaseMs' | 'debounce', unknown>;
+  return z
+    .array(z.unknown())
+    .parse(await db.call('claim_turns', { p_ids: conversations, p_worker: worker, p_lease_ms: leaseMs, p_debounce: debounce }));
+});
+
+/**
+ * SQL claim_turns: takes the one open turn of a conversation under a lease, or says why not. `debounce`: a burst that still goes on is waited for (null: it is
+ * not).
+ */
+export async function claimTurn(
+  db: Door,
+  conversation: number,
+  worker: string,
+  leaseMs: number,
+  debounce: DebounceSettings | null = null,
+): Promise<Exclude<z.infer<typeof claim>, { state: 'claimed' }> | TurnClaim> {
+  const burst = debounce === null ? null : { debounceMs: debounce.debounceMs, debounceMaxMs: debounce.debounceMaxMs };
+  // Who claims in the same way shares a call.
+  const how = JSON.stringify({ worker, leaseMs, debounce: burst });
+  const said = claim.parse(await claimTurns(db, how, conversation));
+  return said.state === 'claimed' ? { ...said, since: performance.now() } : said;
 }
 
 const renewal = z.object({ alive: z.boolean(), newer: z.boolean(), stop: z.string().nullable() });
 
 export type TurnRenewal = z.infer<typeof renewal>;
 
-/** SQL renew_turn: keeps the lease; tells whether the contact wrote again and whether an answer would still be wanted. */
-export async function renewTurn(db: Door, claim: TurnClaim, leaseMs: number): Promise<TurnRenewal> {
-  return renewal.parse(await db.call('renew_turn', { p_turn: claim.turn_id, p_fence: claim.fence, p_lease_ms: leaseMs }));
+/** SQL renew_turns: keeps the leases of turns; tells of each whether the contact wrote again and whether an answer would still be wanted. */
+export async function renewTurns(
+  db: Door,
+  claims: readonly Pick<TurnClaim, 'turn_id' | 'fence'>[],
+  leaseMs: number,
+): Promise<TurnRenewal[]> {
+  const turns = claims.map(({ turn_id: turn, fence }) => ({ turn, fence }));
+  return z.array(renewal).parse(await db.call('renew_turns', { p_turns: turns, p_lease_ms: leaseMs }));
 }
 
 /** What a tool decided; it becomes true with the answer, in the same transaction. */
@@ -199,18 +234,41 @@ const completion = z.object({
   outcome: z.enum(['lost', 'superseded', 'suppressed', 'committed', 'failed', 'deferred']),
   reason: z.string().nullish(),
   failed_in_row: z.number().nullish(),
-  first_pending_at: time.nullish(),
+  /** For how long its first unanswered message has waited. */
+  pending_ms: z.number().nullish(),
   parts: z.number().nullish(),
   retry_ms: z.number().nullish(),
   /** The answer waits for a person's yes. */
   draft: z.boolean().nullish(),
+  send: z.unknown(),
 });
 
-export type TurnCompletion = z.infer<typeof completion>;
+/** `send`: what the lane said, when the commit claimed its first message; null: it claimed nothing. */
+export type TurnCompletion = Omit<z.infer<typeof completion>, 'send'> & { send: SendClaim | null };
 
-/** SQL complete_turn: the only place where an answer becomes true; checks the fence. */
-export async function completeTurn(db: Door, claim: TurnClaim, result: TurnResult): Promise<TurnCompletion> {
-  return completion.parse(await db.call('complete_turn', { p_turn: claim.turn_id, p_fence: claim.fence, p_result: result }));
+type TurnEnding = { item: { conversation_id: number; turn: number; fence: number; result: TurnResult; send: boolean }; random: number };
+
+const completeTurns = grouped('complete_turn', async (db, policy: SendPolicy | null, endings: TurnEnding[]) => {
+  const items = endings.map(({ item }) => item);
+  const given = policy === null ? null : withRandom(policy, endings[0]?.random);
+  return z.array(z.unknown()).parse(await db.call('complete_turns', { p_items: items, p_policy: given }));
+});
+
+/**
+ * SQL complete_turns: the only place where an answer becomes true; checks the fence. With a `lane` the first message of the answer is claimed in the same
+ * transaction, so the caller must be able to send it now.
+ */
+export async function completeTurn(
+  db: Door,
+  claim: TurnClaim,
+  result: TurnResult,
+  lane: { policy: SendPolicy; random: number } | null = null,
+): Promise<TurnCompletion> {
+  const asked = performance.now();
+  const { conversation_id, turn_id: turn, fence } = claim;
+  const item = { conversation_id, turn, fence, result, send: lane !== null };
+  const said = completion.parse(await completeTurns(db, lane?.policy ?? null, { item, random: lane?.random ?? 0 }));
+  return { ...said, send: said.send == null ? null : sendClaimOf(said.send, asked) };
 }
 
 /** SQL sweep_turns: conversations with something unanswered for `olderMs` and no live turn. */

@@ -2,7 +2,6 @@
  * One turn of a conversation: claim, decide, run the agent, commit. Start reading here.
  * Two workers may call `runTurn` for one conversation at once; the claim lets one through.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { runAgent } from './agent.ts';
 import type { AgentOutcome } from './agent.ts';
 import type { Context } from '../context.ts';
@@ -11,36 +10,54 @@ import { claimsToBeHuman, honestAnswer } from '../inbox/bot-suspicion-words.ts';
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from '../claude/models.ts';
 import { buildPrompt } from './prompt.ts';
 import type { Prompt, PromptAgent } from './prompt.ts';
-import { debounceDelay } from '../inbox/debounce.ts';
+import { debounceLeft } from '../inbox/debounce.ts';
+import type { DebounceSettings } from '../inbox/debounce.ts';
 import { decideTurn, DECLINED_TEXT, FALLBACK_TEXT, HONEST_TEXT, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
 import { persist } from '../db/persist.ts';
-import { claimTurn, completeTurn, renewTurn } from './calls.ts';
+import type { SendClaim } from '../outbox/calls.ts';
+import { claimTurn, completeTurn, nowOf } from './calls.ts';
 import type { CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
+import { keepTurn } from './leases.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
 import { mark, span } from '../process/trace.ts';
 import type { SpanOptions } from '../process/trace.ts';
 
-/** `again`: look at this conversation once more after this time. */
-export type TurnEnd =
+/** `send`: the first message of the answer, claimed with it: the caller sends it now. */
+export type TurnEnd = TurnStep & { send?: SendClaim };
+
+/** `again`: look at this conversation once more after this time. `early`: its burst still goes on for so long. */
+export type TurnStep =
   | { kind: 'done' }
   | { kind: 'again'; delayMs: number }
+  | { kind: 'early'; delayMs: number }
   /** The manager wrote a command here: operators/operator.ts carries it out, then look again. */
   | { kind: 'command'; command: CommandClaim };
 
 /** How long a worker may be silent before another takes its turn over. Renewed with each look, so the length only matters after a death. */
 const LEASE_MS = 30_000;
-/** How often the worker looks whether its answer is still wanted. A stale answer costs at most so much of the model's time. */
-const LOOK_MS = 700;
 /** How soon a conversation that another worker is answering is looked at again. */
 const BUSY_LOOK_MS = 3_000;
+
+/** How a turn is run. */
+export type TurnOptions = {
+  /** A burst that still goes on is waited for; left out: it is not. */
+  debounce?: DebounceSettings;
+  /** Asked right before the commit: whether the caller can send the answer at once. If so its first message is claimed with the commit. */
+  canSend?: () => boolean;
+};
 
 /**
  * Runs the turn that a conversation is waiting for, if any. `signal` aborts at shutdown: the turn is given back at once.
  * Throws DatabaseAway when the database is unavailable; nothing is lost then: the lease runs out and the messages are still unanswered.
  */
-export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal): Promise<TurnEnd> {
-  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS);
+export async function runTurn(
+  ctx: Context,
+  conversation: number,
+  signal: AbortSignal,
+  { debounce, canSend = () => false }: TurnOptions = {},
+): Promise<TurnEnd> {
+  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, debounce);
   switch (claim.state) {
     case 'idle':
     case 'paused': // the messages wait for the resume; the sweep finds them then
@@ -48,10 +65,12 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'busy':
       // Not only when the lease runs out: a message that came too late for this turn waits for its end.
       return { kind: 'again', delayMs: BUSY_LOOK_MS };
+    case 'early':
+      return { kind: 'early', delayMs: claim.wait_ms };
     case 'command':
       return { kind: 'command', command: claim };
     case 'claimed':
-      return span('turn', spanOf(claim), () => take(ctx, claim, signal));
+      return span('turn', spanOf(claim), async () => finish(ctx, claim, await take(ctx, claim, signal), canSend));
   }
 }
 
@@ -66,54 +85,52 @@ function spanOf({ correlation_id: of, turn_id, conversation_id, pending, now }: 
   };
 }
 
-async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnEnd> {
+/** What comes of the turn; nothing of it is true before the commit. */
+async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnResult> {
   ctx.events.turnClaimed(claim);
   const { turn: settings, people } = ctx.config;
   const decision = decideTurn(claim, { maxMessageAgeMinutes: settings.maxMessageAgeMinutes, models: modelsOf(ctx), abuse: people.abuse });
   switch (decision.kind) {
     case 'leave':
-      return leave(ctx, claim, decision.reason);
+      return leave(claim, decision.reason);
     case 'quiet': {
       const { reason, text, quietSeconds: seconds } = decision;
       const quiet = seconds === null ? {} : { quiet: { reason, seconds } };
       const effects = [needsPerson(reason, false)];
       return text === null
-        ? finish(ctx, claim, { kind: 'skip', reason, ...quiet })
-        : finish(ctx, claim, { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, text, 'reply') });
+        ? { kind: 'skip', reason, ...quiet }
+        : { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, text, 'reply') };
     }
     case 'skip':
-      return finish(ctx, claim, {
+      return {
         kind: 'skip',
         reason: decision.reason,
         effects: decision.tellPerson ? [needsPerson(decision.reason, false)] : [],
-      });
+      };
     case 'handoff':
       // Without a model every conversation would be a person's for ever: it is listed, and the agent answers again once there is a key.
-      return finish(ctx, claim, {
+      return {
         kind: 'handoff',
         reason: decision.reason,
         effects: [needsPerson(decision.reason, decision.reason === 'turn_failed' || decision.reason === 'bot_question')],
         parts: partsOf(ctx, claim, decision.text ?? '', 'handoff'),
-      });
+      };
     case 'canned':
-      return finish(ctx, claim, { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, decision.text, 'reply') });
+      return { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, decision.text, 'reply') };
     case 'run':
-      return conclude(ctx, claim, await answer(ctx, claim, decision.model, signal), signal);
+      return resultOf(ctx, claim, await answer(ctx, claim, decision.model, signal), signal);
   }
 }
 
 /** A person has this conversation. Who took it over by hand is told of it like after any handoff; what comes then is forwarded while nobody is at the phone. */
-async function leave(ctx: Context, claim: TurnClaim, reason: 'human' | 'takeover' | 'manual'): Promise<TurnEnd> {
+function leave(claim: TurnClaim, reason: 'human' | 'takeover' | 'manual'): TurnResult {
   const first = reason === 'human' && claim.open_handoff === null;
-  const forward = !first && !claim.attended;
-  const end = await finish(ctx, claim, {
+  return {
     kind: 'handoff',
     reason,
-    forward,
+    forward: !first && !claim.attended,
     effects: first ? [needsPerson(claim.escalation_reason ?? reason, true)] : [],
-  });
-  if (forward) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim.conversation_id));
-  return end;
+  };
 }
 
 const IDENTITY_HINT =
@@ -135,7 +152,10 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
     throw new Error('decideTurn lets no turn run without a model and an agent');
   const { agent } = claim;
   const unwanted = new AbortController();
-  const watching = watch(ctx, claim, unwanted);
+  // The contact wrote again, a person took over, a pause, a lost lease: nobody waits for this answer.
+  const kept = keepTurn(ctx, claim, LEASE_MS, ({ alive, newer, stop }) => {
+    if (!alive || newer || stop !== null) unwanted.abort();
+  });
   try {
     return await runAgent({
       llm: ctx.llm,
@@ -161,7 +181,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       signal: AbortSignal.any([signal, unwanted.signal]),
     });
   } finally {
-    watching.stop();
+    kept.stop();
   }
 }
 
@@ -182,29 +202,10 @@ function promptOf({ config }: Context, claim: TurnClaim, agent: PromptAgent, mod
   });
 }
 
-/** Renews the lease and aborts `unwanted` once nobody waits for the answer: the contact wrote again, a person took over, a pause, a lost lease. */
-function watch(ctx: Context, claim: TurnClaim, unwanted: AbortController): { stop(): void } {
-  const stopped = new AbortController();
-  void (async () => {
-    for (;;) {
-      try {
-        await delay(LOOK_MS, undefined, { signal: stopped.signal, ref: false });
-        const { alive, newer, stop } = await renewTurn(ctx.db, claim, LEASE_MS);
-        if (!alive || newer || stop !== null) return unwanted.abort();
-      } catch (error) {
-        if (stopped.signal.aborted) return;
-        // The database is unavailable for a moment: the lease is long enough, and the commit checks the fence anyway.
-        ctx.log.debug({ turn_id: claim.turn_id, error }, 'Could not renew the turn');
-      }
-    }
-  })();
-  return { stop: () => stopped.abort() };
-}
-
 /** Such a turn does not count as superseded by the contact; complete_turn knows the word. */
 const SHUTDOWN = 'shutdown';
 
-async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): Promise<TurnEnd> {
+function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): TurnResult {
   for (const call of outcome.modelCalls) ctx.events.modelUsed(claim, call);
   const record = {
     model: outcome.model,
@@ -218,77 +219,86 @@ async function conclude(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, s
       const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');
       const said = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
       const text = asksForIdentity(claim) ? honestAnswer(said, HONEST_TEXT) : claimsToBeHuman(said) ? HONEST_TEXT : said;
-      return finish(ctx, claim, {
+      return {
         ...record,
         kind: 'answer',
         reason: null,
         effects: outcome.effects,
         parts: partsOf(ctx, claim, text, handsOver ? 'handoff' : 'reply'),
-      });
+      };
     }
     case 'aborted':
-      return finish(ctx, claim, { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'answer_not_wanted' });
+      return { ...record, kind: 'aborted', reason: signal.aborted ? SHUTDOWN : 'answer_not_wanted' };
     case 'declined': {
       // The contact hears it once and is answered again with its next words; a person is told, and may say more.
       const { effects } = outcome;
       const isHandoff = effects.some((effect) => effect.type === 'handoff');
-      return finish(ctx, claim, {
+      return {
         ...record,
         kind: 'answer',
         reason: 'declined',
         effects: isHandoff ? effects : [...effects, needsPerson('declined', false)],
         parts: partsOf(ctx, claim, DECLINED_TEXT, isHandoff ? 'handoff' : 'reply'),
-      });
+      };
     }
     case 'failed':
-      return fail(ctx, claim, outcome, record);
+      return failureOf(ctx, claim, outcome, record);
   }
 }
 
-async function fail(
+function failureOf(
   ctx: Context,
   claim: TurnClaim,
   { reason, fault, retryInMs }: Extract<AgentOutcome, { kind: 'failed' }>,
   record: Partial<TurnResult>,
-): Promise<TurnEnd> {
+): TurnResult {
   switch (fault) {
     case 'nobody':
     case 'configuration':
-      return finish(ctx, claim, { ...record, kind: 'deferred', reason, ...putOff(claim, { fault, retryInMs }, ctx.random()) });
+      return { ...record, kind: 'deferred', reason, ...putOff(claim, { fault, retryInMs }, ctx.random()) };
     case 'answer':
-      return finish(ctx, claim, { ...record, kind: 'failed', reason });
+      return { ...record, kind: 'failed', reason };
     case 'request':
-      return finish(ctx, claim, {
+      return {
         ...record,
         kind: 'handoff',
         reason,
         effects: [needsPerson(reason, true)],
         parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff'),
-      });
+      };
   }
 }
 
 /** Commits, tells, and says what is to be done next. */
-async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promise<TurnEnd> {
-  const completion = await persist(() => completeTurn(ctx.db, claim, result));
+async function finish(ctx: Context, claim: TurnClaim, result: TurnResult, canSend: () => boolean): Promise<TurnEnd> {
+  const lane = (result.parts?.length ?? 0) > 0 && canSend() ? { policy: ctx.sendPolicy, random: ctx.random() } : null;
+  const completion = await persist(() => completeTurn(ctx.db, claim, result, lane));
   ctx.events.turnEnded(claim, completion.outcome === 'committed' ? result.kind : completion.outcome, {
     reason: completion.reason ?? result.reason,
     model: result.model ?? null,
     parts: completion.parts ?? 0,
   });
+  if (result.forward === true) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim.conversation_id));
+  if (completion.outcome === 'committed') {
+    if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
+    if (result.effects?.some((effect) => effect.type === 'handoff') === true)
+      ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));
+  }
+  const step = after(ctx, completion, result);
+  return completion.send === null ? step : { ...step, send: completion.send };
+}
+
+function after(ctx: Context, completion: TurnCompletion, result: TurnResult): TurnStep {
+  const pendingMs = completion.pending_ms ?? null;
   switch (completion.outcome) {
     case 'committed':
-      if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
-      if (result.effects?.some((effect) => effect.type === 'handoff') === true)
-        ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));
       // It came during this turn and did not supersede it; its own wake-up may have found this turn in its way.
-      return lookAgain(completion, (first) => debounceDelay(first, new Date(), ctx.config.turn));
+      return pendingMs === null ? { kind: 'done' } : { kind: 'again', delayMs: debounceLeft(pendingMs, ctx.config.turn) };
     case 'superseded':
       // The webhook that brought the newer message has its wake-up waiting. After a pause, a takeover or a lost wake-up somebody must look again,
       // but not before every debounce is over, or a burst that still goes on would be cut; after a shutdown at once.
-      return lookAgain(completion, (first) =>
-        result.reason === SHUTDOWN ? 0 : Math.max(0, first.getTime() + ctx.config.turn.debounceMaxMs - Date.now()),
-      );
+      if (pendingMs === null) return { kind: 'done' };
+      return { kind: 'again', delayMs: result.reason === SHUTDOWN ? 0 : Math.max(0, ctx.config.turn.debounceMaxMs - pendingMs) };
     case 'failed':
       return { kind: 'again', delayMs: turnRetryDelay(completion.failed_in_row ?? 1, ctx.random()) };
     case 'deferred':
@@ -301,12 +311,6 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult): Promi
   }
 }
 
-/** `delayMs` gets the time since which something has been unanswered. */
-function lookAgain(completion: TurnCompletion, delayMs: (firstPendingAt: Date) => number): TurnEnd {
-  const first = completion.first_pending_at;
-  return first == null ? { kind: 'done' } : { kind: 'again', delayMs: delayMs(first) };
-}
-
 function needsPerson(reason: string, controls: boolean): Effect {
   return { type: 'handoff', reason, summary: null, controls };
 }
@@ -315,6 +319,6 @@ function needsPerson(reason: string, controls: boolean): Effect {
 function partsOf(ctx: Context, claim: TurnClaim, text: string, kind: Part['kind']): Part[] {
   const parts = splitAnswer(text);
   const newest = Math.max(...claim.pending.map((message) => message.created_at.getTime()));
-  const times = ctx.config.turn.humanDelay ? typingTimes(parts, Math.max(0, Date.now() - newest), ctx.random()) : [];
+  const times = ctx.config.turn.humanDelay ? typingTimes(parts, Math.max(0, nowOf(claim) - newest), ctx.random()) : [];
   return parts.map((part, index) => ({ text: part, typing_ms: times[index] ?? 0, kind }));
 }

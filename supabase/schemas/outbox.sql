@@ -1436,6 +1436,100 @@ begin
   return jsonb_build_object('outcome', 'discarded');
 end $$;
 
+-- Groups: see turns.sql for what holds for a group.
+
+-- lock_lanes: takes the locks of these conversations, in the order of their ids.
+create or replace function lock_lanes(p_ids bigint[]) returns void language plpgsql
+set search_path = public, pg_temp as $$
+begin
+  perform 1 from conversations where id = any (p_ids) order by id for no key update;
+end $$;
+
+-- lock_numbers: takes the locks of the numbers of these conversations, in the order of their ids. The caller holds
+-- those of the conversations.
+create or replace function lock_numbers(p_ids bigint[]) returns void language plpgsql
+set search_path = public, pg_temp as $$
+begin
+  perform 1 from instances where id in (select instance_id from conversations where id = any (p_ids))
+    order by id for no key update;
+end $$;
+
+-- send_claim: claim_send, and when it was asked: `now`, and wait_ms to its `until` where there is one.
+create or replace function send_claim(p_conversation bigint, p_policy jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_claim jsonb := claim_send(p_conversation, p_policy, p_now); v_now timestamptz := clock(p_now);
+begin
+  return v_claim || jsonb_build_object('now', v_now) || case when v_claim ? 'until'
+    then jsonb_build_object('wait_ms', in_ms((v_claim ->> 'until')::timestamptz, v_now)) else '{}' end;
+end $$;
+
+-- claim_sends: claim_send for the lanes of many conversations.
+-- Guarantee: see claim_send; for a group see turns.sql.
+-- Arguments: p_ids [conversation id]; p_policy as claim_send's; its `random` is one for the group, in which each number
+--   takes its pace once.
+-- Concurrency: locks the conversations of lanes that hold something in the order of their ids, then their numbers in
+--   the order of theirs; an empty lane is seen without a lock.
+-- Result: [claim_send's result, now, wait_ms: from then to its `until`], in order.
+create or replace function claim_sends(p_ids jsonb, p_policy jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
+  v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
+    where exists (select from messages m where m.conversation_id = x::bigint and m.direction = 'out'
+      and m.status in ('queued', 'sending', 'uncertain')));
+  v_id bigint;
+  v_n bigint;
+begin
+  if cardinality(v_full) > 1 then
+    perform lock_lanes(v_full);
+    perform lock_numbers(v_full);
+  end if;
+  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
+    v_results[v_n] := case when v_id = any (v_full) then send_claim(v_id, p_policy, p_now)
+      else jsonb_build_object('action', 'idle') end;
+  end loop;
+  return to_jsonb(v_results);
+end $$;
+
+-- record_sends: record_send for many sends; when the lane of one holds more, its next message is claimed in the same
+-- transaction (claim_send).
+-- Guarantee: see record_send and claim_send; for a group see turns.sql.
+-- Arguments: p_items [{conversation_id, message_id, claim, outcome: as record_send's, next: the caller can send now}];
+--   p_policy as claim_send's, or null: nothing is claimed.
+-- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
+-- Result: [record_send's result, next: what claim_send said of the lane, or null], in order. After a retry or a
+--   doubt nothing is claimed: the lane waits for that very message.
+create or replace function record_sends(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
+  v_next jsonb := '[]';
+  v_result jsonb;
+  v_item jsonb;
+  v_n bigint;
+begin
+  perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
+    order by (x ->> 'conversation_id')::bigint, n loop
+    v_result := record_send((v_item ->> 'message_id')::bigint, (v_item ->> 'claim')::bigint, v_item -> 'outcome',
+      p_now);
+    v_results[v_n] := v_result || '{"next": null}';
+    if (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
+      and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed') then
+      v_next := v_next || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
+    end if;
+  end loop;
+  if p_policy is not null and v_next <> '[]' then
+    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_next) x));
+    for v_item in select * from jsonb_array_elements(v_next) loop
+      v_n := (v_item ->> 'n')::bigint;
+      v_results[v_n] := v_results[v_n] || jsonb_build_object('next',
+        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
+    end loop;
+  end if;
+  return to_jsonb(v_results);
+end $$;
+
 revoke all on function
   is_proactive(text),
   is_offer(text),
@@ -1502,7 +1596,12 @@ revoke all on function
   unproven_count(),
   dead_letters(text, int, bigint),
   retry_dead_letter(text, bigint, text, text, timestamptz),
-  discard_dead_letter(text, bigint, text, text, timestamptz)
+  discard_dead_letter(text, bigint, text, text, timestamptz),
+  lock_lanes(bigint[]),
+  lock_numbers(bigint[]),
+  send_claim(bigint, jsonb, timestamptz),
+  claim_sends(jsonb, jsonb, timestamptz),
+  record_sends(jsonb, jsonb, timestamptz)
   from public, anon, authenticated;
 grant execute on function
   is_proactive(text),
@@ -1570,5 +1669,10 @@ grant execute on function
   unproven_count(),
   dead_letters(text, int, bigint),
   retry_dead_letter(text, bigint, text, text, timestamptz),
-  discard_dead_letter(text, bigint, text, text, timestamptz)
+  discard_dead_letter(text, bigint, text, text, timestamptz),
+  lock_lanes(bigint[]),
+  lock_numbers(bigint[]),
+  send_claim(bigint, jsonb, timestamptz),
+  claim_sends(jsonb, jsonb, timestamptz),
+  record_sends(jsonb, jsonb, timestamptz)
   to service_role, whats_agents_runtime;

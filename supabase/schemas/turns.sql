@@ -609,6 +609,125 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;
 
+-- Groups. What many conversations ask for at once is one call and one transaction: these do for each item what the
+-- function of one does, in the order of the conversations' ids, and answer in the order in which they were asked.
+-- Guarantee for a group: all or nothing. One item that fails takes the call with it, and its caller asks again with
+-- each item alone (createBatcher), so that it never fails its neighbours. Repeating a call is harmless where repeating
+-- the function of one is.
+
+-- in_ms: milliseconds from now to a moment, rounded up and never less than 0; null of a null. What another machine is
+-- to wait for is told as a duration: its clock may be off.
+create or replace function in_ms(p_until timestamptz, p_now timestamptz)
+returns bigint language sql immutable as
+$$ select (case when p_until > p_now then ceil(extract(epoch from p_until - p_now) * 1000)
+  when p_until <= p_now then 0 end)::bigint $$;
+
+-- burst_ms: how long a conversation is still waited for before it is answered: until debounceMs after its newest
+-- unanswered message, never longer than debounceMaxMs after its first. Null: its burst is over, there is none, or it
+-- has a command of the manager, which waits for nothing.
+-- Arguments: p_debounce {debounceMs, debounceMaxMs}; null: nothing is waited for. Read only.
+create or replace function burst_ms(p_conversation bigint, p_debounce jsonb, p_now timestamptz)
+returns bigint language sql stable set search_path = public, pg_temp as $$
+  select in_ms(b.until, p_now) from (
+    select least(max(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
+        min(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000)) as until
+      from messages m where m.conversation_id = p_conversation and m.direction = 'in' and m.status = 'received'
+      having not coalesce(bool_or(m.meaning ? 'command'), false)) b
+  where p_debounce is not null and b.until > p_now
+$$;
+
+-- claim_turns: claim_turn for many conversations, but for those whose burst still goes on.
+-- Guarantee: see claim_turn; for a group see above. The turns of a group become the caller's together.
+-- Arguments: p_ids [conversation id], one may stand there twice (the second is busy); p_worker, p_lease_ms as
+--   claim_turn; p_debounce see burst_ms.
+-- Concurrency: locks the conversations one after the other in the order of their ids, an early one not at all.
+-- Result: [claim_turn's result and conversation_id], also {state: 'early', wait_ms}: claim again after so long; what
+--   made it early is stored, so nothing is lost when nobody does: sweep_turns finds it. A busy one has wait_ms too.
+create or replace function claim_turns(
+  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
+  v_result jsonb;
+  v_wait bigint;
+  v_id bigint;
+  v_n bigint;
+begin
+  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
+    v_wait := burst_ms(v_id, p_debounce, clock(p_now));
+    if v_wait is not null then
+      v_result := jsonb_build_object('state', 'early', 'wait_ms', v_wait);
+    else
+      v_result := claim_turn(v_id, p_worker, p_lease_ms, p_now);
+      if v_result ? 'until' then
+        v_result := v_result || jsonb_build_object('wait_ms',
+          in_ms((v_result ->> 'until')::timestamptz, clock(p_now)));
+      end if;
+    end if;
+    v_results[v_n] := v_result || jsonb_build_object('conversation_id', v_id);
+  end loop;
+  return to_jsonb(v_results);
+end $$;
+
+-- renew_turns: renew_turn for all open turns of a worker, in one statement.
+-- Guarantee: one that is just being ended (its row is locked) counts as alive and is left as it is: the next call
+--   tells.
+-- Arguments: p_turns [{turn, fence}]. Concurrency: never waits for any lock. Result: [renew_turn's result], in order.
+create or replace function renew_turns(p_turns jsonb, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language sql volatile set search_path = public, pg_temp as $$
+  with now as materialized (select clock(p_now) as at),
+    asked as materialized (select (x ->> 'turn')::bigint as id, (x ->> 'fence')::bigint as fence, n
+      from jsonb_array_elements(p_turns) with ordinality e (x, n)),
+    free as materialized (select t.id from turns t where t.id in (select id from asked) and t.status = 'open'
+      order by t.id for no key update skip locked),
+    kept as (update turns t set lease_until = now.at + make_interval(secs => p_lease_ms / 1000.0)
+      from asked a, free f, now where t.id = a.id and f.id = t.id and t.fence = a.fence and t.status = 'open')
+  select coalesce(jsonb_agg(jsonb_build_object('alive', t.id is not null,
+      'newer', coalesce(c.inbound_seq > t.inbound_seq and c.superseded_in_row < 2, false),
+      'stop', case when t.id is not null then silenced_by(c, now.at) end) order by a.n), '[]')
+    from asked a cross join now left join turns t on t.id = a.id and t.fence = a.fence and t.status = 'open'
+      left join conversations c on c.id = t.conversation_id
+$$;
+
+-- complete_turns: complete_turn for many turns; of an answer that is committed the first part is claimed for the wire
+-- in the same transaction (claim_send), so that nothing can be lost between the two.
+-- Guarantee: see complete_turn and claim_send; for a group see above.
+-- Arguments: p_items [{conversation_id, turn, fence, result: as complete_turn's, send: the caller can send now}];
+--   p_policy as claim_send's, or null: nothing is claimed for the wire.
+-- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
+-- Result: [complete_turn's result, pending_ms: for how long its first unanswered message has waited, send: what
+--   claim_send said, or null], in order.
+create or replace function complete_turns(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
+  v_sends jsonb := '[]';
+  v_result jsonb;
+  v_item jsonb;
+  v_n bigint;
+begin
+  perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
+    order by (x ->> 'conversation_id')::bigint, n loop
+    v_result := complete_turn((v_item ->> 'turn')::bigint, (v_item ->> 'fence')::bigint, v_item -> 'result', p_now);
+    v_results[v_n] := v_result || jsonb_build_object('send', null, 'pending_ms',
+      in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz));
+    if v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0
+      and (v_item ->> 'send')::boolean then
+      v_sends := v_sends || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
+    end if;
+  end loop;
+  if p_policy is not null and v_sends <> '[]' then
+    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_sends) x));
+    for v_item in select * from jsonb_array_elements(v_sends) loop
+      v_n := (v_item ->> 'n')::bigint;
+      v_results[v_n] := v_results[v_n] || jsonb_build_object('send',
+        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
+    end loop;
+  end if;
+  return to_jsonb(v_results);
+end $$;
+
 revoke all on function
   was_said(text),
   passed_over(conversations),
@@ -636,7 +755,12 @@ revoke all on function
   sweep_deferred(numeric, int, timestamptz),
   ensure_setup(jsonb),
   list_agents(),
-  due_follow_ups(int, timestamptz)
+  due_follow_ups(int, timestamptz),
+  in_ms(timestamptz, timestamptz),
+  burst_ms(bigint, jsonb, timestamptz),
+  claim_turns(jsonb, text, int, jsonb, timestamptz),
+  renew_turns(jsonb, int, timestamptz),
+  complete_turns(jsonb, jsonb, timestamptz)
   from public, anon, authenticated;
 grant execute on function
   was_said(text),
@@ -665,5 +789,10 @@ grant execute on function
   sweep_deferred(numeric, int, timestamptz),
   ensure_setup(jsonb),
   list_agents(),
-  due_follow_ups(int, timestamptz)
+  due_follow_ups(int, timestamptz),
+  in_ms(timestamptz, timestamptz),
+  burst_ms(bigint, jsonb, timestamptz),
+  claim_turns(jsonb, text, int, jsonb, timestamptz),
+  renew_turns(jsonb, int, timestamptz),
+  complete_turns(jsonb, jsonb, timestamptz)
   to service_role, whats_agents_runtime;

@@ -62,7 +62,7 @@ for (const [name, act, ended, left] of INTERRUPTIONS) {
       { text: 'de jeito nenhum' },
     ]);
     const conversation = await stage.hear('oi');
-    const ctx = intercept(stage.ctx, 'complete_turn', async (call) => {
+    const ctx = intercept(stage.ctx, 'complete_turns', async (call) => {
       await act(stage, conversation);
       return await call();
     });

@@ -40,7 +40,7 @@ test('I4 a message that lands after the answer, before its commit, supersedes it
   const stage = await openStage(t);
   stage.system.simulator.script([{ text: 'só o corte' }, { text: 'Corte e barba!' }]);
   const conversation = await stage.hear('quero um corte');
-  const ctx = intercept(stage.ctx, 'complete_turn', async (call, nth) => {
+  const ctx = intercept(stage.ctx, 'complete_turns', async (call, nth) => {
     if (nth === 1) await stage.hear('e uma barba');
     return await call();
   });
@@ -57,7 +57,7 @@ test('I4 somebody who never stops writing is answered: the third newer message w
   const stage = await openStage(t);
   stage.system.simulator.script([1, 2, 3, 4].map((n) => ({ text: `resposta ${n}` })));
   const conversation = await stage.hear('um');
-  const ctx = intercept(stage.ctx, 'complete_turn', async (call, nth) => {
+  const ctx = intercept(stage.ctx, 'complete_turns', async (call, nth) => {
     if (nth <= 3) await stage.hear(`mais ${nth}`);
     return await call();
   });
@@ -80,7 +80,7 @@ test('I4 I20 a limit sends an answer back while the contact writes: it still lea
   const conversation = await stage.hear('e a entrega;');
   await turnsUntilDone(stage.ctx, conversation);
   // It comes late, and just then: what is on the wire is not withdrawn, and a moment later it is known that it has not left.
-  const sending = intercept(stage.ctx, 'record_send', async (call, nth) => {
+  const sending = intercept(stage.ctx, 'record_sends', async (call, nth) => {
     if (nth === 1) await stage.hear('quanto custa;');
     return await call();
   });
@@ -114,7 +114,7 @@ test('I5 a lease that was lost: the late worker commits nothing, the other one�
   stage.system.simulator.script([{ text: 'tarde demais' }, { text: 'Olá!' }]);
   const conversation = await stage.hear('oi');
   const other = await stage.system.openContext('worker');
-  const slow = intercept(stage.ctx, 'complete_turn', async (call) => {
+  const slow = intercept(stage.ctx, 'complete_turns', async (call) => {
     await stage.system.query(`update turns set lease_until = now() - interval '1 second' where status = 'open'`);
     await turn(other, conversation);
     return await call();
@@ -180,7 +180,7 @@ for (const [name, fail] of ABSENCES) {
     const stage = await openStage(t);
     stage.system.simulator.script([{ text: 'Olá!' }]);
     const conversation = await stage.hear('oi');
-    const ctx = intercept(stage.ctx, 'complete_turn', (call, nth) => (nth === 1 ? fail(call) : call()));
+    const ctx = intercept(stage.ctx, 'complete_turns', (call, nth) => (nth === 1 ? fail(call) : call()));
     assert.deepEqual(await turn(ctx, conversation), { kind: 'done' });
     assert.deepEqual(await stage.system.dump(), ['in contact answered: oi', 'out agent queued: Olá!']);
     assert.deepEqual(await stage.system.query('select count(*)::int as calls from model_calls'), [{ calls: 1 }]);
@@ -197,7 +197,7 @@ test('I14 a lease that cannot be renewed for a moment is no reason to stop', asy
   const conversation = await stage.hear('oi');
   stage.system.simulator.fault({ target: 'claude', kind: 'slow', ms: 1_500 });
   let renewed = 0;
-  const ctx = intercept(stage.ctx, 'renew_turn', () => {
+  const ctx = intercept(stage.ctx, 'renew_turns', () => {
     renewed++;
     return Promise.reject(new DatabaseAway('renew_turn', 'gone'));
   });

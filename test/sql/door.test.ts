@@ -94,7 +94,7 @@ for (const kind of DOORS) {
       assert.equal(claim.pending[0].quoted_text, null);
       assert.equal(claim.correlation_id, 'req-1');
       assert.deepEqual((await turns.claimTurn(db, conversation, 'other', 90_000)).state, 'busy');
-      assert.deepEqual(await turns.renewTurn(db, claim, 90_000), { alive: true, newer: false, stop: null });
+      assert.deepEqual(await turns.renewTurns(db, [claim], 90_000), [{ alive: true, newer: false, stop: null }]);
       const transcript = [{ role: 'assistant', content: [{ type: 'text', text: words }] }];
       const commit: turns.TurnResult = {
         kind: 'answer',
@@ -136,10 +136,7 @@ for (const kind of DOORS) {
       assert.equal(send.inbound_at?.getTime(), claim.pending[0].created_at.getTime());
       assert.equal(await sends.renewSend(db, send, 30_000), true);
       assert.equal(await sends.renewSend(db, { ...send, claim: send.claim + 1 }, 30_000), false);
-      assert.equal(
-        (await sends.recordSend(db, { message_id: send.message_id, claim: 99 }, { kind: 'sent', provider_id: 'B0' })).outcome,
-        'stale',
-      );
+      assert.equal((await sends.recordSend(db, { ...send, claim: 99 }, { kind: 'sent', provider_id: 'B0' })).outcome, 'stale');
       assert.deepEqual(await sends.recordSend(db, send, { kind: 'uncertain', class: 'timeout', detail: 'x', look_ms: 0 }), {
         outcome: 'recorded',
         status: 'uncertain',

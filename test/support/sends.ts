@@ -166,7 +166,7 @@ export async function states(source: Source, ids: number[]): Promise<string[]> {
 
 /** Null: the true time. */
 export type Clock = { now: Date | null };
-const TIMED = new Set(['claim_send', 'renew_send', 'record_send', 'settle_send', 'sweep_sends', 'rate_status', 'enqueue_message']);
+const TIMED = new Set(['claim_sends', 'renew_send', 'record_sends', 'settle_send', 'sweep_sends', 'rate_status', 'enqueue_message']);
 
 /** The same context, with every call of the sends at the time of `clock`. */
 export function clocked(ctx: Context, clock: Clock): Context {
