@@ -1832,6 +1832,23 @@ revoke all on function public.breaker_reason(text,jsonb,timestamp with time zone
 grant execute on function public.breaker_reason(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.breaker_reason(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.burst_ms(p_conversation bigint, p_debounce jsonb, p_now timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select in_ms(b.until, p_now) from (
+    select least(max(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
+        min(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000)) as until
+      from messages m where m.conversation_id = p_conversation and m.direction = 'in' and m.status = 'received'
+      having not coalesce(bool_or(m.meaning ? 'command'), false)) b
+  where p_debounce is not null and b.until > p_now
+$function$;
+revoke all on function public.burst_ms(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.burst_ms(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.burst_ms(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.bury_contacts(p_tenant text, p_contacts bigint[], p_conversations bigint[], p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -2185,6 +2202,33 @@ revoke all on function public.claim_send(bigint,jsonb,timestamp with time zone) 
 grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.claim_send(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.claim_sends(p_ids jsonb, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
+  v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
+    where exists (select from messages m where m.conversation_id = x::bigint and m.direction = 'out'
+      and m.status in ('queued', 'sending', 'uncertain')));
+  v_id bigint;
+  v_n bigint;
+begin
+  if cardinality(v_full) > 1 then
+    perform lock_lanes(v_full);
+    perform lock_numbers(v_full);
+  end if;
+  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
+    v_results[v_n] := case when v_id = any (v_full) then send_claim(v_id, p_policy, p_now)
+      else jsonb_build_object('action', 'idle') end;
+  end loop;
+  return to_jsonb(v_results);
+end $function$;
+revoke all on function public.claim_sends(jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_sends(jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_sends(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.claim_turn(p_conversation bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2314,6 +2358,37 @@ revoke all on function public.claim_turn(bigint,text,integer,timestamp with time
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to service_role;
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.claim_turns(p_ids jsonb, p_worker text, p_lease_ms integer, p_debounce jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
+  v_result jsonb;
+  v_wait bigint;
+  v_id bigint;
+  v_n bigint;
+begin
+  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
+    v_wait := burst_ms(v_id, p_debounce, clock(p_now));
+    if v_wait is not null then
+      v_result := jsonb_build_object('state', 'early', 'wait_ms', v_wait);
+    else
+      v_result := claim_turn(v_id, p_worker, p_lease_ms, p_now);
+      if v_result ? 'until' then
+        v_result := v_result || jsonb_build_object('wait_ms',
+          in_ms((v_result ->> 'until')::timestamptz, clock(p_now)));
+      end if;
+    end if;
+    v_results[v_n] := v_result || jsonb_build_object('conversation_id', v_id);
+  end loop;
+  return to_jsonb(v_results);
+end $function$;
+revoke all on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -2420,6 +2495,43 @@ end $function$;
 revoke all on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.complete_turn(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.complete_turns(p_items jsonb, p_policy jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
+  v_sends jsonb := '[]';
+  v_result jsonb;
+  v_item jsonb;
+  v_n bigint;
+begin
+  perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
+    order by (x ->> 'conversation_id')::bigint, n loop
+    v_result := complete_turn((v_item ->> 'turn')::bigint, (v_item ->> 'fence')::bigint, v_item -> 'result', p_now);
+    v_results[v_n] := v_result || jsonb_build_object('send', null, 'pending_ms',
+      in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz));
+    if v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0
+      and (v_item ->> 'send')::boolean then
+      v_sends := v_sends || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
+    end if;
+  end loop;
+  if p_policy is not null and v_sends <> '[]' then
+    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_sends) x));
+    for v_item in select * from jsonb_array_elements(v_sends) loop
+      v_n := (v_item ->> 'n')::bigint;
+      v_results[v_n] := v_results[v_n] || jsonb_build_object('send',
+        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
+    end loop;
+  end if;
+  return to_jsonb(v_results);
+end $function$;
+revoke all on function public.complete_turns(jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.complete_turns(jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.complete_turns(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.confirm_address(p_contact bigint, p_jid text)
  RETURNS void
@@ -3955,6 +4067,16 @@ revoke all on function public.in_allowlist(bigint,jsonb) from public;
 grant execute on function public.in_allowlist(bigint,jsonb) to service_role;
 grant execute on function public.in_allowlist(bigint,jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.in_ms(p_until timestamp with time zone, p_now timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select (case when p_until > p_now then ceil(extract(epoch from p_until - p_now) * 1000)
+  when p_until <= p_now then 0 end)::bigint $function$;
+revoke all on function public.in_ms(timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.in_ms(timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.in_ms(timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.incident(p_name text)
  RETURNS jsonb
  LANGUAGE sql
@@ -4931,6 +5053,31 @@ end $function$;
 revoke all on function public.listen_numbers(timestamp with time zone) from public;
 grant execute on function public.listen_numbers(timestamp with time zone) to service_role;
 grant execute on function public.listen_numbers(timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.lock_lanes(p_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform 1 from conversations where id = any (p_ids) order by id for no key update;
+end $function$;
+revoke all on function public.lock_lanes(bigint[]) from public;
+grant execute on function public.lock_lanes(bigint[]) to service_role;
+grant execute on function public.lock_lanes(bigint[]) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.lock_numbers(p_ids bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform 1 from instances where id in (select instance_id from conversations where id = any (p_ids))
+    order by id for no key update;
+end $function$;
+revoke all on function public.lock_numbers(bigint[]) from public;
+grant execute on function public.lock_numbers(bigint[]) to service_role;
+grant execute on function public.lock_numbers(bigint[]) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.lock_own_words(p_instance_id bigint, p_key text)
  RETURNS void
@@ -6805,6 +6952,43 @@ revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with tim
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.record_sends(p_items jsonb, p_policy jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
+  v_next jsonb := '[]';
+  v_result jsonb;
+  v_item jsonb;
+  v_n bigint;
+begin
+  perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
+    order by (x ->> 'conversation_id')::bigint, n loop
+    v_result := record_send((v_item ->> 'message_id')::bigint, (v_item ->> 'claim')::bigint, v_item -> 'outcome',
+      p_now);
+    v_results[v_n] := v_result || '{"next": null}';
+    if (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
+      and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed') then
+      v_next := v_next || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
+    end if;
+  end loop;
+  if p_policy is not null and v_next <> '[]' then
+    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_next) x));
+    for v_item in select * from jsonb_array_elements(v_next) loop
+      v_n := (v_item ->> 'n')::bigint;
+      v_results[v_n] := v_results[v_n] || jsonb_build_object('next',
+        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
+    end loop;
+  end if;
+  return to_jsonb(v_results);
+end $function$;
+revoke all on function public.record_sends(jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_sends(jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_sends(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.record_tool_calls(p_turn public.turns, p_calls jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -6974,6 +7158,28 @@ end $function$;
 revoke all on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.renew_turns(p_turns jsonb, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with now as materialized (select clock(p_now) as at),
+    asked as materialized (select (x ->> 'turn')::bigint as id, (x ->> 'fence')::bigint as fence, n
+      from jsonb_array_elements(p_turns) with ordinality e (x, n)),
+    free as materialized (select t.id from turns t where t.id in (select id from asked) and t.status = 'open'
+      order by t.id for no key update skip locked),
+    kept as (update turns t set lease_until = now.at + make_interval(secs => p_lease_ms / 1000.0)
+      from asked a, free f, now where t.id = a.id and f.id = t.id and t.fence = a.fence and t.status = 'open')
+  select coalesce(jsonb_agg(jsonb_build_object('alive', t.id is not null,
+      'newer', coalesce(c.inbound_seq > t.inbound_seq and c.superseded_in_row < 2, false),
+      'stop', case when t.id is not null then silenced_by(c, now.at) end) order by a.n), '[]')
+    from asked a cross join now left join turns t on t.id = a.id and t.fence = a.fence and t.status = 'open'
+      left join conversations c on c.id = t.conversation_id
+$function$;
+revoke all on function public.renew_turns(jsonb,integer,timestamp with time zone) from public;
+grant execute on function public.renew_turns(jsonb,integer,timestamp with time zone) to service_role;
+grant execute on function public.renew_turns(jsonb,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reopen_inbound(p_tenant text, p_instance text, p_provider_id text, p_chat jsonb, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -7441,6 +7647,20 @@ $function$;
 revoke all on function public.sealed_secrets(text,timestamp with time zone) from public;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to service_role;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.send_claim(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_claim jsonb := claim_send(p_conversation, p_policy, p_now); v_now timestamptz := clock(p_now);
+begin
+  return v_claim || jsonb_build_object('now', v_now) || case when v_claim ? 'until'
+    then jsonb_build_object('wait_ms', in_ms((v_claim ->> 'until')::timestamptz, v_now)) else '{}' end;
+end $function$;
+revoke all on function public.send_claim(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.send_claim(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.send_claim(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.send_jid(p_message public.messages, p_conversation public.conversations)
  RETURNS text

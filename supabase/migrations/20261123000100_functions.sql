@@ -3950,6 +3950,119 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     group by m.conversation_id order by min(m.id) limit p_limit) s
 $$;
 
+-- in_ms: milliseconds from now to a moment, rounded up and never less than 0; null of a null. What another machine is
+-- to wait for is told as a duration: its clock may be off.
+create or replace function in_ms(p_until timestamptz, p_now timestamptz)
+returns bigint language sql immutable as
+$$ select (case when p_until > p_now then ceil(extract(epoch from p_until - p_now) * 1000)
+  when p_until <= p_now then 0 end)::bigint $$;
+
+-- burst_ms: how long a conversation is still waited for before it is answered: until debounceMs after its newest
+-- unanswered message, never longer than debounceMaxMs after its first. Null: its burst is over, there is none, or it
+-- has a command of the manager, which waits for nothing.
+-- Arguments: p_debounce {debounceMs, debounceMaxMs}; null: nothing is waited for. Read only.
+create or replace function burst_ms(p_conversation bigint, p_debounce jsonb, p_now timestamptz)
+returns bigint language sql stable set search_path = public, pg_temp as $$
+  select in_ms(b.until, p_now) from (
+    select least(max(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
+        min(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000)) as until
+      from messages m where m.conversation_id = p_conversation and m.direction = 'in' and m.status = 'received'
+      having not coalesce(bool_or(m.meaning ? 'command'), false)) b
+  where p_debounce is not null and b.until > p_now
+$$;
+
+-- claim_turns: claim_turn for many conversations, but for those whose burst still goes on.
+-- Guarantee: see claim_turn; for a group see above. The turns of a group become the caller's together.
+-- Arguments: p_ids [conversation id], one may stand there twice (the second is busy); p_worker, p_lease_ms as
+--   claim_turn; p_debounce see burst_ms.
+-- Concurrency: locks the conversations one after the other in the order of their ids, an early one not at all.
+-- Result: [claim_turn's result and conversation_id], also {state: 'early', wait_ms}: claim again after so long; what
+--   made it early is stored, so nothing is lost when nobody does: sweep_turns finds it. A busy one has wait_ms too.
+create or replace function claim_turns(
+  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
+  v_result jsonb;
+  v_wait bigint;
+  v_id bigint;
+  v_n bigint;
+begin
+  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
+    v_wait := burst_ms(v_id, p_debounce, clock(p_now));
+    if v_wait is not null then
+      v_result := jsonb_build_object('state', 'early', 'wait_ms', v_wait);
+    else
+      v_result := claim_turn(v_id, p_worker, p_lease_ms, p_now);
+      if v_result ? 'until' then
+        v_result := v_result || jsonb_build_object('wait_ms',
+          in_ms((v_result ->> 'until')::timestamptz, clock(p_now)));
+      end if;
+    end if;
+    v_results[v_n] := v_result || jsonb_build_object('conversation_id', v_id);
+  end loop;
+  return to_jsonb(v_results);
+end $$;
+
+-- renew_turns: renew_turn for all open turns of a worker, in one statement.
+-- Guarantee: one that is just being ended (its row is locked) counts as alive and is left as it is: the next call
+--   tells.
+-- Arguments: p_turns [{turn, fence}]. Concurrency: never waits for any lock. Result: [renew_turn's result], in order.
+create or replace function renew_turns(p_turns jsonb, p_lease_ms int, p_now timestamptz default null)
+returns jsonb language sql volatile set search_path = public, pg_temp as $$
+  with now as materialized (select clock(p_now) as at),
+    asked as materialized (select (x ->> 'turn')::bigint as id, (x ->> 'fence')::bigint as fence, n
+      from jsonb_array_elements(p_turns) with ordinality e (x, n)),
+    free as materialized (select t.id from turns t where t.id in (select id from asked) and t.status = 'open'
+      order by t.id for no key update skip locked),
+    kept as (update turns t set lease_until = now.at + make_interval(secs => p_lease_ms / 1000.0)
+      from asked a, free f, now where t.id = a.id and f.id = t.id and t.fence = a.fence and t.status = 'open')
+  select coalesce(jsonb_agg(jsonb_build_object('alive', t.id is not null,
+      'newer', coalesce(c.inbound_seq > t.inbound_seq and c.superseded_in_row < 2, false),
+      'stop', case when t.id is not null then silenced_by(c, now.at) end) order by a.n), '[]')
+    from asked a cross join now left join turns t on t.id = a.id and t.fence = a.fence and t.status = 'open'
+      left join conversations c on c.id = t.conversation_id
+$$;
+
+-- complete_turns: complete_turn for many turns; of an answer that is committed the first part is claimed for the wire
+-- in the same transaction (claim_send), so that nothing can be lost between the two.
+-- Guarantee: see complete_turn and claim_send; for a group see above.
+-- Arguments: p_items [{conversation_id, turn, fence, result: as complete_turn's, send: the caller can send now}];
+--   p_policy as claim_send's, or null: nothing is claimed for the wire.
+-- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
+-- Result: [complete_turn's result, pending_ms: for how long its first unanswered message has waited, send: what
+--   claim_send said, or null], in order.
+create or replace function complete_turns(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
+  v_sends jsonb := '[]';
+  v_result jsonb;
+  v_item jsonb;
+  v_n bigint;
+begin
+  perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
+    order by (x ->> 'conversation_id')::bigint, n loop
+    v_result := complete_turn((v_item ->> 'turn')::bigint, (v_item ->> 'fence')::bigint, v_item -> 'result', p_now);
+    v_results[v_n] := v_result || jsonb_build_object('send', null, 'pending_ms',
+      in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz));
+    if v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0
+      and (v_item ->> 'send')::boolean then
+      v_sends := v_sends || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
+    end if;
+  end loop;
+  if p_policy is not null and v_sends <> '[]' then
+    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_sends) x));
+    for v_item in select * from jsonb_array_elements(v_sends) loop
+      v_n := (v_item ->> 'n')::bigint;
+      v_results[v_n] := v_results[v_n] || jsonb_build_object('send',
+        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
+    end loop;
+  end if;
+  return to_jsonb(v_results);
+end $$;
+
 -- is_proactive: nobody asked for a message of this kind: it is neither an answer nor the offer of a person. Null for a
 -- person's own message, which has no kind. What is told to those who run this (`operator`) is of these too, as it takes
 -- a place in the caps; the rules that leave it out say so. PROACTIVE_KINDS in TypeScript is the same list.
@@ -5384,6 +5497,98 @@ begin
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'dlq.discard', p_message::text, jsonb_build_object('reason', p_reason), clock(p_now));
   return jsonb_build_object('outcome', 'discarded');
+end $$;
+
+-- lock_lanes: takes the locks of these conversations, in the order of their ids.
+create or replace function lock_lanes(p_ids bigint[]) returns void language plpgsql
+set search_path = public, pg_temp as $$
+begin
+  perform 1 from conversations where id = any (p_ids) order by id for no key update;
+end $$;
+
+-- lock_numbers: takes the locks of the numbers of these conversations, in the order of their ids. The caller holds
+-- those of the conversations.
+create or replace function lock_numbers(p_ids bigint[]) returns void language plpgsql
+set search_path = public, pg_temp as $$
+begin
+  perform 1 from instances where id in (select instance_id from conversations where id = any (p_ids))
+    order by id for no key update;
+end $$;
+
+-- send_claim: claim_send, and when it was asked: `now`, and wait_ms to its `until` where there is one.
+create or replace function send_claim(p_conversation bigint, p_policy jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_claim jsonb := claim_send(p_conversation, p_policy, p_now); v_now timestamptz := clock(p_now);
+begin
+  return v_claim || jsonb_build_object('now', v_now) || case when v_claim ? 'until'
+    then jsonb_build_object('wait_ms', in_ms((v_claim ->> 'until')::timestamptz, v_now)) else '{}' end;
+end $$;
+
+-- claim_sends: claim_send for the lanes of many conversations.
+-- Guarantee: see claim_send; for a group see turns.sql.
+-- Arguments: p_ids [conversation id]; p_policy as claim_send's; its `random` is one for the group, in which each number
+--   takes its pace once.
+-- Concurrency: locks the conversations of lanes that hold something in the order of their ids, then their numbers in
+--   the order of theirs; an empty lane is seen without a lock.
+-- Result: [claim_send's result, now, wait_ms: from then to its `until`], in order.
+create or replace function claim_sends(p_ids jsonb, p_policy jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
+  v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
+    where exists (select from messages m where m.conversation_id = x::bigint and m.direction = 'out'
+      and m.status in ('queued', 'sending', 'uncertain')));
+  v_id bigint;
+  v_n bigint;
+begin
+  if cardinality(v_full) > 1 then
+    perform lock_lanes(v_full);
+    perform lock_numbers(v_full);
+  end if;
+  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
+    v_results[v_n] := case when v_id = any (v_full) then send_claim(v_id, p_policy, p_now)
+      else jsonb_build_object('action', 'idle') end;
+  end loop;
+  return to_jsonb(v_results);
+end $$;
+
+-- record_sends: record_send for many sends; when the lane of one holds more, its next message is claimed in the same
+-- transaction (claim_send).
+-- Guarantee: see record_send and claim_send; for a group see turns.sql.
+-- Arguments: p_items [{conversation_id, message_id, claim, outcome: as record_send's, next: the caller can send now}];
+--   p_policy as claim_send's, or null: nothing is claimed.
+-- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
+-- Result: [record_send's result, next: what claim_send said of the lane, or null], in order. After a retry or a
+--   doubt nothing is claimed: the lane waits for that very message.
+create or replace function record_sends(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
+  v_next jsonb := '[]';
+  v_result jsonb;
+  v_item jsonb;
+  v_n bigint;
+begin
+  perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
+    order by (x ->> 'conversation_id')::bigint, n loop
+    v_result := record_send((v_item ->> 'message_id')::bigint, (v_item ->> 'claim')::bigint, v_item -> 'outcome',
+      p_now);
+    v_results[v_n] := v_result || '{"next": null}';
+    if (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
+      and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed') then
+      v_next := v_next || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
+    end if;
+  end loop;
+  if p_policy is not null and v_next <> '[]' then
+    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_next) x));
+    for v_item in select * from jsonb_array_elements(v_next) loop
+      v_n := (v_item ->> 'n')::bigint;
+      v_results[v_n] := v_results[v_n] || jsonb_build_object('next',
+        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
+    end loop;
+  end if;
+  return to_jsonb(v_results);
 end $$;
 
 -- ensure_instance: the row of a number that the installation itself names: EVOLUTION_INSTANCE, or one that a person
@@ -7527,6 +7732,11 @@ revoke all on function
   ensure_setup(jsonb),
   list_agents(),
   due_follow_ups(integer,timestamp with time zone),
+  in_ms(timestamp with time zone,timestamp with time zone),
+  burst_ms(bigint,jsonb,timestamp with time zone),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
+  renew_turns(jsonb,integer,timestamp with time zone),
+  complete_turns(jsonb,jsonb,timestamp with time zone),
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
@@ -7593,6 +7803,11 @@ revoke all on function
   dead_letters(text,integer,bigint),
   retry_dead_letter(text,bigint,text,text,timestamp with time zone),
   discard_dead_letter(text,bigint,text,text,timestamp with time zone),
+  lock_lanes(bigint[]),
+  lock_numbers(bigint[]),
+  send_claim(bigint,jsonb,timestamp with time zone),
+  claim_sends(jsonb,jsonb,timestamp with time zone),
+  record_sends(jsonb,jsonb,timestamp with time zone),
   ensure_instance(text,text),
   speaks_for(jsonb,instances,timestamp with time zone),
   tenant_of_poster(jsonb),
@@ -7869,6 +8084,11 @@ grant execute on function
   ensure_setup(jsonb),
   list_agents(),
   due_follow_ups(integer,timestamp with time zone),
+  in_ms(timestamp with time zone,timestamp with time zone),
+  burst_ms(bigint,jsonb,timestamp with time zone),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
+  renew_turns(jsonb,integer,timestamp with time zone),
+  complete_turns(jsonb,jsonb,timestamp with time zone),
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
@@ -7935,6 +8155,11 @@ grant execute on function
   dead_letters(text,integer,bigint),
   retry_dead_letter(text,bigint,text,text,timestamp with time zone),
   discard_dead_letter(text,bigint,text,text,timestamp with time zone),
+  lock_lanes(bigint[]),
+  lock_numbers(bigint[]),
+  send_claim(bigint,jsonb,timestamp with time zone),
+  claim_sends(jsonb,jsonb,timestamp with time zone),
+  record_sends(jsonb,jsonb,timestamp with time zone),
   ensure_instance(text,text),
   speaks_for(jsonb,instances,timestamp with time zone),
   tenant_of_poster(jsonb),
