@@ -1,4 +1,4 @@
-# One image, three modes: RUN_MODE=api | worker | scheduler. There is no build step: Node 24 runs the TypeScript as it is.
+# One image, three modes: RUN_MODE=api | worker | scheduler, or all in one process: RUN_MODE=all. There is no build step: Node 24 runs the TypeScript as it is.
 #
 #   docker build -t whats-agents --build-arg GIT_SHA=$(git rev-parse HEAD) --build-arg BUILD_TIME=$(date -u +%Y-%m-%dT%H:%M:%SZ) .
 #

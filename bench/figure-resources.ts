@@ -1,5 +1,5 @@
 /** How soon each mode is ready, and how much memory it holds after a load. */
-import type { Mode } from '../scripts/lib/installation.ts';
+import type { Mode, RunMode } from '../scripts/lib/installation.ts';
 import { MODES } from '../src/process/liveness.ts';
 import { answerLoad } from './answers.ts';
 import { residentMegabytes } from './programs.ts';
@@ -10,6 +10,8 @@ import { median } from './statistics.ts';
 
 const START_BAR_SECONDS = 1.5;
 const MEMORY_BAR_MB = 150;
+/** Of all modes in one process. */
+const ALL_MEMORY_BAR_MB = 180;
 /** A slow machine answers fewer messages before the memory is read; the row says how many. Milliseconds. */
 const LOAD_LIMIT_MS = 60_000;
 
@@ -37,42 +39,51 @@ async function timed(starting: Promise<Program>): Promise<number> {
   return program.readyMs / 1000;
 }
 
+/** Three processes, and all of it in one: each on a database of its own, after the same load. */
 export async function measureMemory(stand: Stand): Promise<Row[]> {
-  const { size, queues } = stand.options;
-  const databaseUrl = await stand.database();
-  const onRedis = queues.includes('redis');
   const floor = await stand.floorAccept(await stand.database());
-  const api = await stand.product('api', databaseUrl, onRedis);
-  const worker = await stand.product('worker', databaseUrl, onRedis);
-  const scheduler = await stand.product('scheduler', databaseUrl, onRedis);
-  const programs = Object.entries({ api, worker, scheduler });
+  const rows: Row[] = [];
+  for (const [index, modes] of [MODES, ['all'] as const].entries()) {
+    const programs = await startModes(stand, modes, index);
+    const { answered, failed } = await answerMany(stand, programs[0]?.program.port ?? 0, 40 + index);
+    for (const [place, { mode, program }] of programs.entries())
+      rows.push(
+        valueRow(
+          'memory',
+          `resident memory of ${mode} after ${answered} answers`,
+          'MB',
+          [await residentMegabytes(program)],
+          [await residentMegabytes(floor)],
+          mode === 'all' ? ALL_MEMORY_BAR_MB : MEMORY_BAR_MB,
+          place === 0 ? failed : 0,
+        ),
+      );
+    for (const { program } of programs.toReversed()) await program.stop(5_000);
+  }
+  await floor.stop(5_000);
+  return rows;
+}
+
+async function startModes(stand: Stand, modes: readonly RunMode[], space: number): Promise<{ mode: RunMode; program: Program }[]> {
+  const databaseUrl = await stand.database();
+  const onRedis = stand.options.queues.includes('redis');
+  const started = [];
+  for (const mode of modes) started.push({ mode, program: await stand.product(mode, databaseUrl, onRedis, space) });
+  return started;
+}
+
+/** As many answers as the size asks for, or as there is time for. */
+async function answerMany({ simulator, options: { size }, say }: Stand, port: number, group: number) {
   let answered = 0;
   let failed = 0;
   const end = performance.now() + LOAD_LIMIT_MS;
   while (answered < size.memoryMessages && failed === 0 && performance.now() < end) {
-    const load = await answerLoad(stand.simulator, { port: api.port, group: 40, durationMs: 1_000 });
+    const load = await answerLoad(simulator, { port, group, durationMs: 1_000 });
     answered += load.answered;
     failed += load.failed;
-    stand.say(`memory: ${answered}/${size.memoryMessages} answered`);
+    say(`memory: ${answered}/${size.memoryMessages} answered`);
   }
-  const floorMb = [await residentMegabytes(floor)];
-  const rows: Row[] = [];
-  for (const [mode, program] of programs) {
-    const megabytes = [await residentMegabytes(program)];
-    rows.push(
-      valueRow(
-        'memory',
-        `resident memory of ${mode} after ${answered} answers`,
-        'MB',
-        megabytes,
-        floorMb,
-        MEMORY_BAR_MB,
-        mode === 'api' ? failed : 0,
-      ),
-    );
-  }
-  for (const program of [floor, scheduler, worker, api]) await program.stop(5_000);
-  return rows;
+  return { answered, failed };
 }
 
 function valueRow(

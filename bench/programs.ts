@@ -4,7 +4,7 @@ import path from 'node:path';
 
 import type { GuardedProcess } from '../scripts/lib/guarded-process.ts';
 import { installationEnvironment, startMode, untilAnswers } from '../scripts/lib/installation.ts';
-import type { Mode } from '../scripts/lib/installation.ts';
+import type { RunMode } from '../scripts/lib/installation.ts';
 import { freePort } from '../scripts/lib/ports.ts';
 import { INSTANCE } from './messages.ts';
 
@@ -27,7 +27,7 @@ const OWN = {
 
 /** `own` are variables that differ from those of all products; `root` is where the files of its version lie. */
 export async function startProduct(
-  mode: Mode,
+  mode: RunMode,
   around: Surroundings,
   own: Readonly<Record<string, string>>,
   root: string,
@@ -58,7 +58,7 @@ export async function residentMegabytes(program: Program): Promise<number> {
 /** What it says goes to a file, written by the kernel: reading it here would cost the machine that is measured. */
 async function start(
   name: string,
-  mode: Mode,
+  mode: RunMode,
   command: string[],
   around: Surroundings,
   own: Readonly<Record<string, string>> = {},

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { migrate } from '../src/db/migrate.ts';
 import { startPostgres } from '../scripts/lib/embedded-postgres.ts';
 import type { Postgres } from '../scripts/lib/embedded-postgres.ts';
-import type { Mode } from '../scripts/lib/installation.ts';
+import type { RunMode } from '../scripts/lib/installation.ts';
 import { withProgress } from '../scripts/lib/progress.ts';
 import { startRedis } from '../scripts/lib/redis.ts';
 import type { RedisServer } from '../scripts/lib/redis.ts';
@@ -31,7 +31,7 @@ export type Source = {
    * A program of it. `onRedis` says whether the queue lives there, `space` in which of its databases: two installations must not meet. It ends with the
    * stand, or earlier by its `stop`. `own` are variables that differ from those of all products.
    */
-  product(mode: Mode, databaseUrl: string, onRedis: boolean, space?: number, own?: Readonly<Record<string, string>>): Promise<Program>;
+  product(mode: RunMode, databaseUrl: string, onRedis: boolean, space?: number, own?: Readonly<Record<string, string>>): Promise<Program>;
 };
 
 export type Stand = AsyncDisposable &

@@ -23,7 +23,7 @@ export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-.data/compile-cache}"
 # Node sizes its heap by the machine: after a load a worker would keep 300 MB for the 50 that it uses. These let it collect sooner, for some milliseconds an
 # answer; the api has the larger young generation, since a quarter of what a webhook cost it was collecting.
 case "${RUN_MODE:-}" in
-  api) heap='--max-semi-space-size=8 --heap-growing-percent=40' ;;
+  api | all) heap='--max-semi-space-size=8 --heap-growing-percent=40' ;;
   *) heap='--max-semi-space-size=2 --heap-growing-percent=25' ;;
 esac
 # And glibc gives back what is free: one arena for all threads, and larger pieces outside of it. 15 to 25 MB of a worker.

@@ -3,7 +3,7 @@
 import { get } from 'node:http';
 
 const { RUN_MODE, PORT, OPS_PORT } = process.env;
-const port = RUN_MODE === 'api' ? PORT : OPS_PORT || PORT;
+const port = RUN_MODE === 'api' || RUN_MODE === 'all' ? PORT : OPS_PORT || PORT;
 const request = get({ host: '127.0.0.1', port: port || 8000, path: '/health', timeout: 4000 }, (response) => {
   process.exit(response.statusCode === 200 ? 0 : 1);
 });

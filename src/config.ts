@@ -22,11 +22,11 @@ import type { Outbound } from './config/outbound.ts';
 import { decoded, tracing } from './config/tracing.ts';
 import type { Tracing } from './config/tracing.ts';
 import { isLoopback } from './config/variable-types.ts';
+import { RUN_MODES, runs } from './process/liveness.ts';
 import type { LogLevel } from './process/log-levels.ts';
 import { NOT_USED, SECRET_VARIABLES } from './config/variables.ts';
 import type { VariableName, Variables } from './config/variables.ts';
 
-export const RUN_MODES = ['api', 'worker', 'scheduler'] as const;
 /** `admin` is a command on the command line: it comes from `loadConfig`'s options, never from RUN_MODE. */
 export type Mode = (typeof RUN_MODES)[number] | 'admin';
 
@@ -34,6 +34,8 @@ export type Mode = (typeof RUN_MODES)[number] | 'admin';
 export const RUN_MODE_MISSING = 'RUN_MODE environment variable is required!';
 /** Exact; the value follows after a space. */
 export const RUN_MODE_INVALID = 'ERROR: Invalid RUN_MODE:';
+/** Beside either of them: what it may be. */
+export const RUN_MODE_HINT = `RUN_MODE is one of ${RUN_MODES.join(', ')}, in small letters`;
 
 const JWT_SECRET_MIN_BYTES = 32;
 const WEBHOOK_SECRET_MIN_CHARS = 16;
@@ -334,7 +336,7 @@ function autonomous(v: Variables, report: Report): Config['autonomous'] {
 }
 
 function checkEvolution(evolution: Evolution | null, mode: Mode | null, production: boolean, report: Report): void {
-  if (evolution !== null || (mode !== 'api' && mode !== 'worker')) return;
+  if (evolution !== null || mode === null || !(runs(mode, 'api') || runs(mode, 'worker'))) return;
   const names = ['EVOLUTION_API_URL', 'EVOLUTION_API_KEY', 'EVOLUTION_INSTANCE'] as const;
   if (names.some((name) => report.isSet(name))) return; // half a set, or a bad value: told already
   if (production) mustBeSet(names, 'in production', report);

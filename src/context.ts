@@ -33,6 +33,7 @@ import { createFigures } from './watch/process-figures.ts';
 import type { Figures } from './watch/process-figures.ts';
 import type { Llm } from './claude/llm.ts';
 import { toError } from './process/errors.ts';
+import { runs } from './process/liveness.ts';
 import type { Logger } from './process/log.ts';
 import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
@@ -109,13 +110,13 @@ export async function openContext(
       transitions.add(transition);
       if (transition.breaker !== 'database') background.run('record breaker transition', () => transitions.flush());
       const { breaker, instance, state } = transition;
-      if (breaker === 'evolution' && instance !== null && state === 'closed' && config.mode === 'worker')
+      if (breaker === 'evolution' && instance !== null && state === 'closed' && runs(config.mode, 'worker'))
         background.run('release sends', async () => wakeLanes({ queues }, await releaseSends(door, instance, WAITS_FOR_NUMBER)));
     },
   });
   stack.use(breakers);
   const db = behindBreaker(door, breakers.database());
-  if (config.mode === 'api') measureInstallation(events.registry, { db, queues });
+  if (runs(config.mode, 'api')) measureInstallation(events.registry, { db, queues });
   // Disposed first: work that nobody waits for still needs the database and the queues.
   stack.defer(() => endProcess(db, processId).catch(() => {}));
   stack.defer(() => background.drain(5_000));
@@ -227,15 +228,21 @@ function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, fet
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */
 async function openLlm({ mode, claude }: Config): Promise<Llm | null> {
-  if (mode !== 'worker' || claude === null) return null;
+  if (!runs(mode, 'worker') || claude === null) return null;
   const { createLlm } = await import('./claude/llm.ts');
   return createLlm({ apiKey: claude.apiKey, baseUrl: claude.baseUrl });
 }
 
+/** Turns that wait for the row of a number must not keep webhooks waiting for a connection: the three processes have ten each. */
+const ALL_POOL_SIZE = 20;
+
 function openDoor(config: Config, databaseUrl: string | undefined, log: Logger): Door {
   if (config.database.kind === 'supabase') return openSupabase(config.database.url, config.database.serviceKey);
   if (databaseUrl === undefined) throw new Error('no address of a database: set DATABASE_URL');
-  return openPostgres(databaseUrl, { onError: (error) => log.warning({ error }, 'Database connection lost') });
+  return openPostgres(databaseUrl, {
+    onError: (error) => log.warning({ error }, 'Database connection lost'),
+    ...(config.mode === 'all' ? { poolSize: ALL_POOL_SIZE } : {}),
+  });
 }
 
 /** Calls made for a message are part of its trace; a look by itself is none. */

@@ -1,6 +1,6 @@
 /** env -> config -> context -> the mode; runs until SIGTERM. */
 import { enableCompileCache } from 'node:module';
-import { loadConfig, readEnv } from './config.ts';
+import { loadConfig, readEnv, RUN_MODE_HINT, RUN_MODE_INVALID, RUN_MODE_MISSING } from './config.ts';
 import { createLogger } from './process/log.ts';
 import { flushTraces } from './process/trace.ts';
 
@@ -10,7 +10,7 @@ const loaded = loadConfig(readEnv());
 if (!loaded.ok) {
   // Nothing else is loaded for this: it answers at once, and opens no connection.
   createLogger({ level: 'INFO', service: 'whats-agents', pretty: false }).critical(
-    { problems: loaded.problems },
+    { problems: loaded.problems, ...(isOfMode(loaded.problems[0]) ? { hint: RUN_MODE_HINT } : {}) },
     loaded.problems.join('\n'),
   );
   process.exitCode = 1;
@@ -20,4 +20,8 @@ if (!loaded.ok) {
   await flushTraces();
   // Whatever outlived its grace (a send that Evolution does not answer takes 90 s) must not keep the process; its lease tells the next one.
   process.exit(code);
+}
+
+function isOfMode(problem = ''): boolean {
+  return problem === RUN_MODE_MISSING || problem.startsWith(RUN_MODE_INVALID);
 }

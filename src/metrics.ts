@@ -7,6 +7,7 @@ import type { Door } from './db/door.ts';
 import { healthSnapshot } from './watch/health-calls.ts';
 import { metricsSnapshot } from './watch/figure-calls.ts';
 import type { ModelCallRecord } from './turns/calls.ts';
+import { MODES, runs } from './process/liveness.ts';
 import type { Queues } from './queues.ts';
 import { within } from './process/wait.ts';
 
@@ -231,7 +232,7 @@ export function measureInstallation(registry: Registry, { db, queues }: { db: Do
       for (const [queue, states] of Object.entries(counts))
         for (const [state, count] of Object.entries(states)) jobs.set({ queue, state }, count);
       for (const { mode, seen_seconds } of health.processes.toSorted((a, b) => b.seen_seconds - a.seen_seconds))
-        seen.set({ process: mode }, seen_seconds);
+        for (const part of MODES) if (runs(mode, part)) seen.set({ process: part }, seen_seconds);
       for (const { name, status } of health.instances) connected.set({ number: name }, status === 'open' ? 1 : 0);
       for (const breaker of health.processes.flatMap((process) => process.breakers))
         breakers.inc({ breaker: breaker.name }, breaker.state === 'closed' ? 0 : 1);

@@ -6,6 +6,7 @@ import type { Context } from './context.ts';
 import { listInstances } from './numbers/calls.ts';
 import { toError } from './process/errors.ts';
 import { startHeartbeat } from './breakers/heartbeat.ts';
+import { runs } from './process/liveness.ts';
 import { createApp, listen } from './routes/http.ts';
 import type { Server } from './routes/http.ts';
 import { createLogger } from './process/log.ts';
@@ -31,7 +32,7 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     await using stack = new AsyncDisposableStack();
     let server: Server | null = null;
     if (config.http.port !== null) {
-      const { apiRoutes } = config.mode === 'api' ? await import('./api.ts') : { apiRoutes: () => {} };
+      const { apiRoutes } = runs(config.mode, 'api') ? await import('./api.ts') : { apiRoutes: () => {} };
       const app = createApp(state, log, (routes) => apiRoutes(routes, state));
       server = await listen(app, config.http.host, config.http.port);
       stack.defer(() => server?.close());
@@ -45,10 +46,10 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     stack.defer(watchSelf(ctx));
     // Once more, on top: requests under way need the context, so it goes after them.
     if (server !== null) stack.defer(() => server?.close());
-    const running = await startMode(ctx);
+    const running = await startMode(ctx, server);
     if (config.mode !== 'scheduler')
       ctx.background.run('check webhooks', async () => (await import('./numbers/webhook-check.ts')).checkWebhooks(ctx));
-    if (config.mode === 'api') ctx.background.run('compare at the start', () => reconcileAll(ctx));
+    if (runs(config.mode, 'api')) ctx.background.run('compare at the start', () => reconcileAll(ctx));
     state.context = ctx;
     log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha }, `${config.mode} ready`);
 
@@ -67,17 +68,15 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
   }
 }
 
-/** Each mode loads its own parts only: memory is what a small machine has least of. */
-async function startMode(ctx: Context): Promise<Running> {
-  switch (ctx.config.mode) {
-    case 'worker':
-      return (await import('./worker.ts')).startWorker(ctx);
-    case 'scheduler':
-      return (await import('./scheduler.ts')).startScheduler(ctx);
-    case 'api':
-    case 'admin':
-      return { stop: async () => {} }; // the server stops taking requests and ends those under way when it is closed
-  }
+/** Each mode loads its own parts only: memory is what a small machine has least of. With `all` they begin in this order, and stop at once. */
+async function startMode(ctx: Context, server: Server | null): Promise<Running> {
+  const { mode } = ctx.config;
+  const parts: Running[] = [];
+  // stops taking requests, and ends those under way; where the server has the ops routes only, they go on telling until the end
+  if (runs(mode, 'api') && server !== null) parts.push({ stop: () => server.close() });
+  if (runs(mode, 'worker')) parts.push(await (await import('./worker.ts')).startWorker(ctx));
+  if (runs(mode, 'scheduler')) parts.push(await (await import('./scheduler.ts')).startScheduler(ctx));
+  return { stop: async (graceMs) => void (await Promise.all(parts.map((part) => part.stop(graceMs)))) };
 }
 
 /** What came while no api was there need not wait for Evolution's next try, up to 6 minutes later. The queue takes a number once, over any number of copies. */

@@ -5,12 +5,14 @@
  */
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { MODES } from '../../src/process/liveness.ts';
+import type { MODES, RUN_MODES } from '../../src/process/liveness.ts';
 import { startGuarded } from './guarded-process.ts';
 import type { GuardedProcess, Log } from './guarded-process.ts';
 import { projectRoot } from './tools.ts';
 
 export type Mode = (typeof MODES)[number];
+/** What a process is started as. */
+export type RunMode = (typeof RUN_MODES)[number];
 
 /** Secrets that everybody may know: they are good on this machine only. */
 export const WEBHOOK_SECRET = 'a-webhook-secret-of-this-machine';
@@ -47,7 +49,7 @@ export function installationEnvironment(of: Installation): Record<string, string
 }
 
 /** What one of its processes has for itself. Without a port, a worker and a scheduler serve no HTTP. */
-export function modeEnvironment(mode: Mode, port: number | null): Record<string, string> {
+export function modeEnvironment(mode: RunMode, port: number | null): Record<string, string> {
   return { RUN_MODE: mode, ...(port === null ? {} : { PORT: String(port) }) };
 }
 
@@ -65,7 +67,7 @@ type ModeOptions = {
  * comes first. Does not wait for it.
  */
 export function startMode(
-  mode: Mode,
+  mode: RunMode,
   env: NodeJS.ProcessEnv,
   { port, command, root = projectRoot, log }: ModeOptions,
 ): Promise<GuardedProcess> {

@@ -4,7 +4,7 @@
 import { statfs } from 'node:fs/promises';
 import { toolParam } from '../turns/agent.ts';
 import type { Config } from '../config.ts';
-import { loadConfig, RUN_MODES } from '../config.ts';
+import { loadConfig } from '../config.ts';
 import type { Environment } from '../config/environment.ts';
 import { openAdminContext } from '../context.ts';
 import { libraryFault, releaseFault } from '../whatsapp/release.ts';
@@ -26,7 +26,7 @@ import { estimateTokens, familyOf } from '../claude/models.ts';
 import { systemText } from '../turns/prompt.ts';
 import { numberInWords } from '../watch/health-words.ts';
 import type { HealthRows } from '../watch/health-words.ts';
-import { GONE_SECONDS } from '../process/liveness.ts';
+import { GONE_SECONDS, MODES, RUN_MODES, runs } from '../process/liveness.ts';
 import { closedMend, closedReason } from '../numbers/trouble-words.ts';
 import { isCuredByRestart } from '../whatsapp/send-fault.ts';
 import { alertSnapshot } from '../watch/alert-calls.ts';
@@ -200,7 +200,9 @@ async function checkQueue({ queues, config }: Tools): Promise<Found[]> {
 async function checkProcesses({ db }: Tools): Promise<Found[]> {
   const { processes } = await healthSnapshot(db);
   const seen: Record<string, number> = {};
-  for (const { mode, seen_seconds: age } of processes) seen[mode] = Math.min(seen[mode] ?? Infinity, age);
+  for (const mode of MODES) {
+    for (const { mode: as, seen_seconds: age } of processes) if (runs(as, mode)) seen[mode] = Math.min(seen[mode] ?? Infinity, age);
+  }
   return [judgeProcesses(seen, GONE_SECONDS)];
 }
 

@@ -1,4 +1,5 @@
 /** Configuration of what listens: ports, limits, and which strangers may see what. */
+import { runs } from '../process/liveness.ts';
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 
@@ -30,7 +31,7 @@ export function http(v: Variables, mode: string | null, production: boolean, rep
   if (production && v.CORS_ORIGINS.includes('*')) report.problem('CORS_ORIGINS: must list origins in production, * is refused');
   if (v.METRICS_TOKEN !== undefined && v.METRICS_TOKEN.length < 16)
     report.problem('METRICS_TOKEN: must have at least 16 characters; make one with `openssl rand -hex 16`');
-  const port = mode === 'api' ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
+  const port = mode !== null && runs(mode, 'api') ? (v.PORT ?? DEFAULT_API_PORT) : mode === 'admin' ? null : (v.OPS_PORT ?? v.PORT ?? null);
   return {
     host: v.BIND_HOST,
     port,

@@ -2,6 +2,14 @@
 
 export const MODES = ['api', 'worker', 'scheduler'] as const;
 
+/** What a process may be started as: one of the modes, or all of them in one. */
+export const RUN_MODES = [...MODES, 'all'] as const;
+
+/** Whether a process that was started as `as` does what this mode does. */
+export function runs(as: string, mode: (typeof MODES)[number]): boolean {
+  return as === mode || as === 'all';
+}
+
 /** After so long what a process said of its breakers holds no more, and another one probes. Some heartbeats, so that none dies of a slow moment. Seconds. */
 const HEARD_SECONDS = 15;
 /** After so long a process is gone, and people are told. Longer, since a process that is replaced is silent for a while. Seconds. */
@@ -19,7 +27,8 @@ export function isThere(seconds: number): boolean {
 
 /** The modes of which a process is there. */
 export function modesThere(processes: readonly { mode: string; seen_seconds: number }[]): Set<string> {
-  return new Set(processes.filter((each) => isThere(each.seen_seconds)).map(({ mode }) => mode));
+  const there = processes.filter((each) => isThere(each.seen_seconds));
+  return new Set(MODES.filter((mode) => there.some((each) => runs(each.mode, mode))));
 }
 
 /** The modes of which none is. */

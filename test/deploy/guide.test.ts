@@ -173,9 +173,11 @@ function checkDocker([verb = '', ...rest]: string[], line: string): void {
     if (verb === 'network') assert.ok((rest[1] ?? '').replace(`${compose.name}_`, '') in compose.networks, line);
     return;
   }
-  const [flag, file = '', command = '', ...args] = rest;
-  assert.equal(flag, '-f', line);
-  assert.ok(existsSync(path.join(projectRoot, file)), line);
+  // each file after a flag of its own, and one at least
+  const flags = rest.findIndex((word, index) => index % 2 === 0 && word !== '-f');
+  assert.ok(flags >= 2, line);
+  for (const file of rest.slice(0, flags).filter((word) => word !== '-f')) assert.ok(existsSync(path.join(projectRoot, file)), line);
+  const [command = '', ...args] = rest.slice(flags);
   const options = COMPOSE_VERBS[command];
   assert.ok(options, line);
   const names = withoutOptions(args, options, line);

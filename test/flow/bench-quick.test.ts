@@ -33,7 +33,7 @@ test('L17 bench --quick prints a table and writes JSON in which no request faile
   assert.equal(report.quick, true);
   assert.deepEqual(
     report.rows.map((row) => row.figure),
-    ['start', 'start', 'start', 'accept', 'accept', 'accept', 'accept', 'memory', 'memory', 'memory', 'cache'],
+    ['start', 'start', 'start', 'accept', 'accept', 'accept', 'accept', 'memory', 'memory', 'memory', 'memory', 'cache'],
   );
   for (const row of report.rows) {
     assert.ok(Number.isFinite(row.product) && row.product > 0, `${row.name}: ${row.product}`);

@@ -41,6 +41,11 @@ export function readCompose(): Compose {
   return parse(readProject('docker-compose.prod.yml'), { merge: true }) as Compose;
 }
 
+/** docker-compose.all.yml: what it changes of the other file. */
+export function readComposeOfAll(): { services: Record<string, Partial<Service>> } {
+  return parse(readProject('docker-compose.all.yml')) as { services: Record<string, Partial<Service>> };
+}
+
 /** `NAME=value` lines; comments and empty values left out. */
 export function readEnvFile(file: string): Record<string, string> {
   const lines = readProject(file).matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm);

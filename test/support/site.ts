@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import pg from 'pg';
 import { startMode, WEBHOOK_SECRET } from '../../scripts/lib/installation.ts';
-import type { Mode } from '../../scripts/lib/installation.ts';
+import type { RunMode } from '../../scripts/lib/installation.ts';
 import { freePort } from '../../scripts/lib/ports.ts';
 import type { RedisServer } from '../../scripts/lib/redis.ts';
 import { startSimulator } from '../../simulator/index.ts';
@@ -21,7 +21,7 @@ import { openRedis, testedVersion, testEnvironment } from './system.ts';
 type TestHooks = { after(hook: () => Promise<void>): void };
 
 export type ModeProcess = Program & {
-  mode: Mode;
+  mode: RunMode;
   /** Address of its ops routes. */
   url: string;
 };
@@ -37,9 +37,9 @@ export type Site = {
   processes: ModeProcess[];
   /** Starts a mode; an api gets the simulator's webhooks. Does not wait for it. */
   /** `main`: of another release's code. */
-  start(mode: Mode, env?: Record<string, string>, main?: string): Promise<ModeProcess>;
+  start(mode: RunMode, env?: Record<string, string>, main?: string): Promise<ModeProcess>;
   /** Starts it and waits until /ready says so. */
-  startReady(mode: Mode, env?: Record<string, string>, main?: string): Promise<ModeProcess>;
+  startReady(mode: RunMode, env?: Record<string, string>, main?: string): Promise<ModeProcess>;
   query<T extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<T[]>;
   /** As System.until: asked now, and after each line of a process and each event of the simulator. */
   until<T>(check: () => Promise<T> | T, what: string, patienceMs?: number): Promise<NonNullable<T>>;
@@ -101,7 +101,7 @@ export async function startSite(
       await program.started;
       const made = Object.assign(program, { mode, url: `http://127.0.0.1:${port}` });
       site.processes.push(made);
-      if (mode === 'api') simulator.setWebhook(`${made.url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);
+      if (mode === 'api' || mode === 'all') simulator.setWebhook(`${made.url}/webhook/evolution`, WEBHOOK_SECRET, WEBHOOK_EVENTS);
       return made;
     },
     async startReady(mode, env, main) {

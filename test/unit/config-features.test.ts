@@ -15,7 +15,7 @@ test('S2 EVOLUTION_API_URL: required in production by api and worker, a warning 
     autoRestart: true,
   });
   assert.equal(dev({ ...LOCAL_EVOLUTION, EVOLUTION_AUTO_RESTART: 'false' }).evolution?.autoRestart, false, 'W4');
-  for (const RUN_MODE of ['api', 'worker']) productionProblem({ ...NO_EVOLUTION, RUN_MODE }, 'EVOLUTION_API_URL', /in production/);
+  for (const RUN_MODE of ['api', 'worker', 'all']) productionProblem({ ...NO_EVOLUTION, RUN_MODE }, 'EVOLUTION_API_URL', /in production/);
   assert.equal(production({ ...NO_EVOLUTION, RUN_MODE: 'scheduler' }).evolution, null);
   assertWarns({ RUN_MODE: 'worker' }, /^EVOLUTION_API_URL.*nothing can be sent/);
   assert.ok(!loaded({ RUN_MODE: 'scheduler' }).warnings.some((warning) => warning.startsWith('EVOLUTION')));

@@ -19,6 +19,12 @@ test('P1 missing mode: an absent or empty RUN_MODE is the first problem, in the 
   assert.equal(problemsOf({ PORT: 'x' })[0], RUN_MODE_MISSING);
 });
 
+test('P16 all in one: it listens where the api does, whatever OPS_PORT says, and is named in its log lines', () => {
+  const all = dev({ RUN_MODE: 'all', OPS_PORT: '9002' });
+  assert.deepEqual([all.mode, all.http.port, all.app.service], ['all', 8000, 'agente-julia-all']);
+  assert.equal(dev({ RUN_MODE: 'all', PORT: '9001' }).http.port, 9001);
+});
+
 test('P2 invalid mode: compared exactly', () => {
   assert.equal(RUN_MODE_INVALID, 'ERROR: Invalid RUN_MODE:');
   for (const mode of ['foo', 'API', ' api', 'api ', 'admin'])

@@ -15,6 +15,12 @@ const WELL: HealthRows = {
   outbound: { due: 0, stuck: 0, uncertain: 0 },
 };
 
+test('P16 a process that is all of them is an api, a worker and a scheduler', () => {
+  const all = (seen_seconds: number) => degradations({ ...WELL, processes: [{ mode: 'all', seen_seconds }] }, true);
+  assert.deepEqual(all(3), []);
+  assert.deepEqual(all(61), degradations({ ...WELL, processes: [] }, true), 'gone, it is none of them');
+});
+
 test('H10 the thresholds of the queue: 100 and 500 waiting, 1 and 10 stuck, 10 errors an hour, 60 minutes', () => {
   const level = (figures: Partial<Parameters<typeof queueLevel>[0]>) =>
     queueLevel({ backlog: 0, stuck: 0, errors_last_hour: 0, oldest_minutes: 0, ...figures }).status;
