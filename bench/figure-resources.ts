@@ -73,15 +73,16 @@ async function startModes(stand: Stand, modes: readonly RunMode[], space: number
 }
 
 /** As many answers as the size asks for, or as there is time for. */
-async function answerMany({ simulator, options: { size }, say }: Stand, port: number, group: number) {
+async function answerMany(stand: Stand, port: number, group: number) {
+  const { size } = stand.options;
   let answered = 0;
   let failed = 0;
   const end = performance.now() + LOAD_LIMIT_MS;
   while (answered < size.memoryMessages && failed === 0 && performance.now() < end) {
-    const load = await answerLoad(simulator, { port, group, durationMs: 1_000 });
+    const load = await answerLoad(stand.simulator, { port, group, durationMs: 1_000 });
     answered += load.answered;
     failed += load.failed;
-    say(`memory: ${answered}/${size.memoryMessages} answered`);
+    stand.say(`memory: ${answered}/${size.memoryMessages} answered`);
   }
   return { answered, failed };
 }

@@ -790,7 +790,7 @@ create table public.process_status (
   queues jsonb default '{}'::jsonb not null,
   figures jsonb default '{}'::jsonb not null,
   constraint process_status_pkey PRIMARY KEY (id),
-  constraint process_status_mode_check CHECK ((mode = ANY (ARRAY['api'::text, 'worker'::text, 'scheduler'::text])))
+  constraint process_status_mode_check CHECK ((mode = ANY (ARRAY['api'::text, 'worker'::text, 'scheduler'::text, 'all'::text])))
 );
 alter table public.process_status enable row level security;
 create policy runtime on public.process_status as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
@@ -5792,7 +5792,7 @@ AS $function$
 begin
   update process_status set figures = p_figures where id = p_process;
   return jsonb_build_object('scheduler_seconds', (select extract(epoch from clock(p_now) - max(seen_at))
-    from process_status where mode = 'scheduler'));
+    from process_status where mode in ('scheduler', 'all')));
 end $function$;
 revoke all on function public.note_figures(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.note_figures(text,jsonb,timestamp with time zone) to service_role;

@@ -7084,7 +7084,7 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 begin
   update process_status set figures = p_figures where id = p_process;
   return jsonb_build_object('scheduler_seconds', (select extract(epoch from clock(p_now) - max(seen_at))
-    from process_status where mode = 'scheduler'));
+    from process_status where mode in ('scheduler', 'all')));
 end $$;
 
 -- stuck_rows: what nobody works on although somebody claimed it: sends and turns whose lease is over by a minute, sends
