@@ -33,6 +33,7 @@ import { createFigures } from './watch/process-figures.ts';
 import type { Figures } from './watch/process-figures.ts';
 import type { Llm } from './claude/llm.ts';
 import { toError } from './process/errors.ts';
+import type { HttpCall } from './process/http-out.ts';
 import { runs } from './process/liveness.ts';
 import type { Logger } from './process/log.ts';
 import { measureInstallation } from './metrics.ts';
@@ -98,7 +99,7 @@ export async function openContext(
 
   const queues = await untilThere('queue', waits, () => openQueues(queueStore(config, databaseUrl), log));
   stack.use(queues);
-  const whatsapp = openWhatsapp(config, door, log, figures.brokerFetch);
+  const whatsapp = openWhatsapp(config, door, log, figures.brokerCall);
   const llm = await openLlm(config);
   const transitions = createTransitions(door, processId);
   const breakers = createBreakers(config.breakers, {
@@ -220,10 +221,10 @@ function processIdOf({ mode }: Config): string {
   return `${mode}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
 }
 
-function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, fetch?: typeof globalThis.fetch): Evolution | null {
+function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, call?: HttpCall): Evolution | null {
   if (evolution === null) return null;
   const keyOf = createInstanceKeys(db, secrets, log);
-  return createEvolution({ url: evolution.url, apiKey: evolution.apiKey, keyOf, ...(fetch === undefined ? {} : { fetch }) });
+  return createEvolution({ url: evolution.url, apiKey: evolution.apiKey, keyOf, ...(call === undefined ? {} : { call }) });
 }
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */

@@ -8,6 +8,7 @@ import { costUsd } from './prices.ts';
 import type { Usage } from './prices.ts';
 import { estimateTokens } from './models.ts';
 import type { Settings } from './models.ts';
+import { fetchOver, httpCall } from '../process/http-out.ts';
 import { span } from '../process/trace.ts';
 import type { Attributes } from '../process/trace.ts';
 
@@ -66,6 +67,7 @@ export function createLlm(options: { apiKey: string; baseUrl: string | null }): 
     apiKey: options.apiKey,
     maxRetries: 0,
     logLevel: 'off',
+    fetch: fetchOver(httpCall),
     ...(options.baseUrl === null ? {} : { baseURL: options.baseUrl }),
   });
   /** Models that the provider did not know, and until when it is not asked again. */

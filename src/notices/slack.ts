@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Slack } from '../config/features.ts';
 import type { Failure } from '../process/errors.ts';
 import { failure } from '../process/errors.ts';
+import { httpCall } from '../process/http-out.ts';
 
 /** Slack answers within a second; who waits longer waits for nothing. Milliseconds. */
 const TIMEOUT_MS = 10_000;
@@ -43,23 +44,14 @@ function viaWebhook(url: string, text: string): Promise<SlackPost> {
 }
 
 async function post(url: string, headers: Record<string, string>, body: object, read: (body: string) => SlackPost): Promise<SlackPost> {
-  try {
-    const request = {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-      redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    } as const;
-    const response = await fetch(url, request);
-    const answer = await response.text();
-    if (response.ok) return read(answer);
-    if (response.status !== 429 && response.status < 500) return trouble('refused', `http_${response.status}`);
-    const seconds = Number(response.headers.get('retry-after'));
-    return trouble('away', `http_${response.status}`, Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null);
-  } catch (cause) {
-    return { ...failure('away', { retryable: true, message: 'unreachable', cause }), retryAfterMs: null };
-  }
+  const answer = await httpCall({ method: 'POST', url, headers, body: JSON.stringify(body), timeoutMs: TIMEOUT_MS });
+  if ('networkError' in answer)
+    return { ...failure('away', { retryable: true, message: 'unreachable', cause: new Error(answer.code) }), retryAfterMs: null };
+  const { status } = answer;
+  if (status >= 200 && status < 300) return read(answer.text);
+  if (status !== 429 && status < 500) return trouble('refused', `http_${status}`);
+  const seconds = Number(answer.headers['retry-after']);
+  return trouble('away', `http_${status}`, Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null);
 }
 
 /** `message` is one word: it is stored and shown. */

@@ -1,6 +1,8 @@
 /** What a process measures of itself, for alerts and /health/score: processor, memory, disk, requests, calls of Evolution. */
 import { statfs } from 'node:fs/promises';
 import os from 'node:os';
+import { httpCall } from '../process/http-out.ts';
+import type { HttpCall } from '../process/http-out.ts';
 import type { ProcessFigures } from './alert-calls.ts';
 
 /** Requests are counted over this time, in slices of that one. Milliseconds. */
@@ -12,8 +14,8 @@ const SLOW_MS = 5_000;
 export type Figures = {
   /** A request was served; `route` is its pattern. */
   request(route: string, status: number, ms: number): void;
-  /** As fetch, for the calls of Evolution. */
-  brokerFetch: typeof globalThis.fetch;
+  /** As httpCall, for the calls of Evolution. */
+  brokerCall: HttpCall;
   /** Contract: never rejects; what cannot be measured is null. */
   measure(): Promise<ProcessFigures>;
 };
@@ -51,15 +53,11 @@ export function createFigures(): Figures {
       if (ms > SLOW_MS) slice.slow += 1;
       if (status >= 500) slice.errors += 1;
     },
-    async brokerFetch(input, init) {
-      try {
-        const response = await fetch(input, init);
-        noteBroker(response.status < 500 && response.status !== 401);
-        return response;
-      } catch (error) {
-        if (!(init?.signal?.aborted === true && isAbort(init.signal.reason))) noteBroker(false);
-        throw error;
-      }
+    async brokerCall(request) {
+      const answer = await httpCall(request);
+      if ('status' in answer) noteBroker(answer.status < 500 && answer.status !== 401);
+      else if (!(answer.networkError === 'aborted' && isAbort(request.signal?.reason))) noteBroker(false);
+      return answer;
     },
     async measure() {
       const counted = recent(slices);

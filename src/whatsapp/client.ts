@@ -8,7 +8,9 @@ import { isNumberName } from '../words/number-name.ts';
 import { at, stringAt } from '../words/json.ts';
 import { addressOf } from './payload.ts';
 import { classifySend } from './send-outcome.ts';
-import type { ConnectionState, NetworkError, NotSentClass, SendAnswer, SendOutcome } from './send-outcome.ts';
+import type { ConnectionState, NotSentClass, SendAnswer, SendOutcome } from './send-outcome.ts';
+import { httpCall } from '../process/http-out.ts';
+import type { HttpCall, HttpRequest } from '../process/http-out.ts';
 import { span } from '../process/trace.ts';
 
 export type Failure = { kind: 'failed'; retryable: boolean; class: NotSentClass; detail: string };
@@ -99,7 +101,7 @@ export type EvolutionOptions = {
   apiKey: string;
   /** A number's own key in place of `apiKey`; `unreadable`: it has one that cannot be opened, and no call is made. Contract: does not throw. */
   keyOf?: (instance: string) => Promise<{ kind: 'own'; key: string } | { kind: 'none' } | { kind: 'unreadable' }>;
-  fetch?: typeof globalThis.fetch;
+  call?: HttpCall;
   /** Milliseconds; defaults 90,000 and 15,000. A send may take a number check and key queries of 60 s each, rarely both (contract 4.2). */
   timeouts?: { sendMs: number; otherMs: number };
 };
@@ -129,34 +131,35 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     const own = (instance === null ? undefined : await options.keyOf?.(instance)) ?? { kind: 'none' };
     // As Evolution would answer to a wrong key: surely not sent, retried, and then a person's.
     if (own.kind === 'unreadable') return { status: 401, body: { response: { message: KEY_UNREADABLE } } };
-    const request: RequestInit = {
+    // One route wants the name behind its question mark, all others at the end of the path.
+    const place = route.endsWith('=') ? '' : '/';
+    const request: HttpRequest = {
       method,
+      // Redirects are not followed: a followed 307 would send twice, a followed 302 would turn the send into a GET.
+      url: `${base}/${route}${instance === null ? '' : `${place}${encodeURIComponent(instance)}`}`,
       headers: {
         apikey: own.kind === 'own' ? own.key : options.apiKey,
         accept: 'application/json',
-        // A kept connection that Evolution ends (after 5 s without a request) just when a send is written is a reset, after which nobody can say whether
-        // the message left. A new one costs less than a millisecond.
-        connection: 'close',
         ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
       },
-      // A followed 307 would send twice, a followed 302 would turn the send into a GET.
-      redirect: 'manual',
-      ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
+      body: method === 'POST' ? JSON.stringify(body) : undefined,
+      timeoutMs,
+      signal,
     };
-    // One route wants the name behind its question mark, all others at the end of the path.
-    const place = route.endsWith('=') ? '' : '/';
-    const address = `${base}/${route}${instance === null ? '' : `${place}${encodeURIComponent(instance)}`}`;
     const about = {
       'http.request.method': method,
       'url.template': instance === null ? `/${route}` : `/${route}${place}{instance}`,
       'server.address': host,
     };
     return span(`${method} /${route}`, { kind: 'client', onlyWithin: true, attributes: about }, async (current) => {
-      const answer = await answerOf(options.fetch ?? globalThis.fetch, address, request, timeoutMs, signal);
-      if ('status' in answer) current.set({ 'http.response.status_code': answer.status });
-      if (!('status' in answer)) current.fail(answer.networkError);
-      else if (answer.status >= 400) current.fail(String(answer.status));
-      return answer;
+      const answer = await (options.call ?? httpCall)(request);
+      if ('networkError' in answer) {
+        current.fail(answer.networkError);
+        return answer;
+      }
+      current.set({ 'http.response.status_code': answer.status });
+      if (answer.status >= 400) current.fail(String(answer.status));
+      return { status: answer.status, body: jsonOrText(answer.text) };
     });
   }
 
@@ -292,68 +295,12 @@ const webhookSchema = z
   }))
   .nullable();
 
-/** Never rejects. The timer covers the body too, and is the only reason for 'timeout' beside undici's own. */
-async function answerOf(
-  fetch: typeof globalThis.fetch,
-  url: string,
-  request: RequestInit,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-): Promise<SendAnswer> {
-  if (signal?.aborted) return { networkError: 'aborted', requestWritten: false };
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), timeoutMs);
-  try {
-    const response = await fetch(url, { ...request, signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal });
-    return { status: response.status, body: jsonOrText(await response.text()) };
-  } catch (error) {
-    if (timeout.signal.aborted) return { networkError: 'timeout', requestWritten: true };
-    if (signal?.aborted) return { networkError: 'aborted', requestWritten: true };
-    return networkErrorOf(error);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 function jsonOrText(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return text;
   }
-}
-
-/** Codes that only a connection that never stood can give: the request was surely not written. */
-const BEFORE_WRITE: ReadonlyMap<string, NetworkError> = new Map<string, NetworkError>([
-  ['ECONNREFUSED', 'refused'],
-  ['EADDRNOTAVAIL', 'refused'],
-  ['ERR_INVALID_URL', 'refused'],
-  ['ENOTFOUND', 'dns'],
-  ['EAI_AGAIN', 'dns'],
-  ['UND_ERR_CONNECT_TIMEOUT', 'timeout'],
-]);
-
-/** Codes that a standing connection can give as well; before the write only when `connect` failed. */
-const WHILE_CONNECTING: ReadonlyMap<string, NetworkError> = new Map<string, NetworkError>([
-  ['EHOSTUNREACH', 'refused'],
-  ['ENETUNREACH', 'refused'],
-  ['ETIMEDOUT', 'timeout'],
-]);
-
-/** Certificates that are not trusted, and a server that speaks no TLS. Other TLS errors can come after the write. */
-const HANDSHAKE = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|ERR_TLS_HANDSHAKE_TIMEOUT|ERR_SSL_WRONG_VERSION_NUMBER)/;
-
-/** fetch rejects with a TypeError whose `cause` has the code. What is not surely from before the write counts as written. */
-function networkErrorOf(error: unknown): SendAnswer {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = stringAt(cause, 'code') ?? '';
-  // An AggregateError has tried several addresses of one name and connected to none.
-  const connecting = cause instanceof AggregateError || stringAt(cause, 'syscall') === 'connect';
-  const before =
-    BEFORE_WRITE.get(code) ?? (connecting ? WHILE_CONNECTING.get(code) : undefined) ?? (HANDSHAKE.test(code) ? 'tls' : undefined);
-  if (before !== undefined) return { networkError: before, requestWritten: false };
-  const timedOut = code === 'ETIMEDOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
-  return { networkError: timedOut ? 'timeout' : 'reset', requestWritten: true };
 }
 
 function quotedBody({ id, remoteJid, fromMe, text }: Quoted): object {

@@ -7,8 +7,7 @@
 import { cut } from '../words/cut.ts';
 import { at, idAt, listAt, numberAt, objectAt, stringAt } from '../words/json.ts';
 import { maskPhone } from '../words/phone.ts';
-
-export type NetworkError = 'refused' | 'dns' | 'tls' | 'reset' | 'timeout' | 'aborted';
+import type { NetworkError } from '../process/http-out.ts';
 
 /** `requestWritten` is false only when the request surely did not reach Evolution. `body` is parsed JSON, or the text as it came. */
 export type SendAnswer = { status: number; body: unknown } | { networkError: NetworkError; requestWritten: boolean };
