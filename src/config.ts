@@ -22,6 +22,7 @@ import type { Outbound } from './config/outbound.ts';
 import { decoded, tracing } from './config/tracing.ts';
 import type { Tracing } from './config/tracing.ts';
 import { isLoopback } from './config/variable-types.ts';
+import { QUEUE_NEEDS_SESSION, saysTransactionPooler } from './db/pooler-words.ts';
 import { RUN_MODES, runs } from './process/liveness.ts';
 import type { LogLevel } from './process/log-levels.ts';
 import { NOT_USED, SECRET_VARIABLES } from './config/variables.ts';
@@ -275,7 +276,10 @@ function auth(v: Variables, production: boolean, report: Report): Config['auth']
 
 function database(v: Variables, production: boolean, report: Report): Config['database'] {
   report.together(['SUPABASE_URL', 'SUPABASE_SERVICE_KEY']);
-  if (v.DATABASE_URL) return { kind: 'postgres', url: v.DATABASE_URL };
+  if (v.DATABASE_URL) {
+    if (saysTransactionPooler(v.DATABASE_URL) && !report.isSet('REDIS_URL')) report.problem(QUEUE_NEEDS_SESSION);
+    return { kind: 'postgres', url: v.DATABASE_URL };
+  }
   if (v.SUPABASE_URL && v.SUPABASE_SERVICE_KEY) {
     mustBeSet(['REDIS_URL'], 'when the database is reached through SUPABASE_URL alone; or set DATABASE_URL', report);
     return { kind: 'supabase', url: v.SUPABASE_URL, serviceKey: v.SUPABASE_SERVICE_KEY };

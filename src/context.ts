@@ -21,7 +21,9 @@ import { WRONG_PROJECT } from './watch/health-words.ts';
 import { WAITS_FOR_NUMBER } from './whatsapp/send-fault.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
 import type { Door } from './db/door.ts';
-import { DatabaseRefused } from './db/failures.ts';
+import { DatabaseRefused, NeedsSession } from './db/failures.ts';
+import { mustHaveSessions } from './db/pooler.ts';
+import { QUEUE_NEEDS_SESSION } from './db/pooler-words.ts';
 import { releaseSends } from './outbox/calls.ts';
 import { wakeLanes } from './outbox/wake.ts';
 import { ensureSetup } from './turns/agent-calls.ts';
@@ -38,7 +40,7 @@ import { runs } from './process/liveness.ts';
 import type { Logger } from './process/log.ts';
 import { measureInstallation } from './metrics.ts';
 import { openQueues } from './queues.ts';
-import type { Queues, QueueStore } from './queues.ts';
+import type { Queues } from './queues.ts';
 import { span } from './process/trace.ts';
 import { waitAtMost, within } from './process/wait.ts';
 import { createInstanceKeys } from './numbers/keys.ts';
@@ -97,7 +99,7 @@ export async function openContext(
   const setup = { instance: config.evolution?.instance ?? null, project_ref: config.supabaseProjectRef, agent: defaultAgent };
   await untilThere('database', waits, () => ensureSetup(door, setup));
 
-  const queues = await untilThere('queue', waits, () => openQueues(queueStore(config, databaseUrl), log));
+  const queues = await untilThere('queue', waits, () => openStore(config, databaseUrl, log));
   stack.use(queues);
   const whatsapp = openWhatsapp(config, door, log, figures.brokerCall);
   const llm = await openLlm(config);
@@ -170,7 +172,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
       throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing was done.');
   }
   let opening: Promise<Queues> | null = null;
-  const queues = (): Promise<Queues> => (opening ??= openQueues(queueStore(config, databaseUrl), log));
+  const queues = (): Promise<Queues> => (opening ??= openStore(config, databaseUrl, log));
   // A Redis that is unavailable is waited for without end; who runs one command ends the process after it.
   stack.defer(() => waitAtMost(ADMIN_CLOSE_MS, (async () => (await opening?.catch(() => null))?.[Symbol.asyncDispose]())()));
   const background = createBackground(log);
@@ -242,6 +244,7 @@ function openDoor(config: Config, databaseUrl: string | undefined, log: Logger):
   if (databaseUrl === undefined) throw new Error('no address of a database: set DATABASE_URL');
   return openPostgres(databaseUrl, {
     onError: (error) => log.warning({ error }, 'Database connection lost'),
+    onPooler: () => log.info({}, 'The database is reached through a pooler in transaction mode: statements have no names'),
     ...(config.mode === 'all' ? { poolSize: ALL_POOL_SIZE } : {}),
   });
 }
@@ -259,10 +262,12 @@ function tracedDoor(db: Door): Door {
   };
 }
 
-function queueStore(config: Config, databaseUrl: string | undefined): QueueStore {
-  if (config.queue.kind === 'redis') return config.queue;
+/** Rejects with NeedsSession when the queue would live in Postgres behind a pooler in transaction mode. */
+async function openStore(config: Config, databaseUrl: string | undefined, log: Logger): Promise<Queues> {
+  if (config.queue.kind === 'redis') return openQueues(config.queue, log);
   if (databaseUrl === undefined) throw new Error('REDIS_URL: is required when the database is reached through SUPABASE_URL only');
-  return { kind: 'postgres', url: databaseUrl };
+  await mustHaveSessions(databaseUrl, QUEUE_NEEDS_SESSION);
+  return openQueues({ kind: 'postgres', url: databaseUrl }, log);
 }
 
 /** Runs `open` until it succeeds, waiting 0.5 s, 1 s, 2 s ... up to 15 s between the tries. `onWait` is told why it waits, in words for a person. */
@@ -275,6 +280,7 @@ async function untilThere<T>(
     try {
       return await open();
     } catch (error) {
+      if (error instanceof NeedsSession) throw error;
       const mend = error instanceof DatabaseRefused ? REFUSALS[error.code] : undefined;
       if (error instanceof DatabaseRefused && mend === undefined) throw error;
       const waitMs = Math.min(15_000, 500 * 2 ** attempt);

@@ -201,7 +201,8 @@ function postgresLink(url: string, log: Logger): Link {
   const pool = new pg.Pool({
     connectionString: url,
     max: 8,
-    options: '-c search_path=bullmq',
+    // Not a start-up parameter: poolers refuse those.
+    onConnect: (client) => client.query('set search_path to bullmq') as unknown as void, // awaited by the pool, although its type does not say so
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     application_name: 'whats-agents queue',

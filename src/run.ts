@@ -2,6 +2,7 @@
 import { watchSelf } from './watch/alerts.ts';
 import type { Config } from './config.ts';
 import { openContext } from './context.ts';
+import { NeedsSession } from './db/failures.ts';
 import type { Context } from './context.ts';
 import { listInstances } from './numbers/calls.ts';
 import { toError } from './process/errors.ts';
@@ -63,7 +64,7 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (stop.aborted) return 0;
-    log.critical({ error: toError(error) }, toError(error).message);
+    log.critical(error instanceof NeedsSession ? {} : { error: toError(error) }, toError(error).message);
     return 1;
   }
 }

@@ -1,16 +1,13 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { Redis as Client } from 'ioredis';
 
 import { startGuarded, type GuardedProcess } from './guarded-process.ts';
 import { freePort } from './ports.ts';
 import { withProgress } from './progress.ts';
-import { findOnPath, missingPackages, toolsDirectory } from './tools.ts';
-
-const run = promisify(execFile);
+import { findOnPath, unpackedProgram, unpackPackages } from './tools.ts';
+import type { Program } from './tools.ts';
 
 type RedisOptions = {
   /** for its append-only file and dump; created when missing */
@@ -35,15 +32,11 @@ export type RedisServer = {
   flush(): Promise<void>;
 };
 
-type Program = { command: string; env: NodeJS.ProcessEnv };
-
 /** The Redis server of this machine: on PATH, else the one that ensureRedisServer unpacked. Null when there is none. */
 export async function findRedisServer(): Promise<Program | null> {
   const installed = findOnPath('redis-server');
   if (installed !== null) return { command: installed, env: process.env };
-  const unpacked = path.join(toolsDirectory(), 'redis/usr/bin/redis-server');
-  if (!existsSync(unpacked)) return null;
-  return { command: unpacked, env: { ...process.env, LD_LIBRARY_PATH: await libraryPath(path.join(toolsDirectory(), 'redis')) } };
+  return unpackedProgram('redis', 'usr/bin/redis-server');
 }
 
 /**
@@ -122,39 +115,12 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   };
 }
 
+/** Debian's redis-server is a link to a file of redis-tools, which comes with it; other releases have the file itself. */
 async function unpackRedis(): Promise<void> {
-  const place = path.join(toolsDirectory(), 'redis');
-  const half = `${place}.${process.pid}`;
-  await mkdir(half, { recursive: true });
-  try {
-    const packages = await missingPackages('redis-server');
-    await packages.download(half);
-    for (const file of await readdir(half)) {
-      if (file.endsWith('.deb')) await run('dpkg', ['-x', path.join(half, file), half]);
-    }
-    // Debian's redis-server is a link to a file of redis-tools, which comes with it; other releases have the file itself.
-    const server = path.join(half, 'usr/bin/redis-server');
+  await unpackPackages('redis-server', 'redis', async (folder) => {
+    const server = path.join(folder, 'usr/bin/redis-server');
     if (!existsSync(server)) await symlink('redis-check-rdb', server);
-    await rename(half, place).catch((error: unknown) => {
-      // another process was quicker: use its copy
-      if (!existsSync(place)) throw error;
-    });
-  } finally {
-    await rm(half, { recursive: true, force: true });
-  }
-}
-
-async function libraryPath(root: string): Promise<string> {
-  const folders: string[] = [];
-  for (const base of ['usr/lib', 'lib']) {
-    const folder = path.join(root, base);
-    if (!existsSync(folder)) continue;
-    folders.push(folder);
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
-      if (entry.isDirectory() && entry.name.includes('-linux-')) folders.push(path.join(folder, entry.name));
-    }
-  }
-  return [...folders, process.env['LD_LIBRARY_PATH'] ?? ''].filter(Boolean).join(':');
+  });
 }
 
 /** Resolves when this very process answers. A foreign server on the port answers too: then ours ends by itself, and this never resolves. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -62,4 +62,52 @@ export async function missingPackages(name: string): Promise<{ names: string[]; 
   const { stdout } = await run('apt-get', [...own, 'install', '-s', '--no-install-recommends', name]);
   const names = [...stdout.matchAll(/^Inst (\S+)/gm)].map(([, found = '']) => found);
   return { names, download: async (folder) => void (await run('apt-get', [...own, 'download', '-qq', ...names], { cwd: folder })) };
+}
+
+export type Program = { command: string; env: NodeJS.ProcessEnv };
+
+/**
+ * Downloads the packages that installing `name` would add and unpacks them into `.data/tools/<place>`, where `finish` may complete them. Works as root and as a
+ * user, and starts no service, which installing would. Safe to call in several processes: the directory appears at once, complete.
+ */
+export async function unpackPackages(
+  name: string,
+  place: string,
+  finish: (folder: string) => Promise<void> = async () => {},
+): Promise<void> {
+  const folder = path.join(toolsDirectory(), place);
+  const half = `${folder}.${process.pid}`;
+  await mkdir(half, { recursive: true });
+  try {
+    await (await missingPackages(name)).download(half);
+    for (const file of await readdir(half)) if (file.endsWith('.deb')) await run('dpkg', ['-x', path.join(half, file), half]);
+    await finish(half);
+    await rename(half, folder).catch((error: unknown) => {
+      // another process was quicker: use its copy
+      if (!existsSync(folder)) throw error;
+    });
+  } finally {
+    await rm(half, { recursive: true, force: true });
+  }
+}
+
+/** A program that was unpacked, with its libraries; null when it was not. */
+export async function unpackedProgram(place: string, file: string): Promise<Program | null> {
+  const root = path.join(toolsDirectory(), place);
+  const command = path.join(root, file);
+  if (!existsSync(command)) return null;
+  return { command, env: { ...process.env, LD_LIBRARY_PATH: await libraryPath(root) } };
+}
+
+async function libraryPath(root: string): Promise<string> {
+  const folders: string[] = [];
+  for (const base of ['usr/lib', 'lib']) {
+    const folder = path.join(root, base);
+    if (!existsSync(folder)) continue;
+    folders.push(folder);
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (entry.isDirectory() && entry.name.includes('-linux-')) folders.push(path.join(folder, entry.name));
+    }
+  }
+  return [...folders, process.env['LD_LIBRARY_PATH'] ?? ''].filter(Boolean).join(':');
 }

@@ -18,6 +18,8 @@ import {
   openArchive,
   replaceFile,
 } from './files.ts';
+import { mustHaveSessions } from '../db/pooler.ts';
+import { BACKUP_NEEDS_SESSION } from '../db/pooler-words.ts';
 import type { Manifest } from './files.ts';
 import { differences, takeFingerprints } from './fingerprint.ts';
 import type { Fingerprints } from './fingerprint.ts';
@@ -50,6 +52,7 @@ export async function takeBackup(
 ): Promise<Manifest> {
   const { dir, encryptionKey: key } = settings;
   const { say } = options;
+  await mustHaveSessions(url, BACKUP_NEEDS_SESSION);
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await deleteLeftovers(dir, new Date());
   const { manifest, partial, tools } = await withClient(url, (client) => write(client, url, settings, options));

@@ -2,6 +2,8 @@
 import path from 'node:path';
 import type pg from 'pg';
 import { applyErasures, erasures } from '../people/care-calls.ts';
+import { mustHaveSessions } from '../db/pooler.ts';
+import { BACKUP_NEEDS_SESSION } from '../db/pooler-words.ts';
 import { markRestored } from './calls.ts';
 import type { Erasures } from '../people/care-calls.ts';
 import type { Restored } from './calls.ts';
@@ -35,6 +37,7 @@ export async function restoreBackup(
   options: RestoreOptions,
 ): Promise<Restored & Erased & { backup: Manifest; aside: string | null }> {
   const { say } = options;
+  await mustHaveSessions(url, BACKUP_NEEDS_SESSION);
   const { dir, backup } = await find(settings.dir, options.file, settings.encryptionKey, say);
   say(
     `${backup.file} of ${backup.backup_at.toISOString()}, ${backup.verified ? 'was restored and compared when it was made' : 'was never compared'}`,

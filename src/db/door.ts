@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { overDeadlocks } from './deadlock.ts';
 import { DatabaseAway, DatabaseRefused } from './failures.ts';
+import { saysTransactionPooler } from './pooler-words.ts';
 
 export type Door = {
   /**
@@ -21,7 +22,17 @@ export type Door = {
 const CONNECT_MS = 5_000;
 const STATEMENT_MS = 30_000;
 
-export function openPostgres(url: string, options: { poolSize?: number; onError?: (error: Error) => void } = {}): Door {
+/**
+ * A named statement is missing, or there already: a pooler in transaction mode has mixed up who prepared what where. Both are said before anything runs, so the
+ * call may be made again. From then on statements have no names.
+ */
+const MIXED_UP: ReadonlySet<string> = new Set(['26000', '42P05']);
+
+/** `onPooler`: the address leads to a pooler in transaction mode; called once, when that is known. */
+export function openPostgres(
+  url: string,
+  options: { poolSize?: number; onError?: (error: Error) => void; onPooler?: () => void } = {},
+): Door {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.poolSize ?? 10,
@@ -32,21 +43,37 @@ export function openPostgres(url: string, options: { poolSize?: number; onError?
   });
   // An idle connection that drops says so here; the pool makes a new one at the next call.
   pool.on('error', (error) => options.onError?.(error));
+  let named = !saysTransactionPooler(url);
+  if (!named) options.onPooler?.();
   return repeating({
     async call(name, args) {
       const given = Object.entries(args).filter(([, value]) => value !== undefined);
       const list = given.map(([key], index) => `${identifier(key)} => $${index + 1}`).join(', ');
+      const query = {
+        text: `select public.${identifier(name)}(${list}) as result`,
+        values: given.map(([, value]) => (typeof value === 'object' && value !== null ? JSON.stringify(value) : value)),
+      };
+      // A name lets the connection keep the plan: the parse is done once.
+      const run = (): Promise<pg.QueryResult> =>
+        pool.query(
+          named
+            ? {
+                ...query,
+                name: statementName(
+                  name,
+                  given.map(([key]) => key),
+                ),
+              }
+            : query,
+        );
       try {
-        const { rows } = await pool.query({
-          // A name lets the connection keep the plan: the parse is done once.
-          name: statementName(
-            name,
-            given.map(([key]) => key),
-          ),
-          text: `select public.${identifier(name)}(${list}) as result`,
-          values: given.map(([, value]) => (typeof value === 'object' && value !== null ? JSON.stringify(value) : value)),
+        const { rows } = await run().catch((error: unknown) => {
+          if (!MIXED_UP.has((error as { code?: string }).code ?? '')) throw error;
+          if (named) options.onPooler?.();
+          named = false;
+          return run();
         });
-        return rows[0]?.result as unknown;
+        return (rows as { result?: unknown }[])[0]?.result;
       } catch (error) {
         throw failure(name, error);
       }

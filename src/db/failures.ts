@@ -1,4 +1,4 @@
-/** The two ways in which a call of the database can fail. */
+/** The two ways in which a call of the database can fail, and what the setup makes impossible. */
 
 /** The database could not be reached, or went away during the call: whether it took effect is unknown. Repeat later. */
 export class DatabaseAway extends Error {
@@ -16,4 +16,9 @@ export class DatabaseRefused extends Error {
     super(`database refused ${call} (${code}): ${detail}`, options);
     this.code = code;
   }
+}
+
+/** The address leads to a pooler that keeps no session. The message is for whoever set it, and says what to set instead; it ends only with another setting. */
+export class NeedsSession extends Error {
+  override readonly name = 'NeedsSession';
 }

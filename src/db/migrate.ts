@@ -8,6 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { runMigrations } from 'bullmq';
 import pg from 'pg';
 import { QUEUE_NAMES } from '../words/queue-names.ts';
+import { NeedsSession } from './failures.ts';
+import { hasSessions } from './pooler.ts';
+import { MIGRATION_NEEDS_SESSION } from './pooler-words.ts';
 
 export type MigrationState = { name: string; state: 'applied' | 'pending' | 'edited' | 'unknown'; appliedAt: Date | null };
 
@@ -21,7 +24,7 @@ const LOCK = 7_264_001;
  * Brings a database up to date; returns the names that were applied. Several machines may run it at once: the second waits and finds nothing to do. Processes may
  * run beside it: a migration that must wait for a lock gives way to the traffic behind it and tries again. A database that is newer than this program is left as
  * it is, since a rollback starts the version before. Throws when an applied file was edited (naming it), or when something is missing in a newer database; nothing
- * is applied then.
+ * is applied then. Through a pooler in transaction mode nothing can be applied, since no lock lasts: NeedsSession, when there is something to apply.
  * `queue`: also bring the tables of the job queue up to date (needed when REDIS_URL is unset). `folder`: other files than supabase/migrations, for tests.
  */
 export async function migrate(
@@ -29,6 +32,12 @@ export async function migrate(
   options: { log?: (line: string) => void; queue?: boolean; folder?: URL } = {},
 ): Promise<string[]> {
   const log = options.log ?? (() => {});
+  if (!(await hasSessions(url))) {
+    const states = await migrationStates(url);
+    refuse(states);
+    if ((options.queue ?? true) || states.some(({ state }) => state === 'pending')) throw new NeedsSession(MIGRATION_NEEDS_SESSION);
+    return [];
+  }
   return await withClient(url, async (client) => {
     await client.query('select pg_advisory_lock($1)', [LOCK]);
     await ensureLedger(client);
