@@ -201,11 +201,11 @@ test('O3 kept connections: a refused connection, a name that nobody has and a ha
 
 test('O2 O3 kept connections: a limit or an abort before the write is surely not sent, also afterwards; after the write it is ambiguous', async () => {
   const call = openHttp();
-  let bytes = 0;
+  const seen = { bytes: 0 };
   // It takes the connection and says nothing: a handshake that lasts.
   const silent = await listen(
     () => {},
-    (_, text) => (bytes = text.length),
+    (_, text) => (seen.bytes = text.length),
   );
   assert.equal(told(await post(call, silent.url, { signal: AbortSignal.abort() })), 'aborted before the write');
   assert.equal(silent.sockets.length, 0);
@@ -215,13 +215,13 @@ test('O2 O3 kept connections: a limit or an abort before the write is surely not
   while (silent.sockets.length < 2) await turn();
   aborting.abort();
   assert.equal(told(await shaking), 'aborted before the write');
-  bytes = 0;
+  seen.bytes = 0;
   assert.equal(told(await post(call, silent.url, { timeoutMs: 300 })), 'timeout after the write');
-  assert.ok(bytes > 0);
+  assert.ok(seen.bytes > 0);
   const late = new AbortController();
-  bytes = 0;
+  seen.bytes = 0;
   const written = post(call, silent.url, { signal: late.signal });
-  while (bytes === 0) await turn();
+  while (seen.bytes === 0) await turn();
   late.abort();
   assert.equal(told(await written), 'aborted after the write');
 });
