@@ -40,7 +40,7 @@ export const RUN_MODE_HINT = `RUN_MODE is one of ${RUN_MODES.join(', ')}, in sma
 
 const JWT_SECRET_MIN_BYTES = 32;
 const WEBHOOK_SECRET_MIN_CHARS = 16;
-const DEFAULT_WORKER_CONCURRENCY = 20;
+const DEFAULT_WORKER_CONCURRENCY = 200;
 
 export type Breaker = {
   /** Failures within a minute, at least half of the calls, that open it. */

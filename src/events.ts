@@ -125,6 +125,7 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     /** `firstOfAnswer`: this send ends the wait of the contact. */
+    /** `now` by the database's clock, as what the send says of its times. */
     messageSent(send: ClaimedSend, now: Date, firstOfAnswer: boolean): void {
       metrics.sends.inc({ outcome: 'sent', kind: send.kind });
       const latencyMs = send.inbound_at === null ? null : now.getTime() - send.inbound_at.getTime();

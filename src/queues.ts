@@ -1,21 +1,26 @@
 /**
- * The queues only wake work up: a job carries the id of a conversation and nothing else. So a job that is lost, repeated, late or out of
+ * The queues only wake work up: a job carries ids of conversations and nothing else. So a job that is lost, repeated, late or out of
  * order does no harm; what a queue forgets, the sweeps find. BullMQ on Redis with REDIS_URL, on Postgres without.
  *
- * Per conversation there is at most one `now` job (the debounce: a new message replaces it while it waits, and is kept for later while it
- * runs) and one `later` job (a wait that a turn or a lane asked for). They have ids of their own so that neither pushes the other away; when both
- * run at once, the claim in SQL lets one through.
+ * A wake-up for now goes into a list with those that come with it: a job is dear, an id in it costs nothing. A handler gets the ids one by one. What a worker has
+ * no place for goes back to the queue, for who has; an id that fails is repeated alone.
+ *
+ * A wake-up for later is a job of its own. Per conversation there is at most one that ends a debounce (a new one replaces it while it waits, and is kept for later
+ * while it runs) and one `later` job (a wait that a turn or a lane asked for). They have ids of their own so that neither pushes the other away; when both run at
+ * once, the claim in SQL lets one through. Only workers ask for later: when it is, is a matter of the clock of who adds and of who takes a job.
  */
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { BackendFactory, Job } from 'bullmq';
 import { Redis } from 'ioredis';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { QUEUE_NAMES } from './words/queue-names.ts';
 import { toError } from './process/errors.ts';
 import type { KeptWebhook } from './inbox/kept-webhook.ts';
+import { createBatcher } from './process/batch.ts';
 import type { Logger } from './process/log.ts';
+import { createPlaces } from './process/places.ts';
 import { waitAtMost } from './process/wait.ts';
 
 export type QueueName = 'turn' | 'send';
@@ -23,12 +28,15 @@ export type QueueName = 'turn' | 'send';
 /** The one job with content: a webhook that came while the database was unavailable. Or the wish to compare a number with its provider. */
 export type InboundJob = KeptWebhook | { reconcile: string };
 
+/** One conversation, or many in the order in which they are to be looked at. */
+export type Conversations = number | readonly number[];
+
 export type Queues = {
-  /** Wakes the turn of a conversation in `delayMs`; a wake-up that still waits is replaced. Rejects when the queue is unavailable. */
-  wakeTurn(conversation: number, delayMs: number): Promise<void>;
+  /** Wakes turns in `delayMs`; with a delay a wake-up that still waits is replaced. Rejects when the queue is unavailable. */
+  wakeTurn(conversations: Conversations, delayMs: number): Promise<void>;
   wakeTurnLater(conversation: number, delayMs: number): Promise<void>;
-  /** Wakes the lane of a conversation. */
-  wakeSend(conversation: number): Promise<void>;
+  /** Wakes lanes. */
+  wakeSend(conversations: Conversations): Promise<void>;
   wakeSendLater(conversation: number, delayMs: number): Promise<void>;
   /** The queue does not live in the database: it can keep what the database cannot take. */
   survivesDatabase: boolean;
@@ -39,9 +47,10 @@ export type Queues = {
   /** As `work`, for the queue `inbound`; one job at a time. A job that throws is repeated for as long as it takes. */
   workInbound(handle: (job: InboundJob) => Promise<void>): Promise<void>;
   /**
-   * Starts the worker of a queue. `handle` may throw: the job is repeated with a growing wait. It may be called for one conversation twice at once.
+   * Starts the worker of a queue; `handle` runs at most `places` times at once. It may throw: the conversation is repeated with a growing wait. It may be called
+   * for one conversation twice at once.
    */
-  work(name: QueueName, concurrency: number, handle: (conversation: number) => Promise<void>): Promise<void>;
+  work(name: QueueName, places: number, handle: (conversation: number) => Promise<void>): Promise<void>;
   /** Waiting, delayed and active jobs. */
   counts(): Promise<Record<QueueName, Record<string, number>>>;
   /** Rejects when the queue's store is unavailable. */
@@ -86,20 +95,23 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
   const onError = throttled((error) => log.warning({ error }, 'Queue unavailable'));
   for (const queue of all) queue.on('error', onError);
 
-  async function wake(queue: Queue, which: 'now' | 'later', conversation: number, delayMs: number): Promise<void> {
-    const id = `${which}-${conversation}`;
-    await queue.add(
-      queue.name,
-      { conversation },
-      { ...JOB_OPTIONS, delay: Math.max(0, Math.round(delayMs)), deduplication: { id, replace: true, keepLastIfActive: true } },
-    );
-  }
+  const addLater = (queue: Queue, which: 'now' | 'later', conversation: number, delayMs: number): Promise<unknown> =>
+    queue.add(queue.name, jobOf([conversation]), {
+      ...JOB_OPTIONS,
+      delay: Math.max(0, Math.round(delayMs)),
+      deduplication: { id: `${which}-${conversation}`, replace: true, keepLastIfActive: true },
+    });
+  const turnsNow = gathered(turn);
+  const sendsNow = gathered(send);
 
   const queues: Queues = {
-    wakeTurn: (conversation, delayMs) => wake(turn, 'now', conversation, delayMs),
-    wakeTurnLater: (conversation, delayMs) => wake(turn, 'later', conversation, delayMs),
-    wakeSend: (conversation) => wake(send, 'now', conversation, 0),
-    wakeSendLater: (conversation, delayMs) => wake(send, 'later', conversation, delayMs),
+    async wakeTurn(conversations, delayMs) {
+      if (delayMs <= 0) await turnsNow(conversations);
+      else for (const conversation of listOf(conversations)) await addLater(turn, 'now', conversation, delayMs);
+    },
+    wakeTurnLater: async (conversation, delayMs) => void (await addLater(turn, 'later', conversation, delayMs)),
+    wakeSend: (conversations) => sendsNow(conversations),
+    wakeSendLater: async (conversation, delayMs) => void (await addLater(send, 'later', conversation, delayMs)),
     survivesDatabase: store.kind === 'redis',
     async keepWebhook(webhook) {
       // An id of our own: the request's may be its sender's, and of two jobs with one id the queue keeps the first only.
@@ -119,12 +131,45 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
       workers.push(worker);
       await worker.waitUntilReady();
     },
-    async work(name, concurrency, handle) {
-      const worker = link.worker(name, (job: Job<{ conversation: number }>) => followed(handle(job.data.conversation)), concurrency);
+    async work(name, most, handle) {
+      const queue = name === 'turn' ? turn : send;
+      // A worker that is full takes no more jobs: the others may have room. It goes on when a tenth is free, since each time costs a way to the queue.
+      const goOn = Math.max(1, Math.floor(most / 10));
+      let full = false;
+      const places = createPlaces(most, (free) => {
+        if (free > 0 && (!full || free < goOn)) return;
+        full = free === 0;
+        void (full ? worker.pause(true) : worker.resume());
+      });
+      const run = async (job: Job<ListJob>): Promise<void> => {
+        const ids = idsOf(job.data);
+        const mine = ids.filter(() => places.take());
+        const others = ids.slice(mine.length);
+        try {
+          // At the front of the queue, where they were.
+          if (others.length > 0) await queue.add(name, jobOf(others), { ...JOB_OPTIONS, lifo: true });
+        } catch (error) {
+          mine.forEach(() => places.give());
+          throw error;
+        }
+        const failures = (await Promise.all(mine.map((id) => handled(id)))).filter((failure) => failure !== null);
+        if (failures.length > 0) await repeatAlone(queue, ids, failures);
+      };
+      const handled = async (conversation: number): Promise<Failure | null> => {
+        try {
+          await handle(conversation);
+          return null;
+        } catch (error) {
+          return { conversation, error };
+        } finally {
+          places.give();
+        }
+      };
+      const worker = link.worker(name, (job: Job<ListJob>) => followed(run(job)), most);
       worker.on('error', onError);
       worker.on('failed', (job, error) =>
         log.warning(
-          { queue: name, conversa_id: job?.data?.conversation as unknown, attempt: job?.attemptsMade, error },
+          { queue: name, conversa_id: job && idsOf(job.data as ListJob).join(' '), attempt: job?.attemptsMade, error },
           'Job failed, it will be repeated',
         ),
       );
@@ -156,6 +201,64 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     await queues[Symbol.asyncDispose]();
     throw toError(error);
   }
+}
+
+/** Ids of one job: its handler keeps them until the last of them is done. */
+const MOST_IDS = 50;
+
+type ListJob = { conversations: number[] };
+type Failure = { conversation: number; error: unknown };
+
+function jobOf(conversations: readonly number[]): ListJob {
+  return { conversations: [...conversations] };
+}
+
+function idsOf({ conversations }: ListJob): number[] {
+  return conversations;
+}
+
+function listOf(conversations: Conversations): readonly number[] {
+  return typeof conversations === 'number' ? [conversations] : conversations;
+}
+
+/** Wake-ups for now: what is asked for at once leaves together, in lists. */
+function gathered(queue: Queue): (conversations: Conversations) => Promise<void> {
+  const batcher = createBatcher(
+    async (asked: (readonly number[])[]) => {
+      const ids = [...new Set(asked.flat())];
+      const lists = Array.from({ length: Math.ceil(ids.length / MOST_IDS) }, (_, index) =>
+        ids.slice(index * MOST_IDS, (index + 1) * MOST_IDS),
+      );
+      await queue.addBulk(
+        lists.map((list) => ({ name: queue.name, data: jobOf(list), opts: { ...JOB_OPTIONS, deduplication: onceOf(list) } })),
+      );
+      return asked.map(() => true);
+    },
+    { maxItems: 1_000, maxConcurrent: 1, splits: () => false, together: true },
+  );
+  return async (conversations) => {
+    const ids = listOf(conversations);
+    if (ids.length > 0) await batcher.add(ids);
+  };
+}
+
+/** The same list that waits already is enough; while it runs, one more is kept for after it: it may have looked before this was stored. */
+function onceOf(list: readonly number[]): { id: string; keepLastIfActive: true } {
+  const text = list.join(',');
+  return { id: `list-${list.length === 1 ? text : createHash('sha256').update(text).digest('hex').slice(0, 32)}`, keepLastIfActive: true };
+}
+
+/** What failed comes again alone, so that it takes no neighbour with it; a job of one id is repeated by the queue. Throws then. */
+async function repeatAlone(queue: Queue, ids: readonly number[], failures: readonly Failure[]): Promise<void> {
+  if (ids.length === 1) throw toError(failures[0]?.error);
+  const { delay } = JOB_OPTIONS.backoff;
+  await queue.addBulk(
+    failures.map(({ conversation }) => ({
+      name: queue.name,
+      data: jobOf([conversation]),
+      opts: { ...JOB_OPTIONS, delay: Math.round(delay * (1 + Math.random() * JOB_OPTIONS.backoff.jitter)) },
+    })),
+  );
 }
 
 type Link = {

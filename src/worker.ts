@@ -9,6 +9,7 @@ import { openKept } from './inbox/kept-webhook.ts';
 import { answerCommand } from './operators/operator.ts';
 import type { SendClaim } from './outbox/calls.ts';
 import { sendLane } from './outbox/send.ts';
+import { createPlaces } from './process/places.ts';
 import { runTurn } from './turns/turn.ts';
 
 /** A running mode. `stop` finishes or gives back what is under way within this time. */
@@ -28,12 +29,15 @@ export async function startWorker(ctx: Context): Promise<Running> {
     /** Held from before the commit on: what the commit claims for the wire is sent at once. */
     let sends = false;
     const canSend = (): boolean => (sends ||= senders.take());
+    const options = { debounce: ctx.config.turn, canSend };
     try {
-      let end = await runTurn(ctx, conversation, stopping.signal, { canSend });
+      let end = await runTurn(ctx, conversation, stopping.signal, options);
       while (end.kind === 'command') {
         await answerCommand(ctx, end.command);
-        end = await runTurn(ctx, conversation, stopping.signal, { canSend });
+        end = await runTurn(ctx, conversation, stopping.signal, options);
       }
+      // Its burst goes on: who is told last waits, and every other wake-up of it has come to nothing.
+      if (end.kind === 'early') return await ctx.queues.wakeTurn(conversation, end.delayMs);
       const later = end.kind === 'again' ? ctx.queues.wakeTurnLater(conversation, end.delayMs) : Promise.resolve();
       // Whatever the turn came to. A worker that died between its commit and its sends left both to the worker that takes its job up.
       const lane = canSend() ? runLane(ctx, conversation, end.send) : ctx.queues.wakeSend(conversation);
@@ -77,15 +81,6 @@ async function runLane(ctx: Context, conversation: number, first?: SendClaim): P
 /** Waits for all of them; rejects as the first that does, when all are done. */
 async function allDone(works: Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason;
-}
-
-/** So many at once and no more. */
-function createPlaces(most: number): { take(): boolean; give(): void } {
-  let taken = 0;
-  return {
-    take: () => taken < most && taken++ < most,
-    give: () => void taken--,
-  };
 }
 
 /** Tries again for as long as the database is unavailable, or until `signal`; throws what the last try threw. */

@@ -71,7 +71,7 @@ const replay = defineCommand({
     const awake = await woken(ctx, () =>
       wakeAll(
         reopened.map((each) => each.conversation_id),
-        (conversation) => ctx.queues.wakeTurn(conversation, 0),
+        (list) => ctx.queues.wakeTurn(list, 0),
       ),
     );
     return {

@@ -13,7 +13,7 @@ export const sweepTurnsJob: CronJob = {
   timeoutSeconds: 50,
   summary: 'wakes conversations that are unanswered and that no worker has',
   async run(ctx) {
-    const woken = await wakeDueTurns(ctx, ctx.config.turn.debounceMaxMs + GRACE_MS, 0);
+    const woken = await wakeDueTurns(ctx, ctx.config.turn.debounceMaxMs + GRACE_MS);
     ctx.events.swept('turns', woken);
     return woken;
   },

@@ -1,5 +1,5 @@
 /**
- * Calls of one SQL function of groups, gathered: what many ask for at once is one call and one transaction, and a lonely call waits for nobody.
+ * Calls of one SQL function of groups, gathered: what many ask for at once is one call and one transaction, and a lonely one waits for nobody.
  * Whoever asks sees a function of one item; what it is part of is the business of this file.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -36,6 +36,7 @@ export function grouped<Shared, In>(
       maxItems: MOST_ITEMS,
       maxConcurrent: MOST_CALLS,
       splits: (error) => !(error instanceof DatabaseAway),
+      together: true,
     });
     batchers.set(shared, batcher);
     return batcher;

@@ -86,3 +86,8 @@ const pending = z.object({ conversation_id: z.number(), first_pending_at: time, 
 export async function pendingSince(db: Door, instance: string, chat: ChatAddress, from: Poster): Promise<z.infer<typeof pending> | null> {
   return pending.nullable().parse(await db.call('pending_since', { p_instance: instance, p_pn: chat.pn, p_lid: chat.lid, p_from: from }));
 }
+
+/** SQL hold_turn: the contact types, so what is unanswered waits for so long, unless more comes before. */
+export async function holdTurn(db: Door, conversation: number, ms: number): Promise<void> {
+  await db.call('hold_turn', { p_conversation: conversation, p_ms: ms });
+}

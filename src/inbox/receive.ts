@@ -3,11 +3,11 @@ import type { Context } from '../context.ts';
 import type { InboundEvent } from '../whatsapp/inbound-event.ts';
 import { meaningOf } from './meaning.ts';
 import type { MeantEvent } from './meaning.ts';
-import { debounceDelay, presenceDelay } from './debounce.ts';
+import { presenceDelay } from './debounce.ts';
 import { DatabaseAway } from '../db/failures.ts';
-import { pendingSince } from './calls.ts';
+import { holdTurn, pendingSince } from './calls.ts';
 import type { Poster, RecordedEvent, WebhookRecord } from './calls.ts';
-import { wakeAll, wakeDueLanes } from '../outbox/wake.ts';
+import { wakeDueLanes } from '../outbox/wake.ts';
 import { keptWebhook } from './kept-webhook.ts';
 import { deliverNotices } from '../notices/notices.ts';
 import { parseWebhook } from '../whatsapp/payload.ts';
@@ -66,7 +66,9 @@ async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 
   if (pending === null) return;
   const { first_pending_at: firstAt, newest_at: newestAt, now } = pending;
   const delayMs = presenceDelay(event.presence, { firstAt, newestAt, now }, ctx.config.turn);
-  if (delayMs !== null) await wakeTurn(ctx, pending.conversation_id, delayMs);
+  if (delayMs === null) return;
+  await holdTurn(ctx.db, pending.conversation_id, Math.round(delayMs));
+  await wakeTurn(ctx, [pending.conversation_id], delayMs);
 }
 
 /** What storing needs of the context: the command line opens no more than this. */
@@ -93,20 +95,20 @@ function understood(event: InboundEvent): MeantEvent {
   return event.kind === 'message' || event.kind === 'edit' ? { ...event, meaning: meaningOf(event) } : event;
 }
 
+/** Turns are woken at once: how long a burst is waited for is said by the claim, by the clock of the database. */
 async function wake(ctx: StoreContext, result: RecordedEvent, instance: string | null): Promise<void> {
-  const { conversation_id: conversation, first_pending_at: first, inbound_at: now } = result;
-  if (conversation != null && result.wake)
-    await wakeTurn(ctx, conversation, first != null && now != null ? debounceDelay(first, now, ctx.config.turn) : 0);
-  // It has waited for longer than any debounce.
-  const others = (result.wake_turns ?? []).filter((other) => other !== conversation);
-  await wakeAll(others, (other) => wakeTurn(ctx, other, 0));
+  const { conversation_id: conversation } = result;
+  const own = conversation != null && result.wake ? [conversation] : [];
+  await wakeTurn(ctx, [...new Set([...own, ...(result.wake_turns ?? [])])]);
   if (conversation != null && result.wake_send === true) await ctx.queues.wakeSend(conversation);
   if (result.wake_sends === true) await wakeDueLanes(ctx);
   // While the number was disconnected Evolution may have dropped what came in.
   if (result.reconcile === true && instance !== null) await ctx.queues.wakeReconcile(instance);
 }
 
-async function wakeTurn(ctx: StoreContext, conversation: number, delayMs: number): Promise<void> {
-  await ctx.queues.wakeTurn(conversation, delayMs);
-  ctx.events.turnWoken(conversation, delayMs);
+/** `heldMs`: for how long the contact is given to finish its words. */
+async function wakeTurn(ctx: StoreContext, conversations: readonly number[], heldMs = 0): Promise<void> {
+  if (conversations.length === 0) return;
+  await ctx.queues.wakeTurn(conversations, 0);
+  for (const conversation of conversations) ctx.events.turnWoken(conversation, heldMs);
 }

@@ -65,7 +65,7 @@ const toSend = z.object({
   now: time,
 });
 
-export type ClaimedSend = z.infer<typeof toSend>;
+export type ClaimedSend = z.infer<typeof toSend> & Timed;
 
 const toLookUp = z.object({
   action: z.literal('look'),
@@ -116,12 +116,19 @@ const claim = z.discriminatedUnion('action', [
   }),
 ]);
 
-/** `asked`: performance.now() when it was asked for, so never later than the claim. */
-export type SendClaim = z.infer<typeof claim> & { asked: number };
+/** `asked`, `came`: performance.now() before and after the call that claimed. */
+type Timed = { asked: number; came: number };
+
+export type SendClaim = z.infer<typeof claim> & Timed;
 
 /** What claim_sends, complete_turns and record_sends say of a lane. */
 export function sendClaimOf(said: unknown, asked: number): SendClaim {
-  return { ...claim.parse(said), asked };
+  return { ...claim.parse(said), asked, came: performance.now() };
+}
+
+/** The database's time, by what has passed here since the claim: this machine's clock may be off. */
+export function timeOf(claim: ClaimedSend): Date {
+  return new Date(claim.now.getTime() + performance.now() - claim.came);
 }
 
 /** The policy of a call; `random` 0..1 spreads the pace. */

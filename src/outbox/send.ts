@@ -21,7 +21,7 @@ import { settleByConnectionState } from '../whatsapp/send-outcome.ts';
 import type { SendOutcome } from '../whatsapp/send-outcome.ts';
 import { persist } from '../db/persist.ts';
 import { setInstanceState } from '../numbers/calls.ts';
-import { claimSend, knownProviderIds, recordSend, renewSend, settleSend } from './calls.ts';
+import { claimSend, knownProviderIds, recordSend, renewSend, settleSend, timeOf } from './calls.ts';
 import type { ClaimedSend, Look, SendClaim, SendRecord, UncertainSend } from './calls.ts';
 import type { Evolution } from '../whatsapp/client.ts';
 import { mark, span } from '../process/trace.ts';
@@ -191,7 +191,7 @@ async function conclude(ctx: Context, claim: ClaimedSend, record: SendRecord, go
   if (record.kind !== 'sent' && record.trouble) ctx.events.numberTroubled(claim.instance, record.trouble.reason);
   switch (record.kind) {
     case 'sent':
-      ctx.events.messageSent(claim, new Date(), claim.part <= 1);
+      ctx.events.messageSent(claim, timeOf(claim), claim.part <= 1);
       return recorded.more === false ? { kind: 'idle' } : onwards;
     case 'failed':
       ctx.events.sendFailed(claim, 'failed', { class: record.class, detail: record.detail, kind: claim.kind });

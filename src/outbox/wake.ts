@@ -1,20 +1,23 @@
-/** Waking what is due: a job is the id of a conversation, and a wake-up that is lost is found by the sweep of the next minute. */
+/** Waking what is due: a job is ids of conversations, and a wake-up that is lost is found by the sweep of the next minute. */
 import type { Context } from '../context.ts';
 import type { Door } from '../db/door.ts';
 import { sweepSends } from './calls.ts';
 
-/** What one call wakes at most: each is a way to the queue and back. The sweep finds the others. */
+/** What one call wakes at most. The sweep finds the others. */
 export const WAKE_AT_ONCE = 500;
 
-/** Wakes each of them, one after the other and in this order; returns how many. Rejects when the queue is unavailable. */
-export async function wakeAll(conversations: readonly number[], wake: (conversation: number) => Promise<void>): Promise<number> {
-  for (const conversation of conversations) await wake(conversation);
+/** Ids of one wake-up: as many as one job carries. */
+const LIST = 50;
+
+/** Wakes them in lists, one after the other and in this order; returns how many. Rejects when the queue is unavailable. */
+export async function wakeAll(conversations: readonly number[], wake: (list: readonly number[]) => Promise<void>): Promise<number> {
+  for (let from = 0; from < conversations.length; from += LIST) await wake(conversations.slice(from, from + LIST));
   return conversations.length;
 }
 
 /** Wakes each of these lanes, in this order; returns how many. Rejects when the queue is unavailable. */
 export async function wakeLanes({ queues }: { queues: Pick<Context['queues'], 'wakeSend'> }, lanes: readonly number[]): Promise<number> {
-  return wakeAll(lanes, (lane) => queues.wakeSend(lane));
+  return wakeAll(lanes, (list) => queues.wakeSend(list));
 }
 
 /** Wakes every lane that has something due and that no worker has; returns how many. */

@@ -6,13 +6,13 @@ export type Batcher<In, Out> = {
 };
 
 /**
- * An idle batcher adds no wait: the first item leaves at once, alone.
+ * An idle batcher adds no wait: the first item leaves at once, alone; with `together` at the end of this turn of the event loop, with what came in it.
  * `run` gets 1..maxItems items and returns as many results, in order. When it throws and `splits(error)` is true, each item is run again
  * alone, so that one bad item never fails its neighbours; otherwise all of the batch are rejected with the error.
  */
 export function createBatcher<In, Out>(
   run: (items: In[]) => Promise<Out[]>,
-  options: { maxItems: number; maxConcurrent: number; splits: (error: unknown) => boolean },
+  options: { maxItems: number; maxConcurrent: number; splits: (error: unknown) => boolean; together?: boolean },
 ): Batcher<In, Out> {
   type Waiting = { item: In; resolve: (out: Out) => void; reject: (error: unknown) => void };
   const waiting: Waiting[] = [];
@@ -44,11 +44,16 @@ export function createBatcher<In, Out>(
     }
   }
 
+  function flushAll(): void {
+    for (let calls = 0; calls < options.maxConcurrent; calls++) void flush();
+  }
+
   return {
     add(item) {
       return new Promise((resolve, reject) => {
         waiting.push({ item, resolve, reject });
-        void flush();
+        if (options.together !== true) void flush();
+        else if (waiting.length === 1) setImmediate(flushAll);
       });
     },
   };

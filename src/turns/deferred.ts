@@ -22,7 +22,7 @@ export async function wakeDeferred(ctx: Pick<Context, 'config' | 'db' | 'queues'
   const breakers = [claude.model, claude.complexModel].map((model) => ctx.breakers.claude(model));
   const available = breakers.filter((each) => !each.isOpen()).map((each) => each.availableForMs());
   const found = await sweepDeferred(ctx.db, available.length === 0 ? null : Math.min(...available), WAKE_AT_ONCE);
-  const woken = await wakeAll(found, (conversation) => ctx.queues.wakeTurn(conversation, 0));
+  const woken = await wakeAll(found, (list) => ctx.queues.wakeTurn(list, 0));
   if (woken > 0) ctx.events.swept('deferred', woken);
   return woken;
 }

@@ -229,6 +229,9 @@ create table conversations (
   previous_answer    jsonb,
   quiet_until        timestamptz,                   -- abuse: nothing is answered until then, for quiet_reason
   quiet_reason       text,
+  -- the contact types: what is unanswered waits until then, if nothing has come since typing_seq (see hold_turn)
+  typing_until       timestamptz,
+  typing_seq         bigint,
   last_inbound_at    timestamptz,
   -- people have not heard what the contact wrote from this seq on, while a person has the conversation
   forward_from       bigint,

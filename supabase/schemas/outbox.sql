@@ -1475,8 +1475,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
   v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
-    where exists (select from messages m where m.conversation_id = x::bigint and m.direction = 'out'
-      and m.status in ('queued', 'sending', 'uncertain')));
+    where exists (select from outbox o where o.conversation_id = x::bigint)
+      or exists (select from on_wire w where w.conversation_id = x::bigint));
   v_id bigint;
   v_n bigint;
 begin

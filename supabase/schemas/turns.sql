@@ -622,18 +622,28 @@ returns bigint language sql immutable as
 $$ select (case when p_until > p_now then ceil(extract(epoch from p_until - p_now) * 1000)
   when p_until <= p_now then 0 end)::bigint $$;
 
+-- hold_turn: the contact types: what is unanswered waits for so long, unless more comes before. A later word of the
+-- same contact takes its place. Concurrency: any. Result: {}.
+create or replace function hold_turn(p_conversation bigint, p_ms int, p_now timestamptz default null)
+returns jsonb language sql volatile set search_path = public, pg_temp as $$
+  update conversations set typing_until = clock(p_now) + make_interval(secs => p_ms / 1000.0), typing_seq = inbound_seq
+    where id = p_conversation;
+  select '{}'::jsonb
+$$;
+
 -- burst_ms: how long a conversation is still waited for before it is answered: until debounceMs after its newest
--- unanswered message, never longer than debounceMaxMs after its first. Null: its burst is over, there is none, or it
--- has a command of the manager, which waits for nothing.
+-- unanswered message, or until its contact has typed (hold_turn), never longer than debounceMaxMs after its first.
+-- Null: its burst is over, there is none, or it has a command of the manager, which waits for nothing.
 -- Arguments: p_debounce {debounceMs, debounceMaxMs}; null: nothing is waited for. Read only.
 create or replace function burst_ms(p_conversation bigint, p_debounce jsonb, p_now timestamptz)
 returns bigint language sql stable set search_path = public, pg_temp as $$
   select in_ms(b.until, p_now) from (
-    select least(max(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
-        min(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000)) as until
-      from messages m where m.conversation_id = p_conversation and m.direction = 'in' and m.status = 'received'
-      having not coalesce(bool_or(m.meaning ? 'command'), false)) b
-  where p_debounce is not null and b.until > p_now
+    select least(min(i.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000),
+        greatest(max(i.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
+          case when c.typing_seq = c.inbound_seq then c.typing_until end)) as until
+      from conversations c join inbox i on i.conversation_id = c.id
+      where c.id = p_conversation and p_debounce is not null group by c.id having not bool_or(i.command)) b
+  where b.until > p_now
 $$;
 
 -- claim_turns: claim_turn for many conversations, but for those whose burst still goes on.
@@ -757,6 +767,7 @@ revoke all on function
   list_agents(),
   due_follow_ups(int, timestamptz),
   in_ms(timestamptz, timestamptz),
+  hold_turn(bigint, int, timestamptz),
   burst_ms(bigint, jsonb, timestamptz),
   claim_turns(jsonb, text, int, jsonb, timestamptz),
   renew_turns(jsonb, int, timestamptz),
@@ -791,6 +802,7 @@ grant execute on function
   list_agents(),
   due_follow_ups(int, timestamptz),
   in_ms(timestamptz, timestamptz),
+  hold_turn(bigint, int, timestamptz),
   burst_ms(bigint, jsonb, timestamptz),
   claim_turns(jsonb, text, int, jsonb, timestamptz),
   renew_turns(jsonb, int, timestamptz),

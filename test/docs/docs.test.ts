@@ -46,7 +46,7 @@ const FOREIGN = new Set([
 const LATER_DEFAULTS: Record<string, string> = {
   PORT: '8000',
   ENVIRONMENT: 'development',
-  WORKER_CONCURRENCY: '20',
+  WORKER_CONCURRENCY: '200',
   HORARIO_DIAS: 'seg-sab',
 };
 

@@ -411,7 +411,7 @@ test('L15 a thousand conversations wait: when the model is back the longest wait
   const jobs = async () =>
     (
       await system.query<{ id: number }>(
-        `select (data::jsonb ->> 'conversation')::int as id from bullmq.job where data::text like '%conversation%'`,
+        `select jsonb_array_elements_text(data::jsonb -> 'conversations')::int as id from bullmq.job where data::text like '%conversations%'`,
       )
     )
       .map(({ id }) => id)

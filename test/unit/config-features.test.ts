@@ -239,7 +239,7 @@ test('S2 META_ACCESS_TOKEN: the five together, or null', () => {
 });
 
 test('S2 PIPELINE_MAX_CONCURRENT: the older name of WORKER_CONCURRENCY', () => {
-  assert.equal(dev().workerConcurrency, 20);
+  assert.equal(dev().workerConcurrency, 200);
   assert.equal(dev({ PIPELINE_MAX_CONCURRENT: '10' }).workerConcurrency, 10);
   assert.equal(dev({ PIPELINE_MAX_CONCURRENT: '10', WORKER_CONCURRENCY: '5' }).workerConcurrency, 5);
 });

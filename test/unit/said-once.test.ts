@@ -13,20 +13,26 @@ function writtenIn(words: RegExp, but: readonly string[]): string[] {
   return files.filter((file) => words.test(readFileSync(path.join(SRC, file), 'utf8')) && !but.includes(file.replaceAll(path.sep, '/')));
 }
 
-test('D8 waking what is due: each in its order, one after the other; a queue that is away ends it', async () => {
-  const woken: number[] = [];
+test('D8 waking what is due: in lists of at most 50, in its order, one list after the other; a queue that is away ends it', async () => {
+  const woken: number[][] = [];
   let under = 0;
-  const wake = async (conversation: number): Promise<void> => {
+  const wake = async (list: readonly number[]): Promise<void> => {
     assert.equal(under++, 0, 'one at a time');
     await Promise.resolve();
     under--;
-    if (conversation === 0) throw new Error('away');
-    woken.push(conversation);
+    if (list.includes(0)) throw new Error('away');
+    woken.push([...list]);
   };
-  assert.equal(await wakeAll([3, 1, 2], wake), 3);
+  const many = Array.from({ length: 120 }, (_, index) => 1_000 - index);
+  assert.equal(await wakeAll(many, wake), 120);
   assert.equal(await wakeAll([], wake), 0);
-  await assert.rejects(wakeAll([4, 0, 5], wake), /away/);
-  assert.deepEqual(woken, [3, 1, 2, 4]);
+  assert.deepEqual(
+    woken.map((list) => list.length),
+    [50, 50, 20],
+  );
+  assert.deepEqual(woken.flat(), many);
+  await assert.rejects(wakeAll([...many.slice(0, 60), 0, ...many.slice(60)], wake), /away/);
+  assert.equal(woken.length, 4);
 });
 
 test('D8 waking what is due is written once', () => {
