@@ -26,13 +26,15 @@ export type AnswerLoad = {
   instances?: readonly string[];
   waiting?: number;
   contacts?: number;
+  /** What they write. */
+  text?: string;
   /** What Evolution posts after a send comes too: its echo, delivered, read. */
   receipts?: boolean;
 };
 
 /** Keeps contacts of `group` waiting for `durationMs`, and counts what is answered in that time. */
 export async function answerLoad(simulator: BenchSimulator, load: AnswerLoad): Promise<Answers> {
-  const { port, group, durationMs, instances = [INSTANCE], waiting = WAITING, contacts = CONTACTS, receipts = false } = load;
+  const { port, group, durationMs, instances = [INSTANCE], waiting = WAITING, contacts = CONTACTS, receipts = false, text } = load;
   const free = Array.from({ length: contacts }, (_, index) => ({
     phone: phoneOf(group, index),
     instance: instances[index % instances.length] ?? INSTANCE,
@@ -52,7 +54,7 @@ export async function answerLoad(simulator: BenchSimulator, load: AnswerLoad): P
       while (nowUs() < end) {
         const contact = free.shift();
         if (contact === undefined) throw new Error('more contacts wait than there are');
-        const answer = await ask(desk, asks, contact.phone, contact.instance);
+        const answer = await ask(desk, asks, contact.phone, contact.instance, text);
         free.push(contact);
         if (answer === null) {
           failed += 1;
@@ -88,9 +90,9 @@ export async function probe(desk: Desk, connection: Connection, phone: string): 
 }
 
 /** Posts a message; resolves with its answer, null when there was none. */
-async function ask(desk: Desk, connection: Connection, phone: string, instance: string): Promise<Answer | null> {
+async function ask(desk: Desk, connection: Connection, phone: string, instance: string, text?: string): Promise<Answer | null> {
   const answer = desk.answerTo(phone);
-  const status = await connection.post(webhookBody(phone, { instance }));
+  const status = await connection.post(webhookBody(phone, { instance, ...(text === undefined ? {} : { text }) }));
   if (status !== 200) return null;
   return answer;
 }

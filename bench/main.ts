@@ -7,7 +7,9 @@ import { measureAccept } from './figure-accept.ts';
 import { measureAnswered } from './figure-answered.ts';
 import { measureCache } from './figure-cache.ts';
 import { measureHistory } from './figure-history.ts';
+import { measureHour } from './figure-hour.ts';
 import { measureLatency } from './figure-latency.ts';
+import { measurePlaces } from './figure-places.ts';
 import { measureMemory, measureStart } from './figure-resources.ts';
 import { HELP, parseOptions, WrongUsage } from './options.ts';
 import type { FigureName, Options } from './options.ts';
@@ -23,6 +25,8 @@ const MEASURES: Record<FigureName, (stand: Stand) => Promise<Row[]>> = {
   accept: measureAccept,
   answered: measureAnswered,
   latency: measureLatency,
+  places: measurePlaces,
+  hour: measureHour,
   history: measureHistory,
   memory: measureMemory,
   cache: measureCache,

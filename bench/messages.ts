@@ -5,7 +5,13 @@ import { WEBHOOK_SECRET } from '../scripts/lib/installation.ts';
 export const INSTANCE = 'julia-bench';
 /** Installations that run side by side with a scheduler have a number each: a scheduler asks the simulator for all messages of its number. */
 export const SIDE_INSTANCES = { redis: `${INSTANCE}-redis`, postgres: `${INSTANCE}-postgres`, before: `${INSTANCE}-before` } as const;
-export const INSTANCES: readonly string[] = [INSTANCE, ...Object.values(SIDE_INSTANCES)];
+/** The numbers of an installation that has many. */
+export const MANY_INSTANCES: readonly string[] = Array.from({ length: 100 }, (_, index) => `${INSTANCE}-n${index}`);
+export const INSTANCES: readonly string[] = [INSTANCE, ...Object.values(SIDE_INSTANCES), ...MANY_INSTANCES];
+
+/** The model takes half a second for a message with these words. */
+export const SLOW_WORDS = 'pense com calma';
+export const SLOW_MS = 500;
 
 export const WEBHOOK_PATH = '/webhook/evolution';
 export const WEBHOOK_HEADERS = { authorization: `Bearer ${WEBHOOK_SECRET}` };

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { dataDirectory } from '../scripts/lib/tools.ts';
 
-export const FIGURES = ['start', 'accept', 'answered', 'latency', 'history', 'memory', 'cache'] as const;
+export const FIGURES = ['start', 'accept', 'answered', 'latency', 'places', 'hour', 'history', 'memory', 'cache'] as const;
 export type FigureName = (typeof FIGURES)[number];
 export type QueueKind = 'redis' | 'postgres';
 
@@ -18,6 +18,8 @@ export type Size = {
   probes: number;
   /** Rows of `messages` in the large database. */
   storedMessages: number;
+  /** Answers within the hour before the next ones are measured. */
+  hourAnswers: number;
   /** Messages answered before the memory is read. */
   memoryMessages: number;
   /** Of the four floors of models' caches that many, the lowest first. */
@@ -34,9 +36,10 @@ const FULL: Size = {
   answeredMs: 4_000,
   probes: 200,
   storedMessages: 1_000_000,
+  hourAnswers: 20_000,
   memoryMessages: 3_000,
   floors: 4,
-  limitMs: 20 * 60_000,
+  limitMs: 30 * 60_000,
   soakMinutes: 10,
 };
 const QUICK: Size = {
@@ -45,6 +48,7 @@ const QUICK: Size = {
   answeredMs: 1_500,
   probes: 15,
   storedMessages: 5_000,
+  hourAnswers: 100,
   memoryMessages: 30,
   floors: 1,
   limitMs: 5 * 60_000,
@@ -76,7 +80,7 @@ Measures this version on this machine and prints one table. Each figure stands b
 with it: (f1) Hono and one INSERT per request, (f2) Hono, BullMQ on Redis, one model call and one send per message, (f3) the same with Postgres
 and three commits an answer, which is the least that loses nothing and answers nothing twice.
 The share of the model's cache has a bar of its own and no floor.
-Everything is real but WhatsApp and the model, runs on 127.0.0.1 and is gone afterwards. Takes some 5 minutes; Ctrl-C ends it.
+Everything is real but WhatsApp and the model, runs on 127.0.0.1 and is gone afterwards. Takes some 10 minutes; Ctrl-C ends it.
 
 With --soak it keeps a steady, moderate load on api, worker and scheduler instead, on both queues side by side, reads the memory of each
 process, and tells of each whether it stays flat or GROWS.
@@ -87,7 +91,7 @@ process, and tells of each whether it stays flat or GROWS.
   --only LIST    some of: ${FIGURES.join(', ')} (separated by commas)
   --queue KIND   where the queue lives: redis, postgres or both (default both; what has a bar runs on Redis when it may)
   --against COMMIT
-                 also an earlier version, in turn with this one: ratios of answered, accept and latency. Its files are checked out below .data
+                 also an earlier version, in turn with this one: ratios of answered, accept, latency and places. Its files are checked out below .data
   --json FILE    where the figures go (default .data/bench.json, .data/soak.json)
   --write-docs   also writes docs/bench.md, or docs/soak.md
   --help         this text

@@ -15,7 +15,7 @@ export type Side = {
   programs: Readonly<Record<string, Program>>;
   /** The servers that work for it alone. Postgres works for all, so it is counted while the others are at rest. */
   servers: readonly ('postgres' | 'redis' | 'floorRedis')[];
-  load: Pick<AnswerLoad, 'port' | 'group' | 'instances'>;
+  load: Omit<AnswerLoad, 'durationMs' | 'receipts'>;
   rounds: Round[];
 };
 
@@ -34,14 +34,27 @@ export async function openFloorDurable(stand: Stand, group: number): Promise<Sid
   return sideOf('f3', databaseUrl, { api, worker }, ['postgres', 'floorRedis'], group, INSTANCE);
 }
 
-/** All three modes, on a number of its own. */
-export async function openInstallation(source: Source, queue: QueueKind, group: number): Promise<Side> {
-  const instance = source.isEarlier ? SIDE_INSTANCES.before : SIDE_INSTANCES[queue];
+/** All three modes, on a number of its own. `space`: in which database of Redis its queue lives, where more than one installation has it there. */
+export async function openInstallation(
+  source: Source,
+  queue: QueueKind,
+  group: number,
+  {
+    instance = source.isEarlier ? SIDE_INSTANCES.before : SIDE_INSTANCES[queue],
+    space = source.isEarlier ? 1 : 0,
+    workers = 1,
+  }: {
+    instance?: string;
+    space?: number;
+    workers?: number;
+  } = {},
+): Promise<Side> {
   const databaseUrl = await source.database();
   const own = { EVOLUTION_INSTANCE: instance };
-  const start = (mode: 'api' | 'worker' | 'scheduler') =>
-    source.product(mode, databaseUrl, queue === 'redis', source.isEarlier ? 1 : 0, own);
-  const programs = { api: await start('api'), worker: await start('worker'), scheduler: await start('scheduler') };
+  const start = (mode: 'api' | 'worker' | 'scheduler') => source.product(mode, databaseUrl, queue === 'redis', space, own);
+  const programs: { api: Program } & Record<string, Program> = { api: await start('api') };
+  for (let worker = 1; worker <= workers; worker++) programs[worker === 1 ? 'worker' : `worker ${worker}`] = await start('worker');
+  programs['scheduler'] = await start('scheduler');
   const servers = queue === 'redis' ? (['postgres', 'redis'] as const) : (['postgres'] as const);
   return sideOf(source.isEarlier ? source.name : queue, databaseUrl, programs, servers, group, instance);
 }

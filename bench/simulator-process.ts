@@ -2,11 +2,13 @@
 // `ready URL KEY`, then a line for each bunch of sends: `sent JID MICROSECONDS ID JID MICROSECONDS ID ...`, in the time of CLOCK_MONOTONIC, which
 // all processes of a machine share.
 import { startSimulator } from '../simulator/index.ts';
-import { INSTANCES } from './messages.ts';
+import { INSTANCES, SLOW_MS, SLOW_WORDS } from './messages.ts';
 
 const simulator = await startSimulator({ instances: [...INSTANCES], noise: false, ackMs: null });
+const ANSWER = 'Oi! Abrimos aos sábados, das 8h às 13h. A consulta custa R$ 180. Quer que eu marque um horário?';
 simulator.script([
-  { text: 'Oi! Abrimos aos sábados, das 8h às 13h. A consulta custa R$ 180. Quer que eu marque um horário?', repeat: true },
+  { match: SLOW_WORDS, text: ANSWER, delayMs: SLOW_MS, repeat: true },
+  { text: ANSWER, repeat: true },
 ]);
 
 let waiting: string[] = [];
