@@ -30,7 +30,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   reaction: 'a reaction needs no answer; the agent sees it in the history',
   answered_before_restore: 'it was answered after the backup was made that was restored since (the answer is in the chat on the phone)',
   erased: 'everything about the contact was erased (npm run admin -- erase-contact)',
-  phone_moved: 'the phone number belongs to another WhatsApp account now, and this person has no other address here',
+  phone_moved: 'the phone number that it was for is no longer this person’s: another WhatsApp account has it, or nobody that is known here',
   draft: 'the conversation is in assist mode: an answer is written and waits for a yes (npm run admin -- draft list)',
   draft_edited: 'a person sent their own words instead',
   draft_refused: 'a person decided not to send this draft',

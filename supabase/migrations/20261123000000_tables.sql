@@ -164,6 +164,8 @@ create table contact_addresses (
   address      text not null check (address ~ '^[0-9]{1,20}$'),
   -- of a phone: the digits under which WhatsApp itself names it; null: nobody has heard (see dial)
   written      text check (written ~ '^[0-9]{5,20}$'),
+  -- of a lid: the phone whose account it is, as somebody says who speaks for all numbers; null: nobody such has said so
+  vouched_phone text,
   delivered_at timestamptz,                     -- something reached the person here, to the hour
   -- a phone number that came from somebody else: since then it is this one's
   moved_at     timestamptz,
@@ -328,7 +330,7 @@ create table messages (
   lease_until      timestamptz,
   claimed_at       timestamptz,
   sent_to          text,                            -- the address of the last attempt
-  -- the one phone that it is for; null: it goes where its contact wrote from last
+  -- the phone that it was ordered for (see send_jid); null: it goes where its contact wrote from last
   addressee        text,
   -- takes a place in the caps; the latest moment at which it can have been on the wire
   slot_at          timestamptz,

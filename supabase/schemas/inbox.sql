@@ -1505,21 +1505,25 @@ $$;
 
 -- teach_addresses: what a comparison shows of messages that are known already: the provider's rows name both addresses
 -- of a person where a webhook named one.
--- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's), by the rules of
---   ensure_contact; repeating it changes nothing.
+-- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's; or both are one
+--   person's by the word of one number alone), by the rules of ensure_contact; repeating it changes nothing.
 -- Arguments: p_pairs [{pn, lid, sent_at}], the oldest first. Result: {learned}.
 create or replace function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_instance instances;
   v_pair record;
+  v_pn bigint;
+  v_lid bigint;
   v_learned int := 0;
 begin
   select * into v_instance from instances where name = p_instance;
   for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
     from jsonb_array_elements(p_pairs) e loop
-    continue when (contact_at(v_instance, v_pair.pn, null) is null)
-      = (contact_at(v_instance, null, v_pair.lid) is null);
+    v_pn := contact_at(v_instance, v_pair.pn, null);
+    v_lid := contact_at(v_instance, null, v_pair.lid);
+    continue when coalesce(v_pn, v_lid) is null or v_pn <> v_lid
+      or (v_pn = v_lid and leads_to(v_pn, v_instance.id, v_pair.lid || '@lid', v_pair.pn));
     perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now, null, '{"ourselves": true}');
     v_learned := v_learned + 1;
   end loop;

@@ -49,8 +49,10 @@ create or replace function webhook_refusal(
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null
     when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    when p_instance.provider_id is null and exists (select from instances o
-      where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
+    -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody
+    when p_instance.provider_id is null and not coalesce(p_from ? 'instance', false) and exists (select
+      from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id and o.webhook_secret is null)
+      then 'foreign_uuid' end
 $$;
 
 -- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.

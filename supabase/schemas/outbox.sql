@@ -356,11 +356,15 @@ begin
   return start_send(v_conversation, v_message, v_instance.name, (p_policy ->> 'leaseMs')::int, v_now);
 end $$;
 
--- send_jid: where a message of ours goes: what is for those who run this to their phone, all else where the
--- conversation's contact is answered.
+-- send_jid: where a message of ours goes. An answer: where the conversation's contact is answered. What was ordered for
+-- a phone: there too where that is the phone's (see leads_to), else to the phone. What is for those who run this: to
+-- their phone and nowhere else. Read only.
 create or replace function send_jid(p_message messages, p_conversation conversations)
-returns text language sql immutable as
-$$ select coalesce(p_message.addressee || '@s.whatsapp.net', p_conversation.jid) $$;
+returns text language sql stable as $$
+  select case when p_message.addressee is null or (p_message.kind <> 'operator' and leads_to(p_conversation.contact_id,
+      p_conversation.instance_id, p_conversation.jid, p_message.addressee)) then p_conversation.jid
+    else p_message.addressee || '@s.whatsapp.net' end
+$$;
 
 -- await_send: a message is on its way, or may be: the lane waits for its lease, or for the time of its next look.
 -- Guarantee: one whose lease ran out becomes `uncertain`. Nobody else looks meanwhile, so that each look counts once.
@@ -568,7 +572,7 @@ begin
         goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = v_message.id;
   elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
-    where c.id = v_message.conversation_id), v_message.sent_to, v_message.addressee is null, v_now) then
+    where c.id = v_message.conversation_id), v_message, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
       lease_until = null, slot_at = null, attempts = attempts - 1,
       due_at = v_now, goes_at = v_now where id = v_message.id;
@@ -708,7 +712,7 @@ begin
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
-      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
+      p_request ->> 'phone', v_now)
     returning * into v_message;
   update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
   if v_first.id is not null then
@@ -1076,6 +1080,9 @@ begin
     -- whether it may leave at all
     looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
     ends('allowlist', 'blocked', not in_allowlist(p_conversation.contact_id, p_policy)),
+    ends('phone_moved', 'cancelled', not v_operator and p_message.addressee is not null and not exists (select
+      from contact_addresses a where a.contact_id = p_conversation.contact_id and a.kind = 'pn'
+      and a.address = p_message.addressee)),
     ends('reply_proof', 'blocked', v_reply and p_message.turn_id is null
       and not coalesce(p_conversation.last_inbound_at >= p_message.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', p_message.expires_at <= p_now),
@@ -1343,17 +1350,18 @@ end $$;
 -- refuse_address: Evolution found nobody under the address of a send. A writing that WhatsApp had told is forgotten
 -- first, since people are moved from one to the other; then
 --   the address is, for a week, and answers go to another one. Result: whether there is something left to try.
--- Arguments: p_elsewhere false: another address is none for this message.
+-- Guarantee: what was ordered for a phone tries no address that is not the phone's.
 -- Concurrency: the caller holds the conversation's lock.
-create or replace function refuse_address(
-  p_conversation conversations, p_sent_to text, p_elsewhere boolean, p_now timestamptz
-) returns boolean language plpgsql set search_path = public, pg_temp as $$
-declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+create or replace function refuse_address(p_conversation conversations, p_message messages, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_row bigint := address_row(p_conversation.contact_id, p_message.sent_to);
 begin
   update contact_addresses set written = null where id = v_row and written is not null;
   if found then return true; end if;
   update contact_addresses set refused_at = p_now where id = v_row;
-  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
+  if p_message.kind = 'operator' or not turn_address(p_conversation, p_message.sent_to, p_now) then return false;
+  end if;
+  return (select send_jid(p_message, c) <> p_message.sent_to from conversations c where c.id = p_conversation.id);
 end $$;
 
 -- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
@@ -1592,7 +1600,7 @@ revoke all on function
   release_sends(text, jsonb, timestamptz),
   note_delivery(messages, bigint, timestamptz),
   turn_address(conversations, text, timestamptz),
-  refuse_address(conversations, text, boolean, timestamptz),
+  refuse_address(conversations, messages, timestamptz),
   unproven_count(),
   dead_letters(text, int, bigint),
   retry_dead_letter(text, bigint, text, text, timestamptz),
@@ -1665,7 +1673,7 @@ grant execute on function
   release_sends(text, jsonb, timestamptz),
   note_delivery(messages, bigint, timestamptz),
   turn_address(conversations, text, timestamptz),
-  refuse_address(conversations, text, boolean, timestamptz),
+  refuse_address(conversations, messages, timestamptz),
   unproven_count(),
   dead_letters(text, int, bigint),
   retry_dead_letter(text, bigint, text, text, timestamptz),

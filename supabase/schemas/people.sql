@@ -417,7 +417,8 @@ end $$;
 -- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one);
 --   p_name shown when new; p_sent_at when the message was sent that names them, so that an old one moves nothing back;
 --   null: now. p_event the message, when it may be one of somebody who was erased (see is_erased). p_from who told it
---   (see speaks_for): whoever speaks for one number only moves nothing of a person whom another number knows.
+--   (see speaks_for): whoever speaks for one number only moves nothing of a person whom another number knows, and does
+--   not vouch for a pair.
 -- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known
 --   contact looks again under its lock. An erasure that is under way is waited for. Result: contact id, which no other
 --   transaction merges away or erases before this one ends; null: the message is of an erased person, and nobody was
@@ -430,16 +431,18 @@ declare
   v_pn bigint;
   v_lid bigint;
   v_id bigint;
+  v_vouched text;
   v_facts jsonb;
   v_verdict text;
 begin
   loop
     v_pn := null;
     v_lid := null;
+    v_vouched := null;
     -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
     if p_pn is not null then select contact_id into v_pn from contact_addresses
       where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
-    if p_lid is not null then select contact_id into v_lid from contact_addresses
+    if p_lid is not null then select contact_id, vouched_phone into v_lid, v_vouched from contact_addresses
       where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
     v_id := coalesce(v_pn, v_lid);
     v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end
@@ -501,6 +504,10 @@ begin
         where a.contact_id = c.id);
     end if;
   end loop;
+  if p_pn is not null and p_lid is not null and v_vouched is distinct from p_pn and not speaks_alone(p_from) then
+    update contact_addresses set vouched_phone = p_pn
+      where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+  end if;
   return v_id;
 end $$;
 
@@ -522,6 +529,17 @@ create or replace function address_row(p_contact bigint, p_jid text) returns big
   select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid'
     then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
     else a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) end order by a.id limit 1
+$$;
+
+-- leads_to: whether an address of a contact on a number is that of a phone: the phone itself, in either writing, or a
+-- lid of which somebody who speaks for all numbers has said so. The word of one number's own secret is none: who has
+-- that may pair a lid of his own with any phone. Read only.
+create or replace function leads_to(p_contact bigint, p_instance_id bigint, p_jid text, p_phone text)
+returns boolean language sql stable as $$
+  select case when p_jid like '%@lid' then exists (select from contact_addresses where kind = 'lid'
+      and instance_id = p_instance_id and address = split_part(p_jid, '@', 1) and contact_id = p_contact
+      and vouched_phone = p_phone)
+    else one_writing(split_part(p_jid, '@', 1)) = one_writing(p_phone) end
 $$;
 
 -- dial: how a call to Evolution names an address. A phone whose writing WhatsApp has told is named as WhatsApp does;
@@ -1776,6 +1794,7 @@ revoke all on function
   one_writing(text),
   both_writings(text),
   address_row(bigint, text),
+  leads_to(bigint, bigint, text, text),
   dial(bigint, text),
   confirm_address(bigint, text),
   address_refused(bigint, text, timestamptz),
@@ -1859,6 +1878,7 @@ grant execute on function
   one_writing(text),
   both_writings(text),
   address_row(bigint, text),
+  leads_to(bigint, bigint, text, text),
   dial(bigint, text),
   confirm_address(bigint, text),
   address_refused(bigint, text, timestamptz),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { INSTANCE, minutesAfter, openSql, said, TAKEOVER } from '../support/inbound.ts';
 import type { Said, Sql } from '../support/inbound.ts';
+import { FREE } from '../support/sends.ts';
 
 const OTHER = 'segundo';
 const VICTIM = '5511911110000';
@@ -181,7 +182,7 @@ test('Z4 instance unlearn: a stranger whom a number paired with a known phone is
   assert.deepEqual(
     [await where(victim), await where(paired)],
     [`${'1'.repeat(15)}@lid`, `${LID}@lid`],
-    'as docs/security.md says: on that number alone',
+    'its answers, on that number alone',
   );
   const alone = await tell(sql, OTHER, own, { pn: null, lid: '9'.repeat(15) });
   const queued = {
@@ -219,4 +220,106 @@ test('Z4 instance unlearn: a stranger whom a number paired with a known phone is
     ),
     [{ actor: 'cli:ana', subject: OTHER, lids: '1' }],
   );
+});
+
+type Claim = { action: string; reason?: string; number: string; message_id: number; claim: number };
+
+/** A message that the company orders to a phone, on the second number; resolves with its conversation. */
+async function order(sql: Sql, phone: string): Promise<number> {
+  const request = { tenant: 'default', instance: OTHER, phone, text: 'Seu código: 4711', kind: 'manual', actor: 'test', bypass: 'x' };
+  const [row] = await sql.rows(`select (enqueue_message($1, $2) ->> 'conversation_id')::int as id`, [
+    JSON.stringify(request),
+    minutesAfter(told),
+  ]);
+  return Number(row?.['id']);
+}
+
+async function claim(sql: Sql, conversation: number): Promise<Claim> {
+  await sql.rows(`update instances set status = 'open', held_reason = null`);
+  const [row] = await sql.rows('select claim_send($1, $2, $3) as claim', [conversation, JSON.stringify(FREE), minutesAfter(++told)]);
+  return row?.['claim'] as Claim;
+}
+
+async function end(sql: Sql, { message_id, claim: fence }: Claim, outcome: object): Promise<unknown> {
+  const [row] = await sql.rows(`select record_send($1, $2, $3, $4) ->> 'status' as status`, [
+    message_id,
+    fence,
+    JSON.stringify(outcome),
+    minutesAfter(told),
+  ]);
+  return row?.['status'];
+}
+
+const sent = (sql: Sql, of: Claim) => end(sql, of, { kind: 'sent', provider_id: `S${told}` });
+const refuse = (sql: Sql, of: Claim) => end(sql, of, { kind: 'failed', class: 'not_on_whatsapp', detail: 'x' });
+
+for (const elsewhere of [true, false])
+  test(`Z4 what is ordered to a phone goes to no lid that a number’s own secret alone has told: ${elsewhere ? 'another number knows the phone' : 'no other number does'}`, async (t) => {
+    const sql = await twoNumbers(t);
+    if (elsewhere) await tell(sql, INSTANCE, INSTALLATION, { pn: VICTIM, lid: '1'.repeat(15) });
+    await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+    const conversation = await order(sql, VICTIM);
+    const first = await claim(sql, conversation);
+    assert.equal(first.number, VICTIM);
+    await sent(sql, first);
+    await order(sql, VICTIM);
+    const second = await claim(sql, conversation);
+    assert.equal(await refuse(sql, second), 'failed', 'nor when WhatsApp knows nobody there');
+    assert.equal((await claim(sql, conversation)).action, 'idle');
+  });
+
+test('Z4 what is ordered to a phone is not sent where its chat was moved to by a number’s own secret', async (t) => {
+  const sql = await twoNumbers(t);
+  await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  const conversation = await order(sql, VICTIM);
+  await tell(sql, OTHER, own, { pn: ATTACKER, lid: LID });
+  const stopped = await claim(sql, conversation);
+  assert.deepEqual([stopped.action, stopped.reason], ['ended', 'phone_moved']);
+  // a lid that was somebody's by a better word vouches for that phone only
+  await tell(sql, OTHER, INSTALLATION, { pn: ATTACKER, lid: LID });
+  await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+  await order(sql, VICTIM);
+  assert.equal((await claim(sql, conversation)).number, VICTIM);
+});
+
+for (const [who, vouch] of [
+  ['the secret of the installation', (sql: Sql) => tell(sql, OTHER, INSTALLATION, { pn: VICTIM, lid: LID })],
+  ['Evolution, when asked', (sql: Sql) => tell(sql, OTHER, { ourselves: true }, { pn: VICTIM, lid: LID })],
+  [
+    'a comparison that knows the message',
+    (sql: Sql) =>
+      sql.rows('select teach_addresses($1, $2)', [OTHER, JSON.stringify([{ pn: VICTIM, lid: LID, sent_at: minutesAfter(told) }])]),
+  ],
+] as const)
+  // prettier-ignore
+  test(`Z4 W3 a lid that is the phone’s by the word of ${who} is an address of what is ordered to it`, async (t) => {
+    const sql = await twoNumbers(t);
+    await tell(sql, OTHER, own, { pn: VICTIM, lid: LID });
+    await vouch(sql);
+    const conversation = await order(sql, VICTIM);
+    const first = await claim(sql, conversation);
+    assert.equal(first.number, `${LID}@lid`);
+    assert.equal(await refuse(sql, first), 'queued');
+    const second = await claim(sql, conversation);
+    assert.equal(second.number, VICTIM);
+    assert.equal(await refuse(sql, second), 'failed');
+  });
+
+test('Z4 a uuid that a number’s own secret has claimed hinders no other number', async (t) => {
+  const sql = await twoNumbers(t);
+  await sql.rows('insert into instances (name) values ($1)', ['terceiro']);
+  await sql.rows(`update instances set webhook_secret = 'sealed' where name <> 'terceiro'`);
+  const post = async (instance: string, from: Poster, instanceId: string, id: string) => {
+    const event = { ...said({ id, instance, at: minutesAfter(++told) }), instanceId };
+    const [row] = await sql.rows(`select record_inbound($1, $2, $3) -> 0 -> 'results' -> 0 ->> 'outcome' as outcome`, [
+      JSON.stringify([{ requestId: 'r', instance, event: 'test', raw: {}, from, events: [event] }]),
+      JSON.stringify(TAKEOVER),
+      minutesAfter(told),
+    ]);
+    return row?.['outcome'];
+  };
+  assert.equal(await post(OTHER, own, 'uuid-of-the-first', 'U1'), 'stored');
+  assert.equal(await post(INSTANCE, { instance: INSTANCE }, 'uuid-of-the-first', 'U2'), 'stored');
+  assert.equal(await post('terceiro', INSTALLATION, 'uuid-of-the-first', 'U3'), 'stored');
+  assert.equal(await post(OTHER, own, 'another-uuid', 'U4'), 'set_aside', 'its own copy is still told apart');
 });
