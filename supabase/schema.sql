@@ -129,6 +129,7 @@ create table public.contact_addresses (
   kind text not null,
   address text not null,
   written text,
+  vouched_phone text,
   delivered_at timestamp with time zone,
   moved_at timestamp with time zone,
   refused_at timestamp with time zone,
@@ -2985,7 +2986,7 @@ begin
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
-      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
+      p_request ->> 'phone', v_now)
     returning * into v_message;
   update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
   if v_first.id is not null then
@@ -3013,16 +3014,18 @@ declare
   v_pn bigint;
   v_lid bigint;
   v_id bigint;
+  v_vouched text;
   v_facts jsonb;
   v_verdict text;
 begin
   loop
     v_pn := null;
     v_lid := null;
+    v_vouched := null;
     -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
     if p_pn is not null then select contact_id into v_pn from contact_addresses
       where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
-    if p_lid is not null then select contact_id into v_lid from contact_addresses
+    if p_lid is not null then select contact_id, vouched_phone into v_lid, v_vouched from contact_addresses
       where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
     v_id := coalesce(v_pn, v_lid);
     v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end
@@ -3084,6 +3087,10 @@ begin
         where a.contact_id = c.id);
     end if;
   end loop;
+  if p_pn is not null and p_lid is not null and v_vouched is distinct from p_pn and not speaks_alone(p_from) then
+    update contact_addresses set vouched_phone = p_pn
+      where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+  end if;
   return v_id;
 end $function$;
 revoke all on function public.ensure_contact(public.instances,text,text,text,timestamp with time zone,timestamp with time zone,jsonb,jsonb) from public;
@@ -3468,6 +3475,9 @@ begin
     -- whether it may leave at all
     looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
     ends('allowlist', 'blocked', not in_allowlist(p_conversation.contact_id, p_policy)),
+    ends('phone_moved', 'cancelled', not v_operator and p_message.addressee is not null and not exists (select
+      from contact_addresses a where a.contact_id = p_conversation.contact_id and a.kind = 'pn'
+      and a.address = p_message.addressee)),
     ends('reply_proof', 'blocked', v_reply and p_message.turn_id is null
       and not coalesce(p_conversation.last_inbound_at >= p_message.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', p_message.expires_at <= p_now),
@@ -4771,6 +4781,20 @@ end $function$;
 revoke all on function public.last_ticks(jsonb,timestamp with time zone) from public;
 grant execute on function public.last_ticks(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.last_ticks(jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.leads_to(p_contact bigint, p_instance_id bigint, p_jid text, p_phone text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select case when p_jid like '%@lid' then exists (select from contact_addresses where kind = 'lid'
+      and instance_id = p_instance_id and address = split_part(p_jid, '@', 1) and contact_id = p_contact
+      and vouched_phone = p_phone)
+    else one_writing(split_part(p_jid, '@', 1)) = one_writing(p_phone) end
+$function$;
+revoke all on function public.leads_to(bigint,bigint,text,text) from public;
+grant execute on function public.leads_to(bigint,bigint,text,text) to service_role;
+grant execute on function public.leads_to(bigint,bigint,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.learn_uuid(p_instance public.instances, p_provider_id text)
  RETURNS void
@@ -6930,7 +6954,7 @@ begin
         goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = v_message.id;
   elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
-    where c.id = v_message.conversation_id), v_message.sent_to, v_message.addressee is null, v_now) then
+    where c.id = v_message.conversation_id), v_message, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
       lease_until = null, slot_at = null, attempts = attempts - 1,
       due_at = v_now, goes_at = v_now where id = v_message.id;
@@ -7019,21 +7043,23 @@ revoke all on function public.record_transition(jsonb) from public;
 grant execute on function public.record_transition(jsonb) to service_role;
 grant execute on function public.record_transition(jsonb) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_sent_to text, p_elsewhere boolean, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_message public.messages, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+declare v_row bigint := address_row(p_conversation.contact_id, p_message.sent_to);
 begin
   update contact_addresses set written = null where id = v_row and written is not null;
   if found then return true; end if;
   update contact_addresses set refused_at = p_now where id = v_row;
-  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
+  if p_message.kind = 'operator' or not turn_address(p_conversation, p_message.sent_to, p_now) then return false;
+  end if;
+  return (select send_jid(p_message, c) <> p_message.sent_to from conversations c where c.id = p_conversation.id);
 end $function$;
-revoke all on function public.refuse_address(public.conversations,text,boolean,timestamp with time zone) from public;
-grant execute on function public.refuse_address(public.conversations,text,boolean,timestamp with time zone) to service_role;
-grant execute on function public.refuse_address(public.conversations,text,boolean,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.refuse_address(public.conversations,public.messages,timestamp with time zone) from public;
+grant execute on function public.refuse_address(public.conversations,public.messages,timestamp with time zone) to service_role;
+grant execute on function public.refuse_address(public.conversations,public.messages,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.release_held(p_tenant text, p_instance text, p_reasons text[], p_now timestamp with time zone)
  RETURNS jsonb
@@ -7665,8 +7691,12 @@ grant execute on function public.send_claim(bigint,jsonb,timestamp with time zon
 CREATE OR REPLACE FUNCTION public.send_jid(p_message public.messages, p_conversation public.conversations)
  RETURNS text
  LANGUAGE sql
- IMMUTABLE
-AS $function$ select coalesce(p_message.addressee || '@s.whatsapp.net', p_conversation.jid) $function$;
+ STABLE
+AS $function$
+  select case when p_message.addressee is null or (p_message.kind <> 'operator' and leads_to(p_conversation.contact_id,
+      p_conversation.instance_id, p_conversation.jid, p_message.addressee)) then p_conversation.jid
+    else p_message.addressee || '@s.whatsapp.net' end
+$function$;
 revoke all on function public.send_jid(public.messages,public.conversations) from public;
 grant execute on function public.send_jid(public.messages,public.conversations) to service_role;
 grant execute on function public.send_jid(public.messages,public.conversations) to whats_agents_runtime;
@@ -8855,13 +8885,17 @@ AS $function$
 declare
   v_instance instances;
   v_pair record;
+  v_pn bigint;
+  v_lid bigint;
   v_learned int := 0;
 begin
   select * into v_instance from instances where name = p_instance;
   for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
     from jsonb_array_elements(p_pairs) e loop
-    continue when (contact_at(v_instance, v_pair.pn, null) is null)
-      = (contact_at(v_instance, null, v_pair.lid) is null);
+    v_pn := contact_at(v_instance, v_pair.pn, null);
+    v_lid := contact_at(v_instance, null, v_pair.lid);
+    continue when coalesce(v_pn, v_lid) is null or v_pn <> v_lid
+      or (v_pn = v_lid and leads_to(v_pn, v_instance.id, v_pair.lid || '@lid', v_pair.pn));
     perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now, null, '{"ourselves": true}');
     v_learned := v_learned + 1;
   end loop;
@@ -9344,8 +9378,10 @@ AS $function$
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null
     when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    when p_instance.provider_id is null and exists (select from instances o
-      where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
+    -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody
+    when p_instance.provider_id is null and not coalesce(p_from ? 'instance', false) and exists (select
+      from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id and o.webhook_secret is null)
+      then 'foreign_uuid' end
 $function$;
 revoke all on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.webhook_refusal(public.instances,text,text,jsonb,text,timestamp with time zone) to service_role;

@@ -466,7 +466,8 @@ end $$;
 -- Arguments: p_instance the number; p_pn canonical phone digits or null; p_lid lid digits or null (at least one);
 --   p_name shown when new; p_sent_at when the message was sent that names them, so that an old one moves nothing back;
 --   null: now. p_event the message, when it may be one of somebody who was erased (see is_erased). p_from who told it
---   (see speaks_for): whoever speaks for one number only moves nothing of a person whom another number knows.
+--   (see speaks_for): whoever speaks for one number only moves nothing of a person whom another number knows, and does
+--   not vouch for a pair.
 -- Concurrency: any number of callers; the unique keys of contact_addresses decide a race, and what changes a known
 --   contact looks again under its lock. An erasure that is under way is waited for. Result: contact id, which no other
 --   transaction merges away or erases before this one ends; null: the message is of an erased person, and nobody was
@@ -479,16 +480,18 @@ declare
   v_pn bigint;
   v_lid bigint;
   v_id bigint;
+  v_vouched text;
   v_facts jsonb;
   v_verdict text;
 begin
   loop
     v_pn := null;
     v_lid := null;
+    v_vouched := null;
     -- asked for null, Postgres would plan each of these anew: that costs more than all the rest
     if p_pn is not null then select contact_id into v_pn from contact_addresses
       where kind = 'pn' and tenant_id = p_instance.tenant_id and address = p_pn; end if;
-    if p_lid is not null then select contact_id into v_lid from contact_addresses
+    if p_lid is not null then select contact_id, vouched_phone into v_lid, v_vouched from contact_addresses
       where kind = 'lid' and instance_id = p_instance.id and address = p_lid; end if;
     v_id := coalesce(v_pn, v_lid);
     v_verdict := case when p_pn is null or p_lid is null then case when v_id is null then 'create' else 'same' end
@@ -550,6 +553,10 @@ begin
         where a.contact_id = c.id);
     end if;
   end loop;
+  if p_pn is not null and p_lid is not null and v_vouched is distinct from p_pn and not speaks_alone(p_from) then
+    update contact_addresses set vouched_phone = p_pn
+      where kind = 'lid' and instance_id = p_instance.id and address = p_lid;
+  end if;
   return v_id;
 end $$;
 
@@ -571,6 +578,17 @@ create or replace function address_row(p_contact bigint, p_jid text) returns big
   select a.id from contact_addresses a where a.contact_id = p_contact and case when p_jid like '%@lid'
     then a.kind = 'lid' and a.address = split_part(p_jid, '@', 1)
     else a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) end order by a.id limit 1
+$$;
+
+-- leads_to: whether an address of a contact on a number is that of a phone: the phone itself, in either writing, or a
+-- lid of which somebody who speaks for all numbers has said so. The word of one number's own secret is none: who has
+-- that may pair a lid of his own with any phone. Read only.
+create or replace function leads_to(p_contact bigint, p_instance_id bigint, p_jid text, p_phone text)
+returns boolean language sql stable as $$
+  select case when p_jid like '%@lid' then exists (select from contact_addresses where kind = 'lid'
+      and instance_id = p_instance_id and address = split_part(p_jid, '@', 1) and contact_id = p_contact
+      and vouched_phone = p_phone)
+    else one_writing(split_part(p_jid, '@', 1)) = one_writing(p_phone) end
 $$;
 
 -- dial: how a call to Evolution names an address. A phone whose writing WhatsApp has told is named as WhatsApp does;
@@ -3307,21 +3325,25 @@ $$;
 
 -- teach_addresses: what a comparison shows of messages that are known already: the provider's rows name both addresses
 -- of a person where a webhook named one.
--- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's), by the rules of
---   ensure_contact; repeating it changes nothing.
+-- Guarantee: only what is new is learned (one address of the pair is known, the other is nobody's; or both are one
+--   person's by the word of one number alone), by the rules of ensure_contact; repeating it changes nothing.
 -- Arguments: p_pairs [{pn, lid, sent_at}], the oldest first. Result: {learned}.
 create or replace function teach_addresses(p_instance text, p_pairs jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_instance instances;
   v_pair record;
+  v_pn bigint;
+  v_lid bigint;
   v_learned int := 0;
 begin
   select * into v_instance from instances where name = p_instance;
   for v_pair in select e ->> 'pn' as pn, e ->> 'lid' as lid, (e ->> 'sent_at')::timestamptz as sent_at
     from jsonb_array_elements(p_pairs) e loop
-    continue when (contact_at(v_instance, v_pair.pn, null) is null)
-      = (contact_at(v_instance, null, v_pair.lid) is null);
+    v_pn := contact_at(v_instance, v_pair.pn, null);
+    v_lid := contact_at(v_instance, null, v_pair.lid);
+    continue when coalesce(v_pn, v_lid) is null or v_pn <> v_lid
+      or (v_pn = v_lid and leads_to(v_pn, v_instance.id, v_pair.lid || '@lid', v_pair.pn));
     perform ensure_contact(v_instance, v_pair.pn, v_pair.lid, null, v_pair.sent_at, p_now, null, '{"ourselves": true}');
     v_learned := v_learned + 1;
   end loop;
@@ -4419,11 +4441,15 @@ begin
   return start_send(v_conversation, v_message, v_instance.name, (p_policy ->> 'leaseMs')::int, v_now);
 end $$;
 
--- send_jid: where a message of ours goes: what is for those who run this to their phone, all else where the
--- conversation's contact is answered.
+-- send_jid: where a message of ours goes. An answer: where the conversation's contact is answered. What was ordered for
+-- a phone: there too where that is the phone's (see leads_to), else to the phone. What is for those who run this: to
+-- their phone and nowhere else. Read only.
 create or replace function send_jid(p_message messages, p_conversation conversations)
-returns text language sql immutable as
-$$ select coalesce(p_message.addressee || '@s.whatsapp.net', p_conversation.jid) $$;
+returns text language sql stable as $$
+  select case when p_message.addressee is null or (p_message.kind <> 'operator' and leads_to(p_conversation.contact_id,
+      p_conversation.instance_id, p_conversation.jid, p_message.addressee)) then p_conversation.jid
+    else p_message.addressee || '@s.whatsapp.net' end
+$$;
 
 -- await_send: a message is on its way, or may be: the lane waits for its lease, or for the time of its next look.
 -- Guarantee: one whose lease ran out becomes `uncertain`. Nobody else looks meanwhile, so that each look counts once.
@@ -4631,7 +4657,7 @@ begin
         goes_at = v_now + make_interval(secs => (p_outcome ->> 'delay_ms')::int / 1000.0)
       where id = v_message.id;
   elsif p_outcome ->> 'class' = 'not_on_whatsapp' and refuse_address((select c from conversations c
-    where c.id = v_message.conversation_id), v_message.sent_to, v_message.addressee is null, v_now) then
+    where c.id = v_message.conversation_id), v_message, v_now) then
     update messages set status = 'queued', reason = 'address_refused', error_class = 'not_on_whatsapp',
       lease_until = null, slot_at = null, attempts = attempts - 1,
       due_at = v_now, goes_at = v_now where id = v_message.id;
@@ -4771,7 +4797,7 @@ begin
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
-      case p_request ->> 'kind' when 'operator' then p_request ->> 'phone' end, v_now)
+      p_request ->> 'phone', v_now)
     returning * into v_message;
   update conversations set last_seq = last_seq + 1 where id = v_conversation.id;
   if v_first.id is not null then
@@ -5139,6 +5165,9 @@ begin
     -- whether it may leave at all
     looks('wrong_project', is_foreign(p_policy ->> 'projectRef'), p_now + interval '1 minute'),
     ends('allowlist', 'blocked', not in_allowlist(p_conversation.contact_id, p_policy)),
+    ends('phone_moved', 'cancelled', not v_operator and p_message.addressee is not null and not exists (select
+      from contact_addresses a where a.contact_id = p_conversation.contact_id and a.kind = 'pn'
+      and a.address = p_message.addressee)),
     ends('reply_proof', 'blocked', v_reply and p_message.turn_id is null
       and not coalesce(p_conversation.last_inbound_at >= p_message.created_at - interval '30 minutes', false)),
     ends('expired', 'expired', p_message.expires_at <= p_now),
@@ -5406,17 +5435,18 @@ end $$;
 -- refuse_address: Evolution found nobody under the address of a send. A writing that WhatsApp had told is forgotten
 -- first, since people are moved from one to the other; then
 --   the address is, for a week, and answers go to another one. Result: whether there is something left to try.
--- Arguments: p_elsewhere false: another address is none for this message.
+-- Guarantee: what was ordered for a phone tries no address that is not the phone's.
 -- Concurrency: the caller holds the conversation's lock.
-create or replace function refuse_address(
-  p_conversation conversations, p_sent_to text, p_elsewhere boolean, p_now timestamptz
-) returns boolean language plpgsql set search_path = public, pg_temp as $$
-declare v_row bigint := address_row(p_conversation.contact_id, p_sent_to);
+create or replace function refuse_address(p_conversation conversations, p_message messages, p_now timestamptz)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_row bigint := address_row(p_conversation.contact_id, p_message.sent_to);
 begin
   update contact_addresses set written = null where id = v_row and written is not null;
   if found then return true; end if;
   update contact_addresses set refused_at = p_now where id = v_row;
-  return p_elsewhere and turn_address(p_conversation, p_sent_to, p_now);
+  if p_message.kind = 'operator' or not turn_address(p_conversation, p_message.sent_to, p_now) then return false;
+  end if;
+  return (select send_jid(p_message, c) <> p_message.sent_to from conversations c where c.id = p_conversation.id);
 end $$;
 
 -- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
@@ -5640,8 +5670,10 @@ create or replace function webhook_refusal(
     when p_name <> p_only then 'only_one_number'
     when p_from ? 'ourselves' then null
     when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    when p_instance.provider_id is null and exists (select from instances o
-      where o.provider_id = p_provider_id and o.id <> p_instance.id) then 'foreign_uuid' end
+    -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody
+    when p_instance.provider_id is null and not coalesce(p_from ? 'instance', false) and exists (select
+      from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id and o.webhook_secret is null)
+      then 'foreign_uuid' end
 $$;
 
 -- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.
@@ -7572,6 +7604,7 @@ revoke all on function
   one_writing(text),
   both_writings(text),
   address_row(bigint,text),
+  leads_to(bigint,bigint,text,text),
   dial(bigint,text),
   confirm_address(bigint,text),
   address_refused(bigint,text,timestamp with time zone),
@@ -7798,7 +7831,7 @@ revoke all on function
   release_sends(text,jsonb,timestamp with time zone),
   note_delivery(messages,bigint,timestamp with time zone),
   turn_address(conversations,text,timestamp with time zone),
-  refuse_address(conversations,text,boolean,timestamp with time zone),
+  refuse_address(conversations,messages,timestamp with time zone),
   unproven_count(),
   dead_letters(text,integer,bigint),
   retry_dead_letter(text,bigint,text,text,timestamp with time zone),
@@ -7924,6 +7957,7 @@ grant execute on function
   one_writing(text),
   both_writings(text),
   address_row(bigint,text),
+  leads_to(bigint,bigint,text,text),
   dial(bigint,text),
   confirm_address(bigint,text),
   address_refused(bigint,text,timestamp with time zone),
@@ -8150,7 +8184,7 @@ grant execute on function
   release_sends(text,jsonb,timestamp with time zone),
   note_delivery(messages,bigint,timestamp with time zone),
   turn_address(conversations,text,timestamp with time zone),
-  refuse_address(conversations,text,boolean,timestamp with time zone),
+  refuse_address(conversations,messages,timestamp with time zone),
   unproven_count(),
   dead_letters(text,integer,bigint),
   retry_dead_letter(text,bigint,text,text,timestamp with time zone),
