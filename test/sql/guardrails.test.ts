@@ -46,6 +46,12 @@ const GENERAL: Rule[] = [
   },
   { rule: 'allowlist', ends: 'blocked', breaks: policy({ allowlist: ['5511999999999'] }), mends: policy({ allowlist: ['5511940000001'] }) },
   {
+    rule: 'phone_moved',
+    ends: 'cancelled',
+    breaks: sql(`update messages set addressee = '5511900000000' where status = 'queued'`),
+    mends: sql(`update messages set addressee = null`),
+  },
+  {
     rule: 'reply_proof',
     ends: 'blocked',
     breaks: sql(`update messages set turn_id = null where kind = 'reply'`),
@@ -273,7 +279,7 @@ test('O15 bypass: a person may send over hours, caps and pace with a reason, whi
     bypass: 'cliente na linha',
     actor: 'api:ana',
   });
-  await sends.query(`update messages set expires_at = $2 where id = $1`, [id, NOW]);
+  await sends.query(`update messages set expires_at = $2, addressee = '5511900000000' where id = $1`, [id, NOW]);
   await walk(stage, conversation, id, rules);
   assert.deepEqual(await sends.query(`select actor, action, subject, details ->> 'reason' as reason from audit_log`), [
     { actor: 'api:ana', action: 'send.bypass', subject: String(id), reason: 'cliente na linha' },
