@@ -1499,43 +1499,88 @@ begin
   return to_jsonb(v_results);
 end $$;
 
+-- record_arrived: of record_sends those that WhatsApp took, in one statement; says the same as record_send would.
+-- Guarantee: a send is taken here only when its own claim speaks, nobody has heard of its id at WhatsApp before, it left
+--   under the address that was known, and its number is not held.
+-- Concurrency: part of record_sends, which holds the locks. Result: {position in p_items, from 1: as record_sends};
+--   what is not in it was left alone.
+create or replace function record_arrived(p_items jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare v_all jsonb;
+begin
+  with arrived as materialized (
+      select * from (
+        select i.n, m.id, m.conversation_id, m.kind, i.next, i.outcome ->> 'provider_id' as provider_id,
+          row_number() over (partition by m.instance_id, i.outcome ->> 'provider_id' order by i.n) as again,
+          row_number() over (partition by m.id order by i.n) as twice
+        from rows from (jsonb_to_recordset(p_items) as (message_id bigint, claim bigint, outcome jsonb, next boolean))
+            with ordinality as i (message_id, claim, outcome, next, n)
+          join messages m on m.id = i.message_id join instances s on s.id = m.instance_id
+        where i.outcome ->> 'kind' = 'sent' and i.outcome ->> 'jid' is null and i.outcome ->> 'provider_id' is not null
+          and m.status = 'sending' and m.claim = i.claim and m.provider_id is null and s.held_reason is null
+          and not exists (select from messages o where o.instance_id = m.instance_id
+            and o.provider_id = i.outcome ->> 'provider_id')
+          and not exists (select from early_updates e where e.instance_id = m.instance_id
+            and e.provider_id = i.outcome ->> 'provider_id')) x
+      where x.again = 1 and x.twice = 1),
+    sent as (
+      update messages m set provider_id = a.provider_id, status = 'sent', reason = null, error_class = null,
+          lease_until = null, goes_at = null, provider_at = p_now, slot_at = greatest(m.slot_at, p_now)
+        from arrived a where m.id = a.id),
+    conversation as (
+      update conversations c set superseded_in_row = 0 from arrived a where c.id = a.conversation_id
+        and c.superseded_in_row > 0 and not is_proactive(a.kind))
+  select coalesce(jsonb_object_agg(a.n, jsonb_build_object('outcome', 'recorded', 'status', 'sent', 'next', null,
+      'more', l.more, 'ask', l.more and a.next)), '{}')
+    into v_all from arrived a cross join lateral (select exists (select from outbox o
+        where o.conversation_id = a.conversation_id) or exists (select from on_wire w
+        where w.conversation_id = a.conversation_id and w.message_id <> a.id) as more) l;
+  return v_all;
+end $$;
+
 -- record_sends: record_send for many sends; when the lane of one holds more, its next message is claimed in the same
 -- transaction (claim_send).
--- Guarantee: see record_send and claim_send; for a group see turns.sql.
+-- Guarantee: see record_send and claim_send; for a group see turns.sql. Sends that arrived, with nothing else to be said
+--   of them, are recorded in one statement (record_arrived), everything else goes the way of record_send, one by one.
 -- Arguments: p_items [{conversation_id, message_id, claim, outcome: as record_send's, next: the caller can send now}];
 --   p_policy as claim_send's, or null: nothing is claimed.
--- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
+-- Concurrency: locks the conversations in the order of their ids, then the ids at WhatsApp (lock_provider_id) and the
+--   numbers, each in their order.
 -- Result: [record_send's result, next: what claim_send said of the lane, or null], in order. After a retry or a
 --   doubt nothing is claimed: the lane waits for that very message.
 create or replace function record_sends(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
-  v_next jsonb := '[]';
+  v_done jsonb;
   v_result jsonb;
   v_item jsonb;
   v_n bigint;
 begin
   perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  perform lock_provider_id(k.instance_id, k.id) from (select c.instance_id, x -> 'outcome' ->> 'provider_id' as id
+    from jsonb_array_elements(p_items) x join conversations c on c.id = (x ->> 'conversation_id')::bigint
+    where x -> 'outcome' ->> 'kind' = 'sent' order by 1, 2) k;
+  v_done := record_arrived(p_items, clock(p_now));
   for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
-    order by (x ->> 'conversation_id')::bigint, n loop
+    where not v_done ? n::text order by (x ->> 'conversation_id')::bigint, n loop
     v_result := record_send((v_item ->> 'message_id')::bigint, (v_item ->> 'claim')::bigint, v_item -> 'outcome',
       p_now);
-    v_results[v_n] := v_result || '{"next": null}';
-    if (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
-      and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed') then
-      v_next := v_next || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
-    end if;
+    v_done := v_done || jsonb_build_object(v_n, v_result || jsonb_build_object('next', null, 'ask',
+      (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
+        and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed')));
   end loop;
-  if p_policy is not null and v_next <> '[]' then
-    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_next) x));
-    for v_item in select * from jsonb_array_elements(v_next) loop
-      v_n := (v_item ->> 'n')::bigint;
-      v_results[v_n] := v_results[v_n] || jsonb_build_object('next',
+  if p_policy is not null then
+    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
+      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
+    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
+      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
+      v_done := jsonb_set(v_done, array[v_n::text, 'next'],
         send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
     end loop;
   end if;
-  return to_jsonb(v_results);
+  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
+    from generate_series(1, jsonb_array_length(p_items)) n);
 end $$;
 
 revoke all on function
@@ -1565,6 +1610,7 @@ revoke all on function
   renew_send(bigint, bigint, int, timestamptz),
   give_up_send(bigint, text, timestamptz),
   record_send(bigint, bigint, jsonb, timestamptz),
+  record_arrived(jsonb, timestamptz),
   settle_send(bigint, bigint, text, boolean, int, timestamptz),
   known_provider_ids(text, jsonb, bigint),
   known_messages(text, jsonb),
@@ -1638,6 +1684,7 @@ grant execute on function
   renew_send(bigint, bigint, int, timestamptz),
   give_up_send(bigint, text, timestamptz),
   record_send(bigint, bigint, jsonb, timestamptz),
+  record_arrived(jsonb, timestamptz),
   settle_send(bigint, bigint, text, boolean, int, timestamptz),
   known_provider_ids(text, jsonb, bigint),
   known_messages(text, jsonb),

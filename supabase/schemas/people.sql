@@ -544,11 +544,14 @@ $$;
 
 -- dial: how a call to Evolution names an address. A phone whose writing WhatsApp has told is named as WhatsApp does;
 -- one that somebody typed goes as bare digits, under which alone Evolution looks for both writings (contract 4.5).
-create or replace function dial(p_contact bigint, p_jid text) returns text language sql stable as $$
-  select case when p_jid not like '%@s.whatsapp.net' then p_jid
-    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a
-      where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
-$$;
+create or replace function dial(p_contact bigint, p_jid text)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  if p_jid not like '%@s.whatsapp.net' then return p_jid; end if;
+  return coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a where a.contact_id = p_contact
+      and a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) order by a.id limit 1),
+    split_part(p_jid, '@', 1));
+end $$;
 
 -- confirm_address: WhatsApp itself names a contact's phone so: in the key of a message, in the answer to a send.
 -- Idempotent.
@@ -751,9 +754,11 @@ end $$;
 create or replace function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
 returns text language plpgsql stable set search_path = public, pg_temp as $$
 begin
+  -- one statement: a call of pause_status for each costs as much as all the rest of a claim
   return (select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
       ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
-    where pause_status(s.scope, s.target, p_tenant) = 'pausado' limit 1);
+    where (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
+      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado' limit 1);
 end $$;
 
 -- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
