@@ -31,9 +31,12 @@ $$;
 
 -- tenant_of_poster: to whom belongs what a credential posts and may not say. Arguments: p_from see speaks_for; null:
 -- the secret of the installation. Read only.
-create or replace function tenant_of_poster(p_from jsonb) returns text language sql stable as $$
-  select coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
-$$;
+create or replace function tenant_of_poster(p_from jsonb)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  if not p_from ? 'instance' then return coalesce(p_from ->> 'tenant', 'default'); end if;
+  return coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default');
+end $$;
 
 -- webhook_refusal: why what was posted under a name is set aside; null: it is that number's. What Evolution answers
 -- when we ask for a number by name is that number's.
@@ -41,19 +44,26 @@ $$;
 --   that counts (MULTI_CHIP_ENABLED=false), or null.
 create or replace function webhook_refusal(
   p_instance instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamptz
-) returns text language sql stable as $$
-  select case
+) returns text language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_refusal text := case
     when p_from ->> 'instance' <> p_name then 'secret_of_another'
     when p_instance.id is null then 'nobodys_number'
     when not speaks_for(p_from, p_instance, p_now) then 'secret_of_another'
-    when p_name <> p_only then 'only_one_number'
-    when p_from ? 'ourselves' then null
-    when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody
-    when p_instance.provider_id is null and not coalesce(p_from ? 'instance', false) and exists (select
-      from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id and o.webhook_secret is null)
-      then 'foreign_uuid' end
-$$;
+    when p_name <> p_only then 'only_one_number' end;
+begin
+  if v_refusal is not null or p_from ? 'ourselves' then return v_refusal; end if;
+  if p_provider_id <> p_instance.provider_id then return 'foreign_uuid'; end if;
+  -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody;
+  -- asked for null, Postgres would plan it anew each time
+  if p_instance.provider_id is null and p_provider_id is not null and not coalesce(p_from ? 'instance', false) then
+    if exists (select from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id
+      and o.webhook_secret is null) then
+      return 'foreign_uuid';
+    end if;
+  end if;
+  return null;
+end $$;
 
 -- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.
 create or replace function learn_uuid(p_instance instances, p_provider_id text) returns void language sql as $$

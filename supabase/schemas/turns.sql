@@ -42,8 +42,9 @@ end $$;
 create or replace function claim_turn(
   p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_claim jsonb := claim_turns(jsonb_build_array(p_conversation), p_worker, p_lease_ms, null, p_now) -> 0;
 begin
-  return (claim_turns(jsonb_build_array(p_conversation), p_worker, p_lease_ms, null, p_now) -> 0)::jsonb;
+  return case v_claim ->> 'state' when 'claimed' then v_claim else v_claim - 'conversation_id' end;
 end $$;
 
 -- turn_in_the_way: why a conversation's turn cannot be claimed, as far as that is not said of its unanswered messages:
