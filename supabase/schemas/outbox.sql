@@ -1500,8 +1500,8 @@ begin
 end $$;
 
 -- record_arrived: of record_sends those that WhatsApp took, in one statement; says the same as record_send would.
--- Guarantee: a send is taken here only when its own claim speaks, nobody has heard of its id at WhatsApp before, it left
---   under the address that was known, and its number is not held.
+-- Guarantee: a send is taken here only when its own claim speaks, nobody has heard of its id at WhatsApp before, it
+--   left under the address that was known, and its number is not held.
 -- Concurrency: part of record_sends, which holds the locks. Result: {position in p_items, from 1: as record_sends};
 --   what is not in it was left alone.
 create or replace function record_arrived(p_items jsonb, p_now timestamptz)
@@ -1541,8 +1541,9 @@ end $$;
 
 -- record_sends: record_send for many sends; when the lane of one holds more, its next message is claimed in the same
 -- transaction (claim_send).
--- Guarantee: see record_send and claim_send; for a group see turns.sql. Sends that arrived, with nothing else to be said
---   of them, are recorded in one statement (record_arrived), everything else goes the way of record_send, one by one.
+-- Guarantee: see record_send and claim_send; for a group see turns.sql. Sends that arrived, with nothing else to be
+--   said of them, are recorded in one statement (record_arrived), everything else goes the way of record_send, one by
+--   one.
 -- Arguments: p_items [{conversation_id, message_id, claim, outcome: as record_send's, next: the caller can send now}];
 --   p_policy as claim_send's, or null: nothing is claimed.
 -- Concurrency: locks the conversations in the order of their ids, then the ids at WhatsApp (lock_provider_id) and the

@@ -77,14 +77,13 @@ end $$;
 -- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
 -- Concurrency: callers queue on the conversations' locks, taken in the order of their ids; the second gets busy. An
 --   early one is not locked: what made it early is stored, so nothing is lost when nobody claims again (sweep_turns).
--- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early',
---   wait_ms: claim again after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused',
---   reason | 'command',
---   ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed', turn_id, fence, now, holder, escalation_reason,
---   attended: a person is at the phone, open_handoff, mode, quiet {reason, until}, today {turns, tokens} of this contact
---   in 24 hours, identity: the tenant's setting when it is asked for, failed_in_row, failing_since, superseded_in_row,
---   deferred_since, apologised_at, passed_over, previous_answer {id, at}, pending [...], history [...], contact, agent,
---   instance, jid, opted_out, correlation_id.
+-- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
+--   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
+--   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed', turn_id,
+--   fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet {reason,
+--   until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked for,
+--   failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer {id,
+--   at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
 ) returns json language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
@@ -99,9 +98,9 @@ declare
   v_all json;
 begin
   if p_debounce is not null then
-    select coalesce(jsonb_object_agg(a.id, jsonb_build_object('conversation_id', a.id, 'state', 'early', 'wait_ms', b.ms)),
-      '{}') into v_in_the_way
-      from (select distinct id from unnest(v_asked) id) a cross join lateral (select burst_ms(a.id, p_debounce, v_now) as ms
+    select coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'early',
+        'wait_ms', b.ms)), '{}') into v_in_the_way
+      from (select a.id, burst_ms(a.id, p_debounce, v_now) as ms from (select distinct id from unnest(v_asked) id) a
         offset 0) b where b.ms is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
@@ -177,7 +176,8 @@ begin
               case when m.deleted_at is null then m.text end, 'typed', m.typed) end as changed,
             m.provider_at as at, m.status, m.refused_by, case when q.v is null then m.quoted_text
               else q.v ->> 'quoted_text' end as quoted_text, q.v ->> 'quoted_author' as quoted_author
-          from messages m cross join lateral (select case when m.quoted_id is not null then quote_of(m) end as v offset 0) q
+          from messages m
+            cross join lateral (select case when m.quoted_id is not null then quote_of(m) end as v offset 0) q
           where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)
             and not (m.direction = 'in' and m.status = 'received')
             and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
@@ -338,6 +338,7 @@ begin
         join turns t on t.id = i.turn join conversations c on c.id = t.conversation_id
       where is_plain_answer(i.result) and t.status = 'open' and t.fence = i.fence and c.fence = i.fence
         and c.inbound_seq <= t.inbound_seq and c.mode <> 'assist' and c.apologised_at is null
+        and not exists (select from model_calls m where m.turn_id = t.id)
         and silenced_by(c, p_now, null, t.started_at) is null),
     plain as materialized (
       select p.*, coalesce(jsonb_array_length(p.result -> 'parts'), 0) as parts,
@@ -351,8 +352,8 @@ begin
             is null as may_leave, i.name, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap
       from items p join instances i on i.id = p.instance_id where p.again = 1),
     room as materialized (
-      select g.instance_id, free_at(g.instance_id, 'reply', interval '1 hour', g.cap - g.n::int + 1, null, p_now) is null
-        as is_there
+      select g.instance_id,
+        free_at(g.instance_id, 'reply', interval '1 hour', g.cap - g.n::int + 1, null, p_now) is null as is_there
       from (select instance_id, cap, count(*) as n from plain where may_leave and parts > 0 group by 1, 2) g),
     calls as (
       insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
@@ -360,8 +361,7 @@ begin
         select (p.conversation).tenant_id, p.turn_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
           coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
           coalesce(r.estimated, false), r.detail, r.cache_miss
-        from plain p cross join model_calls_of(p.result) r
-        where not exists (select from model_calls m where m.turn_id = p.turn_id)),
+        from plain p cross join model_calls_of(p.result) r),
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model),
@@ -837,8 +837,8 @@ $$;
 
 -- complete_turns: complete_turn for many turns; of an answer that is committed the first part is claimed for the wire
 -- in the same transaction (claim_send), so that nothing can be lost between the two.
--- Guarantee: see complete_turn and claim_send; for a group see above. Answers with nothing else to be done are committed
---   in one statement (complete_plain), everything else goes the way of complete_turn, one by one.
+-- Guarantee: see complete_turn and claim_send; for a group see above. Answers with nothing else to be done are
+--   committed in one statement (complete_plain), everything else goes the way of complete_turn, one by one.
 -- Arguments: p_items [{conversation_id, turn, fence, result: as complete_turn's, send: the caller can send now}];
 --   p_policy as claim_send's, or null: nothing is claimed for the wire.
 -- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
