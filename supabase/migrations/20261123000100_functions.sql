@@ -593,11 +593,14 @@ $$;
 
 -- dial: how a call to Evolution names an address. A phone whose writing WhatsApp has told is named as WhatsApp does;
 -- one that somebody typed goes as bare digits, under which alone Evolution looks for both writings (contract 4.5).
-create or replace function dial(p_contact bigint, p_jid text) returns text language sql stable as $$
-  select case when p_jid not like '%@s.whatsapp.net' then p_jid
-    else coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a
-      where a.id = address_row(p_contact, p_jid)), split_part(p_jid, '@', 1)) end
-$$;
+create or replace function dial(p_contact bigint, p_jid text)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  if p_jid not like '%@s.whatsapp.net' then return p_jid; end if;
+  return coalesce((select a.written || '@s.whatsapp.net' from contact_addresses a where a.contact_id = p_contact
+      and a.kind = 'pn' and one_writing(a.address) = one_writing(split_part(p_jid, '@', 1)) order by a.id limit 1),
+    split_part(p_jid, '@', 1));
+end $$;
 
 -- confirm_address: WhatsApp itself names a contact's phone so: in the key of a message, in the answer to a send.
 -- Idempotent.
@@ -800,9 +803,11 @@ end $$;
 create or replace function pause_reason(p_tenant text, p_instance text, p_conversation bigint, p_campaign text)
 returns text language plpgsql stable set search_path = public, pg_temp as $$
 begin
+  -- one statement: a call of pause_status for each costs as much as all the rest of a claim
   return (select s.scope from (values ('all', ''), ('tenant', p_tenant), ('instance', p_instance),
       ('conversation', p_conversation::text), ('campaign', p_campaign)) as s (scope, target)
-    where pause_status(s.scope, s.target, p_tenant) = 'pausado' limit 1);
+    where (select j.status from julia_status j where j.scope = s.scope and j.target = s.target
+      and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado' limit 1);
 end $$;
 
 -- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
@@ -3401,139 +3406,193 @@ begin
   return coalesce(v_quote, jsonb_build_object('quoted_text', p_message.quoted_text, 'quoted_author', null));
 end $$;
 
--- claim_turn: takes the one open turn of a conversation and returns everything that a decision needs, in one snapshot.
--- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write
---   of the turn. A turn whose lease ran out is ended as expired and counts as a failure.
--- Arguments: p_worker who asks; p_lease_ms length of the lease.
--- Concurrency: callers queue on the conversation's lock; the second gets busy.
--- Result: {state: 'idle'} nothing to answer | {state: 'busy', until} another worker has it | {state: 'paused', reason}
---   | {state: 'command', ...} the manager wrote a command, which a pause does not hold (see claim_command) | {state:
---   'claimed', turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode,
---   quiet {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is
---   asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over,
---   previous_answer {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id}.
+-- claim_turn: claim_turns of one conversation. Result: its object.
 create or replace function claim_turn(
   p_conversation bigint, p_worker text, p_lease_ms int, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_claim jsonb := claim_turns(jsonb_build_array(p_conversation), p_worker, p_lease_ms, null, p_now) -> 0;
+begin
+  return case v_claim ->> 'state' when 'claimed' then v_claim else v_claim - 'conversation_id' end;
+end $$;
+
+-- turn_in_the_way: why a conversation's turn cannot be claimed, as far as that is not said of its unanswered messages:
+-- a command of the manager, a live turn. A turn whose lease ran out ends here, and is in nobody's way.
+-- Concurrency: the caller holds the conversation's lock. Result: as claim_turns; null: nothing is.
+create or replace function turn_in_the_way(p_conversation bigint, p_lease_ms int, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_open turns;
+begin
+  if exists (select from inbox i where i.conversation_id = p_conversation and i.command) then
+    return claim_command(p_conversation, p_lease_ms, p_now);
+  end if;
+  select * into v_open from turns where conversation_id = p_conversation and status = 'open';
+  if v_open.lease_until > p_now then
+    return jsonb_build_object('state', 'busy', 'until', v_open.lease_until, 'wait_ms',
+      in_ms(v_open.lease_until, p_now));
+  end if;
+  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = v_open.id;
+  update conversations set failed_in_row = failed_in_row + 1,
+    failing_since = coalesce(failing_since, v_open.started_at) where id = p_conversation;
+  return null;
+end $$;
+
+-- claim_turns: takes the one open turn of each of these conversations, and returns everything that a decision needs, in
+-- one snapshot.
+-- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write
+--   of the turn. A turn whose lease ran out is ended as expired and counts as a failure. What a conversation comes to
+--   does not depend on the others of its group.
+-- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms.
+-- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
+-- Concurrency: callers queue on the conversations' locks, taken in the order of their ids; the second gets busy. An
+--   early one is not locked: what made it early is stored, so nothing is lost when nobody claims again (sweep_turns).
+-- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
+--   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
+--   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed', turn_id,
+--   fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet {reason,
+--   until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked for,
+--   failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer {id,
+--   at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
+create or replace function claim_turns(
+  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
+) returns json language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_now timestamptz := clock(p_now);
-  v_conversation conversations;
-  v_open turns;
-  v_instance instances;
-  v_agent agents;
-  v_turn bigint;
-  v_pending jsonb;
-  v_history jsonb;
-  v_correlation text;
-  v_silenced text;
-  v_from bigint;
+  v_asked bigint[] := array(select x::bigint from jsonb_array_elements_text(p_ids) x);
+  v_ids bigint[];
+  v_id bigint;
+  v_state jsonb;
+  v_in_the_way jsonb := '{}'; -- {conversation: its result}
+  v_all json;
 begin
-  select * into v_conversation from conversations where id = p_conversation for no key update;
-  if not found then return jsonb_build_object('state', 'idle'); end if;
-  v_now := clock(p_now); -- whoever had the lock has ended by now: a turn begins after the one before it
-  if exists (select from messages m where m.conversation_id = v_conversation.id and m.direction = 'in'
-    and m.status = 'received'
-    and m.meaning ? 'command') then
-    return claim_command(v_conversation.id, p_lease_ms, v_now);
+  if p_debounce is not null then
+    select coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'early',
+        'wait_ms', b.ms)), '{}') into v_in_the_way
+      from (select a.id, burst_ms(a.id, p_debounce, v_now) as ms from (select distinct id from unnest(v_asked) id) a
+        offset 0) b where b.ms is not null;
   end if;
-  select * into v_open from turns where conversation_id = v_conversation.id and status = 'open';
-  if found then
-    if v_open.lease_until > v_now then
-      return jsonb_build_object('state', 'busy', 'until', v_open.lease_until);
+  v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
+  perform lock_lanes(v_ids);
+  v_now := clock(p_now); -- whoever had a lock has ended by now: a turn begins after the one before it
+  for v_id in select i.id from unnest(v_ids) i (id) where exists (select from inbox x where x.conversation_id = i.id
+      and x.command) or exists (select from turns t where t.conversation_id = i.id and t.status = 'open')
+    order by i.id
+  loop
+    v_state := turn_in_the_way(v_id, p_lease_ms, v_now);
+    if v_state is not null then
+      v_in_the_way := v_in_the_way || jsonb_build_object(v_id, v_state || jsonb_build_object('conversation_id', v_id));
     end if;
-    update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where id = v_open.id;
-    update conversations set failed_in_row = failed_in_row + 1,
-      failing_since = coalesce(failing_since, v_open.started_at)
-        where id = v_conversation.id returning * into v_conversation;
-  end if;
+  end loop;
+  -- what waited for the model was deleted, or answered otherwise
+  perform end_deferral(c.id) from conversations c where c.id = any (v_ids) and c.deferred_since is not null
+    and not v_in_the_way ? c.id::text and not exists (select from inbox x where x.conversation_id = c.id);
 
-  select jsonb_agg(jsonb_build_object('id', m.id, 'type', m.type, 'text', m.text, 'typed', m.typed, 'at', m.provider_at,
-      'provider_id', m.provider_id, 'created_at', m.created_at, 'intent', m.meaning ->> 'intent', 'refused_by',
-        m.refused_by) || quote_of(m) order by m.provider_at, m.seq), min(m.correlation_id)
-    into v_pending, v_correlation
-    from messages m where m.conversation_id = v_conversation.id and m.direction = 'in' and m.status = 'received';
-  if v_pending is null then
-    -- what waited was deleted, or answered otherwise
-    if v_conversation.deferred_since is not null then perform end_deferral(v_conversation.id); end if;
-    return jsonb_build_object('state', 'idle');
-  end if;
+  with waiting as materialized (
+      select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
+      from conversations c join instances i on i.id = c.instance_id
+        cross join lateral (select min(m.correlation_id) as correlation_id, count(*) as n,
+            bool_or(coalesce(m.meaning ->> 'intent' = 'bot_question', false)) as asks_identity
+          from inbox x join messages m on m.id = x.message_id where x.conversation_id = c.id) p
+      where c.id = any (v_ids) and not v_in_the_way ? c.id::text and p.n > 0),
+    fenced as (
+      -- told in an outage that is over, since the model has answered somebody: the next one is told again
+      update conversations c set fence = fence + 1, apologised_at = case when c.apologised_at is not null
+          and (c.deferred_since is not null or not exists (select from turns t where t.started_at > c.apologised_at
+            and t.status = 'committed' and t.model is not null)) then c.apologised_at end
+        from waiting w where c.id = w.id and coalesce(w.silenced not like 'paused\_%', true) returning c.*),
+    opened as (
+      insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
+        started_at)
+        select f.tenant_id, f.id, (w.agent).id, f.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
+          f.inbound_seq, w.correlation_id, v_now from fenced f join waiting w on w.id = f.id
+        returning id, conversation_id),
+    taken as (
+      update messages m set turn_id = o.id from opened o join inbox x on x.conversation_id = o.conversation_id
+        where m.id = x.message_id),
+    claimed as (
+      select 'claimed' as state, o.id as turn_id, c.fence, v_now as now, c.id as conversation_id, c.tenant_id,
+        coalesce(w.silenced, 'agent') as holder, c.escalation_reason,
+        coalesce(c.takeover_until > v_now, false) as attended, c.mode,
+        (select h.id from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned')
+          as open_handoff,
+        case when c.quiet_until > v_now then json_build_object('reason', c.quiet_reason, 'until', c.quiet_until) end
+          as quiet,
+        (select json_build_object('turns', count(*), 'tokens',
+            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+          from conversations d join turns t on t.conversation_id = d.id where d.contact_id = c.contact_id
+            and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred') as today,
+        case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
+          as identity,
+        c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.apologised_at,
+        c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
+        (select json_agg(row_to_json(q)) from (
+          select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
+            m.meaning ->> 'intent' as intent, m.refused_by, case when q.v is null then m.quoted_text
+              else q.v ->> 'quoted_text' end as quoted_text, q.v ->> 'quoted_author' as quoted_author
+          from inbox x join messages m on m.id = x.message_id
+            cross join lateral (select case when m.quoted_id is not null then quote_of(m) end as v offset 0) q
+          where x.conversation_id = c.id
+          order by m.provider_at, m.seq) q) as pending,
+        -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
+        -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's
+        -- cache loses all of the history. What is older is known by the facts that the agent noted.
+        (select coalesce(json_agg(row_to_json(h)), '[]') from (
+          select m.id, m.direction, m.author, m.type,
+            case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end as text,
+            case when m.seen is null then m.typed else m.seen ->> 'typed' end as typed,
+            case when m.seen is not null then json_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',
+              case when m.deleted_at is null then m.text end, 'typed', m.typed) end as changed,
+            m.provider_at as at, m.status, m.refused_by, case when q.v is null then m.quoted_text
+              else q.v ->> 'quoted_text' end as quoted_text, q.v ->> 'quoted_author' as quoted_author
+          from messages m
+            cross join lateral (select case when m.quoted_id is not null then quote_of(m) end as v offset 0) q
+          where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)
+            and not (m.direction = 'in' and m.status = 'received')
+            and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
+            and (m.direction = 'in' or was_said(m.status)
+              -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was
+              -- withdrawn after its beginning had left
+              or (m.status = 'queued' and not is_proactive(m.kind) and m.turn_id is not null
+                and m.type <> 'reaction')
+              or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
+                from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
+          order by date_trunc('second', m.provider_at), m.seq) h) as history,
+        c.jid, w.correlation_id,
+        (select json_build_object('id', k.id, 'name', k.name, 'memory', k.memory, 'phone', (select a.address
+            from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1))
+          from contacts k where k.id = c.contact_id) as contact,
+        case when (w.agent).id is not null then row_to_json(w.agent) end as agent,
+        json_build_object('id', c.instance_id, 'name', w.name) as instance,
+        exists (select from standing_opt_out(c.contact_id)) as opted_out
+      from fenced c join waiting w on w.id = c.id join opened o on o.conversation_id = c.id)
+  select json_agg(case
+      when i.again > 1 and (s.claim is not null or v_in_the_way -> i.id::text ->> 'state' = 'command')
+        then json_build_object('conversation_id', i.id, 'state', 'busy', 'until',
+          v_now + make_interval(secs => p_lease_ms / 1000.0), 'wait_ms', p_lease_ms)
+      when s.claim is not null then s.claim
+      when v_in_the_way ? i.id::text then (v_in_the_way -> i.id::text)::json
+      when w.id is not null then json_build_object('conversation_id', i.id, 'state', 'paused', 'reason',
+        substr(w.silenced, length('paused_') + 1))
+      else json_build_object('conversation_id', i.id, 'state', 'idle') end order by i.n)
+    into v_all
+    from (select u.id, u.n, row_number() over (partition by u.id order by u.n) as again
+        from unnest(v_asked) with ordinality u (id, n)) i
+      left join (select conversation_id, row_to_json(claimed) as claim from claimed) s on s.conversation_id = i.id
+      left join waiting w on w.id = i.id;
+  return v_all;
+end $$;
 
-  select * into v_instance from instances where id = v_conversation.instance_id;
-  v_silenced := silenced_by(v_conversation, v_now);
-  if v_silenced like 'paused\_%' then
-    return jsonb_build_object('state', 'paused', 'reason', substr(v_silenced, length('paused_') + 1));
-  end if;
-
-  if v_instance.agent_id is not null then select * into v_agent from agents where id = v_instance.agent_id; end if;
+-- agent_of: the agent of a number: its own, else the default one of its tenant or of the installation. Read only.
+create or replace function agent_of(p_instance instances)
+returns agents language plpgsql stable set search_path = public, pg_temp as $$
+declare v_agent agents;
+begin
+  if p_instance.agent_id is not null then select * into v_agent from agents where id = p_instance.agent_id; end if;
   if v_agent.id is null then
-    select * into v_agent from agents where tenant_id in (v_conversation.tenant_id, 'default') and slug = 'default'
-      and active order by tenant_id = v_conversation.tenant_id desc limit 1;
+    select * into v_agent from agents where tenant_id in (p_instance.tenant_id, 'default') and slug = 'default'
+      and active order by tenant_id = p_instance.tenant_id desc limit 1;
   end if;
-
-  -- told in an outage that is over, since the model has answered somebody: the next one is told again
-  update conversations set fence = fence + 1, apologised_at = case when deferred_since is not null
-      or not exists (select from turns t where t.started_at > v_conversation.apologised_at and t.status = 'committed'
-        and t.model is not null) then apologised_at end
-    where id = v_conversation.id returning * into v_conversation;
-  insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
-    started_at)
-    values (v_conversation.tenant_id, v_conversation.id, v_agent.id, v_conversation.fence,
-      v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker, v_conversation.inbound_seq, v_correlation, v_now)
-    returning id into v_turn;
-  update messages set turn_id = v_turn where conversation_id = v_conversation.id and direction = 'in'
-    and status = 'received';
-
-  -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
-  -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's cache
-  -- loses all of the history. What is older is known by the facts that the agent noted.
-  v_from := greatest(0, (v_conversation.last_seq / 40 - 2) * 40);
-  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'direction', m.direction, 'author', m.author, 'type', m.type,
-      'text', case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end, 'typed', case
-        when m.seen is null then m.typed else m.seen ->> 'typed' end,
-      'changed', case when m.seen is not null then jsonb_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',
-        case when m.deleted_at is null then m.text end, 'typed', m.typed) end,
-      'at', m.provider_at, 'status', m.status, 'refused_by', m.refused_by) || quote_of(m)
-        order by date_trunc('second', m.provider_at), m.seq), '[]')
-    into v_history
-    from messages m where m.conversation_id = v_conversation.id and m.seq > v_from
-      and not (m.direction = 'in' and m.status = 'received')
-      and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
-      and (m.direction = 'in' or was_said(m.status)
-        -- not said, and shown as such: the rest of an answer that waits for its turn on the wire, or was withdrawn
-        -- after its beginning had left
-        or (m.status = 'queued' and not is_proactive(m.kind) and m.turn_id is not null and m.type <> 'reaction')
-        or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
-          from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))));
-
-  return jsonb_build_object('state', 'claimed', 'turn_id', v_turn, 'fence', v_conversation.fence, 'now', v_now,
-    'conversation_id', v_conversation.id, 'tenant_id', v_conversation.tenant_id,
-    'holder', coalesce(v_silenced, 'agent'), 'escalation_reason', v_conversation.escalation_reason,
-    'attended', coalesce(v_conversation.takeover_until > v_now, false), 'mode', v_conversation.mode,
-    'open_handoff', (select h.id from handoffs h where h.conversation_id = v_conversation.id and h.controls
-      and h.status <> 'returned'),
-    'quiet', case when v_conversation.quiet_until > v_now
-      then jsonb_build_object('reason', v_conversation.quiet_reason, 'until', v_conversation.quiet_until)
-      end,
-    'today', (select jsonb_build_object('turns', count(*), 'tokens',
-      coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
-      from conversations c join turns t on t.conversation_id = c.id
-        where c.contact_id = v_conversation.contact_id and t.started_at > v_now - interval '1 day'
-          and t.model is not null
-        and t.status <> 'deferred'),
-    'identity', case when v_pending @> '[{"intent": "bot_question"}]' then (select n.settings ->> 'identity'
-      from tenants n where n.id = v_conversation.tenant_id) end,
-    'failed_in_row', v_conversation.failed_in_row, 'failing_since', v_conversation.failing_since,
-    'superseded_in_row', v_conversation.superseded_in_row,
-    'deferred_since', v_conversation.deferred_since, 'apologised_at', v_conversation.apologised_at,
-    'passed_over', v_conversation.deferred_since is not null and passed_over(v_conversation),
-    'previous_answer', v_conversation.previous_answer,
-    'pending', v_pending, 'history', v_history, 'jid', v_conversation.jid, 'correlation_id', v_correlation,
-    'contact', (select jsonb_build_object('id', c.id, 'name', c.name, 'memory', c.memory,
-      'phone', (select a.address from contact_addresses a where a.contact_id = c.id and a.kind = 'pn' limit 1))
-        from contacts c where c.id = v_conversation.contact_id),
-    'agent', case when v_agent.id is null then null else to_jsonb(v_agent) end,
-    'instance', jsonb_build_object('id', v_instance.id, 'name', v_instance.name),
-    'opted_out', exists (select from standing_opt_out(v_conversation.contact_id)));
+  return v_agent;
 end $$;
 
 -- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
@@ -3614,6 +3673,123 @@ begin
     'first_pending_at', first_pending(v_conversation.id));
 end $$;
 
+-- is_plain_answer: a result of a turn that is an answer, and nothing else is to be done for it.
+create or replace function is_plain_answer(p_result jsonb) returns boolean language sql immutable as $$
+  select p_result ->> 'kind' = 'answer' and coalesce(p_result -> 'effects', '[]') = '[]'
+    and coalesce(p_result -> 'tool_calls', '[]') = '[]' and not p_result ? 'quiet'
+    and not coalesce((p_result ->> 'forward')::boolean, false)
+    and not coalesce(p_result -> 'model_calls', '[]') @> '[{"outcome": "refusal"}]'
+$$;
+
+-- complete_plain: the plain answers of complete_turns, in one statement; says the same as complete_turn would.
+-- Guarantee: an answer is taken here only when its turn is open under its fence, nobody has written since, nothing
+--   silences the agent, no draft is wanted and nothing has been said of an outage. Its first part is claimed
+--   when the lane is empty, it needs no typing, and no rule of first_guard for an answer of this moment says no; the
+--   caps have room for all first parts of a number, or none of them is claimed here.
+-- Concurrency: part of complete_turns, which holds the conversations' locks. Locks their numbers.
+-- Result: {position in p_items, from 1: as complete_turns, or with ask: its lane is still to be asked}; what is not in
+--   it was left alone.
+create or replace function complete_plain(p_items jsonb, p_policy jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare v_all jsonb; v_lease timestamptz := p_now + make_interval(secs => (p_policy ->> 'leaseMs')::int / 1000.0);
+begin
+  if p_policy is not null then
+    perform lock_numbers(array(select i.conversation_id from jsonb_to_recordset(p_items) i (conversation_id bigint,
+      send boolean) where i.send));
+  end if;
+  with items as materialized (
+      select i.n, i.result, i.send, t.id as turn_id, t.correlation_id, c as conversation, c.id, c.contact_id,
+        c.instance_id, c.last_seq, c.jid, row_number() over (partition by i.turn order by i.n) as again
+      from rows from (jsonb_to_recordset(p_items) as (turn bigint, fence bigint, result jsonb, send boolean))
+          with ordinality as i (turn, fence, result, send, n)
+        join turns t on t.id = i.turn join conversations c on c.id = t.conversation_id
+      where is_plain_answer(i.result) and t.status = 'open' and t.fence = i.fence and c.fence = i.fence
+        and c.inbound_seq <= t.inbound_seq and c.mode <> 'assist' and c.apologised_at is null
+        and not exists (select from model_calls m where m.turn_id = t.id)
+        and silenced_by(c, p_now, null, t.started_at) is null),
+    plain as materialized (
+      select p.*, coalesce(jsonb_array_length(p.result -> 'parts'), 0) as parts,
+        -- what claim_send would ask, for an answer that was written at this moment
+        p_policy is not null and p.send and coalesce((p.result -> 'parts' -> 0 ->> 'typing_ms')::int, 0) = 0
+          and i.status not in ('close', 'connecting', 'refused')
+          and not exists (select from outbox o where o.conversation_id = p.id)
+          and not exists (select from on_wire w where w.conversation_id = p.id)
+          and not is_foreign(p_policy ->> 'projectRef') and in_allowlist(p.contact_id, p_policy)
+          and share_free_at(p.conversation, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now)
+            is null as may_leave, i.name, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap
+      from items p join instances i on i.id = p.instance_id where p.again = 1),
+    room as materialized (
+      select g.instance_id,
+        free_at(g.instance_id, 'reply', interval '1 hour', g.cap - g.n::int + 1, null, p_now) is null as is_there
+      from (select instance_id, cap, count(*) as n from plain where may_leave and parts > 0 group by 1, 2) g),
+    calls as (
+      insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+        cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+        select (p.conversation).tenant_id, p.turn_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
+          coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
+          coalesce(r.estimated, false), r.detail, r.cache_miss
+        from plain p cross join model_calls_of(p.result) r),
+    turn as (
+      update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
+          model = coalesce(p.result ->> 'model', t.model),
+          transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
+          thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
+          unpriced_calls = s.u
+        from plain p cross join lateral (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
+            coalesce(sum(thinking_tokens), 0) t, coalesce(sum(cache_read_tokens), 0) r,
+            coalesce(sum(cache_write_tokens), 0) w, coalesce(sum(cost_usd), 0) c,
+            count(*) filter (where cost_usd is null) u from model_calls_of(p.result)) s
+        where t.id = p.turn_id),
+    answered as (
+      update messages m set status = 'answered' from plain p join inbox x on x.conversation_id = p.id
+        where m.id = x.message_id and m.turn_id = p.turn_id returning m.turn_id, m.created_at),
+    said as (
+      insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+        provider_at, turn_id, correlation_id, kind, priority, part, typing_ms, due_at, created_at,
+        claim, attempts, claimed_at, slot_at, sent_to, wire_id, lease_until)
+        select (p.conversation).tenant_id, p.instance_id, p.id, p.last_seq + r.n, 'out', 'agent', 'text',
+          case when l.leaves then 'sending' else 'queued' end, r.part ->> 'text', p_now, p.turn_id, p.correlation_id,
+          coalesce(r.part ->> 'kind', 'reply'), case r.part ->> 'kind' when 'handoff' then 1 else 0 end, r.n,
+          coalesce((r.part ->> 'typing_ms')::int, 0), p_now, p_now, l.leaves::int, l.leaves::int,
+          case when l.leaves then p_now end, case when l.leaves then p_now end, case when l.leaves then p.jid end,
+          case when l.leaves then new_wire_id() end, case when l.leaves then v_lease end
+        from plain p left join room on room.instance_id = p.instance_id
+          cross join lateral jsonb_array_elements(p.result -> 'parts') with ordinality r (part, n)
+          cross join lateral (select r.n = 1 and p.may_leave and room.is_there as leaves) l
+        returning id, conversation_id, status, type, text, kind, part, turn_id, correlation_id, created_at, wire_id),
+    conversation as (
+      update conversations c set last_seq = c.last_seq + p.parts, failed_in_row = 0, failing_since = null,
+          deferred_since = null, deferred_until = null, deferred_reason = null,
+          superseded_in_row = case when p.parts > 0 then c.superseded_in_row else 0 end,
+          previous_answer = case when p.result ->> 'answer_id' is null then c.previous_answer
+            else jsonb_build_object('id', p.result ->> 'answer_id', 'at', p_now) end
+        from plain p where c.id = p.id)
+  select coalesce(jsonb_object_agg(p.n, jsonb_build_object('outcome', 'committed', 'parts', p.parts, 'draft', false,
+      'pending_ms', in_ms(p_now, (select x.created_at from inbox x join messages m on m.id = x.message_id
+        where x.conversation_id = p.id and m.turn_id is distinct from p.turn_id order by x.seq limit 1)), 'send', null)
+      || case when p.send and p.parts > 0 and s.id is null then '{"ask": true}'
+        when s.id is not null then jsonb_build_object('send', jsonb_build_object('action', 'send',
+        'message_id', s.id, 'claim', 1, 'instance', p.name, 'number', dial(p.contact_id, p.jid), 'wire_id', s.wire_id,
+        'type', s.type, 'text', s.text, 'quoted_id', null, 'quoted_text', null, 'kind', s.kind, 'attempts', 1,
+        'conversation_id', p.id, 'contact_id', p.contact_id, 'turn_id', p.turn_id, 'part', s.part,
+        'correlation_id', s.correlation_id, 'created_at', s.created_at, 'now', p_now,
+        'inbound_at', (select min(a.created_at) from answered a where a.turn_id = p.turn_id)))
+        else '{}' end), '{}')
+    into v_all from plain p left join said s on s.conversation_id = p.id and s.status = 'sending';
+  return v_all;
+end $$;
+
+-- model_calls_of: the calls of the model that a result of complete_turn lists, as rows.
+create or replace function model_calls_of(p_result jsonb)
+returns table (model text, outcome text, ms int, input_tokens int, output_tokens int, thinking_tokens int,
+  cache_read_tokens int, cache_write_tokens int, cost_usd numeric, estimated boolean, detail text, cache_miss text)
+language sql immutable as $$
+  select * from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
+    input_tokens int, output_tokens int, thinking_tokens int, cache_read_tokens int, cache_write_tokens int,
+    cost_usd numeric, estimated boolean, detail text, cache_miss text)
+$$;
+
 -- record_model_calls: tokens and money of a turn, whatever becomes of it.
 -- Guarantee: a commit whose answer got lost is repeated: paid for once. The turn's sums are those of its calls.
 -- Arguments: p_result of complete_turn: model_calls, model, transcript.
@@ -3626,9 +3802,7 @@ begin
     select p_turn.tenant_id, p_turn.id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
       coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
       coalesce(r.estimated, false), r.detail, r.cache_miss
-    from jsonb_to_recordset(coalesce(p_result -> 'model_calls', '[]')) as r (model text, outcome text, ms int,
-      input_tokens int, output_tokens int, thinking_tokens int, cache_read_tokens int, cache_write_tokens int,
-      cost_usd numeric, estimated boolean, detail text, cache_miss text)
+    from model_calls_of(p_result) r
     where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
@@ -3979,52 +4153,29 @@ returns bigint language sql immutable as
 $$ select (case when p_until > p_now then ceil(extract(epoch from p_until - p_now) * 1000)
   when p_until <= p_now then 0 end)::bigint $$;
 
+-- hold_turn: the contact types: what is unanswered waits for so long, unless more comes before. A later word of the
+-- same contact takes its place. Concurrency: any. Result: {}.
+create or replace function hold_turn(p_conversation bigint, p_ms int, p_now timestamptz default null)
+returns jsonb language sql volatile set search_path = public, pg_temp as $$
+  update conversations set typing_until = clock(p_now) + make_interval(secs => p_ms / 1000.0), typing_seq = inbound_seq
+    where id = p_conversation;
+  select '{}'::jsonb
+$$;
+
 -- burst_ms: how long a conversation is still waited for before it is answered: until debounceMs after its newest
--- unanswered message, never longer than debounceMaxMs after its first. Null: its burst is over, there is none, or it
--- has a command of the manager, which waits for nothing.
+-- unanswered message, or until its contact has typed (hold_turn), never longer than debounceMaxMs after its first.
+-- Null: its burst is over, there is none, or it has a command of the manager, which waits for nothing.
 -- Arguments: p_debounce {debounceMs, debounceMaxMs}; null: nothing is waited for. Read only.
 create or replace function burst_ms(p_conversation bigint, p_debounce jsonb, p_now timestamptz)
 returns bigint language sql stable set search_path = public, pg_temp as $$
   select in_ms(b.until, p_now) from (
-    select least(max(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
-        min(m.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000)) as until
-      from messages m where m.conversation_id = p_conversation and m.direction = 'in' and m.status = 'received'
-      having not coalesce(bool_or(m.meaning ? 'command'), false)) b
-  where p_debounce is not null and b.until > p_now
+    select least(min(i.created_at) + make_interval(secs => (p_debounce ->> 'debounceMaxMs')::numeric / 1000),
+        greatest(max(i.created_at) + make_interval(secs => (p_debounce ->> 'debounceMs')::numeric / 1000),
+          case when c.typing_seq = c.inbound_seq then c.typing_until end)) as until
+      from conversations c join inbox i on i.conversation_id = c.id
+      where c.id = p_conversation and p_debounce is not null group by c.id having not bool_or(i.command)) b
+  where b.until > p_now
 $$;
-
--- claim_turns: claim_turn for many conversations, but for those whose burst still goes on.
--- Guarantee: see claim_turn; for a group see above. The turns of a group become the caller's together.
--- Arguments: p_ids [conversation id], one may stand there twice (the second is busy); p_worker, p_lease_ms as
---   claim_turn; p_debounce see burst_ms.
--- Concurrency: locks the conversations one after the other in the order of their ids, an early one not at all.
--- Result: [claim_turn's result and conversation_id], also {state: 'early', wait_ms}: claim again after so long; what
---   made it early is stored, so nothing is lost when nobody does: sweep_turns finds it. A busy one has wait_ms too.
-create or replace function claim_turns(
-  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
-) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare
-  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
-  v_result jsonb;
-  v_wait bigint;
-  v_id bigint;
-  v_n bigint;
-begin
-  for v_id, v_n in select x::bigint, n from jsonb_array_elements_text(p_ids) with ordinality e (x, n) order by 1, 2 loop
-    v_wait := burst_ms(v_id, p_debounce, clock(p_now));
-    if v_wait is not null then
-      v_result := jsonb_build_object('state', 'early', 'wait_ms', v_wait);
-    else
-      v_result := claim_turn(v_id, p_worker, p_lease_ms, p_now);
-      if v_result ? 'until' then
-        v_result := v_result || jsonb_build_object('wait_ms',
-          in_ms((v_result ->> 'until')::timestamptz, clock(p_now)));
-      end if;
-    end if;
-    v_results[v_n] := v_result || jsonb_build_object('conversation_id', v_id);
-  end loop;
-  return to_jsonb(v_results);
-end $$;
 
 -- renew_turns: renew_turn for all open turns of a worker, in one statement.
 -- Guarantee: one that is just being ended (its row is locked) counts as alive and is left as it is: the next call
@@ -4048,7 +4199,8 @@ $$;
 
 -- complete_turns: complete_turn for many turns; of an answer that is committed the first part is claimed for the wire
 -- in the same transaction (claim_send), so that nothing can be lost between the two.
--- Guarantee: see complete_turn and claim_send; for a group see above.
+-- Guarantee: see complete_turn and claim_send; for a group see above. Answers with nothing else to be done are
+--   committed in one statement (complete_plain), everything else goes the way of complete_turn, one by one.
 -- Arguments: p_items [{conversation_id, turn, fence, result: as complete_turn's, send: the caller can send now}];
 --   p_policy as claim_send's, or null: nothing is claimed for the wire.
 -- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
@@ -4057,32 +4209,32 @@ $$;
 create or replace function complete_turns(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
-  v_sends jsonb := '[]';
+  v_done jsonb;
   v_result jsonb;
   v_item jsonb;
   v_n bigint;
 begin
   perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  v_done := complete_plain(p_items, p_policy, clock(p_now));
   for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
-    order by (x ->> 'conversation_id')::bigint, n loop
+    where not v_done ? n::text order by (x ->> 'conversation_id')::bigint, n loop
     v_result := complete_turn((v_item ->> 'turn')::bigint, (v_item ->> 'fence')::bigint, v_item -> 'result', p_now);
-    v_results[v_n] := v_result || jsonb_build_object('send', null, 'pending_ms',
-      in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz));
-    if v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0
-      and (v_item ->> 'send')::boolean then
-      v_sends := v_sends || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
-    end if;
+    v_done := v_done || jsonb_build_object(v_n, v_result || jsonb_build_object('send', null, 'pending_ms',
+      in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz), 'ask', (v_item ->> 'send')::boolean
+        and v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0));
   end loop;
-  if p_policy is not null and v_sends <> '[]' then
-    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_sends) x));
-    for v_item in select * from jsonb_array_elements(v_sends) loop
-      v_n := (v_item ->> 'n')::bigint;
-      v_results[v_n] := v_results[v_n] || jsonb_build_object('send',
+  if p_policy is not null then
+    -- the locks of all numbers before anything of theirs: see claim_send
+    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
+      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
+    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
+      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
+      v_done := jsonb_set(v_done, array[v_n::text, 'send'],
         send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
     end loop;
   end if;
-  return to_jsonb(v_results);
+  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
+    from generate_series(1, jsonb_array_length(p_items)) n);
 end $$;
 
 -- is_proactive: nobody asked for a message of this kind: it is neither an answer nor the offer of a person. Null for a
@@ -5566,8 +5718,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
   v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
-    where exists (select from messages m where m.conversation_id = x::bigint and m.direction = 'out'
-      and m.status in ('queued', 'sending', 'uncertain')));
+    where exists (select from outbox o where o.conversation_id = x::bigint)
+      or exists (select from on_wire w where w.conversation_id = x::bigint));
   v_id bigint;
   v_n bigint;
 begin
@@ -5582,43 +5734,89 @@ begin
   return to_jsonb(v_results);
 end $$;
 
+-- record_arrived: of record_sends those that WhatsApp took, in one statement; says the same as record_send would.
+-- Guarantee: a send is taken here only when its own claim speaks, nobody has heard of its id at WhatsApp before, it
+--   left under the address that was known, and its number is not held.
+-- Concurrency: part of record_sends, which holds the locks. Result: {position in p_items, from 1: as record_sends};
+--   what is not in it was left alone.
+create or replace function record_arrived(p_items jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare v_all jsonb;
+begin
+  with arrived as materialized (
+      select * from (
+        select i.n, m.id, m.conversation_id, m.kind, i.next, i.outcome ->> 'provider_id' as provider_id,
+          row_number() over (partition by m.instance_id, i.outcome ->> 'provider_id' order by i.n) as again,
+          row_number() over (partition by m.id order by i.n) as twice
+        from rows from (jsonb_to_recordset(p_items) as (message_id bigint, claim bigint, outcome jsonb, next boolean))
+            with ordinality as i (message_id, claim, outcome, next, n)
+          join messages m on m.id = i.message_id join instances s on s.id = m.instance_id
+        where i.outcome ->> 'kind' = 'sent' and i.outcome ->> 'jid' is null and i.outcome ->> 'provider_id' is not null
+          and m.status = 'sending' and m.claim = i.claim and m.provider_id is null and s.held_reason is null
+          and not exists (select from messages o where o.instance_id = m.instance_id
+            and o.provider_id = i.outcome ->> 'provider_id')
+          and not exists (select from early_updates e where e.instance_id = m.instance_id
+            and e.provider_id = i.outcome ->> 'provider_id')) x
+      where x.again = 1 and x.twice = 1),
+    sent as (
+      update messages m set provider_id = a.provider_id, status = 'sent', reason = null, error_class = null,
+          lease_until = null, goes_at = null, provider_at = p_now, slot_at = greatest(m.slot_at, p_now)
+        from arrived a where m.id = a.id),
+    conversation as (
+      update conversations c set superseded_in_row = 0 from arrived a where c.id = a.conversation_id
+        and c.superseded_in_row > 0 and not is_proactive(a.kind))
+  select coalesce(jsonb_object_agg(a.n, jsonb_build_object('outcome', 'recorded', 'status', 'sent', 'next', null,
+      'more', l.more, 'ask', l.more and a.next)), '{}')
+    into v_all from arrived a cross join lateral (select exists (select from outbox o
+        where o.conversation_id = a.conversation_id) or exists (select from on_wire w
+        where w.conversation_id = a.conversation_id and w.message_id <> a.id) as more) l;
+  return v_all;
+end $$;
+
 -- record_sends: record_send for many sends; when the lane of one holds more, its next message is claimed in the same
 -- transaction (claim_send).
--- Guarantee: see record_send and claim_send; for a group see turns.sql.
+-- Guarantee: see record_send and claim_send; for a group see turns.sql. Sends that arrived, with nothing else to be
+--   said of them, are recorded in one statement (record_arrived), everything else goes the way of record_send, one by
+--   one.
 -- Arguments: p_items [{conversation_id, message_id, claim, outcome: as record_send's, next: the caller can send now}];
 --   p_policy as claim_send's, or null: nothing is claimed.
--- Concurrency: locks the conversations in the order of their ids, then the numbers in the order of theirs.
+-- Concurrency: locks the conversations in the order of their ids, then the ids at WhatsApp (lock_provider_id) and the
+--   numbers, each in their order.
 -- Result: [record_send's result, next: what claim_send said of the lane, or null], in order. After a retry or a
 --   doubt nothing is claimed: the lane waits for that very message.
 create or replace function record_sends(p_items jsonb, p_policy jsonb default null, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_items)]);
-  v_next jsonb := '[]';
+  v_done jsonb;
   v_result jsonb;
   v_item jsonb;
   v_n bigint;
 begin
   perform lock_lanes(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(p_items) x));
+  perform lock_provider_id(k.instance_id, k.id) from (select c.instance_id, x -> 'outcome' ->> 'provider_id' as id
+    from jsonb_array_elements(p_items) x join conversations c on c.id = (x ->> 'conversation_id')::bigint
+    where x -> 'outcome' ->> 'kind' = 'sent' order by 1, 2) k;
+  v_done := record_arrived(p_items, clock(p_now));
   for v_item, v_n in select x, n from jsonb_array_elements(p_items) with ordinality e (x, n)
-    order by (x ->> 'conversation_id')::bigint, n loop
+    where not v_done ? n::text order by (x ->> 'conversation_id')::bigint, n loop
     v_result := record_send((v_item ->> 'message_id')::bigint, (v_item ->> 'claim')::bigint, v_item -> 'outcome',
       p_now);
-    v_results[v_n] := v_result || '{"next": null}';
-    if (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
-      and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed') then
-      v_next := v_next || jsonb_build_object('conversation_id', v_item -> 'conversation_id', 'n', v_n);
-    end if;
+    v_done := v_done || jsonb_build_object(v_n, v_result || jsonb_build_object('next', null, 'ask',
+      (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
+        and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed')));
   end loop;
-  if p_policy is not null and v_next <> '[]' then
-    perform lock_numbers(array(select (x ->> 'conversation_id')::bigint from jsonb_array_elements(v_next) x));
-    for v_item in select * from jsonb_array_elements(v_next) loop
-      v_n := (v_item ->> 'n')::bigint;
-      v_results[v_n] := v_results[v_n] || jsonb_build_object('next',
+  if p_policy is not null then
+    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
+      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
+    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
+      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
+      v_done := jsonb_set(v_done, array[v_n::text, 'next'],
         send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
     end loop;
   end if;
-  return to_jsonb(v_results);
+  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
+    from generate_series(1, jsonb_array_length(p_items)) n);
 end $$;
 
 -- ensure_instance: the row of a number that the installation itself names: EVOLUTION_INSTANCE, or one that a person
@@ -5652,9 +5850,12 @@ $$;
 
 -- tenant_of_poster: to whom belongs what a credential posts and may not say. Arguments: p_from see speaks_for; null:
 -- the secret of the installation. Read only.
-create or replace function tenant_of_poster(p_from jsonb) returns text language sql stable as $$
-  select coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default')
-$$;
+create or replace function tenant_of_poster(p_from jsonb)
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+begin
+  if not p_from ? 'instance' then return coalesce(p_from ->> 'tenant', 'default'); end if;
+  return coalesce(p_from ->> 'tenant', (select tenant_id from instances where name = p_from ->> 'instance'), 'default');
+end $$;
 
 -- webhook_refusal: why what was posted under a name is set aside; null: it is that number's. What Evolution answers
 -- when we ask for a number by name is that number's.
@@ -5662,19 +5863,26 @@ $$;
 --   that counts (MULTI_CHIP_ENABLED=false), or null.
 create or replace function webhook_refusal(
   p_instance instances, p_name text, p_provider_id text, p_from jsonb, p_only text, p_now timestamptz
-) returns text language sql stable as $$
-  select case
+) returns text language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_refusal text := case
     when p_from ->> 'instance' <> p_name then 'secret_of_another'
     when p_instance.id is null then 'nobodys_number'
     when not speaks_for(p_from, p_instance, p_now) then 'secret_of_another'
-    when p_name <> p_only then 'only_one_number'
-    when p_from ? 'ourselves' then null
-    when p_provider_id <> p_instance.provider_id then 'foreign_uuid'
-    -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody
-    when p_instance.provider_id is null and not coalesce(p_from ? 'instance', false) and exists (select
-      from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id and o.webhook_secret is null)
-      then 'foreign_uuid' end
-$$;
+    when p_name <> p_only then 'only_one_number' end;
+begin
+  if v_refusal is not null or p_from ? 'ourselves' then return v_refusal; end if;
+  if p_provider_id <> p_instance.provider_id then return 'foreign_uuid'; end if;
+  -- a number's own secret says whose it is, and what another number's own secret said of a uuid hinders nobody;
+  -- asked for null, Postgres would plan it anew each time
+  if p_instance.provider_id is null and p_provider_id is not null and not coalesce(p_from ? 'instance', false) then
+    if exists (select from instances o where o.provider_id = p_provider_id and o.id <> p_instance.id
+      and o.webhook_secret is null) then
+      return 'foreign_uuid';
+    end if;
+  end if;
+  return null;
+end $$;
 
 -- learn_uuid: what Evolution calls a number by itself, unless another number of ours has it.
 create or replace function learn_uuid(p_instance instances, p_provider_id text) returns void language sql as $$
@@ -7742,8 +7950,14 @@ revoke all on function
   passed_over(conversations),
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
+  turn_in_the_way(bigint,integer,timestamp with time zone),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
+  agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),
+  is_plain_answer(jsonb),
+  complete_plain(jsonb,jsonb,timestamp with time zone),
+  model_calls_of(jsonb),
   record_model_calls(turns,jsonb),
   record_tool_calls(turns,jsonb),
   mark_refused(turns,jsonb),
@@ -7766,8 +7980,8 @@ revoke all on function
   list_agents(),
   due_follow_ups(integer,timestamp with time zone),
   in_ms(timestamp with time zone,timestamp with time zone),
+  hold_turn(bigint,integer,timestamp with time zone),
   burst_ms(bigint,jsonb,timestamp with time zone),
-  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
   renew_turns(jsonb,integer,timestamp with time zone),
   complete_turns(jsonb,jsonb,timestamp with time zone),
   is_proactive(text),
@@ -7840,6 +8054,7 @@ revoke all on function
   lock_numbers(bigint[]),
   send_claim(bigint,jsonb,timestamp with time zone),
   claim_sends(jsonb,jsonb,timestamp with time zone),
+  record_arrived(jsonb,timestamp with time zone),
   record_sends(jsonb,jsonb,timestamp with time zone),
   ensure_instance(text,text),
   speaks_for(jsonb,instances,timestamp with time zone),
@@ -8095,8 +8310,14 @@ grant execute on function
   passed_over(conversations),
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
+  turn_in_the_way(bigint,integer,timestamp with time zone),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
+  agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),
+  is_plain_answer(jsonb),
+  complete_plain(jsonb,jsonb,timestamp with time zone),
+  model_calls_of(jsonb),
   record_model_calls(turns,jsonb),
   record_tool_calls(turns,jsonb),
   mark_refused(turns,jsonb),
@@ -8119,8 +8340,8 @@ grant execute on function
   list_agents(),
   due_follow_ups(integer,timestamp with time zone),
   in_ms(timestamp with time zone,timestamp with time zone),
+  hold_turn(bigint,integer,timestamp with time zone),
   burst_ms(bigint,jsonb,timestamp with time zone),
-  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
   renew_turns(jsonb,integer,timestamp with time zone),
   complete_turns(jsonb,jsonb,timestamp with time zone),
   is_proactive(text),
@@ -8193,6 +8414,7 @@ grant execute on function
   lock_numbers(bigint[]),
   send_claim(bigint,jsonb,timestamp with time zone),
   claim_sends(jsonb,jsonb,timestamp with time zone),
+  record_arrived(jsonb,timestamp with time zone),
   record_sends(jsonb,jsonb,timestamp with time zone),
   ensure_instance(text,text),
   speaks_for(jsonb,instances,timestamp with time zone),
