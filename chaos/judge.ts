@@ -6,6 +6,7 @@ import type { Simulator } from '../simulator/index.ts';
 import type { WireSend } from '../simulator/types.ts';
 import type { ApiMessage } from '../simulator/claude-check.ts';
 import { newestUserText } from '../simulator/persona.ts';
+import { narrowDifferences } from '../scripts/lib/under-way.ts';
 import type { Writer, Written } from './conversations.ts';
 
 /** What the judge looks at. */
@@ -105,6 +106,7 @@ export async function judge(seen: Seen, instance: string, writers: readonly Writ
   for (const row of rows.filter(({ status, conversation_id }) => status === 'unproven' && !handed.has(conversation_id)))
     verdict.wrong.push(`unproven, and no person knows: to ${row.jid}, message ${row.id}`);
   await judgeWaiting(verdict, seen, instance);
+  verdict.wrong.push(...(await narrowDifferences((sql) => seen.query(sql))));
   return verdict;
 }
 

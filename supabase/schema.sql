@@ -253,6 +253,7 @@ create table public.dead_sends (
   constraint dead_sends_pkey PRIMARY KEY (message_id)
 ) with (fillfactor=90);
 alter table public.dead_sends enable row level security;
+CREATE INDEX dead_sends_conversation ON public.dead_sends USING btree (conversation_id);
 CREATE INDEX dead_sends_instance ON public.dead_sends USING btree (instance_id, created_at);
 CREATE INDEX dead_sends_newest ON public.dead_sends USING btree (tenant_id, message_id);
 create policy runtime on public.dead_sends as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
@@ -614,21 +615,10 @@ END)
 alter table public.messages enable row level security;
 CREATE INDEX messages_commands ON public.messages USING btree (created_at) WHERE (meaning ? 'command'::text);
 CREATE INDEX messages_day ON public.messages USING brin (created_at);
-CREATE INDEX messages_dead ON public.messages USING btree (tenant_id, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['failed'::text, 'unproven'::text])));
-CREATE INDEX messages_drafts ON public.messages USING btree (conversation_id, turn_id) WHERE (status = 'draft'::text);
-CREATE INDEX messages_due ON public.messages USING btree (due_at) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
 CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
-CREATE INDEX messages_lane ON public.messages USING btree (conversation_id, priority, id) WHERE ((direction = 'out'::text) AND (status = ANY (ARRAY['queued'::text, 'sending'::text, 'uncertain'::text])));
 CREATE INDEX messages_own_words ON public.messages USING btree (instance_id, ((meaning ->> 'own_words'::text))) WHERE ((kind IS NULL) AND (meaning ? 'own_words'::text));
-CREATE INDEX messages_pending ON public.messages USING btree (conversation_id, seq) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
-CREATE INDEX messages_pending_at ON public.messages USING btree (created_at) WHERE ((direction = 'in'::text) AND (status = 'received'::text));
 CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
-CREATE INDEX messages_slots ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind = ANY (ARRAY['reply'::text, 'handoff'::text])));
-CREATE INDEX messages_slots_contact ON public.messages USING btree (conversation_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
-CREATE INDEX messages_slots_proactive ON public.messages USING btree (instance_id, slot_at) WHERE ((slot_at IS NOT NULL) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
-CREATE INDEX messages_under_way ON public.messages USING btree (instance_id) WHERE (status = ANY (ARRAY['sending'::text, 'uncertain'::text]));
-CREATE INDEX messages_waiting ON public.messages USING btree (instance_id, priority, due_at) WHERE ((status = 'queued'::text) AND (kind <> ALL (ARRAY['reply'::text, 'handoff'::text])));
 CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, ((kind = 'operator'::text)), idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id, conversation_id) WHERE (provider_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_seq ON public.messages USING btree (conversation_id, seq);
@@ -893,7 +883,7 @@ create table public.slots (
   constraint slots_pkey PRIMARY KEY (instance_id, reply, slot_at, message_id)
 ) with (fillfactor=90);
 alter table public.slots enable row level security;
-CREATE INDEX slots_contact ON public.slots USING btree (conversation_id, slot_at) WHERE (NOT reply);
+CREATE INDEX slots_contact ON public.slots USING btree (conversation_id, slot_at);
 create policy runtime on public.slots as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.slots to service_role;
 grant delete, insert, select, update on public.slots to whats_agents_runtime;
@@ -1186,8 +1176,7 @@ AS $function$
       from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(m.created_at)))
-      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant
-        and not coalesce(m.meaning ? 'command', false)),
+      from inbox m where m.tenant_id = p_tenant and not m.command),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
@@ -1195,15 +1184,11 @@ AS $function$
     'unheard', unheard_conversations(p_tenant, p_now),
     'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
       and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
-    'outbound', (select jsonb_build_object('due',
-      count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later',
-      count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
-        'sending', count(*) filter (where m.status = 'sending'), 'uncertain',
-          count(*) filter (where m.status = 'uncertain'))
-      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain')
-        and m.tenant_id = p_tenant),
-    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out'
-      and m.status in ('failed', 'unproven')),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where m.due_at <= clock(p_now)), 'later',
+      count(*) filter (where m.due_at > clock(p_now))) from outbox m where m.tenant_id = p_tenant)
+      || (select jsonb_build_object('sending', count(*) filter (where m.status = 'sending'), 'uncertain',
+        count(*) filter (where m.status = 'uncertain')) from on_wire m where m.tenant_id = p_tenant),
+    'dead_letters', (select count(*) from dead_sends m where m.tenant_id = p_tenant),
     'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
   from tenants t where t.id = p_tenant
 $function$;
@@ -1309,8 +1294,7 @@ CREATE OR REPLACE FUNCTION public.alert_snapshot(p_all boolean, p_now timestamp 
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   with unanswered as (
-    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received'
-      order by m.created_at limit 1000
+    select m.conversation_id, m.created_at from inbox m order by m.created_at limit 1000
   ), waiting as (
     select u.created_at from unanswered u join conversations c on c.id = u.conversation_id
       join instances i on i.id = c.instance_id
@@ -1320,9 +1304,9 @@ AS $function$
     where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id,
       null) is null
   ), due as (
-    select m.due_at from messages m join conversations c on c.id = m.conversation_id
+    select m.due_at from outbox m join conversations c on c.id = m.conversation_id
       join instances i on i.id = m.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now))
+    where m.due_at <= (select clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
     order by m.due_at limit 1000
   ), newest as (
@@ -1361,8 +1345,8 @@ AS $function$
     'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(due_at))) from due)
-      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages
-        where direction = 'out' and status = 'uncertain') + unproven_count()),
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from on_wire
+        where status = 'uncertain') + unproven_count()),
     'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]')
       from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
       where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
@@ -1678,17 +1662,19 @@ declare
 begin
   for v in select * from instances order by id for no key update loop
     -- it was believed dead, and something arrived: a reply, since those are not held
-    if v.held_reason = 'number_undelivered' and exists (select from messages m
-      where m.instance_id = v.id and m.slot_at >= v.held_since
-        and not is_proactive(m.kind) and m.delivered_at is not null) then
+    if v.held_reason = 'number_undelivered' and exists (select from slots s
+      join messages m on m.id = s.message_id
+      where s.instance_id = v.id and s.reply and s.slot_at >= v.held_since and m.delivered_at is not null) then
       perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
     if v.held_reason is not null and v.held_until <= v_now then
       select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
-        where m.instance_id = v.id and m.slot_at >= v.held_until and is_proactive(m.kind)
-          order by m.slot_at desc limit 1;
+        where m.id = (select n.message_id from (
+          select message_id, slot_at from slots where instance_id = v.id and not reply and slot_at >= v.held_until
+          union all select message_id, slot_at from on_wire where instance_id = v.id and is_proactive(kind)
+            and slot_at >= v.held_until) n order by n.slot_at desc limit 1);
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
         'number_error_acks'))) then
@@ -1921,8 +1907,8 @@ CREATE OR REPLACE FUNCTION public.cancel_apology(p_conversation bigint)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
-    where m.conversation_id = p_conversation and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from outbox o, turns t
+    where o.conversation_id = p_conversation and m.id = o.message_id and m.status = 'queued' and t.id = m.turn_id
       and t.status = 'deferred';
   if found then update conversations set apologised_at = null where id = p_conversation; end if;
 end $function$;
@@ -2019,12 +2005,13 @@ begin
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
-        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
-          and is_proactive(kind)
+        select slot_at from slots where instance_id = i.id and not reply and slot_at > p_now - interval '1 day'
+        union all
+        select slot_at from on_wire where instance_id = i.id and is_proactive(kind)
+          and slot_at > p_now - interval '1 day'
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from messages where instance_id = i.id and status = 'queued' and is_proactive(kind)
-          limit 1000)) m) u
+        (select null from outbox where instance_id = i.id and is_proactive(kind) limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
     s.day::numeric / greatest(s.cap_day, 1), s.id
@@ -2042,8 +2029,8 @@ CREATE OR REPLACE FUNCTION public.claim_command(p_conversation bigint, p_lease_m
 AS $function$
 declare m messages;
 begin
-  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
-    and meaning ? 'command' order by seq limit 1;
+  select x.* into m from inbox n join messages x on x.id = n.message_id where n.conversation_id = p_conversation
+    and n.command order by n.seq limit 1;
   if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
   update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0)
     where id = m.id returning * into m;
@@ -2177,16 +2164,13 @@ declare
 begin
   -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
   -- brings its own wake-up
-  if not exists (select from messages where conversation_id = p_conversation and direction = 'out'
-    and status in ('queued', 'sending', 'uncertain')) then
-    return jsonb_build_object('action', 'idle');
-  end if;
+  if not has_sends(p_conversation) then return jsonb_build_object('action', 'idle'); end if;
   select * into v_conversation from conversations where id = p_conversation for no key update;
   if not found or v_conversation.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into v_message from messages where conversation_id = v_conversation.id and direction = 'out'
-    and status in ('sending', 'uncertain') order by id limit 1;
+  select m.* into v_message from on_wire w join messages m on m.id = w.message_id
+    where w.conversation_id = v_conversation.id order by w.message_id limit 1;
   if found then return await_send(v_conversation, v_message, v_now); end if;
 
   v_message := next_send(v_conversation.id, v_now);
@@ -2224,8 +2208,7 @@ AS $function$
 declare
   v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
   v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
-    where exists (select from outbox o where o.conversation_id = x::bigint)
-      or exists (select from on_wire w where w.conversation_id = x::bigint));
+    where has_sends(x::bigint));
   v_id bigint;
   v_n bigint;
 begin
@@ -2693,10 +2676,11 @@ begin
   if p_cap is null then return null; end if;
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
-    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
-    from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and is_proactive(m.kind)
-      and (is_offer(m.kind) or not p_offers)) s
+    select l.slot_at as at from conversations c join slots l on l.conversation_id = c.id
+      where c.contact_id = p_contact and not l.reply and (is_offer(l.kind) or not p_offers)
+    union all
+    select p_now from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_proactive(w.kind) and (is_offer(w.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $function$;
@@ -2813,10 +2797,9 @@ AS $function$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
     select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts,
       m.created_at, m.claimed_at, m.text
-    from messages m join instances i on i.id = m.instance_id
-    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
-      and m.id = coalesce(p_message, m.id)
-    order by m.id desc limit p_limit) d
+    from dead_sends x join messages m on m.id = x.message_id join instances i on i.id = m.instance_id
+    where x.tenant_id = p_tenant and x.message_id = coalesce(p_message, x.message_id)
+    order by x.message_id desc limit p_limit) d
 $function$;
 revoke all on function public.dead_letters(text,integer,bigint) from public;
 grant execute on function public.dead_letters(text,integer,bigint) to service_role;
@@ -2927,12 +2910,11 @@ CREATE OR REPLACE FUNCTION public.due_follow_ups(p_limit integer, p_now timestam
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+    select m.conversation_id as id from outbox m join conversations c on c.id = m.conversation_id
       join instances i on i.id = c.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now)
-      and c.merged_into is null
+    where m.kind = 'follow_up' and m.due_at <= clock(p_now) and c.merged_into is null
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
-    group by m.conversation_id order by min(m.id) limit p_limit) s
+    group by m.conversation_id order by min(m.message_id) limit p_limit) s
 $function$;
 revoke all on function public.due_follow_ups(integer,timestamp with time zone) from public;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
@@ -3295,7 +3277,7 @@ begin
   end if;
   select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all)
     order by id for update) l;
-  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending'
+  select max(lease_until) into v_until from on_wire where conversation_id = any (v_talks) and status = 'sending'
     and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
@@ -3409,8 +3391,8 @@ AS $function$
 declare v_messages int; v_takeovers int;
 begin
   update messages set status = 'expired', reason = 'expired', goes_at = null, lease_until = null where id in (
-    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id
-      limit p_limit for update skip locked) and status = 'queued';
+    select m.id from outbox o join messages m on m.id = o.message_id where o.expires_at <= clock(p_now)
+      order by m.id limit p_limit for update of m skip locked) and status = 'queued' and expires_at <= clock(p_now);
   get diagnostics v_messages = row_count;
   update conversations set takeover_since = null, takeover_until = null where id in (
     select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id
@@ -3681,8 +3663,7 @@ CREATE OR REPLACE FUNCTION public.first_pending(p_conversation bigint)
  RETURNS timestamp with time zone
  LANGUAGE sql
  STABLE
-AS $function$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
-  order by seq limit 1 $function$;
+AS $function$ select created_at from inbox where conversation_id = p_conversation order by seq limit 1 $function$;
 revoke all on function public.first_pending(bigint) from public;
 grant execute on function public.first_pending(bigint) to service_role;
 grant execute on function public.first_pending(bigint) to whats_agents_runtime;
@@ -3768,37 +3749,46 @@ CREATE OR REPLACE FUNCTION public.free_at(p_instance bigint, p_class text, p_win
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
+  v_reply boolean := p_class = 'reply';
   v_from timestamptz := greatest(p_now - p_window, p_since);
-  v_room int := p_cap;   -- places that what is under way leaves
+  v_low timestamptz := v_from;
+  v_to timestamptz := 'infinity';
+  v_room bigint := p_cap;   -- places that what is under way and what is newer than v_to leave
+  v_found timestamptz;
+  v_newer bigint;
   v_at timestamptz;
 begin
   if p_cap is null then return null; end if;
-  if p_cap > 0 and p_class = 'reply' then
-    select p_cap - count(*) into v_room from messages
-      where instance_id = p_instance and status in ('sending', 'uncertain')
-      and not is_proactive(kind);
-  elsif p_cap > 0 then
-    select p_cap - count(*) into v_room from messages
-      where instance_id = p_instance and status in ('sending', 'uncertain')
-      and is_proactive(kind) and case p_class when 'proactive' then true when 'stranger'
-        then first_contact else kind = p_class end;
+  if p_cap > 0 then
+    select p_cap - count(*) into v_room from on_wire w
+      where w.instance_id = p_instance and in_class(p_class, w.kind, w.first_contact);
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
-  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
-  if p_class = 'reply' then
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and not is_proactive(kind)
-        and status not in ('sending', 'uncertain')
-      order by slot_at desc offset v_room - 1 limit 1;
-  else
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and is_proactive(kind)
-        and status not in ('sending', 'uncertain')
-        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
-      order by slot_at desc offset v_room - 1 limit 1;
+  if not v_reply and p_window > interval '1 hour' then
+    select h.hour, h.total - h.n into v_found, v_newer from (
+      select s.hour, sum(s.n) as n, sum(sum(s.n)) over (order by s.hour desc) as total from slot_hours s
+        where s.instance_id = p_instance and s.hour >= slot_hour(v_from)
+          and in_class(p_class, s.kind, s.first_contact) group by s.hour) h
+      where h.total >= v_room order by h.hour desc limit 1;
+    if not found then return null; end if;
+    v_low := greatest(v_from, v_found);
+    v_to := v_found + interval '1 hour';
+    v_room := v_room - v_newer;
   end if;
+  select m.minute, m.total - m.n into v_found, v_newer from (
+    select s.minute, sum(s.n) as n, sum(sum(s.n)) over (order by s.minute desc) as total from slot_minutes s
+      where s.instance_id = p_instance and s.reply = v_reply and s.minute >= slot_minute(v_low) and s.minute < v_to
+        and in_class(p_class, s.kind, s.first_contact) group by s.minute) m
+    where m.total >= v_room order by m.minute desc limit 1;
+  if not found then return null; end if;
+  select s.slot_at into v_at from slots s
+    where s.instance_id = p_instance and s.reply = v_reply and s.slot_at >= v_found
+      and s.slot_at < v_found + interval '1 minute' and s.slot_at > v_from
+      and in_class(p_class, s.kind, s.first_contact)
+    order by s.slot_at desc offset v_room - v_newer - 1 limit 1;
   return v_at + p_window;
 end $function$;
 revoke all on function public.free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone) from public;
@@ -3934,6 +3924,18 @@ revoke all on function public.handoffs_to_tell(text,integer,integer,timestamp wi
 grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to service_role;
 grant execute on function public.handoffs_to_tell(text,integer,integer,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.has_sends(p_conversation bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select exists (select from outbox where conversation_id = p_conversation)
+    or exists (select from on_wire where conversation_id = p_conversation)
+$function$;
+revoke all on function public.has_sends(bigint) from public;
+grant execute on function public.has_sends(bigint) to service_role;
+grant execute on function public.has_sends(bigint) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.heal_send(p_message public.messages, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -3960,10 +3962,9 @@ begin
   select * into v_instance from instances where id = p_message.instance_id for no key update;
   update instances set trust = least(100, trust_now(v_instance, p_now) + (incident('error_ack') ->> 'trust')::numeric),
     trust_at = p_now where id = v_instance.id returning * into v_instance;
-  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
-    where o.tenant_id = p_message.tenant_id and o.instance_id = p_message.instance_id and o.direction = 'out'
-      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> p_message.id
-        and o.created_at > p_now - interval '1 day') then
+  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from dead_sends o
+    where o.instance_id = p_message.instance_id and o.error_class = 'provider_refused' and o.message_id <> p_message.id
+      and o.created_at > p_now - interval '1 day') then
     perform release_number(v_instance, 'arrived_after_all', p_now);
     update instances set held_since = case when held_in_row > 0 then held_since end,
       held_in_row = greatest(0, held_in_row - 1) where id = v_instance.id;
@@ -3988,11 +3989,10 @@ AS $function$
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)),
       '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
-      from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)),
+      from clock(p_now) - min(created_at))) from inbox),
+    'outbound', (select jsonb_build_object('due', (select count(*) from outbox where due_at <= clock(p_now)),
       'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
-      'sending', count(*) filter (where status = 'sending')) from messages
-        where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+      'sending', count(*) filter (where status = 'sending')) from on_wire),
     'paused', pause_reason('default', null, null, null))
 $function$;
 revoke all on function public.health_snapshot(timestamp with time zone) from public;
@@ -4196,6 +4196,18 @@ end $function$;
 revoke all on function public.in_allowlist(bigint,jsonb) from public;
 grant execute on function public.in_allowlist(bigint,jsonb) to service_role;
 grant execute on function public.in_allowlist(bigint,jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.in_class(p_class text, p_kind text, p_first_contact boolean)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case p_class when 'reply' then not is_proactive(p_kind) when 'proactive' then is_proactive(p_kind)
+    when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
+$function$;
+revoke all on function public.in_class(text,text,boolean) from public;
+grant execute on function public.in_class(text,text,boolean) to service_role;
+grant execute on function public.in_class(text,text,boolean) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.in_ms(p_until timestamp with time zone, p_now timestamp with time zone)
  RETURNS bigint
@@ -4618,17 +4630,18 @@ CREATE OR REPLACE FUNCTION public.judged_sends(p_instance public.instances, p_no
 AS $function$
   -- two halves, each on its index
   with newest as (
-    (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
-        and m.slot_at <= p_now - interval '10 minutes'
-        and is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+    (select s.slot_at, m.delivered_at, m.error_class, true as proactive from slots s
+      join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and s.slot_at <= p_now - interval '10 minutes'
+        and not s.reply and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50)
     union all
-    (select m.slot_at, m.delivered_at, m.error_class, false from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
-        and m.slot_at <= p_now - interval '10 minutes'
-        and not is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+    (select s.slot_at, m.delivered_at, m.error_class, false from slots s join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and s.slot_at <= p_now - interval '10 minutes'
+        and s.reply and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50))
   select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
@@ -4879,8 +4892,10 @@ CREATE OR REPLACE FUNCTION public.last_campaign(p_contact bigint)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and is_campaign(m.kind));
+  return greatest((select max(s.slot_at) from conversations c join slots s on s.conversation_id = c.id
+      where c.contact_id = p_contact and not s.reply and is_campaign(s.kind)),
+    (select max(w.slot_at) from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_campaign(w.kind)));
 end $function$;
 revoke all on function public.last_campaign(bigint) from public;
 grant execute on function public.last_campaign(bigint) to service_role;
@@ -5010,9 +5025,9 @@ AS $function$
       (select string_agg(q.text, E'\n' order by q.seq) from messages q
         where q.turn_id = m.turn_id and q.direction = 'in') as asked,
       string_agg(m.text, E'\n\n' order by m.part) as text
-    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-      join contacts k on k.id = c.contact_id
-    where m.status = 'draft' and m.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
+    from drafts f join messages m on m.id = f.message_id join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where f.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
     group by m.turn_id, m.conversation_id, i.name, k.name order by m.turn_id limit p_limit) d
 $function$;
 revoke all on function public.list_drafts(text,integer,bigint) from public;
@@ -5288,9 +5303,9 @@ AS $function$
 begin
   if coalesce(p_percent, 0) = 0 then return false; end if;
   return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
-    from (select conversation_id, slot_at from messages
-      where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
-      and is_proactive(kind) and is_campaign(kind) order by slot_at desc limit 100) s
+    from (select conversation_id, slot_at from slots
+      where instance_id = p_instance and not reply and slot_at > p_now - interval '14 days'
+        and slot_at <= p_now - interval '1 day' and is_campaign(kind) order by slot_at desc limit 100) s
         join conversations c on c.id = s.conversation_id);
 end $function$;
 revoke all on function public.low_reply_ratio(bigint,integer,timestamp with time zone) from public;
@@ -5361,7 +5376,8 @@ begin
       -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claim = claim + 1,
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
-    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
+    where id in (select message_id from outbox union all select message_id from on_wire)
+      and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and is_proactive(kind) and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
@@ -5480,8 +5496,10 @@ AS $function$
 declare v_message messages;
 begin
   select * into v_message from messages
-    where conversation_id = p_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
-      'queued') and claim > 0 and provider_id is null
+    where id in (select message_id from on_wire where conversation_id = p_conversation.id
+        union all select message_id from outbox where conversation_id = p_conversation.id
+        union all select message_id from dead_sends where conversation_id = p_conversation.id and status = 'unproven')
+      and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
       and (type = 'reaction') = (p_event ->> 'kind' = 'reaction') and same_words(text) = same_words(event_text(p_event))
       and claimed_at <= p_sent_at + interval '5 minutes'
     order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
@@ -5747,16 +5765,17 @@ CREATE OR REPLACE FUNCTION public.metrics_snapshot(p_now timestamp with time zon
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   with inbound as (
-    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages
-      where direction = 'in' and status = 'received' group by tenant_id
-  ), outbound as (
-    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch
-      from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
-      count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
-    from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
-  ), dead as (
-    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven')
+    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from inbox
       group by tenant_id
+  ), lanes as (
+    select tenant_id, count(*) as queued, extract(epoch
+      from clock(p_now) - min(due_at) filter (where due_at <= clock(p_now))) as age
+    from outbox group by tenant_id
+  ), wire as (
+    select tenant_id, count(*) filter (where status = 'sending') as sending,
+      count(*) filter (where status = 'uncertain') as uncertain from on_wire group by tenant_id
+  ), dead as (
+    select tenant_id, count(*) as n from dead_sends group by tenant_id
   ), people as (
     select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
   ), day as (
@@ -5767,12 +5786,12 @@ AS $function$
   )
   select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0),
     'unanswered_seconds', inbound.age,
-    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0),
-      'uncertain', coalesce(outbound.uncertain, 0),
+    'queued', coalesce(lanes.queued, 0), 'queued_seconds', lanes.age, 'sending', coalesce(wire.sending, 0),
+      'uncertain', coalesce(wire.uncertain, 0),
     'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0),
       'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
-  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left
-    join dead on dead.tenant_id = t.id
+  from tenants t left join inbound on inbound.tenant_id = t.id left join lanes on lanes.tenant_id = t.id
+    left join wire on wire.tenant_id = t.id left join dead on dead.tenant_id = t.id
     left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
 $function$;
 revoke all on function public.metrics_snapshot(timestamp with time zone) from public;
@@ -5819,7 +5838,8 @@ begin
     update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
     if v_jid is null then
       update messages set status = 'cancelled', reason = 'phone_moved'
-        where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+        where id in (select message_id from outbox where conversation_id = v_talk.id
+          union all select message_id from drafts where conversation_id = v_talk.id) and status in ('queued', 'draft');
     end if;
   end loop;
 end $function$;
@@ -5913,16 +5933,17 @@ CREATE OR REPLACE FUNCTION public.next_send(p_conversation bigint, p_now timesta
 AS $function$
 declare v_message messages;
 begin
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and (not is_proactive(kind) or kind = 'operator')
-    order by kind = 'operator' desc, priority, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation and (not is_proactive(o.kind) or o.kind = 'operator')
+    order by o.kind = 'operator' desc, o.priority, o.message_id limit 1;
   if found then return v_message; end if;
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and due_at <= p_now and not campaign_paused(tenant_id, campaign_id)
-    order by priority, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation and o.due_at <= p_now and not campaign_paused(o.tenant_id, o.campaign_id)
+    order by o.priority, o.message_id limit 1;
   if found then return v_message; end if;
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation
+    order by campaign_paused(o.tenant_id, o.campaign_id), o.due_at, o.message_id limit 1;
   return v_message;
 end $function$;
 revoke all on function public.next_send(bigint,timestamp with time zone) from public;
@@ -6073,8 +6094,10 @@ AS $function$
   select case
     when p_reply or p_instance.held_reason is null then null
     when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
-    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
-      and is_proactive(kind)) then
+    when exists (select from slots where instance_id = p_instance.id and not reply
+        and slot_at >= p_instance.held_until)
+      or exists (select from on_wire where instance_id = p_instance.id and is_proactive(kind)
+        and slot_at >= p_instance.held_until) then
       looks(p_instance.held_reason, true, p_now + interval '1 minute')
   end
 $function$;
@@ -6408,7 +6431,7 @@ AS $function$
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn)
       or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
-    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+    join inbox m on m.conversation_id = c.id
   where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t
     where t.conversation_id = c.id and t.status = 'open')
   group by c.id limit 1
@@ -6460,6 +6483,7 @@ declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
   v_transcripts timestamptz := v_now - nullif((p_ages ->> 'transcripts')::int, 0) * interval '1 day';
   v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
   v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
+  v_slots timestamptz := slot_hour(v_now - interval '3 days');
 begin
   delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks
     order by received_at limit p_limit);
@@ -6493,6 +6517,17 @@ begin
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- no cap and no figure looks at slots of answers, or at sums, of before
+  delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
+    s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
+      and o.slot_at < v_slots order by o.slot_at limit p_limit) s limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from slot_minutes where (instance_id, reply, minute) in (select s.instance_id, s.reply, s.minute
+    from slot_minutes s where s.minute < v_slots limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from slot_hours where (instance_id, hour) in (select s.instance_id, s.hour from slot_hours s
+    where s.hour < v_slots limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs
   -- nothing.
   delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
@@ -6696,8 +6731,10 @@ begin
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
-        and is_proactive(s.kind))
+      from (select slot_at from slots where instance_id = v_instance.id and not reply
+          and slot_at > least(v_hour_from, v_day_from)
+        union all select slot_at from on_wire where instance_id = v_instance.id and is_proactive(kind)
+          and slot_at > least(v_hour_from, v_day_from)) s)
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -6708,9 +6745,8 @@ begin
           free_at(v_instance.id, 'proactive', interval '1 day', v_day, v_instance.day_reset_at, v_now),
             slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
-          from (select m.reason, count(*) as n from messages m
-          where m.instance_id = v_instance.id and m.status = 'queued' and is_proactive(m.kind)
-            and m.reason is not null group by m.reason) h)));
+          from (select o.reason, count(*) as n from outbox o where o.instance_id = v_instance.id
+            and is_proactive(o.kind) and o.reason is not null group by o.reason) h)));
   end loop;
   return v_all;
 end $function$;
@@ -6850,8 +6886,9 @@ begin
     perform number_trouble(v.id, incident('banned'), clock(p_now));
   end if;
   if v_back then
-    update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
-      and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
+    update messages m set due_at = clock(p_now) from outbox o where o.instance_id = v.id and m.id = o.message_id
+      and o.reason in ('number_disconnected', 'disconnected', 'connection_closed') and m.status = 'queued'
+      and m.reason in ('number_disconnected', 'disconnected', 'connection_closed') and m.due_at > clock(p_now);
   end if;
   return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false,
     'wake_sends', v_back, 'reconcile', v_anew);
@@ -7159,9 +7196,8 @@ begin
     perform number_sent(v_message.instance_id, is_proactive(v_message.kind), v_now);
   end if;
   select * into v_message from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
-    where n.conversation_id = v_message.conversation_id
-    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
+  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more',
+    has_sends(v_message.conversation_id));
 end $function$;
 revoke all on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_send(bigint,bigint,jsonb,timestamp with time zone) to service_role;
@@ -7263,9 +7299,9 @@ AS $function$
 declare v_lanes jsonb;
 begin
   with freed as (
-      update messages m set due_at = p_now, goes_at = null from instances i
-      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
-        and m.status = 'queued' and is_proactive(m.kind)
+      update messages m set due_at = p_now, goes_at = null from outbox o join instances i on i.id = o.instance_id
+      where m.id = o.message_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
+        and o.reason = any (p_reasons) and m.status = 'queued' and is_proactive(m.kind)
         and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
     select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
       from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
@@ -7282,8 +7318,9 @@ CREATE OR REPLACE FUNCTION public.release_number(p_instance public.instances, p_
 AS $function$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
-  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
-    and is_proactive(kind) and reason like 'number\_%' and due_at > p_now;
+  update messages m set due_at = p_now from outbox o where o.instance_id = p_instance.id and is_proactive(o.kind)
+    and o.reason like 'number\_%' and m.id = o.message_id and m.status = 'queued' and m.reason like 'number\_%'
+    and m.due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason,
     jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
@@ -7301,8 +7338,8 @@ AS $function$
 declare v_lanes jsonb;
 begin
   with freed as (
-    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
-      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued'
+    update messages m set due_at = least(m.due_at, clock(p_now)) from outbox o join instances i on i.id = o.instance_id
+      where i.name = p_instance and m.id = o.message_id and p_reasons ? o.reason and m.status = 'queued'
         and p_reasons ? m.reason
       returning m.conversation_id, m.priority, m.id)
   select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
@@ -7491,8 +7528,7 @@ AS $function$
     'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0)
       from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
     'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'
-      and tenant_id = p_tenant),
+    'unanswered', (select count(*) from inbox where tenant_id = p_tenant),
     'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
 $function$;
 revoke all on function public.report_figures(text,timestamp with time zone,timestamp with time zone) from public;
@@ -7556,8 +7592,9 @@ CREATE OR REPLACE FUNCTION public.restarts_in_row(p_instance public.instances, p
  STABLE
 AS $function$
   select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
-    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at
-      and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+    or exists (select from slots s join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.reply in (true, false) and s.slot_at > p_instance.restarted_at
+        and m.status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
 $function$;
 revoke all on function public.restarts_in_row(public.instances,timestamp with time zone) from public;
 grant execute on function public.restarts_in_row(public.instances,timestamp with time zone) to service_role;
@@ -7570,8 +7607,8 @@ CREATE OR REPLACE FUNCTION public.restored_state(p_uncertain integer)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('uncertain', p_uncertain,
-    'scheduled', (select count(*) from messages where direction = 'out' and status = 'queued'),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'),
+    'scheduled', (select count(*) from outbox),
+    'unanswered', (select count(*) from inbox),
     'instances', (select coalesce(jsonb_agg(name order by id), '[]') from instances where restored_at is not null))
 $function$;
 revoke all on function public.restored_state(integer) from public;
@@ -7937,7 +7974,8 @@ begin
   -- what waits for the old time is looked at anew
   update messages set due_at = least(due_at, now()), goes_at = null
     where status = 'queued' and reason in ('cooling_off', 'next_allowed')
-    and conversation_id in (select id from conversations where contact_id = v_contact);
+    and id in (select o.message_id from conversations c join outbox o on o.conversation_id = c.id
+      where c.contact_id = v_contact);
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only',
       p_offers_only, 'reason', p_reason));
@@ -8049,8 +8087,8 @@ begin
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode,
       'reason', p_reason), clock(p_now));
-  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages
-    where conversation_id = v.id and status = 'draft'));
+  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from drafts
+    where conversation_id = v.id));
 end $function$;
 revoke all on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to service_role;
@@ -8222,8 +8260,9 @@ begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
   select * into v_turn from turns where id = p_draft;
-  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft
-    and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not found or not exists (select from drafts where conversation_id = v.id and turn_id = p_draft) then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
   if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person',
     'holder', conversation_holder(v, v_now)); end if;
   p_parts := nullif(p_parts, 'null'::jsonb);
@@ -8279,8 +8318,8 @@ CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  update messages m set status = 'answered', reason = 'answered_before_restore'
-    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
+  update messages m set status = 'answered', reason = 'answered_before_restore' from inbox n
+    where m.id = n.message_id and m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
       and m.provider_at < p_instance.restored_at
       and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
         and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
@@ -8412,9 +8451,10 @@ begin
   if p_cap is null or not exists (select from messages m where m.conversation_id = p_conversation.id
     and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
-  select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
-    and not is_proactive(m.kind) and m.slot_at > p_now - interval '1 hour'
-    order by m.slot_at desc offset v_share - 1 limit 1;
+  select s.slot_at into v_at from (
+    select slot_at from slots where conversation_id = p_conversation.id and reply
+    union all select slot_at from on_wire where conversation_id = p_conversation.id and not is_proactive(kind)) s
+    where s.slot_at > p_now - interval '1 hour' order by s.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
 end $function$;
 revoke all on function public.share_free_at(public.conversations,integer,timestamp with time zone) from public;
@@ -8552,15 +8592,12 @@ begin
   insert into number_days (tenant_id, instance_id, day, figures)
     select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust',
       trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
-        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m
-          where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from dead_sends m
+          where m.instance_id = i.id and m.created_at >= v_from and m.status = 'failed'))
     from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent,
       count(d.delivered_at) as delivered from (
-      -- two halves, each on its index
-      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and not is_proactive(kind)
-      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and is_proactive(kind)) d) s
+      select m.status, m.delivered_at from slots l join messages m on m.id = l.message_id
+        where l.instance_id = i.id and l.reply in (true, false) and l.slot_at >= v_from) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);
@@ -8726,10 +8763,8 @@ CREATE OR REPLACE FUNCTION public.stuck_rows(p_now timestamp with time zone)
  LANGUAGE sql
  STABLE
 AS $function$
-  select (select count(*) from messages where direction = 'out' and status = 'sending'
-    and lease_until < clock(p_now) - interval '1 minute')
-    + (select count(*) from messages where direction = 'out' and status = 'uncertain'
-      and claimed_at < clock(p_now) - interval '15 minutes')
+  select (select count(*) from on_wire where status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
+    + (select count(*) from on_wire where status = 'uncertain' and claimed_at < clock(p_now) - interval '15 minutes')
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
@@ -8813,14 +8848,15 @@ CREATE OR REPLACE FUNCTION public.sweep_sends(p_limit integer, p_now timestamp w
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
-      join instances i on i.id = c.instance_id
-    where m.direction = 'out' and c.merged_into is null
-      and ((m.status = 'queued' and m.due_at <= clock(p_now))
-        or (m.status = 'sending' and m.lease_until <= clock(p_now))
-        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
+    select m.conversation_id as id from (
+        select o.conversation_id, o.message_id, o.kind, o.campaign_id from outbox o
+          where o.due_at <= (select clock(p_now))
+        union all select w.conversation_id, w.message_id, w.kind, w.campaign_id from on_wire w
+          where (select clock(p_now)) >= case w.status when 'sending' then w.lease_until else w.due_at end) m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where c.merged_into is null
       and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
-    group by m.conversation_id order by min(m.id) limit p_limit) s
+    group by m.conversation_id order by min(m.message_id) limit p_limit) s
 $function$;
 revoke all on function public.sweep_sends(integer,timestamp with time zone) from public;
 grant execute on function public.sweep_sends(integer,timestamp with time zone) to service_role;
@@ -8833,13 +8869,12 @@ CREATE OR REPLACE FUNCTION public.sweep_turns(p_older_ms integer, p_limit intege
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m
+    select m.conversation_id as id from inbox m
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-    where m.direction = 'in' and m.status = 'received'
-      and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+    where m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open'
         and t.lease_until > clock(p_now))
-      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null
+      and (m.command or (pause_reason(c.tenant_id, i.name, c.id, null) is null
         and coalesce(c.deferred_until <= clock(p_now), true)))
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $function$;
@@ -8942,11 +8977,11 @@ begin
       values (p_conversation.tenant_id, p_conversation.id, p_id, p_now);
   end if;
   if p_conversation.takeover_until > p_now then v_wake := judge_again(p_conversation, p_sent_at, p_now); end if;
-  if exists (select from messages where conversation_id = p_conversation.id and direction = 'out'
-    and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+  if exists (select from outbox where conversation_id = p_conversation.id)
+    and (p_options ->> 'withdrawParts')::boolean then
     perform withdraw_parts(p_conversation.id);
   end if;
-  if exists (select from messages where conversation_id = p_conversation.id and status = 'draft') then
+  if exists (select from drafts where conversation_id = p_conversation.id) then
     perform withdraw_drafts(p_conversation.id);
   end if;
   v_first := first_pending(p_conversation.id);
@@ -9280,9 +9315,15 @@ AS $function$
 declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
-  select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and is_proactive(m.kind)
-      and m.kind not in ('manual', 'operator') limit p_most) u;
+  select count(*) into v_count from (
+    select from conversations c join slots s on s.conversation_id = c.id
+      where c.contact_id = p_contact and not s.reply and s.slot_at > coalesce(v_since, '-infinity')
+        and s.kind not in ('manual', 'operator')
+    union all
+    select from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_proactive(w.kind) and w.slot_at > coalesce(v_since, '-infinity')
+        and w.kind not in ('manual', 'operator')
+    limit p_most) u;
   return v_count;
 end $function$;
 revoke all on function public.unanswered(bigint,integer) from public;
@@ -9504,7 +9545,7 @@ CREATE OR REPLACE FUNCTION public.unproven_count()
  RETURNS bigint
  LANGUAGE sql
  STABLE
-AS $function$ select count(*) from messages where direction = 'out' and status = 'unproven' $function$;
+AS $function$ select count(*) from dead_sends where status = 'unproven' $function$;
 revoke all on function public.unproven_count() from public;
 grant execute on function public.unproven_count() to service_role;
 grant execute on function public.unproven_count() to whats_agents_runtime;
@@ -9636,7 +9677,8 @@ AS $function$
 declare v_turns bigint[];
 begin
   with gone as (update messages set status = 'cancelled', reason = 'contact_wrote'
-    where conversation_id = p_conversation and status = 'draft' returning turn_id)
+    where id in (select message_id from drafts where conversation_id = p_conversation) and status = 'draft'
+    returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in'
@@ -9656,8 +9698,8 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply'
-        and author = 'agent'
+      where id in (select o.message_id from outbox o where o.conversation_id = p_conversation and o.kind = 'reply')
+        and status = 'queued' and author = 'agent'
         -- what is said of an outage answers nothing
         and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
@@ -9680,9 +9722,9 @@ CREATE OR REPLACE FUNCTION public.wrote_again(p_conversation public.conversation
 AS $function$
 begin
   if p_conversation.inbound_seq <= p_turn.inbound_seq then return false; end if;
-  return p_conversation.superseded_in_row < 2 or exists (select from messages e
-    where e.conversation_id = p_conversation.id and e.direction = 'in' and e.status = 'received'
-      and e.edited_at >= p_turn.started_at);
+  return p_conversation.superseded_in_row < 2 or exists (select
+    from inbox i join messages e on e.id = i.message_id
+    where i.conversation_id = p_conversation.id and e.edited_at >= p_turn.started_at);
 end $function$;
 revoke all on function public.wrote_again(public.conversations,public.turns) from public;
 grant execute on function public.wrote_again(public.conversations,public.turns) to service_role;
@@ -9695,10 +9737,9 @@ CREATE OR REPLACE FUNCTION public.yields(p_message public.messages, p_now timest
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
-    and is_proactive(o.kind)
-    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
-      and o.due_at <= p_now
+  return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
+    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+      and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $function$;
 revoke all on function public.yields(public.messages,timestamp with time zone) from public;

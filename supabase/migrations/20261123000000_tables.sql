@@ -361,29 +361,13 @@ create unique index messages_wire on messages (instance_id, wire_id) where wire_
 create unique index messages_idempotency on messages (tenant_id, (kind = 'operator'), idempotency_key)
   where idempotency_key is not null;
 create unique index messages_seq on messages (conversation_id, seq);
-create index messages_pending on messages (conversation_id, seq) where direction = 'in' and status = 'received';
-create index messages_pending_at on messages (created_at) where direction = 'in' and status = 'received';
-create index messages_lane on messages (conversation_id, priority, id)
-  where direction = 'out' and status in ('queued', 'sending', 'uncertain');
-create index messages_due on messages (due_at) where direction = 'out' and status in ('queued', 'sending', 'uncertain');
-create index messages_slots on messages (instance_id, slot_at)
-  where slot_at is not null and kind in ('reply', 'handoff');
-create index messages_slots_proactive on messages (instance_id, slot_at)
-  where slot_at is not null and kind not in ('reply', 'handoff');
-create index messages_slots_contact on messages (conversation_id, slot_at)
-  where slot_at is not null and kind not in ('reply', 'handoff');
-create index messages_waiting on messages (instance_id, priority, due_at)
-  where status = 'queued' and kind not in ('reply', 'handoff');
 create index messages_duplicates on messages (duplicate_of) where duplicate_of is not null;
 create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
-create index messages_under_way on messages (instance_id) where status in ('sending', 'uncertain');
-create index messages_drafts on messages (conversation_id, turn_id) where status = 'draft';
 create index messages_turn on messages (turn_id) where turn_id is not null;
 create index messages_commands on messages (created_at) where meaning ? 'command';
 create index messages_own_words on messages (instance_id, (meaning ->> 'own_words'))
   where kind is null and meaning ? 'own_words';
 create index messages_day on messages using brin (created_at);
-create index messages_dead on messages (tenant_id, id) where direction = 'out' and status in ('failed', 'unproven');
 
 -- What is under way, beside the history: narrow rows that change in place or go, so that what lanes, turns and caps ask
 -- costs the same whatever is stored. `messages` stays the truth of each status; triggers on it (keep_inbox, keep_sends)
@@ -456,6 +440,7 @@ create table dead_sends (
   created_at       timestamptz not null
 ) with (fillfactor = 90);
 create index dead_sends_newest on dead_sends (tenant_id, message_id);
+create index dead_sends_conversation on dead_sends (conversation_id);
 create index dead_sends_instance on dead_sends (instance_id, created_at);
 
 -- Places in the caps that are taken for good: a message with slot_at that is not on the wire (any more). Those of
@@ -471,7 +456,7 @@ create table slots (
   first_contact    boolean not null,
   primary key (instance_id, reply, slot_at, message_id)
 ) with (fillfactor = 90);
-create index slots_contact on slots (conversation_id, slot_at) where not reply;
+create index slots_contact on slots (conversation_id, slot_at);
 
 -- How many slots each minute has: the sum over its rows. A connection of the database adds to rows of its own
 -- (`backend`), so that two transactions never wait for each other here; so one row alone may say less than zero.

@@ -456,7 +456,8 @@ begin
     update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
     if v_jid is null then
       update messages set status = 'cancelled', reason = 'phone_moved'
-        where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+        where id in (select message_id from outbox where conversation_id = v_talk.id
+          union all select message_id from drafts where conversation_id = v_talk.id) and status in ('queued', 'draft');
     end if;
   end loop;
 end $$;
@@ -1203,8 +1204,8 @@ begin
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode,
       'reason', p_reason), clock(p_now));
-  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages
-    where conversation_id = v.id and status = 'draft'));
+  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from drafts
+    where conversation_id = v.id));
 end $$;
 
 -- withdraw_drafts: the contact wrote again: the draft answered less than there is now, so its messages are unanswered
@@ -1215,7 +1216,8 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_turns bigint[];
 begin
   with gone as (update messages set status = 'cancelled', reason = 'contact_wrote'
-    where conversation_id = p_conversation and status = 'draft' returning turn_id)
+    where id in (select message_id from drafts where conversation_id = p_conversation) and status = 'draft'
+    returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in'
@@ -1231,9 +1233,9 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       (select string_agg(q.text, E'\n' order by q.seq) from messages q
         where q.turn_id = m.turn_id and q.direction = 'in') as asked,
       string_agg(m.text, E'\n\n' order by m.part) as text
-    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-      join contacts k on k.id = c.contact_id
-    where m.status = 'draft' and m.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
+    from drafts f join messages m on m.id = f.message_id join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where f.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
     group by m.turn_id, m.conversation_id, i.name, k.name order by m.turn_id limit p_limit) d
 $$;
 
@@ -1253,8 +1255,9 @@ begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
   select * into v_turn from turns where id = p_draft;
-  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft
-    and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not found or not exists (select from drafts where conversation_id = v.id and turn_id = p_draft) then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
   if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person',
     'holder', conversation_holder(v, v_now)); end if;
   p_parts := nullif(p_parts, 'null'::jsonb);
@@ -1351,8 +1354,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_messages int; v_takeovers int;
 begin
   update messages set status = 'expired', reason = 'expired', goes_at = null, lease_until = null where id in (
-    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id
-      limit p_limit for update skip locked) and status = 'queued';
+    select m.id from outbox o join messages m on m.id = o.message_id where o.expires_at <= clock(p_now)
+      order by m.id limit p_limit for update of m skip locked) and status = 'queued' and expires_at <= clock(p_now);
   get diagnostics v_messages = row_count;
   update conversations set takeover_since = null, takeover_until = null where id in (
     select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id
@@ -1576,7 +1579,7 @@ end $$;
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0
 -- keeps them. Early updates and heartbeats of dead processes go after a day, ids of forged messages when nobody asks
 -- for them any more, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA
--- after 400 days.
+-- after 400 days, slots of answers and sums of slots after three.
 -- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and
 --   calls of the model stay as figures, without words. Concurrency: safe to run twice at once. Result: {deleted, most:
 --   of the kind with the most; p_limit means that there may be more}.
@@ -1588,6 +1591,7 @@ declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
   v_transcripts timestamptz := v_now - nullif((p_ages ->> 'transcripts')::int, 0) * interval '1 day';
   v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
   v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
+  v_slots timestamptz := slot_hour(v_now - interval '3 days');
 begin
   delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks
     order by received_at limit p_limit);
@@ -1621,6 +1625,17 @@ begin
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- no cap and no figure looks at slots of answers, or at sums, of before
+  delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
+    s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
+      and o.slot_at < v_slots order by o.slot_at limit p_limit) s limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from slot_minutes where (instance_id, reply, minute) in (select s.instance_id, s.reply, s.minute
+    from slot_minutes s where s.minute < v_slots limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from slot_hours where (instance_id, hour) in (select s.instance_id, s.hour from slot_hours s
+    where s.hour < v_slots limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs
   -- nothing.
   delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
@@ -1748,7 +1763,7 @@ begin
   end if;
   select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all)
     order by id for update) l;
-  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending'
+  select max(lease_until) into v_until from on_wire where conversation_id = any (v_talks) and status = 'sending'
     and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 
@@ -1894,8 +1909,7 @@ create or replace trigger inbox_gone after delete on messages for each row when 
 -- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
 -- messages came, so that a long burst costs no more than one message.
 create or replace function first_pending(p_conversation bigint) returns timestamptz language sql stable as
-$$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
-  order by seq limit 1 $$;
+$$ select created_at from inbox where conversation_id = p_conversation order by seq limit 1 $$;
 
 -- lock_provider_id: until the end of the transaction, nobody else stores a message of this id, or news about it that
 -- came too early. Without it the news of one transaction and the message of another would miss each other, as neither
@@ -2180,8 +2194,8 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply'
-        and author = 'agent'
+      where id in (select o.message_id from outbox o where o.conversation_id = p_conversation and o.kind = 'reply')
+        and status = 'queued' and author = 'agent'
         -- what is said of an outage answers nothing
         and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
@@ -2393,8 +2407,10 @@ create or replace function meet_own_words(
 declare v_message messages;
 begin
   select * into v_message from messages
-    where conversation_id = p_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
-      'queued') and claim > 0 and provider_id is null
+    where id in (select message_id from on_wire where conversation_id = p_conversation.id
+        union all select message_id from outbox where conversation_id = p_conversation.id
+        union all select message_id from dead_sends where conversation_id = p_conversation.id and status = 'unproven')
+      and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
       and (type = 'reaction') = (p_event ->> 'kind' = 'reaction') and same_words(text) = same_words(event_text(p_event))
       and claimed_at <= p_sent_at + interval '5 minutes'
     order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
@@ -2524,11 +2540,11 @@ begin
       values (p_conversation.tenant_id, p_conversation.id, p_id, p_now);
   end if;
   if p_conversation.takeover_until > p_now then v_wake := judge_again(p_conversation, p_sent_at, p_now); end if;
-  if exists (select from messages where conversation_id = p_conversation.id and direction = 'out'
-    and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+  if exists (select from outbox where conversation_id = p_conversation.id)
+    and (p_options ->> 'withdrawParts')::boolean then
     perform withdraw_parts(p_conversation.id);
   end if;
-  if exists (select from messages where conversation_id = p_conversation.id and status = 'draft') then
+  if exists (select from drafts where conversation_id = p_conversation.id) then
     perform withdraw_drafts(p_conversation.id);
   end if;
   v_first := first_pending(p_conversation.id);
@@ -2832,7 +2848,7 @@ create or replace function pending_since(
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn)
       or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
-    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+    join inbox m on m.conversation_id = c.id
   where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t
     where t.conversation_id = c.id and t.status = 'open')
   group by c.id limit 1
@@ -3443,6 +3459,8 @@ end $$;
 --   does not depend on the others of its group.
 -- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms.
 -- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
+-- Its plan, like those of complete_plain and record_arrived, is made once and goes by indexes row by row: a group is
+--   small, and a plan made while the tables were empty would read all of them.
 -- Concurrency: callers queue on the conversations' locks, taken in the order of their ids; the second gets busy. An
 --   early one is not locked: what made it early is stored, so nothing is lost when nobody claims again (sweep_turns).
 -- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
@@ -3907,9 +3925,9 @@ create or replace function wrote_again(p_conversation conversations, p_turn turn
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   if p_conversation.inbound_seq <= p_turn.inbound_seq then return false; end if;
-  return p_conversation.superseded_in_row < 2 or exists (select from messages e
-    where e.conversation_id = p_conversation.id and e.direction = 'in' and e.status = 'received'
-      and e.edited_at >= p_turn.started_at);
+  return p_conversation.superseded_in_row < 2 or exists (select
+    from inbox i join messages e on e.id = i.message_id
+    where i.conversation_id = p_conversation.id and e.edited_at >= p_turn.started_at);
 end $$;
 
 -- supersede_turn: a turn ends since another one has to look again; its messages stay unanswered.
@@ -3984,8 +4002,8 @@ end $$;
 create or replace function cancel_apology(p_conversation bigint)
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
-  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
-    where m.conversation_id = p_conversation and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from outbox o, turns t
+    where o.conversation_id = p_conversation and m.id = o.message_id and m.status = 'queued' and t.id = m.turn_id
       and t.status = 'deferred';
   if found then update conversations set apologised_at = null where id = p_conversation; end if;
 end $$;
@@ -4076,13 +4094,12 @@ end $$;
 create or replace function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m
+    select m.conversation_id as id from inbox m
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-    where m.direction = 'in' and m.status = 'received'
-      and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+    where m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open'
         and t.lease_until > clock(p_now))
-      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null
+      and (m.command or (pause_reason(c.tenant_id, i.name, c.id, null) is null
         and coalesce(c.deferred_until <= clock(p_now), true)))
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $$;
@@ -4138,12 +4155,11 @@ $$;
 create or replace function due_follow_ups(p_limit int, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+    select m.conversation_id as id from outbox m join conversations c on c.id = m.conversation_id
       join instances i on i.id = c.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now)
-      and c.merged_into is null
+    where m.kind = 'follow_up' and m.due_at <= clock(p_now) and c.merged_into is null
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
-    group by m.conversation_id order by min(m.id) limit p_limit) s
+    group by m.conversation_id order by min(m.message_id) limit p_limit) s
 $$;
 
 -- in_ms: milliseconds from now to a moment, rounded up and never less than 0; null of a null. What another machine is
@@ -4490,10 +4506,9 @@ begin
   select * into v_instance from instances where id = p_message.instance_id for no key update;
   update instances set trust = least(100, trust_now(v_instance, p_now) + (incident('error_ack') ->> 'trust')::numeric),
     trust_at = p_now where id = v_instance.id returning * into v_instance;
-  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
-    where o.tenant_id = p_message.tenant_id and o.instance_id = p_message.instance_id and o.direction = 'out'
-      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> p_message.id
-        and o.created_at > p_now - interval '1 day') then
+  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from dead_sends o
+    where o.instance_id = p_message.instance_id and o.error_class = 'provider_refused' and o.message_id <> p_message.id
+      and o.created_at > p_now - interval '1 day') then
     perform release_number(v_instance, 'arrived_after_all', p_now);
     update instances set held_since = case when held_in_row > 0 then held_since end,
       held_in_row = greatest(0, held_in_row - 1) where id = v_instance.id;
@@ -4557,16 +4572,13 @@ declare
 begin
   -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
   -- brings its own wake-up
-  if not exists (select from messages where conversation_id = p_conversation and direction = 'out'
-    and status in ('queued', 'sending', 'uncertain')) then
-    return jsonb_build_object('action', 'idle');
-  end if;
+  if not has_sends(p_conversation) then return jsonb_build_object('action', 'idle'); end if;
   select * into v_conversation from conversations where id = p_conversation for no key update;
   if not found or v_conversation.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into v_message from messages where conversation_id = v_conversation.id and direction = 'out'
-    and status in ('sending', 'uncertain') order by id limit 1;
+  select m.* into v_message from on_wire w join messages m on m.id = w.message_id
+    where w.conversation_id = v_conversation.id order by w.message_id limit 1;
   if found then return await_send(v_conversation, v_message, v_now); end if;
 
   v_message := next_send(v_conversation.id, v_now);
@@ -4601,6 +4613,12 @@ returns text language sql stable as $$
   select case when p_message.addressee is null or (p_message.kind <> 'operator' and leads_to(p_conversation.contact_id,
       p_conversation.instance_id, p_conversation.jid, p_message.addressee)) then p_conversation.jid
     else p_message.addressee || '@s.whatsapp.net' end
+$$;
+
+-- has_sends: whether the lane of a conversation holds anything. Read only.
+create or replace function has_sends(p_conversation bigint) returns boolean language sql stable as $$
+  select exists (select from outbox where conversation_id = p_conversation)
+    or exists (select from on_wire where conversation_id = p_conversation)
 $$;
 
 -- await_send: a message is on its way, or may be: the lane waits for its lease, or for the time of its next look.
@@ -4644,16 +4662,17 @@ create or replace function next_send(p_conversation bigint, p_now timestamptz)
 returns messages language plpgsql stable set search_path = public, pg_temp as $$
 declare v_message messages;
 begin
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and (not is_proactive(kind) or kind = 'operator')
-    order by kind = 'operator' desc, priority, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation and (not is_proactive(o.kind) or o.kind = 'operator')
+    order by o.kind = 'operator' desc, o.priority, o.message_id limit 1;
   if found then return v_message; end if;
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and due_at <= p_now and not campaign_paused(tenant_id, campaign_id)
-    order by priority, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation and o.due_at <= p_now and not campaign_paused(o.tenant_id, o.campaign_id)
+    order by o.priority, o.message_id limit 1;
   if found then return v_message; end if;
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation
+    order by campaign_paused(o.tenant_id, o.campaign_id), o.due_at, o.message_id limit 1;
   return v_message;
 end $$;
 
@@ -4823,9 +4842,8 @@ begin
     perform number_sent(v_message.instance_id, is_proactive(v_message.kind), v_now);
   end if;
   select * into v_message from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
-    where n.conversation_id = v_message.conversation_id
-    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
+  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more',
+    has_sends(v_message.conversation_id));
 end $$;
 
 -- settle_send: what a look-up at the provider said of an uncertain send. A look that got no answer counts like one that
@@ -4972,14 +4990,15 @@ end $$;
 create or replace function sweep_sends(p_limit int, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
-      join instances i on i.id = c.instance_id
-    where m.direction = 'out' and c.merged_into is null
-      and ((m.status = 'queued' and m.due_at <= clock(p_now))
-        or (m.status = 'sending' and m.lease_until <= clock(p_now))
-        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
+    select m.conversation_id as id from (
+        select o.conversation_id, o.message_id, o.kind, o.campaign_id from outbox o
+          where o.due_at <= (select clock(p_now))
+        union all select w.conversation_id, w.message_id, w.kind, w.campaign_id from on_wire w
+          where (select clock(p_now)) >= case w.status when 'sending' then w.lease_until else w.due_at end) m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where c.merged_into is null
       and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
-    group by m.conversation_id order by min(m.id) limit p_limit) s
+    group by m.conversation_id order by min(m.message_id) limit p_limit) s
 $$;
 
 -- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number
@@ -5093,46 +5112,64 @@ begin
   return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
 end $$;
 
+-- in_class: whether a send counts in a cap: of answers ('reply'), of all that nobody asked for ('proactive'), of what
+-- goes to people who never wrote ('stranger'), or of one kind.
+create or replace function in_class(p_class text, p_kind text, p_first_contact boolean)
+returns boolean language sql immutable as $$
+  select case p_class when 'reply' then not is_proactive(p_kind) when 'proactive' then is_proactive(p_kind)
+    when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
+$$;
+
 -- free_at: when a cap has room for one more send, or null when it has room now (or there is no cap).
 -- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on
 --   the wire, and rows that may still be on their way (sending, also after the lease; uncertain, while it is looked up)
---   count as now.
--- Arguments: p_class what counts: 'reply'; 'proactive' (all that nobody asked for); 'stranger'; or a kind. p_since what
---   was before does not count.
+--   count as now. What it costs does not grow with the sends: sums of hours and minutes, from the newest on, find the
+--   minute in which the cap was reached, and only that minute's slots are read.
+-- Arguments: p_class see in_class, proactive kinds only; p_window an hour at most for 'reply', two days for others;
+--   p_since what was before does not count.
 -- Concurrency: the caller holds the instance's lock.
 create or replace function free_at(
   p_instance bigint, p_class text, p_window interval, p_cap int, p_since timestamptz, p_now timestamptz
-) returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+) returns timestamptz language plpgsql stable set search_path = public, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
+  v_reply boolean := p_class = 'reply';
   v_from timestamptz := greatest(p_now - p_window, p_since);
-  v_room int := p_cap;   -- places that what is under way leaves
+  v_low timestamptz := v_from;
+  v_to timestamptz := 'infinity';
+  v_room bigint := p_cap;   -- places that what is under way and what is newer than v_to leave
+  v_found timestamptz;
+  v_newer bigint;
   v_at timestamptz;
 begin
   if p_cap is null then return null; end if;
-  if p_cap > 0 and p_class = 'reply' then
-    select p_cap - count(*) into v_room from messages
-      where instance_id = p_instance and status in ('sending', 'uncertain')
-      and not is_proactive(kind);
-  elsif p_cap > 0 then
-    select p_cap - count(*) into v_room from messages
-      where instance_id = p_instance and status in ('sending', 'uncertain')
-      and is_proactive(kind) and case p_class when 'proactive' then true when 'stranger'
-        then first_contact else kind = p_class end;
+  if p_cap > 0 then
+    select p_cap - count(*) into v_room from on_wire w
+      where w.instance_id = p_instance and in_class(p_class, w.kind, w.first_contact);
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
-  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
-  if p_class = 'reply' then
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and not is_proactive(kind)
-        and status not in ('sending', 'uncertain')
-      order by slot_at desc offset v_room - 1 limit 1;
-  else
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and is_proactive(kind)
-        and status not in ('sending', 'uncertain')
-        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
-      order by slot_at desc offset v_room - 1 limit 1;
+  if not v_reply and p_window > interval '1 hour' then
+    select h.hour, h.total - h.n into v_found, v_newer from (
+      select s.hour, sum(s.n) as n, sum(sum(s.n)) over (order by s.hour desc) as total from slot_hours s
+        where s.instance_id = p_instance and s.hour >= slot_hour(v_from)
+          and in_class(p_class, s.kind, s.first_contact) group by s.hour) h
+      where h.total >= v_room order by h.hour desc limit 1;
+    if not found then return null; end if;
+    v_low := greatest(v_from, v_found);
+    v_to := v_found + interval '1 hour';
+    v_room := v_room - v_newer;
   end if;
+  select m.minute, m.total - m.n into v_found, v_newer from (
+    select s.minute, sum(s.n) as n, sum(sum(s.n)) over (order by s.minute desc) as total from slot_minutes s
+      where s.instance_id = p_instance and s.reply = v_reply and s.minute >= slot_minute(v_low) and s.minute < v_to
+        and in_class(p_class, s.kind, s.first_contact) group by s.minute) m
+    where m.total >= v_room order by m.minute desc limit 1;
+  if not found then return null; end if;
+  select s.slot_at into v_at from slots s
+    where s.instance_id = p_instance and s.reply = v_reply and s.slot_at >= v_found
+      and s.slot_at < v_found + interval '1 minute' and s.slot_at > v_from
+      and in_class(p_class, s.kind, s.first_contact)
+    order by s.slot_at desc offset v_room - v_newer - 1 limit 1;
   return v_at + p_window;
 end $$;
 
@@ -5146,9 +5183,10 @@ begin
   if p_cap is null or not exists (select from messages m where m.conversation_id = p_conversation.id
     and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
-  select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
-    and not is_proactive(m.kind) and m.slot_at > p_now - interval '1 hour'
-    order by m.slot_at desc offset v_share - 1 limit 1;
+  select s.slot_at into v_at from (
+    select slot_at from slots where conversation_id = p_conversation.id and reply
+    union all select slot_at from on_wire where conversation_id = p_conversation.id and not is_proactive(kind)) s
+    where s.slot_at > p_now - interval '1 hour' order by s.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
 end $$;
 
@@ -5162,10 +5200,11 @@ begin
   if p_cap is null then return null; end if;
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
-    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
-    from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and is_proactive(m.kind)
-      and (is_offer(m.kind) or not p_offers)) s
+    select l.slot_at as at from conversations c join slots l on l.conversation_id = c.id
+      where c.contact_id = p_contact and not l.reply and (is_offer(l.kind) or not p_offers)
+    union all
+    select p_now from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_proactive(w.kind) and (is_offer(w.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $$;
@@ -5176,9 +5215,15 @@ returns int language plpgsql stable set search_path = public, pg_temp as $$
 declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
-  select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and is_proactive(m.kind)
-      and m.kind not in ('manual', 'operator') limit p_most) u;
+  select count(*) into v_count from (
+    select from conversations c join slots s on s.conversation_id = c.id
+      where c.contact_id = p_contact and not s.reply and s.slot_at > coalesce(v_since, '-infinity')
+        and s.kind not in ('manual', 'operator')
+    union all
+    select from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_proactive(w.kind) and w.slot_at > coalesce(v_since, '-infinity')
+        and w.kind not in ('manual', 'operator')
+    limit p_most) u;
   return v_count;
 end $$;
 
@@ -5186,8 +5231,10 @@ end $$;
 create or replace function last_campaign(p_contact bigint)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and is_campaign(m.kind));
+  return greatest((select max(s.slot_at) from conversations c join slots s on s.conversation_id = c.id
+      where c.contact_id = p_contact and not s.reply and is_campaign(s.kind)),
+    (select max(w.slot_at) from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_campaign(w.kind)));
 end $$;
 
 -- is_stranger: nobody has ever heard from this contact, on any number.
@@ -5222,9 +5269,9 @@ returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   if coalesce(p_percent, 0) = 0 then return false; end if;
   return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
-    from (select conversation_id, slot_at from messages
-      where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
-      and is_proactive(kind) and is_campaign(kind) order by slot_at desc limit 100) s
+    from (select conversation_id, slot_at from slots
+      where instance_id = p_instance and not reply and slot_at > p_now - interval '14 days'
+        and slot_at <= p_now - interval '1 day' and is_campaign(kind) order by slot_at desc limit 100) s
         join conversations c on c.id = s.conversation_id);
 end $$;
 
@@ -5247,10 +5294,9 @@ end $$;
 create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
-    and is_proactive(o.kind)
-    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
-      and o.due_at <= p_now
+  return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
+    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+      and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
 
@@ -5430,8 +5476,10 @@ begin
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
-        and is_proactive(s.kind))
+      from (select slot_at from slots where instance_id = v_instance.id and not reply
+          and slot_at > least(v_hour_from, v_day_from)
+        union all select slot_at from on_wire where instance_id = v_instance.id and is_proactive(kind)
+          and slot_at > least(v_hour_from, v_day_from)) s)
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -5442,9 +5490,8 @@ begin
           free_at(v_instance.id, 'proactive', interval '1 day', v_day, v_instance.day_reset_at, v_now),
             slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
-          from (select m.reason, count(*) as n from messages m
-          where m.instance_id = v_instance.id and m.status = 'queued' and is_proactive(m.kind)
-            and m.reason is not null group by m.reason) h)));
+          from (select o.reason, count(*) as n from outbox o where o.instance_id = v_instance.id
+            and is_proactive(o.kind) and o.reason is not null group by o.reason) h)));
   end loop;
   return v_all;
 end $$;
@@ -5456,9 +5503,9 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_lanes jsonb;
 begin
   with freed as (
-      update messages m set due_at = p_now, goes_at = null from instances i
-      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
-        and m.status = 'queued' and is_proactive(m.kind)
+      update messages m set due_at = p_now, goes_at = null from outbox o join instances i on i.id = o.instance_id
+      where m.id = o.message_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
+        and o.reason = any (p_reasons) and m.status = 'queued' and is_proactive(m.kind)
         and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
     select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
       from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
@@ -5525,7 +5572,8 @@ begin
   -- what waits for the old time is looked at anew
   update messages set due_at = least(due_at, now()), goes_at = null
     where status = 'queued' and reason in ('cooling_off', 'next_allowed')
-    and conversation_id in (select id from conversations where contact_id = v_contact);
+    and id in (select o.message_id from conversations c join outbox o on o.conversation_id = c.id
+      where c.contact_id = v_contact);
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only',
       p_offers_only, 'reason', p_reason));
@@ -5540,8 +5588,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_lanes jsonb;
 begin
   with freed as (
-    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
-      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued'
+    update messages m set due_at = least(m.due_at, clock(p_now)) from outbox o join instances i on i.id = o.instance_id
+      where i.name = p_instance and m.id = o.message_id and p_reasons ? o.reason and m.status = 'queued'
         and p_reasons ? m.reason
       returning m.conversation_id, m.priority, m.id)
   select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
@@ -5604,7 +5652,7 @@ end $$;
 -- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
 create or replace function unproven_count()
 returns bigint language sql stable as
-$$ select count(*) from messages where direction = 'out' and status = 'unproven' $$;
+$$ select count(*) from dead_sends where status = 'unproven' $$;
 
 -- dead_letters: outbound messages that ended as failed, or of which nobody knows whether they left. The newest first.
 -- Arguments: p_limit at most so many; p_message only this one, or null. Result: [{id, conversation_id, instance,
@@ -5614,10 +5662,9 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
     select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts,
       m.created_at, m.claimed_at, m.text
-    from messages m join instances i on i.id = m.instance_id
-    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
-      and m.id = coalesce(p_message, m.id)
-    order by m.id desc limit p_limit) d
+    from dead_sends x join messages m on m.id = x.message_id join instances i on i.id = m.instance_id
+    where x.tenant_id = p_tenant and x.message_id = coalesce(p_message, x.message_id)
+    order by x.message_id desc limit p_limit) d
 $$;
 
 -- retry_dead_letter: a person wants this one sent after all.
@@ -5718,8 +5765,7 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
   v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
-    where exists (select from outbox o where o.conversation_id = x::bigint)
-      or exists (select from on_wire w where w.conversation_id = x::bigint));
+    where has_sends(x::bigint));
   v_id bigint;
   v_n bigint;
 begin
@@ -5939,8 +5985,9 @@ begin
     perform number_trouble(v.id, incident('banned'), clock(p_now));
   end if;
   if v_back then
-    update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
-      and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
+    update messages m set due_at = clock(p_now) from outbox o where o.instance_id = v.id and m.id = o.message_id
+      and o.reason in ('number_disconnected', 'disconnected', 'connection_closed') and m.status = 'queued'
+      and m.reason in ('number_disconnected', 'disconnected', 'connection_closed') and m.due_at > clock(p_now);
   end if;
   return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false,
     'wake_sends', v_back, 'reconcile', v_anew);
@@ -5970,8 +6017,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   select case
     when p_reply or p_instance.held_reason is null then null
     when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
-    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
-      and is_proactive(kind)) then
+    when exists (select from slots where instance_id = p_instance.id and not reply
+        and slot_at >= p_instance.held_until)
+      or exists (select from on_wire where instance_id = p_instance.id and is_proactive(kind)
+        and slot_at >= p_instance.held_until) then
       looks(p_instance.held_reason, true, p_now + interval '1 minute')
   end
 $$;
@@ -6057,8 +6106,9 @@ create or replace function release_number(p_instance instances, p_why text, p_no
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
-  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
-    and is_proactive(kind) and reason like 'number\_%' and due_at > p_now;
+  update messages m set due_at = p_now from outbox o where o.instance_id = p_instance.id and is_proactive(o.kind)
+    and o.reason like 'number\_%' and m.id = o.message_id and m.status = 'queued' and m.reason like 'number\_%'
+    and m.due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason,
     jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
@@ -6086,17 +6136,18 @@ create or replace function judged_sends(p_instance instances, p_now timestamptz)
 returns table (slot_at timestamptz, delivered boolean, refused boolean, proactive boolean) language sql stable as $$
   -- two halves, each on its index
   with newest as (
-    (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
-        and m.slot_at <= p_now - interval '10 minutes'
-        and is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+    (select s.slot_at, m.delivered_at, m.error_class, true as proactive from slots s
+      join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and s.slot_at <= p_now - interval '10 minutes'
+        and not s.reply and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50)
     union all
-    (select m.slot_at, m.delivered_at, m.error_class, false from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
-        and m.slot_at <= p_now - interval '10 minutes'
-        and not is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+    (select s.slot_at, m.delivered_at, m.error_class, false from slots s join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and s.slot_at <= p_now - interval '10 minutes'
+        and s.reply and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50))
   select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
@@ -6120,17 +6171,19 @@ declare
 begin
   for v in select * from instances order by id for no key update loop
     -- it was believed dead, and something arrived: a reply, since those are not held
-    if v.held_reason = 'number_undelivered' and exists (select from messages m
-      where m.instance_id = v.id and m.slot_at >= v.held_since
-        and not is_proactive(m.kind) and m.delivered_at is not null) then
+    if v.held_reason = 'number_undelivered' and exists (select from slots s
+      join messages m on m.id = s.message_id
+      where s.instance_id = v.id and s.reply and s.slot_at >= v.held_since and m.delivered_at is not null) then
       perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
     if v.held_reason is not null and v.held_until <= v_now then
       select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
-        where m.instance_id = v.id and m.slot_at >= v.held_until and is_proactive(m.kind)
-          order by m.slot_at desc limit 1;
+        where m.id = (select n.message_id from (
+          select message_id, slot_at from slots where instance_id = v.id and not reply and slot_at >= v.held_until
+          union all select message_id, slot_at from on_wire where instance_id = v.id and is_proactive(kind)
+            and slot_at >= v.held_until) n order by n.slot_at desc limit 1);
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
         'number_error_acks'))) then
@@ -6211,12 +6264,13 @@ begin
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
-        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
-          and is_proactive(kind)
+        select slot_at from slots where instance_id = i.id and not reply and slot_at > p_now - interval '1 day'
+        union all
+        select slot_at from on_wire where instance_id = i.id and is_proactive(kind)
+          and slot_at > p_now - interval '1 day'
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from messages where instance_id = i.id and status = 'queued' and is_proactive(kind)
-          limit 1000)) m) u
+        (select null from outbox where instance_id = i.id and is_proactive(kind) limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
     s.day::numeric / greatest(s.cap_day, 1), s.id
@@ -6254,8 +6308,9 @@ end $$;
 create or replace function restarts_in_row(p_instance instances, p_now timestamptz)
 returns int language sql stable as $$
   select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
-    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at
-      and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+    or exists (select from slots s join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.reply in (true, false) and s.slot_at > p_instance.restarted_at
+        and m.status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
 $$;
 
 -- last_heard: when a number last heard anything within a day: a message of somebody, or news of one of its own. Read
@@ -6688,8 +6743,8 @@ end $$;
 create or replace function restored_state(p_uncertain int)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select jsonb_build_object('uncertain', p_uncertain,
-    'scheduled', (select count(*) from messages where direction = 'out' and status = 'queued'),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'),
+    'scheduled', (select count(*) from outbox),
+    'unanswered', (select count(*) from inbox),
     'instances', (select coalesce(jsonb_agg(name order by id), '[]') from instances where restored_at is not null))
 $$;
 
@@ -6714,7 +6769,8 @@ begin
       -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claim = claim + 1,
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
-    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
+    where id in (select message_id from outbox union all select message_id from on_wire)
+      and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and is_proactive(kind) and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
@@ -6739,8 +6795,8 @@ end $$;
 create or replace function settle_restored(p_instance instances, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
-  update messages m set status = 'answered', reason = 'answered_before_restore'
-    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
+  update messages m set status = 'answered', reason = 'answered_before_restore' from inbox n
+    where m.id = n.message_id and m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
       and m.provider_at < p_instance.restored_at
       and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
         and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'
@@ -7114,8 +7170,8 @@ create or replace function claim_command(p_conversation bigint, p_lease_ms int, 
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare m messages;
 begin
-  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
-    and meaning ? 'command' order by seq limit 1;
+  select x.* into m from inbox n join messages x on x.id = n.message_id where n.conversation_id = p_conversation
+    and n.command order by n.seq limit 1;
   if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
   update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0)
     where id = m.id returning * into m;
@@ -7309,11 +7365,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)),
       '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
-      from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)),
+      from clock(p_now) - min(created_at))) from inbox),
+    'outbound', (select jsonb_build_object('due', (select count(*) from outbox where due_at <= clock(p_now)),
       'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
-      'sending', count(*) filter (where status = 'sending')) from messages
-        where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+      'sending', count(*) filter (where status = 'sending')) from on_wire),
     'paused', pause_reason('default', null, null, null))
 $$;
 
@@ -7330,10 +7385,8 @@ end $$;
 -- stuck_rows: what nobody works on although somebody claimed it: sends and turns whose lease is over by a minute, sends
 -- that are looked up for a quarter of an hour.
 create or replace function stuck_rows(p_now timestamptz) returns bigint language sql stable as $$
-  select (select count(*) from messages where direction = 'out' and status = 'sending'
-    and lease_until < clock(p_now) - interval '1 minute')
-    + (select count(*) from messages where direction = 'out' and status = 'uncertain'
-      and claimed_at < clock(p_now) - interval '15 minutes')
+  select (select count(*) from on_wire where status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
+    + (select count(*) from on_wire where status = 'uncertain' and claimed_at < clock(p_now) - interval '15 minutes')
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $$;
 
@@ -7375,8 +7428,7 @@ $$;
 create or replace function alert_snapshot(p_all boolean, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   with unanswered as (
-    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received'
-      order by m.created_at limit 1000
+    select m.conversation_id, m.created_at from inbox m order by m.created_at limit 1000
   ), waiting as (
     select u.created_at from unanswered u join conversations c on c.id = u.conversation_id
       join instances i on i.id = c.instance_id
@@ -7386,9 +7438,9 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id,
       null) is null
   ), due as (
-    select m.due_at from messages m join conversations c on c.id = m.conversation_id
+    select m.due_at from outbox m join conversations c on c.id = m.conversation_id
       join instances i on i.id = m.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now))
+    where m.due_at <= (select clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
     order by m.due_at limit 1000
   ), newest as (
@@ -7427,8 +7479,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(due_at))) from due)
-      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages
-        where direction = 'out' and status = 'uncertain') + unproven_count()),
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from on_wire
+        where status = 'uncertain') + unproven_count()),
     'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]')
       from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
       where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
@@ -7584,8 +7636,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0)
       from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
     'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'
-      and tenant_id = p_tenant),
+    'unanswered', (select count(*) from inbox where tenant_id = p_tenant),
     'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
 $$;
 
@@ -7617,15 +7668,12 @@ begin
   insert into number_days (tenant_id, instance_id, day, figures)
     select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust',
       trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
-        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m
-          where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from dead_sends m
+          where m.instance_id = i.id and m.created_at >= v_from and m.status = 'failed'))
     from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent,
       count(d.delivered_at) as delivered from (
-      -- two halves, each on its index
-      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and not is_proactive(kind)
-      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and is_proactive(kind)) d) s
+      select m.status, m.delivered_at from slots l join messages m on m.id = l.message_id
+        where l.instance_id = i.id and l.reply in (true, false) and l.slot_at >= v_from) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);
@@ -7639,16 +7687,17 @@ end $$;
 create or replace function metrics_snapshot(p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   with inbound as (
-    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages
-      where direction = 'in' and status = 'received' group by tenant_id
-  ), outbound as (
-    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch
-      from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
-      count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
-    from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
-  ), dead as (
-    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven')
+    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from inbox
       group by tenant_id
+  ), lanes as (
+    select tenant_id, count(*) as queued, extract(epoch
+      from clock(p_now) - min(due_at) filter (where due_at <= clock(p_now))) as age
+    from outbox group by tenant_id
+  ), wire as (
+    select tenant_id, count(*) filter (where status = 'sending') as sending,
+      count(*) filter (where status = 'uncertain') as uncertain from on_wire group by tenant_id
+  ), dead as (
+    select tenant_id, count(*) as n from dead_sends group by tenant_id
   ), people as (
     select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
   ), day as (
@@ -7659,12 +7708,12 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   )
   select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0),
     'unanswered_seconds', inbound.age,
-    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0),
-      'uncertain', coalesce(outbound.uncertain, 0),
+    'queued', coalesce(lanes.queued, 0), 'queued_seconds', lanes.age, 'sending', coalesce(wire.sending, 0),
+      'uncertain', coalesce(wire.uncertain, 0),
     'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0),
       'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
-  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left
-    join dead on dead.tenant_id = t.id
+  from tenants t left join inbound on inbound.tenant_id = t.id left join lanes on lanes.tenant_id = t.id
+    left join wire on wire.tenant_id = t.id left join dead on dead.tenant_id = t.id
     left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
 $$;
 
@@ -7765,8 +7814,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(m.created_at)))
-      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant
-        and not coalesce(m.meaning ? 'command', false)),
+      from inbox m where m.tenant_id = p_tenant and not m.command),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
@@ -7774,15 +7822,11 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'unheard', unheard_conversations(p_tenant, p_now),
     'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
       and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
-    'outbound', (select jsonb_build_object('due',
-      count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later',
-      count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
-        'sending', count(*) filter (where m.status = 'sending'), 'uncertain',
-          count(*) filter (where m.status = 'uncertain'))
-      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain')
-        and m.tenant_id = p_tenant),
-    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out'
-      and m.status in ('failed', 'unproven')),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where m.due_at <= clock(p_now)), 'later',
+      count(*) filter (where m.due_at > clock(p_now))) from outbox m where m.tenant_id = p_tenant)
+      || (select jsonb_build_object('sending', count(*) filter (where m.status = 'sending'), 'uncertain',
+        count(*) filter (where m.status = 'uncertain')) from on_wire m where m.tenant_id = p_tenant),
+    'dead_letters', (select count(*) from dead_sends m where m.tenant_id = p_tenant),
     'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
   from tenants t where t.id = p_tenant
 $$;
@@ -8000,6 +8044,7 @@ revoke all on function
   hold_send(bigint,text,timestamp with time zone,timestamp with time zone),
   claim_send(bigint,jsonb,timestamp with time zone),
   send_jid(messages,conversations),
+  has_sends(bigint),
   await_send(conversations,messages,timestamp with time zone),
   next_send(bigint,timestamp with time zone),
   stop_send(messages,jsonb,timestamp with time zone),
@@ -8022,6 +8067,7 @@ revoke all on function
   hours_of(instances,jsonb),
   inside_hours(jsonb,text,timestamp with time zone),
   next_open(jsonb,text,timestamp with time zone),
+  in_class(text,text,boolean),
   free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone),
   share_free_at(conversations,integer,timestamp with time zone),
   contact_free_at(bigint,boolean,interval,integer,timestamp with time zone),
@@ -8360,6 +8406,7 @@ grant execute on function
   hold_send(bigint,text,timestamp with time zone,timestamp with time zone),
   claim_send(bigint,jsonb,timestamp with time zone),
   send_jid(messages,conversations),
+  has_sends(bigint),
   await_send(conversations,messages,timestamp with time zone),
   next_send(bigint,timestamp with time zone),
   stop_send(messages,jsonb,timestamp with time zone),
@@ -8382,6 +8429,7 @@ grant execute on function
   hours_of(instances,jsonb),
   inside_hours(jsonb,text,timestamp with time zone),
   next_open(jsonb,text,timestamp with time zone),
+  in_class(text,text,boolean),
   free_at(bigint,text,interval,integer,timestamp with time zone,timestamp with time zone),
   share_free_at(conversations,integer,timestamp with time zone),
   contact_free_at(bigint,boolean,interval,integer,timestamp with time zone),

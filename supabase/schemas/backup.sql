@@ -4,8 +4,8 @@
 create or replace function restored_state(p_uncertain int)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select jsonb_build_object('uncertain', p_uncertain,
-    'scheduled', (select count(*) from messages where direction = 'out' and status = 'queued'),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'),
+    'scheduled', (select count(*) from outbox),
+    'unanswered', (select count(*) from inbox),
     'instances', (select coalesce(jsonb_agg(name order by id), '[]') from instances where restored_at is not null))
 $$;
 
@@ -30,7 +30,8 @@ begin
       -- it may have been claimed since: its echo is ours, and a worker of that time may say nothing any more
       claim = claim + 1,
       claimed_at = case status when 'queued' then p_backup_at else claimed_at end
-    where direction = 'out' and status in ('queued', 'sending', 'uncertain') and reason is distinct from 'restored'
+    where id in (select message_id from outbox union all select message_id from on_wire)
+      and reason is distinct from 'restored'
       and not (status = 'queued' and reason is null and is_proactive(kind) and due_at > v_now);
   get diagnostics v_uncertain = row_count;
   update turns set status = 'expired', reason = 'lease_ran_out', ended_at = v_now where status = 'open';
@@ -55,8 +56,8 @@ end $$;
 create or replace function settle_restored(p_instance instances, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
-  update messages m set status = 'answered', reason = 'answered_before_restore'
-    where m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
+  update messages m set status = 'answered', reason = 'answered_before_restore' from inbox n
+    where m.id = n.message_id and m.instance_id = p_instance.id and m.direction = 'in' and m.status = 'received'
       and m.provider_at < p_instance.restored_at
       and exists (select 1 from messages o where o.conversation_id = m.conversation_id and o.direction = 'out'
         and o.provider_id is not null and o.type <> 'reaction' and o.author <> 'automatic'

@@ -62,8 +62,7 @@ create or replace trigger inbox_gone after delete on messages for each row when 
 -- first_pending: since when a conversation has something unanswered; null: it has nothing. By the order in which
 -- messages came, so that a long burst costs no more than one message.
 create or replace function first_pending(p_conversation bigint) returns timestamptz language sql stable as
-$$ select created_at from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
-  order by seq limit 1 $$;
+$$ select created_at from inbox where conversation_id = p_conversation order by seq limit 1 $$;
 
 -- lock_provider_id: until the end of the transaction, nobody else stores a message of this id, or news about it that
 -- came too early. Without it the news of one transaction and the message of another would miss each other, as neither
@@ -348,8 +347,8 @@ begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
-      where conversation_id = p_conversation and direction = 'out' and status = 'queued' and kind = 'reply'
-        and author = 'agent'
+      where id in (select o.message_id from outbox o where o.conversation_id = p_conversation and o.kind = 'reply')
+        and status = 'queued' and author = 'agent'
         -- what is said of an outage answers nothing
         and not exists (select from turns t where t.id = messages.turn_id and t.status = 'deferred') returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
@@ -561,8 +560,10 @@ create or replace function meet_own_words(
 declare v_message messages;
 begin
   select * into v_message from messages
-    where conversation_id = p_conversation.id and direction = 'out' and status in ('sending', 'uncertain', 'unproven',
-      'queued') and claim > 0 and provider_id is null
+    where id in (select message_id from on_wire where conversation_id = p_conversation.id
+        union all select message_id from outbox where conversation_id = p_conversation.id
+        union all select message_id from dead_sends where conversation_id = p_conversation.id and status = 'unproven')
+      and status in ('sending', 'uncertain', 'unproven', 'queued') and claim > 0 and provider_id is null
       and (type = 'reaction') = (p_event ->> 'kind' = 'reaction') and same_words(text) = same_words(event_text(p_event))
       and claimed_at <= p_sent_at + interval '5 minutes'
     order by case when status = 'queued' then 1 when status = 'unproven' then 2 else 0 end, id limit 1;
@@ -692,11 +693,11 @@ begin
       values (p_conversation.tenant_id, p_conversation.id, p_id, p_now);
   end if;
   if p_conversation.takeover_until > p_now then v_wake := judge_again(p_conversation, p_sent_at, p_now); end if;
-  if exists (select from messages where conversation_id = p_conversation.id and direction = 'out'
-    and status = 'queued') and (p_options ->> 'withdrawParts')::boolean then
+  if exists (select from outbox where conversation_id = p_conversation.id)
+    and (p_options ->> 'withdrawParts')::boolean then
     perform withdraw_parts(p_conversation.id);
   end if;
-  if exists (select from messages where conversation_id = p_conversation.id and status = 'draft') then
+  if exists (select from drafts where conversation_id = p_conversation.id) then
     perform withdraw_drafts(p_conversation.id);
   end if;
   v_first := first_pending(p_conversation.id);
@@ -1000,7 +1001,7 @@ create or replace function pending_since(
     join contact_addresses a on (a.kind = 'pn' and a.tenant_id = i.tenant_id and a.address = p_pn)
       or (a.kind = 'lid' and a.instance_id = i.id and a.address = p_lid)
     join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id
-    join messages m on m.conversation_id = c.id and m.direction = 'in' and m.status = 'received'
+    join inbox m on m.conversation_id = c.id
   where i.name = p_instance and speaks_for(p_from, i, clock(p_now)) and not exists (select 1 from turns t
     where t.conversation_id = c.id and t.status = 'open')
   group by c.id limit 1

@@ -120,8 +120,9 @@ begin
     perform number_trouble(v.id, incident('banned'), clock(p_now));
   end if;
   if v_back then
-    update messages set due_at = clock(p_now) where instance_id = v.id and direction = 'out' and status = 'queued'
-      and reason in ('number_disconnected', 'disconnected', 'connection_closed') and due_at > clock(p_now);
+    update messages m set due_at = clock(p_now) from outbox o where o.instance_id = v.id and m.id = o.message_id
+      and o.reason in ('number_disconnected', 'disconnected', 'connection_closed') and m.status = 'queued'
+      and m.reason in ('number_disconnected', 'disconnected', 'connection_closed') and m.due_at > clock(p_now);
   end if;
   return jsonb_build_object('outcome', 'connection', 'instance_id', v.id, 'changed', v_changed, 'wake', false,
     'wake_sends', v_back, 'reconcile', v_anew);
@@ -161,8 +162,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   select case
     when p_reply or p_instance.held_reason is null then null
     when p_instance.held_until > p_now then waits(p_instance.held_reason, p_instance.held_until, p_now)
-    when exists (select from messages where instance_id = p_instance.id and slot_at >= p_instance.held_until
-      and is_proactive(kind)) then
+    when exists (select from slots where instance_id = p_instance.id and not reply
+        and slot_at >= p_instance.held_until)
+      or exists (select from on_wire where instance_id = p_instance.id and is_proactive(kind)
+        and slot_at >= p_instance.held_until) then
       looks(p_instance.held_reason, true, p_now + interval '1 minute')
   end
 $$;
@@ -248,8 +251,9 @@ create or replace function release_number(p_instance instances, p_why text, p_no
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
   update instances set held_reason = null, held_until = null, judged_from = p_now where id = p_instance.id;
-  update messages set due_at = p_now where instance_id = p_instance.id and status = 'queued'
-    and is_proactive(kind) and reason like 'number\_%' and due_at > p_now;
+  update messages m set due_at = p_now from outbox o where o.instance_id = p_instance.id and is_proactive(o.kind)
+    and o.reason like 'number\_%' and m.id = o.message_id and m.status = 'queued' and m.reason like 'number\_%'
+    and m.due_at > p_now;
   perform note_instance(p_instance, 'released', p_instance.held_reason,
     jsonb_build_object('why', p_why, 'since', p_instance.held_since), p_now);
   insert into circuit_transitions (tenant_id, breaker, instance, process, state, reason, created_at)
@@ -277,17 +281,18 @@ create or replace function judged_sends(p_instance instances, p_now timestamptz)
 returns table (slot_at timestamptz, delivered boolean, refused boolean, proactive boolean) language sql stable as $$
   -- two halves, each on its index
   with newest as (
-    (select m.slot_at, m.delivered_at, m.error_class, true as proactive from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
-        and m.slot_at <= p_now - interval '10 minutes'
-        and is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+    (select s.slot_at, m.delivered_at, m.error_class, true as proactive from slots s
+      join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and s.slot_at <= p_now - interval '10 minutes'
+        and not s.reply and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50)
     union all
-    (select m.slot_at, m.delivered_at, m.error_class, false from messages m
-      where m.instance_id = p_instance.id and m.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
-        and m.slot_at <= p_now - interval '10 minutes'
-        and not is_proactive(m.kind) and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
+    (select s.slot_at, m.delivered_at, m.error_class, false from slots s join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.slot_at > greatest(p_now - interval '1 day', p_instance.judged_from)
+        and s.slot_at <= p_now - interval '10 minutes'
+        and s.reply and m.type <> 'reaction' and (m.status in ('sent', 'delivered', 'read')
           or m.error_class = 'provider_refused')
       order by m.slot_at desc limit 50))
   select n.slot_at, n.delivered_at is not null, n.error_class is not distinct from 'provider_refused', n.proactive
@@ -311,17 +316,19 @@ declare
 begin
   for v in select * from instances order by id for no key update loop
     -- it was believed dead, and something arrived: a reply, since those are not held
-    if v.held_reason = 'number_undelivered' and exists (select from messages m
-      where m.instance_id = v.id and m.slot_at >= v.held_since
-        and not is_proactive(m.kind) and m.delivered_at is not null) then
+    if v.held_reason = 'number_undelivered' and exists (select from slots s
+      join messages m on m.id = s.message_id
+      where s.instance_id = v.id and s.reply and s.slot_at >= v.held_since and m.delivered_at is not null) then
       perform release_number(v, 'arrived_again', v_now);
       v_released := v_released || v.name;
       continue;
     end if;
     if v.held_reason is not null and v.held_until <= v_now then
       select m.status, m.error_class, m.delivered_at, m.slot_at into v_trial from messages m
-        where m.instance_id = v.id and m.slot_at >= v.held_until and is_proactive(m.kind)
-          order by m.slot_at desc limit 1;
+        where m.id = (select n.message_id from (
+          select message_id, slot_at from slots where instance_id = v.id and not reply and slot_at >= v.held_until
+          union all select message_id, slot_at from on_wire where instance_id = v.id and is_proactive(kind)
+            and slot_at >= v.held_until) n order by n.slot_at desc limit 1);
       if found and (v_trial.delivered_at is not null
         or (v_trial.status = 'sent' and v.held_reason not in ('number_undelivered', 'number_few_deliveries',
         'number_error_acks'))) then
@@ -402,12 +409,13 @@ begin
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
-        select slot_at from messages where instance_id = i.id and slot_at > p_now - interval '1 day'
-          and is_proactive(kind)
+        select slot_at from slots where instance_id = i.id and not reply and slot_at > p_now - interval '1 day'
+        union all
+        select slot_at from on_wire where instance_id = i.id and is_proactive(kind)
+          and slot_at > p_now - interval '1 day'
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from messages where instance_id = i.id and status = 'queued' and is_proactive(kind)
-          limit 1000)) m) u
+        (select null from outbox where instance_id = i.id and is_proactive(kind) limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
     s.day::numeric / greatest(s.cap_day, 1), s.id
@@ -445,8 +453,9 @@ end $$;
 create or replace function restarts_in_row(p_instance instances, p_now timestamptz)
 returns int language sql stable as $$
   select case when p_instance.restarted_at is null or p_instance.restarted_at < p_now - interval '6 hours'
-    or exists (select from messages where instance_id = p_instance.id and slot_at > p_instance.restarted_at
-      and status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
+    or exists (select from slots s join messages m on m.id = s.message_id
+      where s.instance_id = p_instance.id and s.reply in (true, false) and s.slot_at > p_instance.restarted_at
+        and m.status in ('sent', 'delivered', 'read')) then 0 else p_instance.restarts end
 $$;
 
 -- last_heard: when a number last heard anything within a day: a message of somebody, or news of one of its own. Read

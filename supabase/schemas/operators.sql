@@ -11,8 +11,8 @@ create or replace function claim_command(p_conversation bigint, p_lease_ms int, 
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare m messages;
 begin
-  select * into m from messages where conversation_id = p_conversation and direction = 'in' and status = 'received'
-    and meaning ? 'command' order by seq limit 1;
+  select x.* into m from inbox n join messages x on x.id = n.message_id where n.conversation_id = p_conversation
+    and n.command order by n.seq limit 1;
   if m.lease_until > p_now then return jsonb_build_object('state', 'busy', 'until', m.lease_until); end if;
   update messages set claim = claim + 1, lease_until = p_now + make_interval(secs => p_lease_ms / 1000.0)
     where id = m.id returning * into m;

@@ -253,10 +253,9 @@ begin
   select * into v_instance from instances where id = p_message.instance_id for no key update;
   update instances set trust = least(100, trust_now(v_instance, p_now) + (incident('error_ack') ->> 'trust')::numeric),
     trust_at = p_now where id = v_instance.id returning * into v_instance;
-  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from messages o
-    where o.tenant_id = p_message.tenant_id and o.instance_id = p_message.instance_id and o.direction = 'out'
-      and o.status in ('failed', 'unproven') and o.error_class = 'provider_refused' and o.id <> p_message.id
-        and o.created_at > p_now - interval '1 day') then
+  if v_instance.held_reason in ('number_error_acks', 'number_trust') and not exists (select from dead_sends o
+    where o.instance_id = p_message.instance_id and o.error_class = 'provider_refused' and o.message_id <> p_message.id
+      and o.created_at > p_now - interval '1 day') then
     perform release_number(v_instance, 'arrived_after_all', p_now);
     update instances set held_since = case when held_in_row > 0 then held_since end,
       held_in_row = greatest(0, held_in_row - 1) where id = v_instance.id;
@@ -320,16 +319,13 @@ declare
 begin
   -- an empty lane is seen without a lock: a lock alone would make the commit wait for the disk. What is added meanwhile
   -- brings its own wake-up
-  if not exists (select from messages where conversation_id = p_conversation and direction = 'out'
-    and status in ('queued', 'sending', 'uncertain')) then
-    return jsonb_build_object('action', 'idle');
-  end if;
+  if not has_sends(p_conversation) then return jsonb_build_object('action', 'idle'); end if;
   select * into v_conversation from conversations where id = p_conversation for no key update;
   if not found or v_conversation.merged_into is not null then return jsonb_build_object('action', 'idle'); end if;
 
   -- one at a time: what is on its way, or may be, goes first
-  select * into v_message from messages where conversation_id = v_conversation.id and direction = 'out'
-    and status in ('sending', 'uncertain') order by id limit 1;
+  select m.* into v_message from on_wire w join messages m on m.id = w.message_id
+    where w.conversation_id = v_conversation.id order by w.message_id limit 1;
   if found then return await_send(v_conversation, v_message, v_now); end if;
 
   v_message := next_send(v_conversation.id, v_now);
@@ -364,6 +360,12 @@ returns text language sql stable as $$
   select case when p_message.addressee is null or (p_message.kind <> 'operator' and leads_to(p_conversation.contact_id,
       p_conversation.instance_id, p_conversation.jid, p_message.addressee)) then p_conversation.jid
     else p_message.addressee || '@s.whatsapp.net' end
+$$;
+
+-- has_sends: whether the lane of a conversation holds anything. Read only.
+create or replace function has_sends(p_conversation bigint) returns boolean language sql stable as $$
+  select exists (select from outbox where conversation_id = p_conversation)
+    or exists (select from on_wire where conversation_id = p_conversation)
 $$;
 
 -- await_send: a message is on its way, or may be: the lane waits for its lease, or for the time of its next look.
@@ -407,16 +409,17 @@ create or replace function next_send(p_conversation bigint, p_now timestamptz)
 returns messages language plpgsql stable set search_path = public, pg_temp as $$
 declare v_message messages;
 begin
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and (not is_proactive(kind) or kind = 'operator')
-    order by kind = 'operator' desc, priority, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation and (not is_proactive(o.kind) or o.kind = 'operator')
+    order by o.kind = 'operator' desc, o.priority, o.message_id limit 1;
   if found then return v_message; end if;
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' and due_at <= p_now and not campaign_paused(tenant_id, campaign_id)
-    order by priority, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation and o.due_at <= p_now and not campaign_paused(o.tenant_id, o.campaign_id)
+    order by o.priority, o.message_id limit 1;
   if found then return v_message; end if;
-  select * into v_message from messages where conversation_id = p_conversation and direction = 'out'
-    and status = 'queued' order by campaign_paused(tenant_id, campaign_id), due_at, id limit 1;
+  select m.* into v_message from outbox o join messages m on m.id = o.message_id
+    where o.conversation_id = p_conversation
+    order by campaign_paused(o.tenant_id, o.campaign_id), o.due_at, o.message_id limit 1;
   return v_message;
 end $$;
 
@@ -586,9 +589,8 @@ begin
     perform number_sent(v_message.instance_id, is_proactive(v_message.kind), v_now);
   end if;
   select * into v_message from messages where id = p_message;
-  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more', exists (select from messages n
-    where n.conversation_id = v_message.conversation_id
-    and n.direction = 'out' and n.status in ('queued', 'sending', 'uncertain')));
+  return jsonb_build_object('outcome', 'recorded', 'status', v_message.status, 'more',
+    has_sends(v_message.conversation_id));
 end $$;
 
 -- settle_send: what a look-up at the provider said of an uncertain send. A look that got no answer counts like one that
@@ -735,14 +737,15 @@ end $$;
 create or replace function sweep_sends(p_limit int, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
-      join instances i on i.id = c.instance_id
-    where m.direction = 'out' and c.merged_into is null
-      and ((m.status = 'queued' and m.due_at <= clock(p_now))
-        or (m.status = 'sending' and m.lease_until <= clock(p_now))
-        or (m.status = 'uncertain' and m.due_at <= clock(p_now)))
+    select m.conversation_id as id from (
+        select o.conversation_id, o.message_id, o.kind, o.campaign_id from outbox o
+          where o.due_at <= (select clock(p_now))
+        union all select w.conversation_id, w.message_id, w.kind, w.campaign_id from on_wire w
+          where (select clock(p_now)) >= case w.status when 'sending' then w.lease_until else w.due_at end) m
+      join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
+    where c.merged_into is null
       and (m.kind = 'operator' or pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null)
-    group by m.conversation_id order by min(m.id) limit p_limit) s
+    group by m.conversation_id order by min(m.message_id) limit p_limit) s
 $$;
 
 -- promised_at: when a message that waits may go at the earliest; null while nobody knows (a pause, a switch, a number
@@ -856,46 +859,64 @@ begin
   return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
 end $$;
 
+-- in_class: whether a send counts in a cap: of answers ('reply'), of all that nobody asked for ('proactive'), of what
+-- goes to people who never wrote ('stranger'), or of one kind.
+create or replace function in_class(p_class text, p_kind text, p_first_contact boolean)
+returns boolean language sql immutable as $$
+  select case p_class when 'reply' then not is_proactive(p_kind) when 'proactive' then is_proactive(p_kind)
+    when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
+$$;
+
 -- free_at: when a cap has room for one more send, or null when it has room now (or there is no cap).
 -- Guarantee: exact over any rolling window, because slot_at is the latest moment at which a message can have been on
 --   the wire, and rows that may still be on their way (sending, also after the lease; uncertain, while it is looked up)
---   count as now.
--- Arguments: p_class what counts: 'reply'; 'proactive' (all that nobody asked for); 'stranger'; or a kind. p_since what
---   was before does not count.
+--   count as now. What it costs does not grow with the sends: sums of hours and minutes, from the newest on, find the
+--   minute in which the cap was reached, and only that minute's slots are read.
+-- Arguments: p_class see in_class, proactive kinds only; p_window an hour at most for 'reply', two days for others;
+--   p_since what was before does not count.
 -- Concurrency: the caller holds the instance's lock.
 create or replace function free_at(
   p_instance bigint, p_class text, p_window interval, p_cap int, p_since timestamptz, p_now timestamptz
-) returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+) returns timestamptz language plpgsql stable set search_path = public, pg_temp
+  set plan_cache_mode = force_generic_plan as $$
 declare
+  v_reply boolean := p_class = 'reply';
   v_from timestamptz := greatest(p_now - p_window, p_since);
-  v_room int := p_cap;   -- places that what is under way leaves
+  v_low timestamptz := v_from;
+  v_to timestamptz := 'infinity';
+  v_room bigint := p_cap;   -- places that what is under way and what is newer than v_to leave
+  v_found timestamptz;
+  v_newer bigint;
   v_at timestamptz;
 begin
   if p_cap is null then return null; end if;
-  if p_cap > 0 and p_class = 'reply' then
-    select p_cap - count(*) into v_room from messages
-      where instance_id = p_instance and status in ('sending', 'uncertain')
-      and not is_proactive(kind);
-  elsif p_cap > 0 then
-    select p_cap - count(*) into v_room from messages
-      where instance_id = p_instance and status in ('sending', 'uncertain')
-      and is_proactive(kind) and case p_class when 'proactive' then true when 'stranger'
-        then first_contact else kind = p_class end;
+  if p_cap > 0 then
+    select p_cap - count(*) into v_room from on_wire w
+      where w.instance_id = p_instance and in_class(p_class, w.kind, w.first_contact);
   end if;
   if v_room <= 0 then return p_now + p_window; end if;
-  -- read from the newest on, in the order of the index: as many as the cap, and none before the window
-  if p_class = 'reply' then
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and not is_proactive(kind)
-        and status not in ('sending', 'uncertain')
-      order by slot_at desc offset v_room - 1 limit 1;
-  else
-    select slot_at into v_at from messages where instance_id = p_instance and slot_at > v_from
-      and is_proactive(kind)
-        and status not in ('sending', 'uncertain')
-        and case p_class when 'proactive' then true when 'stranger' then first_contact else kind = p_class end
-      order by slot_at desc offset v_room - 1 limit 1;
+  if not v_reply and p_window > interval '1 hour' then
+    select h.hour, h.total - h.n into v_found, v_newer from (
+      select s.hour, sum(s.n) as n, sum(sum(s.n)) over (order by s.hour desc) as total from slot_hours s
+        where s.instance_id = p_instance and s.hour >= slot_hour(v_from)
+          and in_class(p_class, s.kind, s.first_contact) group by s.hour) h
+      where h.total >= v_room order by h.hour desc limit 1;
+    if not found then return null; end if;
+    v_low := greatest(v_from, v_found);
+    v_to := v_found + interval '1 hour';
+    v_room := v_room - v_newer;
   end if;
+  select m.minute, m.total - m.n into v_found, v_newer from (
+    select s.minute, sum(s.n) as n, sum(sum(s.n)) over (order by s.minute desc) as total from slot_minutes s
+      where s.instance_id = p_instance and s.reply = v_reply and s.minute >= slot_minute(v_low) and s.minute < v_to
+        and in_class(p_class, s.kind, s.first_contact) group by s.minute) m
+    where m.total >= v_room order by m.minute desc limit 1;
+  if not found then return null; end if;
+  select s.slot_at into v_at from slots s
+    where s.instance_id = p_instance and s.reply = v_reply and s.slot_at >= v_found
+      and s.slot_at < v_found + interval '1 minute' and s.slot_at > v_from
+      and in_class(p_class, s.kind, s.first_contact)
+    order by s.slot_at desc offset v_room - v_newer - 1 limit 1;
   return v_at + p_window;
 end $$;
 
@@ -909,9 +930,10 @@ begin
   if p_cap is null or not exists (select from messages m where m.conversation_id = p_conversation.id
     and m.seq = p_conversation.last_seq - v_share
     and greatest(m.created_at, m.slot_at) > p_now - interval '1 hour') then return null; end if;
-  select m.slot_at into v_at from messages m where m.conversation_id = p_conversation.id and m.direction = 'out'
-    and not is_proactive(m.kind) and m.slot_at > p_now - interval '1 hour'
-    order by m.slot_at desc offset v_share - 1 limit 1;
+  select s.slot_at into v_at from (
+    select slot_at from slots where conversation_id = p_conversation.id and reply
+    union all select slot_at from on_wire where conversation_id = p_conversation.id and not is_proactive(kind)) s
+    where s.slot_at > p_now - interval '1 hour' order by s.slot_at desc offset v_share - 1 limit 1;
   return v_at + interval '1 hour';
 end $$;
 
@@ -925,10 +947,11 @@ begin
   if p_cap is null then return null; end if;
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
-    select case when m.status in ('sending', 'uncertain') then p_now else m.slot_at end as at
-    from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and is_proactive(m.kind)
-      and (is_offer(m.kind) or not p_offers)) s
+    select l.slot_at as at from conversations c join slots l on l.conversation_id = c.id
+      where c.contact_id = p_contact and not l.reply and (is_offer(l.kind) or not p_offers)
+    union all
+    select p_now from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_proactive(w.kind) and (is_offer(w.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $$;
@@ -939,9 +962,15 @@ returns int language plpgsql stable set search_path = public, pg_temp as $$
 declare v_since timestamptz; v_count int;
 begin
   select max(last_inbound_at) into v_since from conversations where contact_id = p_contact;
-  select count(*) into v_count from (select from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at > coalesce(v_since, '-infinity') and is_proactive(m.kind)
-      and m.kind not in ('manual', 'operator') limit p_most) u;
+  select count(*) into v_count from (
+    select from conversations c join slots s on s.conversation_id = c.id
+      where c.contact_id = p_contact and not s.reply and s.slot_at > coalesce(v_since, '-infinity')
+        and s.kind not in ('manual', 'operator')
+    union all
+    select from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_proactive(w.kind) and w.slot_at > coalesce(v_since, '-infinity')
+        and w.kind not in ('manual', 'operator')
+    limit p_most) u;
   return v_count;
 end $$;
 
@@ -949,8 +978,10 @@ end $$;
 create or replace function last_campaign(p_contact bigint)
 returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  return (select max(m.slot_at) from conversations c join messages m on m.conversation_id = c.id
-    where c.contact_id = p_contact and m.slot_at is not null and is_campaign(m.kind));
+  return greatest((select max(s.slot_at) from conversations c join slots s on s.conversation_id = c.id
+      where c.contact_id = p_contact and not s.reply and is_campaign(s.kind)),
+    (select max(w.slot_at) from conversations c join on_wire w on w.conversation_id = c.id
+      where c.contact_id = p_contact and is_campaign(w.kind)));
 end $$;
 
 -- is_stranger: nobody has ever heard from this contact, on any number.
@@ -985,9 +1016,9 @@ returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   if coalesce(p_percent, 0) = 0 then return false; end if;
   return (select count(*) >= 30 and count(*) filter (where c.last_inbound_at > s.slot_at) * 100 < p_percent * count(*)
-    from (select conversation_id, slot_at from messages
-      where instance_id = p_instance and slot_at > p_now - interval '14 days' and slot_at <= p_now - interval '1 day'
-      and is_proactive(kind) and is_campaign(kind) order by slot_at desc limit 100) s
+    from (select conversation_id, slot_at from slots
+      where instance_id = p_instance and not reply and slot_at > p_now - interval '14 days'
+        and slot_at <= p_now - interval '1 day' and is_campaign(kind) order by slot_at desc limit 100) s
         join conversations c on c.id = s.conversation_id);
 end $$;
 
@@ -1010,10 +1041,9 @@ end $$;
 create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
-  return exists (select from messages o where o.instance_id = p_message.instance_id and o.status = 'queued'
-    and is_proactive(o.kind)
-    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.due_at > p_now - interval '2 minutes'
-      and o.due_at <= p_now
+  return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
+    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+      and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
 
@@ -1193,8 +1223,10 @@ begin
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from messages s where s.instance_id = v_instance.id and s.slot_at > least(v_hour_from, v_day_from)
-        and is_proactive(s.kind))
+      from (select slot_at from slots where instance_id = v_instance.id and not reply
+          and slot_at > least(v_hour_from, v_day_from)
+        union all select slot_at from on_wire where instance_id = v_instance.id and is_proactive(kind)
+          and slot_at > least(v_hour_from, v_day_from)) s)
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -1205,9 +1237,8 @@ begin
           free_at(v_instance.id, 'proactive', interval '1 day', v_day, v_instance.day_reset_at, v_now),
             slow_start(v_instance, v_hour, v_now))),
         'held', (select coalesce(jsonb_object_agg(h.reason, h.n), '{}')
-          from (select m.reason, count(*) as n from messages m
-          where m.instance_id = v_instance.id and m.status = 'queued' and is_proactive(m.kind)
-            and m.reason is not null group by m.reason) h)));
+          from (select o.reason, count(*) as n from outbox o where o.instance_id = v_instance.id
+            and is_proactive(o.kind) and o.reason is not null group by o.reason) h)));
   end loop;
   return v_all;
 end $$;
@@ -1219,9 +1250,9 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_lanes jsonb;
 begin
   with freed as (
-      update messages m set due_at = p_now, goes_at = null from instances i
-      where i.id = m.instance_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
-        and m.status = 'queued' and is_proactive(m.kind)
+      update messages m set due_at = p_now, goes_at = null from outbox o join instances i on i.id = o.instance_id
+      where m.id = o.message_id and i.tenant_id = p_tenant and i.name = coalesce(p_instance, i.name)
+        and o.reason = any (p_reasons) and m.status = 'queued' and is_proactive(m.kind)
         and m.reason = any (p_reasons) and m.due_at > p_now returning m.conversation_id, m.priority, m.id)
     select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
       from (select f.conversation_id from freed f group by 1 order by min(f.priority), min(f.id) limit 500) l;
@@ -1288,7 +1319,8 @@ begin
   -- what waits for the old time is looked at anew
   update messages set due_at = least(due_at, now()), goes_at = null
     where status = 'queued' and reason in ('cooling_off', 'next_allowed')
-    and conversation_id in (select id from conversations where contact_id = v_contact);
+    and id in (select o.message_id from conversations c join outbox o on o.conversation_id = c.id
+      where c.contact_id = v_contact);
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (p_tenant, p_actor, 'contact.wait', v_contact::text, jsonb_build_object('until', p_until, 'offers_only',
       p_offers_only, 'reason', p_reason));
@@ -1303,8 +1335,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_lanes jsonb;
 begin
   with freed as (
-    update messages m set due_at = least(m.due_at, clock(p_now)) from instances i
-      where i.name = p_instance and m.instance_id = i.id and m.direction = 'out' and m.status = 'queued'
+    update messages m set due_at = least(m.due_at, clock(p_now)) from outbox o join instances i on i.id = o.instance_id
+      where i.name = p_instance and m.id = o.message_id and p_reasons ? o.reason and m.status = 'queued'
         and p_reasons ? m.reason
       returning m.conversation_id, m.priority, m.id)
   select coalesce(jsonb_agg(l.conversation_id), '[]') into v_lanes
@@ -1367,7 +1399,7 @@ end $$;
 -- unproven_count: sends of which nobody knows whether they left, and that a person has to look at.
 create or replace function unproven_count()
 returns bigint language sql stable as
-$$ select count(*) from messages where direction = 'out' and status = 'unproven' $$;
+$$ select count(*) from dead_sends where status = 'unproven' $$;
 
 -- dead_letters: outbound messages that ended as failed, or of which nobody knows whether they left. The newest first.
 -- Arguments: p_limit at most so many; p_message only this one, or null. Result: [{id, conversation_id, instance,
@@ -1377,10 +1409,9 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(to_jsonb(d) order by d.id desc), '[]') from (
     select m.id, m.conversation_id, i.name as instance, m.status, m.reason, m.error_class, m.kind, m.attempts,
       m.created_at, m.claimed_at, m.text
-    from messages m join instances i on i.id = m.instance_id
-    where m.tenant_id = p_tenant and m.direction = 'out' and m.status in ('failed', 'unproven')
-      and m.id = coalesce(p_message, m.id)
-    order by m.id desc limit p_limit) d
+    from dead_sends x join messages m on m.id = x.message_id join instances i on i.id = m.instance_id
+    where x.tenant_id = p_tenant and x.message_id = coalesce(p_message, x.message_id)
+    order by x.message_id desc limit p_limit) d
 $$;
 
 -- retry_dead_letter: a person wants this one sent after all.
@@ -1483,8 +1514,7 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_results jsonb[] := array_fill(null::jsonb, array[jsonb_array_length(p_ids)]);
   v_full bigint[] := array(select distinct x::bigint from jsonb_array_elements_text(p_ids) x
-    where exists (select from outbox o where o.conversation_id = x::bigint)
-      or exists (select from on_wire w where w.conversation_id = x::bigint));
+    where has_sends(x::bigint));
   v_id bigint;
   v_n bigint;
 begin
@@ -1601,6 +1631,7 @@ revoke all on function
   hold_send(bigint, text, timestamptz, timestamptz),
   claim_send(bigint, jsonb, timestamptz),
   send_jid(messages, conversations),
+  has_sends(bigint),
   await_send(conversations, messages, timestamptz),
   next_send(bigint, timestamptz),
   stop_send(messages, jsonb, timestamptz),
@@ -1624,6 +1655,7 @@ revoke all on function
   hours_of(instances, jsonb),
   inside_hours(jsonb, text, timestamptz),
   next_open(jsonb, text, timestamptz),
+  in_class(text, text, boolean),
   free_at(bigint, text, interval, int, timestamptz, timestamptz),
   share_free_at(conversations, int, timestamptz),
   contact_free_at(bigint, boolean, interval, int, timestamptz),
@@ -1675,6 +1707,7 @@ grant execute on function
   hold_send(bigint, text, timestamptz, timestamptz),
   claim_send(bigint, jsonb, timestamptz),
   send_jid(messages, conversations),
+  has_sends(bigint),
   await_send(conversations, messages, timestamptz),
   next_send(bigint, timestamptz),
   stop_send(messages, jsonb, timestamptz),
@@ -1698,6 +1731,7 @@ grant execute on function
   hours_of(instances, jsonb),
   inside_hours(jsonb, text, timestamptz),
   next_open(jsonb, text, timestamptz),
+  in_class(text, text, boolean),
   free_at(bigint, text, interval, int, timestamptz, timestamptz),
   share_free_at(conversations, int, timestamptz),
   contact_free_at(bigint, boolean, interval, int, timestamptz),

@@ -407,7 +407,8 @@ begin
     update conversations set jid = coalesce(v_jid, 'moved') where id = v_talk.id;
     if v_jid is null then
       update messages set status = 'cancelled', reason = 'phone_moved'
-        where conversation_id = v_talk.id and direction = 'out' and status in ('queued', 'draft');
+        where id in (select message_id from outbox where conversation_id = v_talk.id
+          union all select message_id from drafts where conversation_id = v_talk.id) and status in ('queued', 'draft');
     end if;
   end loop;
 end $$;
@@ -1154,8 +1155,8 @@ begin
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'conversation.mode', v.id::text, jsonb_build_object('mode', p_mode, 'was', v.mode,
       'reason', p_reason), clock(p_now));
-  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from messages
-    where conversation_id = v.id and status = 'draft'));
+  return jsonb_build_object('outcome', 'done', 'was', v.mode, 'drafts', (select count(distinct turn_id) from drafts
+    where conversation_id = v.id));
 end $$;
 
 -- withdraw_drafts: the contact wrote again: the draft answered less than there is now, so its messages are unanswered
@@ -1166,7 +1167,8 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_turns bigint[];
 begin
   with gone as (update messages set status = 'cancelled', reason = 'contact_wrote'
-    where conversation_id = p_conversation and status = 'draft' returning turn_id)
+    where id in (select message_id from drafts where conversation_id = p_conversation) and status = 'draft'
+    returning turn_id)
   select array_agg(distinct turn_id) into v_turns from gone;
   if v_turns is null then return; end if;
   update messages set status = 'received', reason = null where turn_id = any (v_turns) and direction = 'in'
@@ -1182,9 +1184,9 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       (select string_agg(q.text, E'\n' order by q.seq) from messages q
         where q.turn_id = m.turn_id and q.direction = 'in') as asked,
       string_agg(m.text, E'\n\n' order by m.part) as text
-    from messages m join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-      join contacts k on k.id = c.contact_id
-    where m.status = 'draft' and m.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
+    from drafts f join messages m on m.id = f.message_id join conversations c on c.id = m.conversation_id
+      join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where f.tenant_id = p_tenant and m.turn_id = coalesce(p_draft, m.turn_id)
     group by m.turn_id, m.conversation_id, i.name, k.name order by m.turn_id limit p_limit) d
 $$;
 
@@ -1204,8 +1206,9 @@ begin
   select c.* into v from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_draft and t.tenant_id = p_tenant for no key update of c;
   select * into v_turn from turns where id = p_draft;
-  if not found or not exists (select from messages where conversation_id = v.id and turn_id = p_draft
-    and status = 'draft') then return jsonb_build_object('outcome', 'unknown'); end if;
+  if not found or not exists (select from drafts where conversation_id = v.id and turn_id = p_draft) then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
   if p_yes and conversation_holder(v, v_now) <> 'agent' then return jsonb_build_object('outcome', 'with_person',
     'holder', conversation_holder(v, v_now)); end if;
   p_parts := nullif(p_parts, 'null'::jsonb);
@@ -1302,8 +1305,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_messages int; v_takeovers int;
 begin
   update messages set status = 'expired', reason = 'expired', goes_at = null, lease_until = null where id in (
-    select id from messages where direction = 'out' and status = 'queued' and expires_at <= clock(p_now) order by id
-      limit p_limit for update skip locked) and status = 'queued';
+    select m.id from outbox o join messages m on m.id = o.message_id where o.expires_at <= clock(p_now)
+      order by m.id limit p_limit for update of m skip locked) and status = 'queued' and expires_at <= clock(p_now);
   get diagnostics v_messages = row_count;
   update conversations set takeover_since = null, takeover_until = null where id in (
     select id from conversations where takeover_until < clock(p_now) - interval '1 day' order by id
@@ -1527,7 +1530,7 @@ end $$;
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0
 -- keeps them. Early updates and heartbeats of dead processes go after a day, ids of forged messages when nobody asks
 -- for them any more, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA
--- after 400 days.
+-- after 400 days, slots of answers and sums of slots after three.
 -- Guarantee: at most p_limit rows of each kind; what is unanswered or on its way stays, whatever its age; turns and
 --   calls of the model stay as figures, without words. Concurrency: safe to run twice at once. Result: {deleted, most:
 --   of the kind with the most; p_limit means that there may be more}.
@@ -1539,6 +1542,7 @@ declare v_counts int[] := '{}'; v_n int; v_now timestamptz := clock(p_now);
   v_transcripts timestamptz := v_now - nullif((p_ages ->> 'transcripts')::int, 0) * interval '1 day';
   v_messages timestamptz := v_now - nullif((p_ages ->> 'messages')::int, 0) * interval '1 day';
   v_audit timestamptz := v_now - nullif((p_ages ->> 'audit')::int, 0) * interval '1 day';
+  v_slots timestamptz := slot_hour(v_now - interval '3 days');
 begin
   delete from webhook_events where id in (select id from webhook_events where received_at < v_webhooks
     order by received_at limit p_limit);
@@ -1572,6 +1576,17 @@ begin
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- no cap and no figure looks at slots of answers, or at sums, of before
+  delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
+    s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
+      and o.slot_at < v_slots order by o.slot_at limit p_limit) s limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from slot_minutes where (instance_id, reply, minute) in (select s.instance_id, s.reply, s.minute
+    from slot_minutes s where s.minute < v_slots limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from slot_hours where (instance_id, hour) in (select s.instance_id, s.hour from slot_hours s
+    where s.hour < v_slots limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- The oldest rows have the lowest ids: only those are looked at, so no index is needed and an early end costs
   -- nothing.
   delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
@@ -1699,7 +1714,7 @@ begin
   end if;
   select coalesce(array_agg(l.id), '{}') into v_talks from (select id from conversations where contact_id = any (v_all)
     order by id for update) l;
-  select max(lease_until) into v_until from messages where conversation_id = any (v_talks) and status = 'sending'
+  select max(lease_until) into v_until from on_wire where conversation_id = any (v_talks) and status = 'sending'
     and lease_until > v_now;
   if v_until is not null then return jsonb_build_object('outcome', 'sending', 'until', v_until); end if;
 

@@ -75,6 +75,8 @@ end $$;
 --   does not depend on the others of its group.
 -- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms.
 -- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
+-- Its plan, like those of complete_plain and record_arrived, is made once and goes by indexes row by row: a group is
+--   small, and a plan made while the tables were empty would read all of them.
 -- Concurrency: callers queue on the conversations' locks, taken in the order of their ids; the second gets busy. An
 --   early one is not locked: what made it early is stored, so nothing is lost when nobody claims again (sweep_turns).
 -- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
@@ -539,9 +541,9 @@ create or replace function wrote_again(p_conversation conversations, p_turn turn
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   if p_conversation.inbound_seq <= p_turn.inbound_seq then return false; end if;
-  return p_conversation.superseded_in_row < 2 or exists (select from messages e
-    where e.conversation_id = p_conversation.id and e.direction = 'in' and e.status = 'received'
-      and e.edited_at >= p_turn.started_at);
+  return p_conversation.superseded_in_row < 2 or exists (select
+    from inbox i join messages e on e.id = i.message_id
+    where i.conversation_id = p_conversation.id and e.edited_at >= p_turn.started_at);
 end $$;
 
 -- supersede_turn: a turn ends since another one has to look again; its messages stay unanswered.
@@ -616,8 +618,8 @@ end $$;
 create or replace function cancel_apology(p_conversation bigint)
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
-  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from turns t
-    where m.conversation_id = p_conversation and m.direction = 'out' and m.status = 'queued' and t.id = m.turn_id
+  update messages m set status = 'cancelled', reason = 'answered_meanwhile', goes_at = null from outbox o, turns t
+    where o.conversation_id = p_conversation and m.id = o.message_id and m.status = 'queued' and t.id = m.turn_id
       and t.status = 'deferred';
   if found then update conversations set apologised_at = null where id = p_conversation; end if;
 end $$;
@@ -708,13 +710,12 @@ end $$;
 create or replace function sweep_turns(p_older_ms int, p_limit int, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m
+    select m.conversation_id as id from inbox m
       join conversations c on c.id = m.conversation_id join instances i on i.id = c.instance_id
-    where m.direction = 'in' and m.status = 'received'
-      and m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
+    where m.created_at <= clock(p_now) - make_interval(secs => p_older_ms / 1000.0)
       and not exists (select 1 from turns t where t.conversation_id = m.conversation_id and t.status = 'open'
         and t.lease_until > clock(p_now))
-      and (m.meaning ? 'command' or (pause_reason(c.tenant_id, i.name, c.id, null) is null
+      and (m.command or (pause_reason(c.tenant_id, i.name, c.id, null) is null
         and coalesce(c.deferred_until <= clock(p_now), true)))
     group by m.conversation_id order by min(m.created_at) limit p_limit) s
 $$;
@@ -770,12 +771,11 @@ $$;
 create or replace function due_follow_ups(p_limit int, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
-    select m.conversation_id as id from messages m join conversations c on c.id = m.conversation_id
+    select m.conversation_id as id from outbox m join conversations c on c.id = m.conversation_id
       join instances i on i.id = c.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.kind = 'follow_up' and m.due_at <= clock(p_now)
-      and c.merged_into is null
+    where m.kind = 'follow_up' and m.due_at <= clock(p_now) and c.merged_into is null
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
-    group by m.conversation_id order by min(m.id) limit p_limit) s
+    group by m.conversation_id order by min(m.message_id) limit p_limit) s
 $$;
 
 -- Groups. What many conversations ask for at once is one call and one transaction: these do for each item what the

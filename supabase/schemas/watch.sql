@@ -12,11 +12,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'status_at', status_at)),
       '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
-      from clock(p_now) - min(created_at))) from messages where direction = 'in' and status = 'received'),
-    'outbound', (select jsonb_build_object('due', count(*) filter (where status = 'queued' and due_at <= clock(p_now)),
+      from clock(p_now) - min(created_at))) from inbox),
+    'outbound', (select jsonb_build_object('due', (select count(*) from outbox where due_at <= clock(p_now)),
       'uncertain', count(*) filter (where status = 'uncertain') + unproven_count(),
-      'sending', count(*) filter (where status = 'sending')) from messages
-        where direction = 'out' and status in ('queued', 'sending', 'uncertain')),
+      'sending', count(*) filter (where status = 'sending')) from on_wire),
     'paused', pause_reason('default', null, null, null))
 $$;
 
@@ -33,10 +32,8 @@ end $$;
 -- stuck_rows: what nobody works on although somebody claimed it: sends and turns whose lease is over by a minute, sends
 -- that are looked up for a quarter of an hour.
 create or replace function stuck_rows(p_now timestamptz) returns bigint language sql stable as $$
-  select (select count(*) from messages where direction = 'out' and status = 'sending'
-    and lease_until < clock(p_now) - interval '1 minute')
-    + (select count(*) from messages where direction = 'out' and status = 'uncertain'
-      and claimed_at < clock(p_now) - interval '15 minutes')
+  select (select count(*) from on_wire where status = 'sending' and lease_until < clock(p_now) - interval '1 minute')
+    + (select count(*) from on_wire where status = 'uncertain' and claimed_at < clock(p_now) - interval '15 minutes')
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $$;
 
@@ -78,8 +75,7 @@ $$;
 create or replace function alert_snapshot(p_all boolean, p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   with unanswered as (
-    select m.conversation_id, m.created_at from messages m where m.direction = 'in' and m.status = 'received'
-      order by m.created_at limit 1000
+    select m.conversation_id, m.created_at from inbox m order by m.created_at limit 1000
   ), waiting as (
     select u.created_at from unanswered u join conversations c on c.id = u.conversation_id
       join instances i on i.id = c.instance_id
@@ -89,9 +85,9 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     where c.deferred_until is not null and c.deferred_reason like 'model\_%' and pause_reason(c.tenant_id, i.name, c.id,
       null) is null
   ), due as (
-    select m.due_at from messages m join conversations c on c.id = m.conversation_id
+    select m.due_at from outbox m join conversations c on c.id = m.conversation_id
       join instances i on i.id = m.instance_id
-    where m.direction = 'out' and m.status = 'queued' and m.due_at <= (select clock(p_now))
+    where m.due_at <= (select clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, m.campaign_id) is null
     order by m.due_at limit 1000
   ), newest as (
@@ -130,8 +126,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'unheard', unheard_conversations(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(due_at))) from due)
-      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from messages
-        where direction = 'out' and status = 'uncertain') + unproven_count()),
+      || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from on_wire
+        where status = 'uncertain') + unproven_count()),
     'gone_models', case when p_all then (select coalesce(jsonb_agg(distinct k.model), '[]')
       from (select model, outcome, created_at from model_calls order by id desc limit 2000) k
       where k.outcome = 'model_gone' and k.created_at > clock(p_now) - interval '1 hour') end,
@@ -287,8 +283,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'tokens', (select coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), 0)
       from done), 'cost_usd', (select coalesce(sum(cost_usd), 0) from done),
     'unpriced_calls', (select coalesce(sum(unpriced_calls), 0) from done),
-    'unanswered', (select count(*) from messages where direction = 'in' and status = 'received'
-      and tenant_id = p_tenant),
+    'unanswered', (select count(*) from inbox where tenant_id = p_tenant),
     'with_people', (select count(*) from handoffs where status <> 'returned' and tenant_id = p_tenant))
 $$;
 
@@ -320,15 +315,12 @@ begin
   insert into number_days (tenant_id, instance_id, day, figures)
     select i.tenant_id, i.id, v_day, jsonb_build_object('status', i.status, 'phase', i.phase, 'trust',
       trust_now(i, clock(p_now)), 'held_reason', i.held_reason,
-        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from messages m
-          where m.instance_id = i.id and m.created_at >= v_from and m.direction = 'out' and m.status = 'failed'))
+        'sent', s.sent, 'delivered', s.delivered, 'failed', (select count(*) from dead_sends m
+          where m.instance_id = i.id and m.created_at >= v_from and m.status = 'failed'))
     from instances i, lateral (select count(*) filter (where d.status in ('sent', 'delivered', 'read')) as sent,
       count(d.delivered_at) as delivered from (
-      -- two halves, each on its index
-      select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and not is_proactive(kind)
-      union all select status, delivered_at from messages where instance_id = i.id and slot_at >= v_from
-        and is_proactive(kind)) d) s
+      select m.status, m.delivered_at from slots l join messages m on m.id = l.message_id
+        where l.instance_id = i.id and l.reply in (true, false) and l.slot_at >= v_from) d) s
     on conflict (instance_id, day) do update set figures = excluded.figures;
   get diagnostics v_n = row_count;
   return jsonb_build_object('numbers', v_n);
@@ -342,16 +334,17 @@ end $$;
 create or replace function metrics_snapshot(p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   with inbound as (
-    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from messages
-      where direction = 'in' and status = 'received' group by tenant_id
-  ), outbound as (
-    select tenant_id, count(*) filter (where status = 'queued') as queued, extract(epoch
-      from clock(p_now) - min(due_at) filter (where status = 'queued' and due_at <= clock(p_now))) as age,
-      count(*) filter (where status = 'sending') as sending, count(*) filter (where status = 'uncertain') as uncertain
-    from messages where direction = 'out' and status in ('queued', 'sending', 'uncertain') group by tenant_id
-  ), dead as (
-    select tenant_id, count(*) as n from messages where direction = 'out' and status in ('failed', 'unproven')
+    select tenant_id, count(*) as n, extract(epoch from clock(p_now) - min(created_at)) as age from inbox
       group by tenant_id
+  ), lanes as (
+    select tenant_id, count(*) as queued, extract(epoch
+      from clock(p_now) - min(due_at) filter (where due_at <= clock(p_now))) as age
+    from outbox group by tenant_id
+  ), wire as (
+    select tenant_id, count(*) filter (where status = 'sending') as sending,
+      count(*) filter (where status = 'uncertain') as uncertain from on_wire group by tenant_id
+  ), dead as (
+    select tenant_id, count(*) as n from dead_sends group by tenant_id
   ), people as (
     select tenant_id, count(*) as n from handoffs where status <> 'returned' group by tenant_id
   ), day as (
@@ -362,12 +355,12 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   )
   select coalesce(jsonb_agg(jsonb_build_object('tenant', t.id, 'unanswered', coalesce(inbound.n, 0),
     'unanswered_seconds', inbound.age,
-    'queued', coalesce(outbound.queued, 0), 'queued_seconds', outbound.age, 'sending', coalesce(outbound.sending, 0),
-      'uncertain', coalesce(outbound.uncertain, 0),
+    'queued', coalesce(lanes.queued, 0), 'queued_seconds', lanes.age, 'sending', coalesce(wire.sending, 0),
+      'uncertain', coalesce(wire.uncertain, 0),
     'dead', coalesce(dead.n, 0), 'handoffs', coalesce(people.n, 0), 'answered_conversations', coalesce(day.answered, 0),
       'cost_usd', coalesce(day.cost, 0)) order by t.id), '[]')
-  from tenants t left join inbound on inbound.tenant_id = t.id left join outbound on outbound.tenant_id = t.id left
-    join dead on dead.tenant_id = t.id
+  from tenants t left join inbound on inbound.tenant_id = t.id left join lanes on lanes.tenant_id = t.id
+    left join wire on wire.tenant_id = t.id left join dead on dead.tenant_id = t.id
     left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
 $$;
 
@@ -468,8 +461,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(m.created_at)))
-      from messages m where m.direction = 'in' and m.status = 'received' and m.tenant_id = p_tenant
-        and not coalesce(m.meaning ? 'command', false)),
+      from inbox m where m.tenant_id = p_tenant and not m.command),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(c.deferred_since)), 'reasons', coalesce(jsonb_agg(distinct c.deferred_reason), '[]'))
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
@@ -477,15 +469,11 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'unheard', unheard_conversations(p_tenant, p_now),
     'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
       and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
-    'outbound', (select jsonb_build_object('due',
-      count(*) filter (where m.status = 'queued' and m.due_at <= clock(p_now)), 'later',
-      count(*) filter (where m.status = 'queued' and m.due_at > clock(p_now)),
-        'sending', count(*) filter (where m.status = 'sending'), 'uncertain',
-          count(*) filter (where m.status = 'uncertain'))
-      from messages m where m.direction = 'out' and m.status in ('queued', 'sending', 'uncertain')
-        and m.tenant_id = p_tenant),
-    'dead_letters', (select count(*) from messages m where m.tenant_id = p_tenant and m.direction = 'out'
-      and m.status in ('failed', 'unproven')),
+    'outbound', (select jsonb_build_object('due', count(*) filter (where m.due_at <= clock(p_now)), 'later',
+      count(*) filter (where m.due_at > clock(p_now))) from outbox m where m.tenant_id = p_tenant)
+      || (select jsonb_build_object('sending', count(*) filter (where m.status = 'sending'), 'uncertain',
+        count(*) filter (where m.status = 'uncertain')) from on_wire m where m.tenant_id = p_tenant),
+    'dead_letters', (select count(*) from dead_sends m where m.tenant_id = p_tenant),
     'with_people', (select jsonb_array_length(list_handoffs(p_tenant, 1000, p_now))))
   from tenants t where t.id = p_tenant
 $$;
