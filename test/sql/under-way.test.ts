@@ -205,8 +205,7 @@ test('R2 O1 slots: two connections that settle sends of one number in one minute
     await queueReplies(sends, '5511960000001', ['Olá!'], { at: NOON }),
     await queueReplies(sends, '5511960000002', ['Oi!'], { at: NOON }),
   ];
-  const claims = [];
-  for (const { conversation } of lanes) claims.push(await sends.claim(conversation, NOON));
+  const claims = await Promise.all(lanes.map(({ conversation }) => sends.claim(conversation, NOON)));
   const clients = lanes.map(() => new pg.Client({ connectionString: sends.url }));
   t.after(() => Promise.all(clients.map((client) => client.end())));
   for (const [index, client] of clients.entries()) {
