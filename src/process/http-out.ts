@@ -4,7 +4,8 @@
  *
  * What a caller must know after a failure is whether the request can have arrived. undici calls `onRequestStart` right before it writes the first byte, so what
  * fails before that call surely never left, and what fails after it may have arrived. A kept connection that the server ends is noticed before the write, unless
- * its end is on the way at that very moment.
+ * its end is on the way at that very moment, or this process stood still for seconds and has not read of it yet (seen on a machine with too much to do). So what
+ * cannot be taken back, a message to a person, goes over a connection of its own.
  */
 import { createRequire } from 'node:module';
 import type { Agent, Dispatcher } from 'undici';
@@ -19,6 +20,8 @@ export type HttpRequest = {
   body?: string | undefined;
   /** For all of it, the answer's body included. Milliseconds. */
   timeoutMs: number;
+  /** Over a connection of its own: for what cannot be taken back. */
+  fresh?: boolean | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -50,21 +53,24 @@ let shared: HttpCall | undefined;
 export function openHttp(): HttpCall {
   // The whole of undici (its fetch, caches and mocks) would take 12 MB of each process.
   const Connections = createRequire(import.meta.url)('undici/lib/dispatcher/agent.js') as typeof Agent;
-  const connections = new Connections({
-    keepAliveTimeout: IDLE_MS,
-    keepAliveMaxTimeout: IDLE_MS,
-    keepAliveTimeoutThreshold: MARGIN_MS,
-    connectTimeout: CONNECT_MS,
-    // One request at a time on a connection: of several, one failure would be the failure of all.
-    pipelining: 1,
-    allowH2: false,
-    // One timer for the whole call, below.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+  const open = (): Agent =>
+    new Connections({
+      keepAliveTimeout: IDLE_MS,
+      keepAliveMaxTimeout: IDLE_MS,
+      keepAliveTimeoutThreshold: MARGIN_MS,
+      connectTimeout: CONNECT_MS,
+      // One request at a time on a connection: of several, one failure would be the failure of all.
+      pipelining: 1,
+      allowH2: false,
+      // One timer for the whole call, below.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  const kept = open();
+  const fresh = open();
   return (request) => {
     const { promise, resolve } = Promise.withResolvers<HttpAnswer>();
-    dispatch(connections, request, resolve);
+    dispatch(request.fresh === true ? fresh : kept, request, resolve);
     return promise;
   };
 }
@@ -128,7 +134,11 @@ function dispatch(connections: Dispatcher, request: HttpRequest, resolve: (answe
   let again = false;
   function start(): void {
     try {
-      connections.dispatch({ origin, path: pathname + search, method, headers: { ...OURS, ...headers }, body: body ?? null }, handler);
+      const { fresh: reset = false } = request;
+      connections.dispatch(
+        { origin, path: pathname + search, method, headers: { ...OURS, ...headers }, body: body ?? null, reset },
+        handler,
+      );
     } catch (error) {
       end(failureOf(error, controller !== null));
     }

@@ -145,6 +145,8 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       body: method === 'POST' ? JSON.stringify(body) : undefined,
       timeoutMs,
       signal,
+      // Evolution knows no repeat: a kept connection that ends under a message would leave it in doubt.
+      fresh: route === 'message/sendText' || route === 'message/sendReaction',
     };
     const about = {
       'http.request.method': method,

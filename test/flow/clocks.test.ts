@@ -39,7 +39,9 @@ for (const [queue, port] of [
     const name = `${api / 60_000} min at the api, ${workers.map((shift) => shift / 60_000).join(' and ')} at workers`;
     test(`P19 clocks on ${queue}: ${name}: a burst is waited for, typing is shown, and each is answered without a sweep`, async (t) => {
       const system = await startSystem(t, { queue, workers: 0 });
-      system.simulator.script([{ text: 'Certo, anotei aqui.\n\nPosso ajudar em mais alguma coisa?', repeat: true }]);
+      system.simulator.script([
+        { text: `${'Certo, anotei aqui. '.repeat(18)}\n\n${'Posso ajudar em mais alguma coisa? '.repeat(6)}`, repeat: true },
+      ]);
       await startMode(t, system, 'api', api, port);
       for (const [index, shift] of workers.entries()) await startMode(t, system, 'worker', shift, port + 1 + index);
       const people = Array.from({ length: 6 }, (_, index) => `55119123450${10 + index}@s.whatsapp.net`);

@@ -306,3 +306,12 @@ test('L15 the fetch that packages get: headers, texts, errors and aborts are tho
   server.closeAllConnections();
   server.close();
 });
+
+test('O2 http: what cannot be taken back goes over a connection of its own, whatever is kept, and leaves none behind', async () => {
+  const call = openHttp();
+  const server = await answering();
+  const own: HttpCall = (request) => call({ ...request, fresh: true });
+  for (const each of [call, call, own, own, call]) assert.equal(told(await post(each, server.url)), '200 ok');
+  // one that was kept, for three calls, and two that were used once
+  assert.equal(server.sockets.length, 3);
+});

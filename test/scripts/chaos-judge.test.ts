@@ -13,6 +13,7 @@ type World = {
   asked: string[];
   handed: number[];
   waiting: { jid: string; what: string }[];
+  narrow: string[];
 };
 
 const ANA = 'ana@s.whatsapp.net';
@@ -65,6 +66,7 @@ function allIsWell(): World {
     asked: ['a0;', 'a1;\na2;', 'b0;'],
     handed: [],
     waiting: [],
+    narrow: [],
   };
 }
 
@@ -224,6 +226,7 @@ const BREAKS: [string, (world: World) => void, Partial<Verdict>, RegExp][] = [
     {},
     /unproven, and no person knows: to bia/,
   ],
+  ['a row of what is under way that no message has', (w) => w.narrow.push('outbox has too much: (7)'), {}, /outbox has too much/],
   ['a send without an end', (w) => (find(w, 8).status = 'sending'), {}, /without an end: out sending/],
 ];
 
@@ -272,7 +275,9 @@ function verdictOf(world: World): Promise<Verdict> {
         ? world.waiting
         : sql.includes('from handoffs')
           ? world.handed.map((conversation_id) => ({ conversation_id, reason: 'send_unproven' }))
-          : world.rows,
+          : sql.includes('from slot_minutes')
+            ? world.narrow.map((line) => ({ line }))
+            : world.rows,
     simulator: { sends: () => world.sends, wire: () => ({ claude }) },
   };
   return judge(seen as unknown as Seen, 'n', world.writers); // what the judge reads of it is there
