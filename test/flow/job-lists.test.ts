@@ -15,7 +15,7 @@ function recorder() {
     open: () => gate.resolve(),
     under: () => under,
     most: () => most,
-    async handle(conversation: number): Promise<void> {
+    handle: async (conversation: number): Promise<void> => {
       had.push(conversation);
       most = Math.max(most, ++under);
       try {
