@@ -148,10 +148,9 @@ for (const version of EVOLUTION_VERSIONS) {
          where kept in (select contact_id from contact_addresses where address = $1)`,
         [withNinth(contact)],
       );
-      assert.deepEqual(
-        merges.map(({ audited }) => audited),
-        rules.keysNameBoth ? [] : [true],
-      );
+      // Where keys name both, they were two only when the echo of an answer, which names the phone alone, came before its send was recorded.
+      assert.ok(rules.keysNameBoth ? merges.length <= 1 : merges.length === 1);
+      assert.ok(merges.every(({ audited }) => audited));
       for (const { kept } of merges) {
         assert.equal((await unmergeContact(system.ctx.db, 'default', 'test', kept, null)).outcome, 'unmerged');
         assert.deepEqual((await contactsOf(contact)).toSorted(), ['lid', 'pn']);
