@@ -82,7 +82,8 @@ end $$;
 -- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
 --   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
---   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet {reason,
+--   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
+--   {reason,
 --   until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked for,
 --   failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer {id,
 --   at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
