@@ -2459,14 +2459,19 @@ begin
     plain as materialized (
       select p.*, coalesce(jsonb_array_length(p.result -> 'parts'), 0) as parts,
         -- what claim_send would ask, for an answer that was written at this moment
-        p_policy is not null and p.send and coalesce((p.result -> 'parts' -> 0 ->> 'typing_ms')::int, 0) = 0
+        p_policy is not null and p.send and coalesce((f.part ->> 'typing_ms')::int, 0) = 0
           and i.status not in ('close', 'connecting', 'refused')
           and not exists (select from outbox o where o.conversation_id = p.id)
           and not exists (select from on_wire w where w.conversation_id = p.id)
           and not is_foreign(p_policy ->> 'projectRef') and in_allowlist(p.contact_id, p_policy)
           and share_free_at(p.conversation, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now)
-            is null as may_leave, i.name, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap
-      from items p join instances i on i.id = p.instance_id where p.again = 1),
+            is null as may_leave, i.name, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap,
+        f.n as first
+      from items p join instances i on i.id = p.instance_id
+        -- the first of the lane, see next_send: the offer of a person comes behind an answer
+        left join lateral (select e.part, e.n from jsonb_array_elements(p.result -> 'parts') with ordinality e (part, n)
+          order by e.part ->> 'kind' is not distinct from 'handoff', e.n limit 1) f on true
+      where p.again = 1),
     room as materialized (
       select g.instance_id,
         free_at(g.instance_id, 'reply', interval '1 hour', g.cap - g.n::int + 1, null, p_now) is null as is_there
@@ -2504,7 +2509,7 @@ begin
           case when l.leaves then new_wire_id() end, case when l.leaves then v_lease end
         from plain p left join room on room.instance_id = p.instance_id
           cross join lateral jsonb_array_elements(p.result -> 'parts') with ordinality r (part, n)
-          cross join lateral (select r.n = 1 and p.may_leave and room.is_there as leaves) l
+          cross join lateral (select r.n = p.first and p.may_leave and room.is_there as leaves) l
         returning id, conversation_id, status, type, text, kind, part, turn_id, correlation_id, created_at, wire_id),
     conversation as (
       update conversations c set last_seq = c.last_seq + p.parts, failed_in_row = 0, failing_since = null,

@@ -72,6 +72,17 @@ const result = fc.record({
   transcript: fc.constantFrom([{ role: 'assistant' }], null),
   answer_id: fc.constantFrom('msg_1', null),
 });
+const MIXED = {
+  kind: 'answer' as const,
+  reason: null,
+  model: null,
+  parts: (['handoff', 'reply'] as const).map((kind) => ({ text: 'um' as const, typing_ms: 0 as const, kind })),
+  effects: [] as const,
+  tool_calls: [] as const,
+  model_calls: [],
+  transcript: null,
+  answer_id: null,
+};
 const policy = fc.record({
   allowlist: fc.constantFrom(null, null, [PN], ['5511999999999']),
   replyCapHour: fc.constantFrom(100_000, 100_000, 1, 0, null),
@@ -163,7 +174,11 @@ test('X1 I4 O1 an ordinary answer, committed and claimed with others in one stat
         assert.deepEqual(group.seen, one.seen);
       },
     ),
-    { numRuns: RUNS },
+    {
+      numRuns: RUNS,
+      // the lane has a reply before the offer of a person, wherever it stands in the answer
+      examples: [[[], MIXED, { allowlist: null, replyCapHour: 100_000 }]],
+    },
   );
   await client.end();
   // what went the ordinary way is not the exception here
