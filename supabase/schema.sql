@@ -2022,6 +2022,32 @@ revoke all on function public.choose_instance(text,text,text,jsonb,timestamp wit
 grant execute on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.choose_instance(text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.claim_asked(p_items jsonb, p_done jsonb, p_as text, p_policy jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_done jsonb := p_done;
+  v_asked jsonb; -- {position: conversation}
+  v_n text;
+  v_id bigint;
+begin
+  if p_policy is not null then
+    select coalesce(jsonb_object_agg(d.key, p_items -> (d.key::int - 1) -> 'conversation_id'), '{}') into v_asked
+      from jsonb_each(p_done) d where (d.value ->> 'ask')::boolean;
+    perform lock_numbers(array(select x::bigint from jsonb_each_text(v_asked) e (n, x)));
+    for v_n, v_id in select n, x::bigint from jsonb_each_text(v_asked) e (n, x) order by 2 loop
+      v_done := jsonb_set(v_done, array[v_n, p_as], send_claim(v_id, p_policy, p_now));
+    end loop;
+  end if;
+  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
+    from generate_series(1, jsonb_array_length(p_items)) n);
+end $function$;
+revoke all on function public.claim_asked(jsonb,jsonb,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_asked(jsonb,jsonb,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_asked(jsonb,jsonb,text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.claim_command(p_conversation bigint, p_lease_ms integer, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2461,13 +2487,11 @@ begin
         -- what claim_send would ask, for an answer that was written at this moment
         p_policy is not null and p.send and coalesce((f.part ->> 'typing_ms')::int, 0) = 0
           and i.status not in ('close', 'connecting', 'refused')
-          and not exists (select from outbox o where o.conversation_id = p.id)
-          and not exists (select from on_wire w where w.conversation_id = p.id)
-          and not is_foreign(p_policy ->> 'projectRef') and in_allowlist(p.contact_id, p_policy)
-          and share_free_at(p.conversation, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now)
-            is null as may_leave, i.name, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap,
-        f.n as first
+          and not has_sends(p.id) and not is_foreign(p_policy ->> 'projectRef')
+          and in_allowlist(p.contact_id, p_policy) and share_free_at(p.conversation, l.cap, p_now) is null as may_leave,
+        i.name, l.cap, f.n as first
       from items p join instances i on i.id = p.instance_id
+        cross join lateral (select coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap) l
         -- the first of the lane, see next_send: the offer of a person comes behind an answer
         left join lateral (select e.part, e.n from jsonb_array_elements(p.result -> 'parts') with ordinality e (part, n)
           order by e.part ->> 'kind' is not distinct from 'handoff', e.n limit 1) f on true
@@ -2609,18 +2633,7 @@ begin
       in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz), 'ask', (v_item ->> 'send')::boolean
         and v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0));
   end loop;
-  if p_policy is not null then
-    -- the locks of all numbers before anything of theirs: see claim_send
-    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
-      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
-    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
-      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
-      v_done := jsonb_set(v_done, array[v_n::text, 'send'],
-        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
-    end loop;
-  end if;
-  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
-    from generate_series(1, jsonb_array_length(p_items)) n);
+  return claim_asked(p_items, v_done, 'send', p_policy, p_now);
 end $function$;
 revoke all on function public.complete_turns(jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.complete_turns(jsonb,jsonb,timestamp with time zone) to service_role;
@@ -4110,14 +4123,8 @@ CREATE OR REPLACE FUNCTION public.hours_of(p_instance public.instances, p_policy
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_own jsonb;
+declare v_own jsonb := (agent_of(p_instance)).hours;
 begin
-  select a.hours into v_own from agents a where a.id = p_instance.agent_id;
-  if not found then
-    select a.hours into v_own from agents a where a.tenant_id in (p_instance.tenant_id, 'default')
-      and a.slug = 'default'
-      and a.active order by a.tenant_id = p_instance.tenant_id desc limit 1;
-  end if;
   if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
   return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
     || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours'
@@ -7232,17 +7239,7 @@ begin
       (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
         and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed')));
   end loop;
-  if p_policy is not null then
-    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
-      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
-    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
-      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
-      v_done := jsonb_set(v_done, array[v_n::text, 'next'],
-        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
-    end loop;
-  end if;
-  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
-    from generate_series(1, jsonb_array_length(p_items)) n);
+  return claim_asked(p_items, v_done, 'next', p_policy, p_now);
 end $function$;
 revoke all on function public.record_sends(jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_sends(jsonb,jsonb,timestamp with time zone) to service_role;
@@ -7407,15 +7404,8 @@ CREATE OR REPLACE FUNCTION public.renew_turn(p_turn bigint, p_fence bigint, p_le
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_turn turns; v_conversation conversations;
 begin
-  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-    where id = p_turn and fence = p_fence and status = 'open' returning * into v_turn;
-  if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
-  select * into v_conversation from conversations where id = v_turn.conversation_id;
-  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v_turn.inbound_seq
-    and v_conversation.superseded_in_row < 2,
-    'stop', silenced_by(v_conversation, v_now));
+  return renew_turns(jsonb_build_array(jsonb_build_object('turn', p_turn, 'fence', p_fence)), p_lease_ms, p_now) -> 0;
 end $function$;
 revoke all on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.renew_turn(bigint,bigint,integer,timestamp with time zone) to service_role;

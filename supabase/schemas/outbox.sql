@@ -807,14 +807,8 @@ $$;
 -- Result: {start, end, weekdays, holidays, tz}, all of them there.
 create or replace function hours_of(p_instance instances, p_policy jsonb)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_own jsonb;
+declare v_own jsonb := (agent_of(p_instance)).hours;
 begin
-  select a.hours into v_own from agents a where a.id = p_instance.agent_id;
-  if not found then
-    select a.hours into v_own from agents a where a.tenant_id in (p_instance.tenant_id, 'default')
-      and a.slug = 'default'
-      and a.active order by a.tenant_id = p_instance.tenant_id desc limit 1;
-  end if;
   if v_own is null and jsonb_typeof(p_policy -> 'hours') is distinct from 'object' then return null; end if;
   return '{"start": "00:00", "end": "24:00", "weekdays": [1, 2, 3, 4, 5, 6, 7], "holidays": true}'::jsonb
     || case when jsonb_typeof(p_policy -> 'hours') = 'object' then p_policy -> 'hours'
@@ -1502,6 +1496,32 @@ begin
     then jsonb_build_object('wait_ms', in_ms((v_claim ->> 'until')::timestamptz, v_now)) else '{}' end;
 end $$;
 
+-- claim_asked: how a group ends: each lane that a result marks with `ask` is claimed (send_claim), and the results
+-- stand in the order of the items.
+-- Arguments: p_items [{conversation_id}]; p_done {position in p_items, from 1: result}; p_as what the claim is called
+--   in a result; p_policy as claim_send's, or null: nothing is claimed.
+-- Concurrency: the caller holds the conversations' locks; takes those of all numbers before anything of theirs, see
+--   claim_send.
+create or replace function claim_asked(p_items jsonb, p_done jsonb, p_as text, p_policy jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_done jsonb := p_done;
+  v_asked jsonb; -- {position: conversation}
+  v_n text;
+  v_id bigint;
+begin
+  if p_policy is not null then
+    select coalesce(jsonb_object_agg(d.key, p_items -> (d.key::int - 1) -> 'conversation_id'), '{}') into v_asked
+      from jsonb_each(p_done) d where (d.value ->> 'ask')::boolean;
+    perform lock_numbers(array(select x::bigint from jsonb_each_text(v_asked) e (n, x)));
+    for v_n, v_id in select n, x::bigint from jsonb_each_text(v_asked) e (n, x) order by 2 loop
+      v_done := jsonb_set(v_done, array[v_n, p_as], send_claim(v_id, p_policy, p_now));
+    end loop;
+  end if;
+  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
+    from generate_series(1, jsonb_array_length(p_items)) n);
+end $$;
+
 -- claim_sends: claim_send for the lanes of many conversations.
 -- Guarantee: see claim_send; for a group see turns.sql.
 -- Arguments: p_ids [conversation id]; p_policy as claim_send's; its `random` is one for the group, in which each number
@@ -1601,17 +1621,7 @@ begin
       (v_result ->> 'more')::boolean and (v_item ->> 'next')::boolean
         and v_item -> 'outcome' ->> 'kind' in ('sent', 'failed')));
   end loop;
-  if p_policy is not null then
-    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
-      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
-    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
-      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
-      v_done := jsonb_set(v_done, array[v_n::text, 'next'],
-        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
-    end loop;
-  end if;
-  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
-    from generate_series(1, jsonb_array_length(p_items)) n);
+  return claim_asked(p_items, v_done, 'next', p_policy, p_now);
 end $$;
 
 revoke all on function
@@ -1687,6 +1697,7 @@ revoke all on function
   lock_lanes(bigint[]),
   lock_numbers(bigint[]),
   send_claim(bigint, jsonb, timestamptz),
+  claim_asked(jsonb, jsonb, text, jsonb, timestamptz),
   claim_sends(jsonb, jsonb, timestamptz),
   record_sends(jsonb, jsonb, timestamptz)
   from public, anon, authenticated;
@@ -1763,6 +1774,7 @@ grant execute on function
   lock_lanes(bigint[]),
   lock_numbers(bigint[]),
   send_claim(bigint, jsonb, timestamptz),
+  claim_asked(jsonb, jsonb, text, jsonb, timestamptz),
   claim_sends(jsonb, jsonb, timestamptz),
   record_sends(jsonb, jsonb, timestamptz)
   to service_role, whats_agents_runtime;

@@ -83,10 +83,9 @@ end $$;
 --   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
---   {reason,
---   until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked for,
---   failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer {id,
---   at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
+--   {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked
+--   for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer
+--   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
 ) returns json language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
@@ -230,21 +229,14 @@ begin
   return v_agent;
 end $$;
 
--- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile.
--- Concurrency: never waits for the conversation's lock. Result: {alive, newer, stop}: alive false = the lease is lost,
+-- renew_turn: keeps the lease while the model runs, and tells what happened meanwhile: renew_turns of one.
+-- Concurrency: never waits for any lock. Result: {alive, newer, stop}: alive false = the lease is lost,
 --   nothing may be committed; newer = the contact wrote again; stop = the reason why the answer would be suppressed, or
 --   null.
 create or replace function renew_turn(p_turn bigint, p_fence bigint, p_lease_ms int, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_turn turns; v_conversation conversations;
 begin
-  update turns set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-    where id = p_turn and fence = p_fence and status = 'open' returning * into v_turn;
-  if not found then return jsonb_build_object('alive', false, 'newer', false, 'stop', null); end if;
-  select * into v_conversation from conversations where id = v_turn.conversation_id;
-  return jsonb_build_object('alive', true, 'newer', v_conversation.inbound_seq > v_turn.inbound_seq
-    and v_conversation.superseded_in_row < 2,
-    'stop', silenced_by(v_conversation, v_now));
+  return renew_turns(jsonb_build_array(jsonb_build_object('turn', p_turn, 'fence', p_fence)), p_lease_ms, p_now) -> 0;
 end $$;
 
 -- complete_turn: ends a turn; the only place where an answer becomes true.
@@ -348,13 +340,11 @@ begin
         -- what claim_send would ask, for an answer that was written at this moment
         p_policy is not null and p.send and coalesce((f.part ->> 'typing_ms')::int, 0) = 0
           and i.status not in ('close', 'connecting', 'refused')
-          and not exists (select from outbox o where o.conversation_id = p.id)
-          and not exists (select from on_wire w where w.conversation_id = p.id)
-          and not is_foreign(p_policy ->> 'projectRef') and in_allowlist(p.contact_id, p_policy)
-          and share_free_at(p.conversation, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now)
-            is null as may_leave, i.name, coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap,
-        f.n as first
+          and not has_sends(p.id) and not is_foreign(p_policy ->> 'projectRef')
+          and in_allowlist(p.contact_id, p_policy) and share_free_at(p.conversation, l.cap, p_now) is null as may_leave,
+        i.name, l.cap, f.n as first
       from items p join instances i on i.id = p.instance_id
+        cross join lateral (select coalesce(i.reply_cap_hour, (p_policy ->> 'replyCapHour')::int) as cap) l
         -- the first of the lane, see next_send: the offer of a person comes behind an answer
         left join lateral (select e.part, e.n from jsonb_array_elements(p.result -> 'parts') with ordinality e (part, n)
           order by e.part ->> 'kind' is not distinct from 'handoff', e.n limit 1) f on true
@@ -867,18 +857,7 @@ begin
       in_ms(clock(p_now), (v_result ->> 'first_pending_at')::timestamptz), 'ask', (v_item ->> 'send')::boolean
         and v_result ->> 'outcome' = 'committed' and (v_result ->> 'parts')::int > 0));
   end loop;
-  if p_policy is not null then
-    -- the locks of all numbers before anything of theirs: see claim_send
-    perform lock_numbers(array(select (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint
-      from jsonb_each(v_done) d where (d.value ->> 'ask')::boolean));
-    for v_item, v_n in select p_items -> (d.key::int - 1), d.key from jsonb_each(v_done) d
-      where (d.value ->> 'ask')::boolean order by (p_items -> (d.key::int - 1) ->> 'conversation_id')::bigint loop
-      v_done := jsonb_set(v_done, array[v_n::text, 'send'],
-        send_claim((v_item ->> 'conversation_id')::bigint, p_policy, p_now));
-    end loop;
-  end if;
-  return (select jsonb_agg((v_done -> n::text) - 'ask' order by n)
-    from generate_series(1, jsonb_array_length(p_items)) n);
+  return claim_asked(p_items, v_done, 'send', p_policy, p_now);
 end $$;
 
 revoke all on function
