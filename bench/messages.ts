@@ -1,5 +1,5 @@
 /** The webhooks that the load posts: a text message as Evolution 2.3 sends it, each with an id of its own, and what comes around it. Numbers are fakes. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { WEBHOOK_SECRET } from '../scripts/lib/installation.ts';
 
 export const INSTANCE = 'julia-bench';
@@ -41,7 +41,7 @@ const TEXT = 'Oi, tudo bem? Queria saber se voces abrem no sabado e quanto custa
 export function webhookBody(phone: string, { instance = INSTANCE, text = TEXT }: { instance?: string; text?: string } = {}): string {
   const id = nextId();
   const seconds = Math.floor(Date.now() / 1000);
-  return `{"event":"messages.upsert","instance":"${instance}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"${text} (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"83d9ad48-6ec9-4dcf-9e84-979135270e78","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
+  return `{"event":"messages.upsert","instance":"${instance}","data":{"key":{"remoteJid":"${jidOf(phone)}","fromMe":false,"id":"${id}"},"pushName":"Contato ${phone.slice(-5)}","status":"DELIVERY_ACK","message":{"conversation":"${text} (${counter})","messageContextInfo":{"deviceListMetadata":{"senderKeyHash":"q1yQkzMhFmTw7w==","senderTimestamp":"1795300000","recipientKeyHash":"m2tqk0yqZ1lQzg==","recipientTimestamp":"1795310000"},"deviceListMetadataVersion":2,"messageSecret":"m8Yb0h3QdS6nU3mC1b7kW0x2Jv9Zr4Lk1N5tPqXyAbc="}},"contextInfo":{"mentionedJid":[]},"messageType":"conversation","messageTimestamp":${seconds},"instanceId":"${uuidOf(instance)}","source":"android"},"destination":"http://127.0.0.1:8000/webhook/evolution","date_time":"2026-11-22T12:00:00.000Z","sender":"5511988880001@s.whatsapp.net","server_url":"http://127.0.0.1:8080","apikey":"a-token-of-the-bench"}`;
 }
 
 /** What a person of the team wrote on the phone. */
@@ -51,7 +51,7 @@ export function personBody(jid: string, text: string): string {
     message: { conversation: text },
     messageType: 'conversation',
     messageTimestamp: Math.floor(Date.now() / 1000),
-    instanceId: INSTANCE_ID,
+    instanceId: uuidOf(INSTANCE),
     source: 'android',
   });
 }
@@ -63,7 +63,7 @@ export function presenceBody(instance: string, jid: string): string {
 
 /** What Evolution posts around a message of a contact, one body each. */
 export function aroundBodies(instance: string, jid: string): string[] {
-  const place = { remoteJid: jid, instanceId: INSTANCE_ID };
+  const place = { remoteJid: jid, instanceId: uuidOf(instance) };
   return [body('chats.update', instance, [place]), body('contacts.update', instance, { ...place, pushName: 'Contato' })];
 }
 
@@ -76,16 +76,26 @@ export function echoBody(instance: string, jid: string, id: string): string {
     message: { conversation: 'Oi! Abrimos aos sábados, das 8h às 13h.' },
     messageType: 'conversation',
     messageTimestamp: Math.floor(Date.now() / 1000),
-    instanceId: INSTANCE_ID,
+    instanceId: uuidOf(instance),
     source: 'web',
   });
 }
 
 export function ackBody(instance: string, jid: string, id: string, status: 'DELIVERY_ACK' | 'READ'): string {
-  return body('messages.update', instance, { keyId: id, remoteJid: jid, fromMe: true, status, instanceId: INSTANCE_ID });
+  return body('messages.update', instance, { keyId: id, remoteJid: jid, fromMe: true, status, instanceId: uuidOf(instance) });
 }
 
-const INSTANCE_ID = '83d9ad48-6ec9-4dcf-9e84-979135270e78';
+const uuids = new Map<string, string>();
+
+/** What Evolution calls a number by itself: of two numbers with one, the second is refused. */
+function uuidOf(instance: string): string {
+  const known = uuids.get(instance);
+  if (known !== undefined) return known;
+  const hash = createHash('sha256').update(instance).digest('hex');
+  const made = `${hash.slice(0, 8)}-${hash.slice(8, 12)}-4${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`;
+  uuids.set(instance, made);
+  return made;
+}
 
 function body(event: string, instance: string, payload: unknown): string {
   return JSON.stringify({
