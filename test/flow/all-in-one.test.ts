@@ -47,14 +47,19 @@ for (const queue of ['redis', 'postgres'] as const) {
   });
 }
 
-test('P16 kill -9 while the model thinks: the next one answers, once', async (t) => {
-  const site = await startSite(t, { queue: 'redis' });
-  const first = await site.startReady('all');
+/** Maria has written, and the model has been asked; it does not answer this once. */
+async function thinking(site: Site): Promise<void> {
   const maria = site.simulator.addContact(MARIA);
   site.simulator.fault({ target: 'claude', kind: 'hang' });
   site.simulator.script([{ text: 'A resposta.', repeat: true }]);
   site.simulator.inbound({ contactId: maria.id, text: 'Oi' });
   await site.until(() => site.simulator.wire().claude.length === 1, 'the model is asked');
+}
+
+test('P16 kill -9 while the model thinks: the next one answers, once', async (t) => {
+  const site = await startSite(t, { queue: 'redis' });
+  const first = await site.startReady('all');
+  await thinking(site);
   first.signal('SIGKILL');
   await first.ended;
   await site.startReady('all');
@@ -88,11 +93,7 @@ test('P16 kill -9 after the send has left and before its answer: it is not sent 
 test('P16 SIGTERM while the model thinks: the turn is given back, nothing new is taken, and all of it ends with 0', async (t) => {
   const site = await startSite(t, { env: { SHUTDOWN_GRACE_MS: '300' } });
   const first = await site.startReady('all');
-  const maria = site.simulator.addContact(MARIA);
-  site.simulator.fault({ target: 'claude', kind: 'hang' });
-  site.simulator.script([{ text: 'A resposta.', repeat: true }]);
-  site.simulator.inbound({ contactId: maria.id, text: 'Oi' });
-  await site.until(() => site.simulator.wire().claude.length === 1, 'the model is asked');
+  await thinking(site);
   first.signal('SIGTERM');
   assert.equal(await first.ended, 0);
   assert.deepEqual(first.stderr, []);
