@@ -20,7 +20,7 @@ const EARLIER_BAR = { atLeast: 4 };
 const HOT_BAR = { atLeast: 95 };
 const RECEIPTS_BAR = { atMost: 0.5 };
 /** What is under way: rows that change in place, or go. */
-const UNDER_WAY = ['inbox', 'outbox', 'on_wire', 'open_turns', 'slots', 'slot_minutes'];
+const UNDER_WAY = ['inbox', 'outbox', 'on_wire', 'slots', 'slot_minutes'];
 /** A table with fewer updates an answer is none of an answer's. */
 const LEAST_UPDATES = 0.02;
 const CONNECTIONS = 32;

@@ -124,8 +124,7 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ queue: 'send', ...sendIds(send), attempt: send.attempts }, 'Processing message...');
     },
 
-    /** `firstOfAnswer`: this send ends the wait of the contact. */
-    /** `now` by the database's clock, as what the send says of its times. */
+    /** `now` by the database's clock, as what the send says of its times. `firstOfAnswer`: this send ends the wait of the contact. */
     messageSent(send: ClaimedSend, now: Date, firstOfAnswer: boolean): void {
       metrics.sends.inc({ outcome: 'sent', kind: send.kind });
       const latencyMs = send.inbound_at === null ? null : now.getTime() - send.inbound_at.getTime();

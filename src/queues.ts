@@ -142,7 +142,7 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
         void (full ? worker.pause(true) : worker.resume());
       });
       const run = async (job: Job<ListJob>): Promise<void> => {
-        const ids = idsOf(job.data);
+        const { conversations: ids } = job.data;
         const mine = ids.filter(() => places.take());
         const others = ids.slice(mine.length);
         try {
@@ -169,7 +169,7 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
       worker.on('error', onError);
       worker.on('failed', (job, error) =>
         log.warning(
-          { queue: name, conversa_id: job && idsOf(job.data as ListJob).join(' '), attempt: job?.attemptsMade, error },
+          { queue: name, conversa_id: job && (job.data as ListJob).conversations.join(' '), attempt: job?.attemptsMade, error },
           'Job failed, it will be repeated',
         ),
       );
@@ -211,10 +211,6 @@ type Failure = { conversation: number; error: unknown };
 
 function jobOf(conversations: readonly number[]): ListJob {
   return { conversations: [...conversations] };
-}
-
-function idsOf({ conversations }: ListJob): number[] {
-  return conversations;
 }
 
 function listOf(conversations: Conversations): readonly number[] {

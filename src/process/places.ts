@@ -5,7 +5,6 @@ export type Places = {
   take(): boolean;
   /** Gives one back that was taken. */
   give(): void;
-  free(): number;
 };
 
 /** `onChange` is told after each change how many are free. */
@@ -22,6 +21,5 @@ export function createPlaces(most: number, onChange: (free: number) => void = ()
       taken--;
       onChange(most - taken);
     },
-    free: () => most - taken,
   };
 }
