@@ -3401,6 +3401,17 @@ revoke all on function public.event_text(jsonb) from public;
 grant execute on function public.event_text(jsonb) to service_role;
 grant execute on function public.event_text(jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.events_in(p_webhooks jsonb)
+ RETURNS TABLE(tenant_id text, instance_id bigint, event jsonb)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ select i.tenant_id, i.id, e from jsonb_array_elements(p_webhooks) w
+  cross join jsonb_array_elements(w -> 'events') e join instances i on i.name = e ->> 'instance' $function$;
+revoke all on function public.events_in(jsonb) from public;
+grant execute on function public.events_in(jsonb) to service_role;
+grant execute on function public.events_in(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.expire_held(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4046,6 +4057,39 @@ end $function$;
 revoke all on function public.heartbeat(jsonb,timestamp with time zone) from public;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.heartbeat(jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.hold_chats(p_webhooks jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_contacts bigint[];
+begin
+  perform pg_advisory_xact_lock(k.key) from (
+    select distinct hashtextextended(tenant_id || '/' || kind || '/' || address, 14) as key from named_in(p_webhooks)
+      where contact_id is null order by 1) k;
+  -- who was made while these were waited for is known now
+  select array_agg(contact_id) filter (where contact_id is not null) into v_contacts from named_in(p_webhooks);
+  perform 1 from contacts where id = any (v_contacts) order by id for key share;
+  perform lock_own_words(k.instance_id, k.key) from (
+    select distinct e.instance_id, own_words(e.event -> 'content' ->> 'typed', c.name) as key
+      from events_in(p_webhooks) e left join lateral (
+        select c.name from contact_addresses a join contacts c on c.id = a.contact_id
+          where a.kind = 'pn' and a.tenant_id = e.tenant_id and a.address = e.event -> 'chat' ->> 'pn') c on true
+      where (e.event ->> 'fromMe')::boolean order by 1, 2) k
+    where k.key is not null;
+  perform 1 from conversations where id in (
+      select id from conversations where contact_id = any (v_contacts)
+      union all select m.conversation_id from events_in(p_webhooks) e
+        join messages m on m.instance_id = e.instance_id and m.provider_id = e.event ->> 'providerId')
+    order by id for no key update;
+  perform lock_provider_id(k.instance_id, k.id) from (
+    select distinct instance_id, event ->> 'providerId' as id from events_in(p_webhooks)
+      where event ->> 'providerId' is not null order by 1, 2) k;
+end $function$;
+revoke all on function public.hold_chats(jsonb) from public;
+grant execute on function public.hold_chats(jsonb) to service_role;
+grant execute on function public.hold_chats(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.hold_named(p_instance public.instances, p_body jsonb)
  RETURNS void
@@ -5859,6 +5903,27 @@ revoke all on function public.move_phone(public.instances,text,bigint,timestamp 
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to service_role;
 grant execute on function public.move_phone(public.instances,text,bigint,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.named_in(p_webhooks jsonb)
+ RETURNS TABLE(tenant_id text, kind text, address text, contact_id bigint)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select n.tenant_id, n.kind, n.address, a.contact_id from (
+    select distinct e.tenant_id, e.instance_id, a.kind, a.address
+    from events_in(p_webhooks) e cross join (values ('chat'), ('alt')) f (field) cross join lateral (
+      values ('pn', e.event -> f.field ->> 'pn'), ('lid', e.event -> f.field ->> 'lid')) a (kind, address)
+    where a.address is not null) n
+  left join lateral (
+    select p.contact_id from contact_addresses p
+      where n.kind = 'pn' and p.kind = 'pn' and p.tenant_id = n.tenant_id and p.address = n.address
+    union all select l.contact_id from contact_addresses l
+      where n.kind = 'lid' and l.kind = 'lid' and l.instance_id = n.instance_id and l.address = n.address) a on true
+$function$;
+revoke all on function public.named_in(jsonb) from public;
+grant execute on function public.named_in(jsonb) to service_role;
+grant execute on function public.named_in(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.names_erased(p_instance public.instances, p_body jsonb, p_at timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -6961,6 +7026,7 @@ declare
   v_name text;
   v_id bigint;
 begin
+  if jsonb_array_length(p_webhooks) > 1 then perform hold_chats(p_webhooks); end if;
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
     v_tenant := tenant_of_poster(v_webhook -> 'from');

@@ -2708,6 +2708,59 @@ begin
   return v_first;
 end $$;
 
+-- events_in: the events of a batch of webhooks that name a number of ours. Read only.
+create or replace function events_in(p_webhooks jsonb)
+returns table (tenant_id text, instance_id bigint, event jsonb) language sql stable set search_path = public, pg_temp as
+$$ select i.tenant_id, i.id, e from jsonb_array_elements(p_webhooks) w
+  cross join jsonb_array_elements(w -> 'events') e join instances i on i.name = e ->> 'instance' $$;
+
+-- named_in: the addresses that a batch of webhooks names, and whose they are; contact_id null: nobody's yet. Read only.
+create or replace function named_in(p_webhooks jsonb)
+returns table (tenant_id text, kind text, address text, contact_id bigint)
+language sql stable set search_path = public, pg_temp as $$
+  select n.tenant_id, n.kind, n.address, a.contact_id from (
+    select distinct e.tenant_id, e.instance_id, a.kind, a.address
+    from events_in(p_webhooks) e cross join (values ('chat'), ('alt')) f (field) cross join lateral (
+      values ('pn', e.event -> f.field ->> 'pn'), ('lid', e.event -> f.field ->> 'lid')) a (kind, address)
+    where a.address is not null) n
+  left join lateral (
+    select p.contact_id from contact_addresses p
+      where n.kind = 'pn' and p.kind = 'pn' and p.tenant_id = n.tenant_id and p.address = n.address
+    union all select l.contact_id from contact_addresses l
+      where n.kind = 'lid' and l.kind = 'lid' and l.instance_id = n.instance_id and l.address = n.address) a on true
+$$;
+
+-- hold_chats: what a batch of webhooks changes is locked before it is changed: those whom nobody knows yet in the order
+-- of their addresses; contacts, words of our number, conversations and ids of messages each in their order, as
+-- everybody else takes them. So two who name the same people queue, and do not wait for each other in a circle.
+-- Concurrency: comes before any other lock of its transaction. One webhook alone needs none of it.
+create or replace function hold_chats(p_webhooks jsonb)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_contacts bigint[];
+begin
+  perform pg_advisory_xact_lock(k.key) from (
+    select distinct hashtextextended(tenant_id || '/' || kind || '/' || address, 14) as key from named_in(p_webhooks)
+      where contact_id is null order by 1) k;
+  -- who was made while these were waited for is known now
+  select array_agg(contact_id) filter (where contact_id is not null) into v_contacts from named_in(p_webhooks);
+  perform 1 from contacts where id = any (v_contacts) order by id for key share;
+  perform lock_own_words(k.instance_id, k.key) from (
+    select distinct e.instance_id, own_words(e.event -> 'content' ->> 'typed', c.name) as key
+      from events_in(p_webhooks) e left join lateral (
+        select c.name from contact_addresses a join contacts c on c.id = a.contact_id
+          where a.kind = 'pn' and a.tenant_id = e.tenant_id and a.address = e.event -> 'chat' ->> 'pn') c on true
+      where (e.event ->> 'fromMe')::boolean order by 1, 2) k
+    where k.key is not null;
+  perform 1 from conversations where id in (
+      select id from conversations where contact_id = any (v_contacts)
+      union all select m.conversation_id from events_in(p_webhooks) e
+        join messages m on m.instance_id = e.instance_id and m.provider_id = e.event ->> 'providerId')
+    order by id for no key update;
+  perform lock_provider_id(k.instance_id, k.id) from (
+    select distinct instance_id, event ->> 'providerId' as id from events_in(p_webhooks)
+      where event ->> 'providerId' is not null order by 1, 2) k;
+end $$;
+
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
 -- Guarantee: all or nothing; repeating a call changes nothing. When it returns, each event has its outcome and may be
 --   acknowledged. What its credential may not say, and what names no number of ours, is set aside and changes no
@@ -2717,8 +2770,7 @@ end $$;
 --   whose entry says from now on what became of it, or absent; postedAt: when it came, absent: now; kept: the id of
 --   one that waited in the queue, which is stored once and later has no results}];
 --   p_options see record_message, and onlyInstance: the one number that counts, or null.
--- Concurrency: any number of callers. Two batches that name the same new people in different order may deadlock:
---   Postgres ends one (40P01) and the caller repeats it.
+-- Concurrency: any number of callers; those that name the same people queue (see hold_chats).
 -- Result: [{webhook_id null: nothing was kept, tenant_id, results: [{outcome, conversation_id, message_id, wake,
 --   wake_send, first_pending_at, inbound_at}]}], in order.
 create or replace function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null)
@@ -2741,6 +2793,7 @@ declare
   v_name text;
   v_id bigint;
 begin
+  if jsonb_array_length(p_webhooks) > 1 then perform hold_chats(p_webhooks); end if;
   for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
     v_results := '[]';
     v_tenant := tenant_of_poster(v_webhook -> 'from');
@@ -7956,6 +8009,9 @@ revoke all on function
   remember_forged(instances,jsonb,timestamp with time zone),
   meets_forged(instances,jsonb,boolean,timestamp with time zone),
   spend_kept(uuid,timestamp with time zone),
+  events_in(jsonb),
+  named_in(jsonb),
+  hold_chats(jsonb),
   record_inbound(jsonb,jsonb,timestamp with time zone),
   pending_since(text,text,text,jsonb,timestamp with time zone),
   own_words(text,text),
@@ -8319,6 +8375,9 @@ grant execute on function
   remember_forged(instances,jsonb,timestamp with time zone),
   meets_forged(instances,jsonb,boolean,timestamp with time zone),
   spend_kept(uuid,timestamp with time zone),
+  events_in(jsonb),
+  named_in(jsonb),
+  hold_chats(jsonb),
   record_inbound(jsonb,jsonb,timestamp with time zone),
   pending_since(text,text,text,jsonb,timestamp with time zone),
   own_words(text,text),

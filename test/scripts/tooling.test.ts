@@ -80,7 +80,9 @@ test('postgres: a server whose starter and guard were both killed is stopped by 
   // In one look: the server's own children come and go, and none of them is meant.
   const group = (await run('ps', ['-o', 'pid=,ppid=', '-g', String(guard)])).stdout.trim().split('\n');
   const guards = group.map((line) => line.trim().split(/\s+/).map(Number)).filter(([pid, parent]) => pid !== orphan && parent !== orphan);
-  for (const [pid = 0] of guards) if (processAlive(pid)) process.kill(pid, 'SIGKILL');
+  // The guard last: at its end the starter closes the pipe, and a watcher that still lives stops the server in order.
+  for (const [pid = 0] of guards.toSorted(([a], [b]) => Number(a === guard) - Number(b === guard)))
+    if (processAlive(pid)) process.kill(pid, 'SIGKILL');
   await killHard(starter);
   assert.equal(processAlive(orphan), true, 'the test needs an orphan');
 
