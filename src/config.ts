@@ -56,7 +56,8 @@ export type Config = {
     readonly name: string;
     /** The `service` of log lines: the app's name as a slug, and the mode. */
     readonly service: string;
-    readonly company: string;
+    /** null: the agent names none. */
+    readonly company: string | null;
     /** Address at which people reach the API, for links; without a trailing slash. */
     readonly baseUrl: string | null;
     readonly environment: string;
@@ -169,7 +170,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     tracing: tracing(v, report),
     auth: auth(v, production, report),
     database: database(v, production, report),
-    migrationsUrl: v.MIGRATE_DATABASE_URL ?? v.DATABASE_URL ?? v.SUPABASE_DB_URL ?? null,
+    migrationsUrl: ownersUrl(v) ?? null,
     supabaseProjectRef: v.SUPABASE_PROJECT_REF ?? null,
     queue: v.REDIS_URL ? { kind: 'redis', url: v.REDIS_URL } : { kind: 'postgres' },
     evolution,
@@ -198,9 +199,29 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
   if (production) {
     refuseSamples(v, report);
     warnOfLoopback(v, report);
+    if (v.NOME_EMPRESA === undefined) report.warn('NOME_EMPRESA: not set; the agent names no company');
   }
-  for (const [name, why] of namedEntries(NOT_USED)) if (report.isSet(name)) report.warn(`${name}: ${why}`);
+  for (const [name, why] of NOT_USED) if (report.isSet(name)) report.warn(`${name}: ${why}`);
   return problems.length > 0 ? { ok: false, problems } : { ok: true, config: deepFreeze(config), warnings };
+}
+
+const MIGRATION_VARIABLES = ['MIGRATE_DATABASE_URL', 'DATABASE_URL', 'SUPABASE_DB_URL', 'REDIS_URL'] as const;
+
+/**
+ * What `npm run migrate` needs: the address of the owner of the tables, and whether the queue lives there too. Nothing else is read, so that it
+ * runs in production where no other variable is set, or is wrong.
+ */
+export function migrationTarget(env: Environment): { ok: true; url: string; queue: boolean } | { ok: false; problems: string[] } {
+  const names = MIGRATION_VARIABLES.flatMap((name) => [name, `${name}_FILE`]);
+  const { values: v, problems } = readVariables(Object.fromEntries(names.map((name) => [name, env[name]])));
+  const url = ownersUrl(v);
+  if (problems.length === 0 && url === undefined)
+    problems.push('DATABASE_URL (or SUPABASE_DB_URL): must be set to the Postgres to migrate');
+  return problems.length > 0 || url === undefined ? { ok: false, problems } : { ok: true, url, queue: v.REDIS_URL === undefined };
+}
+
+function ownersUrl(v: Variables): string | undefined {
+  return v.MIGRATE_DATABASE_URL ?? v.DATABASE_URL ?? v.SUPABASE_DB_URL;
 }
 
 function modeOf(raw: string | undefined): Mode | null {
@@ -223,7 +244,7 @@ function app(v: Variables, mode: Mode, environment: string, production: boolean,
   return {
     name: v.APP_NAME,
     service: `${slug(v.APP_NAME)}-${mode}`,
-    company: v.NOME_EMPRESA,
+    company: v.NOME_EMPRESA ?? null,
     baseUrl: v.APP_BASE_URL ?? null,
     environment,
     production,
@@ -380,11 +401,6 @@ function mustBeSet(names: readonly VariableName[], when: string, report: Report)
 function requireCurrent(current: VariableName, previous: VariableName, production: boolean, report: Report): void {
   if (!production && report.isSet(previous) && !report.isSet(current))
     report.problem(`${current}: must be set too when ${previous} is set`);
-}
-
-function namedEntries(record: Partial<Record<VariableName, string>>): [VariableName, string][] {
-  // Object.entries widens the keys to string; the record's type says which they are.
-  return Object.entries(record) as [VariableName, string][];
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -1,5 +1,5 @@
-/** `npm run migrate`: applies supabase/migrations to MIGRATE_DATABASE_URL, DATABASE_URL or SUPABASE_DB_URL, whichever is set first. `-- --status` lists them. */
-import { loadConfig, readEnv } from './config.ts';
+/** `npm run migrate`: applies supabase/migrations to MIGRATE_DATABASE_URL, DATABASE_URL or SUPABASE_DB_URL, whichever is set first, and needs no other variable. `-- --status` lists them. */
+import { migrationTarget, readEnv } from './config.ts';
 import { fillHolidays } from './crons/refresh-holidays.ts';
 import { openPostgres } from './db/door.ts';
 import { migrate, migrationStates } from './db/migrate.ts';
@@ -12,16 +12,15 @@ async function main(args: string[]): Promise<number> {
   if (args.includes('--help')) return say(HELP);
   const unknown = args.filter((arg) => arg !== '--status');
   if (unknown.length > 0) return complain(`unknown argument ${unknown.join(' ')}\n${HELP}`);
-  const loaded = loadConfig(readEnv(), { mode: 'admin' });
-  const url = loaded.ok ? loaded.config.migrationsUrl : null;
-  if (!loaded.ok) return complain(loaded.problems.join('\n'));
-  if (url === null) return complain('DATABASE_URL (or SUPABASE_DB_URL): must be set to the Postgres to migrate');
+  const target = migrationTarget(readEnv());
+  if (!target.ok) return complain(target.problems.join('\n'));
+  const { url, queue } = target;
   if (args.includes('--status')) {
     for (const { name, state, appliedAt } of await migrationStates(url))
       say(`${state.padEnd(8)} ${name}${appliedAt === null ? '' : `  ${appliedAt.toISOString()}`}`);
     return 0;
   }
-  const applied = await migrate(url, { log: say, queue: loaded.config.queue.kind === 'postgres' });
+  const applied = await migrate(url, { log: say, queue });
   const db = openPostgres(url, { poolSize: 1 });
   // So that they are there before the first message; the scheduler keeps them a year ahead.
   try {

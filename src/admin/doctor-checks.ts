@@ -133,7 +133,7 @@ function checkVariables(env: Environment): Found[] {
   const all = RUN_MODES.map((mode) => loadConfig({ ...env, RUN_MODE: mode }));
   const problems = new Set(all.flatMap((each) => (each.ok ? [] : each.problems)));
   const warnings = new Set(all.flatMap((each) => (each.ok ? each.warnings : [])));
-  const where = 'correct it in .env (or where your host keeps variables) and restart; README.md lists all of them';
+  const where = 'correct it in .env (or where your host keeps variables) and restart; docs/configuration.md lists all of them';
   const found = [...[...problems].map((each) => failed(each, where)), ...[...warnings].map((each) => warning(each, where))];
   return found.length === 0 ? [fine('all that are set are right, and nothing that is needed is missing')] : found;
 }

@@ -56,7 +56,8 @@ export function buildPrompt(input: {
   /** Who reads it: what this model has declined before is left out. */
   model: string;
   agent: PromptAgent;
-  company: string;
+  /** null: the agent names none. */
+  company: string | null;
   contactName: string | null;
   /** In the order in which it was noted. */
   memory: PromptFact[];
@@ -117,8 +118,8 @@ function add(messages: Prompt['messages'], role: 'user' | 'assistant', text: str
 }
 
 /** What every conversation of an agent begins with. */
-export function systemText(agent: PromptAgent, company: string): string {
-  return `Você é ${agent.name}, assistente virtual da ${company}, e conversa com clientes pelo WhatsApp.
+export function systemText(agent: PromptAgent, company: string | null): string {
+  return `Você é ${agent.name}, assistente virtual${company === null ? '' : ` da ${company}`}, e conversa com clientes pelo WhatsApp.
 
 ## Tom
 ${agent.tone}

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
+import { parseEnv, promisify } from 'node:util';
 import pg from 'pg';
 import { parse } from 'yaml';
 import { projectRoot } from '../../scripts/lib/tools.ts';
@@ -12,8 +12,10 @@ import { COMMANDS } from '../../src/admin/all.ts';
 import { CONDITIONS } from '../../src/watch/alert-conditions.ts';
 import { LOCAL_COMMANDS } from '../../src/admin/local.ts';
 import { apiRoutes } from '../../src/api.ts';
+import { configurationDocs } from '../../scripts/configuration.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { Config } from '../../src/config.ts';
 import { knownVariables } from '../../src/config/environment.ts';
-import { variables } from '../../src/config/variables.ts';
 import { createApp } from '../../src/routes/http.ts';
 import { createLogger } from '../../src/process/log.ts';
 import type { Process } from '../../src/routes/ops.ts';
@@ -42,19 +44,11 @@ const FOREIGN = new Set([
   'POSTGRES_CLIENT',
 ]);
 
-/** Defaults that config.ts adds to those of config/variables.ts. */
-const LATER_DEFAULTS: Record<string, string> = {
-  PORT: '8000',
-  ENVIRONMENT: 'development',
-  WORKER_CONCURRENCY: '200',
-  HORARIO_DIAS: 'seg-sab',
-};
-
 for (const file of [...MANUALS, '.env.example']) {
   test(`D9 variables: ${file} names only variables that the configuration knows`, () => {
     const known = new Set(knownVariables);
     const named = new Set(read(file).match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g));
-    if (/^(README|\.env)/.test(file)) assert.ok(named.size > 40, `${named.size}`);
+    if (/configuration|\.env/.test(file)) assert.ok(named.size > 100, `${named.size}`);
     assert.deepEqual(
       [...named].filter((name) => !known.has(name) && !FOREIGN.has(name)),
       [],
@@ -62,25 +56,32 @@ for (const file of [...MANUALS, '.env.example']) {
   });
 }
 
-test('D9 variables: every variable is in the README, and the defaults of its tables are those of the configuration', () => {
-  const readme = read('README.md');
-  const whole = ['VOYAGE_', 'CHATWOOT_', 'SLACK_', 'GOOGLE_', 'META_', 'DATABASE_BREAKER_']; // told as groups
-  const obsolete = /^(JULIA_API_URL|JWT_SECRET|WHATSAPP_|PLATFORM_ADMIN_TOKEN|OUTBOUND_TPS_|RAILWAY_)/; // .env.example says what became of them
-  for (const name of Object.keys(variables.shape)) {
-    if (whole.some((prefix) => name.startsWith(prefix)) || (obsolete.test(name) && !name.startsWith('JWT_SECRET_'))) continue;
-    assert.ok(readme.includes(`\`${name}\``), `${name} is not in the README`);
-  }
-  const set = Object.entries({ ...variables.parse({}), ...LATER_DEFAULTS });
-  // An empty list is told as "no default".
-  const defaults = Object.fromEntries(set.filter((entry): entry is [string, string | number | boolean] => typeof entry[1] !== 'object'));
-  for (const file of ['README.md', 'README.pt-BR.md']) {
-    const rows = [...read(file).matchAll(/^\| `([A-Z][A-Z0-9_]*)` \| (?:`([^`]*)`|(—)) \|/gm)];
-    assert.ok(rows.length > 40, `${file}: ${rows.length} rows`);
-    for (const [, name = '', value] of rows) {
-      const expected = defaults[name];
-      assert.equal(value, expected === undefined ? undefined : String(expected), `${file}: ${name}`);
-    }
-  }
+test('D9 variables: .env.example and the pages of the configuration are what `npm run docs:configuration` writes', () => {
+  for (const [file, text] of Object.entries(configurationDocs()))
+    assert.equal(read(file), text, `${file} is stale: npm run docs:configuration`);
+});
+
+test('D9 variables: what config.ts takes for one that is not set is what its field tells', () => {
+  const { config } = loadConfig({ RUN_MODE: 'api', DATABASE_URL: 'postgres://db.example.com/x' }) as { config: Config };
+  const told = { PORT: config.http.port, ENVIRONMENT: config.app.environment, WORKER_CONCURRENCY: config.workerConcurrency };
+  for (const [name, value] of Object.entries(told))
+    assert.ok(read('docs/configuration.md').includes(`| \`${name}\` | \`${String(value)}\` |`), `${name}: ${String(value)}`);
+  const days = (HORARIO_DIAS: string) => dev({ HORARIO_DIAS }).outbound.hours?.weekdays;
+  assert.deepEqual(dev().outbound.hours?.weekdays, days('seg-sab'));
+});
+
+for (const file of ['.env.example', '.env.production.example']) {
+  test(`D9 example files: a shell reads ${file} as it is meant, and so does docker compose`, async () => {
+    const script = `set -eu; set -a; . ./${file}; set +a; exec node -p 'JSON.stringify(process.env)'`;
+    const env = { PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}` };
+    const { stdout } = await promisify(execFile)('bash', ['-c', script], { cwd: projectRoot, env });
+    const found: Record<string, string> = JSON.parse(stdout);
+    for (const [name, value] of Object.entries(parseEnv(read(file)))) assert.equal(found[name], value, name);
+  });
+}
+
+test('D9 size: the READMEs are read in one sitting', () => {
+  for (const file of ['README.md', 'README.pt-BR.md']) assert.ok(Buffer.byteLength(read(file)) <= 10_000, file);
 });
 
 for (const file of PAGES.filter((page) => codeBlocks(page).some((block) => block.language === 'sql'))) {

@@ -15,6 +15,7 @@ const EVOLUTION = {
 export const PRODUCTION: Env = {
   RUN_MODE: 'api',
   ENVIRONMENT: 'production',
+  NOME_EMPRESA: 'Clínica Sul',
   JWT_SECRET_KEY: JWT_KEY,
   DATABASE_URL: 'postgres://app:pass-word-1@db.example.com:5432/app',
   EVOLUTION_WEBHOOK_SECRET: 'webhook-secret-16',

@@ -114,7 +114,7 @@ test('L9 claims to be human: the lie is recognised, the truth is not', () => {
   ])
     assert.equal(claimsToBeHuman(text), true, text);
   for (const text of [
-    'Sou a Julia, assistente virtual da Revoluna. Quer falar com uma pessoa da equipe?',
+    'Sou a Julia, assistente virtual da Clínica Sul. Quer falar com uma pessoa da equipe?',
     'Não sou uma pessoa, sou um software.',
     'Sou um robô, sim.',
     'Posso chamar uma pessoa da equipe.',

@@ -133,8 +133,9 @@ test('S2 PILOT_MODE: turns every autonomous action off', () => {
   assertWarns({ RUN_MODE: 'api', PILOT_MODE: 'true', DISCOVERY_AUTOMATICO_ENABLED: 'true' }, /^PILOT_MODE/);
 });
 
-test('S2 NOME_EMPRESA: the company', () => {
-  assert.deepEqual([dev().app.company, dev({ NOME_EMPRESA: 'Clínica Sul' }).app.company], ['Revoluna', 'Clínica Sul']);
+test('S2 NOME_EMPRESA: the company; without it there is none, least of all another one', () => {
+  assert.deepEqual([dev().app.company, dev({ NOME_EMPRESA: 'Clínica Sul' }).app.company], [null, 'Clínica Sul']);
+  assertWarns({ ...PRODUCTION, NOME_EMPRESA: '' }, /^NOME_EMPRESA: not set/);
 });
 
 test('S2 APP_BASE_URL: an address for links', () => {

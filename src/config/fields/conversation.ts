@@ -1,0 +1,177 @@
+/** The conversation, the model, and who is told. */
+import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../../claude/models.ts';
+import { bool, integer, oneOf, slackUsers, text, url } from '../variable-types.ts';
+import { told } from '../told.ts';
+
+const DAY_SECONDS = 86_400;
+
+export const CONVERSATION = {
+  title: { en: 'Conversation', pt: 'Conversa' },
+  fields: {
+    DEBOUNCE_MS: told(integer(0, 60_000).default(3000), {
+      en: 'milliseconds to wait for the end of a burst of messages before answering',
+      pt: 'milissegundos de espera pelo fim de uma rajada de mensagens antes de responder',
+    }),
+    DEBOUNCE_MAX_MS: told(integer(0, 600_000).default(15_000), {
+      en: 'the longest such wait while more messages arrive, in milliseconds',
+      pt: 'a maior dessas esperas enquanto chegam mais mensagens, em milissegundos',
+    }),
+    HUMAN_DELAY: told(bool().default(true), {
+      en: 'show typing before a message; `false` sends at once',
+      pt: 'mostra "digitando" antes de uma mensagem; `false` envia na hora',
+    }),
+    MAX_MESSAGE_AGE_MINUTES: told(integer(1, 43_200).default(120), {
+      en: 'inbound messages that are older, in minutes, are listed to a person, not answered',
+      pt: 'mensagens recebidas mais velhas, em minutos, são listadas para uma pessoa, não respondidas',
+    }),
+    TAKEOVER_MINUTES: told(integer(1, 10_080).default(30), {
+      en: 'minutes that the agent keeps quiet after a person wrote from the phone',
+      pt: 'minutos de silêncio do agente depois que uma pessoa escreve pelo telefone',
+    }),
+    TAKEOVER_FROM_API: told(bool().default(false), {
+      en: '`true` when people answer in another program that sends through Evolution (Chatwoot, a CRM): its messages quiet the agent too',
+      pt: '`true` quando pessoas respondem em outro programa que envia pela Evolution (Chatwoot, um CRM): as mensagens dele também calam o agente',
+    }),
+    HANDOFF_REMINDER_MINUTES: told(integer(1, 10_080).default(10), {
+      en: 'minutes after which people are told once more of a handoff that nobody took',
+      pt: 'minutos depois dos quais um handoff que ninguém assumiu é lembrado uma vez',
+    }),
+    HANDOFF_TIMEOUT_HOURS: told(integer(0, 8_760).default(24), {
+      en: 'hours after which a handoff in which nobody writes goes back to the agent; `0`: never',
+      pt: 'horas depois das quais um handoff em que ninguém escreve volta para o agente; `0`: nunca',
+    }),
+    ABUSE_GATES: told(bool().default(true), {
+      en: 'loops between bots, floods, repeated words and too much of a day are stopped before the model; `false` for load tests',
+      pt: 'laços entre robôs, enxurradas, repetições e excesso de um dia são parados antes do modelo; `false` para testes de carga',
+    }),
+    MAX_TURNOS_CONTATO_DIA: told(integer(1, 100_000).default(100), {
+      en: 'turns of one contact in any 24 hours; above, a person is told and the agent keeps quiet',
+      pt: 'turnos de um contato em quaisquer 24 horas; acima disso uma pessoa é avisada e o agente se cala',
+    }),
+    MAX_TOKENS_CONTATO_DIA: told(integer(1, 1_000_000_000).default(1_000_000), {
+      en: 'tokens of one contact in any 24 hours',
+      pt: 'tokens de um contato em quaisquer 24 horas',
+    }),
+    WITHDRAW_UNSENT_PARTS: told(bool().default(true), {
+      en: 'parts of an answer that have not left are withdrawn when the contact writes again, and the next answer takes them up',
+      pt: 'partes de uma resposta que ainda não saíram são retiradas quando o contato escreve de novo, e a próxima resposta as retoma',
+    }),
+    WORKER_CONCURRENCY: told(integer(1, 1000).optional(), {
+      en: 'turns at the same time in one worker',
+      pt: 'turnos ao mesmo tempo em um worker',
+      standard: '200',
+    }),
+    PIPELINE_MAX_CONCURRENT: told(integer(1, 1000).optional(), {
+      en: 'the older name of `WORKER_CONCURRENCY`, used when that is not set',
+      pt: 'nome antigo de `WORKER_CONCURRENCY`, usada quando essa não está definida',
+      example: '20',
+    }),
+  },
+};
+
+export const CLAUDE = {
+  title: { en: 'Claude', pt: 'Claude' },
+  fields: {
+    ANTHROPIC_API_KEY: told(text().optional(), {
+      en: 'key of the Anthropic API; without it inbound is stored and handed to a person',
+      pt: 'chave da API da Anthropic; sem ela a entrada é guardada e passada a uma pessoa',
+      example: 'change-me-anthropic-key',
+    }),
+    ANTHROPIC_BASE_URL: told(url('http:', 'https:').optional(), {
+      en: "another address of the Messages API, such as the simulator's",
+      pt: 'outro endereço da Messages API, como o do simulador',
+      example: 'http://127.0.0.1:4010/anthropic',
+    }),
+    LLM_MODEL: told(text().default(DEFAULT_MODEL), { en: 'model of ordinary turns', pt: 'modelo dos turnos comuns' }),
+    LLM_MODEL_COMPLEX: told(text().default(DEFAULT_COMPLEX_MODEL), {
+      en: 'model of complaints, haggling and long talks; also when the first model is gone',
+      pt: 'modelo de reclamações, negociação e conversas longas; também quando o primeiro deixou de existir',
+    }),
+    LLM_EFFORT: told(oneOf(EFFORTS).default('low'), {
+      en: 'how hard a model tries: `low`, `medium`, `high`, `xhigh`, `max`; thinking is off up to `high` where the model allows it',
+      pt: 'quanto o modelo se esforça: `low`, `medium`, `high`, `xhigh`, `max`; até `high` ele não pensa antes, se o modelo deixar',
+    }),
+    LLM_MAX_TOKENS: told(integer(1, 64_000).default(300), {
+      en: 'room for one answer, in tokens; the room for thinking that a model cannot leave out comes on top',
+      pt: 'espaço de uma resposta, em tokens; o do pensamento que um modelo não dispensa vem por cima',
+    }),
+    LLM_MAX_TOOL_ITERATIONS: told(integer(0, 20).default(3), {
+      en: 'rounds of tools in one turn',
+      pt: 'rodadas de ferramentas em um turno',
+    }),
+    LLM_TIMEOUT_SEGUNDOS: told(integer(1, 600).default(30), {
+      en: 'seconds that one call of the model may take',
+      pt: 'segundos que uma chamada do modelo pode levar',
+    }),
+    LLM_LOOP_TIMEOUT_SEGUNDOS: told(integer(1, 1800).default(60), {
+      en: 'seconds that a whole turn may take',
+      pt: 'segundos que um turno inteiro pode levar',
+    }),
+    CLAUDE_BREAKER_FAILURES: told(integer(1, 1000).default(3), {
+      en: "failures within a minute (and half of its calls) that open the model's breaker",
+      pt: 'falhas em um minuto (e metade das chamadas) que abrem o disjuntor do modelo',
+    }),
+    CLAUDE_BREAKER_RESET_SECONDS: told(integer(1, DAY_SECONDS).default(60), {
+      en: 'seconds to its first probe; doubles after each failed one',
+      pt: 'segundos até a primeira sondagem dele; dobra a cada uma que falha',
+    }),
+    CLAUDE_BREAKER_MAX_RESET_SECONDS: told(integer(1, DAY_SECONDS).default(300), {
+      en: 'longest wait between its probes, in seconds',
+      pt: 'maior espera entre as sondagens dele, em segundos',
+    }),
+  },
+};
+
+export const AUTONOMOUS = {
+  title: { en: 'What the agent may begin by itself', pt: 'O que o agente pode começar sozinho' },
+  fields: {
+    PILOT_MODE: told(bool().default(false), {
+      en: '`true`: nobody who has not written first gets a message, and the four switches below are off; replies are not touched',
+      pt: '`true`: quem não escreveu primeiro não recebe mensagem, e as quatro chaves abaixo ficam desligadas; respostas não mudam',
+    }),
+    DISCOVERY_AUTOMATICO_ENABLED: told(bool().default(false), {
+      en: 'first contacts; used by nothing yet, as the three after it',
+      pt: 'primeiros contatos; ainda usada por nada, como as três seguintes',
+    }),
+    OFERTA_AUTOMATICA_ENABLED: told(bool().default(false), { en: 'offers', pt: 'ofertas' }),
+    REATIVACAO_AUTOMATICA_ENABLED: told(bool().default(false), {
+      en: 'reactivation of quiet contacts',
+      pt: 'reativação de contatos quietos',
+    }),
+    FEEDBACK_AUTOMATICO_ENABLED: told(bool().default(false), { en: 'requests for feedback', pt: 'pedidos de opinião' }),
+  },
+};
+
+export const SLACK = {
+  title: { en: 'Slack', pt: 'Slack' },
+  fields: {
+    SLACK_WEBHOOK_URL: told(url('http:', 'https:').optional(), {
+      en: 'incoming webhook: people are told here of alerts, handoffs and reports',
+      pt: 'incoming webhook: aqui as pessoas são avisadas de alertas, handoffs e relatórios',
+      example: 'https://hooks.slack.example.com/services/change-me',
+    }),
+    SLACK_CHANNEL: told(text().default('#julia-gestao'), {
+      en: 'the channel where the bot tells people',
+      pt: 'o canal em que o bot avisa',
+    }),
+    SLACK_BOT_TOKEN: told(text().optional(), {
+      en: 'instead of the webhook, or beside it: the bot also takes commands at `POST /webhook/slack` (see the [runbook](runbook.md)); goes with `SLACK_SIGNING_SECRET`',
+      pt: 'em vez do webhook, ou ao lado dele: o bot também recebe comandos em `POST /webhook/slack` (veja o [runbook](runbook.pt-BR.md)); vai com `SLACK_SIGNING_SECRET`',
+      example: 'change-me-bot-token',
+    }),
+    SLACK_SIGNING_SECRET: told(text().optional(), {
+      en: 'proves that a request comes from Slack',
+      pt: 'prova que um pedido vem do Slack',
+      example: 'change-me-signing-secret',
+    }),
+    SLACK_ALLOWED_USERS: told(slackUsers().default([]), {
+      en: 'ids of the members who may give commands; empty: nobody',
+      pt: 'ids dos membros que podem dar comandos; vazia: ninguém',
+      example: 'U02ABCDEF',
+    }),
+    SLACK_API_URL: told(url('http:', 'https:').default('https://slack.com/api'), {
+      en: 'the Web API of Slack; another address only for tests',
+      pt: 'a Web API do Slack; outro endereço só para testes',
+    }),
+  },
+};
