@@ -91,7 +91,8 @@ test('P16 kill -9 after the send has left and before its answer: it is not sent 
 });
 
 test('P16 SIGTERM while the model thinks: the turn is given back, nothing new is taken, and all of it ends with 0', async (t) => {
-  const site = await startSite(t, { env: { SHUTDOWN_GRACE_MS: '300' } });
+  // short enough that a turn is given back at once, long enough for a busy machine to write that down
+  const site = await startSite(t, { env: { SHUTDOWN_GRACE_MS: '8000' } });
   const first = await site.startReady('all');
   await thinking(site);
   first.signal('SIGTERM');

@@ -80,7 +80,8 @@ test('P8 SIGTERM while Evolution does not answer: the process ends in its grace 
 });
 
 test('P8 SIGTERM while the model thinks: the turn is given back and another worker answers', async (t) => {
-  const site = await startSite(t, { env: { SHUTDOWN_GRACE_MS: '300' } });
+  // short enough that a turn is given back at once, long enough for a busy machine to write that down
+  const site = await startSite(t, { env: { SHUTDOWN_GRACE_MS: '8000' } });
   const [, worker] = await Promise.all([site.startReady('api'), site.startReady('worker')]);
   const maria = site.simulator.addContact(MARIA);
   site.simulator.fault({ target: 'claude', kind: 'hang' });
