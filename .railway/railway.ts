@@ -7,7 +7,16 @@ import { defineRailway, preserve, project, redis, service } from 'railway/iac';
 /** Set once, as shared variables of the environment; all three services read them. What you set besides belongs into this list. */
 const SHARED = [
   'ENVIRONMENT',
+  'NOME_EMPRESA',
+  'APP_NAME',
+  'TZ',
   'DATABASE_URL',
+  'MIGRATE_DATABASE_URL',
+  'SUPABASE_URL',
+  'SUPABASE_SERVICE_KEY',
+  'SUPABASE_DB_URL',
+  'SUPABASE_PROJECT_REF',
+  'SECRETS_KEY',
   'EVOLUTION_API_URL',
   'EVOLUTION_API_KEY',
   'EVOLUTION_INSTANCE',
@@ -20,6 +29,7 @@ const SHARED = [
   'SLACK_CHANNEL',
   'SLACK_BOT_TOKEN',
   'SLACK_SIGNING_SECRET',
+  'SLACK_ALLOWED_USERS',
 ] as const;
 
 export default defineRailway((ctx) => {

@@ -6,6 +6,9 @@
 # healthy, the new ones are removed and the old ones go on: exit code 1, and nothing has happened.
 set -eu
 
+case "${1:-}" in
+  --help | -h) echo 'Usage: scripts/deploy/roll-compose.sh [SERVICE]    replaces its containers (api) by the image that is there now; the head of the file says how'; exit 0 ;;
+esac
 service=${1:-api}
 # how long a new container may take, and how long an old one has to end; seconds
 patience=${ROLL_PATIENCE:-120}

@@ -242,7 +242,7 @@ async function checkEvolution(tools: Tools, rows: () => Promise<AlertRows>): Pro
         );
       return failed(
         `Evolution does not answer at EVOLUTION_API_URL (${answer.class})`,
-        'docker compose -f docker-compose.prod.yml up -d evolution-api; is the address right from here?',
+        'docker compose -f docker-compose.prod.yml up -d evolution; is the address right from here?',
       );
     }),
   );

@@ -38,7 +38,9 @@ const DOCKER_VERBS = new Set(['build', 'tag', 'push', 'logs', 'exec', 'cp', 'res
 /** After the source of Railway's command line, 5.43. */
 const RAILWAY_VERBS: Record<string, string[]> = {
   login: [],
+  init: ['--name='],
   link: [],
+  connect: [],
   up: ['--detach', '--service='],
   domain: ['--service='],
   logs: ['--service=', '--lines='],
@@ -73,6 +75,7 @@ test('section 14 guide: the compose commands of the workflow and of roll-compose
 test("section 14 guide: the manuals' commands are all there", () => {
   const docker = codeBlocks('docs/docker.md', 'bash').join('\n');
   const railway = codeBlocks('docs/railway.md', 'bash').join('\n');
+  assert.ok(readProject('docs/railway.md').includes('`railway link`'));
   for (const part of [
     'docker build -t',
     'docker tag',
@@ -100,7 +103,7 @@ test("section 14 guide: the manuals' commands are all there", () => {
   for (const part of [
     'npm install -g @railway/cli',
     'railway login',
-    'railway link',
+    'railway init --name whats-agents',
     'railway logs',
     'railway restart',
     'railway variable',
@@ -186,9 +189,9 @@ function checkDocker([verb = '', ...rest]: string[], line: string): void {
   if (command === 'exec') checkInside(names.slice(1), line);
 }
 
-/** What is run in a container: our commands, or Redis's own. */
+/** What is run in a container: our commands, or those of Redis and Postgres. */
 function checkInside([program = '', ...args]: string[], line: string): void {
-  if (program === 'redis-cli' || program === 'smoke') return;
+  if (program === 'redis-cli' || program === 'smoke' || program === 'psql') return;
   assert.equal(program, 'admin', line);
   assert.ok(
     [...COMMANDS, ...LOCAL_COMMANDS].some(({ name }) => args.join(' ').startsWith(name)),

@@ -149,4 +149,11 @@ test('P3 railway: three services from one Dockerfile, without a start command, t
     [['node src/migrate.ts'], undefined, undefined],
   );
   assert.deepEqual(services[0]?.variables['DATABASE_URL'], { type: 'sharedReference', name: 'DATABASE_URL' });
+  // What the README and the configuration ask for is passed on, so that nobody sets a variable that no service sees.
+  const asked = [...readProject('README.md').matchAll(/^\| ((?:`[A-Z_]+`(?:, | or )?)+) \|/gm)].flatMap(
+    ([, names = '']) => names.match(/[A-Z_]+/g) ?? [],
+  );
+  assert.ok(asked.length > 8, asked.join());
+  for (const variable of [...asked, 'TZ', 'SUPABASE_URL', 'SUPABASE_SERVICE_KEY', 'SUPABASE_DB_URL', 'SECRETS_KEY', 'SLACK_ALLOWED_USERS'])
+    for (const { name: service, variables } of services) assert.ok(variables[variable], `${service} does not get ${variable}`);
 });

@@ -1,7 +1,7 @@
 /** The manuals say nothing that is not so: what they name is looked up in the product, what they tell to run is run. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { parseEnv, promisify } from 'node:util';
@@ -229,26 +229,100 @@ test('D9 scripts: every npm script, script and file that the pages name exists',
 });
 
 for (const file of PAGES.filter((page) => codeBlocks(page).some((block) => block.language === 'bash'))) {
-  test(`D9 shell: every command block of ${file} is shell, and the services and profiles of compose that it names are there`, async () => {
-    const compose = parse(read('docker-compose.prod.yml')) as { services: Record<string, { profiles?: string[] }> };
-    const services = new Set(Object.keys(compose.services));
-    const profiles = new Set(Object.values(compose.services).flatMap((service) => service.profiles ?? []));
+  test(`D9 shell: every command block of ${file} is shell, and the programs of this repository in it may be run`, async () => {
     for (const { code } of codeBlocks(file).filter((block) => block.language === 'bash')) {
       await promisify(execFile)('bash', ['-n', '-c', code]).catch((error: unknown) => assert.fail(`${file}: ${code}\n${String(error)}`));
-      for (const [line, verb = '', rest = ''] of code.matchAll(
-        /docker compose [^\n]*?\b(up|run|exec|restart|stop|logs|pull|ps)\b([^\n|;&]*)/g,
-      )) {
-        for (const [, profile = ''] of line.matchAll(/--profile (\S+)/g)) assert.ok(profiles.has(profile), `${file}: ${line}`);
-        const words = rest
-          .trim()
-          .split(/\s+/)
-          .filter((word, index, all) => word !== '' && !word.startsWith('-') && !/^(--scale|--tail|-e|--env)$/.test(all[index - 1] ?? ''));
-        // What follows the service of run and exec is run in it.
-        const named = verb === 'run' || verb === 'exec' ? words.slice(0, 1) : words;
-        for (const name of named) assert.ok(services.has(name), `${file}: there is no service ${name}: ${line}`);
-        for (const [, name = ''] of line.matchAll(/--scale (\w[\w-]*)=/g)) assert.ok(services.has(name), `${file}: ${line}`);
+      for (const [, program = ''] of code.matchAll(/^(?:RUN_MODE=\w+ )?((?:\.\/)?scripts\/[\w./-]+)/gm))
+        assert.ok((statSync(path.join(projectRoot, program)).mode & 0o111) !== 0, `${file}: ${program} may not be run`);
+    }
+  });
+}
+
+/** What an operator may type: pages with their sentences and lines of cron, scripts, and what the product advises. */
+const ADVICE = [...PAGES, ...filesBelow('scripts'), ...filesBelow('src'), ...filesBelow('.github')].filter((file) =>
+  /\.(md|sh|ts|yml)$/.test(file),
+);
+
+for (const file of ADVICE.filter((each) => /docker compose|\$\{compose\[@\]\}/.test(read(each)))) {
+  test(`D9 compose: the files, services and profiles that ${file} names are there`, () => {
+    const services = new Set<string>();
+    const profiles = new Set<string>();
+    for (const name of ['docker-compose.prod.yml', 'docker-compose.all.yml']) {
+      const compose = parse(read(name)) as { services: Record<string, { profiles?: string[] }> };
+      for (const [service, { profiles: own = [] }] of Object.entries(compose.services)) {
+        services.add(service);
+        for (const profile of own) profiles.add(profile);
       }
     }
+    const text = read(file).replaceAll('"${compose[@]}"', 'docker compose -f docker-compose.prod.yml').replaceAll('"$top/', '');
+    for (const line of composeLines(text)) {
+      const { verb, names, flags } = composeCommand(line);
+      for (const [flag, value] of flags) {
+        if (flag === '-f') assert.ok(existsSync(path.join(projectRoot, value)), `${file}: ${line}`);
+        if (flag === '--profile') assert.ok(profiles.has(value), `${file}: ${line}`);
+        if (flag === '--scale') assert.ok(services.has(value.replace(/=.*/, '')), `${file}: ${line}`);
+      }
+      // What follows the service of run and exec is run in it.
+      for (const name of verb === 'run' || verb === 'exec' ? names.slice(0, 1) : names)
+        assert.ok(services.has(name), `${file}: there is no service ${name}: ${line}`);
+    }
+  });
+}
+
+/** Up to what ends a command in a shell, a sentence or a string; commands of the old manual are not ours. */
+function composeLines(text: string): string[] {
+  const found = text.match(/docker compose -f [^\n|;&`'"\\)>]*/g) ?? [];
+  return found.map((line) => line.replace(/ 2$/, '').trim());
+}
+
+const COMPOSE_VALUES = /^(?:--profile|--scale|--tail|-e|--env|--entrypoint)$/;
+
+function composeCommand(line: string): { verb: string; names: string[]; flags: [string, string][] } {
+  const words = line.split(/\s+/).slice(2);
+  const flags: [string, string][] = [];
+  const plain: string[] = [];
+  for (let at = 0; at < words.length; at += 1) {
+    const word = words[at] ?? '';
+    // Flags behind the service belong to what is run in it.
+    const inside = ['run', 'exec'].includes(plain[0] ?? '') && plain.length > 1;
+    // A file comes before the verb; behind it -f follows a log.
+    if ((word === '-f' && plain.length === 0) || (COMPOSE_VALUES.test(word) && !inside)) flags.push([word, words[(at += 1)] ?? '']);
+    else if (!word.startsWith('-') && !/^[<$]/.test(word)) plain.push(word);
+  }
+  const [verb = '', ...names] = plain;
+  return {
+    verb,
+    names: ['up', 'run', 'exec', 'restart', 'stop', 'logs', 'pull', 'ps'].includes(verb) ? names : [],
+    flags,
+  };
+}
+
+test('D9 cron: every line for a crontab runs a script that is there, and reads no file that the page does not have', async () => {
+  const lines = PAGES.flatMap((file) =>
+    [...read(file).matchAll(/^(?:[\d*/]+ ){5}(.*)$/gm)].map(([, command = '']) => [file, command] as const),
+  );
+  assert.ok(lines.length >= 6, String(lines.length));
+  for (const [file, command] of lines) {
+    await promisify(execFile)('bash', ['-n', '-c', command]);
+    for (const [, name = ''] of command.matchAll(/(scripts\/[\w-]+\.sh)/g))
+      assert.ok(existsSync(path.join(projectRoot, name)), `${file}: ${name}`);
+  }
+});
+
+/** Those are not for people: the first starts what RUN_MODE names. */
+const NO_HELP = new Set(['scripts/entrypoint.sh']);
+const PROGRAMS = filesBelow('scripts').filter((file) => (statSync(path.join(projectRoot, file)).mode & 0o111) !== 0 && !NO_HELP.has(file));
+
+for (const file of PROGRAMS) {
+  test(`D9 scripts: ${file} is shell, tells its usage, and stands on a page`, async () => {
+    const env = { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env['PATH'] ?? ''}` };
+    await promisify(execFile)('bash', ['-n', path.join(projectRoot, file)]);
+    const { stdout } = await promisify(execFile)(path.join(projectRoot, file), ['--help'], { cwd: projectRoot, env });
+    assert.match(stdout, new RegExp(`^Usage: (?:\\./)?${file.replaceAll('.', '\\.')}`));
+    assert.ok(
+      PAGES.some((page) => read(page).includes(file)),
+      `no page tells of ${file}`,
+    );
   });
 }
 
