@@ -111,7 +111,11 @@ async function open(options: StackOptions): Promise<Stack> {
       kill: (modes = MODES) => processes.kill(modes),
       terminate: (modes = MODES) => processes.terminate(modes),
       flushQueue: () => (redis ? redis.flush() : flushPostgresQueue((sql) => pool.query(sql))),
-      wake: (conversations) => wakeAll(redis ? { kind: 'redis', url: redis.url } : { kind: 'postgres', url: databaseUrl }, conversations),
+      wake: async (conversations) =>
+        wakeAll(
+          redis ? { kind: 'redis', url: redis.url, installation: await installationOf(pool) } : { kind: 'postgres', url: databaseUrl },
+          conversations,
+        ),
       troubles,
       close: () => stack.disposeAsync(),
     };
@@ -124,6 +128,10 @@ async function open(options: StackOptions): Promise<Stack> {
 /** Numbers as somebody has connected them: what a webhook names is set aside unless it is known. The names are the runner's own. */
 function numbersSql(names: readonly string[]): string {
   return names.map((name) => `select ensure_instance('${name}', null);`).join('\n');
+}
+
+async function installationOf(pool: pg.Pool): Promise<string> {
+  return (await pool.query<{ id: string }>('select installation_id() as id')).rows[0]?.id ?? '';
 }
 
 async function wakeAll(store: QueueStore, conversations: readonly number[]): Promise<void> {

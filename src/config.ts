@@ -93,7 +93,8 @@ export type Config = {
   readonly migrationsUrl: string | null;
   /** The project that the database must say it belongs to. */
   readonly supabaseProjectRef: string | null;
-  readonly queue: { readonly kind: 'redis'; readonly url: string } | { readonly kind: 'postgres' };
+  /** `installation`: the name of its keys in Redis, where it is not the database's own. */
+  readonly queue: { readonly kind: 'redis'; readonly url: string; readonly installation: string | null } | { readonly kind: 'postgres' };
   readonly evolution: Evolution | null;
   readonly webhook: {
     /** null: webhooks are not authenticated (never in production). */
@@ -172,7 +173,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     database: database(v, production, report),
     migrationsUrl: ownersUrl(v) ?? null,
     supabaseProjectRef: v.SUPABASE_PROJECT_REF ?? null,
-    queue: v.REDIS_URL ? { kind: 'redis', url: v.REDIS_URL } : { kind: 'postgres' },
+    queue: v.REDIS_URL ? { kind: 'redis', url: v.REDIS_URL, installation: v.INSTALLATION_ID ?? null } : { kind: 'postgres' },
     evolution,
     webhook: webhook(v, production, report),
     outbound: outbound(v, production, report),

@@ -22,6 +22,7 @@ import { WAITS_FOR_NUMBER } from './whatsapp/send-fault.ts';
 import { openPostgres, openSupabase } from './db/door.ts';
 import type { Door } from './db/door.ts';
 import { DatabaseRefused, NeedsSession } from './db/failures.ts';
+import { installationId } from './db/server-calls.ts';
 import { mustHaveSessions } from './db/pooler.ts';
 import { QUEUE_NEEDS_SESSION } from './db/pooler-words.ts';
 import { releaseSends } from './outbox/calls.ts';
@@ -99,7 +100,7 @@ export async function openContext(
   const setup = { instance: config.evolution?.instance ?? null, project_ref: config.supabaseProjectRef, agent: defaultAgent };
   await untilThere('database', waits, () => ensureSetup(door, setup));
 
-  const queues = await untilThere('queue', waits, () => openStore(config, databaseUrl, log));
+  const queues = await untilThere('queue', waits, () => openStore(config, door, databaseUrl, log));
   stack.use(queues);
   const whatsapp = openWhatsapp(config, door, log, figures.brokerCall);
   const llm = await openLlm(config);
@@ -149,7 +150,8 @@ export async function openContext(
 /** What an admin command on the command line works with; see openAdminContext. */
 type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'sendPolicy'> & {
   process: Pick<Context['process'], 'id'>;
-  queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'>;
+  /** Opened at the first call, which in Redis also asks the database who it is. */
+  queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'> & { installation(): Promise<string | null> };
 };
 
 /** A queue that does not answer for so long is unavailable. Milliseconds. */
@@ -172,7 +174,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
       throw new Error('SUPABASE_PROJECT_REF: the database says that it belongs to another project; nothing was done.');
   }
   let opening: Promise<Queues> | null = null;
-  const queues = (): Promise<Queues> => (opening ??= openStore(config, databaseUrl, log));
+  const queues = (): Promise<Queues> => (opening ??= openStore(config, db, databaseUrl, log));
   // A Redis that is unavailable is waited for without end; who runs one command ends the process after it.
   stack.defer(() => waitAtMost(ADMIN_CLOSE_MS, (async () => (await opening?.catch(() => null))?.[Symbol.asyncDispose]())()));
   const background = createBackground(log);
@@ -207,6 +209,11 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
         within(
           ADMIN_QUEUE_MS,
           queues().then((open) => open.ping()),
+        ),
+      installation: async () =>
+        within(
+          ADMIN_QUEUE_MS,
+          queues().then((open) => open.installation),
         ),
       counts: async () =>
         within(
@@ -263,8 +270,8 @@ function tracedDoor(db: Door): Door {
 }
 
 /** Rejects with NeedsSession when the queue would live in Postgres behind a pooler in transaction mode. */
-async function openStore(config: Config, databaseUrl: string | undefined, log: Logger): Promise<Queues> {
-  if (config.queue.kind === 'redis') return openQueues(config.queue, log);
+async function openStore({ queue }: Config, db: Door, databaseUrl: string | undefined, log: Logger): Promise<Queues> {
+  if (queue.kind === 'redis') return openQueues({ ...queue, installation: queue.installation ?? (await installationId(db)) }, log);
   if (databaseUrl === undefined) throw new Error('REDIS_URL: is required when the database is reached through SUPABASE_URL only');
   await mustHaveSessions(databaseUrl, QUEUE_NEEDS_SESSION);
   return openQueues({ kind: 'postgres', url: databaseUrl }, log);

@@ -38,10 +38,14 @@ export type Queues = {
   /** Wakes lanes. */
   wakeSend(conversations: Conversations): Promise<void>;
   wakeSendLater(conversation: number, delayMs: number): Promise<void>;
+  /** In whose name its keys in Redis are; null: the queue lives in the database, and is nobody else's. */
+  installation: string | null;
   /** The queue does not live in the database: it can keep what the database cannot take. */
   survivesDatabase: boolean;
   /** Keeps a webhook until a worker has stored it. Rejects when the queue is unavailable. */
   keepWebhook(webhook: KeptWebhook): Promise<void>;
+  /** Whether a webhook, or a wish to compare, waits for a worker. Rejects when the queue is unavailable. */
+  holdsInbound(): Promise<boolean>;
   /** Asks a worker to compare a number's messages with its provider's; one wish at a time for a number. */
   wakeReconcile(instance: string): Promise<void>;
   /** As `work`, for the queue `inbound`; one job at a time. A job that throws is repeated for as long as it takes. */
@@ -60,7 +64,8 @@ export type Queues = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-export type QueueStore = { kind: 'redis'; url: string } | { kind: 'postgres'; url: string };
+/** `installation`: whose queues they are, among those of others in the same Redis. */
+export type QueueStore = { kind: 'redis'; url: string; installation: string } | { kind: 'postgres'; url: string };
 
 /** A job that throws (the database is unavailable) is repeated after 1, 2, 4 ... s, up to a minute; after that the sweep brings it back. */
 const JOB_OPTIONS = {
@@ -78,7 +83,7 @@ const CLOSE_MS = 2_000;
 
 /** Opens the queues; the store must answer. Rejects when it does not. */
 export async function openQueues(store: QueueStore, log: Logger): Promise<Queues> {
-  const link = store.kind === 'redis' ? redisLink(store.url, log) : postgresLink(store.url, log);
+  const link = store.kind === 'redis' ? redisLink(store, log) : postgresLink(store.url, log);
   const turn = link.queue('turn');
   const send = link.queue('send');
   const inbound = link.queue('inbound');
@@ -112,10 +117,15 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     wakeTurnLater: async (conversation, delayMs) => void (await addLater(turn, 'later', conversation, delayMs)),
     wakeSend: (conversations) => sendsNow(conversations),
     wakeSendLater: async (conversation, delayMs) => void (await addLater(send, 'later', conversation, delayMs)),
+    installation: store.kind === 'redis' ? store.installation : null,
     survivesDatabase: store.kind === 'redis',
     async keepWebhook(webhook) {
       // An id of our own: the request's may be its sender's, and of two jobs with one id the queue keeps the first only.
       await inbound.add('webhook', webhook, { ...INBOUND_OPTIONS, jobId: randomUUID() });
+    },
+    async holdsInbound() {
+      const counts = await inbound.getJobCounts('wait', 'delayed', 'active', 'prioritized');
+      return Object.values(counts).some((count) => count > 0);
     },
     async wakeReconcile(instance) {
       await inbound.add(
@@ -259,7 +269,7 @@ async function repeatAlone(queue: Queue, ids: readonly number[], failures: reado
 
 type Link = {
   queue(name: (typeof QUEUE_NAMES)[number]): Queue;
-  worker(name: string, handle: (job: Job) => Promise<void>, concurrency: number): Worker;
+  worker(name: (typeof QUEUE_NAMES)[number], handle: (job: Job) => Promise<void>, concurrency: number): Worker;
   ping(): Promise<void>;
   close(): Promise<void>;
 };
@@ -267,7 +277,15 @@ type Link = {
 /** A job whose worker died is taken up again within the sum of the two. A false alarm does no harm: the claims in SQL let one through. */
 const WORKER_OPTIONS = { lockDuration: 15_000, stalledInterval: 7_500, maxStalledCount: 100 } as const;
 
-function redisLink(url: string, log: Logger): Link {
+/**
+ * What the keys of a queue begin with in Redis. Installations that share a Redis never meet. The braces keep all keys of one queue on one node of a cluster, as
+ * BullMQ's scripts need, and each queue may be on another one.
+ */
+export function redisPrefix(installation: string, queue: (typeof QUEUE_NAMES)[number]): string {
+  return `{wa-${installation}-${queue}}`;
+}
+
+function redisLink({ url, installation }: { url: string; installation: string }, log: Logger): Link {
   const onError = throttled((error: Error) => log.warning({ error }, 'Redis unavailable'));
   let away = false;
   // Producers fail at once when Redis is unavailable (the sweep finds the work); workers wait for it for ever.
@@ -283,8 +301,9 @@ function redisLink(url: string, log: Logger): Link {
   const ready = producer.connect();
   ready.catch(() => {});
   return {
-    queue: (name) => new Queue(name, { connection: producer }),
-    worker: (name, handle, concurrency) => new Worker(name, handle, { connection: consumer, concurrency, ...WORKER_OPTIONS }),
+    queue: (name) => new Queue(name, { connection: producer, prefix: redisPrefix(installation, name) }),
+    worker: (name, handle, concurrency) =>
+      new Worker(name, handle, { connection: consumer, prefix: redisPrefix(installation, name), concurrency, ...WORKER_OPTIONS }),
     async ping() {
       await producer.ping();
     },

@@ -18,6 +18,9 @@ import type { Running } from './worker.ts';
 /** The end of the grace time is kept for closing; what still hangs then (a call of a database that does not answer) is cut off. */
 const CLOSING_MS = 3_000;
 
+const MOVED =
+  'The database has become another installation (restored or upgraded under this process): this process ends, to begin again with its queues';
+
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function run(config: Config, warnings: string[]): Promise<number> {
   const log = createLogger({
@@ -43,7 +46,13 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
       config.database.kind === 'embedded' ? stack.use(await (await import('./db/embedded.ts')).openEmbedded(log)).url : undefined;
     const onWait = (why: string): void => void (state.waiting = why);
     const ctx = stack.use(await openContext(config, log, { signal: stop, onWait, ...(databaseUrl === undefined ? {} : { databaseUrl }) }));
-    stack.defer(startHeartbeat(ctx));
+    const moved = new AbortController();
+    stack.defer(
+      startHeartbeat(ctx, (to) => {
+        if (!moved.signal.aborted) log.critical({ was: ctx.queues.installation, is: to }, MOVED);
+        moved.abort();
+      }),
+    );
     stack.defer(watchSelf(ctx));
     // Once more, on top: requests under way need the context, so it goes after them.
     if (server !== null) stack.defer(() => server?.close());
@@ -52,16 +61,18 @@ export async function run(config: Config, warnings: string[]): Promise<number> {
       ctx.background.run('check webhooks', async () => (await import('./numbers/webhook-check.ts')).checkWebhooks(ctx));
     if (runs(config.mode, 'api')) ctx.background.run('compare at the start', () => reconcileAll(ctx));
     state.context = ctx;
-    log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha }, `${config.mode} ready`);
+    const { installation } = ctx.queues;
+    log.info({ process: ctx.process.id, version: config.app.version, git_sha: config.app.gitSha, installation }, `${config.mode} ready`);
 
-    await aborted(stop);
+    await aborted(AbortSignal.any([stop, moved.signal]));
+    const code = moved.signal.aborted ? 1 : 0;
     state.stopping = true;
     log.info({ grace_ms: config.app.shutdownGraceMs }, 'Stopping');
     // Who asked for the end kills us soon anyway, and all that matters is in the database by now.
-    setTimeout(() => process.exit(0), config.app.shutdownGraceMs).unref();
+    setTimeout(() => process.exit(code), config.app.shutdownGraceMs).unref();
     await running.stop(Math.max(0, config.app.shutdownGraceMs - CLOSING_MS));
     log.info({}, 'Stopped');
-    return 0;
+    return code;
   } catch (error) {
     if (stop.aborted) return 0;
     log.critical(error instanceof NeedsSession ? {} : { error: toError(error) }, toError(error).message);

@@ -4042,7 +4042,7 @@ begin
       (p_process ->> 'started_at')::timestamptz, clock(p_now),
       coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
     on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
-  return jsonb_build_object('resets_seen', v_newest,
+  return jsonb_build_object('installation', installation_id(), 'resets_seen', v_newest,
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor',
       r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
@@ -4320,6 +4320,26 @@ end $function$;
 revoke all on function public.inside_hours(jsonb,text,timestamp with time zone) from public;
 grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to service_role;
 grant execute on function public.inside_hours(jsonb,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.installation_id()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_server text := '';
+begin
+  begin
+    select system_identifier::text into v_server from pg_control_system();
+  exception when insufficient_privilege or undefined_function or feature_not_supported then
+    null; -- a service that hides it: secret and name are left
+  end;
+  return left(keyed_hash('installation/' || v_server || '/' || current_database()), 12);
+end $function$;
+revoke all on function public.installation_id() from public;
+grant execute on function public.installation_id() to service_role;
+grant execute on function public.installation_id() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.instance_history(p_tenant text, p_name text, p_limit integer)
  RETURNS jsonb

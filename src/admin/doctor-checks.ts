@@ -31,7 +31,7 @@ import { closedMend, closedReason } from '../numbers/trouble-words.ts';
 import { isCuredByRestart } from '../whatsapp/send-fault.ts';
 import { alertSnapshot } from '../watch/alert-calls.ts';
 import type { AlertRows } from '../watch/alert-calls.ts';
-import { DatabaseRefused } from '../db/failures.ts';
+import { DatabaseAway, DatabaseRefused } from '../db/failures.ts';
 import { migrationNames } from '../db/migrate.ts';
 import { healthSnapshot } from '../watch/health-calls.ts';
 import { listAgents } from '../turns/agent-calls.ts';
@@ -179,9 +179,18 @@ const NO_TABLES = /does not exist|permission denied|no schema has been selected/
 async function checkQueue({ queues, config }: Tools): Promise<Found[]> {
   try {
     await queues.ping();
-    return [fine(config.queue.kind === 'redis' ? 'Redis answers' : 'it lives in the database, which has its tables')];
+    const installation = await queues.installation();
+    return [
+      fine(
+        installation === null
+          ? 'it lives in the database, which has its tables'
+          : `Redis answers; this is the installation ${installation}`,
+      ),
+    ];
   } catch (error) {
     const { message } = toError(error);
+    if (config.queue.kind === 'redis' && error instanceof DatabaseAway)
+      return [skipped(`Redis is asked in the name of the installation, which the database has not told (${message}); mend that first`)];
     if (config.queue.kind === 'postgres')
       return [
         NO_TABLES.test(message)

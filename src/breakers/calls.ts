@@ -38,6 +38,7 @@ const others = z.object({ process: z.string(), breakers: z.array(breakerReport) 
 export type OtherBreakers = z.infer<typeof others>;
 
 const heard = z.object({
+  installation: z.string(),
   resets_seen: z.number(),
   resets: z.array(z.object({ breaker: z.string().nullable(), instance: z.string().nullable(), actor: z.string() })),
   others: z.array(others),

@@ -16,3 +16,8 @@ export type SessionRights = z.infer<typeof rights>;
 export async function sessionRights(db: Door): Promise<SessionRights> {
   return rights.parse(await db.call('session_rights', {}));
 }
+
+/** SQL installation_id: tells this installation from others that use the same Redis. Another one when the database is a copy. */
+export async function installationId(db: Door): Promise<string> {
+  return z.string().parse(await db.call('installation_id', {}));
+}

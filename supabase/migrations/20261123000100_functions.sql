@@ -50,6 +50,22 @@ create or replace function session_rights() returns jsonb language sql stable se
     'audit', has_table_privilege('audit_log', 'update, delete, truncate'))
 $$;
 
+-- installation_id: what tells this installation from another one that uses the same Redis. Nothing is stored: it is
+-- made of a secret of the database, of its name and of the identity of its server, so a copy (restored elsewhere, or
+-- under another name) has another one, and a server that took over from its primary has the same. Read only.
+create or replace function installation_id()
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_server text := '';
+begin
+  begin
+    select system_identifier::text into v_server from pg_control_system();
+  exception when insufficient_privilege or undefined_function or feature_not_supported then
+    null; -- a service that hides it: secret and name are left
+  end;
+  return left(keyed_hash('installation/' || v_server || '/' || current_database()), 12);
+end $$;
+
 -- merge_contacts: two contacts turn out to be one person (a lid and a phone number).
 -- Guarantee: the older one stays; addresses, conversations, messages, turns and opt-outs of the newer one move to it;
 --   what moved, and what the older one was before, is in contact_merges, so that unmerge_contact can take it back;
@@ -6999,8 +7015,8 @@ end $$;
 --   other processes are not closed. Never touches julia_status.
 -- Arguments: p_process {id, mode, version, started_at, breakers, queues, resets_seen (null at first: a new process has
 --   nothing to close)}.
--- Result: {resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}], signs: of the numbers
---   whose breaker is open here, see signs_of_life}.
+-- Result: {installation: its id now, resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}],
+--   signs: of the numbers whose breaker is open here, see signs_of_life}.
 create or replace function heartbeat(p_process jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -7012,7 +7028,7 @@ begin
       (p_process ->> 'started_at')::timestamptz, clock(p_now),
       coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
     on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
-  return jsonb_build_object('resets_seen', v_newest,
+  return jsonb_build_object('installation', installation_id(), 'resets_seen', v_newest,
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor',
       r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),
@@ -7889,6 +7905,7 @@ revoke all on function
   same_words(text),
   is_foreign(text),
   session_rights(),
+  installation_id(),
   merge_contacts(bigint,bigint),
   merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone),
   unmerge_contact(text,text,bigint,bigint,timestamp with time zone),
@@ -8255,6 +8272,7 @@ grant execute on function
   same_words(text),
   is_foreign(text),
   session_rights(),
+  installation_id(),
   merge_contacts(bigint,bigint),
   merge_by_hand(text,bigint,bigint,text,text,timestamp with time zone),
   unmerge_contact(text,text,bigint,bigint,timestamp with time zone),

@@ -136,8 +136,8 @@ end $$;
 --   other processes are not closed. Never touches julia_status.
 -- Arguments: p_process {id, mode, version, started_at, breakers, queues, resets_seen (null at first: a new process has
 --   nothing to close)}.
--- Result: {resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}], signs: of the numbers
---   whose breaker is open here, see signs_of_life}.
+-- Result: {installation: its id now, resets_seen, resets: [{breaker, instance, actor}], others: [{process, breakers}],
+--   signs: of the numbers whose breaker is open here, see signs_of_life}.
 create or replace function heartbeat(p_process jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
@@ -149,7 +149,7 @@ begin
       (p_process ->> 'started_at')::timestamptz, clock(p_now),
       coalesce(p_process -> 'breakers', '[]'), coalesce(p_process -> 'queues', '{}'))
     on conflict (id) do update set seen_at = excluded.seen_at, breakers = excluded.breakers, queues = excluded.queues;
-  return jsonb_build_object('resets_seen', v_newest,
+  return jsonb_build_object('installation', installation_id(), 'resets_seen', v_newest,
     'resets', (select coalesce(jsonb_agg(jsonb_build_object('breaker', r.breaker, 'instance', r.instance, 'actor',
       r.actor) order by r.id), '[]')
       from breaker_resets r where r.id > v_seen and r.id <= v_newest),

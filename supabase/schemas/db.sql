@@ -61,13 +61,30 @@ create or replace function session_rights() returns jsonb language sql stable se
     'audit', has_table_privilege('audit_log', 'update, delete, truncate'))
 $$;
 
+-- installation_id: what tells this installation from another one that uses the same Redis. Nothing is stored: it is
+-- made of a secret of the database, of its name and of the identity of its server, so a copy (restored elsewhere, or
+-- under another name) has another one, and a server that took over from its primary has the same. Read only.
+create or replace function installation_id()
+returns text language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_server text := '';
+begin
+  begin
+    select system_identifier::text into v_server from pg_control_system();
+  exception when insufficient_privilege or undefined_function or feature_not_supported then
+    null; -- a service that hides it: secret and name are left
+  end;
+  return left(keyed_hash('installation/' || v_server || '/' || current_database()), 12);
+end $$;
+
 revoke all on function
   touch_updated_at(),
   keyed_hash(text),
   clock(timestamptz),
   same_words(text),
   is_foreign(text),
-  session_rights()
+  session_rights(),
+  installation_id()
   from public, anon, authenticated;
 grant execute on function
   touch_updated_at(),
@@ -75,5 +92,6 @@ grant execute on function
   clock(timestamptz),
   same_words(text),
   is_foreign(text),
-  session_rights()
+  session_rights(),
+  installation_id()
   to service_role, whats_agents_runtime;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { keptWebhook } from '../../src/inbox/kept-webhook.ts';
+import { redisPrefix } from '../../src/queues.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { INSTANCE, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
@@ -39,7 +40,7 @@ for (const key of [null, SECRETS_KEY])
     const system = await startSystem(t, { queue: 'redis', env: key === null ? {} : { SECRETS_KEY: key } });
     assert.ok(system.redis);
     const connection = new Redis(system.redis.url, { maxRetriesPerRequest: null });
-    const queue = new Queue('inbound', { connection });
+    const queue = new Queue('inbound', { connection, prefix: redisPrefix(system.ctx.queues.installation ?? '', 'inbound') });
     const foreign = { current: 'b'.repeat(40), previous: null };
     const forged = [
       { webhook: record('ourselves', { ourselves: true }) },
@@ -116,7 +117,7 @@ test('Z4 Z14 a job that stops before its transaction ends spends nothing: what w
   const { secrets } = system.ctx.config;
   assert.ok(system.redis);
   const connection = new Redis(system.redis.url, { maxRetriesPerRequest: null });
-  const queue = new Queue('inbound', { connection });
+  const queue = new Queue('inbound', { connection, prefix: redisPrefix(system.ctx.queues.installation ?? '', 'inbound') });
   try {
     // Storing fails after the id is spent, until the table is whole again.
     await system.query('alter table webhook_events add constraint never check (false) not valid');

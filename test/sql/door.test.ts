@@ -228,7 +228,13 @@ for (const kind of DOORS) {
         queues: { turn: { wait: 1 } },
         resets_seen: null,
       };
-      assert.deepEqual(await breakers.heartbeat(db, report), { resets_seen: 0, resets: [], others: [], signs: {} });
+      assert.deepEqual(await breakers.heartbeat(db, report), {
+        installation: await dbServerCalls.installationId(db),
+        resets_seen: 0,
+        resets: [],
+        others: [],
+        signs: {},
+      });
       await breakers.recordTransition(db, {
         breaker: 'evolution',
         instance: null,

@@ -227,6 +227,17 @@ test('S2 DATABASE_URL: a Postgres address; embedded without one, refused in prod
 
 test('S2 REDIS_URL: redis or rediss; without it the queue is in Postgres', () => {
   assert.deepEqual(dev().queue, { kind: 'postgres' });
-  assert.deepEqual(dev({ REDIS_URL: 'rediss://r.example.com:6380/1' }).queue, { kind: 'redis', url: 'rediss://r.example.com:6380/1' });
+  assert.deepEqual(dev({ REDIS_URL: 'rediss://r.example.com:6380/1' }).queue, {
+    kind: 'redis',
+    url: 'rediss://r.example.com:6380/1',
+    installation: null,
+  });
   devProblem({ REDIS_URL: 'r.example.com:6379' }, 'REDIS_URL', /redis:\/\/ or rediss:\/\//);
+});
+
+test('P18 INSTALLATION_ID: short and plain, since it is a part of keys', () => {
+  const { queue } = dev({ REDIS_URL: 'redis://r.example.com', INSTALLATION_ID: 'loja-2' });
+  assert.deepEqual(queue, { kind: 'redis', url: 'redis://r.example.com', installation: 'loja-2' });
+  for (const bad of ['Loja', 'a b', '{a}', '-a', 'a'.repeat(33), 'a:b'])
+    devProblem({ INSTALLATION_ID: bad }, 'INSTALLATION_ID', /at most 32/);
 });

@@ -42,6 +42,16 @@ export const DATABASE = {
       pt: 'a fila no Redis; obrigatória quando só há `SUPABASE_URL`. Sem ela a fila fica no Postgres',
       example: 'redis://localhost:6379',
     }),
+    INSTALLATION_ID: told(
+      text()
+        .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be at most 32 of a-z, 0-9 and -, and begin with a letter or a digit')
+        .optional(),
+      {
+        en: "the name of this installation's keys in Redis, at most 32 of `a-z 0-9 -`, the same in all processes. Not set: made of the database, so that a copy of it has another one",
+        pt: 'o nome das chaves desta instalação no Redis, no máximo 32 de `a-z 0-9 -`, o mesmo em todos os processos. Sem ela é feito do banco, e uma cópia dele tem outro',
+        example: 'shop-staging',
+      },
+    ),
     DATABASE_BREAKER_FAILURES: told(integer(1, 1000).default(5), {
       en: 'failures within a minute (and half of the calls) after which a process asks the database only by probes',
       pt: 'falhas em um minuto (e metade das chamadas) a partir das quais um processo só pergunta ao banco por sondagens',
