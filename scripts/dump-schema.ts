@@ -43,6 +43,7 @@ export async function dumpSchema(url: string): Promise<string> {
       'set check_function_bodies = off;',
       ...(await tables(client)),
       ...(await foreignKeys(client)),
+      ...(await compositeTypes(client)),
       ...(await functions(client)),
       ...(await triggers(client)),
     ];
@@ -52,12 +53,13 @@ export async function dumpSchema(url: string): Promise<string> {
   }
 }
 
-const TABLES = `from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and not ${OF_EXTENSION('c.oid')}`;
+const relations = (kind: 'r' | 'c'): string =>
+  `from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = '${kind}' and not ${OF_EXTENSION('c.oid')}`;
 
 async function refuseUnknownKinds(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ what: string }>(`
     select 'relation ' || relname as what from pg_class c where relnamespace = 'public'::regnamespace and not ${OF_EXTENSION('c.oid')}
-      and not (relkind in ('r', 'i') or (relkind = 'S' and exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'i')))
+      and not (relkind in ('r', 'i', 'c') or (relkind = 'S' and exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'i')))
     union all select 'type ' || typname from pg_type t where typnamespace = 'public'::regnamespace and typtype in ('e', 'd', 'r') and not ${OF_EXTENSION('t.oid')}
     union all select 'routine ' || proname from pg_proc p where pronamespace = 'public'::regnamespace and prokind <> 'f' and not ${OF_EXTENSION('p.oid')}
     union all select 'rule ' || rulename from pg_rules where schemaname = 'public'`);
@@ -66,7 +68,7 @@ async function refuseUnknownKinds(client: pg.Client): Promise<void> {
 
 async function tables(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ oid: number; name: string; rls: boolean; storage: string | null }>(
-    `select c.oid, c.relname as name, c.relrowsecurity as rls, array_to_string(c.reloptions, ', ') as storage ${TABLES} order by c.relname`,
+    `select c.oid, c.relname as name, c.relrowsecurity as rls, array_to_string(c.reloptions, ', ') as storage ${relations('r')} order by c.relname`,
   );
   const written: string[] = [];
   for (const { oid, name, rls, storage } of rows) {
@@ -78,6 +80,18 @@ async function tables(client: pg.Client): Promise<string[]> {
     written.push(
       [...lines, ...(await indexes(client, oid)), ...(await policies(client, oid)), ...(await tableGrants(client, oid, name))].join('\n'),
     );
+  }
+  return written;
+}
+
+async function compositeTypes(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ oid: number; name: string }>(
+    `select c.oid, c.relname as name ${relations('c')} order by c.relname`,
+  );
+  const written: string[] = [];
+  for (const { oid, name } of rows) {
+    const fields = (await columns(client, oid)).map((line) => `  ${line}`);
+    written.push(`create type public.${name} as (\n${fields.join(',\n')}\n);`);
   }
   return written;
 }

@@ -26,7 +26,7 @@ export function openInbox(db: Door, config: Config): Inbox {
   };
   return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {
     maxItems: 50,
-    maxConcurrent: 2,
+    maxConcurrent: 1,
     splits: (error) => !(error instanceof DatabaseAway),
   });
 }

@@ -352,7 +352,7 @@ create table messages (
         'expired', 'cancelled', 'uncertain', 'unproven')
     end),
   constraint messages_out_kind check ((direction = 'out' and author not in ('human', 'automatic')) = (kind is not null))
-);
+) with (fillfactor = 75);  -- room for what becomes of a message: its versions stay on its page
 -- an id is unique in its chat only
 create unique index messages_provider on messages (instance_id, provider_id, conversation_id)
   where provider_id is not null;
@@ -719,6 +719,24 @@ create index webhook_events_age on webhook_events (received_at);
 create index webhook_events_aside on webhook_events (aside_id, id) where aside_id is not null;
 create index webhook_events_ignored on webhook_events (coalesce(instance, ''), (ignored[1]), received_at)
   where ignored is not null;
+
+-- One event of a webhook, read once for all that looks at a batch of them (see hear). Of no table.
+create type heard_event as (
+  n            bigint,
+  tenant_id    text,
+  instance_id  bigint,
+  kind         text,
+  from_me      boolean,
+  event        jsonb,
+  provider_id  text,
+  pn           text,
+  lid          text,
+  alt_pn       text,
+  alt_lid      text,
+  plain        boolean,    -- it is all that its webhook says, and may say
+  for_all      boolean,    -- who posted it speaks for more than one number
+  request_id   text
+);
 
 -- What the installation says of itself: `project_ref` must equal SUPABASE_PROJECT_REF when both are set.
 create table installation (
