@@ -26,6 +26,7 @@ export function openInbox(db: Door, config: Config): Inbox {
   };
   return createBatcher((webhooks: WebhookRecord[]) => recordInbound(db, webhooks, options), {
     maxItems: 50,
+    // what comes while one is under way gathers: a larger call costs less for each, and two would wait for each other's contacts
     maxConcurrent: 1,
     splits: (error) => !(error instanceof DatabaseAway),
   });

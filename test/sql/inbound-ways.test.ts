@@ -7,7 +7,7 @@ import type { InboundEvent } from '../../src/whatsapp/inbound-event.ts';
 import { testDatabase } from '../support/database.ts';
 import { INSTANCE, minutesAfter, said } from '../support/inbound.ts';
 
-const RUNS = Number(process.env["RUNS"] ?? 60);
+const RUNS = 60;
 const PEOPLE = [0, 1, 2, 3].map((n) => ({ pn: `551198000000${n}`, lid: `9000000000000${n}` }));
 
 /** Four times in five the first. */
@@ -38,7 +38,7 @@ const word = fc.record({
 });
 const own = fc.record({ what: fc.constant('own' as const), person, id, names, viaApi: fc.boolean() });
 const news = fc.record({
-  what: fc.constantFrom('ack', 'ack', 'ack', 'edit', 'delete') as fc.Arbitrary<'ack' | 'edit' | 'delete'>,
+  what: fc.constantFrom<('ack' | 'edit' | 'delete')[]>('ack', 'ack', 'ack', 'edit', 'delete'),
   person,
   id: fc.nat(30),
   ours: fc.boolean(),
@@ -74,11 +74,15 @@ const step = fc.record({
 
 /** An event of the product. `outs`: ids of messages that we have sent so far. */
 function inboundOf(asked: Asked, now: Date, outs: readonly string[]): InboundEvent {
-  const { pn, lid } = PEOPLE[asked.person] as { pn: string; lid: string };
+  const { pn = '', lid = '' } = PEOPLE[asked.person] ?? {};
   if (asked.what === 'word') {
     const chat = { pn: asked.names === 'lid' ? null : pn, lid: asked.names === 'pn' ? null : lid };
     const made = said({ id: `IN${asked.id}`, ...chat, at: now }) as Extract<InboundEvent, { kind: 'message' }>;
-    return { ...made, content: { ...made.content, ...(asked.wordless ? { wordless: true, text: '', typed: null } : {}) }, ...asked.extra } as InboundEvent;
+    return {
+      ...made,
+      content: { ...made.content, ...(asked.wordless ? { wordless: true, text: '', typed: null } : {}) },
+      ...asked.extra,
+    };
   }
   if (asked.what === 'own') {
     const known = outs[asked.id * 3];
@@ -88,9 +92,9 @@ function inboundOf(asked: Asked, now: Date, outs: readonly string[]): InboundEve
   const providerId = asked.ours ? (outs[asked.id % Math.max(1, outs.length)] ?? 'OUT?') : `IN${asked.id}`;
   const chat = asked.chat ? { pn, lid: null } : null;
   const about = { instance: INSTANCE, instanceId: null, providerId, chat, fromMe: asked.ours };
-  if (asked.what === 'ack') return { ...about, kind: 'ack', status: asked.status } as InboundEvent;
-  if (asked.what === 'delete') return { ...about, kind: 'delete' } as InboundEvent;
-  return { ...about, kind: 'edit', text: 'outra coisa', typed: 'outra coisa', changedAt: now.toISOString() } as InboundEvent;
+  if (asked.what === 'ack') return { ...about, kind: 'ack', status: asked.status };
+  if (asked.what === 'delete') return { ...about, kind: 'delete' };
+  return { ...about, kind: 'edit', text: 'outra coisa', typed: 'outra coisa', changedAt: now.toISOString() };
 }
 
 /** All that may have changed; a message is called by its place, as ids count in the order of the ways. */
@@ -110,16 +114,24 @@ const SEEN = `with m as (select *, conversation_id || '/' || seq as place from m
         'conversation_id', (select coalesce(merged_into, id) from conversations c where c.id = (r ->> 'conversation_id')::bigint)) else r end)
       from jsonb_array_elements(w.results) r)) order by w.request_id) from webhook_events w)) as seen`;
 
-const OPTIONS = { takeoverMinutes: 30, takeoverCapMinutes: 240, takeoverFromApi: false, withdrawParts: true, managerPhone: null, managerInstance: null, onlyInstance: null };
+const OPTIONS = {
+  takeoverMinutes: 30,
+  takeoverCapMinutes: 240,
+  takeoverFromApi: false,
+  withdrawParts: true,
+  managerPhone: null,
+  managerInstance: null,
+  onlyInstance: null,
+};
 
 async function open(t: { after(hook: () => Promise<void>): void }, plain: boolean): Promise<pg.Client> {
-  const { url, close } = await testDatabase();
-  const client = new pg.Client({ connectionString: url });
+  const database = await testDatabase();
+  const client = new pg.Client({ connectionString: database.url });
   client.on('error', () => {}); // its database goes before it
   await client.connect();
   t.after(async () => {
     await client.end();
-    await close();
+    await database.close();
   });
   if (!plain) {
     await client.query(`create or replace function record_plain(p_webhooks jsonb, p_heard heard_event[], p_now timestamptz)
@@ -139,7 +151,11 @@ test('I1 I7 what is ordinary is recorded set by set as it would be one by one, i
       try {
         for (const [index, { between, batch }] of steps.entries()) {
           const now = minutesAfter(index * 10).toISOString();
-          const outs = (await one.query<{ id: string }>(`select provider_id as id from messages where kind is not null and provider_id is not null order by 1`)).rows;
+          const outs = (
+            await one.query<{ id: string }>(
+              `select provider_id as id from messages where kind is not null and provider_id is not null order by 1`,
+            )
+          ).rows;
           const webhooks = batch.flatMap(({ event: asked, copies, from }, place) =>
             Array.from({ length: copies }, (_, copy) => ({
               requestId: `${index}-${place}-${copy}`,
@@ -147,7 +163,13 @@ test('I1 I7 what is ordinary is recorded set by set as it would be one by one, i
               event: 'messages.upsert',
               raw: { step: index, place },
               from,
-              events: [inboundOf(asked, minutesAfter(index * 10 - 1), outs.map((row) => row.id))],
+              events: [
+                inboundOf(
+                  asked,
+                  minutesAfter(index * 10 - 1),
+                  outs.map((row) => row.id),
+                ),
+              ],
             })),
           );
           for (const client of [one, other]) {
@@ -157,13 +179,22 @@ test('I1 I7 what is ordinary is recorded set by set as it would be one by one, i
           const heard = `select count(*)::int as n from jsonb_object_keys((select record_plain($1, hear($1, $2, $3), $3)))`;
           await one.query('savepoint look');
           all += webhooks.length;
-          ordinary += Number((await one.query<{ n: number }>(heard, [JSON.stringify(webhooks.map((webhook, at) => fresh(webhook, at))), JSON.stringify(OPTIONS), now])).rows[0]?.n);
+          ordinary += Number(
+            (
+              await one.query<{ n: number }>(heard, [
+                JSON.stringify(webhooks.map((webhook, at) => fresh(webhook, at))),
+                JSON.stringify(OPTIONS),
+                now,
+              ])
+            ).rows[0]?.n,
+          );
           await one.query('rollback to savepoint look');
           const [seen, expected] = [await one.query(SEEN), await other.query(SEEN)];
           assert.deepEqual(seen.rows, expected.rows);
         }
       } finally {
-        for (const client of [one, other]) await client.query('rollback; alter sequence contacts_id_seq restart; alter sequence conversations_id_seq restart');
+        for (const client of [one, other])
+          await client.query('rollback; alter sequence contacts_id_seq restart; alter sequence conversations_id_seq restart');
       }
     }),
     { numRuns: RUNS },
@@ -174,5 +205,8 @@ test('I1 I7 what is ordinary is recorded set by set as it would be one by one, i
 
 /** The same words under an id that is new: how much of such a batch would be ordinary. */
 function fresh<T extends { events: InboundEvent[] }>(webhook: T, at: number): T {
-  return { ...webhook, events: webhook.events.map((each) => (each.kind === 'message' && !each.fromMe ? { ...each, providerId: `NEW${at}` } : each)) };
+  return {
+    ...webhook,
+    events: webhook.events.map((each) => (each.kind === 'message' && !each.fromMe ? { ...each, providerId: `NEW${at}` } : each)),
+  };
 }
