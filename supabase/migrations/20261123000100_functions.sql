@@ -2724,57 +2724,221 @@ begin
   return v_first;
 end $$;
 
--- events_in: the events of a batch of webhooks that name a number of ours. Read only.
-create or replace function events_in(p_webhooks jsonb)
-returns table (tenant_id text, instance_id bigint, event jsonb) language sql stable set search_path = public, pg_temp as
-$$ select i.tenant_id, i.id, e from jsonb_array_elements(p_webhooks) w
-  cross join jsonb_array_elements(w -> 'events') e join instances i on i.name = e ->> 'instance' $$;
+-- hear: the events of a batch of webhooks that name a number of ours, read once.
+-- Arguments: p_options see record_inbound. Result: see the type heard_event; n is the webhook's place in the batch,
+--   from 1. Null: none. Read only.
+create or replace function hear(p_webhooks jsonb, p_options jsonb, p_now timestamptz)
+returns heard_event[] language sql stable set search_path = public, pg_temp as $$
+  select array_agg(row(w.n, i.tenant_id, i.id, e.event ->> 'kind', coalesce((e.event ->> 'fromMe')::boolean, false),
+      e.event, e.event ->> 'providerId', c.chat ->> 'pn', c.chat ->> 'lid', c.alt ->> 'pn', c.alt ->> 'lid',
+      e.event ->> 'kind' in ('message', 'ack') and jsonb_array_length(w.webhook -> 'events') = 1
+      and not w.webhook ?| array['kept', 'replays'] and not e.event ? 'forged'
+      and (e.event ->> 'instanceId' is null or e.event ->> 'instanceId' = i.provider_id)
+      and webhook_refusal(i, i.name, e.event ->> 'instanceId', w.webhook -> 'from', p_options ->> 'onlyInstance',
+        coalesce((w.webhook ->> 'postedAt')::timestamptz, p_now)) is null,
+      not speaks_alone(w.webhook -> 'from'), w.webhook ->> 'requestId')::heard_event order by w.n)
+  from jsonb_array_elements(p_webhooks) with ordinality w (webhook, n)
+    cross join jsonb_array_elements(w.webhook -> 'events') e (event) join instances i on i.name = e.event ->> 'instance'
+    cross join lateral (select e.event -> 'chat' as chat, e.event -> 'alt' as alt) c
+$$;
 
--- named_in: the addresses that a batch of webhooks names, and whose they are; contact_id null: nobody's yet. Read only.
-create or replace function named_in(p_webhooks jsonb)
-returns table (tenant_id text, kind text, address text, contact_id bigint)
+-- named_in: the addresses that events name, and whose they are; contact_id null: nobody's yet. Read only.
+create or replace function named_in(p_heard heard_event[])
+returns table (n bigint, tenant_id text, kind text, address text, contact_id bigint)
 language sql stable set search_path = public, pg_temp as $$
-  select n.tenant_id, n.kind, n.address, a.contact_id from (
-    select distinct e.tenant_id, e.instance_id, a.kind, a.address
-    from events_in(p_webhooks) e cross join (values ('chat'), ('alt')) f (field) cross join lateral (
-      values ('pn', e.event -> f.field ->> 'pn'), ('lid', e.event -> f.field ->> 'lid')) a (kind, address)
-    where a.address is not null) n
-  left join lateral (
-    select p.contact_id from contact_addresses p
-      where n.kind = 'pn' and p.kind = 'pn' and p.tenant_id = n.tenant_id and p.address = n.address
-    union all select l.contact_id from contact_addresses l
-      where n.kind = 'lid' and l.kind = 'lid' and l.instance_id = n.instance_id and l.address = n.address) a on true
+  select h.n, h.tenant_id, 'pn', h.address, a.contact_id
+    from (select n, tenant_id, pn as address from unnest(p_heard) where pn is not null
+      union all select n, tenant_id, alt_pn from unnest(p_heard) where alt_pn is not null) h
+      left join contact_addresses a on a.kind = 'pn' and a.tenant_id = h.tenant_id and a.address = h.address
+  union all select h.n, h.tenant_id, 'lid', h.address, a.contact_id
+    from (select n, tenant_id, instance_id, lid as address from unnest(p_heard) where lid is not null
+      union all select n, tenant_id, instance_id, alt_lid from unnest(p_heard) where alt_lid is not null) h
+      left join contact_addresses a on a.kind = 'lid' and a.instance_id = h.instance_id and a.address = h.address
 $$;
 
 -- hold_chats: what a batch of webhooks changes is locked before it is changed: those whom nobody knows yet in the order
 -- of their addresses; contacts, words of our number, conversations and ids of messages each in their order, as
 -- everybody else takes them. So two who name the same people queue, and do not wait for each other in a circle.
--- Concurrency: comes before any other lock of its transaction. One webhook alone needs none of it.
-create or replace function hold_chats(p_webhooks jsonb)
+-- Concurrency: comes before any other lock of its transaction.
+create or replace function hold_chats(p_heard heard_event[])
 returns void language plpgsql set search_path = public, pg_temp as $$
-declare v_contacts bigint[];
+declare v_contacts bigint[]; v_unknown bigint[];
 begin
-  perform pg_advisory_xact_lock(k.key) from (
-    select distinct hashtextextended(tenant_id || '/' || kind || '/' || address, 14) as key from named_in(p_webhooks)
-      where contact_id is null order by 1) k;
-  -- who was made while these were waited for is known now
-  select array_agg(contact_id) filter (where contact_id is not null) into v_contacts from named_in(p_webhooks);
+  select array_agg(distinct contact_id) filter (where contact_id is not null),
+      array_agg(distinct hashtextextended(tenant_id || '/' || kind || '/' || address, 14))
+        filter (where contact_id is null)
+    into v_contacts, v_unknown from named_in(p_heard);
+  if v_unknown is not null then
+    perform pg_advisory_xact_lock(k) from (select k from unnest(v_unknown) k order by 1) u;
+    -- who was made while these were waited for is known now
+    select array_agg(distinct contact_id) into v_contacts from named_in(p_heard) where contact_id is not null;
+  end if;
   perform 1 from contacts where id = any (v_contacts) order by id for key share;
-  perform lock_own_words(k.instance_id, k.key) from (
-    select distinct e.instance_id, own_words(e.event -> 'content' ->> 'typed', c.name) as key
-      from events_in(p_webhooks) e left join lateral (
-        select c.name from contact_addresses a join contacts c on c.id = a.contact_id
-          where a.kind = 'pn' and a.tenant_id = e.tenant_id and a.address = e.event -> 'chat' ->> 'pn') c on true
-      where (e.event ->> 'fromMe')::boolean order by 1, 2) k
-    where k.key is not null;
+  if exists (select from unnest(p_heard) where from_me) then
+    perform lock_own_words(k.instance_id, k.key) from (
+      select distinct h.instance_id, own_words(h.event -> 'content' ->> 'typed', c.name) as key
+        from unnest(p_heard) h left join contact_addresses a on a.kind = 'pn' and a.tenant_id = h.tenant_id
+          and a.address = h.pn left join contacts c on c.id = a.contact_id
+        where h.from_me and h.event -> 'content' ->> 'typed' is not null order by 1, 2) k
+      where k.key is not null;
+  end if;
   perform 1 from conversations where id in (
       select id from conversations where contact_id = any (v_contacts)
-      union all select m.conversation_id from events_in(p_webhooks) e
-        join messages m on m.instance_id = e.instance_id and m.provider_id = e.event ->> 'providerId')
+      union all select m.conversation_id from unnest(p_heard) h
+        join messages m on m.instance_id = h.instance_id and m.provider_id = h.provider_id)
     order by id for no key update;
-  perform lock_provider_id(k.instance_id, k.id) from (
-    select distinct instance_id, event ->> 'providerId' as id from events_in(p_webhooks)
-      where event ->> 'providerId' is not null order by 1, 2) k;
+  perform lock_provider_id(k.instance_id, k.provider_id) from (
+    select distinct instance_id, provider_id from unnest(p_heard) where provider_id is not null order by 1, 2) k;
+end $$;
+
+-- plain_receipts: delivered, read, and echoes of what is known to have left, of a batch, in one statement; says the
+-- same as apply_update and record_message would.
+-- Guarantee: only of a message of ours that is the only one under its id, and stands at sent, delivered or read, and of
+--   which nothing else is said here.
+-- Concurrency: part of record_inbound, which holds the conversations' locks.
+-- Result: {place in p_webhooks: its outcome}; what is not in it was left alone.
+create or replace function plain_receipts(p_heard heard_event[], p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare v_all jsonb;
+begin
+  with told as materialized (
+      select w.n, w.kind, w.event ->> 'status' as status, m.id, m.conversation_id, m.correlation_id, m.delivered_at,
+        m.sent_to
+      from unnest(p_heard) w
+        cross join lateral (select count(*) as n, min(x.id) as id from messages x
+          where x.instance_id = w.instance_id and x.provider_id = w.provider_id) k
+        join messages m on m.id = k.id
+      where w.plain and k.n = 1 and m.kind is not null and m.status in ('sent', 'delivered', 'read')
+        and case w.kind when 'ack' then w.event ->> 'status' in ('delivered', 'read')
+          else w.from_me and not exists (select from early_updates u
+            where u.instance_id = w.instance_id and u.provider_id = w.provider_id) end
+        -- of what else is said of it the order counts
+        and not exists (select from unnest(p_heard) o where o.provider_id = w.provider_id
+          and o.instance_id = w.instance_id and not (o.plain and case o.kind when 'ack'
+            then o.event ->> 'status' in ('delivered', 'read') else o.from_me end))),
+    further as (
+      update messages m set status = case when a.is_read then 'read' else 'delivered' end, reason = null,
+          error_class = null, read_at = case when a.is_read then p_now else m.read_at end,
+          delivered_at = case when a.is_read then coalesce(m.delivered_at, p_now) else p_now end
+        from (select t.id, bool_or(t.status = 'read') as is_read from told t where t.kind = 'ack' group by 1) a
+        where m.id = a.id and case when a.is_read then m.status <> 'read' else m.status = 'sent' end),
+    reached as (
+      -- as note_delivery
+      update contact_addresses a set delivered_at = p_now, refused_at = null
+        from (select distinct address_row(c.contact_id, t.sent_to) as id from told t
+          join conversations c on c.id = t.conversation_id where t.kind = 'ack' and t.delivered_at is null) r
+        where a.id = r.id
+          and (a.delivered_at is null or a.delivered_at < p_now - interval '1 hour' or a.refused_at is not null))
+  select jsonb_object_agg(t.n, jsonb_build_object('outcome', case t.kind when 'ack' then 'ack' else 'echo' end,
+      'conversation_id', t.conversation_id, 'message_id', t.id, 'correlation_id', t.correlation_id, 'wake', false)
+      || case t.kind when 'ack' then '{"wake_send": null}' else '{}'::jsonb end)
+    into v_all from told t;
+  return coalesce(v_all, '{}');
+end $$;
+
+-- plain_words: what contacts wrote, of a batch, in one statement; says the same as record_message would.
+-- Guarantee: only a message with its words and without a meaning of its own, under an id that is new, of somebody who
+--   is known by all the addresses that it names and wrote from there before, while nothing waits in the lane or for a
+--   yes and nobody has taken over. Of a contact whose other events are not plain none is taken here: their order
+--   counts.
+-- Arguments: p_done of plain_receipts: those events are settled. Concurrency, result: as plain_receipts.
+create or replace function plain_words(p_heard heard_event[], p_done jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare v_all jsonb;
+begin
+  with words as materialized (
+      select w.*, least((w.event ->> 'sentAt')::timestamptz, p_now) as sent_at from unnest(p_heard) w
+      where w.plain and w.kind = 'message' and not w.from_me and not w.event ? 'revised'
+        and coalesce(jsonb_typeof(w.event -> 'meaning'), 'null') = 'null'
+        and not coalesce((w.event ->> 'machine')::boolean, false)
+        and not coalesce((w.event -> 'content' ->> 'wordless')::boolean, false)
+        and not exists (select from messages m where m.instance_id = w.instance_id and m.provider_id = w.provider_id)
+        and not exists (select from early_updates u where u.instance_id = w.instance_id
+          and u.provider_id = w.provider_id)
+        and not exists (select from erasures e where e.tenant_id = w.tenant_id)
+        and not exists (select from forged_messages f where f.instance_id = w.instance_id)),
+    known as materialized (
+      select w.*, c.id as conversation_id, c.contact_id, c.last_seq
+      from words w
+        left join contact_addresses p on p.kind = 'pn' and p.tenant_id = w.tenant_id and p.address = w.pn
+        left join contact_addresses l on l.kind = 'lid' and l.instance_id = w.instance_id and l.address = w.lid
+        join contacts k on k.id = coalesce(p.contact_id, l.contact_id)
+        join conversations c on c.instance_id = w.instance_id and c.contact_id = k.id
+      where (w.pn is null or p.contact_id = k.id) and (w.lid is null or l.contact_id = k.id)
+        and (w.pn is null or w.lid is null or l.vouched_phone = w.pn or not w.for_all)
+        and k.merged_into is null and k.erased_at is null and (k.name is not null or w.event ->> 'pushName' is null)
+        and c.jid = w.event ->> 'jid' and coalesce(c.takeover_until <= p_now, true)
+        and not exists (select from outbox o where o.conversation_id = c.id)
+        and not exists (select from drafts d where d.conversation_id = c.id)),
+    once as materialized (
+      select * from (select *, count(*) over (partition by instance_id, provider_id) as copies from known) k
+      where k.copies = 1),
+    -- what else is said of people in this batch, and is not settled yet
+    others as materialized (
+      select o.*, a.contact_id
+      from unnest(p_heard) o
+        left join lateral (select contact_id from named_in(array[o])) a on o.kind <> 'ack' -- of an id, whoever has it
+      where o.kind in ('message', 'reaction', 'edit', 'delete', 'ack') and not p_done ? o.n::text
+        and not exists (select from once k where k.n = o.n)),
+    ready as materialized (
+      select k.*, row_number() over (partition by k.conversation_id order by k.n) as again,
+        (select x.created_at from inbox x where x.conversation_id = k.conversation_id
+          order by x.seq limit 1) as first_at
+      from once k
+      where not exists (select from others o where o.contact_id = k.contact_id
+          or (o.pn is null and o.lid is null and o.kind <> 'ack'))
+        and not exists (select from once x join others o on o.provider_id = x.provider_id
+          where x.contact_id = k.contact_id)),
+    stored as (
+      insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, typed,
+          media, provider_id, provider_at, quoted_id, quoted_text, correlation_id, created_at)
+        select r.tenant_id, r.instance_id, r.conversation_id, r.last_seq + r.again, 'in', 'contact',
+          r.event -> 'content' ->> 'type', 'received', r.event -> 'content' ->> 'text',
+          r.event -> 'content' ->> 'typed', nullif(r.event -> 'content' -> 'media', 'null'), r.provider_id, r.sent_at,
+          r.event -> 'quoted' ->> 'providerId', r.event -> 'quoted' ->> 'text', r.request_id, p_now
+        from ready r order by r.n returning id, conversation_id, seq),
+    counted as (
+      update conversations c set last_seq = c.last_seq + s.n, inbound_seq = c.inbound_seq + s.n,
+          last_inbound_at = greatest(c.last_inbound_at, s.at)
+        from (select conversation_id, count(*) as n, max(sent_at) as at from ready group by 1) s
+        where c.id = s.conversation_id)
+  select jsonb_object_agg(r.n, jsonb_build_object('conversation_id', r.conversation_id, 'message_id', s.id, 'outcome',
+      'stored', 'wake', true, 'wake_turns', null, 'first_pending_at', coalesce(r.first_at, p_now), 'inbound_at', p_now,
+      'contact_id', r.contact_id, 'age_seconds', extract(epoch from p_now - r.sent_at)))
+    into v_all
+    from ready r join stored s on s.conversation_id = r.conversation_id and s.seq = r.last_seq + r.again;
+  return coalesce(v_all, '{}');
+end $$;
+
+-- record_plain: what is ordinary in a batch of webhooks, most of what a number hears, set by set; the rest is left for
+-- record_inbound to look at one by one. Arguments, concurrency: as there, within its locks; p_heard of hear.
+-- Result: {place in p_webhooks, from 1: as record_inbound}.
+create or replace function record_plain(p_webhooks jsonb, p_heard heard_event[], p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
+declare v_results jsonb := '{}'; v_all jsonb;
+begin
+  if exists (select from unnest(p_heard) where plain and (kind = 'ack' or from_me)) then
+    v_results := plain_receipts(p_heard, p_now);
+  end if;
+  if exists (select from unnest(p_heard) where plain and kind = 'message' and not from_me) then
+    v_results := v_results || plain_words(p_heard, v_results, p_now);
+  end if;
+  if v_results = '{}' then return v_results; end if;
+  with plain as materialized (
+      select w.webhook, h.n, nextval('webhook_events_id_seq') as id, h.tenant_id,
+        jsonb_build_array(v_results -> h.n::text) as results
+      from unnest(p_heard) h join jsonb_array_elements(p_webhooks) with ordinality w (webhook, n) on w.n = h.n
+      where v_results ? h.n::text),
+    kept as (
+      insert into webhook_events (id, tenant_id, instance, event, body, results, request_id, posted_by, received_at)
+        overriding system value
+        select id, tenant_id, webhook ->> 'instance', webhook ->> 'event', webhook -> 'raw', results,
+          webhook ->> 'requestId', coalesce(webhook -> 'from', '{"tenant": "default"}'), p_now from plain)
+  select jsonb_object_agg(n, jsonb_build_object('webhook_id', id, 'tenant_id', tenant_id, 'results', results))
+    into v_all from plain;
+  return v_all;
 end $$;
 
 -- record_inbound: everything that a batch of webhooks says, in one call and one transaction.
@@ -2792,7 +2956,10 @@ end $$;
 create or replace function record_inbound(p_webhooks jsonb, p_options jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
+  v_heard heard_event[];
+  v_plain jsonb := '{}';
   v_webhook jsonb;
+  v_n bigint;
   v_event jsonb;
   v_result jsonb;
   v_results jsonb;
@@ -2809,8 +2976,17 @@ declare
   v_name text;
   v_id bigint;
 begin
-  if jsonb_array_length(p_webhooks) > 1 then perform hold_chats(p_webhooks); end if;
-  for v_webhook in select * from jsonb_array_elements(p_webhooks) loop
+  -- for one or two, what is set up for a set costs more than it saves
+  if jsonb_array_length(p_webhooks) > 1 then
+    v_heard := hear(p_webhooks, p_options, clock(p_now));
+    perform hold_chats(v_heard);
+    if jsonb_array_length(p_webhooks) > 2 then v_plain := record_plain(p_webhooks, v_heard, clock(p_now)); end if;
+  end if;
+  for v_webhook, v_n in select * from jsonb_array_elements(p_webhooks) with ordinality loop
+    if v_plain ? v_n::text then
+      v_all := v_all || jsonb_build_array(v_plain -> v_n::text);
+      continue;
+    end if;
     v_results := '[]';
     v_tenant := tenant_of_poster(v_webhook -> 'from');
     if v_webhook ? 'kept' and not spend_kept((v_webhook ->> 'kept')::uuid, clock(p_now)) then
@@ -8026,9 +8202,12 @@ revoke all on function
   remember_forged(instances,jsonb,timestamp with time zone),
   meets_forged(instances,jsonb,boolean,timestamp with time zone),
   spend_kept(uuid,timestamp with time zone),
-  events_in(jsonb),
-  named_in(jsonb),
-  hold_chats(jsonb),
+  hear(jsonb,jsonb,timestamp with time zone),
+  named_in(heard_event[]),
+  hold_chats(heard_event[]),
+  plain_receipts(heard_event[],timestamp with time zone),
+  plain_words(heard_event[],jsonb,timestamp with time zone),
+  record_plain(jsonb,heard_event[],timestamp with time zone),
   record_inbound(jsonb,jsonb,timestamp with time zone),
   pending_since(text,text,text,jsonb,timestamp with time zone),
   own_words(text,text),
@@ -8393,9 +8572,12 @@ grant execute on function
   remember_forged(instances,jsonb,timestamp with time zone),
   meets_forged(instances,jsonb,boolean,timestamp with time zone),
   spend_kept(uuid,timestamp with time zone),
-  events_in(jsonb),
-  named_in(jsonb),
-  hold_chats(jsonb),
+  hear(jsonb,jsonb,timestamp with time zone),
+  named_in(heard_event[]),
+  hold_chats(heard_event[]),
+  plain_receipts(heard_event[],timestamp with time zone),
+  plain_words(heard_event[],jsonb,timestamp with time zone),
+  record_plain(jsonb,heard_event[],timestamp with time zone),
   record_inbound(jsonb,jsonb,timestamp with time zone),
   pending_since(text,text,text,jsonb,timestamp with time zone),
   own_words(text,text),
