@@ -177,7 +177,7 @@ test('section 2 compose: with real values the example starts every mode in produ
     assert.match(untouched.problems.join(), /still has the sample value/);
   }
   assert.equal(configOf('api').http.port, 8000);
-  assert.deepEqual(configOf('worker').queue, { kind: 'redis', url: `redis://:${'f'.repeat(64)}@redis:6379/0` });
+  assert.deepEqual(configOf('worker').queue, { kind: 'redis', url: `redis://:${'f'.repeat(64)}@redis:6379/0`, installation: null });
 });
 
 test('Z14 compose: Redis has a password, which who uses it brings, and it is in no other process', () => {
