@@ -200,6 +200,10 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
   if (production) {
     refuseSamples(v, report);
     warnOfLoopback(v, report);
+    if (![v.SLACK_WEBHOOK_URL, v.SLACK_BOT_TOKEN, v.GESTOR_WHATSAPP].some((each) => each !== undefined))
+      report.warn(
+        'SLACK_WEBHOOK_URL, GESTOR_WHATSAPP: neither is set; nobody is told of a customer who waits for a person, or of an alert',
+      );
     if (v.NOME_EMPRESA === undefined) report.warn('NOME_EMPRESA: not set; the agent names no company');
   }
   for (const [name, why] of NOT_USED) if (report.isSet(name)) report.warn(`${name}: ${why}`);

@@ -139,6 +139,9 @@ function checkVariables(env: Environment): Found[] {
 }
 
 function databaseTrouble(config: Config, error: Error): Found {
+  // The product refuses it too, and says so in these words.
+  if (error.message.startsWith('SUPABASE_PROJECT_REF'))
+    return failed(error.message, 'set SUPABASE_PROJECT_REF to the project of this database, or correct the address of the database');
   const variable = config.database.kind === 'supabase' ? 'SUPABASE_URL, SUPABASE_SERVICE_KEY' : 'DATABASE_URL';
   return failed(
     `${variable}: ${error.message}`,
@@ -274,18 +277,24 @@ async function checkGateway({ whatsapp }: Tools): Promise<Found[]> {
 function judgeNumber(name: string, state: string, row: HealthRows['numbers'][number] | undefined, breakers: HealthRows['breakers']): Found {
   const closed = { name, status: state, code: state === 'close' ? (row?.code ?? null) : null };
   const why = closedReason(closed);
+  if (state === 'connecting' && row?.paired === true) return failed(`the number ${name} is not connected (${state})`, restartMend(name));
   if (state !== 'open')
     return failed(`the number ${name} is not connected (${state})${why === null ? '' : `: ${why}`}`, closedMend(closed));
-  const trouble = row === undefined ? null : numberInWords({ ...row, status: state }, breakers);
+  const trouble = row === undefined ? null : numberInWords({ ...row, status: state, fault: null, webhook_wrong: false }, breakers);
   if (trouble === null) return fine(`the number ${name} is connected`);
+  if (row?.deaf === true) return failed(trouble, restartMend(name));
   const reason = breakers.find((each) => each.breaker === 'evolution' && each.instance === name)?.reason ?? row?.held ?? null;
   return failed(`the number ${name} is connected, and all the same: ${trouble}`, mendOf(reason, name));
+}
+
+function restartMend(name: string): string {
+  return `nothing, it is restarted by itself; at once: npm run admin -- instance restart ${name}`;
 }
 
 function mendOf(reason: string | null, name: string): string {
   if (reason === 'restricted' || reason === 'number_restricted') return closedMend({ name, status: 'close', code: 403 });
   if (reason === 'unauthorized' || reason === 'number_unauthorized') return KEY_MEND;
-  if (isCuredByRestart(reason)) return `nothing, it is restarted by itself; at once: npm run admin -- instance restart ${name}`;
+  if (isCuredByRestart(reason)) return restartMend(name);
   return 'npm run admin -- breaker list says when it is tried next; what waits leaves by itself';
 }
 

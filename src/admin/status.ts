@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { modelInWords, numberInWords, unheardInWords } from '../watch/health-words.ts';
 import { isThere, missingModes } from '../process/liveness.ts';
 import { stateInWords } from '../words/reasons.ts';
+import { downInWords, readiness } from '../watch/health.ts';
 import { adminStatus } from '../watch/status-calls.ts';
 import { defineCommand, refused } from './command.ts';
 import { pauseLine } from './pauses.ts';
@@ -15,8 +16,9 @@ const status = defineCommand({
   readOnly: true,
   role: 'operator',
   async run(ctx, _args, { tenant }) {
-    const found = await adminStatus(ctx.db, tenant);
-    return found === null ? refused('not_found', `there is no tenant ${tenant}`) : { ok: true, result: found };
+    const [found, { checks }] = await Promise.all([adminStatus(ctx.db, tenant), readiness(ctx)]);
+    if (found === null) return refused('not_found', `there is no tenant ${tenant}`);
+    return { ok: true, result: { ...found, down: downInWords(ctx.config, checks) } };
   },
   text(found, format) {
     const { unanswered, outbound } = found;
@@ -24,6 +26,7 @@ const status = defineCommand({
     const missing = missingModes(found.processes);
     const waits = unanswered.oldest_seconds === null ? '' : `, the oldest for ${Math.round(unanswered.oldest_seconds)} s`;
     return [
+      ...found.down.map((each) => `DOWN: ${each}`),
       ...(found.pauses.length === 0 ? ['Nothing is paused.'] : ['PAUSED:', ...found.pauses.map((each) => `  ${pauseLine(each, format)}`)]),
       `Processes: ${alive.map((each) => `${each.mode} ${each.version} (${each.id})`).join(', ') || 'none'}${missing.length === 0 ? '' : `; missing: ${missing.join(', ')}`}`,
       `Numbers: ${found.instances.map((each) => `${each.name} ${stateInWords(each.status)} since ${format(each.status_at)}`).join(', ') || 'none'}`,

@@ -134,15 +134,21 @@ export async function setInstancePhone(db: Door, name: string, phone: string | n
   await db.call('set_instance_phone', { p_name: name, p_phone: phone });
 }
 
+/** SQL note_fault: what Evolution said of these numbers instead of their state; null: it answered. */
+export async function noteFault(db: Door, instances: readonly string[], fault: string | null): Promise<void> {
+  await db.call('note_fault', { p_names: instances, p_fault: fault });
+}
+
 const polled = z.object({
   name: z.string(),
   status: z.string(),
   version_stale: z.boolean(),
   phone_doubted: z.boolean(),
   breaker: z.string().nullable(),
+  fault: z.string().nullable(),
 });
 
-/** `phone_doubted`: its own secret said another phone than the known one. `breaker`: why its breaker is open somewhere; null when it is not. */
+/** `phone_doubted`: its own secret said another phone than the known one. `breaker`: why its breaker is open somewhere; null when it is not. `fault`: what Evolution said when it was last asked for it. */
 export type PolledNumber = z.infer<typeof polled>;
 
 /** SQL list_instances: the numbers to poll. */

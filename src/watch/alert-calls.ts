@@ -50,6 +50,8 @@ const snapshot = z.object({
       paired: z.boolean(),
       deaf: z.boolean(),
       held: z.string().nullable(),
+      fault: z.string().nullable(),
+      webhook_wrong: z.boolean(),
     }),
   ),
   unanswered: counted,

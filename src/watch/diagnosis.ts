@@ -64,7 +64,7 @@ export function judgeProcesses(seen: Readonly<Record<string, number>>, silentSec
   if (missing.length === 0) return fine('api, worker and scheduler show signs of life');
   return failed(
     `no ${missing.join(' and no ')} has shown a sign of life for ${silentSeconds} s`,
-    missing.map((mode) => `docker compose -f docker-compose.prod.yml up -d ${mode}`).join('; '),
+    `start what is missing: docker compose -f docker-compose.prod.yml up -d ${missing.join(' ')}; without containers ${missing.map((mode) => `RUN_MODE=${mode} npm start`).join(', ')}`,
   );
 }
 

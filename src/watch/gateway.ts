@@ -8,10 +8,10 @@
  */
 import type { Context } from '../context.ts';
 import { CURED_BY_RESTART, isOfGateway } from '../whatsapp/send-fault.ts';
-import { claimRestarts, listInstances, noteAlive, setInstanceState } from '../numbers/calls.ts';
+import { claimRestarts, listInstances, noteAlive, noteFault, setInstanceState } from '../numbers/calls.ts';
 import type { PolledNumber } from '../numbers/calls.ts';
 import { wakeDueLanes } from '../outbox/wake.ts';
-import type { Evolution } from '../whatsapp/client.ts';
+import type { Evolution, Failure } from '../whatsapp/client.ts';
 
 /** Evolution is missed, and found again, within it. One small request. Milliseconds. */
 const LOOK_MS = 4_000;
@@ -50,15 +50,17 @@ export function createGatewayWatch(ctx: WatchContext): () => Promise<void> {
   /** Numbers whose last call failed although Evolution itself is there. */
   const failing = new Set<string>();
 
-  async function ask(known: Evolution, number: PolledNumber): Promise<boolean> {
+  async function ask(known: Evolution, number: PolledNumber, all: readonly PolledNumber[]): Promise<boolean> {
     const answer = await known.connectionState(number.name, { signal: AbortSignal.timeout(ANSWER_MS) });
     if (answer.kind === 'failed') {
+      await noteNews(ctx, answer, number, all);
       if (AWAY.has(answer.class)) {
         if (!away) ctx.events.gatewayChanged(false);
         away = true;
       } else if (answer.class !== 'unknown_instance') failing.add(number.name);
       return false;
     }
+    if (number.fault !== null) await noteFault(ctx.db, [number.name], null);
     await noteState(ctx, number, answer.state === 'not_loaded' ? 'close' : answer.state);
     const wasFailing = failing.delete(number.name);
     if (wasFailing || isOfGateway(number.breaker)) await noteAlive(ctx.db, [number.name], 'word');
@@ -72,14 +74,14 @@ export function createGatewayWatch(ctx: WatchContext): () => Promise<void> {
     const next = numbers[turn++ % Math.max(1, numbers.length)];
     if (next === undefined) return;
     const wasAway = away;
-    const answered = await ask(whatsapp, next);
+    const answered = await ask(whatsapp, next, numbers);
     if (answered && !wasAway)
       for (const [index, other] of numbers.filter((each) => each !== next && isOfGateway(each.breaker)).entries())
-        if (index < MOST_ILL) await ask(whatsapp, other);
+        if (index < MOST_ILL) await ask(whatsapp, other, numbers);
     if (answered && wasAway) {
       away = false;
       ctx.events.gatewayChanged(true);
-      for (const other of numbers) if (other !== next && !away) await ask(whatsapp, other);
+      for (const other of numbers) if (other !== next && !away) await ask(whatsapp, other, numbers);
       if (away) return; // gone again: its next return begins again
       await noteAlive(
         ctx.db,
@@ -95,6 +97,17 @@ export function createGatewayWatch(ctx: WatchContext): () => Promise<void> {
 
 /** Failures that are Evolution's as a whole, and not those of one number. */
 const AWAY: ReadonlySet<string> = new Set(['unavailable', 'service_unavailable', 'unlicensed']);
+
+/** What a person has to mend; other failures are of one call. */
+const NAMED: ReadonlySet<string> = new Set([...AWAY, 'unauthorized', 'unknown_instance']);
+
+/** So that health, status and doctor say it before the first send fails. Where all of Evolution is away, of every number. */
+async function noteNews(ctx: WatchContext, { class: fault }: Failure, number: PolledNumber, all: readonly PolledNumber[]): Promise<void> {
+  if (!NAMED.has(fault)) return;
+  const concerned = AWAY.has(fault) ? all : [number];
+  const news = concerned.filter((each) => each.fault !== fault).map(({ name }) => name);
+  if (news.length > 0) await noteFault(ctx.db, news, fault);
+}
 
 /** Written down only when it is news: a write a look would be one for each number, for ever. */
 async function noteState(ctx: WatchContext, { name, status }: PolledNumber, state: string): Promise<void> {

@@ -43,6 +43,9 @@ type NumberRow = {
   paired?: boolean;
   deaf?: boolean;
   held?: string | null;
+  /** What Evolution said when it was last asked for the number; null: its state. */
+  fault?: string | null;
+  webhook_wrong?: boolean;
 };
 
 export type HealthRows = {
@@ -89,18 +92,38 @@ const CONNECTING_SECONDS = 30;
 /** What is the matter with a number, in words; null when nothing is. */
 export function numberInWords(number: NumberRow, breakers: HealthRows['breakers']): string | null {
   const { name, status, seconds, paired } = number;
+  const fault = faultInWords(number);
+  if (fault !== null) return fault;
   const why = closedReason(number);
   if (status === 'close' || status === 'refused') return `the number ${name} is disconnected${why === null ? '' : ` (${why})`}`;
   if (status === 'connecting' && paired === true && (seconds ?? 0) > CONNECTING_SECONDS)
     return `the number ${name} has been connecting for ${Math.round(seconds ?? 0)} s and does not come to an end`;
   if (number.deaf === true)
     return `the number ${name} says that it is connected and hears nothing (npm run admin -- instance restart ${name})`;
+  if (number.webhook_wrong === true)
+    return `the webhook of the number ${name} at Evolution is wrong, so nothing arrives (npm run admin -- instance connect ${name})`;
   const open = breakers.find((each) => each.breaker === 'evolution' && each.instance === name);
   // A setting that is wrong stops everything, also before the breaker has seen enough of it.
   const setting = number.held === 'number_unauthorized' || number.held === 'number_unlicensed' ? number.held : null;
   if (setting !== null) return `sends of the number ${name} are refused: ${because(setting)}`;
   if (open === undefined) return null;
   return `nothing leaves from the number ${name}: ${knownReason(open.reason ?? '') ?? open.reason ?? 'no reason'}`;
+}
+
+function faultInWords({ name, fault }: NumberRow): string | null {
+  switch (fault) {
+    case 'unavailable':
+    case 'service_unavailable':
+      return 'Evolution does not answer at EVOLUTION_API_URL: nothing arrives, and what waits leaves when it is back';
+    case 'unlicensed':
+      return `${because('number_unlicensed')}: nothing arrives and nothing leaves`;
+    case 'unauthorized':
+      return `Evolution refuses the key of the number ${name} (EVOLUTION_API_KEY): nothing leaves`;
+    case 'unknown_instance':
+      return `Evolution does not know the number ${name} (npm run admin -- instance connect ${name})`;
+    default:
+      return null;
+  }
 }
 
 /** What is the matter with the model, in words; null when nothing is. */

@@ -51,13 +51,8 @@ export async function deepHealth(config: Config, ctx: Context | null, detailed: 
   const wrongProject =
     (ctx === null && waiting === WRONG_PROJECT) ||
     (config.supabaseProjectRef !== null && snapshot?.project_ref != null && snapshot.project_ref !== config.supabaseProjectRef);
-  const down: string[] = [];
-  if (ctx === null) down.push(waiting ?? 'it is starting');
-  else if (ready.checks.db !== 'ok') down.push('the database does not answer');
-  if (ctx !== null && ready.checks.queue !== 'ok')
-    down.push(config.queue.kind === 'redis' ? 'Redis does not answer' : 'the queue does not answer');
-  if (ready.checks.migrations === 'behind') down.push('the database schema is behind this version: run `npm run migrate`');
-  if (ctx !== null && wrongProject) down.push(WRONG_PROJECT);
+  const down =
+    ctx === null ? [waiting ?? 'it is starting'] : [...downInWords(config, ready.checks), ...(wrongProject ? [WRONG_PROJECT] : [])];
   const reasons = [...down, ...(snapshot === null ? [] : degradations(snapshot, detailed))];
   return {
     status: down.length > 0 ? 'unhealthy' : reasons.length > 0 ? 'degraded' : 'healthy',
@@ -74,6 +69,15 @@ export async function deepHealth(config: Config, ctx: Context | null, detailed: 
     },
     reasons,
   };
+}
+
+/** What does not answer, or is not as this version needs it. */
+export function downInWords(config: Config, checks: Awaited<ReturnType<typeof readiness>>['checks']): string[] {
+  return [
+    ...(checks.db === 'ok' ? [] : ['the database does not answer']),
+    ...(checks.queue === 'ok' ? [] : [config.queue.kind === 'redis' ? 'Redis does not answer' : 'the queue does not answer']),
+    ...(checks.migrations === 'behind' ? ['the database schema is behind this version: run `npm run migrate`'] : []),
+  ];
 }
 
 function redisCheck(ctx: Pick<Context, 'config'>, answers: boolean): CheckResult {

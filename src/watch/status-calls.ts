@@ -18,7 +18,10 @@ const status = z.object({
       seconds: z.number(),
       code: z.number().nullable(),
       paired: z.boolean(),
+      deaf: z.boolean(),
       held: z.string().nullable(),
+      fault: z.string().nullable(),
+      webhook_wrong: z.boolean(),
       /** Why its breaker is open somewhere. */
       breaker: z.string().nullable(),
     }),

@@ -112,6 +112,7 @@ create table instances (
   restored_at        timestamptz,
   gateway_version    text,                          -- the release of Evolution, as it tells it
   gateway_version_at timestamptz,
+  gateway_fault      text,                          -- what Evolution said instead of its state; null: it answered
   -- a key of its own at Evolution, sealed (src/process/secrets.ts); null: EVOLUTION_API_KEY
   evolution_key      text,
   webhook_secret           text,                    -- the secret of its webhook, sealed; null: EVOLUTION_WEBHOOK_SECRET

@@ -580,6 +580,18 @@ begin
   return jsonb_build_object('changed', v_changed);
 end $$;
 
+-- note_fault: what Evolution said of these numbers instead of their state (unavailable, unauthorized, unknown_instance,
+-- unlicensed), or null: it answered. Only news is written.
+-- Concurrency: locks the rows in the order of their ids, so two schedulers may call it at once.
+create or replace function note_fault(p_names jsonb, p_fault text) returns void language sql
+set search_path = public, pg_temp as $$
+  with news as (
+    select id from instances where name in (select jsonb_array_elements_text(p_names))
+      and gateway_fault is distinct from p_fault order by id for update
+  )
+  update instances i set gateway_fault = p_fault from news n where i.id = n.id
+$$;
+
 -- set_instance: an operator changes what a number may do. Null leaves a value as it is; a cap or pace of -1 goes back
 -- to what the environment says.
 -- Arguments: p_change {proactive, phase, cap_hour, cap_day, reply_cap_hour, pace_min_seconds, pace_max_seconds}.
@@ -702,11 +714,11 @@ set search_path = public, pg_temp as
 $$ update instances set phone = coalesce(p_phone, phone), phone_doubted = false where name = p_name $$;
 
 -- list_instances: the numbers to poll. Result: [{name, status, version_stale, phone_doubted: Evolution is to be asked
--- which phone it has, breaker: why its breaker is open in a process that lives, or null}].
+-- which phone it has, breaker: why its breaker is open in a process that lives, or null, fault: see note_fault}].
 create or replace function list_instances() returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'phone_doubted', phone_doubted,
     'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
-      breaker_reason(name, null, now())) order by id), '[]') from instances
+      breaker_reason(name, null, now()), 'fault', gateway_fault) order by id), '[]') from instances
 $$;
 
 -- list_aside: who posted webhooks and may not, the newest first. Only the tenant default, to whom the installation
@@ -910,6 +922,7 @@ revoke all on function
   listen_numbers(timestamptz),
   claim_restarts(jsonb, timestamptz),
   note_gateway(text, timestamptz),
+  note_fault(jsonb, text),
   set_instance(text, text, text, jsonb, timestamptz),
   tried_name(text),
   may_connect(text, text, text, timestamptz),
@@ -955,6 +968,7 @@ grant execute on function
   listen_numbers(timestamptz),
   claim_restarts(jsonb, timestamptz),
   note_gateway(text, timestamptz),
+  note_fault(jsonb, text),
   set_instance(text, text, text, jsonb, timestamptz),
   tried_name(text),
   may_connect(text, text, text, timestamptz),

@@ -61,6 +61,11 @@ returns bigint language sql stable as $$
       and waits_for_person(c)) u
 $$;
 
+-- is_webhook_wrong: Evolution posts what happens to this number elsewhere, or not at all, as the job sync_numbers saw.
+create or replace function is_webhook_wrong(p_name text) returns boolean language sql stable
+set search_path = public, pg_temp as
+$$ select exists (select from alerts where key = 'webhook_wrong:' || p_name and status = 'firing') $$;
+
 -- alert_snapshot: what the conditions are decided on. Read only; bounded by partial indexes of what is open and by the
 -- newest rows.
 -- Arguments: p_all false leaves out what takes a look over many rows (work), for the look of each few seconds.
@@ -117,7 +122,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch
       from clock(p_now) - status_at),
       'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case
-        when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
+        when held_until > clock(p_now) then held_reason end, 'fault', gateway_fault, 'webhook_wrong',
+      is_webhook_wrong(name)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(created_at))) from waiting),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
@@ -456,8 +462,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at',
       i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
-        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now)
-          then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+        'code', i.status_reason, 'paired', i.paired, 'deaf', i.deaf_since is not null and i.status = 'open',
+        'held', case when i.held_until > clock(p_now) then i.held_reason end, 'fault', i.gateway_fault,
+        'webhook_wrong', is_webhook_wrong(i.name),
+        'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
       from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(m.created_at)))
@@ -483,6 +491,7 @@ revoke all on function
   note_figures(text, jsonb, timestamptz),
   stuck_rows(timestamptz),
   unheard_conversations(text, timestamptz),
+  is_webhook_wrong(text),
   alert_snapshot(boolean, timestamptz),
   apply_alerts(jsonb, jsonb, timestamptz),
   list_alerts(int, timestamptz),
@@ -501,6 +510,7 @@ grant execute on function
   note_figures(text, jsonb, timestamptz),
   stuck_rows(timestamptz),
   unheard_conversations(text, timestamptz),
+  is_webhook_wrong(text),
   alert_snapshot(boolean, timestamptz),
   apply_alerts(jsonb, jsonb, timestamptz),
   list_alerts(int, timestamptz),

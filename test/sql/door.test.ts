@@ -253,10 +253,13 @@ for (const kind of DOORS) {
 
       assert.deepEqual(await numbersCalls.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: true });
       assert.deepEqual(await numbersCalls.setInstanceState(db, 'julia-dev', 'open'), { wakeSends: false });
-      const polled = { name: 'julia-dev', status: 'open', phone_doubted: false, breaker: null };
+      const polled = { name: 'julia-dev', status: 'open', phone_doubted: false, breaker: null, fault: null };
       assert.deepEqual(await numbersCalls.listInstances(db), [{ ...polled, version_stale: true }]);
       await noteGateway(db, '2.3.7');
       assert.deepEqual(await numbersCalls.listInstances(db), [{ ...polled, version_stale: false }]);
+      await numbersCalls.noteFault(db, ['julia-dev', 'nobody'], 'unavailable');
+      assert.equal((await numbersCalls.listInstances(db))[0]?.fault, 'unavailable');
+      await numbersCalls.noteFault(db, ['julia-dev'], null);
       await numbersCalls.setInstancePhone(db, 'julia-dev', '5511900000001');
       const ages = { webhooks: 7, jobs: 30, transcripts: 90, messages: 0, audit: 730 };
       assert.deepEqual(await peopleCareCalls.purgeOld(db, ages, 10), { deleted: 0, more: false });

@@ -16,6 +16,7 @@ export const PRODUCTION: Env = {
   RUN_MODE: 'api',
   ENVIRONMENT: 'production',
   NOME_EMPRESA: 'Clínica Sul',
+  GESTOR_WHATSAPP: '5511900000000',
   JWT_SECRET_KEY: JWT_KEY,
   DATABASE_URL: 'postgres://app:pass-word-1@db.example.com:5432/app',
   EVOLUTION_WEBHOOK_SECRET: 'webhook-secret-16',

@@ -136,6 +136,7 @@ test('S2 PILOT_MODE: turns every autonomous action off', () => {
 test('S2 NOME_EMPRESA: the company; without it there is none, least of all another one', () => {
   assert.deepEqual([dev().app.company, dev({ NOME_EMPRESA: 'Clínica Sul' }).app.company], [null, 'Clínica Sul']);
   assertWarns({ ...PRODUCTION, NOME_EMPRESA: '' }, /^NOME_EMPRESA: not set/);
+  assertWarns({ ...PRODUCTION, GESTOR_WHATSAPP: '' }, /^SLACK_WEBHOOK_URL, GESTOR_WHATSAPP: neither is set/);
 });
 
 test('S2 APP_BASE_URL: an address for links', () => {

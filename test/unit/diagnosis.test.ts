@@ -24,7 +24,7 @@ test('A11 doctor: missing processes are named, with the command that starts each
   assert.equal(judgeProcesses({ api: 1, worker: 59, scheduler: 3 }, 60).status, 'ok');
   const found = judgeProcesses({ api: 1, worker: 61 }, 60);
   assert.deepEqual([found.status, found.says], ['failed', 'no worker and no scheduler has shown a sign of life for 60 s']);
-  assert.match(found.mend ?? '', /up -d worker; docker compose .* up -d scheduler$/);
+  assert.match(found.mend ?? '', /up -d worker scheduler; without containers RUN_MODE=worker npm start, RUN_MODE=scheduler npm start$/);
   const finding = { check: 'disk', says: '', mend: null } as const;
   assert.equal(
     healthy([
