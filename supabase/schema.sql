@@ -455,6 +455,7 @@ create table public.instances (
   restored_at timestamp with time zone,
   gateway_version text,
   gateway_version_at timestamp with time zone,
+  gateway_fault text,
   evolution_key text,
   webhook_secret text,
   webhook_secret_previous text,
@@ -1188,8 +1189,10 @@ AS $function$
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at',
       i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
-        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now)
-          then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+        'code', i.status_reason, 'paired', i.paired, 'deaf', i.deaf_since is not null and i.status = 'open',
+        'held', case when i.held_until > clock(p_now) then i.held_reason end, 'fault', i.gateway_fault,
+        'webhook_wrong', is_webhook_wrong(i.name),
+        'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
       from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(m.created_at)))
@@ -1353,7 +1356,8 @@ AS $function$
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch
       from clock(p_now) - status_at),
       'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case
-        when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
+        when held_until > clock(p_now) then held_reason end, 'fault', gateway_fault, 'webhook_wrong',
+      is_webhook_wrong(name)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(created_at))) from waiting),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
@@ -4561,6 +4565,16 @@ revoke all on function public.is_unplaced(text) from public;
 grant execute on function public.is_unplaced(text) to service_role;
 grant execute on function public.is_unplaced(text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.is_webhook_wrong(p_name text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$ select exists (select from alerts where key = 'webhook_wrong:' || p_name and status = 'firing') $function$;
+revoke all on function public.is_webhook_wrong(text) from public;
+grant execute on function public.is_webhook_wrong(text) to service_role;
+grant execute on function public.is_webhook_wrong(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.is_whole(p_body jsonb)
  RETURNS boolean
  LANGUAGE sql
@@ -5212,7 +5226,7 @@ CREATE OR REPLACE FUNCTION public.list_instances()
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'phone_doubted', phone_doubted,
     'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
-      breaker_reason(name, null, now())) order by id), '[]') from instances
+      breaker_reason(name, null, now()), 'fault', gateway_fault) order by id), '[]') from instances
 $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
@@ -6102,6 +6116,21 @@ $function$;
 revoke all on function public.note_delivery(public.messages,bigint,timestamp with time zone) from public;
 grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to service_role;
 grant execute on function public.note_delivery(public.messages,bigint,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.note_fault(p_names jsonb, p_fault text)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with news as (
+    select id from instances where name in (select jsonb_array_elements_text(p_names))
+      and gateway_fault is distinct from p_fault order by id for update
+  )
+  update instances i set gateway_fault = p_fault from news n where i.id = n.id
+$function$;
+revoke all on function public.note_fault(jsonb,text) from public;
+grant execute on function public.note_fault(jsonb,text) to service_role;
+grant execute on function public.note_fault(jsonb,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.note_figures(p_process text, p_figures jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

@@ -6675,6 +6675,18 @@ begin
   return jsonb_build_object('changed', v_changed);
 end $$;
 
+-- note_fault: what Evolution said of these numbers instead of their state (unavailable, unauthorized, unknown_instance,
+-- unlicensed), or null: it answered. Only news is written.
+-- Concurrency: locks the rows in the order of their ids, so two schedulers may call it at once.
+create or replace function note_fault(p_names jsonb, p_fault text) returns void language sql
+set search_path = public, pg_temp as $$
+  with news as (
+    select id from instances where name in (select jsonb_array_elements_text(p_names))
+      and gateway_fault is distinct from p_fault order by id for update
+  )
+  update instances i set gateway_fault = p_fault from news n where i.id = n.id
+$$;
+
 -- set_instance: an operator changes what a number may do. Null leaves a value as it is; a cap or pace of -1 goes back
 -- to what the environment says.
 -- Arguments: p_change {proactive, phase, cap_hour, cap_day, reply_cap_hour, pace_min_seconds, pace_max_seconds}.
@@ -6797,11 +6809,11 @@ set search_path = public, pg_temp as
 $$ update instances set phone = coalesce(p_phone, phone), phone_doubted = false where name = p_name $$;
 
 -- list_instances: the numbers to poll. Result: [{name, status, version_stale, phone_doubted: Evolution is to be asked
--- which phone it has, breaker: why its breaker is open in a process that lives, or null}].
+-- which phone it has, breaker: why its breaker is open in a process that lives, or null, fault: see note_fault}].
 create or replace function list_instances() returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'phone_doubted', phone_doubted,
     'version_stale', coalesce(gateway_version_at < now() - interval '10 minutes', true), 'breaker',
-      breaker_reason(name, null, now())) order by id), '[]') from instances
+      breaker_reason(name, null, now()), 'fault', gateway_fault) order by id), '[]') from instances
 $$;
 
 -- list_aside: who posted webhooks and may not, the newest first. Only the tenant default, to whom the installation
@@ -7654,6 +7666,11 @@ returns bigint language sql stable as $$
       and waits_for_person(c)) u
 $$;
 
+-- is_webhook_wrong: Evolution posts what happens to this number elsewhere, or not at all, as the job sync_numbers saw.
+create or replace function is_webhook_wrong(p_name text) returns boolean language sql stable
+set search_path = public, pg_temp as
+$$ select exists (select from alerts where key = 'webhook_wrong:' || p_name and status = 'firing') $$;
+
 -- alert_snapshot: what the conditions are decided on. Read only; bounded by partial indexes of what is open and by the
 -- newest rows.
 -- Arguments: p_all false leaves out what takes a look over many rows (work), for the look of each few seconds.
@@ -7710,7 +7727,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'numbers', (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'status', status, 'seconds', extract(epoch
       from clock(p_now) - status_at),
       'code', status_reason, 'paired', paired, 'deaf', deaf_since is not null and status = 'open', 'held', case
-        when held_until > clock(p_now) then held_reason end) order by id), '[]') from instances),
+        when held_until > clock(p_now) then held_reason end, 'fault', gateway_fault, 'webhook_wrong',
+      is_webhook_wrong(name)) order by id), '[]') from instances),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(created_at))) from waiting),
     'deferred', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
@@ -8049,8 +8067,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from process_status p where p.seen_at > clock(p_now) - interval '1 hour'),
     'instances', (select coalesce(jsonb_agg(jsonb_build_object('name', i.name, 'status', i.status, 'status_at',
       i.status_at, 'seconds', extract(epoch from clock(p_now) - i.status_at),
-        'code', i.status_reason, 'paired', i.paired, 'held', case when i.held_until > clock(p_now)
-          then i.held_reason end, 'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
+        'code', i.status_reason, 'paired', i.paired, 'deaf', i.deaf_since is not null and i.status = 'open',
+        'held', case when i.held_until > clock(p_now) then i.held_reason end, 'fault', i.gateway_fault,
+        'webhook_wrong', is_webhook_wrong(i.name),
+        'breaker', breaker_reason(i.name, null, clock(p_now))) order by i.id), '[]')
       from instances i where i.tenant_id = p_tenant),
     'unanswered', (select jsonb_build_object('count', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(m.created_at)))
@@ -8375,6 +8395,7 @@ revoke all on function
   listen_numbers(timestamp with time zone),
   claim_restarts(jsonb,timestamp with time zone),
   note_gateway(text,timestamp with time zone),
+  note_fault(jsonb,text),
   set_instance(text,text,text,jsonb,timestamp with time zone),
   tried_name(text),
   may_connect(text,text,text,timestamp with time zone),
@@ -8430,6 +8451,7 @@ revoke all on function
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
   unheard_conversations(text,timestamp with time zone),
+  is_webhook_wrong(text),
   alert_snapshot(boolean,timestamp with time zone),
   apply_alerts(jsonb,jsonb,timestamp with time zone),
   list_alerts(integer,timestamp with time zone),
@@ -8745,6 +8767,7 @@ grant execute on function
   listen_numbers(timestamp with time zone),
   claim_restarts(jsonb,timestamp with time zone),
   note_gateway(text,timestamp with time zone),
+  note_fault(jsonb,text),
   set_instance(text,text,text,jsonb,timestamp with time zone),
   tried_name(text),
   may_connect(text,text,text,timestamp with time zone),
@@ -8800,6 +8823,7 @@ grant execute on function
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
   unheard_conversations(text,timestamp with time zone),
+  is_webhook_wrong(text),
   alert_snapshot(boolean,timestamp with time zone),
   apply_alerts(jsonb,jsonb,timestamp with time zone),
   list_alerts(integer,timestamp with time zone),
