@@ -7,7 +7,11 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { SignJWT } from 'jose';
+import pg from 'pg';
+
 import { MODES } from '../src/process/liveness.ts';
+import { defaultAgent } from '../src/turns/default-agent.ts';
 import { removePostgresData, startPostgres } from './lib/embedded-postgres.ts';
 import { startGuarded } from './lib/guarded-process.ts';
 import type { GuardedProcess, Log } from './lib/guarded-process.ts';
@@ -41,6 +45,8 @@ const LOCK = path.join(DIRECTORY, 'pid');
 const ADDRESSES = path.join(DIRECTORY, 'addresses.json');
 const SHELL = path.join(DIRECTORY, 'env');
 const INSTANCE = 'julia-dev';
+/** So that the agent has somebody to speak for; NOME_EMPRESA of the shell wins. */
+const COMPANY = 'Loja Exemplo';
 /** the simulator's own default */
 const EVOLUTION_API_KEY = 'simulator-key';
 
@@ -106,13 +112,19 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
   void postgres.exited().then(() => stop.abort(new Stop(`Postgres ended:\n${postgresLog.slice(-20).join('\n')}`, 1)));
   const own = ownEnvironment({ ports, secrets, databaseUrl: postgres.urlOf('postgres') });
   await writeForShell(own);
-  const environment = { ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
+  const environment = { NOME_EMPRESA: COMPANY, ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
 
   await migrate(environment, stop.signal);
+  const token = await operatorToken(secrets.jwt);
 
+  const company = process.env['NOME_EMPRESA'] ?? COMPANY;
   const simulator = ['simulator/main.ts', '--port', String(ports.simulator), '--instance', INSTANCE];
+  const product = ['--product', `http://127.0.0.1:${ports.api}`, '--agent', await agentName(own), '--company', company];
   const webhook = ['--webhook', `http://127.0.0.1:${ports.api}/webhook/evolution`, '--secret', secrets.webhook];
-  await launch('simulator', (log) => startNode([...simulator, ...webhook], environment, log), { stop, stack });
+  await launch('simulator', (log) => startNode([...simulator, ...webhook, ...product], { ...environment, PRODUCT_TOKEN: token }, log), {
+    stop,
+    stack,
+  });
   // The scheduler first and the API last, so that stopping, which goes the other way, closes the front door first.
   for (const mode of [...MODES].reverse()) {
     const command = [process.execPath, '--import', './src/telemetry.ts', 'src/main.ts'];
@@ -193,6 +205,8 @@ function ownEnvironment({ ports, secrets, databaseUrl }: { ports: Ports; secrets
   return {
     ...(realClaude() ? rest : all),
     APP_BASE_URL: `http://127.0.0.1:${ports.api}`,
+    // The simulator's Slack, so that a handoff reaches somebody; a channel of the caller's wins.
+    ...(hasChannel() ? {} : { SLACK_WEBHOOK_URL: `${simulator.url}/slack/hook` }),
     EVOLUTION_WEBHOOK_SECRET: secrets.webhook,
     JWT_SECRET_KEY: secrets.jwt,
   };
@@ -212,6 +226,10 @@ async function writeForShell(own: Readonly<Record<string, string>>): Promise<voi
 
 function realClaude(): boolean {
   return (process.env['ANTHROPIC_API_KEY'] ?? '') !== '' || (process.env['ANTHROPIC_API_KEY_FILE'] ?? '') !== '';
+}
+
+function hasChannel(): boolean {
+  return ['SLACK_WEBHOOK_URL', 'SLACK_BOT_TOKEN', 'GESTOR_WHATSAPP'].some((name) => (process.env[name] ?? '') !== '');
 }
 
 async function migrate(environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
@@ -245,6 +263,28 @@ async function untilReady(name: Name, url: string, signal: AbortSignal): Promise
   ).catch((error: Error) => {
     throw error instanceof Stop ? error : new Stop(`${name} is not ready: ${error.message}`, 1);
   });
+}
+
+/** Who answers on the chat page; the agent that comes with the product until the first start has written its row. */
+async function agentName({ DATABASE_URL: url }: Record<string, string>): Promise<string> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string }>('select name from agents order by id limit 1');
+    return rows[0]?.name ?? defaultAgent.name;
+  } finally {
+    await client.end();
+  }
+}
+
+/** With it the chat page asks who answers in a conversation, and gives it back. */
+function operatorToken(secret: string): Promise<string> {
+  const claims = { role: 'operator', tenant: 'default' };
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject('chat-page')
+    .setExpirationTime('30d')
+    .sign(Buffer.from(secret));
 }
 
 /** Never resolves; rejects with the reason once aborted. */

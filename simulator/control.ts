@@ -11,6 +11,7 @@ import type { Env } from './evolution-http.ts';
 import { editMessage, inbound, ownerMessage, pickInstance, reactTo, readChat, removeMessage, typing, vote } from './handset.ts';
 import { EVOLUTION_VERSIONS, rulesOf } from './version.ts';
 import type { Contact, FaultInput, Json, ScriptTurn } from './types.ts';
+import { addProductRoutes } from './product.ts';
 import { rawWebhook, repeatWebhook } from './webhooks.ts';
 import { resetCore } from './reset.ts';
 
@@ -186,6 +187,8 @@ export function addControlRoutes(core: Core, app: Hono<Env>): void {
     return c.json({ ok: true });
   });
 
+  addProductRoutes(core, app);
+
   app.get('/chat', async () => (await pageFile('index.html')) ?? new Response('no chat page', { status: 404 }));
   app.get('/chat/*', async (c) => {
     const path = decodeURIComponent(c.req.path.slice('/chat/'.length));
@@ -210,6 +213,7 @@ export function stateOf(core: Core): Json {
     messages: [...world.messages.values()],
     faults: core.faults.list(),
     claude: { mode: core.claude.mode },
+    product: core.product === null ? null : { agent: core.product.agent, company: core.product.company },
     evolution: { version: core.rules.says, licensed: core.licensed },
   };
 }

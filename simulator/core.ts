@@ -3,7 +3,7 @@
 import type { Agent } from 'node:http';
 import type { Clock, Random } from './clock.ts';
 import type { Faults } from './faults.ts';
-import type { Fault, SimulatorEvent, SimulatorOptions, Wire } from './types.ts';
+import type { Fault, Product, SimulatorEvent, SimulatorOptions, Wire } from './types.ts';
 import type { VersionRules } from './version.ts';
 import type { World } from './world.ts';
 import type { WebhookLog } from './webhooks.ts';
@@ -14,6 +14,8 @@ export type Core = {
   /** What this Evolution does; `setVersion` changes it between two calls. */
   rules: VersionRules;
   licensed: boolean;
+  /** Null: the chat page knows of no product. */
+  product: Product | null;
   /** The simulator's own address; known once the server listens. */
   url: string;
   clock: Clock;

@@ -37,6 +37,7 @@ import type {
   Fault,
   FaultInput,
   Message,
+  Product,
   ScriptTurn,
   SimulatorEvent,
   SimulatorOptions,
@@ -87,6 +88,7 @@ export type Simulator = {
   trouble(trouble: Trouble | null, options?: { instance?: string }): void;
   /** Another Evolution from the next call on, over the same rows. */
   setVersion(version: EvolutionVersion): void;
+  setProduct(product: Product | null): void;
   setLicensed(licensed: boolean): void;
   connection(state: ConnectionState, options?: { instance?: string; reason?: number }): void;
   fault(input: FaultInput): Fault;
@@ -135,6 +137,7 @@ function createCore(options: SimulatorOptions): Core {
   return {
     rules: rulesOf(options.version ?? DEFAULT_VERSION),
     licensed: options.licensed ?? true,
+    product: options.product ?? null,
     options: { ...options, apiKey: options.apiKey ?? DEFAULT_API_KEY },
     url: '',
     clock: createClock(options.timeScale ?? 1),
@@ -227,6 +230,7 @@ function createSimulator(core: Core, server: Server): Simulator {
     vote: (input) => vote(core, input),
     trouble: (trouble, options) => setTrouble(core, pickInstance(core, options?.instance), trouble),
     setVersion: (version) => void (core.rules = rulesOf(version)),
+    setProduct: (product) => void (core.product = product),
     setLicensed: (licensed) => void (core.licensed = licensed),
     connection: (state, options) => setConnection(core, pickInstance(core, options?.instance), state, options?.reason),
     fault: (input) => core.faults.add(input),

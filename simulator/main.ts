@@ -2,6 +2,7 @@
 //
 //   node simulator/main.ts --port 4010 --webhook URL --secret S --instance julia-dev [--instance other]
 //     [--version 2.3.6|2.3.7|2.4] [--api-key KEY] [--time-scale N] [--claude persona|proxy] [--claude-api-key KEY]
+//     [--product URL --agent NAME --company NAME, with an operator's token in PRODUCT_TOKEN: the chat page then says who answers]
 
 import { parseArgs } from 'node:util';
 import { WEBHOOK_EVENTS } from '../src/whatsapp/webhook-setting.ts';
@@ -19,6 +20,9 @@ const { values } = parseArgs({
     claude: { type: 'string', default: 'persona' },
     'claude-api-key': { type: 'string' },
     version: { type: 'string' },
+    product: { type: 'string' },
+    agent: { type: 'string', default: 'o agente' },
+    company: { type: 'string' },
   },
 });
 
@@ -38,6 +42,11 @@ const simulator = await startSimulator({
   apiKey: values['api-key'],
   timeScale: Number(values['time-scale']),
   claude: values.claude,
+  // The token comes by the environment, so that no list of processes shows it.
+  product:
+    values.product === undefined
+      ? undefined
+      : { url: values.product, token: process.env['PRODUCT_TOKEN'] ?? '', agent: values.agent, company: values.company ?? null },
   claudeApiKey,
 });
 // Someone to write as, so that the chat page is not empty.

@@ -242,7 +242,11 @@ export type ScriptTurn = {
 
 export type ClaudeMode = 'persona' | 'script' | 'proxy';
 
+/** What stands behind the webhooks, for the chat page: its api with an operator's token, and who answers there. */
+export type Product = { url: string; token: string; agent: string; company: string | null };
+
 export type SimulatorOptions = {
+  product?: Product | undefined;
   /** Which Evolution this is. Default: the one that docker-compose.prod.yml runs. */
   version?: EvolutionVersion | undefined;
   /** False: a 2.4 whose licence nobody has activated. Default true. */

@@ -5178,7 +5178,8 @@ CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, 
 AS $function$
   select coalesce(jsonb_agg(to_jsonb(l) - 'since' order by l.since nulls first, l.conversation_id), '[]') from (
     select c.id as conversation_id, i.name as instance, k.name as contact, c.controlled_by, c.mode, c.escalation_reason,
-      case when c.takeover_until > clock(p_now) then c.takeover_until end as takeover_until, c.last_inbound_at,
+      case when c.takeover_until > clock(p_now) then c.takeover_until end as takeover_until,
+      case when c.quiet_until > clock(p_now) then c.quiet_until end as quiet_until, c.last_inbound_at,
       (select m.text from messages m where m.conversation_id = c.id and m.direction = 'in' order by m.seq desc
         limit 1) as last_text,
       (select min(h.created_at) from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as since,
@@ -9474,7 +9475,8 @@ AS $function$
     'conversation', jsonb_build_object('id', c.id, 'contact_id', c.contact_id, 'instance', i.name, 'controlled_by',
       c.controlled_by, 'escalation_reason', c.escalation_reason,
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
-        c.merged_into,
+        c.merged_into, 'silenced_by', silenced_by(c, now()), 'quiet_until', case when c.quiet_until > now()
+          then c.quiet_until end,
       'opted_out', exists (select from standing_opt_out(c.contact_id))),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (

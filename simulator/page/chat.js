@@ -3,6 +3,8 @@ import { call, post } from './api.js';
 import { bubbleRow, drawRow, isContacts } from './bubble.js';
 import { mountComposer } from './composer.js';
 import { contactForm } from './contact-form.js';
+import { agentInWords, hints } from './hints.js';
+import { mountHolder } from './holder.js';
 import { confirmDialog, el, iconButton, svg, toast } from './dom.js';
 import { avatar, dayLabel, phoneLabel, sameDay } from './format.js';
 import { closeMenu, openMenu } from './message-menu.js';
@@ -15,6 +17,7 @@ export function mountChat(pane, { onBack, onFaults }) {
   pane.append(view.empty, view.chat);
   const rows = new Map();
   const composer = mountComposer(view.composer);
+  mountHolder(view.holder);
   let shown = PAGE_LENGTH;
   let drawnKey = null;
   let atBottom = true;
@@ -49,6 +52,7 @@ export function mountChat(pane, { onBack, onFaults }) {
     const chat = openChat();
     view.chat.hidden = chat === null;
     view.empty.hidden = chat !== null;
+    if (chat === null) view.empty.replaceChildren(hints(null));
     const key = chat === null ? null : `${chat.instance}\n${chat.contactId}`;
     if (key !== drawnKey) {
       drawnKey = key;
@@ -73,6 +77,10 @@ export function mountChat(pane, { onBack, onFaults }) {
       nodes.push(...nodesFor(message, before));
       before = message;
     }
+    if (nodes.length === 0)
+      nodes.push(
+        hints(state.contacts.get(chat.contactId), (text) => act('/inbound', { contactId: chat.contactId, instance: chat.instance, text })),
+      );
     view.older.hidden = ids.length === chat.ids.length;
     view.list.replaceChildren(...nodes);
     if (atBottom) toBottom();
@@ -90,7 +98,7 @@ export function mountChat(pane, { onBack, onFaults }) {
     const chat = openChat();
     if (chat === null || message.instance !== chat.instance || message.contactId !== chat.contactId) return;
     // One that belongs before the last (an old message) needs its place and its day: draw all again.
-    if (chat.ids.at(-1) !== message.id) return drawMessages(chat);
+    if (chat.ids.at(-1) !== message.id || chat.ids.length === 1) return drawMessages(chat);
     const before = state.messages.get(chat.ids.at(-2)) ?? null;
     if (!message.fromMe) atBottom = true;
     shown += 1;
@@ -187,11 +195,12 @@ function buildView({ onBack, onFaults }) {
     line: el('span', { class: 'chat-line' }),
     picture: el('span', {}),
     connection: el('div', { class: 'banner', role: 'status', testid: 'connection-banner', hidden: true }),
+    holder: el('div', { class: 'banner', role: 'status', testid: 'holder', hidden: true }),
     older: el('button', { type: 'button', class: 'older', testid: 'older' }, 'Mensagens anteriores'),
     list: el('div', { class: 'messages', role: 'log', 'aria-label': 'Mensagens', 'aria-live': 'polite', testid: 'messages' }),
     jump: el('button', { type: 'button', class: 'jump', testid: 'jump-new', hidden: true }, svg('down'), 'Novas mensagens'),
     composer: el('div', { class: 'composer' }),
-    empty: el('div', { class: 'chat-empty' }, el('p', {}, 'Escolha um contato: aqui você escreve como ele, e o agente responde.')),
+    empty: el('div', { class: 'chat-empty' }),
   };
   const faults = iconButton('bolt', 'Falhas e registro', {
     class: 'only-phone',
@@ -229,6 +238,7 @@ function buildView({ onBack, onFaults }) {
       faults,
     ),
     view.connection,
+    view.holder,
     el('div', { class: 'stage' }, view.scroller, view.jump),
     view.composer,
   );
@@ -245,8 +255,12 @@ function drawHeader(view, chat) {
   const who = phoneLabel(contact.phone) || 'número oculto';
   const line =
     chat.typing === null
-      ? el('span', { class: 'clip' }, `${who} · fala com ${chat.instance}`)
-      : el('span', { class: 'typing', testid: 'typing', role: 'status' }, chat.typing.recording ? 'gravando áudio…' : 'digitando…');
+      ? el('span', { class: 'clip' }, `você é o cliente (${who}); responde ${agentInWords()}`)
+      : el(
+          'span',
+          { class: 'typing', testid: 'typing', role: 'status' },
+          `${state.product?.agent ?? 'O agente'} está ${chat.typing.recording ? 'gravando áudio…' : 'digitando…'}`,
+        );
   if (view.line.firstChild?.textContent !== line.textContent) view.line.replaceChildren(line);
   drawConnection(view.connection, instance);
 }

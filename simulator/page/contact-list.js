@@ -102,7 +102,8 @@ function row(contact) {
 
 function drawItem(items, { contact, chat, last, preview }, onOpen) {
   const unread = unreadOf(chat);
-  const typing = chat.typing === null ? null : chat.typing.recording ? 'gravando áudio…' : 'digitando…';
+  const typing =
+    chat.typing === null ? null : `${state.product?.agent ?? 'o agente'} está ${chat.typing.recording ? 'gravando áudio…' : 'digitando…'}`;
   const ticks = last === null || last.fromMe || last.deleted ? null : ticksOf(last);
   const open = state.open === contact.id;
   const time = last === null ? '' : shortTime(last.at, Date.now());

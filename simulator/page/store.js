@@ -9,6 +9,11 @@ export const state = {
   chats: new Map(),
   faults: [],
   claudeMode: 'persona',
+  /**
+   * The product, where the simulator was told of it.
+   * @type {{ agent: string, company: string | null } | null}
+   */
+  product: null,
   /** The number the contacts talk to at present. */
   instance: null,
   /** The contact whose chat is on the screen, or null. */
@@ -49,6 +54,7 @@ export function applySnapshot({ state: snapshot, wire }) {
   state.instances = snapshot.instances ?? [];
   state.contacts = new Map((snapshot.contacts ?? []).map((contact) => [contact.id, contact]));
   state.faults = snapshot.faults ?? [];
+  state.product = snapshot.product ?? null;
   state.claudeMode = snapshot.claude?.mode ?? 'persona';
   state.messages.clear();
   state.chats.clear();

@@ -87,7 +87,9 @@ function block(held: HeldConversation, format: FormatTime): string {
       : held.takeover_until === null
         ? held.mode === 'manual'
           ? 'in mode manual only people answer'
-          : 'the agent answers'
+          : held.quiet_until === null
+            ? 'the agent answers'
+            : `the agent keeps quiet until ${format(held.quiet_until)} (too many messages, or the same again; handoff return ends it)`
         : `taken over until ${format(held.takeover_until)}`;
   const last =
     held.last_inbound_at === null ? [] : [`  last written ${format(held.last_inbound_at)}: ${oneLine(held.last_text ?? '', LINE_CHARS)}`];

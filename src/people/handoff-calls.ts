@@ -12,6 +12,7 @@ const heldConversation = z.object({
   mode: z.string(),
   escalation_reason: z.string().nullable(),
   takeover_until: time.nullable(),
+  quiet_until: time.nullable(),
   last_inbound_at: time.nullable(),
   last_text: z.string().nullable(),
   handoffs: z.array(

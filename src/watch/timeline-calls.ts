@@ -110,6 +110,9 @@ const timeline = z.object({
       controlled_by: z.string(),
       escalation_reason: z.string().nullable(),
       takeover_until: time.nullable(),
+      /** Who or what keeps the agent quiet; null: nothing does. */
+      silenced_by: z.string().nullable(),
+      quiet_until: time.nullable(),
       paused: z.string().nullable(),
       merged_into: z.number().nullable(),
       opted_out: z.boolean(),

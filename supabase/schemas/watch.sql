@@ -384,7 +384,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'conversation', jsonb_build_object('id', c.id, 'contact_id', c.contact_id, 'instance', i.name, 'controlled_by',
       c.controlled_by, 'escalation_reason', c.escalation_reason,
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
-        c.merged_into,
+        c.merged_into, 'silenced_by', silenced_by(c, now()), 'quiet_until', case when c.quiet_until > now()
+          then c.quiet_until end,
       'opted_out', exists (select from standing_opt_out(c.contact_id))),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SignJWT } from 'jose';
 import { chromium } from 'playwright-core';
 import { ensureChromium } from '../../scripts/lib/chromium.ts';
-import { startSystem } from '../support/system.ts';
+import { JWT_SECRET, startSystem } from '../support/system.ts';
 
 const ARGUMENTS = [
   '--no-sandbox',
@@ -46,5 +47,40 @@ test('L1 in the chat page a person writes a burst as a contact and reads one ans
   await phone.getByTestId('contact-item').filter({ hasText: 'João Lima' }).click();
   await phone.getByTestId('bubble-in').first().waitFor();
   assert.equal(await phone.evaluate('document.documentElement.scrollWidth <= window.innerWidth'), true, 'no sideways scrolling');
+  assert.deepEqual(errors, []);
+});
+
+test('A7 the chat page says who is who and what to try; after a handoff it says that a person has the conversation, and gives it back; a second visit too', async (t) => {
+  const executablePath = await ensureChromium();
+  const system = await startSystem(t, { env: { DEBOUNCE_MS: '200', DEBOUNCE_MAX_MS: '2000' } });
+  const token = new SignJWT({ role: 'operator', tenant: 'default' }).setProtectedHeader({ alg: 'HS256' }).setSubject('chat-page');
+  const signed = await token.setExpirationTime('1h').sign(Buffer.from(JWT_SECRET));
+  system.simulator.setProduct({ url: system.url, token: signed, agent: 'Julia', company: 'Loja Exemplo' });
+  system.simulator.addContact({ name: 'Maria Souza', phone: '5511988887777' });
+  const browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+  t.after(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+
+  await page.goto(`${system.simulator.url}/chat`);
+  await page.getByTestId('hints').filter({ hasText: 'Do outro lado responde Julia, o agente de Loja Exemplo' }).waitFor();
+  await page.getByTestId('contact-item').click();
+  await page.getByTestId('hints').filter({ hasText: 'Este é o celular de Maria Souza' }).waitFor();
+  await page.getByTestId('hint').filter({ hasText: 'Quero falar com uma pessoa' }).click();
+  const holder = page.getByTestId('holder');
+  await holder.filter({ hasText: 'Uma pessoa da equipe foi chamada' }).waitFor();
+  assert.match((await holder.textContent()) ?? '', /npm run admin -- why conversation:\d+/);
+  assert.equal(await page.getByTestId('hints').filter({ visible: true }).count(), 0);
+
+  // As after a restart of ./scripts/dev: the simulator forgets, the product does not.
+  system.simulator.reset({ keep: ['contacts'] });
+  await page.getByTestId('hint').filter({ hasText: 'Onde fica a loja?' }).click();
+  await holder.filter({ hasText: 'Uma pessoa da equipe foi chamada' }).waitFor();
+  await page.getByTestId('give-back').click();
+  await holder.waitFor({ state: 'hidden' });
+  await page.getByTestId('composer').fill('Oi! Qual o horário de vocês?');
+  await page.getByTestId('send').click();
+  await page.getByTestId('bubble-in').first().waitFor();
   assert.deepEqual(errors, []);
 });
