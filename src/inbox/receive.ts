@@ -10,7 +10,7 @@ import type { Poster, RecordedEvent, WebhookRecord } from './calls.ts';
 import { wakeDueLanes } from '../outbox/wake.ts';
 import { keptWebhook } from './kept-webhook.ts';
 import { deliverNotices } from '../notices/notices.ts';
-import { parseWebhook } from '../whatsapp/payload.ts';
+import { parseWebhook, partsOf } from '../whatsapp/payload.ts';
 import { redact } from '../whatsapp/redact.ts';
 import { stringAt } from '../words/json.ts';
 import { mark } from '../process/trace.ts';
@@ -32,12 +32,19 @@ export type Webhook = {
  * Any number at once; a webhook that comes again changes nothing.
  */
 export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
-  const events = parseWebhook(webhook.body, webhook.suffix, new Date());
+  // One after the other, so that a long list of one sender holds up nobody else.
+  for (const { body, most } of partsOf(webhook.body, webhook.suffix)) await receivePart(ctx, { ...webhook, body }, most);
+}
+
+/** `most`: so many of its events are read. */
+async function receivePart(ctx: Context, webhook: Webhook, most: number): Promise<void> {
+  const events = parseWebhook(webhook.body, webhook.suffix, new Date(), most);
   // Most of what Evolution posts is noise (contacts, chats, presence): it costs no round trip.
   if (events.every((event) => (event.kind === 'ignored' && event.kept !== true) || event.kind === 'presence')) {
     ctx.events.webhookIgnored(events.map((event) => (event.kind === 'ignored' ? event.reason : event.kind)));
-    for (const event of events)
-      if (event.kind === 'presence') ctx.background.run('wait for typing', () => waitForTyping(ctx, event, webhook.from));
+    // Evolution tells of one chat at a time. It is a hint: where it would cost those who write their place, nobody waits.
+    const typing = events.find((event) => event.kind === 'presence');
+    if (typing !== undefined) ctx.background.run('wait for typing', () => waitForTyping(ctx, typing, webhook.from), MOST_TYPING);
     return;
   }
   const record = {
@@ -59,6 +66,9 @@ export async function receive(ctx: Context, webhook: Webhook): Promise<void> {
     ctx.events.webhookKept(webhook.requestId);
   }
 }
+
+/** So many looks at who is typing are under way at once; each takes one of the connections to the database. */
+const MOST_TYPING = 2;
 
 /** Somebody who is typing is not answered in the middle of it: the turn waits for the rest. */
 async function waitForTyping(ctx: Context, event: Extract<InboundEvent, { kind: 'presence' }>, from: Poster): Promise<void> {

@@ -3,6 +3,7 @@ import { onlyInstance } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { Door } from '../db/door.ts';
 import { DatabaseAway } from '../db/failures.ts';
+import { PART_EVENTS } from '../whatsapp/payload.ts';
 import { createBatcher } from '../process/batch.ts';
 import type { Batcher } from '../process/batch.ts';
 import { recordInbound } from './calls.ts';
@@ -28,6 +29,15 @@ export function openInbox(db: Door, config: Config): Inbox {
     maxItems: 50,
     // what comes while one is under way gathers: a larger call costs less for each, and two would wait for each other's contacts
     maxConcurrent: 1,
+    // of events that are not ordinary each costs some milliseconds, and each locks some of what all of Postgres share
+    weight: { of: ({ events }) => events.length, most: 2 * PART_EVENTS },
+    owner: ownerOf,
     splits: (error) => !(error instanceof DatabaseAway),
   });
+}
+
+/** Who waits for its own webhooks only: a number's own secret; of those of the installation's each number that it names. */
+function ownerOf({ from, instance }: WebhookRecord): string {
+  if ('instance' in from) return `secret of ${from.instance}`;
+  return `${'ourselves' in from ? 'asked' : from.tenant} ${instance ?? ''}`;
 }

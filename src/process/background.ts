@@ -2,16 +2,20 @@
 import type { Logger } from './log.ts';
 
 export type Background = {
-  /** Starts it; a failure is one warning under this name. */
-  run(name: string, work: () => Promise<unknown>): void;
+  /** Starts it; a failure is one warning under this name. While `most` of this name are under way it is left out, so it is for what may be. */
+  run(name: string, work: () => Promise<unknown>, most?: number): void;
   /** Waits until nothing is under way, at most so long. */
   drain(timeoutMs: number): Promise<void>;
 };
 
 export function createBackground(log: Logger): Background {
   const underWay = new Set<Promise<void>>();
+  const counts = new Map<string, number>();
   return {
-    run(name, work) {
+    run(name, work, most = Number.POSITIVE_INFINITY) {
+      const count = counts.get(name) ?? 0;
+      if (count >= most) return;
+      counts.set(name, count + 1);
       const promise = (async () => {
         try {
           await work();
@@ -20,7 +24,10 @@ export function createBackground(log: Logger): Background {
         }
       })();
       underWay.add(promise);
-      void promise.finally(() => underWay.delete(promise));
+      void promise.finally(() => {
+        underWay.delete(promise);
+        counts.set(name, (counts.get(name) ?? 1) - 1);
+      });
     },
     async drain(timeoutMs) {
       const timeout = AbortSignal.timeout(timeoutMs);

@@ -3,6 +3,7 @@
  * never takes the rest with it. The source of every rule is contract 1.3, 2 and 3.
  */
 
+import { cut, LONGEST_WORDS } from '../words/cut.ts';
 import { shownName } from '../words/foreign-text.ts';
 import { createHash } from 'node:crypto';
 import type { ChatAddress, InboundEvent } from './inbound-event.ts';
@@ -22,7 +23,7 @@ const TICKS = ['pending', 'read_on_phone', 'group', 'status', 'broadcast', 'news
 type IgnoredReason = keyof typeof PUT_ASIDE | 'forged_resend' | (typeof NOISE)[number] | (typeof TICKS)[number];
 
 type Source = { instance: string; instanceId: string | null };
-type Envelope = { source: Source; ownPn: string | null; receivedAt: Date; body: unknown };
+type Envelope = { source: Source; ownPn: string | null; receivedAt: Date; body: unknown; most: number };
 type Distributed<T> = T extends unknown ? Omit<T, keyof Source> : never;
 /** What an event means, before its number is known. */
 type Meant = Exclude<Distributed<InboundEvent>, { kind: 'ignored' }> | PutAside;
@@ -30,15 +31,15 @@ type PutAside = Omit<Extract<Distributed<InboundEvent>, { kind: 'ignored' }>, 'r
 
 /**
  * `suffix` is the last part of the address when Evolution posts by event (`messages-upsert`); the name in the body wins.
- * `receivedAt` stands in for a missing or absurd `messageTimestamp`.
+ * `receivedAt` stands in for a missing or absurd `messageTimestamp`. `most`: so many of a list are read; what is more is one event that says so.
  */
-export function parseWebhook(body: unknown, suffix: string | null, receivedAt: Date): InboundEvent[] {
+export function parseWebhook(body: unknown, suffix: string | null, receivedAt: Date, most: number = MAX_EVENTS): InboundEvent[] {
   const data = at(body, 'data');
   const source = sourceOf(body);
   const sender = parseJid(idAt(body, 'sender') ?? '');
   const ownPn = sender.kind === 'pn' ? canonicalPhone(`+${sender.user}`) : null;
-  const event = eventName(idAt(body, 'event') ?? suffix ?? '');
-  const events = parseData(event, data, { source, ownPn, receivedAt, body });
+  const event = nameOf(body, suffix);
+  const events = parseData(event, data, { source, ownPn, receivedAt, body, most });
   const found = events.length > 0 ? events : [ignored('empty')];
   return found.map((each) => ({
     ...source,
@@ -46,11 +47,48 @@ export function parseWebhook(body: unknown, suffix: string | null, receivedAt: D
   }));
 }
 
+/** So many events of one list are recorded at once: between two parts others have their turn. */
+export const PART_EVENTS = 50;
+
+/** Events of which each item of a list is about something of its own, and whether Baileys' `{messages}` is such a list too (see messagesOf). */
+const IN_PARTS: ReadonlyMap<string, boolean> = new Map([
+  ['messages.upsert', true],
+  ['send.message', true],
+  ['messages.edited', true],
+  ['send.message.update', true],
+  ['messages.update', false],
+  ['messages.delete', false],
+  ['connection.update', false],
+  ['status.instance', false],
+]);
+
+/** A long list of events as envelopes of some each, in their order; what is too much of it (MAX_EVENTS) is the last, whose `most` is 0. */
+export function partsOf(body: unknown, suffix: string | null): { body: unknown; most: number }[] {
+  const whole = [{ body, most: MAX_EVENTS }];
+  const inMessages = IN_PARTS.get(nameOf(body, suffix));
+  if (inMessages === undefined) return whole;
+  const data = at(body, 'data');
+  const nested = inMessages && !Array.isArray(data);
+  const list = nested ? messagesOf(data) : listOf(data);
+  if (list.length <= PART_EVENTS) return whole;
+  const part = (from: number, to?: number): unknown => {
+    const items = list.slice(from, to);
+    return { ...objectAt(body), data: nested ? { ...objectAt(data), messages: items } : items };
+  };
+  const starts = Array.from({ length: Math.ceil(Math.min(list.length, MAX_EVENTS) / PART_EVENTS) }, (_, n) => n * PART_EVENTS);
+  const read = starts.map((from) => ({ body: part(from, from + PART_EVENTS), most: PART_EVENTS }));
+  return list.length > MAX_EVENTS ? [...read, { body: part(MAX_EVENTS), most: 0 }] : read;
+}
+
+function nameOf(body: unknown, suffix: string | null): string {
+  return eventName(idAt(body, 'event') ?? suffix ?? '');
+}
+
 /** Rows of `/chat/findMessages`, read like the webhooks they replace. */
 export function parseFoundMessages(instance: string, records: readonly unknown[], receivedAt: Date): InboundEvent[] {
   return records.map((record) => {
     const source = { instance, instanceId: idAt(record, 'instanceId') };
-    return { ...source, ...parseMessage(record, { source, ownPn: null, receivedAt, body: null }, false) };
+    return { ...source, ...parseMessage(record, { source, ownPn: null, receivedAt, body: null, most: 1 }, false) };
   });
 }
 
@@ -66,7 +104,7 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
   const isMarked = (item: unknown): boolean => isResend(envelope.body, data, item, at(item, 'update'));
   // Whatever may bring words or take them away is asked for the mark.
   const each = (items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] =>
-    readEach(items, (item) => (isMarked(item) ? forged(parse(item), item) : parse(item)));
+    readEach(items, envelope.most, (item) => (isMarked(item) ? forged(parse(item), item) : parse(item)));
   switch (event) {
     case 'messages.upsert':
       return each(messagesOf(data), (message) => parseMessage(message, envelope, false));
@@ -85,11 +123,11 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
       // History itself is not stored, but the comparison with Evolution may find it.
       return [...each(messagesOf(data).filter(isMarked), (message) => parseMessage(message, envelope, false)), ignored('history')];
     case 'presence.update':
-      return ofEach(listOf(data), parsePresence);
+      return ofEach(listOf(data), envelope.most, parsePresence);
     case 'connection.update':
-      return ofEach(listOf(data), parseConnection);
+      return ofEach(listOf(data), envelope.most, parseConnection);
     case 'status.instance':
-      return ofEach(listOf(data), parseStatus);
+      return ofEach(listOf(data), envelope.most, parseStatus);
     case 'logout.instance':
     case 'remove.instance':
       return [{ kind: 'connection', state: 'close', reason: null, ownerPn: null }];
@@ -99,8 +137,8 @@ function parseData(event: string, data: unknown, envelope: Envelope): Meant[] {
 }
 
 /** What is put aside of a list keeps the id of its message, so that it is found by it. */
-function readEach(items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] {
-  return ofEach(items, (item) => {
+function readEach(items: readonly unknown[], most: number, parse: (item: unknown) => Meant): Meant[] {
+  return ofEach(items, most, (item) => {
     const event = parse(item);
     const providerId = event.kind === 'ignored' ? idOf(objectAt(item, 'key') ?? item) : null;
     return event.kind === 'ignored' && providerId !== null ? { ...event, providerId } : event;
@@ -108,9 +146,9 @@ function readEach(items: readonly unknown[], parse: (item: unknown) => Meant): M
 }
 
 /** What is too much of a list is put aside in one piece. */
-function ofEach(items: readonly unknown[], parse: (item: unknown) => Meant): Meant[] {
-  const read = items.slice(0, MAX_EVENTS).map(parse);
-  return items.length > MAX_EVENTS ? [...read, ignored('too_many_events')] : read;
+function ofEach(items: readonly unknown[], most: number, parse: (item: unknown) => Meant): Meant[] {
+  const read = items.slice(0, most).map(parse);
+  return items.length > most ? [...read, ignored('too_many_events')] : read;
 }
 
 const IGNORED_EVENTS: ReadonlyMap<string, IgnoredReason> = new Map<string, IgnoredReason>([
@@ -206,8 +244,8 @@ function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: 
         kind: 'message',
         // The EVOLUTION channel passes on messages without an id (contract 3.2). A repeat of the same body must get the same one.
         providerId: providerId ?? `noid-${digest([chat.jid, at(data, 'messageTimestamp'), read.content.text])}`,
-        content: read.content,
-        quoted: read.quoted,
+        content: bounded(read.content),
+        quoted: read.quoted === null ? null : bounded(read.quoted),
         ...(read.revised ? { revised: true as const } : {}),
         ...from,
       };
@@ -225,6 +263,17 @@ function messageEvent(data: unknown, key: unknown, read: ReadMessage, envelope: 
     case 'silent':
       return newsOf(read, null, { chat: chat.address, fromMe, changedAt: from.sentAt });
   }
+}
+
+/** Words of no more than a message can have (LONGEST_WORDS). */
+function bounded<T extends { text: string | null; typed?: string | null }>(words: T): T {
+  const { text, typed } = words;
+  if ((text?.length ?? 0) <= LONGEST_WORDS && (typed?.length ?? 0) <= LONGEST_WORDS) return words;
+  return {
+    ...words,
+    ...(typeof text === 'string' ? { text: cut(text, LONGEST_WORDS) } : {}),
+    ...(typeof typed === 'string' ? { typed: cut(typed, LONGEST_WORDS) } : {}),
+  };
 }
 
 /** The id of a message at WhatsApp; `messageId` is Evolution's own row, unless a forwarder has named WhatsApp's so. */
@@ -358,7 +407,7 @@ function newsOf(read: ReadNews, ownId: string | null, { chat, fromMe, changedAt 
   if (providerId === null) return ignored('no_id');
   const change = { providerId, chat, ...(fromMe === null ? {} : { fromMe }) };
   if (read.kind === 'delete') return { kind: 'delete', ...change, ...(read.unsure === true ? { unsure: true, changedAt } : {}) };
-  const { content } = read;
+  const content = read.content === null ? null : bounded(read.content);
   return content === null
     ? { kind: 'edit', ...change, text: SEALED_EDIT, typed: null, changedAt, unsure: true }
     : { kind: 'edit', ...change, text: content.text, typed: content.typed, changedAt };

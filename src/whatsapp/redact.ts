@@ -1,5 +1,5 @@
 /** The copy of a webhook that is stored, for replay and for looking at. */
-import { cut } from '../words/cut.ts';
+import { cut, LONGEST_WORDS } from '../words/cut.ts';
 import { at, storable } from '../words/json.ts';
 
 /** Deeper than any real body, a text inside the deepest nest of wrappers included. */
@@ -7,6 +7,8 @@ const MAX_DEPTH = 40;
 const MAX_STRING = 64 * 1024;
 /** Values of one body. A list of as many messages as are read of one webhook (MAX_EVENTS) has fewer. */
 const MAX_VALUES = 100_000;
+/** Text of one body, names of its values too. A message has some kilobytes, and 70 at most. UTF-16 units. */
+const MAX_TEXT = 2_000_000;
 /** Of one object. */
 const MAX_NAMES = 1_000;
 const TEXT_KEYS = new Set(['conversation', 'text', 'caption', 'speechToText']);
@@ -15,16 +17,20 @@ const QRCODE_KEYS = new Set(['code', 'base64']);
 const BULK_KEY = /^(base64|mediaKey|fileSha256|fileEncSha256|waveform|buffer)$|thumbnail$|sidecar$/i;
 const BASE64 = /^(data:[\w/+.;=-]{1,100};base64,)?[\w+/-]{120,}={0,2}$/;
 
-/** A copy for storage and replay: without secrets, without bulk, always fit for jsonb. The texts of messages stay whole. */
+/** A copy for storage and replay: without secrets, without bulk, always fit for jsonb. The texts of messages stay whole (LONGEST_WORDS). */
 export function redact(body: unknown): unknown {
-  return redactValue(body, '', '', 0, { values: MAX_VALUES });
+  return redactValue(body, '', '', 0, { values: MAX_VALUES, text: MAX_TEXT });
 }
 
-function redactValue(value: unknown, key: string, parentKey: string, depth: number, left: { values: number }): unknown {
+function redactValue(value: unknown, key: string, parentKey: string, depth: number, left: { values: number; text: number }): unknown {
   if (value === null || typeof value === 'boolean' || typeof value === 'number')
     return isSecret(key) && value !== null ? '[removed]' : value;
   if (isSecret(key) || (parentKey === 'qrcode' && QRCODE_KEYS.has(key))) return '[removed]';
-  if (typeof value === 'string') return redactString(value, key);
+  if (typeof value === 'string') {
+    const kept = redactString(value, key);
+    left.text -= kept.length;
+    return left.text < 0 ? '[removed: too much]' : kept;
+  }
   if (typeof value !== 'object') return null;
   const bytes = byteLength(value);
   if (bytes !== null) return `[removed: ${bytes} bytes]`;
@@ -41,6 +47,7 @@ function redactValue(value: unknown, key: string, parentKey: string, depth: numb
     .filter((name) => name !== '__proto__')
     .slice(0, Math.min(left.values, MAX_NAMES));
   left.values -= names.length;
+  left.text -= names.reduce((sum, name) => sum + name.length, 0);
   return Object.fromEntries(names.map((name) => [storable(name), redactValue(at(value, name), name, key, depth + 1, left)]));
 }
 
@@ -49,7 +56,7 @@ function isSecret(key: string): boolean {
 }
 
 function redactString(text: string, key: string): string {
-  if (TEXT_KEYS.has(key)) return storable(text);
+  if (TEXT_KEYS.has(key)) return storable(cut(text, LONGEST_WORDS));
   if (BULK_KEY.test(key) || BASE64.test(text)) return `[removed: ${base64Bytes(text)} bytes]`;
   // The webhook's own address may carry a password or a token.
   if (key === 'destination' || key === 'server_url') return storable(text.replace(/\/\/[^/@]*@/, '//').replace(/[?#].*$/s, ''));

@@ -7,6 +7,9 @@ const WINDOW = 4_096;
 /** A character of more units is none of any language (a letter under hundreds of marks): it is cut between its code points. */
 const LARGEST = 64;
 
+/** WhatsApp's apps take 65,536 characters in one message. What is longer comes from a hostile gateway, and everybody would wait for its storing. UTF-16 units. */
+export const LONGEST_WORDS = 150_000;
+
 /** The beginning of a text, of at most so many UTF-16 units. */
 export function cut(text: string, units: number): string {
   if (text.length <= units) return text;

@@ -105,3 +105,33 @@ test('batch: a run that throws instead of rejecting is one failure like another'
   await assert.rejects(batcher.add(1), /sync/);
   await assert.rejects(batcher.add(2), /sync/);
 });
+
+test('Z7 batch: those who wait take turns, one item each, whoever has brought how many; of one owner the order stays', async () => {
+  const { batches, run } = gate<string, string>();
+  const batcher = createBatcher(run, { maxItems: 4, maxConcurrent: 1, splits: () => false, owner: (item) => item.charAt(0) });
+  const results = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'b1', 'c1', 'b2'].map((item) => batcher.add(item));
+  for (let n = 0; n < 4; n++) {
+    batches[n]?.resolve(batches[n]?.items ?? []);
+    await settled();
+  }
+  assert.deepEqual(
+    batches.map(({ items }) => items),
+    [['a1'], ['a2', 'b1', 'c1', 'a3'], ['b2', 'a4', 'a5', 'a6']],
+  );
+  assert.equal((await Promise.all(results)).length, 9);
+});
+
+test('Z7 batch: a call takes no more than its weight, and one item however heavy; nobody is passed over for it', async () => {
+  const { batches, run } = gate<number, number>();
+  const batcher = createBatcher(run, { maxItems: 9, maxConcurrent: 1, splits: () => false, weight: { of: (item) => item, most: 10 } });
+  const results = [1, 4, 6, 1, 50, 2, 3].map((item) => batcher.add(item));
+  for (let n = 0; n < 5; n++) {
+    batches[n]?.resolve(batches[n]?.items ?? []);
+    await settled();
+  }
+  assert.deepEqual(
+    batches.map(({ items }) => items),
+    [[1], [4, 6], [1], [50], [2, 3]],
+  );
+  assert.equal((await Promise.all(results)).length, 7);
+});

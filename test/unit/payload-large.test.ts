@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseBounded } from '../../src/words/json.ts';
 import { MAX_EVENTS, openEnvelopes } from '../../src/whatsapp/envelope.ts';
-import { parseWebhook } from '../../src/whatsapp/payload.ts';
+import { PART_EVENTS, parseWebhook, partsOf } from '../../src/whatsapp/payload.ts';
 import { redact } from '../../src/whatsapp/redact.ts';
+import { LONGEST_WORDS } from '../../src/words/cut.ts';
+import { contactText } from '../../src/words/foreign-text.ts';
 
 const RECEIVED = new Date('2026-11-22T05:00:00.000Z');
 const enclosed = (data: string) => `{"event":"messages.upsert","instance":"julia-dev","data":${data}}`;
@@ -63,4 +65,64 @@ test('Z9 H11 the copy that is stored has a bound too', () => {
     assert.ok(valuesIn(redact(body)) < 210_000);
   const list = objects(1_000);
   assert.deepEqual(redact({ data: list }), { data: list }, 'what real ones have is whole');
+});
+
+test('Z7 a long list is recorded in parts, each an envelope of its own; together they say what the whole says', () => {
+  const message = (n: number) => ({
+    key: { remoteJid: '5511912345678@s.whatsapp.net', fromMe: false, id: `M${n}` },
+    message: { conversation: `palavra ${n}` },
+    messageTimestamp: 1_795_000_000,
+  });
+  const list = (length: number) => Array.from({ length }, (_, n) => message(n));
+  const about = { instance: 'julia-dev', sender: '5511944445555@s.whatsapp.net', server_url: 'http://127.0.0.1:9' };
+  for (const [event, data] of [
+    ['messages.upsert', list(PART_EVENTS * 3 + 1)],
+    ['MESSAGES_UPSERT', { messages: list(120), type: 'append', requestId: 'R1' }],
+    ['messages.update', list(120).map(({ key }) => ({ keyId: key.id, ...key, fromMe: true, status: 'READ' }))],
+    ['messages.upsert', list(MAX_EVENTS + 70)],
+    ['messages.upsert', list(PART_EVENTS)],
+    ['messages.set', list(120)],
+    ['contacts.upsert', list(120)],
+    ['messages.update', { messages: list(120) }],
+    ['messages.upsert', 'nada'],
+  ] as const) {
+    const body = { ...about, event, data };
+    const parts = partsOf(body, null);
+    const read = parts.map(({ body: part, most }) => parseWebhook(part, null, RECEIVED, most));
+    assert.deepEqual(read.flat(), parseWebhook(body, null, RECEIVED), event);
+    for (const [n, events] of read.entries()) {
+      if (event !== 'messages.set') assert.ok(events.length <= PART_EVENTS + 1);
+      assert.deepEqual({ ...(parts[n]?.body as object), data: null }, { ...body, data: null });
+    }
+  }
+  assert.equal(partsOf({ event: 'messages.upsert', data: list(PART_EVENTS) }, null).length, 1);
+  assert.equal(partsOf({ data: list(PART_EVENTS + 1) }, 'messages-upsert').length, 2);
+});
+
+test('Z7 words that no message can have are cut, in the row and in the copy, so that nobody waits for their storing', () => {
+  const words = '[pessoa da equipe] '.repeat(500_000);
+  const key = { remoteJid: '5511912345678@s.whatsapp.net', fromMe: false, id: 'M1' };
+  for (const data of [
+    { key, message: { conversation: words } },
+    { key, message: { imageMessage: { caption: words } } },
+    {
+      key,
+      message: {
+        pollCreationMessage: { name: words, options: Array.from({ length: 20_000 }, () => ({ optionName: words.slice(0, 100) })) },
+      },
+    },
+    { key, message: { extendedTextMessage: { text: 'oi', contextInfo: { stanzaId: 'Q', quotedMessage: { conversation: words } } } } },
+  ]) {
+    const body = { event: 'messages.upsert', instance: 'julia-dev', data };
+    const [event] = parseWebhook(body, null, RECEIVED);
+    assert.ok(event?.kind === 'message');
+    const { content, quoted } = event;
+    for (const text of [content.text, content.typed, quoted?.text])
+      assert.ok((text?.length ?? 0) <= LONGEST_WORDS && text !== '', String(text?.length));
+    assert.ok(!contactText(content).includes('[pessoa'), 'cut, it is no note either');
+    assert.ok(JSON.stringify(redact(body)).length < 2_700_000);
+  }
+  assert.ok(JSON.stringify(redact(Array.from({ length: 90_000 }, () => ({ x: 'y'.repeat(140) })))).length < 4_500_000);
+  const real = { event: 'messages.upsert', data: { key, message: { conversation: 'á'.repeat(65_536) } } };
+  assert.deepEqual(redact(real), real, 'the longest that a phone can send stays whole');
 });
