@@ -1108,6 +1108,7 @@ declare
   v_kept boolean;
   v_gone boolean;
   v_crowded boolean;
+  v_bare boolean;
   v_entry boolean;
   v_ignored text[];
   v_name text;
@@ -1132,6 +1133,7 @@ begin
     end if;
     v_aside := null;
     v_kept := false;
+    v_bare := false;
     v_entry := false;
     v_name := v_webhook ->> 'instance';
     for v_event in select e || jsonb_build_object('from', v_webhook -> 'from')
@@ -1173,6 +1175,8 @@ begin
           v_kept := true;
         elsif v_result ? 'entry' then
           v_name := null; -- one of too many names: they share one allowance
+          -- of what is in somebody's name nothing is kept: whether it was would tell the poster who was erased there
+          v_bare := v_bare or coalesce((v_result ->> 'refused')::boolean, false);
         end if;
       end if;
       v_entry := v_entry or v_result ? 'entry' or v_result ->> 'reason' in ('not_its_author', 'unknown_message');
@@ -1193,7 +1197,8 @@ begin
       v_gone := jsonb_path_exists(v_results, '$[*] ? (@.outcome == "erased")');
       v_crowded := false;
       -- beside what found its place may stand what did not
-      if not v_gone and (jsonb_path_exists(v_results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early")')
+      if not (v_gone or v_bare)
+        and (jsonb_path_exists(v_results, '$[*] ? (@.outcome == "ignored" || @.outcome == "early")')
         or not jsonb_path_exists(v_results, '$[*] ? (@.conversation_id > 0)')) then
         select * into v_instance from instances where name = v_webhook ->> 'instance';
         -- to look through a megabyte takes a second, and everybody waits
@@ -1206,8 +1211,8 @@ begin
       end if;
       insert into webhook_events (tenant_id, instance, event, body, results, request_id, posted_by, aside_id, ignored,
         received_at)
-        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_crowded
-          then '{"left_out": "large"}'
+        values (v_tenant, v_name, v_webhook ->> 'event', case when v_gone then '{"erased": true}' when v_bare
+          then '{"left_out": "too_many"}' when v_crowded then '{"left_out": "large"}'
           when v_ignored is not null and not jsonb_path_exists(v_results, '$[*] ? (@.outcome != "ignored")')
             then body_of_ignored(v_name, v_ignored[1], v_webhook -> 'raw', clock(p_now))
           else v_webhook -> 'raw' end, v_results, v_webhook ->> 'requestId',

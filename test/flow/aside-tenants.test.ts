@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
+import { receive } from '../../src/inbox/receive.ts';
 import { openSecret } from '../../src/process/secrets.ts';
 import { webhookSecretOf } from '../../src/numbers/webhook-secrets.ts';
 import { adminDone } from '../support/admin.ts';
@@ -175,4 +176,30 @@ test('Z2 what posts under a name that would be another address at Evolution is n
       .filter((name) => name !== INSTANCE),
     NAMES_OF_NUMBERS.filter((name) => name !== INSTANCE),
   );
+});
+
+test('Z4 Z6 what there was no room for tells nobody who was erased where: of all that names a number of another tenant the body is left out', async (t) => {
+  const system = await start(t);
+  await system.query(`insert into instances (tenant_id, name) values ('b', 'bob-1')`);
+  await system.query(
+    `insert into set_aside (tenant_id, name, reason, first_at, last_at) select 'b', 'n' || n, 'nobodys_number', now(), now() from generate_series(1, 200) n`,
+  );
+  await system.webhook(text(INSTANCE, 'oi'));
+  await adminDone(system.ctx, 'erase-contact', { contact: PHONE, reason: 'pedido' });
+  const named = (phone: string) => {
+    const body = text(INSTANCE, 'alguém o conhece?');
+    body.data.key.remoteJid = `${phone}@s.whatsapp.net`;
+    body.data.messageTimestamp -= 86_400;
+    return body;
+  };
+  const shown = [];
+  for (const phone of [PHONE, '5511900000001']) {
+    await receive(system.ctx, { requestId: `r${phone}`, body: named(phone), suffix: null, from: { instance: 'bob-1' } });
+    const { entries } = await adminDone<{ entries: object[] }>(system.ctx, 'ignored list', {}, 'b');
+    shown.push({ ...entries[0], id: 0, received_at: 0 });
+  }
+  assert.deepEqual(shown[0], shown[1], 'nothing tells them apart');
+  assert.deepEqual(await system.query(`select distinct body, ignored from webhook_events where tenant_id = 'b'`), [
+    { body: { left_out: 'too_many' }, ignored: ['too_many_unknown'] },
+  ]);
 });
