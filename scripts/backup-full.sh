@@ -43,20 +43,18 @@ inside() {
 
 keep=$(inside printenv BACKUP_KEEP_DAYS) && [ -n "$keep" ] || keep=30
 
-# What a command writes becomes the file NAME, sealed (age) where there is a key, or nothing. What others laid under its name, or under one that they foresee,
-# is neither followed nor waited for: the partial file has a name that nobody knows and is made by this (noclobber), and a link gives way to the file.
+# What a command writes becomes the file NAME, sealed (age) where there is a key, or nothing.
 part() {
   local name=$1 what=$2
   shift 2
   local file="$dir/evolution-$stamp-$name"
   ! $sealed || file="$file.age"
-  local partial
-  partial="$file.$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n').partial"
   printf '...     %s\n' "$what"
-  if (set -o noclobber && "$@" | inside node src/backup/main.ts seal >"$partial") && [ -s "$partial" ] && mv -fT "$partial" "$file"; then
+  if "$@" | inside node src/backup/main.ts seal >"$file.partial" && [ -s "$file.partial" ]; then
+    mv "$file.partial" "$file"
     printf 'ok      %s: %s\n' "$what" "$file"
   else
-    rm -f "$partial"
+    rm -f "$file.partial"
     printf 'FAILED  %s\n' "$what"
     failed=1
   fi

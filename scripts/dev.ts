@@ -204,6 +204,8 @@ function ownEnvironment({ ports, secrets, databaseUrl }: { ports: Ports; secrets
   const { ANTHROPIC_API_KEY: _key, ANTHROPIC_BASE_URL: _url, ...rest } = all;
   return {
     ...(realClaude() ? rest : all),
+    // the caller's own service hears what is really said
+    ...(process.env['STT_BASE_URL'] === undefined ? { STT_BASE_URL: `${simulator.url}/speech`, STT_API_KEY: 'stt-simulator' } : {}),
     APP_BASE_URL: `http://127.0.0.1:${ports.api}`,
     // The simulator's Slack, so that a handoff reaches somebody; a channel of the caller's wins.
     ...(hasChannel() ? {} : { SLACK_WEBHOOK_URL: `${simulator.url}/slack/hook` }),

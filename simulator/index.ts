@@ -30,6 +30,7 @@ import {
 } from './handset.ts';
 import { resetCore } from './reset.ts';
 import { addSlackRoutes } from './slack.ts';
+import { addSpeechRoutes } from './speech.ts';
 import type {
   Addressing,
   ConnectionState,
@@ -68,6 +69,8 @@ export type Simulator = {
   anthropicUrl: string;
   /** `/hook` is an incoming webhook, `/api` the Web API. */
   slackUrl: string;
+  /** STT_BASE_URL. */
+  speechUrl: string;
   apiKey: string;
   close(): Promise<void>;
   /** Forgets messages, wire, faults and script; contacts too unless kept. */
@@ -144,7 +147,7 @@ function createCore(options: SimulatorOptions): Core {
     random,
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
-    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [] },
+    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [] },
     faults: createFaults((faults) => bus.emit(faultsEvent(faults)), Date.now),
     bus,
     webhookLog: createWebhookLog(),
@@ -159,6 +162,7 @@ function createApp(core: Core): Hono<Env> {
   addControlRoutes(core, app);
   addClaudeRoutes(core, app);
   addSlackRoutes(core, app);
+  addSpeechRoutes(core, app);
   app.use(licenceGate(core));
   addInstanceRoutes(core, app);
   addEvolutionRoutes(core, app);
@@ -202,6 +206,7 @@ function createSimulator(core: Core, server: Server): Simulator {
     evolutionUrl: core.url,
     anthropicUrl: `${core.url}/anthropic`,
     slackUrl: `${core.url}/slack`,
+    speechUrl: `${core.url}/speech`,
     apiKey: core.options.apiKey ?? DEFAULT_API_KEY,
     close: () => {
       closing ??= close(core, server, waiting);

@@ -124,7 +124,7 @@ export type Instance = {
   loggingOut: boolean;
 };
 
-export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack';
+export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack' | 'speech';
 export type FaultInput = {
   target: FaultTarget;
   kind: string;
@@ -182,12 +182,15 @@ export type WireWebhook = {
 };
 /** A post to the Slack look-alike; `taken` false: it was refused or got no answer. */
 export type WireSlack = { at: number; via: 'webhook' | 'bot'; channel: string | null; text: string; taken: boolean };
+/** A call of the speech service: what the file says, and the form that was asked for. */
+export type WireSpeech = { at: number; sha256: string; said: string; format: string };
 export type Wire = {
   sends: WireSend[];
   presences: WirePresence[];
   claude: WireClaude[];
   webhooks: WireWebhook[];
   slack: WireSlack[];
+  speech: WireSpeech[];
 };
 
 export type SimulatorEvent =
@@ -216,6 +219,7 @@ export type SimulatorEvent =
     }
   | { type: 'claude'; model: string; status: number | null; ms: number; usage: unknown }
   | { type: 'slack'; text: string; taken: boolean }
+  | { type: 'speech'; said: string }
   | { type: 'faults'; faults: Fault[] }
   | { type: 'send'; send: WireSend }
   | { type: 'presence'; presence: WirePresence }

@@ -12,7 +12,7 @@ import type { SecretKeys } from './process/secrets.ts';
 import { readVariables } from './config/environment.ts';
 import type { Environment, Report } from './config/environment.ts';
 import * as features from './config/features.ts';
-import type { Chatwoot, Claude, Evolution, Google, Meta, Slack, Voyage } from './config/features.ts';
+import type { Chatwoot, Claude, Evolution, Google, Meta, Slack, Speech, Voyage } from './config/features.ts';
 import { http } from './config/http.ts';
 import type { Http } from './config/http.ts';
 import { people } from './config/people.ts';
@@ -131,6 +131,8 @@ export type Config = {
   };
   /** null: inbound is stored and handed to a person. */
   readonly claude: Claude | null;
+  /** null: voice notes stay unheard. */
+  readonly speech: Speech | null;
   readonly voyage: Voyage | null;
   readonly chatwoot: Chatwoot | null;
   readonly slack: Slack | null;
@@ -190,6 +192,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     },
     autonomous: autonomous(v, report),
     claude: features.claude(v, report),
+    speech: features.speech(v, report),
     voyage: features.voyage(v),
     chatwoot: features.chatwoot(v, report),
     slack: features.slack(v, report),

@@ -45,6 +45,8 @@ import type { Queues } from './queues.ts';
 import { span } from './process/trace.ts';
 import { waitAtMost, within } from './process/wait.ts';
 import { createInstanceKeys } from './numbers/keys.ts';
+import { createSpeech } from './speech/client.ts';
+import type { Speech } from './speech/client.ts';
 import { createEvolution } from './whatsapp/client.ts';
 import type { Evolution } from './whatsapp/client.ts';
 
@@ -58,6 +60,8 @@ export type Context = {
   inbox: Inbox;
   /** null: EVOLUTION_* is not set; messages stay queued. */
   whatsapp: Evolution | null;
+  /** null: STT_BASE_URL is not set; voice notes stay unheard. */
+  speech: Speech | null;
   /** null: no key (inbound is handed to a person), or not a worker. */
   llm: Llm | null;
   breakers: Breakers;
@@ -134,6 +138,7 @@ export async function openContext(
     queues,
     inbox: openInbox(db, config),
     whatsapp,
+    speech: openSpeech(config),
     llm,
     breakers,
     transitions,
@@ -148,7 +153,7 @@ export async function openContext(
 }
 
 /** What an admin command on the command line works with; see openAdminContext. */
-type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'sendPolicy'> & {
+type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'speech' | 'sendPolicy'> & {
   process: Pick<Context['process'], 'id'>;
   /** Opened at the first call, which in Redis also asks the database who it is. */
   queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'> & { installation(): Promise<string | null> };
@@ -187,6 +192,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     inbox: openInbox(db, config),
     background,
     whatsapp: openWhatsapp(config, db, log),
+    speech: openSpeech(config),
     sendPolicy: sendPolicyOf(config),
     process: { id: processIdOf(config) },
     queues: {
@@ -237,6 +243,10 @@ function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, cal
 }
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */
+function openSpeech({ speech }: Config): Speech | null {
+  return speech === null ? null : createSpeech({ ...speech, language: 'pt' });
+}
+
 async function openLlm({ mode, claude }: Config): Promise<Llm | null> {
   if (!runs(mode, 'worker') || claude === null) return null;
   const { createLlm } = await import('./claude/llm.ts');

@@ -120,6 +120,18 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ ...turnIds(claim), ...call }, 'Model called');
     },
 
+    /** One paid call of the speech service. `length`: of the audio, in seconds. */
+    speechHeard(outcome: string, seconds: number, length: number | null): void {
+      metrics.speech.observe({ outcome }, seconds);
+      log.info({ outcome, ms: Math.round(seconds * 1000), audio_seconds: length }, 'Speech service called');
+    },
+
+    mediaUnread(message: number, { why, detail, retryMs }: { why: string; detail: string; retryMs: number | null }): void {
+      metrics.mediaUnread.inc({ reason: why, again: String(retryMs !== null) });
+      const fields = { message_id: message, reason: why, detail, retry_ms: retryMs };
+      log.warning(fields, retryMs === null ? 'Media of a message was not read' : 'Media of a message is not read yet');
+    },
+
     sendClaimed(send: ClaimedSend): void {
       log.info({ queue: 'send', ...sendIds(send), attempt: send.attempts }, 'Processing message...');
     },

@@ -90,6 +90,19 @@ export function createMetrics(mode: string) {
       buckets: [0.5, 1, 2, 4, 8, 15, 30, 60],
       registers,
     }),
+    speech: new Histogram({
+      name: 'julia_fala_segundos',
+      help: 'Calls of the speech service',
+      labelNames: ['outcome'],
+      buckets: [0.5, 1, 2, 4, 8, 15, 30],
+      registers,
+    }),
+    mediaUnread: new Counter({
+      name: 'julia_midia_nao_lida_total',
+      help: 'Media of messages that could not be read, by reason, and whether it is tried again',
+      labelNames: ['reason', 'again'],
+      registers,
+    }),
     cacheHits: new Gauge({
       name: 'julia_modelo_cache_acerto',
       help: 'Share of the tokens given to the model that its cache had, since this process started',

@@ -549,6 +549,44 @@ create policy runtime on public.kept_spent as permissive for all to service_role
 grant delete, insert, select, update on public.kept_spent to service_role;
 grant delete, insert, select, update on public.kept_spent to whats_agents_runtime;
 
+create table public.media (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  sha256 text not null,
+  kind text not null,
+  bytes integer not null,
+  words text,
+  reader text,
+  lease_until timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  read_at timestamp with time zone,
+  constraint media_pkey PRIMARY KEY (id),
+  constraint media_tenant_id_sha256_key UNIQUE (tenant_id, sha256),
+  constraint media_kind_check CHECK ((kind = 'audio'::text)),
+  constraint media_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
+);
+alter table public.media enable row level security;
+CREATE INDEX media_age ON public.media USING brin (created_at);
+create policy runtime on public.media as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.media to service_role;
+grant delete, insert, select, update on public.media to whats_agents_runtime;
+
+create table public.media_waits (
+  message_id bigint not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  attempts integer not null,
+  reason text not null,
+  next_at timestamp with time zone,
+  updated_at timestamp with time zone default now() not null,
+  constraint media_waits_pkey PRIMARY KEY (message_id)
+);
+alter table public.media_waits enable row level security;
+CREATE INDEX media_waits_due ON public.media_waits USING btree (next_at) WHERE (next_at IS NOT NULL);
+create policy runtime on public.media_waits as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.media_waits to service_role;
+grant delete, insert, select, update on public.media_waits to whats_agents_runtime;
+
 create table public.messages (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -617,6 +655,7 @@ alter table public.messages enable row level security;
 CREATE INDEX messages_commands ON public.messages USING btree (created_at) WHERE (meaning ? 'command'::text);
 CREATE INDEX messages_day ON public.messages USING brin (created_at);
 CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
+CREATE INDEX messages_media ON public.messages USING btree (tenant_id, ((media ->> 'sha256'::text))) WHERE (media ? 'sha256'::text);
 CREATE INDEX messages_own_words ON public.messages USING btree (instance_id, ((meaning ->> 'own_words'::text))) WHERE ((kind IS NULL) AND (meaning ? 'own_words'::text));
 CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
@@ -1042,6 +1081,9 @@ alter table public.instances add constraint instances_tenant_id_fkey FOREIGN KEY
 alter table public.job_runs add constraint job_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.julia_status add constraint julia_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.kept_spent add constraint kept_spent_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.media add constraint media_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.media_waits add constraint media_waits_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
+alter table public.media_waits add constraint media_waits_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.messages add constraint messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.messages add constraint messages_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES public.messages(id) ON DELETE SET NULL;
 alter table public.notices add constraint notices_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id);
@@ -2127,6 +2169,25 @@ revoke all on function public.claim_job(text,timestamp with time zone,text,integ
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to service_role;
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.claim_media(p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_media media;
+begin
+  insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
+    on conflict (tenant_id, sha256) do nothing;
+  select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
+  if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
+  if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
+  return '{"state": "mine"}';
+end $function$;
+revoke all on function public.claim_media(text,text,text,integer,integer,timestamp with time zone) from public;
+grant execute on function public.claim_media(text,text,text,integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_media(text,text,text,integer,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2286,7 +2347,7 @@ revoke all on function public.claim_turn(bigint,text,integer,timestamp with time
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to service_role;
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.claim_turns(p_ids jsonb, p_worker text, p_lease_ms integer, p_debounce jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.claim_turns(p_ids jsonb, p_worker text, p_lease_ms integer, p_debounce jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reads boolean DEFAULT false)
  RETURNS json
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -2309,6 +2370,12 @@ begin
         'wait_ms', b.ms)), '{}') into v_in_the_way
       from (select a.id, burst_ms(a.id, p_debounce, v_now) as ms from (select distinct id from unnest(v_asked) id) a
         offset 0) b where b.ms is not null;
+  end if;
+  if p_reads then
+    select v_in_the_way || coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'media',
+        'items', b.items)), '{}') into v_in_the_way
+      from (select a.id, unread_media(a.id) as items from (select distinct id from unnest(v_asked) id) a
+        where not v_in_the_way ? a.id::text offset 0) b where b.items is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
   perform lock_lanes(v_ids);
@@ -2420,9 +2487,9 @@ begin
       left join waiting w on w.id = i.id;
   return v_all;
 end $function$;
-revoke all on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone) from public;
-grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone) to service_role;
-grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean) from public;
+grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean) to service_role;
+grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -2959,6 +3026,27 @@ revoke all on function public.due_follow_ups(integer,timestamp with time zone) f
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.due_media(p_limit integer, p_hold_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_all jsonb;
+begin
+  with due as (
+      select message_id from media_waits where next_at <= clock(p_now) order by next_at limit p_limit
+        for update skip locked),
+    held as (
+      update media_waits w set next_at = clock(p_now) + make_interval(secs => p_hold_ms / 1000.0) from due
+        where w.message_id = due.message_id returning w.message_id, w.attempts)
+  select jsonb_agg(media_item(m, h.attempts) order by m.id) into v_all
+    from held h join messages m on m.id = h.message_id;
+  return coalesce(v_all, '[]');
+end $function$;
+revoke all on function public.due_media(integer,integer,timestamp with time zone) from public;
+grant execute on function public.due_media(integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.due_media(integer,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.due_notices(p_now timestamp with time zone)
  RETURNS TABLE(id bigint, tenant_id text, urgent boolean, due_at timestamp with time zone, created_at timestamp with time zone, held boolean)
  LANGUAGE sql
@@ -3376,6 +3464,11 @@ begin
       and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
   update notices set message_id = null where message_id in (select id from messages
     where conversation_id = any (v_talks));
+  -- what a file says goes with the last message that brought it
+  delete from media d using messages m where m.conversation_id = any (v_talks) and m.media ? 'sha256'
+    and d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256' and not exists (select from messages o
+      where o.tenant_id = d.tenant_id and o.media ? 'sha256' and o.media ->> 'sha256' = d.sha256
+        and o.conversation_id <> all (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
@@ -3478,6 +3571,31 @@ end $function$;
 revoke all on function public.export_contact(text,bigint,text,text,timestamp with time zone) from public;
 grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to service_role;
 grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.fail_media(p_message bigint, p_text text, p_reason text, p_retry_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_message messages;
+begin
+  perform 1 from conversations c join messages m on m.conversation_id = c.id where m.id = p_message
+    for no key update of c;
+  select * into v_message from messages where id = p_message for update;
+  if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
+    return;
+  end if;
+  update messages set text = case when deleted_at is null then p_text else text end,
+    media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
+  insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
+    values (p_message, v_message.tenant_id, v_message.conversation_id, 1, p_reason,
+      clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
+    on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
+      next_at = excluded.next_at, updated_at = excluded.updated_at;
+end $function$;
+revoke all on function public.fail_media(bigint,text,text,integer,timestamp with time zone) from public;
+grant execute on function public.fail_media(bigint,text,text,integer,timestamp with time zone) to service_role;
+grant execute on function public.fail_media(bigint,text,text,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_now timestamp with time zone)
  RETURNS void
@@ -5589,6 +5707,22 @@ revoke all on function public.may_connect(text,text,text,timestamp with time zon
 grant execute on function public.may_connect(text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.may_connect(text,text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.media_item(p_message public.messages, p_attempts integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('message_id', p_message.id, 'tenant_id', p_message.tenant_id, 'instance', i.name,
+    'provider_id', p_message.provider_id, 'text', p_message.text, 'mimetype', p_message.media ->> 'mimetype',
+    'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
+    'attempts', p_attempts)
+  from instances i where i.id = p_message.instance_id
+$function$;
+revoke all on function public.media_item(public.messages,integer) from public;
+grant execute on function public.media_item(public.messages,integer) to service_role;
+grant execute on function public.media_item(public.messages,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.meet_known(p_instance public.instances, p_known public.messages, p_event jsonb, p_sent_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6822,6 +6956,11 @@ begin
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
       and not exists (select 1 from notices n where n.message_id = oldest.id));
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- what a file says goes with the last message that brought it, or when nobody has come to write it there
+  delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
+    where d.created_at < v_now - interval '1 day' and not exists (select from messages m
+      where m.tenant_id = d.tenant_id and m.media ? 'sha256' and m.media ->> 'sha256' = d.sha256));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   update turns set transcript = null
     where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages)
     order by ended_at limit p_limit);
@@ -7037,6 +7176,41 @@ end $function$;
 revoke all on function public.rate_status(text,jsonb,timestamp with time zone) from public;
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.read_media(p_message bigint, p_hash text, p_text text, p_typed text, p_meaning jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_message messages; v_conversation conversations; v_again boolean; v_meaning jsonb;
+begin
+  select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
+    where m.id = p_message for no key update of c;
+  select * into v_message from messages where id = p_message for update;
+  if v_message.id is null or v_message.conversation_id <> v_conversation.id or v_message.typed is not null
+    or v_message.media ->> 'read' in ('words', 'silent') then return null; end if;
+  delete from media_waits where message_id = p_message;
+  v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
+    and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)
+    and not exists (select from messages l where l.conversation_id = v_conversation.id and l.seq > v_message.seq
+      and (l.author = 'human' or (l.direction = 'in' and l.turn_id is distinct from v_message.turn_id)));
+  if p_meaning is not null and v_message.deleted_at is null then
+    v_meaning := take_meaning(v_conversation, p_meaning, false, v_message.provider_at, false, null, clock(p_now));
+  end if;
+  update messages set text = case when deleted_at is null then p_text else text end,
+    typed = case when deleted_at is null then p_typed end, meaning = coalesce(v_meaning, meaning),
+    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash,
+      'read', case when p_typed is null then 'silent' else 'words' end),
+    status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
+    turn_id = case when v_again then null else turn_id end where id = p_message;
+  if v_again then
+    update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
+  end if;
+  return jsonb_build_object('conversation_id', v_conversation.id, 'wake', v_again);
+end $function$;
+revoke all on function public.read_media(bigint,text,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.read_media(bigint,text,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.read_media(bigint,text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reconcile_from(p_instance text, p_overlap_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -7349,6 +7523,19 @@ end $function$;
 revoke all on function public.record_inbound(jsonb,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.record_media(p_tenant text, p_hash text, p_words text, p_reader text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update media set words = p_words, reader = p_reader, lease_until = null,
+    read_at = case when p_words is not null then clock(p_now) end
+    where tenant_id = p_tenant and sha256 = p_hash and words is null
+$function$;
+revoke all on function public.record_media(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.record_media(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.record_media(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_message(p_instance public.instances, p_event jsonb, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -9870,6 +10057,19 @@ AS $function$ select count(*) from dead_sends where status = 'unproven' $functio
 revoke all on function public.unproven_count() from public;
 grant execute on function public.unproven_count() to service_role;
 grant execute on function public.unproven_count() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.unread_media(p_conversation bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_agg(media_item(m, 0) order by m.seq) from inbox x join messages m on m.id = x.message_id
+  where x.conversation_id = p_conversation and m.type = 'audio' and m.typed is null and not m.media ? 'read'
+$function$;
+revoke all on function public.unread_media(bigint) from public;
+grant execute on function public.unread_media(bigint) to service_role;
+grant execute on function public.unread_media(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.use_token(p_token jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

@@ -33,6 +33,14 @@ export type Claude = {
   readonly turnTimeoutSeconds: number;
 };
 
+export type Speech = {
+  /** Without a trailing slash. */
+  readonly baseUrl: string;
+  /** null: a server of one's own that asks for none. */
+  readonly apiKey: string | null;
+  readonly model: string;
+};
+
 export type Chatwoot = { readonly url: string; readonly apiKey: string; readonly accountId: number; readonly inboxId: number };
 
 export type Slack = {
@@ -148,6 +156,14 @@ export function google(v: Variables, report: Report): Google | null {
     briefingsFolderId: v.GOOGLE_BRIEFINGS_FOLDER_ID ?? null,
     templatesFolderId: v.GOOGLE_TEMPLATES_FOLDER_ID ?? null,
   };
+}
+
+export function speech(v: Variables, report: Report): Speech | null {
+  if (!v.STT_BASE_URL) {
+    if (v.STT_API_KEY) report.problem('STT_BASE_URL: STT_API_KEY is set without an address; set both, or neither');
+    return null;
+  }
+  return { baseUrl: v.STT_BASE_URL, apiKey: v.STT_API_KEY ?? null, model: v.STT_MODEL };
 }
 
 export function voyage(v: Variables): Voyage | null {

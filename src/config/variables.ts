@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 
-import { AUTONOMOUS, CLAUDE, CONVERSATION, SLACK } from './fields/conversation.ts';
+import { AUTONOMOUS, CLAUDE, CONVERSATION, SLACK, SPEECH } from './fields/conversation.ts';
 import { IGNORED } from './fields/ignored.ts';
 import { CHATWOOT, EMBEDDINGS, GOOGLE, META } from './fields/later.ts';
 import { HTTP, LOG, PROCESS, TRACES } from './fields/process.ts';
@@ -25,6 +25,7 @@ export const SUBJECTS: readonly Subject[] = [
   LIMITS,
   CONVERSATION,
   CLAUDE,
+  SPEECH,
   AUTONOMOUS,
   SLACK,
   RETENTION,
@@ -47,6 +48,7 @@ export const variables = z.object({
   ...LIMITS.fields,
   ...CONVERSATION.fields,
   ...CLAUDE.fields,
+  ...SPEECH.fields,
   ...AUTONOMOUS.fields,
   ...SLACK.fields,
   ...RETENTION.fields,
@@ -81,6 +83,7 @@ export const SECRET_VARIABLES = [
   'EVOLUTION_WEBHOOK_SECRET',
   'EVOLUTION_WEBHOOK_SECRET_PREVIOUS',
   'ANTHROPIC_API_KEY',
+  'STT_API_KEY',
   'VOYAGE_API_KEY',
   'CHATWOOT_API_KEY',
   'SLACK_WEBHOOK_URL',

@@ -8,6 +8,7 @@ import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snap
 import { syncNumbersJob } from './sync-numbers.ts';
 import type { CronJob } from '../schedule/job.ts';
 import { purgeOldJob } from './purge-old.ts';
+import { retryMediaJob } from './retry-media.ts';
 import { reconcileInboxJob } from './reconcile-inbox.ts';
 import { refreshHolidaysJob } from './refresh-holidays.ts';
 import { sweepNoticesJob } from './sweep-notices.ts';
@@ -17,6 +18,7 @@ import { sweepTurnsJob } from './sweep-turns.ts';
 export const JOBS: readonly CronJob[] = [
   sweepTurnsJob,
   sweepSendsJob,
+  retryMediaJob,
   handoffsJob,
   sweepNoticesJob,
   checkInstancesJob,

@@ -30,7 +30,8 @@ export function meaningOf(event: InboundEvent): Meaning | null {
   return meaning.intent === null && meaning.command === null && meaning.handset === null ? null : meaning;
 }
 
-function intentOf(text: string): Intent | null {
+/** What somebody's words ask for, typed or said aloud. */
+export function intentOf(text: string): Intent | null {
   if (asksToStop(text)) return 'opt_out';
   if (asksToReturn(text)) return 'resubscribe';
   return suspectsBot(text) ? 'bot_question' : null;

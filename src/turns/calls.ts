@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Door } from '../db/door.ts';
 import { grouped } from '../db/grouped.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
+import { mediaItem } from '../inbox/media/calls.ts';
 import { sendClaimOf, withRandom } from '../outbox/calls.ts';
 import type { SendClaim, SendPolicy } from '../outbox/calls.ts';
 
@@ -129,20 +130,23 @@ const claim = z.discriminatedUnion('state', [
   z.object({ state: z.literal('idle') }),
   z.object({ state: z.literal('busy'), until: time, wait_ms: z.number() }),
   z.object({ state: z.literal('early'), wait_ms: z.number() }),
+  z.object({ state: z.literal('media'), items: z.array(mediaItem) }),
   z.object({ state: z.literal('paused'), reason: z.string() }),
   commandClaim,
 ]);
 
 const claimTurns = grouped('claim_turn', async (db, how: string, conversations: number[]) => {
-  const { worker, leaseMs, debounce } = JSON.parse(how) as Record<'worker' | 'leaseMs' | 'debounce', unknown>;
+  const { worker, leaseMs, debounce, reads } = JSON.parse(how) as Record<'worker' | 'leaseMs' | 'debounce' | 'reads', unknown>;
   return z
     .array(z.unknown())
-    .parse(await db.call('claim_turns', { p_ids: conversations, p_worker: worker, p_lease_ms: leaseMs, p_debounce: debounce }));
+    .parse(
+      await db.call('claim_turns', { p_ids: conversations, p_worker: worker, p_lease_ms: leaseMs, p_debounce: debounce, p_reads: reads }),
+    );
 });
 
 /**
  * SQL claim_turns: takes the one open turn of a conversation under a lease, or says why not. `debounce`: a burst that still goes on is waited for (null: it is
- * not).
+ * not). `reads`: what is no text is told first, so that it can be read.
  */
 export async function claimTurn(
   db: Door,
@@ -150,10 +154,11 @@ export async function claimTurn(
   worker: string,
   leaseMs: number,
   debounce: DebounceSettings | null = null,
+  reads = false,
 ): Promise<Exclude<z.infer<typeof claim>, { state: 'claimed' }> | TurnClaim> {
   const burst = debounce === null ? null : { debounceMs: debounce.debounceMs, debounceMaxMs: debounce.debounceMaxMs };
   // Who claims in the same way shares a call.
-  const how = JSON.stringify({ worker, leaseMs, debounce: burst });
+  const how = JSON.stringify({ worker, leaseMs, debounce: burst, reads });
   const said = claim.parse(await claimTurns(db, how, conversation));
   return said.state === 'claimed' ? { ...said, since: performance.now() } : said;
 }

@@ -13,6 +13,7 @@ import type { Prompt, PromptAgent } from './prompt.ts';
 import { debounceLeft } from '../inbox/debounce.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
 import { decideTurn, DECLINED_TEXT, FALLBACK_TEXT, HONEST_TEXT, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
+import { hearAll } from '../inbox/media/hear.ts';
 import { persist } from '../db/persist.ts';
 import type { SendClaim } from '../outbox/calls.ts';
 import { claimTurn, completeTurn, nowOf } from './calls.ts';
@@ -43,6 +44,8 @@ const BUSY_LOOK_MS = 3_000;
 export type TurnOptions = {
   /** A burst that still goes on is waited for; left out: it is not. */
   debounce?: DebounceSettings;
+  /** What is no text is read before it is answered. */
+  reads?: boolean;
   /** Asked right before the commit: whether the caller can send the answer at once. If so its first message is claimed with the commit. */
   canSend?: () => boolean;
 };
@@ -51,14 +54,15 @@ export type TurnOptions = {
  * Runs the turn that a conversation is waiting for, if any. `signal` aborts at shutdown: the turn is given back at once.
  * Throws DatabaseAway when the database is unavailable; nothing is lost then: the lease runs out and the messages are still unanswered.
  */
-export async function runTurn(
-  ctx: Context,
-  conversation: number,
-  signal: AbortSignal,
-  { debounce, canSend = () => false }: TurnOptions = {},
-): Promise<TurnEnd> {
-  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, debounce);
+export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal, options: TurnOptions = {}): Promise<TurnEnd> {
+  const { debounce, canSend = () => false, reads = true } = options;
+  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, debounce, reads && ctx.speech !== null);
   switch (claim.state) {
+    case 'media':
+      await hearAll(ctx, claim.items, signal);
+      if (signal.aborted) return { kind: 'again', delayMs: 0 };
+      // Heard or not, it is answered now; what came meanwhile is heard by whoever is woken for it.
+      return runTurn(ctx, conversation, signal, { ...options, reads: false });
     case 'idle':
     case 'paused': // the messages wait for the resume; the sweep finds them then
       return { kind: 'done' };

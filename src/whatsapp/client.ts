@@ -45,6 +45,14 @@ export type Evolution = {
   ): Promise<{ kind: 'ok' } | Failure>;
   /** Conditions are AND-ed. A missing bound of the time window is completed, and both are kept to what Evolution's database takes. */
   findMessages(query: FindQuery, options?: CallOptions): Promise<FoundMessages | Failure>;
+  /**
+   * The file of a message, decrypted (contract 4.4): the gateway fetches it from WhatsApp by the message's id. A message that it does not know, or of which WhatsApp
+   * has the file no more, is a failure that is not retryable.
+   */
+  mediaOf(
+    message: { instance: string; id: string },
+    options?: CallOptions,
+  ): Promise<{ kind: 'ok'; bytes: Buffer; mimetype: string | null } | Failure>;
   connectionState(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; state: ConnectionState } | Failure>;
   /** The phone that a number is paired with, in digits; null: Evolution knows of none. */
   ownPhone(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; phone: string | null } | Failure>;
@@ -197,6 +205,12 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       }));
     },
 
+    async mediaOf({ instance, id }, { signal } = {}) {
+      const body = { message: { key: { id } }, convertToMp4: false };
+      const answer = await call('POST', 'chat/getBase64FromMediaMessage', instance, body, timeouts.otherMs, signal);
+      return parsed(answer, mediaSchema, ({ base64, mimetype }) => ({ kind: 'ok', bytes: Buffer.from(base64, 'base64'), mimetype }));
+    },
+
     async connectionState(instance, { signal } = {}) {
       const answer = await call('GET', 'instance/connectionState', instance, null, timeouts.otherMs, signal);
       return parsed(answer, stateSchema, (body) => ({ kind: 'ok', state: body.instance.state ?? 'not_loaded' }));
@@ -262,6 +276,8 @@ const foundSchema = z.object({
     records: z.array(z.unknown()),
   }),
 });
+
+const mediaSchema = z.object({ base64: z.string(), mimetype: z.string().nullable().catch(null) });
 
 const stateSchema = z.object({ instance: z.object({ state: z.enum(['open', 'connecting', 'close', 'refused']).nullish() }) });
 

@@ -305,7 +305,7 @@ function kindName(key: string): string {
 }
 
 /** The words of a voice message count as typed: "parar" said aloud is an opt-out like the one written. */
-function withTranscript(content: MessageContent, transcript: string): MessageContent {
+export function withTranscript(content: MessageContent, transcript: string): MessageContent {
   const words = transcript.replace(/^\s*\[audio\]\s*/i, '').trim();
   if (isBlank(words)) return content;
   const [heading = '', ...caption] = content.text.split('\n');

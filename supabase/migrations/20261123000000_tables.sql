@@ -370,6 +370,35 @@ create index messages_own_words on messages (instance_id, (meaning ->> 'own_word
   where kind is null and meaning ? 'own_words';
 create index messages_day on messages using brin (created_at);
 
+-- What a file of a contact says, by the hash of its bytes: the same file is paid for once, whoever sends it again.
+create table media (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+  kind         text not null check (kind in ('audio')),
+  bytes        int not null,
+  words        text,             -- null: not read yet; empty: nothing is said in it
+  reader       text,             -- the model that has read it
+  lease_until  timestamptz,      -- somebody reads it until then
+  created_at   timestamptz not null default now(),
+  read_at      timestamptz,
+  unique (tenant_id, sha256)
+);
+create index media_age on media using brin (created_at);
+create index messages_media on messages (tenant_id, (media ->> 'sha256')) where media ? 'sha256';
+
+-- Messages whose media could not be read yet: once more at next_at, then never (next_at null), see fail_media.
+create table media_waits (
+  message_id       bigint primary key references messages (id) on delete cascade,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null,
+  attempts         int not null,
+  reason           text not null,
+  next_at          timestamptz,
+  updated_at       timestamptz not null default now()
+);
+create index media_waits_due on media_waits (next_at) where next_at is not null;
+
 -- What is under way, beside the history: narrow rows that change in place or go, so that what lanes, turns and caps ask
 -- costs the same whatever is stored. `messages` stays the truth of each status; triggers on it (keep_inbox, keep_sends)
 -- write these rows in the transaction of the change, and nothing else does. No foreign keys: the message has them.

@@ -1663,6 +1663,11 @@ begin
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
       and not exists (select 1 from notices n where n.message_id = oldest.id));
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- what a file says goes with the last message that brought it, or when nobody has come to write it there
+  delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
+    where d.created_at < v_now - interval '1 day' and not exists (select from messages m
+      where m.tenant_id = d.tenant_id and m.media ? 'sha256' and m.media ->> 'sha256' = d.sha256));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   update turns set transcript = null
     where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages)
     order by ended_at limit p_limit);
@@ -1840,6 +1845,11 @@ begin
       and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
   update notices set message_id = null where message_id in (select id from messages
     where conversation_id = any (v_talks));
+  -- what a file says goes with the last message that brought it
+  delete from media d using messages m where m.conversation_id = any (v_talks) and m.media ? 'sha256'
+    and d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256' and not exists (select from messages o
+      where o.tenant_id = d.tenant_id and o.media ? 'sha256' and o.media ->> 'sha256' = d.sha256
+        and o.conversation_id <> all (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
@@ -3637,6 +3647,130 @@ begin
   return jsonb_build_object('settled', true);
 end $$;
 
+-- unread_media: the media of a conversation that waits for an answer and has not been looked at. Read only.
+-- Result: [{message_id, tenant_id, instance, provider_id, text, mimetype, seconds, bytes, attempts}], in the order in
+--   which they came; null: none.
+create or replace function unread_media(p_conversation bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_agg(media_item(m, 0) order by m.seq) from inbox x join messages m on m.id = x.message_id
+  where x.conversation_id = p_conversation and m.type = 'audio' and m.typed is null and not m.media ? 'read'
+$$;
+
+-- media_item: what is asked of the gateway and the reader for a message, see unread_media. Read only.
+create or replace function media_item(p_message messages, p_attempts int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('message_id', p_message.id, 'tenant_id', p_message.tenant_id, 'instance', i.name,
+    'provider_id', p_message.provider_id, 'text', p_message.text, 'mimetype', p_message.media ->> 'mimetype',
+    'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
+    'attempts', p_attempts)
+  from instances i where i.id = p_message.instance_id
+$$;
+
+-- claim_media: who reads a file, which nobody does twice at once or once more.
+-- Arguments: p_lease_ms for so long it is the caller's. Concurrency: callers of one file queue on its row.
+-- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'}.
+create or replace function claim_media(
+  p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_media media;
+begin
+  insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
+    on conflict (tenant_id, sha256) do nothing;
+  select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
+  if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
+  if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
+  return '{"state": "mine"}';
+end $$;
+
+-- record_media: what a file says, kept as soon as it is known; null words: it was not read, and is anybody's again.
+-- Idempotent: the first words stay.
+create or replace function record_media(
+  p_tenant text, p_hash text, p_words text, p_reader text, p_now timestamptz default null
+) returns void language sql set search_path = public, pg_temp as $$
+  update media set words = p_words, reader = p_reader, lease_until = null,
+    read_at = case when p_words is not null then clock(p_now) end
+    where tenant_id = p_tenant and sha256 = p_hash and words is null
+$$;
+
+-- read_media: the media of a message has been read: its words are the message's from now on, and mean what they say.
+-- Guarantee: repeating it changes nothing. When an answer has gone out without them and nobody has said anything since,
+--   the message waits for an answer again; else only the history is mended. What was deleted stays deleted.
+-- Arguments: p_text what the model and the history show; p_typed what was said, null: nothing; p_meaning see
+--   take_meaning; p_hash of the file.
+-- Concurrency: locks the conversation. Result: {conversation_id, wake: it has something to answer}, or null: there is
+--   nothing to mend.
+create or replace function read_media(
+  p_message bigint, p_hash text, p_text text, p_typed text, p_meaning jsonb, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages; v_conversation conversations; v_again boolean; v_meaning jsonb;
+begin
+  select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
+    where m.id = p_message for no key update of c;
+  select * into v_message from messages where id = p_message for update;
+  if v_message.id is null or v_message.conversation_id <> v_conversation.id or v_message.typed is not null
+    or v_message.media ->> 'read' in ('words', 'silent') then return null; end if;
+  delete from media_waits where message_id = p_message;
+  v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
+    and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)
+    and not exists (select from messages l where l.conversation_id = v_conversation.id and l.seq > v_message.seq
+      and (l.author = 'human' or (l.direction = 'in' and l.turn_id is distinct from v_message.turn_id)));
+  if p_meaning is not null and v_message.deleted_at is null then
+    v_meaning := take_meaning(v_conversation, p_meaning, false, v_message.provider_at, false, null, clock(p_now));
+  end if;
+  update messages set text = case when deleted_at is null then p_text else text end,
+    typed = case when deleted_at is null then p_typed end, meaning = coalesce(v_meaning, meaning),
+    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash,
+      'read', case when p_typed is null then 'silent' else 'words' end),
+    status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
+    turn_id = case when v_again then null else turn_id end where id = p_message;
+  if v_again then
+    update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
+  end if;
+  return jsonb_build_object('conversation_id', v_conversation.id, 'wake', v_again);
+end $$;
+
+-- fail_media: the media of a message could not be read: it says so, is answered as it is, and is tried again at the
+-- time given, or never.
+-- Arguments: p_text what the model and the history show meanwhile; p_retry_ms null: there is no use in it.
+-- Concurrency: locks the conversation. Idempotent for what has been read meanwhile.
+create or replace function fail_media(
+  p_message bigint, p_text text, p_reason text, p_retry_ms int, p_now timestamptz default null
+) returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages;
+begin
+  perform 1 from conversations c join messages m on m.conversation_id = c.id where m.id = p_message
+    for no key update of c;
+  select * into v_message from messages where id = p_message for update;
+  if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
+    return;
+  end if;
+  update messages set text = case when deleted_at is null then p_text else text end,
+    media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
+  insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
+    values (p_message, v_message.tenant_id, v_message.conversation_id, 1, p_reason,
+      clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
+    on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
+      next_at = excluded.next_at, updated_at = excluded.updated_at;
+end $$;
+
+-- due_media: media that is to be tried again, put off for a while so that nobody else takes it: see unread_media.
+-- Concurrency: any number of callers; each gets its own.
+create or replace function due_media(p_limit int, p_hold_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_all jsonb;
+begin
+  with due as (
+      select message_id from media_waits where next_at <= clock(p_now) order by next_at limit p_limit
+        for update skip locked),
+    held as (
+      update media_waits w set next_at = clock(p_now) + make_interval(secs => p_hold_ms / 1000.0) from due
+        where w.message_id = due.message_id returning w.message_id, w.attempts)
+  select jsonb_agg(media_item(m, h.attempts) order by m.id) into v_all
+    from held h join messages m on m.id = h.message_id;
+  return coalesce(v_all, '[]');
+end $$;
+
 -- was_said: an outbound message has left, or may have. What has not is never shown as said, to the model or to people.
 create or replace function was_said(p_status text)
 returns boolean language sql immutable as
@@ -3716,7 +3850,8 @@ end $$;
 --   small, and a plan made while the tables were empty would read all of them.
 -- Concurrency: callers queue on the conversations' locks, taken in the order of their ids; the second gets busy. An
 --   early one is not locked: what made it early is stored, so nothing is lost when nobody claims again (sweep_turns).
--- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
+-- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'media', items: with p_reads,
+--   what is to be read first (see unread_media); nothing is held meanwhile | 'early', wait_ms: claim again
 --   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
@@ -3724,7 +3859,8 @@ end $$;
 --   for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer
 --   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
-  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
+  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
+  p_reads boolean default false
 ) returns json language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
@@ -3741,6 +3877,12 @@ begin
         'wait_ms', b.ms)), '{}') into v_in_the_way
       from (select a.id, burst_ms(a.id, p_debounce, v_now) as ms from (select distinct id from unnest(v_asked) id) a
         offset 0) b where b.ms is not null;
+  end if;
+  if p_reads then
+    select v_in_the_way || coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'media',
+        'items', b.items)), '{}') into v_in_the_way
+      from (select a.id, unread_media(a.id) as items from (select distinct id from unnest(v_asked) id) a
+        where not v_in_the_way ? a.id::text offset 0) b where b.items is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
   perform lock_lanes(v_ids);
@@ -8266,12 +8408,19 @@ revoke all on function
   reconcile_from(text,integer,timestamp with time zone),
   teach_addresses(text,jsonb,timestamp with time zone),
   reconciled(text,timestamp with time zone,timestamp with time zone),
+  unread_media(bigint),
+  media_item(messages,integer),
+  claim_media(text,text,text,integer,integer,timestamp with time zone),
+  record_media(text,text,text,text,timestamp with time zone),
+  read_media(bigint,text,text,text,jsonb,timestamp with time zone),
+  fail_media(bigint,text,text,integer,timestamp with time zone),
+  due_media(integer,integer,timestamp with time zone),
   was_said(text),
   passed_over(conversations),
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
   turn_in_the_way(bigint,integer,timestamp with time zone),
-  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean),
   agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),
@@ -8638,12 +8787,19 @@ grant execute on function
   reconcile_from(text,integer,timestamp with time zone),
   teach_addresses(text,jsonb,timestamp with time zone),
   reconciled(text,timestamp with time zone,timestamp with time zone),
+  unread_media(bigint),
+  media_item(messages,integer),
+  claim_media(text,text,text,integer,integer,timestamp with time zone),
+  record_media(text,text,text,text,timestamp with time zone),
+  read_media(bigint,text,text,text,jsonb,timestamp with time zone),
+  fail_media(bigint,text,text,integer,timestamp with time zone),
+  due_media(integer,integer,timestamp with time zone),
   was_said(text),
   passed_over(conversations),
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
   turn_in_the_way(bigint,integer,timestamp with time zone),
-  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean),
   agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),

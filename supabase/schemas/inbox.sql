@@ -1780,6 +1780,132 @@ begin
   return jsonb_build_object('settled', true);
 end $$;
 
+-- Media: what a contact sent that is no text, read before it is answered.
+
+-- unread_media: the media of a conversation that waits for an answer and has not been looked at. Read only.
+-- Result: [{message_id, tenant_id, instance, provider_id, text, mimetype, seconds, bytes, attempts}], in the order in
+--   which they came; null: none.
+create or replace function unread_media(p_conversation bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_agg(media_item(m, 0) order by m.seq) from inbox x join messages m on m.id = x.message_id
+  where x.conversation_id = p_conversation and m.type = 'audio' and m.typed is null and not m.media ? 'read'
+$$;
+
+-- media_item: what is asked of the gateway and the reader for a message, see unread_media. Read only.
+create or replace function media_item(p_message messages, p_attempts int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('message_id', p_message.id, 'tenant_id', p_message.tenant_id, 'instance', i.name,
+    'provider_id', p_message.provider_id, 'text', p_message.text, 'mimetype', p_message.media ->> 'mimetype',
+    'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
+    'attempts', p_attempts)
+  from instances i where i.id = p_message.instance_id
+$$;
+
+-- claim_media: who reads a file, which nobody does twice at once or once more.
+-- Arguments: p_lease_ms for so long it is the caller's. Concurrency: callers of one file queue on its row.
+-- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'}.
+create or replace function claim_media(
+  p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_media media;
+begin
+  insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
+    on conflict (tenant_id, sha256) do nothing;
+  select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
+  if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
+  if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
+  return '{"state": "mine"}';
+end $$;
+
+-- record_media: what a file says, kept as soon as it is known; null words: it was not read, and is anybody's again.
+-- Idempotent: the first words stay.
+create or replace function record_media(
+  p_tenant text, p_hash text, p_words text, p_reader text, p_now timestamptz default null
+) returns void language sql set search_path = public, pg_temp as $$
+  update media set words = p_words, reader = p_reader, lease_until = null,
+    read_at = case when p_words is not null then clock(p_now) end
+    where tenant_id = p_tenant and sha256 = p_hash and words is null
+$$;
+
+-- read_media: the media of a message has been read: its words are the message's from now on, and mean what they say.
+-- Guarantee: repeating it changes nothing. When an answer has gone out without them and nobody has said anything since,
+--   the message waits for an answer again; else only the history is mended. What was deleted stays deleted.
+-- Arguments: p_text what the model and the history show; p_typed what was said, null: nothing; p_meaning see
+--   take_meaning; p_hash of the file.
+-- Concurrency: locks the conversation. Result: {conversation_id, wake: it has something to answer}, or null: there is
+--   nothing to mend.
+create or replace function read_media(
+  p_message bigint, p_hash text, p_text text, p_typed text, p_meaning jsonb, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages; v_conversation conversations; v_again boolean; v_meaning jsonb;
+begin
+  select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
+    where m.id = p_message for no key update of c;
+  select * into v_message from messages where id = p_message for update;
+  if v_message.id is null or v_message.conversation_id <> v_conversation.id or v_message.typed is not null
+    or v_message.media ->> 'read' in ('words', 'silent') then return null; end if;
+  delete from media_waits where message_id = p_message;
+  v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
+    and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)
+    and not exists (select from messages l where l.conversation_id = v_conversation.id and l.seq > v_message.seq
+      and (l.author = 'human' or (l.direction = 'in' and l.turn_id is distinct from v_message.turn_id)));
+  if p_meaning is not null and v_message.deleted_at is null then
+    v_meaning := take_meaning(v_conversation, p_meaning, false, v_message.provider_at, false, null, clock(p_now));
+  end if;
+  update messages set text = case when deleted_at is null then p_text else text end,
+    typed = case when deleted_at is null then p_typed end, meaning = coalesce(v_meaning, meaning),
+    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash,
+      'read', case when p_typed is null then 'silent' else 'words' end),
+    status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
+    turn_id = case when v_again then null else turn_id end where id = p_message;
+  if v_again then
+    update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
+  end if;
+  return jsonb_build_object('conversation_id', v_conversation.id, 'wake', v_again);
+end $$;
+
+-- fail_media: the media of a message could not be read: it says so, is answered as it is, and is tried again at the
+-- time given, or never.
+-- Arguments: p_text what the model and the history show meanwhile; p_retry_ms null: there is no use in it.
+-- Concurrency: locks the conversation. Idempotent for what has been read meanwhile.
+create or replace function fail_media(
+  p_message bigint, p_text text, p_reason text, p_retry_ms int, p_now timestamptz default null
+) returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_message messages;
+begin
+  perform 1 from conversations c join messages m on m.conversation_id = c.id where m.id = p_message
+    for no key update of c;
+  select * into v_message from messages where id = p_message for update;
+  if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
+    return;
+  end if;
+  update messages set text = case when deleted_at is null then p_text else text end,
+    media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
+  insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
+    values (p_message, v_message.tenant_id, v_message.conversation_id, 1, p_reason,
+      clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
+    on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
+      next_at = excluded.next_at, updated_at = excluded.updated_at;
+end $$;
+
+-- due_media: media that is to be tried again, put off for a while so that nobody else takes it: see unread_media.
+-- Concurrency: any number of callers; each gets its own.
+create or replace function due_media(p_limit int, p_hold_ms int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_all jsonb;
+begin
+  with due as (
+      select message_id from media_waits where next_at <= clock(p_now) order by next_at limit p_limit
+        for update skip locked),
+    held as (
+      update media_waits w set next_at = clock(p_now) + make_interval(secs => p_hold_ms / 1000.0) from due
+        where w.message_id = due.message_id returning w.message_id, w.attempts)
+  select jsonb_agg(media_item(m, h.attempts) order by m.id) into v_all
+    from held h join messages m on m.id = h.message_id;
+  return coalesce(v_all, '[]');
+end $$;
+
 revoke all on function
   keep_inbox(),
   ensure_conversation(instances, bigint, text, boolean),
@@ -1791,6 +1917,13 @@ revoke all on function
   plain_receipts(heard_event[], timestamptz),
   plain_words(heard_event[], jsonb, timestamptz),
   record_plain(jsonb, heard_event[], timestamptz),
+  unread_media(bigint),
+  media_item(messages, int),
+  claim_media(text, text, text, int, int, timestamptz),
+  record_media(text, text, text, text, timestamptz),
+  read_media(bigint, text, text, text, jsonb, timestamptz),
+  fail_media(bigint, text, text, int, timestamptz),
+  due_media(int, int, timestamptz),
   fits_chat(bigint, bigint, jsonb, jsonb),
   known_message(bigint, text, jsonb, jsonb, boolean),
   news_of(bigint, text, jsonb, boolean),
@@ -1866,6 +1999,13 @@ grant execute on function
   plain_receipts(heard_event[], timestamptz),
   plain_words(heard_event[], jsonb, timestamptz),
   record_plain(jsonb, heard_event[], timestamptz),
+  unread_media(bigint),
+  media_item(messages, int),
+  claim_media(text, text, text, int, int, timestamptz),
+  record_media(text, text, text, text, timestamptz),
+  read_media(bigint, text, text, text, jsonb, timestamptz),
+  fail_media(bigint, text, text, int, timestamptz),
+  due_media(int, int, timestamptz),
   fits_chat(bigint, bigint, jsonb, jsonb),
   known_message(bigint, text, jsonb, jsonb, boolean),
   news_of(bigint, text, jsonb, boolean),

@@ -1598,6 +1598,11 @@ begin
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
       and not exists (select 1 from notices n where n.message_id = oldest.id));
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- what a file says goes with the last message that brought it, or when nobody has come to write it there
+  delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
+    where d.created_at < v_now - interval '1 day' and not exists (select from messages m
+      where m.tenant_id = d.tenant_id and m.media ? 'sha256' and m.media ->> 'sha256' = d.sha256));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   update turns set transcript = null
     where id in (select id from turns where transcript is not null and ended_at < greatest(v_transcripts, v_messages)
     order by ended_at limit p_limit);
@@ -1775,6 +1780,11 @@ begin
       and text ~* ('(\mconversa |(^|\n)• )(' || array_to_string(v_talks, '|') || ')\M');
   update notices set message_id = null where message_id in (select id from messages
     where conversation_id = any (v_talks));
+  -- what a file says goes with the last message that brought it
+  delete from media d using messages m where m.conversation_id = any (v_talks) and m.media ? 'sha256'
+    and d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256' and not exists (select from messages o
+      where o.tenant_id = d.tenant_id and o.media ? 'sha256' and o.media ->> 'sha256' = d.sha256
+        and o.conversation_id <> all (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);

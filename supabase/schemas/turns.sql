@@ -79,7 +79,8 @@ end $$;
 --   small, and a plan made while the tables were empty would read all of them.
 -- Concurrency: callers queue on the conversations' locks, taken in the order of their ids; the second gets busy. An
 --   early one is not locked: what made it early is stored, so nothing is lost when nobody claims again (sweep_turns).
--- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'early', wait_ms: claim again
+-- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'media', items: with p_reads,
+--   what is to be read first (see unread_media); nothing is held meanwhile | 'early', wait_ms: claim again
 --   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
@@ -87,7 +88,8 @@ end $$;
 --   for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer
 --   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
-  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null
+  p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
+  p_reads boolean default false
 ) returns json language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
@@ -104,6 +106,12 @@ begin
         'wait_ms', b.ms)), '{}') into v_in_the_way
       from (select a.id, burst_ms(a.id, p_debounce, v_now) as ms from (select distinct id from unnest(v_asked) id) a
         offset 0) b where b.ms is not null;
+  end if;
+  if p_reads then
+    select v_in_the_way || coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'media',
+        'items', b.items)), '{}') into v_in_the_way
+      from (select a.id, unread_media(a.id) as items from (select distinct id from unnest(v_asked) id) a
+        where not v_in_the_way ? a.id::text offset 0) b where b.items is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
   perform lock_lanes(v_ids);
@@ -896,7 +904,7 @@ revoke all on function
   in_ms(timestamptz, timestamptz),
   hold_turn(bigint, int, timestamptz),
   burst_ms(bigint, jsonb, timestamptz),
-  claim_turns(jsonb, text, int, jsonb, timestamptz),
+  claim_turns(jsonb, text, int, jsonb, timestamptz, boolean),
   renew_turns(jsonb, int, timestamptz),
   complete_turns(jsonb, jsonb, timestamptz)
   from public, anon, authenticated;
@@ -936,7 +944,7 @@ grant execute on function
   in_ms(timestamptz, timestamptz),
   hold_turn(bigint, int, timestamptz),
   burst_ms(bigint, jsonb, timestamptz),
-  claim_turns(jsonb, text, int, jsonb, timestamptz),
+  claim_turns(jsonb, text, int, jsonb, timestamptz, boolean),
   renew_turns(jsonb, int, timestamptz),
   complete_turns(jsonb, jsonb, timestamptz)
   to service_role, whats_agents_runtime;

@@ -41,6 +41,8 @@ export type SystemOptions = {
   simulator?: Parameters<typeof startSimulator>[0];
   /** Notices go to the simulator's Slack, through the incoming webhook or as the bot; without it there is no Slack. */
   slack?: 'webhook' | 'bot';
+  /** Voice notes are heard, by the simulator. */
+  speech?: boolean;
   overrides?: ContextOverrides;
   /** A migrated database of the test's own, on a server that it may stop. */
   databaseUrl?: string;
@@ -116,6 +118,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   const env = {
     ...testEnvironment({ databaseUrl: database.runtimeUrl, redisUrl: redis?.url ?? null, simulator }),
     ...slackEnvironment(simulator, options.slack),
+    ...(options.speech === true ? { STT_BASE_URL: simulator.speechUrl, STT_API_KEY: 'stt-of-tests' } : {}),
     ...options.env,
   };
   const changes = new EventEmitter().setMaxListeners(0);

@@ -122,6 +122,30 @@ export const CLAUDE = {
   },
 };
 
+export const SPEECH = {
+  title: { en: 'Voice notes (speech to text)', pt: 'Notas de voz (fala em texto)' },
+  note: {
+    en: 'Any service with `POST {STT_BASE_URL}/audio/transcriptions`, as Groq, OpenAI and self-hosted whisper servers have it.',
+    pt: 'Qualquer serviço com `POST {STT_BASE_URL}/audio/transcriptions`, como os da Groq, da OpenAI e servidores whisper próprios.',
+  },
+  fields: {
+    STT_BASE_URL: told(url('http:', 'https:').optional(), {
+      en: 'address of the speech service; without it voice notes stay unheard, and the agent says so',
+      pt: 'endereço do serviço de fala; sem ele as notas de voz não são ouvidas, e o agente diz isso',
+      example: 'https://api.groq.com/openai/v1',
+    }),
+    STT_API_KEY: told(text().optional(), {
+      en: 'its key; a server of your own may need none',
+      pt: 'a chave dele; um servidor próprio pode não pedir nenhuma',
+      example: 'change-me-stt-key',
+    }),
+    STT_MODEL: told(text().default('whisper-large-v3-turbo'), {
+      en: 'its model; OpenAI has `whisper-1` and `gpt-4o-mini-transcribe`',
+      pt: 'o modelo dele; a OpenAI tem `whisper-1` e `gpt-4o-mini-transcribe`',
+    }),
+  },
+};
+
 export const AUTONOMOUS = {
   title: { en: 'What the agent may begin by itself', pt: 'O que o agente pode começar sozinho' },
   fields: {

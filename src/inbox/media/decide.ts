@@ -1,0 +1,36 @@
+/** What becomes of a voice note: how large it may be, when it is tried again, and what it is called until it is heard. Pure. */
+import type { SpeechFailure } from '../../speech/client.ts';
+
+/** Nothing larger is fetched or paid for. Bytes. */
+export const MOST_BYTES = 16 * 1_048_576;
+
+/** So often it is tried again. */
+const MOST_TRIES = 5;
+const FIRST_MS = 60_000;
+const LONGEST_MS = 30 * 60_000;
+
+export type MediaFailure = SpeechFailure | 'media_too_large' | 'media_not_there' | 'media_no_audio' | 'gateway_unreachable' | 'being_read';
+
+/** `attempts`: how often it has failed before. Null: never again. */
+export function retryMs(attempts: number): number | null {
+  return attempts >= MOST_TRIES ? null : Math.min(LONGEST_MS, FIRST_MS * 2 ** attempts);
+}
+
+/** `[áudio de voz, 12 s]` as the model reads it when nobody could hear it. */
+export function unheardText(text: string, failure: MediaFailure): string {
+  const [heading = '', ...rest] = text.split('\n');
+  const bare = heading.replace(/[,:] (ainda não ouvido|não pôde ser ouvido|grande demais)[^\]]*/, '').replace(/\]$/, '');
+  return [`${bare}, ${WORDS[failure] ?? 'não pôde ser ouvido'}]`, ...rest].join('\n');
+}
+
+const WORDS: Readonly<Partial<Record<MediaFailure, string>>> = {
+  media_too_large: 'grande demais para ser ouvido',
+  media_no_audio: 'não pôde ser ouvido: o arquivo não é um áudio',
+  speech_unreachable: 'ainda não ouvido',
+  speech_timeout: 'ainda não ouvido',
+  speech_key: 'ainda não ouvido',
+  speech_answer: 'ainda não ouvido',
+  gateway_unreachable: 'ainda não ouvido',
+  media_not_there: 'ainda não ouvido',
+  being_read: 'ainda não ouvido',
+};
