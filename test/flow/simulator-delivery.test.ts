@@ -136,7 +136,8 @@ describe('sends', () => {
   });
 
   test('parallel sends leave in the order of their delays', async () => {
-    const delays = { longa: 60_000, curta: 1_000, média: 30_000 };
+    // far enough from each other that a busy machine, which takes requests late, does not change their order
+    const delays = { longa: 3_000_000, curta: 1_000, média: 1_500_000 };
     await Promise.all(Object.entries(delays).map(([text, delay]) => setting.post('/message/sendText/wa1', { number: MARIA, text, delay })));
     assert.deepEqual(
       setting.simulator.messages(setting.maria).map(({ text }) => text),
