@@ -34,7 +34,8 @@ const RULES: Rule[] = [
     alone: true,
   },
   {
-    pattern: /\[[^\]]*(áudio|audio|voz)[^\]]*\]/i,
+    // one that was heard has its words below
+    pattern: /\[(?![^\]]*transcrição)[^\]]*(áudio|audio|voz)[^\]]*\]/i,
     text: 'Ainda não consigo ouvir áudios por aqui. Pode me escrever em texto, por favor?',
   },
   {

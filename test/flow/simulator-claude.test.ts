@@ -33,6 +33,7 @@ describe('persona', () => {
     ['onde fica?', /Rua das Flores/],
     ['você é um robô?', /assistente virtual.*pessoa da equipe/],
     ['[áudio de 3 s]', /ouvir áudios.*texto/],
+    ['[áudio de voz, 3 s, transcrição]\nque horas vocês abrem?', /8h às 18h/],
     ['[imagem]', /ver arquivos.*texto/],
     ['[em resposta a: "qual o preço?"]\nxyz', /^Entendi\. Pode me contar/],
   ];
