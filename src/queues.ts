@@ -11,17 +11,17 @@
  */
 import { createPostgresBackend, Queue, Worker } from 'bullmq';
 import type { BackendFactory, Job } from 'bullmq';
-import { Redis } from 'ioredis';
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { QUEUE_NAMES } from './words/queue-names.ts';
+import { QUEUE_NAMES } from './words/queue-names.ts';
 import { toError } from './process/errors.ts';
 import type { KeptWebhook } from './inbox/kept-webhook.ts';
 import { createBatcher } from './process/batch.ts';
 import type { Logger } from './process/log.ts';
 import { createPlaces } from './process/places.ts';
-import { waitAtMost } from './process/wait.ts';
+import { isCluster, openRedis } from './process/redis.ts';
+import { waitAtMost, within } from './process/wait.ts';
 
 export type QueueName = 'turn' | 'send';
 
@@ -81,9 +81,12 @@ const INBOUND_OPTIONS = { removeOnComplete: true, attempts: 1_000_000, backoff: 
 /** What closing takes when nothing is under way, and much more. Milliseconds. */
 const CLOSE_MS = 2_000;
 
+/** A store that answered a moment ago and goes on saying nothing is opened again. Milliseconds. */
+const OPEN_MS = 10_000;
+
 /** Opens the queues; the store must answer. Rejects when it does not. */
 export async function openQueues(store: QueueStore, log: Logger): Promise<Queues> {
-  const link = store.kind === 'redis' ? redisLink(store, log) : postgresLink(store.url, log);
+  const link = store.kind === 'redis' ? await redisLink(store, log) : postgresLink(store.url, log);
   const turn = link.queue('turn');
   const send = link.queue('send');
   const inbound = link.queue('inbound');
@@ -101,13 +104,15 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
   for (const queue of all) queue.on('error', onError);
 
   const addLater = (queue: Queue, which: 'now' | 'later', conversation: number, delayMs: number): Promise<unknown> =>
-    queue.add(queue.name, jobOf([conversation]), {
-      ...JOB_OPTIONS,
-      delay: Math.max(0, Math.round(delayMs)),
-      deduplication: { id: `${which}-${conversation}`, replace: true, keepLastIfActive: true },
-    });
-  const turnsNow = gathered(turn);
-  const sendsNow = gathered(send);
+    link.ask(() =>
+      queue.add(queue.name, jobOf([conversation]), {
+        ...JOB_OPTIONS,
+        delay: Math.max(0, Math.round(delayMs)),
+        deduplication: { id: `${which}-${conversation}`, replace: true, keepLastIfActive: true },
+      }),
+    );
+  const turnsNow = gathered(turn, link);
+  const sendsNow = gathered(send, link);
 
   const queues: Queues = {
     async wakeTurn(conversations, delayMs) {
@@ -121,19 +126,16 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     survivesDatabase: store.kind === 'redis',
     async keepWebhook(webhook) {
       // An id of our own: the request's may be its sender's, and of two jobs with one id the queue keeps the first only.
-      await inbound.add('webhook', webhook, { ...INBOUND_OPTIONS, jobId: randomUUID() });
+      await link.ask(() => inbound.add('webhook', webhook, { ...INBOUND_OPTIONS, jobId: randomUUID() }));
     },
     async holdsInbound() {
-      const counts = await inbound.getJobCounts('wait', 'delayed', 'active', 'prioritized');
+      const counts = await link.ask(() => inbound.getJobCounts('wait', 'delayed', 'active', 'prioritized'));
       return Object.values(counts).some((count) => count > 0);
     },
     async wakeReconcile(instance) {
-      await inbound.add(
-        'reconcile',
-        { reconcile: instance },
-        // One that is under way began before this news: one more follows it, and one only.
-        { ...JOB_OPTIONS, deduplication: { id: `reconcile-${Buffer.from(instance).toString('hex')}`, keepLastIfActive: true } },
-      );
+      // One that is under way began before this news: one more follows it, and one only.
+      const deduplication = { id: `reconcile-${Buffer.from(instance).toString('hex')}`, keepLastIfActive: true };
+      await link.ask(() => inbound.add('reconcile', { reconcile: instance }, { ...JOB_OPTIONS, deduplication }));
     },
     async workInbound(handle) {
       const worker = link.worker('inbound', (job: Job<InboundJob>) => followed(handle(job.data)), 1);
@@ -157,13 +159,13 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
         const others = ids.slice(mine.length);
         try {
           // At the front of the queue, where they were.
-          if (others.length > 0) await queue.add(name, jobOf(others), { ...JOB_OPTIONS, lifo: true });
+          if (others.length > 0) await link.ask(() => queue.add(name, jobOf(others), { ...JOB_OPTIONS, lifo: true }));
         } catch (error) {
           mine.forEach(() => places.give());
           throw error;
         }
         const failures = (await Promise.all(mine.map((id) => handled(id)))).filter((failure) => failure !== null);
-        if (failures.length > 0) await repeatAlone(queue, ids, failures);
+        if (failures.length > 0) await repeatAlone(queue, link, ids, failures);
       };
       const handled = async (conversation: number): Promise<Failure | null> => {
         try {
@@ -187,10 +189,12 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
       await worker.waitUntilReady();
     },
     async counts() {
-      const [turns, sends] = await Promise.all([turn, send].map((queue) => queue.getJobCounts('wait', 'delayed', 'active', 'prioritized')));
+      const [turns, sends] = await link.ask(() =>
+        Promise.all([turn, send].map((queue) => queue.getJobCounts('wait', 'delayed', 'active', 'prioritized'))),
+      );
       return { turn: turns ?? {}, send: sends ?? {} };
     },
-    ping: () => link.ping(),
+    ping: () => link.ask(() => link.ping()),
     async stop(timeoutMs) {
       const closed = Promise.all(workers.map((worker) => worker.close()));
       // A worker whose connection was just being made again is never closed for BullMQ: when no job is under way, a moment is enough.
@@ -200,12 +204,12 @@ export async function openQueues(store: QueueStore, log: Logger): Promise<Queues
     async [Symbol.asyncDispose]() {
       // Forced: what is still active is given back by its lock running out, and the claims in SQL know nothing of jobs anyway.
       await waitAtMost(CLOSE_MS, Promise.allSettled(workers.map((worker) => worker.close(true))));
-      await Promise.allSettled(all.map((queue) => queue.close()));
+      await waitAtMost(CLOSE_MS, Promise.allSettled(all.map((queue) => queue.close())));
       await link.close();
     },
   };
   try {
-    await Promise.all(all.map((queue) => queue.waitUntilReady()));
+    await within(OPEN_MS, Promise.all(all.map((queue) => queue.waitUntilReady())));
     return queues;
   } catch (error) {
     await queues[Symbol.asyncDispose]();
@@ -228,16 +232,15 @@ function listOf(conversations: Conversations): readonly number[] {
 }
 
 /** Wake-ups for now: what is asked for at once leaves together, in lists. */
-function gathered(queue: Queue): (conversations: Conversations) => Promise<void> {
+function gathered(queue: Queue, link: Link): (conversations: Conversations) => Promise<void> {
   const batcher = createBatcher(
     async (asked: (readonly number[])[]) => {
       const ids = [...new Set(asked.flat())];
       const lists = Array.from({ length: Math.ceil(ids.length / MOST_IDS) }, (_, index) =>
         ids.slice(index * MOST_IDS, (index + 1) * MOST_IDS),
       );
-      await queue.addBulk(
-        lists.map((list) => ({ name: queue.name, data: jobOf(list), opts: { ...JOB_OPTIONS, deduplication: onceOf(list) } })),
-      );
+      const jobs = lists.map((list) => ({ name: queue.name, data: jobOf(list), opts: { ...JOB_OPTIONS, deduplication: onceOf(list) } }));
+      await link.ask(() => queue.addBulk(jobs));
       return asked.map(() => true);
     },
     { maxItems: 1_000, maxConcurrent: 1, splits: () => false, together: true },
@@ -255,27 +258,37 @@ function onceOf(list: readonly number[]): { id: string; keepLastIfActive: true }
 }
 
 /** What failed comes again alone, so that it takes no neighbour with it; a job of one id is repeated by the queue. Throws then. */
-async function repeatAlone(queue: Queue, ids: readonly number[], failures: readonly Failure[]): Promise<void> {
+async function repeatAlone(queue: Queue, link: Link, ids: readonly number[], failures: readonly Failure[]): Promise<void> {
   if (ids.length === 1) throw toError(failures[0]?.error);
   const { delay } = JOB_OPTIONS.backoff;
-  await queue.addBulk(
-    failures.map(({ conversation }) => ({
-      name: queue.name,
-      data: jobOf([conversation]),
-      opts: { ...JOB_OPTIONS, delay: Math.round(delay * (1 + Math.random() * JOB_OPTIONS.backoff.jitter)) },
-    })),
-  );
+  const alone = failures.map(({ conversation }) => ({
+    name: queue.name,
+    data: jobOf([conversation]),
+    opts: { ...JOB_OPTIONS, delay: Math.round(delay * (1 + Math.random() * JOB_OPTIONS.backoff.jitter)) },
+  }));
+  await link.ask(() => queue.addBulk(alone));
 }
 
 type Link = {
   queue(name: (typeof QUEUE_NAMES)[number]): Queue;
   worker(name: (typeof QUEUE_NAMES)[number], handle: (job: Job) => Promise<void>, concurrency: number): Worker;
+  /** For what a producer asks of a queue: rejects when its store is unavailable, rather than wait. */
+  ask<T>(call: () => Promise<T>): Promise<T>;
   ping(): Promise<void>;
   close(): Promise<void>;
 };
 
+/** A node of a cluster that takes a connection and says nothing holds a producer up for so long. What was asked may still be done later, which does no harm. Milliseconds. */
+const ASK_MS = 5_000;
+
 /** A job whose worker died is taken up again within the sum of the two. A false alarm does no harm: the claims in SQL let one through. */
-const WORKER_OPTIONS = { lockDuration: 15_000, stalledInterval: 7_500, maxStalledCount: 100 } as const;
+const WORKER_OPTIONS = {
+  lockDuration: 15_000,
+  stalledInterval: 7_500,
+  maxStalledCount: 100,
+  // A part of a cluster that is unavailable is an answer, and not a connection that is waited for. Milliseconds.
+  runRetryDelay: 1_000,
+} as const;
 
 /**
  * What the keys of a queue begin with in Redis. Installations that share a Redis never meet. The braces keep all keys of one queue on one node of a cluster, as
@@ -285,27 +298,34 @@ export function redisPrefix(installation: string, queue: (typeof QUEUE_NAMES)[nu
   return `{wa-${installation}-${queue}}`;
 }
 
-function redisLink({ url, installation }: { url: string; installation: string }, log: Logger): Link {
+async function redisLink({ url, installation }: { url: string; installation: string }, log: Logger): Promise<Link> {
   const onError = throttled((error: Error) => log.warning({ error }, 'Redis unavailable'));
   let away = false;
   // Producers fail at once when Redis is unavailable (the sweep finds the work); workers wait for it for ever.
-  const producer = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, connectTimeout: 5_000, lazyConnect: true });
-  const consumer = new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 5_000, lazyConnect: true });
-  producer.on('error', onError);
-  consumer.on('error', onError);
+  const { producer, consumer } = await openRedis(url);
+  for (const client of [producer, consumer]) {
+    client.on('error', onError);
+    client.on('node error', onError);
+  }
   producer.on('close', () => (away = true));
   producer.on('ready', () => {
     if (away) log.info({}, 'Redis is back');
     away = false;
   });
-  const ready = producer.connect();
-  ready.catch(() => {});
+  producer.connect().catch(() => {});
   return {
     queue: (name) => new Queue(name, { connection: producer, prefix: redisPrefix(installation, name) }),
     worker: (name, handle, concurrency) =>
       new Worker(name, handle, { connection: consumer, prefix: redisPrefix(installation, name), concurrency, ...WORKER_OPTIONS }),
+    async ask(call) {
+      if (!isCluster(producer)) return call();
+      if (producer.status !== 'ready') throw new Error('the Redis Cluster is unavailable');
+      return within(ASK_MS, call());
+    },
     async ping() {
-      await producer.ping();
+      if (!isCluster(producer)) await producer.ping();
+      // Each queue may be on another node.
+      else await Promise.all(QUEUE_NAMES.map((name) => producer.exists(`${redisPrefix(installation, name)}:ping`)));
     },
     async close() {
       producer.disconnect();
@@ -332,6 +352,7 @@ function postgresLink(url: string, log: Logger): Link {
   return {
     queue: (name) => new Queue(name, { connection }, factory as never),
     worker: (name, handle, concurrency) => new Worker(name, handle, { connection, concurrency, ...WORKER_OPTIONS }, factory as never),
+    ask: (call) => call(),
     async ping() {
       await pool.query('select 1');
     },

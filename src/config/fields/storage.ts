@@ -38,8 +38,8 @@ export const DATABASE = {
       example: 'example',
     }),
     REDIS_URL: told(url('redis:', 'rediss:').optional(), {
-      en: 'the queue in Redis; required with `SUPABASE_URL` alone. Not set: the queue lives in Postgres',
-      pt: 'a fila no Redis; obrigatória quando só há `SUPABASE_URL`. Sem ela a fila fica no Postgres',
+      en: 'the queue in Redis, a server or any node of a cluster; required with `SUPABASE_URL` alone. Not set: the queue lives in Postgres',
+      pt: 'a fila no Redis, um servidor ou qualquer nó de um cluster; obrigatória quando só há `SUPABASE_URL`. Sem ela a fila fica no Postgres',
       example: 'redis://localhost:6379',
     }),
     INSTALLATION_ID: told(
