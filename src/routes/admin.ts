@@ -8,7 +8,22 @@ import { whyConversation, whyMessage } from '../admin/why.ts';
 import type { Process } from './ops.ts';
 import type { Caller } from './auth.ts';
 import { contextOf } from './context-of.ts';
+import { exampleOf } from './openapi-examples.ts';
 import type { About, Routes } from './table.ts';
+
+/** Of `why`; the entries differ by what they are. */
+const whyAnswer = z.object({
+  conversation: z.looseObject({
+    id: z.number(),
+    instance: z.string(),
+    controlled_by: z.string(),
+    silenced_by: z.string().nullable(),
+    paused: z.string().nullable(),
+  }),
+  message_id: z.number().nullable(),
+  entries: z.array(z.looseObject({ what: z.string(), at: z.iso.datetime(), says: z.string(), why: z.string().nullable() })),
+  conclusion: z.string(),
+});
 
 /** Entries of a timeline. */
 const TIMELINE_LIMIT = 500;
@@ -22,7 +37,9 @@ export function adminRoutes(routes: Routes, process: Process): void {
   for (const command of COMMANDS) {
     const path = `/admin/${command.name.replaceAll(' ', '/')}`;
     const about = aboutOf(command);
-    routes.post(path, { ...about, body: command.args }, async (c) => c.json(await run(c.get('caller'), command, await body(c.req))));
+    routes.post(path, { ...about, body: command.args, example: exampleOf(command.name, command.args) }, async (c) =>
+      c.json(await run(c.get('caller'), command, await body(c.req))),
+    );
     if (command.readOnly)
       routes.get(path, { ...about, query: command.args }, async (c) => c.json(await run(c.get('caller'), command, c.req.query())));
   }
@@ -42,15 +59,17 @@ export function adminRoutes(routes: Routes, process: Process): void {
     ['/admin/dlq/:id{[0-9]{1,15}}/retry', retry],
     ['/admin/dlq/:id{[0-9]{1,15}}/discard', discard],
   ] as const)
-    routes.post(path, { ...aboutOf(command), body: z.object(command.args.shape).omit({ id: true }) }, async (c) =>
-      c.json(await run(c.get('caller'), command, { ...(await body(c.req)), id: c.req.param('id') })),
+    routes.post(
+      path,
+      { ...aboutOf(command), body: z.object(command.args.shape).omit({ id: true }), example: { reason: 'não está no chat do celular' } },
+      async (c) => c.json(await run(c.get('caller'), command, { ...(await body(c.req)), id: c.req.param('id') })),
     );
 
   // Whole conversations are for operators, as `why` is; who only posts messages has no business with them.
   const timeline = {
     tag: 'messages',
     access: 'operator',
-    answers: { 200: 'what happened, when and why, and a conclusion in words', 404: 'there is nothing' },
+    answers: { 200: { means: 'what happened, when and why, and a conclusion in words', schema: whyAnswer }, 404: 'there is nothing' },
   } as const;
   routes.get(
     '/api/conversations/:id{[0-9]{1,15}}/timeline',

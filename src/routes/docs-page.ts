@@ -40,7 +40,10 @@ function entry(method: string, path: string, operation: Operation): string {
     (each) => `<dt><code>${escaped(each.name)}</code> <small>${each.in}${each.required === true ? ', required' : ''}</small></dt>
 <dd>${escaped(each.description ?? '')} <code>${escaped(JSON.stringify(each.schema))}</code></dd>`,
   );
-  const body = Object.values(operation.requestBody?.content ?? {}).map((content) => `<h4>Body</h4>${schema(content.schema)}`);
+  const body = Object.values(operation.requestBody?.content ?? {}).map(
+    (content) =>
+      `<h4>Body</h4>${content.example === undefined ? '' : `<small>example</small>${schema(content.example)}`}${schema(content.schema)}`,
+  );
   const answers = Object.entries(operation.responses).map(([status, { description, content }]) => {
     const shown =
       Number(status) < 400 ? Object.entries(content ?? {}).map(([type, each]) => `<small>${type}</small>${schema(each.schema)}`) : [];

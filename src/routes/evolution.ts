@@ -91,6 +91,17 @@ const ABOUT = {
     'forwarder. What is put aside (groups, unknown events and shapes) leaves an entry with its reason (/admin/ignored/list); what names a number that is not registered, or ' +
     'another one than the secret is of, is set aside (/admin/instance/unknown).',
   body: z.record(z.string(), z.unknown()),
+  example: {
+    event: 'messages.upsert',
+    instance: 'julia-prod',
+    data: {
+      key: { remoteJid: '5511912345678@s.whatsapp.net', fromMe: false, id: '3EB0C767D26A1B2E5F' },
+      pushName: 'Maria',
+      message: { conversation: 'Oi! Qual o horário de vocês?' },
+      messageType: 'conversation',
+      messageTimestamp: 1_793_000_000,
+    },
+  },
   answers: {
     200: { means: 'durable, or noise that is only counted (contacts, chats, presence)', schema: z.object({ status: z.literal('ok') }) },
     400: 'the body is not JSON, of far more values than a webhook has, or holds no event of Evolution; Evolution drops the event',

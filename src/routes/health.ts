@@ -13,6 +13,7 @@ import { jobLines } from '../schedule/run-job.ts';
 import type { Process } from './ops.ts';
 import { within } from '../process/wait.ts';
 import { contextOf } from './context-of.ts';
+import * as schemas from './health-schemas.ts';
 import type { Routes } from './table.ts';
 
 const HOUR_MS = 3_600_000;
@@ -23,7 +24,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
     {
       ...HEALTH,
       summary: 'how much of the caps on proactive messages is used',
-      answers: { 200: 'in any 60 minutes and 24 hours, together and by number' },
+      answers: { 200: { means: 'in any 60 minutes and 24 hours, together and by number', schema: schemas.rate } },
     },
     async (c) => {
       const ctx = contextOf(process);
@@ -40,7 +41,11 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     ['/health/circuit', '/health/circuits'],
-    { ...HEALTH, summary: 'the circuit breakers of all processes and numbers', answers: { 200: 'a few seconds old at most' } },
+    {
+      ...HEALTH,
+      summary: 'the circuit breakers of all processes and numbers',
+      answers: { 200: { means: 'a few seconds old at most', schema: schemas.circuitList } },
+    },
     async (c) => {
       const breakers = await circuits(contextOf(process).db, 'default');
       if (await routes.seesDetails(c)) return c.json({ breakers });
@@ -52,7 +57,9 @@ export function healthRoutes(routes: Routes, process: Process): void {
     {
       ...HEALTH,
       summary: 'the scheduled jobs: the newest run of each, and whether it is stale',
-      answers: { 200: '`status` is stale when one of the jobs did not end well for longer than its `sla_seconds`' },
+      answers: {
+        200: { means: '`status` is stale when one of the jobs did not end well for longer than its `sla_seconds`', schema: schemas.jobs },
+      },
     },
     async (c) => {
       const jobs = await jobLines(contextOf(process).db, JOBS, new Date());
@@ -71,7 +78,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
       ...HEALTH,
       summary: 'what waits: unanswered messages, sends, jobs',
       details: 'Paused messages are not counted. `thresholds` says from where on a figure is a warning or critical.',
-      answers: { 200: '`status` ok, warning or critical, with the reasons' },
+      answers: { 200: { means: '`status` ok, warning or critical, with the reasons', schema: schemas.queue } },
     },
     async (c) => {
       const ctx = contextOf(process);
@@ -92,7 +99,11 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     '/health/chips',
-    { ...HEALTH, summary: 'each number: connection, health, caps, breakers', answers: { 200: 'without phone numbers' } },
+    {
+      ...HEALTH,
+      summary: 'each number: connection, health, caps, breakers',
+      answers: { 200: { means: 'without phone numbers', schema: schemas.chips } },
+    },
     async (c) => {
       const ctx = contextOf(process);
       const [{ numbers, breakers }, rates, health] = await Promise.all([
@@ -124,7 +135,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
     {
       ...HEALTH,
       summary: 'whether WhatsApp can be reached',
-      answers: { 200: '`status` connected, degraded, disconnected or not_configured' },
+      answers: { 200: { means: '`status` connected, degraded, disconnected or not_configured', schema: schemas.whatsapp } },
     },
     async (c) => {
       const ctx = contextOf(process);
@@ -149,7 +160,7 @@ export function healthRoutes(routes: Routes, process: Process): void {
     {
       ...HEALTH,
       summary: 'what people have been alerted of',
-      answers: { 200: '`firing` now, `pending` not for long enough yet, `recent` of 24 hours' },
+      answers: { 200: { means: '`firing` now, `pending` not for long enough yet, `recent` of 24 hours', schema: schemas.alerts } },
     },
     async (c) => {
       const alerts = await listAlerts(contextOf(process).db, RECENT_HOURS);
@@ -161,7 +172,11 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     '/health/score',
-    { ...HEALTH, summary: 'one figure from 0 to 100, and the SLA of 30 days', answers: { 200: '`costs` says what it lacks, and why' } },
+    {
+      ...HEALTH,
+      summary: 'one figure from 0 to 100, and the SLA of 30 days',
+      answers: { 200: { means: '`costs` says what it lacks, and why', schema: schemas.score } },
+    },
     async (c) => {
       const ctx = contextOf(process);
       const [deep, alerts, figures] = await Promise.all([
@@ -179,7 +194,11 @@ export function healthRoutes(routes: Routes, process: Process): void {
   );
   routes.get(
     '/healthz',
-    { ...HEALTH, summary: 'the process lives, and how the calls of Evolution go', answers: { 200: 'always, whatever it stands on' } },
+    {
+      ...HEALTH,
+      summary: 'the process lives, and how the calls of Evolution go',
+      answers: { 200: { means: 'always, whatever it stands on', schema: schemas.process } },
+    },
     async (c) => c.json(await brokerHealth(process.config, process.context)),
   );
 }

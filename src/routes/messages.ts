@@ -188,6 +188,7 @@ const POST = {
     'kind manual is for operators: with bypass_reason one leaves over hours, caps and pace, never over an opt-out or a pause; the reason is audited.',
   headers: z.object({ 'idempotency-key': z.string().max(200).optional() }),
   body: request,
+  example: { to: '+55 11 91234-5678', text: 'Sua consulta é amanhã às 9h.', kind: 'notification' },
   answers: {
     202: { means: 'queued', schema: z.object({ id: z.number(), status: z.string() }) },
     400: 'what is wrong with which field',

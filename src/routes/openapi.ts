@@ -10,12 +10,13 @@ export type Document = {
   paths: Record<string, Record<string, Operation>>;
 };
 export type Operation = {
+  operationId: string;
   tags: string[];
   summary: string;
   description?: string;
   security: Record<string, string[]>[];
   parameters?: { name: string; in: string; required?: boolean; description?: string; schema: unknown }[];
-  requestBody?: { content: Record<string, { schema: unknown }> };
+  requestBody?: { content: Record<string, { schema: unknown; example?: unknown }> };
   responses: Record<string, { description: string; content?: Record<string, { schema?: unknown }> }>;
 };
 
@@ -62,6 +63,7 @@ function pathOf(route: DescribedRoute): RouteConfig {
   return {
     method: route.method,
     path: route.path.replaceAll(/:(\w+)(?:\{[^/]*\})?/g, '{$1}').replace(/\*$/, '{event}'),
+    operationId: operationIdOf(route),
     tags: [route.tag],
     summary: route.summary,
     ...(route.details === undefined ? {} : { description: route.details }),
@@ -70,10 +72,29 @@ function pathOf(route: DescribedRoute): RouteConfig {
       ...(Object.keys(params.shape).length === 0 ? {} : { params }),
       ...(route.query === undefined ? {} : { query: route.query }),
       ...(route.headers === undefined ? {} : { headers: route.headers }),
-      ...(route.body === undefined ? {} : { body: { content: { 'application/json': { schema: route.body } } } }),
+      ...(route.body === undefined
+        ? {}
+        : {
+            body: {
+              content: {
+                'application/json': { schema: route.body, ...(route.example === undefined ? {} : { example: route.example }) },
+              },
+            },
+          }),
     },
     responses: responsesOf(route),
   };
+}
+
+/** `getApiMessagesById`: what generators of clients name a call by. Unique, since method and path are. */
+function operationIdOf({ method, path }: DescribedRoute): string {
+  const words = path
+    .replaceAll(/\{[^/]*\}/g, '')
+    .replace('*', ':event')
+    .replaceAll(/:(\w+)/g, 'by $1')
+    .split(/[^A-Za-z0-9]+/)
+    .filter((word) => word !== '');
+  return method + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('');
 }
 
 function responsesOf({ access, answers, unlimited, method }: DescribedRoute): RouteConfig['responses'] {

@@ -1,11 +1,13 @@
 /** The routes that every mode serves: is it alive, is it ready, what does it count. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context as Request } from 'hono';
+import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import { publicMetrics } from './public-metrics.ts';
 import { deepHealth, health, readiness } from '../watch/health.ts';
 import type { Env } from './http.ts';
+import * as schemas from './health-schemas.ts';
 import type { Routes } from './table.ts';
 import { shared } from './shared.ts';
 
@@ -30,8 +32,15 @@ export function opsRoutes(routes: Routes, process: Process): void {
   });
   const isCollector = (c: Request<Env>): boolean =>
     http.metricsToken !== null && equal(bearerOf(c.req.header('authorization')), http.metricsToken);
-  routes.get('/health', { ...OPS, unlimited: true, summary: 'the process lives', answers: { 200: 'always, whatever it stands on' } }, (c) =>
-    c.json(health(process.config)),
+  routes.get(
+    '/health',
+    {
+      ...OPS,
+      unlimited: true,
+      summary: 'the process lives',
+      answers: { 200: { means: 'always, whatever it stands on', schema: schemas.alive } },
+    },
+    (c) => c.json(health(process.config)),
   );
   routes.get(
     '/health/deep',
@@ -40,7 +49,10 @@ export function opsRoutes(routes: Routes, process: Process): void {
       summary: 'what is wrong, in words',
       details:
         '`status` is healthy, degraded (everything answers, something needs a person) or unhealthy; `reasons` says why, worst first: to a token of the tenant default with names and figures.',
-      answers: { 200: 'healthy or degraded', 503: 'unhealthy: the database, the queue or the schema is not there' },
+      answers: {
+        200: { means: 'healthy or degraded', schema: schemas.deep },
+        503: { means: 'unhealthy: the database, the queue or the schema is not there', schema: schemas.deep },
+      },
     },
     async (c) => {
       const body = await ((await routes.seesDetails(c)) ? deepDetailed() : deep());
@@ -53,7 +65,10 @@ export function opsRoutes(routes: Routes, process: Process): void {
       ...OPS,
       unlimited: true,
       summary: 'may get traffic',
-      answers: { 200: 'ready', 503: 'starting, stopping, or something that it needs is away' },
+      answers: {
+        200: { means: 'ready', schema: schemas.ready },
+        503: { means: 'starting, stopping, or something that it needs is away', schema: schemas.ready },
+      },
     },
     async (c) => {
       const body = await ready();
@@ -69,7 +84,7 @@ export function opsRoutes(routes: Routes, process: Process): void {
       summary: 'figures for Prometheus',
       details:
         'With METRICS_TOKEN as the bearer all of them; else no label names a number or a tenant, nothing is money, and API_RATE_LIMIT counts.',
-      answers: { 200: { means: 'the text format of Prometheus', type: 'text/plain' }, 503: 'starting' },
+      answers: { 200: { means: 'the text format of Prometheus', type: 'text/plain', schema: z.string() }, 503: 'starting' },
     },
     async (c) => {
       const text = await (http.openDetails || isCollector(c) ? allText() : publicText());

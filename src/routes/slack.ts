@@ -80,8 +80,9 @@ const ABOUT = {
     'Events (`app_mention`, `message.im`) and slash commands. Members of SLACK_ALLOWED_USERS give commands; the answer comes into the channel.',
   headers: z.object({ 'x-slack-request-timestamp': z.string(), 'x-slack-signature': z.string() }),
   body: z.looseObject({ type: z.string() }),
+  example: { type: 'event_callback', event: { type: 'app_mention', user: 'U02ABCDEF', channel: 'C012345', text: '<@U0BOT> status' } },
   answers: {
-    200: 'taken, or nothing for us',
+    200: { means: 'taken, or nothing for us', schema: z.record(z.string(), z.unknown()) },
     400: 'the body is not JSON',
     401: 'missing, wrong or old signature',
     413: 'larger than 512 kB',

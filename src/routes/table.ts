@@ -37,6 +37,8 @@ export type About<A extends Access = Access> = {
   query?: z.ZodObject;
   headers?: z.ZodObject;
   body?: z.ZodType;
+  /** Of the body, to copy; it is one that the handler takes. */
+  example?: object;
   /** What a route can answer beside 401, 403, 429 and 500, which follow from `access`. */
   answers: Readonly<Record<number, Answer>>;
 };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COMMANDS } from '../../src/admin/all.ts';
 import { apiRoutes } from '../../src/api.ts';
+import { exampleOf } from '../../src/routes/openapi-examples.ts';
 import { createApp } from '../../src/routes/http.ts';
 import { createLogger } from '../../src/process/log.ts';
 import type { Process } from '../../src/routes/ops.ts';
@@ -66,6 +67,31 @@ test('H8 openapi: admin commands come from their table, with arguments and role;
   const message = paths['/api/messages']?.['post']?.requestBody?.content['application/json']?.schema as Record<string, unknown>;
   assert.deepEqual(message['required'], ['to', 'text']);
   assert.equal(message['additionalProperties'], false);
+});
+
+test('H8 openapi: every operation has an id of its own, every body an example that is taken, and every answer that is well a schema', async () => {
+  const { paths } = await documentOf(apiOf());
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ name: `${method} ${path}`, operation })),
+  );
+  const ids = operations.map(({ operation }) => operation.operationId);
+  assert.deepEqual(
+    ids.filter((id, at) => !/^[a-z][A-Za-z0-9]*$/.test(id) || ids.indexOf(id) !== at),
+    [],
+  );
+  assert.ok(ids.includes('getApiMessagesById') && ids.includes('postAdminHandoffReturn'), ids.join());
+  for (const { name, operation } of operations) {
+    for (const [status, { content = {} }] of Object.entries(operation.responses))
+      if (Number(status) < 300)
+        for (const { schema } of Object.values(content)) assert.ok(Object.keys(schema ?? {}).length > 0, `${name}: ${status}`);
+    const body = operation.requestBody?.content['application/json'];
+    if (name.startsWith('post')) assert.ok(body?.example !== undefined, name);
+  }
+  for (const command of COMMANDS) {
+    const example = exampleOf(command.name, command.args);
+    const checked = command.args.safeParse(example);
+    assert.ok(checked.success, `${command.name}: ${JSON.stringify(example)}: ${checked.error?.message ?? ''}`);
+  }
 });
 
 test('H8 docs: /docs and /api/docs are one page that lists each route, says how to get a token and loads nothing from elsewhere', async () => {

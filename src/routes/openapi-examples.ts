@@ -1,0 +1,46 @@
+/** Bodies to copy: an example of each argument by its name, for the admin commands; other routes bring one of their own. Pure. */
+import type { z } from 'zod';
+
+const BY_NAME: Readonly<Record<string, unknown>> = {
+  id: 42,
+  other: 43,
+  merged: 43,
+  name: 'julia-prod',
+  instance: 'julia-prod',
+  phone: '5511912345678',
+  contact: '5511912345678',
+  reason: 'pedido do supervisor',
+  level: 'no_campaigns',
+  mode: 'manual',
+  setting: 'handoff',
+  key: 'the-token-of-this-number',
+  until: '2026-12-01T09:00:00-03:00',
+  since: '2026-12-01T09:00:00-03:00',
+  text: 'Bom dia! A equipe já está vendo o seu pedido.',
+};
+
+/** Where the names alone would say the wrong thing. */
+const BY_COMMAND: Readonly<Record<string, object>> = {
+  why: { id: 'conversation:7' },
+  pause: { scope: 'instance', target: 'julia-prod', reason: 'número em análise' },
+  resume: { scope: 'instance', target: 'julia-prod', reason: 'liberado' },
+  'breaker reset': { name: 'evolution' },
+  'instance set': { name: 'julia-prod', proactive: true, phase: 'warming' },
+  'token revoke': { id: '5f0c7b0e-1d1c-4b53-9a53-2f1d5f3a9c11', reason: 'notebook perdido' },
+  'job run': { name: 'sync_numbers' },
+  'ignored replay': { reason: 'unknown_event' },
+};
+
+/** What is required, else the first that there is an example of, and the reason for the audit. */
+export function exampleOf(command: string, args: z.ZodObject): object {
+  const known = BY_COMMAND[command];
+  if (known !== undefined) return known;
+  const fields = Object.entries(args.shape);
+  const required = fields.filter(([, field]) => !(field as z.ZodType).safeParse(undefined).success).map(([name]) => name);
+  const first = fields.find(([name]) => name in BY_NAME)?.[0];
+  const names = new Set([
+    ...(required.length > 0 || first === undefined ? required : [first]),
+    ...('reason' in args.shape ? ['reason'] : []),
+  ]);
+  return Object.fromEntries([...names].map((name) => [name, BY_NAME[name]]));
+}
