@@ -175,12 +175,17 @@ test('Z9 slow posts: a head or a body that never ends is answered with 408 in th
     assert.match(error['request_id'] ?? '', /^[0-9a-f-]{36}$/, name);
   }
   // Who hangs up in the middle of a body: told to nobody, counted.
-  const gone = hold(t, port, { path: '/webhook/evolution', headers: bearer, bytes: 100_000 });
+  const refused = () => system.lines.filter((line) => line.message === 'Webhook refused' && line.context['reason'] === 'incomplete').length;
+  const leaver = () => hold(t, port, { path: '/webhook/evolution', headers: bearer, bytes: 100_000 });
+  let gone = leaver();
+  await system.until(() => {
+    if (refused() > 2) return true;
+    // A busy machine may not have read the head of the one that has just come: the next one has had longer.
+    gone.hangUp();
+    gone = leaver();
+    return false;
+  }, 'three');
   gone.hangUp();
-  await system.until(
-    () => system.lines.filter((line) => line.message === 'Webhook refused' && line.context['reason'] === 'incomplete').length === 3,
-    'three',
-  );
   assert.deepEqual(
     system.lines.filter((line) => ['ERROR', 'CRITICAL'].includes(line.level)),
     [],
