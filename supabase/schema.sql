@@ -3573,7 +3573,7 @@ grant execute on function public.export_contact(text,bigint,text,text,timestamp 
 grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.fail_media(p_message bigint, p_text text, p_reason text, p_retry_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
- RETURNS void
+ RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
@@ -3583,7 +3583,7 @@ begin
     for no key update of c;
   select * into v_message from messages where id = p_message for update;
   if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
-    return;
+    return '{}';
   end if;
   update messages set text = case when deleted_at is null then p_text else text end,
     media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
@@ -3592,6 +3592,7 @@ begin
       clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
     on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
       next_at = excluded.next_at, updated_at = excluded.updated_at;
+  return '{}';
 end $function$;
 revoke all on function public.fail_media(bigint,text,text,integer,timestamp with time zone) from public;
 grant execute on function public.fail_media(bigint,text,text,integer,timestamp with time zone) to service_role;

@@ -3733,17 +3733,17 @@ end $$;
 -- fail_media: the media of a message could not be read: it says so, is answered as it is, and is tried again at the
 -- time given, or never.
 -- Arguments: p_text what the model and the history show meanwhile; p_retry_ms null: there is no use in it.
--- Concurrency: locks the conversation. Idempotent for what has been read meanwhile.
+-- Concurrency: locks the conversation. Idempotent for what has been read meanwhile. Result: {}.
 create or replace function fail_media(
   p_message bigint, p_text text, p_reason text, p_retry_ms int, p_now timestamptz default null
-) returns void language plpgsql set search_path = public, pg_temp as $$
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_message messages;
 begin
   perform 1 from conversations c join messages m on m.conversation_id = c.id where m.id = p_message
     for no key update of c;
   select * into v_message from messages where id = p_message for update;
   if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
-    return;
+    return '{}';
   end if;
   update messages set text = case when deleted_at is null then p_text else text end,
     media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
@@ -3752,6 +3752,7 @@ begin
       clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
     on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
       next_at = excluded.next_at, updated_at = excluded.updated_at;
+  return '{}';
 end $$;
 
 -- due_media: media that is to be tried again, put off for a while so that nobody else takes it: see unread_media.
