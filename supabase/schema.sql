@@ -3577,14 +3577,9 @@ CREATE OR REPLACE FUNCTION public.fail_media(p_message bigint, p_text text, p_re
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_message messages;
+declare v_message messages := hold_unread(p_message);
 begin
-  perform 1 from conversations c join messages m on m.conversation_id = c.id where m.id = p_message
-    for no key update of c;
-  select * into v_message from messages where id = p_message for update;
-  if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
-    return '{}';
-  end if;
+  if v_message.id is null then return '{}'; end if;
   update messages set text = case when deleted_at is null then p_text else text end,
     media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
   insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
@@ -4299,6 +4294,23 @@ $function$;
 revoke all on function public.hold_turn(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.hold_turn(bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.hold_turn(bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.hold_unread(p_message bigint)
+ RETURNS public.messages
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_conversation bigint; v_message messages;
+begin
+  select c.id into v_conversation from conversations c join messages m on m.conversation_id = c.id
+    where m.id = p_message for no key update of c;
+  select * into v_message from messages where id = p_message and conversation_id = v_conversation and typed is null
+    and coalesce(media ->> 'read', 'failed') = 'failed' for update;
+  return v_message;
+end $function$;
+revoke all on function public.hold_unread(bigint) from public;
+grant execute on function public.hold_unread(bigint) to service_role;
+grant execute on function public.hold_unread(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.honour_suppression(p_instance public.instances, p_contact bigint, p_pn text, p_lid text)
  RETURNS void
@@ -7183,13 +7195,14 @@ CREATE OR REPLACE FUNCTION public.read_media(p_message bigint, p_hash text, p_te
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_message messages; v_conversation conversations; v_again boolean; v_meaning jsonb;
+declare
+  v_message messages := hold_unread(p_message);
+  v_conversation conversations;
+  v_again boolean;
+  v_meaning jsonb;
 begin
-  select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
-    where m.id = p_message for no key update of c;
-  select * into v_message from messages where id = p_message for update;
-  if v_message.id is null or v_message.conversation_id <> v_conversation.id or v_message.typed is not null
-    or v_message.media ->> 'read' in ('words', 'silent') then return null; end if;
+  if v_message.id is null then return null; end if;
+  select * into v_conversation from conversations where id = v_message.conversation_id;
   delete from media_waits where message_id = p_message;
   v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
     and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)

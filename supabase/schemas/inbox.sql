@@ -1828,6 +1828,19 @@ create or replace function record_media(
     where tenant_id = p_tenant and sha256 = p_hash and words is null
 $$;
 
+-- hold_unread: a message whose media nobody has read yet, locked, and its conversation before it; its id is null when
+-- it has been read meanwhile, or is gone, or has moved to another conversation.
+create or replace function hold_unread(p_message bigint)
+returns messages language plpgsql set search_path = public, pg_temp as $$
+declare v_conversation bigint; v_message messages;
+begin
+  select c.id into v_conversation from conversations c join messages m on m.conversation_id = c.id
+    where m.id = p_message for no key update of c;
+  select * into v_message from messages where id = p_message and conversation_id = v_conversation and typed is null
+    and coalesce(media ->> 'read', 'failed') = 'failed' for update;
+  return v_message;
+end $$;
+
 -- read_media: the media of a message has been read: its words are the message's from now on, and mean what they say.
 -- Guarantee: repeating it changes nothing. When an answer has gone out without them and nobody has said anything since,
 --   the message waits for an answer again; else only the history is mended. What was deleted stays deleted.
@@ -1838,13 +1851,14 @@ $$;
 create or replace function read_media(
   p_message bigint, p_hash text, p_text text, p_typed text, p_meaning jsonb, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_message messages; v_conversation conversations; v_again boolean; v_meaning jsonb;
+declare
+  v_message messages := hold_unread(p_message);
+  v_conversation conversations;
+  v_again boolean;
+  v_meaning jsonb;
 begin
-  select c.* into v_conversation from conversations c join messages m on m.conversation_id = c.id
-    where m.id = p_message for no key update of c;
-  select * into v_message from messages where id = p_message for update;
-  if v_message.id is null or v_message.conversation_id <> v_conversation.id or v_message.typed is not null
-    or v_message.media ->> 'read' in ('words', 'silent') then return null; end if;
+  if v_message.id is null then return null; end if;
+  select * into v_conversation from conversations where id = v_message.conversation_id;
   delete from media_waits where message_id = p_message;
   v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
     and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)
@@ -1872,14 +1886,9 @@ end $$;
 create or replace function fail_media(
   p_message bigint, p_text text, p_reason text, p_retry_ms int, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_message messages;
+declare v_message messages := hold_unread(p_message);
 begin
-  perform 1 from conversations c join messages m on m.conversation_id = c.id where m.id = p_message
-    for no key update of c;
-  select * into v_message from messages where id = p_message for update;
-  if v_message.id is null or v_message.typed is not null or v_message.media ->> 'read' in ('words', 'silent') then
-    return '{}';
-  end if;
+  if v_message.id is null then return '{}'; end if;
   update messages set text = case when deleted_at is null then p_text else text end,
     media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
   insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
@@ -1922,6 +1931,7 @@ revoke all on function
   media_item(messages, int),
   claim_media(text, text, text, int, int, timestamptz),
   record_media(text, text, text, text, timestamptz),
+  hold_unread(bigint),
   read_media(bigint, text, text, text, jsonb, timestamptz),
   fail_media(bigint, text, text, int, timestamptz),
   due_media(int, int, timestamptz),
@@ -2004,6 +2014,7 @@ grant execute on function
   media_item(messages, int),
   claim_media(text, text, text, int, int, timestamptz),
   record_media(text, text, text, text, timestamptz),
+  hold_unread(bigint),
   read_media(bigint, text, text, text, jsonb, timestamptz),
   fail_media(bigint, text, text, int, timestamptz),
   due_media(int, int, timestamptz),

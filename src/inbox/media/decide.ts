@@ -18,19 +18,19 @@ export function retryMs(attempts: number): number | null {
 
 /** `[áudio de voz, 12 s]` as the model reads it when nobody could hear it. */
 export function unheardText(text: string, failure: MediaFailure): string {
-  const [heading = '', ...rest] = text.split('\n');
-  const bare = heading.replace(/[,:] (ainda não ouvido|não pôde ser ouvido|grande demais)[^\]]*/, '').replace(/\]$/, '');
-  return [`${bare}, ${WORDS[failure] ?? 'não pôde ser ouvido'}]`, ...rest].join('\n');
+  return bareText(text).replace(']', `, ${FINAL[failure] ?? NOT_YET}]`);
 }
 
-const WORDS: Readonly<Partial<Record<MediaFailure, string>>> = {
+/** Without what was said of it while it could not be heard. */
+export function bareText(text: string): string {
+  return text.replace(MARK, ']');
+}
+
+const NOT_YET = 'ainda não ouvido';
+/** Of what no other try will change. */
+const FINAL: Readonly<Partial<Record<MediaFailure, string>>> = {
   media_too_large: 'grande demais para ser ouvido',
   media_no_audio: 'não pôde ser ouvido: o arquivo não é um áudio',
-  speech_unreachable: 'ainda não ouvido',
-  speech_timeout: 'ainda não ouvido',
-  speech_key: 'ainda não ouvido',
-  speech_answer: 'ainda não ouvido',
-  gateway_unreachable: 'ainda não ouvido',
-  media_not_there: 'ainda não ouvido',
-  being_read: 'ainda não ouvido',
+  speech_refused: 'não pôde ser ouvido',
 };
+const MARK = /, (ainda não ouvido|grande demais para ser ouvido|não pôde ser ouvido[^\]]*)\]/;

@@ -15,7 +15,7 @@ import type { Evolution } from '../../whatsapp/client.ts';
 import { intentOf } from '../meaning.ts';
 import { claimMedia, failMedia, readMedia, recordMedia } from './calls.ts';
 import type { MediaItem } from './calls.ts';
-import { MOST_BYTES, retryMs, unheardText } from './decide.ts';
+import { bareText, MOST_BYTES, retryMs, unheardText } from './decide.ts';
 import type { MediaFailure } from './decide.ts';
 
 /** The contact hears something within half a minute, whatever happens. Milliseconds; for all media of a conversation together. */
@@ -108,7 +108,7 @@ async function keep(ctx: Context, item: MediaItem, heard: Heard): Promise<number
   }
   const { sha256 } = heard;
   const content =
-    heard.kind === 'words' ? withTranscript({ type: 'audio', text: bare(item.text), typed: null, media: null }, heard.text) : null;
+    heard.kind === 'words' ? withTranscript({ type: 'audio', text: bareText(item.text), typed: null, media: null }, heard.text) : null;
   const mended = await readMedia(ctx.db, item.message_id, {
     sha256,
     text: content?.text ?? '[áudio sem fala]',
@@ -116,9 +116,4 @@ async function keep(ctx: Context, item: MediaItem, heard: Heard): Promise<number
     intent: content?.typed == null ? null : intentOf(content.typed),
   });
   return mended?.wake === true ? mended.conversation_id : null;
-}
-
-/** Without what was said of it while it could not be heard. */
-function bare(text: string): string {
-  return text.replace(/, (ainda não ouvido|não pôde ser ouvido[^\]]*|grande demais para ser ouvido)\]/, ']');
 }
