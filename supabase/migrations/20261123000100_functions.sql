@@ -2744,6 +2744,7 @@ returns heard_event[] language sql stable set search_path = public, pg_temp as $
       e.event, e.event ->> 'providerId', c.chat ->> 'pn', c.chat ->> 'lid', c.alt ->> 'pn', c.alt ->> 'lid',
       e.event ->> 'kind' in ('message', 'ack') and jsonb_array_length(w.webhook -> 'events') = 1
       and not w.webhook ?| array['kept', 'replays'] and not e.event ? 'forged'
+      and (e.event ->> 'kind' = 'ack' or not exists (select from forged_messages f where f.instance_id = i.id))
       and (e.event ->> 'instanceId' is null or e.event ->> 'instanceId' = i.provider_id)
       and webhook_refusal(i, i.name, e.event ->> 'instanceId', w.webhook -> 'from', p_options ->> 'onlyInstance',
         coalesce((w.webhook ->> 'postedAt')::timestamptz, p_now)) is null,
@@ -2868,8 +2869,7 @@ begin
         and not exists (select from messages m where m.instance_id = w.instance_id and m.provider_id = w.provider_id)
         and not exists (select from early_updates u where u.instance_id = w.instance_id
           and u.provider_id = w.provider_id)
-        and not exists (select from erasures e where e.tenant_id = w.tenant_id)
-        and not exists (select from forged_messages f where f.instance_id = w.instance_id)),
+        and not exists (select from erasures e where e.tenant_id = w.tenant_id)),
     known as materialized (
       select w.*, c.id as conversation_id, c.contact_id, c.last_seq
       from words w

@@ -61,15 +61,20 @@ const BETWEEN: Record<string, string> = {
   takeover: `update conversations set takeover_since = $1, takeover_until = $1::timestamptz + interval '1 hour' where id = 2`,
   named: `update contacts set name = 'Ana'`,
   erased: `insert into erasures (tenant_id, kind, hash, erased_at) values ('default', 'address', 'x', $1) on conflict do nothing`,
+  forged: `insert into forged_messages (tenant_id, instance_id, hash, chats, until)
+    select tenant_id, instance_id, message_hash(instance_id, provider_id), '{}', $1::timestamptz + interval '1 day' from messages where kind is not null and provider_id is not null on conflict do nothing`,
   unvouched: 'update contact_addresses set vouched_phone = null',
   read: `update messages set status = 'read', read_at = $1 where direction = 'out' and status = 'delivered'`,
 };
 const step = fc.record({
   between: mostly('nothing', 'nothing', 'sent', 'sent', ...Object.keys(BETWEEN)),
-  batch: fc.array(fc.record({ event, copies: mostly(1, 2), from: mostly<object>({ tenant: 'default' }, { instance: INSTANCE }) }), {
-    minLength: 3,
-    maxLength: 8,
-  }),
+  batch: fc.array(
+    fc.record({ event, copies: mostly(1, 2), from: mostly<object>({ tenant: 'default' }, { instance: INSTANCE }, { ourselves: true }) }),
+    {
+      minLength: 3,
+      maxLength: 8,
+    },
+  ),
 });
 
 /** An event of the product. `outs`: ids of messages that we have sent so far. */
@@ -105,6 +110,7 @@ const SEEN = `with m as (select *, conversation_id || '/' || seq as place from m
   'conversations', (select jsonb_agg(to_jsonb(c) - array['updated_at', 'created_at'] order by c.id) from conversations c),
   'contacts', (select jsonb_agg(to_jsonb(c) - array['updated_at', 'created_at'] order by c.id) from contacts c),
   'addresses', (select jsonb_agg(to_jsonb(a) - array['id', 'created_at'] order by a.kind, a.address) from contact_addresses a),
+  'forged', (select jsonb_agg(to_jsonb(f) order by hash) from forged_messages f),
   'early', (select jsonb_agg(event order by provider_id, event::text) from early_updates),
   'optOuts', (select count(*) from opt_outs), 'handoffs', (select count(*) from handoffs),
   'webhooks', (select jsonb_agg(jsonb_build_object('r', w.request_id, 'tenant', w.tenant_id, 'instance', w.instance, 'event', w.event, 'body', w.body,
@@ -201,6 +207,39 @@ test('I1 I7 what is ordinary is recorded set by set as it would be one by one, i
   );
   // Else there is nothing to compare.
   assert.ok(ordinary > all / 10, `${ordinary} of ${all} were ordinary`);
+});
+
+test('I1 Z1 an echo under an id that was forged is dropped from a comparison by either way', async (t) => {
+  const [one, other] = [await open(t, true), await open(t, false)];
+  const now = minutesAfter(0).toISOString();
+  const chat = { pn: PEOPLE[0]?.pn ?? '', lid: PEOPLE[0]?.lid ?? '' };
+  const seen = [];
+  for (const client of [one, other]) {
+    const record = (events: InboundEvent[], from: object) =>
+      client.query('select record_inbound($1, $2, $3)', [
+        JSON.stringify(
+          events.map((event, at) => ({
+            requestId: String(at),
+            instance: INSTANCE,
+            event: 'messages.upsert',
+            raw: {},
+            from,
+            events: [event],
+          })),
+        ),
+        JSON.stringify(OPTIONS),
+        now,
+      ]);
+    await record([said({ id: 'IN1', ...chat })], { tenant: 'default' });
+    await client.query(BETWEEN['sent'] as string, [now]);
+    await client.query(BETWEEN['forged'] as string, [now]);
+    const { rows } = await client.query<{ id: string }>(`select provider_id as id from messages where kind is not null`);
+    const echo = said({ id: rows[0]?.id ?? '', ...chat, fromMe: true, text: 'Resposta' });
+    await record([echo, said({ id: 'IN2', ...chat }), said({ id: 'IN3', ...chat })], { ourselves: true });
+    seen.push((await client.query<{ seen: Record<string, unknown> }>(SEEN)).rows[0]?.seen);
+  }
+  assert.deepEqual(seen[0], seen[1]);
+  assert.deepEqual((await one.query('select found_at is not null as told from forged_messages')).rows, [{ told: true }]);
 });
 
 /** The same words under an id that is new: how much of such a batch would be ordinary. */
