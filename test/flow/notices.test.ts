@@ -132,7 +132,11 @@ test('E3 a notice about a number never needs that number: another carries it, or
   const system = await startSystem(t, { env: { GESTOR_WHATSAPP: MANAGER }, simulator: { instances: ['julia-dev', 'second'] } });
   await sendNotice(system.ctx, notice('alone', { about: 'julia-dev', urgent: true }));
   await over(system, 'alone pending - no_number 1');
-  assert.ok(system.lines.some(({ level, message }) => level === 'ERROR' && message === 'Notice not delivered, retrying'));
+  // it is written down first, and then told
+  await system.until(
+    () => system.lines.some(({ level, message }) => level === 'ERROR' && message === 'Notice not delivered, retrying'),
+    'the line of the log',
+  );
   await system.query(`select ensure_instance('second', null); update instances set status = 'open'`);
   await attempt(system);
   await system.until(() => system.simulator.sends({ text: 'aviso alone', sent: true }).length === 1, 'the WhatsApp message');
