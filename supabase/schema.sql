@@ -7217,6 +7217,9 @@ begin
       'read', case when p_typed is null then 'silent' else 'words' end),
     status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
     turn_id = case when v_again then null else turn_id end where id = p_message;
+  -- a turn that is under way read it as it was
+  v_again := v_again or (v_message.status = 'received' and exists (select from turns t
+    where t.conversation_id = v_conversation.id and t.status = 'open'));
   if v_again then
     update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
   end if;

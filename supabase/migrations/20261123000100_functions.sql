@@ -3708,7 +3708,8 @@ end $$;
 
 -- read_media: the media of a message has been read: its words are the message's from now on, and mean what they say.
 -- Guarantee: repeating it changes nothing. When an answer has gone out without them and nobody has said anything since,
---   the message waits for an answer again; else only the history is mended. What was deleted stays deleted.
+--   the message waits for an answer again; else only the history is mended. An answer that is being made without them
+--   is superseded. What was deleted stays deleted.
 -- Arguments: p_text what the model and the history show; p_typed what was said, null: nothing; p_meaning see
 --   take_meaning; p_hash of the file.
 -- Concurrency: locks the conversation. Result: {conversation_id, wake: it has something to answer}, or null: there is
@@ -3738,6 +3739,9 @@ begin
       'read', case when p_typed is null then 'silent' else 'words' end),
     status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
     turn_id = case when v_again then null else turn_id end where id = p_message;
+  -- a turn that is under way read it as it was
+  v_again := v_again or (v_message.status = 'received' and exists (select from turns t
+    where t.conversation_id = v_conversation.id and t.status = 'open'));
   if v_again then
     update conversations set inbound_seq = inbound_seq + 1 where id = v_conversation.id;
   end if;

@@ -114,6 +114,40 @@ for (const [what, fault] of [
   });
 }
 
+test('I10 a voice note that is heard while a turn answers it as unheard: that answer never goes, the next one knows what was said', async (t) => {
+  const system = await startSystem(t, { speech: true, workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.script([
+    { match: 'quanto custa', text: 'Custa dez reais.', repeat: true },
+    { text: 'Não consegui ouvir seu áudio agora.', repeat: true },
+  ]);
+  system.simulator.fault({ target: 'speech', kind: 'drop', times: null });
+  system.simulator.inbound({ contactId: maria.id, media: note('quanto custa o bolo') });
+  await system.until(async () => (await system.query('select 1 from inbox')).length === 1, 'the message');
+  const [row] = await system.query<{ id: number }>('select id::int from conversations');
+  const id = row?.id ?? 0;
+  const ctx = await system.openContext('worker');
+  let held = false;
+  const db = {
+    ...ctx.db,
+    async call(name: string, args: Record<string, unknown>) {
+      if (name === 'complete_turns' && !held) {
+        held = true;
+        system.simulator.clearFaults();
+        await retry(system);
+      }
+      return ctx.db.call(name, args);
+    },
+  };
+  await runTurn({ ...ctx, db }, id, new AbortController().signal);
+  assert.match(read(system), /ainda não ouvido/);
+  assert.deepEqual(await system.query('select status from turns'), [{ status: 'superseded' }]);
+  await system.addWorker();
+  await system.ctx.queues.wakeTurn(id, 0);
+  await system.until(() => answers(system).length === 1, 'the answer');
+  assert.deepEqual(answers(system), ['Custa dez reais.']);
+});
+
 test('I10 when the contact has gone on, or a person has written, what is heard later only mends the history', async (t) => {
   const system = await startSystem(t, { speech: true });
   const maria = system.simulator.addContact(MARIA);
