@@ -33,7 +33,8 @@ async function measureFloor(stand: Stand, model: string, index: number): Promise
   const worker = await stand.product('worker', databaseUrl, onRedis, 0, own);
   const query = (sql: string) => stand.query(databaseUrl, sql);
   const times = Math.ceil((cacheFloor * charsPerToken) / INSTRUCTIONS.length);
-  await query(`update agents set instructions = instructions || repeat('${INSTRUCTIONS}', ${times})`);
+  await query(`insert into agents (name, tone, instructions, promises)
+    select name, tone, instructions || repeat('${INSTRUCTIONS}', ${times}), promises from agents where active`);
   const connection = await openConnection(api.port, WEBHOOK_PATH, WEBHOOK_HEADERS);
   const phone = phoneOf(70, index);
   await longTalk({

@@ -28,6 +28,8 @@ import { QUEUE_NEEDS_SESSION } from './db/pooler-words.ts';
 import { releaseSends } from './outbox/calls.ts';
 import { wakeLanes } from './outbox/wake.ts';
 import { ensureSetup } from './turns/agent-calls.ts';
+import { createVersions } from './turns/last-good.ts';
+import type { Versions } from './turns/last-good.ts';
 import { healthSnapshot } from './watch/health-calls.ts';
 import type { SendPolicy } from './outbox/calls.ts';
 import { createEvents } from './events.ts';
@@ -68,6 +70,8 @@ export type Context = {
   /** Changes of the breakers that the database has not taken yet. */
   transitions: Transitions;
   figures: Figures;
+  /** Which words of an agent may be read to a contact. */
+  versions: Versions;
   background: Background;
   /** What claim_send checks; made of the configuration once. */
   sendPolicy: SendPolicy;
@@ -143,6 +147,7 @@ export async function openContext(
     breakers,
     transitions,
     figures,
+    versions: createVersions(config.app.company),
     background,
     sendPolicy: { ...policy, ...options.overrides?.sendPolicy },
     process: { id: processId, startedAt: new Date() },

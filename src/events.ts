@@ -6,7 +6,7 @@ import type { Transition } from './breakers/shell.ts';
 import type { RecordedEvent } from './inbox/calls.ts';
 import type { ClaimedNotice, NoticeOutcome } from './notices/calls.ts';
 import type { ClaimedSend } from './outbox/calls.ts';
-import type { ModelCallRecord, TurnClaim } from './turns/calls.ts';
+import type { AgentVersion, ModelCallRecord, TurnClaim } from './turns/calls.ts';
 import type { Logger } from './process/log.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -97,6 +97,11 @@ export function createEvents(log: Logger, mode: string) {
 
     turnClaimed(claim: TurnClaim): void {
       log.info({ queue: 'turn', ...turnIds(claim), messages: claim.pending.length }, 'Processing message...');
+    },
+
+    versionUnusable(claim: TurnClaim, { id, slug, version }: AgentVersion, faults: readonly { code: string }[]): void {
+      const codes = faults.map(({ code }) => code);
+      log.error({ ...turnIds(claim), agent_id: id, agent: slug, version, faults: codes }, 'Version of the agent not used');
     },
 
     turnEnded(claim: TurnClaim, outcome: string, fields: { reason?: string | null; model?: string | null; parts?: number }): void {

@@ -23,7 +23,7 @@ import {
 } from '../watch/diagnosis.ts';
 import type { Finding } from '../watch/diagnosis.ts';
 import { estimateTokens, familyOf } from '../claude/models.ts';
-import { systemText } from '../turns/prompt.ts';
+import { systemText } from '../turns/system-texts.ts';
 import { numberInWords } from '../watch/health-words.ts';
 import type { HealthRows } from '../watch/health-words.ts';
 import { GONE_SECONDS, MODES, RUN_MODES, runs } from '../process/liveness.ts';
@@ -357,7 +357,7 @@ async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
   if (claude === null) return [];
   return (await listAgents(db)).flatMap((agent) => {
     const tools = TOOLS.filter(({ name }) => agent.tools.includes(name)).map(toolParam);
-    const chars = JSON.stringify([tools, systemText(agent, config.app.company)]).length;
+    const chars = JSON.stringify([tools, systemText(agent, agent.company ?? config.app.company)]).length;
     const models = new Set([agent.model ?? claude.model, agent.model_complex ?? claude.complexModel]);
     // of a model that is not listed nobody knows the floor
     return [...models].flatMap((model) => {

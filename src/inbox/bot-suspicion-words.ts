@@ -5,8 +5,11 @@ const MAX_CHARS = 400;
 
 export function suspectsBot(text: string): boolean {
   if (text.length > MAX_CHARS) return false;
-  return clausesOf(text).some((clause) => QUESTIONS.some((question) => question.test(clause)));
+  return clausesOf(text).some((clause) => !GREETS.test(clause) && QUESTIONS.some((question) => question.test(clause)));
 }
+
+/** "E aí?" greets, and without its accent looks like "é AI?", which nobody says in Portuguese. */
+const GREETS = /(?:^| )e ai(?: (?:gente|moca|moco|pessoal|beleza|tudo bem|blz))?$/;
 
 const MACHINE =
   '(?:robo|robot|robozinho|bot|chatbot|chat ?gpt|gpt|maquina|ia|ai|i a|inteligencia artificial|artificial intelligence|computador|computadora|programa|sistema automatico|(?:atendente|assistente|atendimento) (?:virtual|automatic[oa]|eletronic[oa])|machine|automated system|automatic[oa]|resposta automatica|mensagem automatica|mensaje automatico|robotizad[oa])';
@@ -46,13 +49,19 @@ const QUESTIONS: readonly RegExp[] = [
 
 /**
  * The answer to such a question, made sure: it says what the product is and offers a person, whatever the model wrote. `truth` stands in for an
- * answer that claims to be a person, or before one that evades.
+ * answer that claims to be a person, or before one that evades; `offer` stands behind one that offers nobody.
  */
-export function honestAnswer(answer: string, truth: string): string {
+export function honestAnswer(answer: string, truth: string, offer: string): string {
   if (claimsToBeHuman(answer)) return truth;
   const words = foldWords(answer);
   if (!ADMITS.test(words)) return `${truth}\n\n${answer}`;
-  return OFFERS.test(words) ? answer : `${answer}\n\nSe preferir, chamo uma pessoa da equipe.`;
+  return OFFERS.test(words) ? answer : `${answer}\n\n${offer}`;
+}
+
+/** Whether a sentence says what the product is, and offers a person: what each version's own answer to that question must do. */
+export function isHonest(sentence: string): boolean {
+  const words = foldWords(sentence);
+  return !claimsToBeHuman(sentence) && ADMITS.test(words) && OFFERS.test(words);
 }
 
 const ADMITS =

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Door } from '../db/door.ts';
 import { grouped } from '../db/grouped.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
+import { LANGUAGES } from '../words/sentences.ts';
 import { mediaItem } from '../inbox/media/calls.ts';
 import { sendClaimOf, withRandom } from '../outbox/calls.ts';
 import type { SendClaim, SendPolicy } from '../outbox/calls.ts';
@@ -50,9 +51,17 @@ const historyMessage = z.object({
   refused_by: refusedBy,
 });
 
-const agent = z.object({
+export const agentVersion = z.object({
   id: z.number(),
+  tenant_id: z.string(),
+  slug: z.string(),
+  version: z.number(),
   name: z.string(),
+  /** null: NOME_EMPRESA */
+  company: z.string().nullable(),
+  language: z.enum(LANGUAGES),
+  /** Words of its own for what the runtime says, see words/sentences.ts. */
+  sentences: z.record(z.string(), z.unknown()),
   tone: z.string(),
   instructions: z.string(),
   promises: z.string(),
@@ -60,6 +69,9 @@ const agent = z.object({
   model_complex: z.string().nullable(),
   tools: z.array(z.string()),
 });
+
+/** A version of an agent's words, as a turn has it. */
+export type AgentVersion = z.infer<typeof agentVersion>;
 
 const claimed = z.object({
   state: z.literal('claimed'),
@@ -95,7 +107,7 @@ const claimed = z.object({
     phone: z.string().nullable(),
     memory: z.array(z.object({ fact: z.string(), at: z.string().transform((at) => new Date(at)) })),
   }),
-  agent: agent.nullable(),
+  agent: agentVersion.nullable(),
   instance: z.object({ id: z.number(), name: z.string() }),
   opted_out: z.boolean(),
 });
@@ -233,6 +245,9 @@ export type TurnResult = {
   transcript?: unknown;
   /** The id that the provider gave the last answer. */
   answer_id?: string | null;
+  /** Which version's words the model read, and the hash of what every conversation of it begins with. */
+  agent_id?: number;
+  prompt_hash?: string;
 };
 
 const completion = z.object({

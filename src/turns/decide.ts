@@ -10,6 +10,7 @@
  */
 import { abuseOf, isMachine, quietSeconds } from './checks/abuse.ts';
 import type { AbuseLimits, AbuseMessage, AbuseReason } from './checks/abuse.ts';
+import type { SentenceName } from '../words/sentences.ts';
 
 /** What the decision looks at; `TurnClaim` of turns/calls.ts has all of it. */
 export type TurnSnapshot = {
@@ -46,13 +47,13 @@ export type TurnSettings = {
 export type TurnDecision =
   /** Nothing is said; the messages get this reason. `tellPerson`: they are listed to a person, who may still want to answer. */
   | { kind: 'skip'; reason: 'too_old' | 'answered_by_person' | 'opted_out_already'; tellPerson: boolean }
-  /** Somebody costs money who is no customer: `text` the first time, then nothing. `quietSeconds` null: the quiet that holds is not prolonged. */
-  | { kind: 'quiet'; reason: AbuseReason; text: string | null; quietSeconds: number | null }
+  /** Somebody costs money who is no customer: `say` the first time, then nothing. `quietSeconds` null: the quiet that holds is not prolonged. */
+  | { kind: 'quiet'; reason: AbuseReason; say: SentenceName | null; quietSeconds: number | null }
   /** A person has this conversation already. */
   | { kind: 'leave'; reason: 'human' | 'takeover' | 'manual' }
-  /** A person is needed. `text` goes to the contact first, when there is something honest to say. */
-  | { kind: 'handoff'; reason: 'no_model' | 'no_agent' | 'turn_failed' | 'bot_question'; text: string | null }
-  | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; text: string }
+  /** A person is needed. `say` goes to the contact first, when there is something honest to say. */
+  | { kind: 'handoff'; reason: 'no_model' | 'no_agent' | 'turn_failed' | 'bot_question'; say: SentenceName | null }
+  | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; say: SentenceName }
   | { kind: 'run'; model: string };
 
 /** A turn that failed so often (by the model, or by a worker that died) goes to a person. */
@@ -73,18 +74,18 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
     return { kind: 'skip', reason: 'too_old', tellPerson: turn.pending.some((message) => !isOptOut(message.intent)) };
   // What was asked for holds already. Of two wishes the last one counts. Who asked hears it once.
   const wish = turn.pending.findLast(({ intent }) => intent === 'opt_out' || intent === 'resubscribe')?.intent;
-  if (wish === 'opt_out') return { kind: 'canned', reason: 'opt_out_confirmed', text: OPT_OUT_TEXT };
+  if (wish === 'opt_out') return { kind: 'canned', reason: 'opt_out_confirmed', say: 'opted_out' };
   if (turn.pending.every((message) => message.intent === 'opt_out_again'))
     return { kind: 'skip', reason: 'opted_out_already', tellPerson: false };
-  if (wish === 'resubscribe') return { kind: 'canned', reason: 'resubscribe_confirmed', text: RESUBSCRIBE_TEXT };
+  if (wish === 'resubscribe') return { kind: 'canned', reason: 'resubscribe_confirmed', say: 'opted_in' };
   const abuse = decideQuiet(turn, settings.abuse);
   if (abuse !== null) return abuse;
-  if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', text: null };
-  if (settings.models === null) return { kind: 'handoff', reason: 'no_model', text: null };
-  if (keepsFailing(turn) || turn.passed_over) return { kind: 'handoff', reason: 'turn_failed', text: FALLBACK_TEXT };
-  if (intents.has('bot_question') && turn.identity === 'handoff') return { kind: 'handoff', reason: 'bot_question', text: HONEST_TEXT };
+  if (turn.agent === null) return { kind: 'handoff', reason: 'no_agent', say: null };
+  if (settings.models === null) return { kind: 'handoff', reason: 'no_model', say: null };
+  if (keepsFailing(turn) || turn.passed_over) return { kind: 'handoff', reason: 'turn_failed', say: 'fallback' };
+  if (intents.has('bot_question') && turn.identity === 'handoff') return { kind: 'handoff', reason: 'bot_question', say: 'honest' };
   if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
-    return { kind: 'canned', reason: 'too_long', text: TOO_LONG_TEXT };
+    return { kind: 'canned', reason: 'too_long', say: 'too_long' };
   return {
     kind: 'run',
     model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),
@@ -119,12 +120,12 @@ function decideQuiet(turn: TurnSnapshot, limits: AbuseLimits | null): TurnDecisi
   if (turn.quiet !== null) {
     // complete_turn wrote the word, so it is one of them
     const reason = turn.quiet.reason as AbuseReason;
-    return { kind: 'quiet', reason, text: null, quietSeconds: isMachine(reason) ? quietSeconds(reason) : null };
+    return { kind: 'quiet', reason, say: null, quietSeconds: isMachine(reason) ? quietSeconds(reason) : null };
   }
   const pending = turn.pending.map((message): AbuseMessage => ({ ...message, direction: 'in', author: 'contact' }));
   const reason = abuseOf({ now: turn.now, history: turn.history, pending, today: turn.today, waitedSince: turn.deferred_since }, limits);
   if (reason === null) return null;
-  return { kind: 'quiet', reason, text: isMachine(reason) ? MACHINE_TEXT : ENOUGH_TEXT, quietSeconds: quietSeconds(reason) };
+  return { kind: 'quiet', reason, say: isMachine(reason) ? 'machine' : 'enough', quietSeconds: quietSeconds(reason) };
 }
 
 /** Somebody who waits gets an answer, the fallback text or a person within two minutes. */
@@ -172,40 +173,15 @@ export function putOff(
   turn: Pick<TurnSnapshot, 'deferred_since' | 'apologised_at' | 'now'>,
   failure: { fault: 'nobody' | 'configuration'; retryInMs: number },
   random: number,
-): { retry_ms: number; apology: string; apology_ms: number | null } {
+): { retry_ms: number; apology_ms: number | null } {
   const { least, most } = RETRY_MS[failure.fault];
   const waitedMs = turn.deferred_since === null ? 0 : turn.now.getTime() - turn.deferred_since.getTime();
   const backoffMs = Math.min(most, Math.max(least, waitedMs)) * (1 + random / 4);
   return {
     retry_ms: Math.ceil(Math.max(failure.retryInMs, backoffMs)),
-    apology: APOLOGY_TEXT,
     apology_ms: hasApologised(turn) ? null : APOLOGY_MS,
   };
 }
-
-/** Said once an outage. It promises what happens: the agent goes on by itself, and nothing has to be written again. */
-export const APOLOGY_TEXT =
-  'Estou com um problema técnico e não consigo responder agora. Sua mensagem está guardada: respondo por aqui assim que voltar, não precisa escrever de novo.';
-
-export const FALLBACK_TEXT = 'Desculpe, tive um problema para responder agora. Já avisei a equipe, e uma pessoa vai continuar por aqui.';
-
-/** Said when no model answers these words. It promises what happens: a person reads it, and the next message is answered as any other. */
-export const DECLINED_TEXT =
-  'Não consigo responder a essa mensagem por aqui. Avisei a equipe, que pode continuar com você. Se for outra coisa, é só escrever.';
-
-/** What the product is, and a person for who wants one. */
-export const HONEST_TEXT = 'Sou uma assistente virtual, um software. Se preferir, chamo uma pessoa da equipe para continuar com você.';
-
-const OPT_OUT_TEXT = 'Pronto, você não vai mais receber mensagens nossas. Se mudar de ideia, é só escrever VOLTAR.';
-
-const RESUBSCRIBE_TEXT = 'Combinado, você volta a receber as nossas mensagens. Para parar, é só escrever SAIR.';
-
-const MACHINE_TEXT = 'Vou parar de responder por aqui por enquanto. Avisei a equipe, e se for preciso uma pessoa continua esta conversa.';
-
-const ENOUGH_TEXT = 'Hoje já conversamos bastante por aqui. Avisei a equipe, e uma pessoa continua com você.';
-
-const TOO_LONG_TEXT =
-  'Recebi sua mensagem, mas ela é longa demais para eu ler inteira por aqui. Pode me mandar um resumo com o mais importante?';
 
 /** Objections, anger and haggling deserve the better model; so does a long talk. */
 const DIFFICULT =

@@ -2,6 +2,7 @@
  * One turn of a conversation: claim, decide, run the agent, commit. Start reading here.
  * Two workers may call `runTurn` for one conversation at once; the claim lets one through.
  */
+import { createHash } from 'node:crypto';
 import { runAgent } from './agent.ts';
 import type { AgentOutcome } from './agent.ts';
 import type { Context } from '../context.ts';
@@ -9,15 +10,18 @@ import { splitAnswer, typingTimes } from './answer.ts';
 import { claimsToBeHuman, honestAnswer } from '../inbox/bot-suspicion-words.ts';
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from '../claude/models.ts';
 import { buildPrompt } from './prompt.ts';
-import type { Prompt, PromptAgent } from './prompt.ts';
+import type { Prompt } from './prompt.ts';
+import { identityHint, systemText } from './system-texts.ts';
+import { SENTENCES, sentencesOf } from '../words/sentences.ts';
+import type { Sentences } from '../words/sentences.ts';
 import { debounceLeft } from '../inbox/debounce.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
-import { decideTurn, DECLINED_TEXT, FALLBACK_TEXT, HONEST_TEXT, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
+import { decideTurn, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
 import { hearAll } from '../inbox/media/hear.ts';
 import { persist } from '../db/persist.ts';
 import type { SendClaim } from '../outbox/calls.ts';
 import { claimTurn, completeTurn, nowOf } from './calls.ts';
-import type { CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
+import type { AgentVersion, CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
 import { keepTurn } from './leases.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
@@ -74,8 +78,19 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'command':
       return { kind: 'command', command: claim };
     case 'claimed':
-      return span('turn', spanOf(claim), async () => finish(ctx, claim, await take(ctx, claim, signal), canSend));
+      return span('turn', spanOf(claim), async () => {
+        const turn = usable(ctx, claim);
+        return finish(ctx, turn, await take(ctx, turn, signal), canSend);
+      });
   }
+}
+
+/** With words that may be read to a contact: those of the version in force, nearly always. */
+function usable(ctx: Context, claim: TurnClaim): TurnClaim {
+  if (claim.agent === null) return claim;
+  const { agent, faults } = ctx.versions.usable(claim.agent);
+  if (faults.length > 0) ctx.events.versionUnusable(claim, claim.agent, faults);
+  return { ...claim, agent };
 }
 
 /** From the newest message on it waited for the end of the burst, and for a worker. */
@@ -92,18 +107,19 @@ function spanOf({ correlation_id: of, turn_id, conversation_id, pending, now }: 
 /** What comes of the turn; nothing of it is true before the commit. */
 async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnResult> {
   ctx.events.turnClaimed(claim);
+  const say = sentencesFor(ctx, claim);
   const { turn: settings, people } = ctx.config;
   const decision = decideTurn(claim, { maxMessageAgeMinutes: settings.maxMessageAgeMinutes, models: modelsOf(ctx), abuse: people.abuse });
   switch (decision.kind) {
     case 'leave':
       return leave(claim, decision.reason);
     case 'quiet': {
-      const { reason, text, quietSeconds: seconds } = decision;
+      const { reason, quietSeconds: seconds } = decision;
       const quiet = seconds === null ? {} : { quiet: { reason, seconds } };
       const effects = [needsPerson(reason, false)];
-      return text === null
+      return decision.say === null
         ? { kind: 'skip', reason, ...quiet }
-        : { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, text, 'reply') };
+        : { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, say[decision.say], 'reply') };
     }
     case 'skip':
       return {
@@ -117,12 +133,12 @@ async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promis
         kind: 'handoff',
         reason: decision.reason,
         effects: [needsPerson(decision.reason, decision.reason === 'turn_failed' || decision.reason === 'bot_question')],
-        parts: partsOf(ctx, claim, decision.text ?? '', 'handoff'),
+        parts: partsOf(ctx, claim, decision.say === null ? '' : say[decision.say], 'handoff'),
       };
     case 'canned':
-      return { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, decision.text, 'reply') };
+      return { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, say[decision.say], 'reply') };
     case 'run':
-      return resultOf(ctx, claim, await answer(ctx, claim, decision.model, signal), signal);
+      return resultOf(ctx, claim, await answer(ctx, claim, decision.model, signal), signal, say);
   }
 }
 
@@ -137,8 +153,10 @@ function leave(claim: TurnClaim, reason: 'human' | 'takeover' | 'manual'): TurnR
   };
 }
 
-const IDENTITY_HINT =
-  'o cliente pergunta se fala com um robô ou com uma pessoa. Diga em uma frase que você é uma assistente virtual, um software, e ofereça chamar uma pessoa da equipe.';
+/** What the runtime says itself, in this agent's words. */
+function sentencesFor(ctx: Context, { agent }: TurnClaim): Sentences {
+  return agent === null ? SENTENCES['pt-BR'] : sentencesOf({ ...agent, company: agent.company ?? ctx.config.app.company });
+}
 
 function asksForIdentity(claim: TurnClaim): boolean {
   return claim.pending.some((message) => message.intent === 'bot_question');
@@ -190,26 +208,35 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
 }
 
 /** What a model is given to read; null: it has declined all that is unanswered. */
-function promptOf({ config }: Context, claim: TurnClaim, agent: PromptAgent, model: string): Prompt | null {
+function promptOf({ config }: Context, claim: TurnClaim, agent: AgentVersion, model: string): Prompt | null {
   if (claim.pending.every((message) => message.refused_by?.includes(model) === true)) return null;
   return buildPrompt({
     model,
     agent,
-    company: config.app.company,
+    company: agent.company ?? config.app.company,
     contactName: claim.contact.name,
     memory: claim.contact.memory,
     history: claim.history,
     pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
-    hint: asksForIdentity(claim) ? IDENTITY_HINT : null,
+    hint: asksForIdentity(claim) ? identityHint(agent.language) : null,
     now: claim.now,
     timeZone: config.app.timeZone,
   });
 }
 
+/** Of what every conversation of an agent begins with, so that it can be told which words a turn had read. */
+function promptHash({ config }: Context, agent: AgentVersion): string {
+  const text = systemText(agent, agent.company ?? config.app.company);
+  return createHash('sha256').update(text).digest('hex').slice(0, HASH_DIGITS);
+}
+
+/** Enough to tell versions apart. */
+const HASH_DIGITS = 12;
+
 /** Such a turn does not count as superseded by the contact; complete_turn knows the word. */
 const SHUTDOWN = 'shutdown';
 
-function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal): TurnResult {
+function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal, say: Sentences): TurnResult {
   for (const call of outcome.modelCalls) ctx.events.modelUsed(claim, call);
   const record = {
     model: outcome.model,
@@ -217,12 +244,13 @@ function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal:
     tool_calls: outcome.toolCalls,
     transcript: outcome.transcript,
     answer_id: outcome.answerId,
+    ...(claim.agent === null ? {} : { agent_id: claim.agent.id, prompt_hash: promptHash(ctx, claim.agent) }),
   };
   switch (outcome.kind) {
     case 'answer': {
       const handsOver = outcome.effects.some((effect) => effect.type === 'handoff');
-      const said = outcome.text === '' && handsOver ? 'Vou chamar uma pessoa da equipe para continuar com você.' : outcome.text;
-      const text = asksForIdentity(claim) ? honestAnswer(said, HONEST_TEXT) : claimsToBeHuman(said) ? HONEST_TEXT : said;
+      const said = outcome.text === '' && handsOver ? say.handoff : outcome.text;
+      const text = asksForIdentity(claim) ? honestAnswer(said, say.honest, say.person_offered) : claimsToBeHuman(said) ? say.honest : said;
       return {
         ...record,
         kind: 'answer',
@@ -242,11 +270,11 @@ function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal:
         kind: 'answer',
         reason: 'declined',
         effects: isHandoff ? effects : [...effects, needsPerson('declined', false)],
-        parts: partsOf(ctx, claim, DECLINED_TEXT, isHandoff ? 'handoff' : 'reply'),
+        parts: partsOf(ctx, claim, say.declined, isHandoff ? 'handoff' : 'reply'),
       };
     }
     case 'failed':
-      return failureOf(ctx, claim, outcome, record);
+      return failureOf(ctx, claim, outcome, record, say);
   }
 }
 
@@ -255,11 +283,12 @@ function failureOf(
   claim: TurnClaim,
   { reason, fault, retryInMs }: Extract<AgentOutcome, { kind: 'failed' }>,
   record: Partial<TurnResult>,
+  say: Sentences,
 ): TurnResult {
   switch (fault) {
     case 'nobody':
     case 'configuration':
-      return { ...record, kind: 'deferred', reason, ...putOff(claim, { fault, retryInMs }, ctx.random()) };
+      return { ...record, kind: 'deferred', reason, apology: say.outage, ...putOff(claim, { fault, retryInMs }, ctx.random()) };
     case 'answer':
       return { ...record, kind: 'failed', reason };
     case 'request':
@@ -268,7 +297,7 @@ function failureOf(
         kind: 'handoff',
         reason,
         effects: [needsPerson(reason, true)],
-        parts: partsOf(ctx, claim, FALLBACK_TEXT, 'handoff'),
+        parts: partsOf(ctx, claim, say.fallback, 'handoff'),
       };
   }
 }

@@ -38,6 +38,9 @@ export type TurnEntry = {
   status: string;
   reason: string | null;
   model: string | null;
+  agent: string | null;
+  agent_version: number | null;
+  prompt_hash: string | null;
   ended_at: Date | null;
   cost_usd: number;
   unpriced_calls: number;
@@ -346,8 +349,16 @@ function turnFigures(turn: TurnEntry): string {
   const took = turn.ended_at === null ? [] : [`took ${seconds(turn.ended_at.getTime() - turn.at.getTime())}`];
   const unpriced = turn.unpriced_calls === 0 ? '' : `, and ${turn.unpriced_calls} calls of a model without a price`;
   const used = turn.model === null ? [] : [figures(turn, `${dollars(turn.cost_usd)}${unpriced}`)];
-  return [...why, ...took, ...used].join('; ');
+  return [...why, ...took, ...wordsOf(turn), ...used].join('; ');
 }
+
+/** Whose words the model read; the hash tells apart what the version does not, such as the company's name. */
+function wordsOf({ agent, agent_version: version, prompt_hash: hash }: TurnEntry): string[] {
+  if (agent === null || version === null || hash === null) return [];
+  return [`words of ${oneLine(agent, MOST_NAME_CHARS)}, version ${version} (${hash})`];
+}
+
+const MOST_NAME_CHARS = 60;
 
 function figures(used: Tokens, money: string): string {
   const { cache_read_tokens: read, cache_write_tokens: written, thinking_tokens: thought } = used;

@@ -39,17 +39,23 @@ create table tenants (
 
 insert into tenants (id, name) values ('default', 'default');
 
--- An agent's words and models. A change is a new version; exactly one version of a slug is active.
+-- An agent's words and models, a row a version. A version never changes (keep_versions); a change is a new one, which
+-- gets the next number by itself. At most one version of a slug is active: it is the one in force, from the next claim
+-- on, and one that becomes active takes the place of the one before.
 create table agents (
   id             bigint generated always as identity primary key,
   tenant_id      text not null default 'default' references tenants (id),
   slug           text not null default 'default',
-  version        int not null default 1,
+  version        int not null,
   active         boolean not null default true,
   name           text not null,
+  company        text,          -- null: NOME_EMPRESA
   tone           text not null,
   instructions   text not null,
   promises       text not null,
+  language       text not null default 'pt-BR' check (language in ('pt-BR', 'es', 'en')),
+  -- {name: its own words} for what the runtime says; the rest as src/words/sentences.ts has it
+  sentences      jsonb not null default '{}' check (jsonb_typeof(sentences) = 'object'),
   model          text,          -- null: LLM_MODEL
   model_complex  text,          -- null: LLM_MODEL_COMPLEX
   tools          text[] not null default array['handoff_to_human', 'opt_out', 'remember', 'react'],
@@ -60,7 +66,11 @@ create table agents (
     and coalesce(hours ->> 'end', '24:00') ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'
       and jsonb_typeof(coalesce(hours -> 'weekdays', '[]')) = 'array'
     and jsonb_typeof(coalesce(hours -> 'holidays', 'true')) = 'boolean'),
+  note           text,
+  created_by     text not null default current_user,
   created_at     timestamptz not null default now(),
+  published_at   timestamptz,   -- since when it is in force, or last was
+  replaced       bigint references agents (id),  -- what was in force before it
   unique (tenant_id, slug, version)
 );
 create unique index agents_one_active on agents (tenant_id, slug) where active;
@@ -270,6 +280,7 @@ create table turns (
   thinking_tokens     int not null default 0,
   cost_usd         numeric(14, 8) not null default 0, -- of the calls that have a price
   unpriced_calls   int not null default 0,
+  prompt_hash      text,        -- of what every conversation of its agent begins with
   transcript       jsonb,
   correlation_id   text,
   started_at       timestamptz not null default now(),

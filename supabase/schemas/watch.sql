@@ -401,6 +401,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
+            'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
+              from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,

@@ -46,7 +46,7 @@ const message = (text: string, direction: 'in' | 'out' = 'in'): PromptMessage =>
 });
 
 function promptOf(pending: string, history: PromptMessage[] = []): Prompt {
-  const agent = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.' };
+  const agent = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.', language: 'pt-BR' as const };
   return buildPrompt({
     model: 'claude-haiku-5-5',
     agent,

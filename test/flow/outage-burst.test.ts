@@ -1,9 +1,11 @@
 /** The model stumbles for a moment under many conversations: everybody is answered by it, and nobody hears of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { APOLOGY_TEXT } from '../../src/turns/decide.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
+import { SENTENCES } from '../../src/words/sentences.ts';
+
+const { outage: APOLOGY_TEXT } = SENTENCES['pt-BR'];
 
 const CONVERSATIONS = 30;
 /** The product's times for a burst of 10 s, a tenth as long: a breaker is tried again after 60 s, a call may take 30 s. */

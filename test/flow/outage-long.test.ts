@@ -6,9 +6,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Redis } from 'ioredis';
 import { flushPostgresQueue } from '../../scripts/lib/postgres-queue.ts';
-import { APOLOGY_TEXT } from '../../src/turns/decide.ts';
 import { startSite } from '../support/site.ts';
 import type { Site } from '../support/site.ts';
+import { SENTENCES } from '../../src/words/sentences.ts';
+
+const { outage: APOLOGY_TEXT } = SENTENCES['pt-BR'];
 
 const WAITING = 6;
 const tag = (index: number): string => `#${index}#`;

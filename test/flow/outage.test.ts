@@ -1,12 +1,14 @@
 /** The model is unavailable: who waits hears it once, nothing is given up, and the agent goes on by itself. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { APOLOGY_TEXT, FALLBACK_TEXT } from '../../src/turns/decide.ts';
 import { sweepTurnsJob } from '../../src/crons/sweep-turns.ts';
 import { wakeDeferred } from '../../src/turns/deferred.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 import { admin, adminDone } from '../support/admin.ts';
+import { SENTENCES } from '../../src/words/sentences.ts';
+
+const { outage: APOLOGY_TEXT, fallback: FALLBACK_TEXT } = SENTENCES['pt-BR'];
 
 const RUN = { tick: new Date(), signal: new AbortController().signal };
 const sent = (stage: Stage) => stage.system.simulator.sends({ sent: true }).map((send) => send.text);

@@ -1,11 +1,13 @@
 /** A model declines: the other one is asked once, the contact hears one honest sentence, and its next message is answered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DECLINED_TEXT } from '../../src/turns/decide.ts';
 import { adminDone } from '../support/admin.ts';
 import { withEdits } from '../support/system.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
+import { SENTENCES } from '../../src/words/sentences.ts';
+
+const { declined: DECLINED_TEXT } = SENTENCES['pt-BR'];
 
 const HAIKU = 'claude-haiku-5-5';
 const SONNET = 'claude-sonnet-5-5';

@@ -33,9 +33,9 @@ test('L9 "é um robô?": the model is told to tell the truth; a lie and an evasi
   const [truth, instead, before] = texts(stage);
   const unasked = texts(stage).at(-1);
   assert.equal(truth, 'Sou a Julia, assistente virtual. Quer que eu chame uma pessoa da equipe?');
-  assert.match(instead ?? '', /^Sou uma assistente virtual, um software\. Se preferir, chamo uma pessoa/);
-  assert.match(before ?? '', /^Sou uma assistente virtual/);
-  assert.match(unasked ?? '', /^Sou uma assistente virtual/, 'nobody asked, and it is still not said');
+  assert.match(instead ?? '', /^Sou assistente virtual, um software\. Se preferir, chamo uma pessoa/);
+  assert.match(before ?? '', /^Sou assistente virtual/);
+  assert.match(unasked ?? '', /^Sou assistente virtual/, 'nobody asked, and it is still not said');
 });
 
 test('L9 identity: per tenant and audited, a person is called at once', async (t) => {
@@ -46,7 +46,7 @@ test('L9 identity: per tenant and audited, a person is called at once', async (t
   });
   const conversation = await say(stage, 'você é um robô?');
   assert.equal(stage.prompts().length, 0);
-  assert.match(texts(stage)[0] ?? '', /^Sou uma assistente virtual/);
+  assert.match(texts(stage)[0] ?? '', /^Sou assistente virtual/);
   assert.deepEqual(await stage.system.query('select controlled_by, escalation_reason from conversations where id = $1', [conversation]), [
     { controlled_by: 'human', escalation_reason: 'bot_question' },
   ]);

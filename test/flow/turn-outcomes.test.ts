@@ -1,9 +1,12 @@
 /** What a turn can end in, one step at a time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FALLBACK_TEXT, MAX_FAILED_TURNS } from '../../src/turns/decide.ts';
+import { MAX_FAILED_TURNS } from '../../src/turns/decide.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
+import { SENTENCES } from '../../src/words/sentences.ts';
+
+const { fallback: FALLBACK_TEXT } = SENTENCES['pt-BR'];
 
 const sent = (stage: Awaited<ReturnType<typeof openStage>>) => stage.system.simulator.sends({ sent: true }).map((send) => send.text);
 const handoffs = (stage: Awaited<ReturnType<typeof openStage>>) => stage.system.query('select reason, controls from handoffs order by id');

@@ -59,6 +59,9 @@ quanto custa o robô?
 comprei um robô de cozinha
 o robô quebrou
 é um robô aspirador?
+e aí?
+E ai
+oi, e aí gente, tudo bem?
 é uma máquina de café?
 vocês têm máquina de cartão?
 a máquina de lavar parou

@@ -43,7 +43,7 @@ test('Z8 for a model: no form keeps a bracket or a sign that nobody sees, and or
 });
 
 const NOW = new Date('2026-03-02T12:00:00Z');
-const AGENT = { name: 'Júlia', tone: 'leve', instructions: 'responda', promises: 'nada' };
+const AGENT = { name: 'Júlia', tone: 'leve', instructions: 'responda', promises: 'nada', language: 'pt-BR' as const };
 
 function message(change: Partial<PromptMessage>): PromptMessage {
   return { id: 1, direction: 'in', author: 'contact', type: 'text', text: 'oi', at: NOW, quoted_text: null, ...change };

@@ -210,7 +210,7 @@ function seen(body: Webhook): Seen {
   if (shown.length === 0) return null;
   const built = buildPrompt({
     model: 'claude-haiku-5-5',
-    agent: { name: 'Júlia', tone: 'leve', instructions: 'responda', promises: 'nada' },
+    agent: { name: 'Júlia', tone: 'leve', instructions: 'responda', promises: 'nada', language: 'pt-BR' as const },
     company: 'Padaria Sol',
     contactName: name,
     memory: [],

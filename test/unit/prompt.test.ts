@@ -4,7 +4,7 @@ import { buildPrompt } from '../../src/turns/prompt.ts';
 import type { Prompt, PromptMessage } from '../../src/turns/prompt.ts';
 
 type Input = Parameters<typeof buildPrompt>[0];
-const AGENT = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.' };
+const AGENT = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.', language: 'pt-BR' as const };
 let ids = 0;
 
 function message(change: Partial<PromptMessage> = {}): PromptMessage {
