@@ -6,20 +6,29 @@ create table public.agents (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
   slug text default 'default'::text not null,
-  version integer default 1 not null,
+  version integer not null,
   active boolean default true not null,
   name text not null,
+  company text,
   tone text not null,
   instructions text not null,
   promises text not null,
+  language text default 'pt-BR'::text not null,
+  sentences jsonb default '{}'::jsonb not null,
   model text,
   model_complex text,
   tools text[] default ARRAY['handoff_to_human'::text, 'opt_out'::text, 'remember'::text, 'react'::text] not null,
   hours jsonb,
+  note text,
+  created_by text default CURRENT_USER not null,
   created_at timestamp with time zone default now() not null,
+  published_at timestamp with time zone,
+  replaced bigint,
   constraint agents_pkey PRIMARY KEY (id),
   constraint agents_tenant_id_slug_version_key UNIQUE (tenant_id, slug, version),
-  constraint agents_hours_check CHECK (((jsonb_typeof(hours) = 'object'::text) AND (COALESCE((hours ->> 'start'::text), '00:00'::text) ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'::text) AND (COALESCE((hours ->> 'end'::text), '24:00'::text) ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'::text) AND (jsonb_typeof(COALESCE((hours -> 'weekdays'::text), '[]'::jsonb)) = 'array'::text) AND (jsonb_typeof(COALESCE((hours -> 'holidays'::text), 'true'::jsonb)) = 'boolean'::text)))
+  constraint agents_hours_check CHECK (((jsonb_typeof(hours) = 'object'::text) AND (COALESCE((hours ->> 'start'::text), '00:00'::text) ~ '^([01][0-9]|2[0-3]):[0-5][0-9]$'::text) AND (COALESCE((hours ->> 'end'::text), '24:00'::text) ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'::text) AND (jsonb_typeof(COALESCE((hours -> 'weekdays'::text), '[]'::jsonb)) = 'array'::text) AND (jsonb_typeof(COALESCE((hours -> 'holidays'::text), 'true'::jsonb)) = 'boolean'::text))),
+  constraint agents_language_check CHECK ((language = ANY (ARRAY['pt-BR'::text, 'es'::text, 'en'::text]))),
+  constraint agents_sentences_check CHECK ((jsonb_typeof(sentences) = 'object'::text))
 );
 alter table public.agents enable row level security;
 CREATE UNIQUE INDEX agents_one_active ON public.agents USING btree (tenant_id, slug) WHERE active;
@@ -1003,6 +1012,7 @@ create table public.turns (
   thinking_tokens integer default 0 not null,
   cost_usd numeric(14,8) default 0 not null,
   unpriced_calls integer default 0 not null,
+  prompt_hash text,
   transcript jsonb,
   correlation_id text,
   started_at timestamp with time zone default now() not null,
@@ -1041,6 +1051,7 @@ create policy runtime on public.webhook_events as permissive for all to service_
 grant delete, insert, select, update on public.webhook_events to service_role;
 grant delete, insert, select, update on public.webhook_events to whats_agents_runtime;
 
+alter table public.agents add constraint agents_replaced_fkey FOREIGN KEY (replaced) REFERENCES public.agents(id);
 alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.alerts add constraint alerts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.audit_log add constraint audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1338,7 +1349,10 @@ CREATE OR REPLACE FUNCTION public.agent_of(p_instance public.instances)
 AS $function$
 declare v_agent agents;
 begin
-  if p_instance.agent_id is not null then select * into v_agent from agents where id = p_instance.agent_id; end if;
+  if p_instance.agent_id is not null then
+    select a.* into v_agent from agents n join agents a on a.tenant_id = n.tenant_id and a.slug = n.slug and a.active
+      where n.id = p_instance.agent_id;
+  end if;
   if v_agent.id is null then
     select * into v_agent from agents where tenant_id in (p_instance.tenant_id, 'default') and slug = 'default'
       and active order by tenant_id = p_instance.tenant_id desc limit 1;
@@ -1348,6 +1362,37 @@ end $function$;
 revoke all on function public.agent_of(public.instances) from public;
 grant execute on function public.agent_of(public.instances) to service_role;
 grant execute on function public.agent_of(public.instances) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.agent_version(p_tenant text, p_slug text, p_version integer DEFAULT NULL::integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select to_jsonb(a) || jsonb_build_object('replaced', (select r.version from agents r where r.id = a.replaced))
+  from agents a
+  where a.slug = p_slug and case when p_version is null then a.active and a.tenant_id in (p_tenant, 'default')
+    else a.tenant_id = p_tenant and a.version = p_version end
+  order by a.tenant_id = p_tenant desc limit 1
+$function$;
+revoke all on function public.agent_version(text,text,integer) from public;
+grant execute on function public.agent_version(text,text,integer) to service_role;
+grant execute on function public.agent_version(text,text,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.agent_versions(p_tenant text, p_slug text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(v order by v.version desc), '[]') from (
+    select a.version, a.active, a.name, a.note, a.created_by, a.created_at, a.published_at,
+      (select r.version from agents r where r.id = a.replaced) as replaced
+    from agents a where a.tenant_id = p_tenant and a.slug = p_slug order by a.version desc limit p_limit) v
+$function$;
+revoke all on function public.agent_versions(text,text,integer) from public;
+grant execute on function public.agent_versions(text,text,integer) to service_role;
+grant execute on function public.agent_versions(text,text,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.alert_snapshot(p_all boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2597,7 +2642,8 @@ begin
         from plain p cross join model_calls_of(p.result) r),
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
-          model = coalesce(p.result ->> 'model', t.model),
+          model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
+          agent_id = coalesce((p.result ->> 'agent_id')::bigint, t.agent_id),
           transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
           thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
           unpriced_calls = s.u
@@ -3371,8 +3417,8 @@ begin
     update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select
       from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
   end if;
-  insert into agents (slug, name, tone, instructions, promises)
-    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises'
+  insert into agents (slug, name, tone, instructions, promises, created_by)
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises', 'setup'
       from (select p_setup -> 'agent' as a) x
     where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
     on conflict do nothing;
@@ -5024,6 +5070,34 @@ $function$;
 revoke all on function public.keep_suppression(bigint[]) from public;
 grant execute on function public.keep_suppression(bigint[]) to service_role;
 grant execute on function public.keep_suppression(bigint[]) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.keep_versions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_free text[] := array['active', 'hours', 'published_at', 'replaced'];
+begin
+  if tg_op = 'UPDATE' and to_jsonb(new) - v_free is distinct from to_jsonb(old) - v_free then
+    raise exception 'version % of the agent % never changes: save another one', old.version, old.slug
+      using errcode = 'restrict_violation';
+  end if;
+  if tg_op = 'INSERT' then
+    perform from agents where tenant_id = new.tenant_id and slug = new.slug for no key update;
+    new.version := coalesce(new.version, (select coalesce(max(version), 0) + 1 from agents
+      where tenant_id = new.tenant_id and slug = new.slug));
+  end if;
+  if new.active and (tg_op = 'INSERT' or not old.active) then
+    new.published_at := clock_timestamp();
+    new.replaced := null;
+    update agents set active = false where tenant_id = new.tenant_id and slug = new.slug and active
+      returning id into new.replaced;
+  end if;
+  return new;
+end $function$;
+revoke all on function public.keep_versions() from public;
+grant execute on function public.keep_versions() to service_role;
+grant execute on function public.keep_versions() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.keyed_hash(p_text text)
  RETURNS text
@@ -6885,6 +6959,27 @@ revoke all on function public.promised_at(public.messages) from public;
 grant execute on function public.promised_at(public.messages) to service_role;
 grant execute on function public.promised_at(public.messages) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.publish_agent(p_tenant text, p_slug text, p_version integer, p_actor text, p_reason text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_before int; v_active boolean;
+begin
+  perform from agents where tenant_id = p_tenant and slug = p_slug for no key update;
+  select version into v_before from agents where tenant_id = p_tenant and slug = p_slug and active;
+  select active into v_active from agents where tenant_id = p_tenant and slug = p_slug and version = p_version;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_active then return jsonb_build_object('outcome', 'in_force', 'version', p_version, 'before', v_before); end if;
+  update agents set active = true where tenant_id = p_tenant and slug = p_slug and version = p_version;
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'agent.published',
+    p_slug, jsonb_build_object('version', p_version, 'before', v_before, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'published', 'version', p_version, 'before', v_before);
+end $function$;
+revoke all on function public.publish_agent(text,text,integer,text,text) from public;
+grant execute on function public.publish_agent(text,text,integer,text,text) to service_role;
+grant execute on function public.publish_agent(text,text,integer,text,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.purge_audit(p_before timestamp with time zone, p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -7638,6 +7733,8 @@ begin
     from model_calls_of(p_result) r
     where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
   update turns t set model = coalesce(p_result ->> 'model', t.model),
+      prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
+      agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
       thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
     from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
@@ -8372,6 +8469,30 @@ revoke all on function public.revoke_token(text,text,text,text,timestamp with ti
 grant execute on function public.revoke_token(text,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.revoke_token(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.rollback_agent(p_tenant text, p_slug text, p_actor text, p_reason text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now agents; v_back agents;
+begin
+  perform from agents where tenant_id = p_tenant and slug = p_slug for no key update;
+  select * into v_now from agents where tenant_id = p_tenant and slug = p_slug and active;
+  if v_now.id is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  select * into v_back from agents where id = v_now.replaced;
+  if v_back.id is null then
+    return jsonb_build_object('outcome', 'nothing_before', 'version', v_now.version, 'before', v_now.version);
+  end if;
+  update agents set active = true where id = v_back.id;
+  update agents set replaced = v_back.replaced where id = v_back.id; -- so that the next one goes further back
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'agent.rolled_back',
+    p_slug, jsonb_build_object('version', v_back.version, 'before', v_now.version, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'rolled_back', 'version', v_back.version, 'before', v_now.version);
+end $function$;
+revoke all on function public.rollback_agent(text,text,text,text) from public;
+grant execute on function public.rollback_agent(text,text,text,text) to service_role;
+grant execute on function public.rollback_agent(text,text,text,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.said_at(p_message public.messages)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -8401,6 +8522,29 @@ AS $function$ select btrim(regexp_replace(p_text, '\s+', ' ', 'g')) $function$;
 revoke all on function public.same_words(text) from public;
 grant execute on function public.same_words(text) to service_role;
 grant execute on function public.same_words(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.save_agent(p_tenant text, p_slug text, p_words jsonb, p_actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_row agents;
+begin
+  insert into agents (tenant_id, slug, active, name, company, tone, instructions, promises, language, sentences, model,
+    model_complex, tools, hours, note, created_by)
+    select p_tenant, p_slug, false, w.name, w.company, w.tone, w.instructions, w.promises, w.language,
+      coalesce(w.sentences, '{}'), w.model, w.model_complex, w.tools,
+      (select hours from agents where tenant_id = p_tenant and slug = p_slug and active), w.note, p_actor
+    from jsonb_to_record(p_words) w (name text, company text, tone text, instructions text, promises text,
+      language text, sentences jsonb, model text, model_complex text, tools text[], note text)
+    returning * into v_row;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'agent.saved', p_slug, jsonb_build_object('version', v_row.version, 'note', v_row.note));
+  return jsonb_build_object('version', v_row.version);
+end $function$;
+revoke all on function public.save_agent(text,text,jsonb,text) from public;
+grant execute on function public.save_agent(text,text,jsonb,text) to service_role;
+grant execute on function public.save_agent(text,text,jsonb,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.schema_version()
  RETURNS jsonb
@@ -9703,6 +9847,8 @@ AS $function$
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
+            'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
+              from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
@@ -10284,6 +10430,7 @@ revoke all on function public.yields(public.messages,timestamp with time zone) f
 grant execute on function public.yields(public.messages,timestamp with time zone) to service_role;
 grant execute on function public.yields(public.messages,timestamp with time zone) to whats_agents_runtime;
 
+CREATE TRIGGER agents_versions BEFORE INSERT OR UPDATE ON public.agents FOR EACH ROW EXECUTE FUNCTION public.keep_versions();
 CREATE TRIGGER audit_log_date BEFORE INSERT ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.date_audit();
 CREATE TRIGGER inbox_added AFTER INSERT ON public.messages FOR EACH ROW WHEN ((new.status = 'received'::text)) EXECUTE FUNCTION public.keep_inbox();
 CREATE TRIGGER inbox_changed AFTER UPDATE OF status, conversation_id, seq, meaning, created_at ON public.messages FOR EACH ROW WHEN ((((old.status = 'received'::text) OR (new.status = 'received'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.conversation_id IS DISTINCT FROM new.conversation_id) OR (old.seq IS DISTINCT FROM new.seq) OR (old.created_at IS DISTINCT FROM new.created_at) OR ((old.meaning ? 'command'::text) IS DISTINCT FROM (new.meaning ? 'command'::text))))) EXECUTE FUNCTION public.keep_inbox();

@@ -4009,12 +4009,16 @@ begin
   return v_all;
 end $$;
 
--- agent_of: the agent of a number: its own, else the default one of its tenant or of the installation. Read only.
+-- agent_of: the version that answers on a number: the one in force of its own agent, else of the default one of its
+-- tenant or of the installation. Read only.
 create or replace function agent_of(p_instance instances)
 returns agents language plpgsql stable set search_path = public, pg_temp as $$
 declare v_agent agents;
 begin
-  if p_instance.agent_id is not null then select * into v_agent from agents where id = p_instance.agent_id; end if;
+  if p_instance.agent_id is not null then
+    select a.* into v_agent from agents n join agents a on a.tenant_id = n.tenant_id and a.slug = n.slug and a.active
+      where n.id = p_instance.agent_id;
+  end if;
   if v_agent.id is null then
     select * into v_agent from agents where tenant_id in (p_instance.tenant_id, 'default') and slug = 'default'
       and active order by tenant_id = p_instance.tenant_id desc limit 1;
@@ -4042,7 +4046,7 @@ end $$;
 --   {type: 'remember', fact} | {type: 'react', message_id, emoji}], tool_calls [{name, input, output, ok, ms}],
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
---   transcript, answer_id: that the provider gave the last answer}.
+--   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read}.
 -- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
 --   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
 --   most twice in a row, then the answer goes); claim anew.
@@ -4155,7 +4159,8 @@ begin
         from plain p cross join model_calls_of(p.result) r),
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
-          model = coalesce(p.result ->> 'model', t.model),
+          model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
+          agent_id = coalesce((p.result ->> 'agent_id')::bigint, t.agent_id),
           transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
           thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
           unpriced_calls = s.u
@@ -4228,6 +4233,8 @@ begin
     from model_calls_of(p_result) r
     where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
   update turns t set model = coalesce(p_result ->> 'model', t.model),
+      prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
+      agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
       thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
     from (select coalesce(sum(input_tokens), 0) i, coalesce(sum(output_tokens), 0) o,
@@ -4542,8 +4549,8 @@ begin
     update instances set proactive = true where name = p_setup ->> 'instance' and not proactive and not exists (select
       from instance_events e where e.instance_id = instances.id and e.event = 'changed' and e.details ? 'proactive');
   end if;
-  insert into agents (slug, name, tone, instructions, promises)
-    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises'
+  insert into agents (slug, name, tone, instructions, promises, created_by)
+    select 'default', a ->> 'name', a ->> 'tone', a ->> 'instructions', a ->> 'promises', 'setup'
       from (select p_setup -> 'agent' as a) x
     where not exists (select 1 from agents where tenant_id = 'default' and slug = 'default')
     on conflict do nothing;
@@ -4554,6 +4561,114 @@ end $$;
 create or replace function list_agents() returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(to_jsonb(a) order by a.tenant_id, a.slug), '[]') from agents a where a.active
 $$;
+
+-- keep_versions: a version of an agent never changes, but for its hours and whether it is in force. A new one gets the
+-- next number of its slug; one that comes into force takes the place of the one before, which it remembers.
+create or replace function keep_versions() returns trigger language plpgsql set search_path = public, pg_temp as $$
+declare v_free text[] := array['active', 'hours', 'published_at', 'replaced'];
+begin
+  if tg_op = 'UPDATE' and to_jsonb(new) - v_free is distinct from to_jsonb(old) - v_free then
+    raise exception 'version % of the agent % never changes: save another one', old.version, old.slug
+      using errcode = 'restrict_violation';
+  end if;
+  if tg_op = 'INSERT' then
+    perform from agents where tenant_id = new.tenant_id and slug = new.slug for no key update;
+    new.version := coalesce(new.version, (select coalesce(max(version), 0) + 1 from agents
+      where tenant_id = new.tenant_id and slug = new.slug));
+  end if;
+  if new.active and (tg_op = 'INSERT' or not old.active) then
+    new.published_at := clock_timestamp();
+    new.replaced := null;
+    update agents set active = false where tenant_id = new.tenant_id and slug = new.slug and active
+      returning id into new.replaced;
+  end if;
+  return new;
+end $$;
+
+create or replace trigger agents_versions before insert or update on agents
+  for each row execute function keep_versions();
+
+-- agent_version: a version of an agent, or, with p_version null, the one in force: the tenant's own, else that of the
+-- installation. Read only. Result: its row, with replaced as a version's number; null: there is none.
+create or replace function agent_version(p_tenant text, p_slug text, p_version int default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select to_jsonb(a) || jsonb_build_object('replaced', (select r.version from agents r where r.id = a.replaced))
+  from agents a
+  where a.slug = p_slug and case when p_version is null then a.active and a.tenant_id in (p_tenant, 'default')
+    else a.tenant_id = p_tenant and a.version = p_version end
+  order by a.tenant_id = p_tenant desc limit 1
+$$;
+
+-- agent_versions: the versions of a tenant's agent, the newest first. Read only. Result: [{version, active, name, note,
+-- created_by, created_at, published_at, replaced: a version's number}].
+create or replace function agent_versions(p_tenant text, p_slug text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(v order by v.version desc), '[]') from (
+    select a.version, a.active, a.name, a.note, a.created_by, a.created_at, a.published_at,
+      (select r.version from agents r where r.id = a.replaced) as replaced
+    from agents a where a.tenant_id = p_tenant and a.slug = p_slug order by a.version desc limit p_limit) v
+$$;
+
+-- save_agent: a new version of an agent, as a draft: nobody is answered with it before it is published. Audited.
+-- Arguments: p_words {name, company, tone, instructions, promises, language, sentences, model, model_complex, tools,
+--   note}, checked by the caller (turns/agent-words.ts); its hours are those of the version in force.
+-- Concurrency: one at a time for each agent. Result: {version}.
+create or replace function save_agent(p_tenant text, p_slug text, p_words jsonb, p_actor text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_row agents;
+begin
+  insert into agents (tenant_id, slug, active, name, company, tone, instructions, promises, language, sentences, model,
+    model_complex, tools, hours, note, created_by)
+    select p_tenant, p_slug, false, w.name, w.company, w.tone, w.instructions, w.promises, w.language,
+      coalesce(w.sentences, '{}'), w.model, w.model_complex, w.tools,
+      (select hours from agents where tenant_id = p_tenant and slug = p_slug and active), w.note, p_actor
+    from jsonb_to_record(p_words) w (name text, company text, tone text, instructions text, promises text,
+      language text, sentences jsonb, model text, model_complex text, tools text[], note text)
+    returning * into v_row;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'agent.saved', p_slug, jsonb_build_object('version', v_row.version, 'note', v_row.note));
+  return jsonb_build_object('version', v_row.version);
+end $$;
+
+-- publish_agent: a version of an agent is in force, from the next claim of every worker on; turns that run end with the
+-- words that they began with. Audited.
+-- Concurrency: one at a time for each agent. Result: {outcome: 'published' | 'in_force' already | 'unknown', version,
+--   before: the version until now, or null}.
+create or replace function publish_agent(p_tenant text, p_slug text, p_version int, p_actor text, p_reason text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_before int; v_active boolean;
+begin
+  perform from agents where tenant_id = p_tenant and slug = p_slug for no key update;
+  select version into v_before from agents where tenant_id = p_tenant and slug = p_slug and active;
+  select active into v_active from agents where tenant_id = p_tenant and slug = p_slug and version = p_version;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_active then return jsonb_build_object('outcome', 'in_force', 'version', p_version, 'before', v_before); end if;
+  update agents set active = true where tenant_id = p_tenant and slug = p_slug and version = p_version;
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'agent.published',
+    p_slug, jsonb_build_object('version', p_version, 'before', v_before, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'published', 'version', p_version, 'before', v_before);
+end $$;
+
+-- rollback_agent: what was in force before is in force again, and once more what was before that. Audited.
+-- Concurrency: one at a time for each agent. Result: {outcome: 'rolled_back' | 'nothing_before' | 'unknown', version:
+--   in force now, before: in force until now}.
+create or replace function rollback_agent(p_tenant text, p_slug text, p_actor text, p_reason text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now agents; v_back agents;
+begin
+  perform from agents where tenant_id = p_tenant and slug = p_slug for no key update;
+  select * into v_now from agents where tenant_id = p_tenant and slug = p_slug and active;
+  if v_now.id is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  select * into v_back from agents where id = v_now.replaced;
+  if v_back.id is null then
+    return jsonb_build_object('outcome', 'nothing_before', 'version', v_now.version, 'before', v_now.version);
+  end if;
+  update agents set active = true where id = v_back.id;
+  update agents set replaced = v_back.replaced where id = v_back.id; -- so that the next one goes further back
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'agent.rolled_back',
+    p_slug, jsonb_build_object('version', v_back.version, 'before', v_now.version, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'rolled_back', 'version', v_back.version, 'before', v_now.version);
+end $$;
 
 -- due_follow_ups: lanes with a follow-up whose time has come, for the look of each morning. Paused ones are left out.
 -- Read only. Result: [conversation id].
@@ -8170,6 +8285,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
+            'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
+              from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
@@ -8462,6 +8579,12 @@ revoke all on function
   sweep_deferred(numeric,integer,timestamp with time zone),
   ensure_setup(jsonb),
   list_agents(),
+  keep_versions(),
+  agent_version(text,text,integer),
+  agent_versions(text,text,integer),
+  save_agent(text,text,jsonb,text),
+  publish_agent(text,text,integer,text,text),
+  rollback_agent(text,text,text,text),
   due_follow_ups(integer,timestamp with time zone),
   in_ms(timestamp with time zone,timestamp with time zone),
   hold_turn(bigint,integer,timestamp with time zone),
@@ -8842,6 +8965,12 @@ grant execute on function
   sweep_deferred(numeric,integer,timestamp with time zone),
   ensure_setup(jsonb),
   list_agents(),
+  keep_versions(),
+  agent_version(text,text,integer),
+  agent_versions(text,text,integer),
+  save_agent(text,text,jsonb,text),
+  publish_agent(text,text,integer,text,text),
+  rollback_agent(text,text,text,text),
   due_follow_ups(integer,timestamp with time zone),
   in_ms(timestamp with time zone,timestamp with time zone),
   hold_turn(bigint,integer,timestamp with time zone),
