@@ -32,9 +32,9 @@ export const TALK_ENVIRONMENT = { MAX_MESSAGE_AGE_MINUTES: '600', ABUSE_GATES: '
 
 /** The clock that a prompt reads is an hour ahead from some turn on. Must run before a connection has called claim_turns: it would keep the function that it found. */
 const CLOCK_SQL = `
-alter function claim_turns(jsonb, text, int, jsonb, timestamptz, boolean) rename to product_claim_turns;
-create function claim_turns(p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null, p_reads boolean default false) returns jsonb language plpgsql as $$
-declare v jsonb := product_claim_turns(p_ids, p_worker, p_lease_ms, p_debounce, p_now, p_reads);
+alter function claim_turns(jsonb, text, int, jsonb, timestamptz, boolean, jsonb) rename to product_claim_turns;
+create function claim_turns(p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null, p_reads boolean default false, p_limits jsonb default null) returns jsonb language plpgsql as $$
+declare v jsonb := product_claim_turns(p_ids, p_worker, p_lease_ms, p_debounce, p_now, p_reads, p_limits);
 begin
   return (select jsonb_agg(case when x ? 'now' and (select count(*) from turns where conversation_id = (x ->> 'conversation_id')::bigint and status = 'committed') >= ${HOUR_AFTER}
     then x || jsonb_build_object('now', (x ->> 'now')::timestamptz + interval '1 hour') else x end order by n) from jsonb_array_elements(v) with ordinality e (x, n));

@@ -26,8 +26,8 @@ const LOOK_SECONDS = 1;
 export const GATES_SQL = `
 create table chaos_gates (instance text, jid text, gate text, primary key (instance, jid));
 
-alter function claim_turns(jsonb, text, int, jsonb, timestamptz, boolean) rename to product_claim_turns;
-create function claim_turns(p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null, p_reads boolean default false) returns json language plpgsql as $$
+alter function claim_turns(jsonb, text, int, jsonb, timestamptz, boolean, jsonb) rename to product_claim_turns;
+create function claim_turns(p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null, p_reads boolean default false, p_limits jsonb default null) returns json language plpgsql as $$
 declare
   v_held jsonb := (select coalesce(jsonb_agg(c.id), '[]') from conversations c join instances i on i.id = c.instance_id
     join chaos_gates g on g.instance = i.name and g.jid = c.jid where g.gate = 'turn' and p_ids @> to_jsonb(c.id));
@@ -37,7 +37,7 @@ begin
       'until', clock(p_now) + interval '${LOOK_SECONDS} seconds', 'wait_ms', ${LOOK_SECONDS} * 1000)) order by e.n)
     from (select x, n, row_number() over (partition by x order by n) as nth from jsonb_array_elements(p_ids) with ordinality u (x, n)) e
       left join (select claim, claim ->> 'conversation_id' as id, row_number() over (partition by claim ->> 'conversation_id' order by n) as nth
-        from json_array_elements(case when v_free = '[]' then '[]' else product_claim_turns(v_free, p_worker, p_lease_ms, p_debounce, p_now, p_reads) end)
+        from json_array_elements(case when v_free = '[]' then '[]' else product_claim_turns(v_free, p_worker, p_lease_ms, p_debounce, p_now, p_reads, p_limits) end)
           with ordinality c (claim, n)) f on f.id = e.x #>> '{}' and f.nth = e.nth);
 end $$;
 

@@ -104,6 +104,10 @@ export function createEvents(log: Logger, mode: string) {
       log.error({ ...turnIds(claim), agent_id: id, agent: slug, version, faults: codes }, 'Version of the agent not used');
     },
 
+    turnPutOff(conversation: number, reason: string): void {
+      log.info({ conversation_id: conversation, reason }, 'Turn put off');
+    },
+
     turnEnded(claim: TurnClaim, outcome: string, fields: { reason?: string | null; model?: string | null; parts?: number }): void {
       metrics.turns.inc({ tenant: tenantLabel(claim.tenant_id), outcome });
       log.info({ ...turnIds(claim), outcome, ...fields }, 'Turn ended');

@@ -93,6 +93,7 @@ const claimed = z.object({
   failing_since: time.nullable(),
   superseded_in_row: z.number(),
   deferred_since: time.nullable(),
+  deferred_reason: z.string().nullable(),
   apologised_at: time.nullable(),
   passed_over: z.boolean(),
   /** The last answer of a model here: its id at the provider. */
@@ -142,35 +143,40 @@ const claim = z.discriminatedUnion('state', [
   z.object({ state: z.literal('idle') }),
   z.object({ state: z.literal('busy'), until: time, wait_ms: z.number() }),
   z.object({ state: z.literal('early'), wait_ms: z.number() }),
+  z.object({ state: z.literal('deferred'), reason: z.string(), wait_ms: z.number() }),
   z.object({ state: z.literal('media'), items: z.array(mediaItem) }),
   z.object({ state: z.literal('paused'), reason: z.string() }),
   commandClaim,
 ]);
 
 const claimTurns = grouped('claim_turn', async (db, how: string, conversations: number[]) => {
-  const { worker, leaseMs, debounce, reads } = JSON.parse(how) as Record<'worker' | 'leaseMs' | 'debounce' | 'reads', unknown>;
-  return z
-    .array(z.unknown())
-    .parse(
-      await db.call('claim_turns', { p_ids: conversations, p_worker: worker, p_lease_ms: leaseMs, p_debounce: debounce, p_reads: reads }),
-    );
+  // written by claimTurn below
+  const { worker, leaseMs, debounce, reads, limits } = JSON.parse(how) as Record<keyof ClaimOptions | 'worker' | 'leaseMs', unknown>;
+  const args = { p_ids: conversations, p_worker: worker, p_lease_ms: leaseMs, p_debounce: debounce, p_reads: reads, p_limits: limits };
+  return z.array(z.unknown()).parse(await db.call('claim_turns', args));
 });
 
-/**
- * SQL claim_turns: takes the one open turn of a conversation under a lease, or says why not. `debounce`: a burst that still goes on is waited for (null: it is
- * not). `reads`: what is no text is told first, so that it can be read.
- */
+export type ClaimOptions = {
+  /** A burst that still goes on is waited for; left out: it is not. */
+  debounce?: DebounceSettings;
+  /** What is no text is told first, so that it can be read. */
+  reads?: boolean;
+  /** Of answers that could not leave soon the turns wait, see SQL room_at. Null: no turn does. */
+  limits?: { replyCapHour: number } | null;
+};
+
+/** SQL claim_turns: takes the one open turn of a conversation under a lease, or says why not. */
 export async function claimTurn(
   db: Door,
   conversation: number,
   worker: string,
   leaseMs: number,
-  debounce: DebounceSettings | null = null,
-  reads = false,
+  options: ClaimOptions = {},
 ): Promise<Exclude<z.infer<typeof claim>, { state: 'claimed' }> | TurnClaim> {
-  const burst = debounce === null ? null : { debounceMs: debounce.debounceMs, debounceMaxMs: debounce.debounceMaxMs };
+  const { debounce, reads = false, limits = null } = options;
+  const burst = debounce === undefined ? null : { debounceMs: debounce.debounceMs, debounceMaxMs: debounce.debounceMaxMs };
   // Who claims in the same way shares a call.
-  const how = JSON.stringify({ worker, leaseMs, debounce: burst, reads });
+  const how = JSON.stringify({ worker, leaseMs, debounce: burst, reads, limits });
   const said = claim.parse(await claimTurns(db, how, conversation));
   return said.state === 'claimed' ? { ...said, since: performance.now() } : said;
 }

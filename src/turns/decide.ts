@@ -19,8 +19,9 @@ export type TurnSnapshot = {
   failed_in_row: number;
   /** Since when turns have been failing, null when the last one did not. */
   failing_since: Date | null;
-  /** Since when turns have been put off because the model is unavailable. */
+  /** Since when turns have been put off: the model is unavailable, or the answer could not leave soon (`replies_wait`). */
   deferred_since: Date | null;
+  deferred_reason: string | null;
   /** When the contact was told of that. */
   apologised_at: Date | null;
   /** It is put off again and again while others are answered. */
@@ -147,15 +148,23 @@ const LEAST_MS = 8_000;
 
 /** Milliseconds that a turn may take: less after a failure, or while the model is unavailable, so that who waits hears something within two minutes. */
 export function turnTimeLimit(
-  turn: Pick<TurnSnapshot, 'failing_since' | 'deferred_since' | 'apologised_at' | 'now'> & { pending: { created_at: Date }[] },
+  turn: Pick<TurnSnapshot, 'failing_since' | 'deferred_since' | 'deferred_reason' | 'apologised_at' | 'now'> & {
+    pending: { created_at: Date }[];
+  },
   limitMs: number,
 ): number {
-  const waits = turn.deferred_since !== null && !hasApologised(turn);
+  // A sentence about a model that is unavailable helps nobody whose answer could not leave.
+  const waits = turn.deferred_since !== null && !isFull(turn.deferred_reason) && !hasApologised(turn);
   const since = Math.min(
     turn.failing_since?.getTime() ?? Infinity,
     ...(waits ? turn.pending.map((each) => each.created_at.getTime()) : []),
   );
   return Math.min(limitMs, Math.max(LEAST_MS, since + APOLOGY_MS - turn.now.getTime()));
+}
+
+/** The number has no room for more answers; see SQL room_at. */
+function isFull(reason: string | null): boolean {
+  return reason === 'replies_wait' || reason === 'answer_withdrawn';
 }
 
 /** An outage that goes on for longer than this deserves another word. Milliseconds. */

@@ -60,7 +60,11 @@ export type TurnOptions = {
  */
 export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal, options: TurnOptions = {}): Promise<TurnEnd> {
   const { debounce, canSend = () => false, reads = true } = options;
-  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, debounce, reads && ctx.speech !== null);
+  const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, {
+    ...(debounce === undefined ? {} : { debounce }),
+    reads: reads && ctx.speech !== null,
+    limits: ctx.llm === null ? null : { replyCapHour: ctx.config.outbound.maxRepliesPerHour },
+  });
   switch (claim.state) {
     case 'media':
       await hearAll(ctx, claim.items, signal);
@@ -73,6 +77,9 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'busy':
       // Not only when the lease runs out: a message that came too late for this turn waits for its end.
       return { kind: 'again', delayMs: BUSY_LOOK_MS };
+    case 'deferred':
+      ctx.events.turnPutOff(conversation, claim.reason);
+      return { kind: 'again', delayMs: claim.wait_ms };
     case 'early':
       return { kind: 'early', delayMs: claim.wait_ms };
     case 'command':

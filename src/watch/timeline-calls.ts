@@ -119,6 +119,8 @@ const timeline = z.object({
       paused: z.string().nullable(),
       merged_into: z.number().nullable(),
       opted_out: z.boolean(),
+      /** Why its turn waits although nobody keeps the agent quiet: its answer could not leave soon. */
+      put_off: z.string().nullable(),
     })
     .loose(),
   entries: z.array(entry),

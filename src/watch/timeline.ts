@@ -98,6 +98,8 @@ export type ConversationState = {
   /** scope of the pause that holds it, or null */
   paused: string | null;
   opted_out: boolean;
+  /** why its turn waits, see SQL room_at, or null */
+  put_off: string | null;
 };
 
 /** `entry` as it was recorded, `says` what happened, `why` the reason or the figures, or null. */
@@ -417,6 +419,8 @@ function concludeWaiting(message: MessageEntry, conversation: ConversationState,
   const turn = turnsOf(message, entries).at(-1);
   if (conversation.paused !== null) return `not answered yet, after ${since}, because ${because(`paused_${conversation.paused}`)}`;
   if (turn?.status === 'open') return `being answered: turn ${turn.id} is at work for ${seconds(now.getTime() - turn.at.getTime())}`;
+  if (conversation.put_off !== null)
+    return `not answered yet, after ${since}, because ${because(conversation.put_off)}; that comes by itself`;
   if (turn !== undefined) return `not answered yet, after ${since}, because ${because(turn.reason)}; the next attempt comes by itself`;
   return `not answered yet, after ${since}: it waits for the contact to finish, or for a worker (npm run admin -- status)`;
 }

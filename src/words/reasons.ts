@@ -44,6 +44,9 @@ export const REASONS: Readonly<Record<string, string>> = {
   resubscribe_confirmed: 'the contact asked for messages again, which was confirmed',
   bot_question: 'the contact asked whether it talks with a machine, and this tenant calls a person then (npm run admin -- identity)',
   answer_too_old: 'a pause held this answer for longer than MAX_MESSAGE_AGE_MINUTES, so it is listed to a person instead',
+  replies_wait:
+    'as many answers wait to leave from its number as the cap lets go soon (MAX_RESPOSTAS_POR_HORA), so the model is asked when there is room',
+  answer_withdrawn: 'the contact wrote again while its answer waited for the cap of the number, so it is answered when there is room',
   abuse_loop: 'the other side answers each answer as a machine does, so the agent keeps quiet and a person is told',
   abuse_agent:
     'the other side writes as another agent does, whole sentences for each answer, so the agent keeps quiet and a person is told',

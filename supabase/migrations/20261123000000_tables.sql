@@ -258,6 +258,8 @@ create table conversations (
 create index conversations_contact on conversations (contact_id);
 create index conversations_deferred on conversations (deferred_until) where deferred_until is not null;
 create index conversations_forward on conversations (forward_due_at) where forward_due_at is not null;
+-- nearly nobody: an answer was taken back while it waited for the number's cap, see room_at
+create index conversations_withdrawn on conversations (instance_id) where deferred_reason = 'answer_withdrawn';
 create index conversations_merged on conversations (merged_into) where merged_into is not null;
 
 create table turns (
@@ -450,6 +452,7 @@ create table outbox (
   campaign_id      text
 ) with (fillfactor = 70);
 create index outbox_lane on outbox (conversation_id, priority, message_id);
+create index outbox_replies on outbox (instance_id) where kind in ('reply', 'handoff');
 create index outbox_waiting on outbox (instance_id, priority, urgent_at) where kind not in ('reply', 'handoff');
 
 -- status sending or uncertain: it has left, or may have; counts in the caps as of now.

@@ -212,6 +212,7 @@ begin
     and o.status in ('queued', 'draft'))
     or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
       and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  perform note_withdrawn(t.conversation_id) from turns t where t.id = p_turn;
   update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
     where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
   update messages set status = 'received', reason = null
@@ -345,6 +346,7 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_turns bigint[];
 begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  perform note_withdrawn(p_conversation);
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
       where id in (select o.message_id from outbox o where o.conversation_id = p_conversation and o.kind = 'reply')

@@ -282,6 +282,11 @@ declare v_message messages;
 begin
   update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
     then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into v_message;
+  -- when the cap has room again, a talk that goes on comes before one that begins
+  if p_reason = 'reply_cap_hour' and not exists (select from slots s where s.conversation_id = v_message.conversation_id
+    and s.reply and s.slot_at > v_message.created_at - interval '1 day') then
+    update messages set due_at = due_at + interval '2 seconds' where id = p_message returning * into v_message;
+  end if;
   if p_reason = 'reply_share' then
     perform add_notice(jsonb_build_object('tenant', v_message.tenant_id, 'key',
       'share-' || v_message.conversation_id || '-'

@@ -386,7 +386,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
         c.merged_into, 'silenced_by', silenced_by(c, now()), 'quiet_until', case when c.quiet_until > now()
           then c.quiet_until end,
-      'opted_out', exists (select from standing_opt_out(c.contact_id))),
+      'opted_out', exists (select from standing_opt_out(c.contact_id)), 'put_off', case when c.deferred_reason
+        in ('replies_wait', 'answer_withdrawn') then c.deferred_reason end),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,

@@ -5,6 +5,9 @@ import { handoffsJob } from '../../src/crons/handoffs.ts';
 import { tellOfHandoffs, tellOfMessages } from '../../src/people/handoffs.ts';
 import { deliverNotices } from '../../src/notices/notices.ts';
 import { sendNext } from '../../src/outbox/send.ts';
+import { wakeWaiting } from '../../src/turns/wake.ts';
+import { admin } from '../support/admin.ts';
+import { startSystem } from '../support/system.ts';
 import { openStage, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 
@@ -131,6 +134,72 @@ test('Z7 one conversation uses a quarter of its number’s replies of an hour, t
     { status: 'queued', reason: 'reply_share' },
   ]);
   assert.equal((await system.query(`select from notices where kind = 'alert' and key like 'share-%'`)).length, 1);
+});
+
+test('Z7 three hundred strangers cost a number with ten replies an hour no more calls of the model than answers can leave soon; who talks already is not kept out, none is lost, and why says it', async (t) => {
+  const concurrency = 4;
+  const system = await startSystem(t, {
+    workers: 2,
+    slack: 'webhook',
+    env: { MAX_RESPOSTAS_POR_HORA: '10', WORKER_CONCURRENCY: String(concurrency) },
+  });
+  const calls = () => system.simulator.wire().claude.length;
+  const settled = (count: number) =>
+    system.until(
+      async () =>
+        (
+          await system.query(
+            `select from conversations c where not exists (select from turns t where t.conversation_id = c.id and t.status = 'open')
+             and (deferred_reason = 'replies_wait' or (previous_answer is not null and not exists (select from inbox i where i.conversation_id = c.id)))`,
+          )
+        ).length === count,
+      `${count} that are answered or wait`,
+    );
+  const maria = system.simulator.addContact({ name: 'Maria', phone: '5511900000000' }).id;
+  system.simulator.inbound({ contactId: maria, text: 'Bom dia' });
+  await system.until(async () => (await system.query('select from slots where reply')).length === 1, 'Maria is answered');
+
+  const people = new Map<string, string>();
+  for (let n = 1; n <= 300; n++) {
+    const phone = `55119${10_000_000 + n}`;
+    people.set(phone, system.simulator.addContact({ name: `X${n}`, phone }).id);
+    system.simulator.inbound({ contactId: people.get(phone) ?? '', text: `Oi, sou ${n}` });
+  }
+  await settled(301);
+  // ten that leave, three that wait, and what was under way when the third of those was written
+  assert.ok(calls() >= 10 && calls() <= 10 + 3 + 2 * concurrency, `${calls()} calls`);
+  const before = calls();
+  assert.equal((await system.query('select from slots where reply')).length, 10);
+  assert.deepEqual(await system.query(`select distinct status from turns`), [{ status: 'committed' }], 'none costs an attempt');
+
+  // They write again: neither the wait nor an answer that is taken back buys another call.
+  const held = await system.query<{ contact: string }>(
+    `select a.address as contact from conversations c join contact_addresses a on a.contact_id = c.contact_id and a.kind = 'pn'
+     where exists (select from outbox o where o.conversation_id = c.id)`,
+  );
+  assert.ok(held.length >= 3);
+  for (const { contact } of held) system.simulator.inbound({ contactId: people.get(contact) ?? '', text: 'Alô?' });
+  await system.until(
+    async () => (await system.query(`select from conversations where deferred_reason = 'answer_withdrawn'`)).length === held.length,
+    'those that were taken back wait',
+  );
+  assert.equal(calls(), before);
+  const [waiting] = await system.query<{ id: string }>(
+    `select m.id from messages m join conversations c on c.id = m.conversation_id where c.deferred_reason = 'replies_wait' limit 1`,
+  );
+  assert.match((await admin(system.ctx, 'why', { id: waiting?.id })).text ?? '', /MAX_RESPOSTAS_POR_HORA.*comes by itself/);
+  assert.equal((await system.query(`select from notices where key like 'replies-wait-%'`)).length, 1);
+
+  // An hour later, and with a cap for all: nothing is lost, and each is answered once.
+  await system.query(`update instances set reply_cap_hour = 1000`);
+  await system.query(`update conversations set deferred_until = now() where deferred_until is not null`);
+  await system.query(`update messages set due_at = now() where status = 'queued'`);
+  await wakeWaiting(system.ctx);
+  await system.until(
+    async () => (await system.query(`select from messages where direction = 'in' and status = 'received'`)).length === 0,
+    'all are answered',
+  );
+  assert.ok(calls() <= 301 + held.length, `${calls()} calls`);
 });
 
 /** Until nothing more goes, by two processes at once. */

@@ -220,17 +220,17 @@ test('I3 a burst that goes on is early, by the clock of the database; its end, i
     query(`update messages set created_at = now() - make_interval(secs => $1)`, [seconds]);
   const debounce = { debounceMs: 3_000, debounceMaxMs: 15_000 };
   await aged(1);
-  const early = await claimTurn(db, conversation, 'w', LEASE_MS, debounce);
+  const early = await claimTurn(db, conversation, 'w', LEASE_MS, { debounce });
   assert.ok(early.state === 'early' && early.wait_ms > 0 && early.wait_ms <= 2_000, JSON.stringify(early));
   assert.deepEqual(await query('select id from turns'), [], 'nothing is held meanwhile');
   // a second message: its own debounce, but no longer than the cap of the first
   await aged(14);
   await query(`insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, provider_at, created_at)
     select tenant_id, instance_id, id, last_seq + 1, 'in', 'contact', 'text', 'received', 'b', now(), now() from conversations`);
-  const capped = await claimTurn(db, conversation, 'w', LEASE_MS, debounce);
+  const capped = await claimTurn(db, conversation, 'w', LEASE_MS, { debounce });
   assert.ok(capped.state === 'early' && capped.wait_ms <= 1_000, JSON.stringify(capped));
   await query(`update messages set created_at = now() - interval '15 seconds' where text <> 'b'`);
-  assert.equal((await claimTurn(db, conversation, 'w', LEASE_MS, debounce)).state, 'claimed');
+  assert.equal((await claimTurn(db, conversation, 'w', LEASE_MS, { debounce })).state, 'claimed');
 });
 
 test('I5 renew_turns keeps all leases of a worker in one call, tells of each, and waits for nobody', async (t) => {

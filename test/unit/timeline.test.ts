@@ -13,6 +13,7 @@ const CONVERSATION = {
   takeover_until: null,
   paused: null,
   opted_out: false,
+  put_off: null,
 };
 const used = { input_tokens: 90, output_tokens: 60, thinking_tokens: 40, cache_read_tokens: 1_500, cache_write_tokens: 10 };
 const call = {

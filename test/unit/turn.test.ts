@@ -34,6 +34,7 @@ function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
     failed_in_row: 0,
     failing_since: null,
     deferred_since: null,
+    deferred_reason: null,
     apologised_at: null,
     passed_over: false,
     pending: [message('oi')],
@@ -314,6 +315,7 @@ test('L15 turnTimeLimit: a try while the model is unavailable ends early enough 
   const pending = [{ ...message('oi'), created_at: seconds(80) }, message('e aí?')];
   assert.equal(turnTimeLimit(turn({ pending }), 60_000), 60_000, 'the first try has all its time');
   assert.equal(turnTimeLimit(turn({ pending, deferred_since: seconds(40) }), 60_000), 25_000);
+  assert.equal(turnTimeLimit(turn({ pending, deferred_since: seconds(40), deferred_reason: 'replies_wait' }), 60_000), 60_000);
   assert.equal(turnTimeLimit(turn({ pending, deferred_since: seconds(400), apologised_at: seconds(300) }), 60_000), 60_000);
 });
 
