@@ -139,8 +139,8 @@ begin
     perform add_notice(jsonb_build_object('tenant', i.tenant_id, 'key', 'replies-wait-' || i.id || '-'
         || to_char(p_now at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false, 'about', i.name, 'text',
         'No número ' || i.name || ' há tantas respostas à espera quanto o limite dele deixa sair em breve (MAX_RESPOSTAS_POR_HORA). Quem escreve agora espera, e o modelo só é chamado quando houver vaga. Veja se são clientes ou um ataque.'), p_now)
-      from instances i where i.id in (select instance_id from conversations where v_held ? id::text and id = any (p_ids))
-      and i.status not in ('close', 'connecting', 'refused');
+      from instances i where i.id in (select instance_id from conversations
+        where v_held ? id::text and id = any (p_ids)) and i.status not in ('close', 'connecting', 'refused');
   end if;
   return v_held;
 end $$;
