@@ -236,6 +236,7 @@ CREATE INDEX conversations_contact ON public.conversations USING btree (contact_
 CREATE INDEX conversations_deferred ON public.conversations USING btree (deferred_until) WHERE (deferred_until IS NOT NULL);
 CREATE INDEX conversations_forward ON public.conversations USING btree (forward_due_at) WHERE (forward_due_at IS NOT NULL);
 CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+CREATE INDEX conversations_withdrawn ON public.conversations USING btree (instance_id) WHERE (deferred_reason = 'answer_withdrawn'::text);
 create policy runtime on public.conversations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.conversations to service_role;
 grant delete, insert, select, update on public.conversations to whats_agents_runtime;
@@ -816,6 +817,7 @@ create table public.outbox (
 ) with (fillfactor=70, autovacuum_vacuum_threshold=1000, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0, autovacuum_analyze_threshold=1000, autovacuum_analyze_scale_factor=0.02, vacuum_truncate=false);
 alter table public.outbox enable row level security;
 CREATE INDEX outbox_lane ON public.outbox USING btree (conversation_id, priority, message_id);
+CREATE INDEX outbox_replies ON public.outbox USING btree (instance_id) WHERE (kind = ANY (ARRAY['reply'::text, 'handoff'::text]));
 CREATE INDEX outbox_waiting ON public.outbox USING btree (instance_id, priority, urgent_at) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
 create policy runtime on public.outbox as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.outbox to service_role;
@@ -2392,7 +2394,7 @@ revoke all on function public.claim_turn(bigint,text,integer,timestamp with time
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to service_role;
 grant execute on function public.claim_turn(bigint,text,integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.claim_turns(p_ids jsonb, p_worker text, p_lease_ms integer, p_debounce jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reads boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION public.claim_turns(p_ids jsonb, p_worker text, p_lease_ms integer, p_debounce jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone, p_reads boolean DEFAULT false, p_limits jsonb DEFAULT NULL::jsonb)
  RETURNS json
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -2438,6 +2440,18 @@ begin
   perform end_deferral(c.id) from conversations c where c.id = any (v_ids) and c.deferred_since is not null
     and not v_in_the_way ? c.id::text and not exists (select from inbox x where x.conversation_id = c.id);
 
+  -- nearly always nothing waits, and the question is all that it costs
+  if p_limits ->> 'replyCapHour' is not null and exists (select from conversations c where c.id = any (v_ids)
+    and (c.deferred_reason in ('replies_wait', 'answer_withdrawn')
+      or exists (select from outbox o where o.instance_id = c.instance_id and o.kind in ('reply', 'handoff')
+        and waits_long(o.reason))
+      or exists (select from conversations w where w.instance_id = c.instance_id
+        and w.deferred_reason = 'answer_withdrawn')))
+  then
+    v_in_the_way := v_in_the_way || wait_for_room(array(select id from unnest(v_ids) id
+      where not v_in_the_way ? id::text), (p_limits ->> 'replyCapHour')::int, v_now);
+  end if;
+
   with waiting as materialized (
       select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
       from conversations c join instances i on i.id = c.instance_id
@@ -2474,7 +2488,8 @@ begin
             and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred') as today,
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
           as identity,
-        c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.apologised_at,
+        c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.deferred_reason,
+        c.apologised_at,
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
@@ -2532,9 +2547,9 @@ begin
       left join waiting w on w.id = i.id;
   return v_all;
 end $function$;
-revoke all on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean) from public;
-grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean) to service_role;
-grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean) to whats_agents_runtime;
+revoke all on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb) from public;
+grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb) to service_role;
+grant execute on function public.claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.clock(p_now timestamp with time zone)
  RETURNS timestamp with time zone
@@ -4315,6 +4330,11 @@ declare v_message messages;
 begin
   update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
     then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into v_message;
+  -- when the cap has room again, a talk that goes on comes before one that begins
+  if p_reason = 'reply_cap_hour' and not exists (select from slots s where s.conversation_id = v_message.conversation_id
+    and s.reply and s.slot_at > v_message.created_at - interval '1 day') then
+    update messages set due_at = due_at + interval '2 seconds' where id = p_message returning * into v_message;
+  end if;
   if p_reason = 'reply_share' then
     perform add_notice(jsonb_build_object('tenant', v_message.tenant_id, 'key',
       'share-' || v_message.conversation_id || '-'
@@ -6422,6 +6442,20 @@ revoke all on function public.note_minute(boolean,timestamp with time zone) from
 grant execute on function public.note_minute(boolean,timestamp with time zone) to service_role;
 grant execute on function public.note_minute(boolean,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.note_withdrawn(p_conversation bigint)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  update conversations c set deferred_since = coalesce(c.deferred_since, clock(null)), deferred_until = o.at,
+      deferred_reason = 'answer_withdrawn'
+    from (select max(due_at) as at from outbox where conversation_id = p_conversation
+      and reason = 'reply_cap_hour') o
+    where c.id = p_conversation and o.at is not null
+$function$;
+revoke all on function public.note_withdrawn(bigint) from public;
+grant execute on function public.note_withdrawn(bigint) to service_role;
+grant execute on function public.note_withdrawn(bigint) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.notice_number(p_tenant text, p_about text, p_preferred text)
  RETURNS jsonb
  LANGUAGE sql
@@ -8493,6 +8527,48 @@ revoke all on function public.rollback_agent(text,text,text,text) from public;
 grant execute on function public.rollback_agent(text,text,text,text) to service_role;
 grant execute on function public.rollback_agent(text,text,text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.room_at(p_conversation public.conversations, p_cap integer, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_cap int := coalesce((select reply_cap_hour from instances where id = p_conversation.instance_id), p_cap);
+  v_most int := greatest(1, ceil(v_cap / 4.0));
+  v_waiting bigint;
+  v_at timestamptz;
+  v_least interval := least(interval '5 minutes', greatest(interval '10 seconds',
+    (p_now - p_conversation.deferred_since) / 4));
+begin
+  if p_conversation.deferred_reason in ('replies_wait', 'answer_withdrawn') and p_conversation.deferred_until > p_now
+    then return p_conversation.deferred_until; end if;
+  if p_conversation.deferred_reason = 'answer_withdrawn' or exists (select from outbox o
+    where o.conversation_id = p_conversation.id and o.kind in ('reply', 'handoff') and o.reason = 'reply_cap_hour') then
+    v_at := free_at(p_conversation.instance_id, 'reply', interval '1 hour', v_cap, null, p_now);
+    return case when v_at > p_now then least(v_at, p_now + interval '5 minutes') end;
+  end if;
+  if exists (select from slots s where s.conversation_id = p_conversation.id and s.reply
+    and s.slot_at > p_now - interval '1 day') then v_most := 2 * v_most; end if;
+  select count(*), min(w.due_at) into v_waiting, v_at from (
+    select o.due_at from outbox o where o.instance_id = p_conversation.instance_id and o.kind in ('reply', 'handoff')
+      and waits_long(o.reason)
+    union all select c.deferred_until from conversations c where c.instance_id = p_conversation.instance_id
+      and c.deferred_reason = 'answer_withdrawn' limit v_most) w;
+  if v_waiting = 0 then return null; end if;
+  if v_waiting < v_most then
+    v_waiting := v_waiting + (select count(*) from turns t join conversations c on c.id = t.conversation_id
+      where t.status = 'open' and c.instance_id = p_conversation.instance_id);
+    if v_waiting < v_most then return null; end if;
+    v_at := p_now;
+  end if;
+  -- spread, so that they do not all come back at one moment; not later, since a cap may be raised meanwhile
+  return least(p_now + interval '5 minutes', greatest(v_at, p_now + v_least) + random() * v_least / 2);
+end $function$;
+revoke all on function public.room_at(public.conversations,integer,timestamp with time zone) from public;
+grant execute on function public.room_at(public.conversations,integer,timestamp with time zone) to service_role;
+grant execute on function public.room_at(public.conversations,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.said_at(p_message public.messages)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -9498,8 +9574,8 @@ AS $function$
   select coalesce(jsonb_agg(id), '[]') from (
     select c.id from conversations c join instances i on i.id = c.instance_id
     where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
-        or (select max(t.started_at) from turns t
-          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
+        or (c.deferred_reason not in ('replies_wait', 'answer_withdrawn') and (select max(t.started_at) from turns t
+          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000)))
       and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open'
         and t.lease_until > clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, null) is null
@@ -9574,6 +9650,7 @@ begin
     and o.status in ('queued', 'draft'))
     or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
       and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  perform note_withdrawn(t.conversation_id) from turns t where t.id = p_turn;
   update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
     where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
   update messages set status = 'received', reason = null
@@ -9832,7 +9909,8 @@ AS $function$
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
         c.merged_into, 'silenced_by', silenced_by(c, now()), 'quiet_until', case when c.quiet_until > now()
           then c.quiet_until end,
-      'opted_out', exists (select from standing_opt_out(c.contact_id))),
+      'opted_out', exists (select from standing_opt_out(c.contact_id)), 'put_off', case when c.deferred_reason
+        in ('replies_wait', 'answer_withdrawn') then c.deferred_reason end),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,
@@ -10261,6 +10339,39 @@ revoke all on function public.use_token(jsonb,timestamp with time zone) from pub
 grant execute on function public.use_token(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.use_token(jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.wait_for_room(p_ids bigint[], p_cap integer, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare v_held jsonb := '{}'; v_conversation conversations; v_until timestamptz; v_reason text;
+begin
+  for v_conversation in select c.* from conversations c where c.id = any (p_ids) order by c.id loop
+    continue when not exists (select from inbox x where x.conversation_id = v_conversation.id)
+      or silenced_by(v_conversation, p_now) is not null;
+    v_until := room_at(v_conversation, p_cap, p_now);
+    continue when v_until is null;
+    v_reason := case when v_conversation.deferred_reason = 'answer_withdrawn' then 'answer_withdrawn'
+      else 'replies_wait' end;
+    update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
+      deferred_reason = v_reason where id = v_conversation.id;
+    v_held := v_held || jsonb_build_object(v_conversation.id, jsonb_build_object('conversation_id', v_conversation.id,
+      'state', 'deferred', 'reason', v_reason, 'wait_ms', in_ms(v_until, p_now)));
+  end loop;
+  if v_held <> '{}' then
+    perform add_notice(jsonb_build_object('tenant', i.tenant_id, 'key', 'replies-wait-' || i.id || '-'
+        || to_char(p_now at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false, 'about', i.name, 'text',
+        'No número ' || i.name || ' há tantas respostas à espera quanto o limite dele deixa sair em breve (MAX_RESPOSTAS_POR_HORA). Quem escreve agora espera, e o modelo só é chamado quando houver vaga. Veja se são clientes ou um ataque.'), p_now)
+      from instances i where i.id in (select instance_id from conversations
+        where v_held ? id::text and id = any (p_ids)) and i.status not in ('close', 'connecting', 'refused');
+  end if;
+  return v_held;
+end $function$;
+revoke all on function public.wait_for_room(bigint[],integer,timestamp with time zone) from public;
+grant execute on function public.wait_for_room(bigint[],integer,timestamp with time zone) to service_role;
+grant execute on function public.wait_for_room(bigint[],integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.waits(p_rule text, p_until timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -10282,6 +10393,15 @@ $function$;
 revoke all on function public.waits_for_person(public.conversations) from public;
 grant execute on function public.waits_for_person(public.conversations) to service_role;
 grant execute on function public.waits_for_person(public.conversations) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.waits_long(p_reason text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_reason is not null and p_reason <> 'typing' and p_reason not like 'paused\_%' $function$;
+revoke all on function public.waits_long(text) from public;
+grant execute on function public.waits_long(text) to service_role;
+grant execute on function public.waits_long(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.warming_caps(p_phase text, p_since timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
@@ -10380,6 +10500,7 @@ AS $function$
 declare v_turns bigint[];
 begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  perform note_withdrawn(p_conversation);
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
       where id in (select o.message_id from outbox o where o.conversation_id = p_conversation and o.kind = 'reply')

@@ -2086,6 +2086,7 @@ begin
     and o.status in ('queued', 'draft'))
     or exists (select from messages o where o.turn_id = p_turn and o.direction = 'out'
       and o.status not in ('queued', 'draft', 'cancelled')) then return false; end if;
+  perform note_withdrawn(t.conversation_id) from turns t where t.id = p_turn;
   update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
     where turn_id = p_turn and direction = 'out' and status in ('queued', 'draft');
   update messages set status = 'received', reason = null
@@ -2219,6 +2220,7 @@ returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_turns bigint[];
 begin
   if (select superseded_in_row from conversations where id = p_conversation) >= 2 then return; end if;
+  perform note_withdrawn(p_conversation);
   with gone as (
     update messages set status = 'cancelled', reason = 'contact_wrote', goes_at = null
       where id in (select o.message_id from outbox o where o.conversation_id = p_conversation and o.kind = 'reply')
@@ -3853,12 +3855,101 @@ begin
   return null;
 end $$;
 
+-- room_at: until when the turn of a conversation waits, since its answer could not leave soon: the model is asked for
+-- no more than the cap of its number lets go. Null: now.
+-- What counts are conversations whose answer waits (outbox), or was taken back while it waited (answer_withdrawn), and,
+-- while any does, the turns that are open. As many as a quarter of an hour's replies may wait; with who was answered
+-- within a day twice as many, so that strangers keep nobody out of a talk that goes on. A conversation whose own answer
+-- waits, or was taken back, is asked about again when the cap has room.
+-- Arguments: p_cap replies an hour, of a number that has no figure of its own. Concurrency: the caller holds the
+--   conversation's lock; turns that are claimed at the same moment do not see each other. Read only.
+create or replace function room_at(p_conversation conversations, p_cap int, p_now timestamptz)
+returns timestamptz language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_cap int := coalesce((select reply_cap_hour from instances where id = p_conversation.instance_id), p_cap);
+  v_most int := greatest(1, ceil(v_cap / 4.0));
+  v_waiting bigint;
+  v_at timestamptz;
+  v_least interval := least(interval '5 minutes', greatest(interval '10 seconds',
+    (p_now - p_conversation.deferred_since) / 4));
+begin
+  if p_conversation.deferred_reason in ('replies_wait', 'answer_withdrawn') and p_conversation.deferred_until > p_now
+    then return p_conversation.deferred_until; end if;
+  if p_conversation.deferred_reason = 'answer_withdrawn' or exists (select from outbox o
+    where o.conversation_id = p_conversation.id and o.kind in ('reply', 'handoff') and o.reason = 'reply_cap_hour') then
+    v_at := free_at(p_conversation.instance_id, 'reply', interval '1 hour', v_cap, null, p_now);
+    return case when v_at > p_now then least(v_at, p_now + interval '5 minutes') end;
+  end if;
+  if exists (select from slots s where s.conversation_id = p_conversation.id and s.reply
+    and s.slot_at > p_now - interval '1 day') then v_most := 2 * v_most; end if;
+  select count(*), min(w.due_at) into v_waiting, v_at from (
+    select o.due_at from outbox o where o.instance_id = p_conversation.instance_id and o.kind in ('reply', 'handoff')
+      and waits_long(o.reason)
+    union all select c.deferred_until from conversations c where c.instance_id = p_conversation.instance_id
+      and c.deferred_reason = 'answer_withdrawn' limit v_most) w;
+  if v_waiting = 0 then return null; end if;
+  if v_waiting < v_most then
+    v_waiting := v_waiting + (select count(*) from turns t join conversations c on c.id = t.conversation_id
+      where t.status = 'open' and c.instance_id = p_conversation.instance_id);
+    if v_waiting < v_most then return null; end if;
+    v_at := p_now;
+  end if;
+  -- spread, so that they do not all come back at one moment; not later, since a cap may be raised meanwhile
+  return least(p_now + interval '5 minutes', greatest(v_at, p_now + v_least) + random() * v_least / 2);
+end $$;
+
+-- waits_long: a reply of the lanes is held by more than the typing that is shown before it, or by its turn to go.
+create or replace function waits_long(p_reason text) returns boolean language sql immutable as
+$$ select p_reason is not null and p_reason <> 'typing' and p_reason not like 'paused\_%' $$;
+
+-- wait_for_room: puts off the turns of these conversations whose answers could not leave soon, see room_at; people are
+-- told once a day and number. Uses no attempt, and what is unanswered waits.
+-- Concurrency: part of claim_turns, which holds the conversations' locks. Result: {conversation: its result of
+--   claim_turns}; what is not in it may go on.
+create or replace function wait_for_room(p_ids bigint[], p_cap int, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan as $$
+declare v_held jsonb := '{}'; v_conversation conversations; v_until timestamptz; v_reason text;
+begin
+  for v_conversation in select c.* from conversations c where c.id = any (p_ids) order by c.id loop
+    continue when not exists (select from inbox x where x.conversation_id = v_conversation.id)
+      or silenced_by(v_conversation, p_now) is not null;
+    v_until := room_at(v_conversation, p_cap, p_now);
+    continue when v_until is null;
+    v_reason := case when v_conversation.deferred_reason = 'answer_withdrawn' then 'answer_withdrawn'
+      else 'replies_wait' end;
+    update conversations set deferred_since = coalesce(deferred_since, p_now), deferred_until = v_until,
+      deferred_reason = v_reason where id = v_conversation.id;
+    v_held := v_held || jsonb_build_object(v_conversation.id, jsonb_build_object('conversation_id', v_conversation.id,
+      'state', 'deferred', 'reason', v_reason, 'wait_ms', in_ms(v_until, p_now)));
+  end loop;
+  if v_held <> '{}' then
+    perform add_notice(jsonb_build_object('tenant', i.tenant_id, 'key', 'replies-wait-' || i.id || '-'
+        || to_char(p_now at time zone 'UTC', 'YYYY-MM-DD'), 'kind', 'alert', 'urgent', false, 'about', i.name, 'text',
+        'No número ' || i.name || ' há tantas respostas à espera quanto o limite dele deixa sair em breve (MAX_RESPOSTAS_POR_HORA). Quem escreve agora espera, e o modelo só é chamado quando houver vaga. Veja se são clientes ou um ataque.'), p_now)
+      from instances i where i.id in (select instance_id from conversations
+        where v_held ? id::text and id = any (p_ids)) and i.status not in ('close', 'connecting', 'refused');
+  end if;
+  return v_held;
+end $$;
+
+-- note_withdrawn: an answer is taken back that waits for its number's cap: what it cost is spent, so the next one is
+-- written when the cap has room, see room_at. Before the answer's rows change.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function note_withdrawn(p_conversation bigint) returns void language sql as $$
+  update conversations c set deferred_since = coalesce(c.deferred_since, clock(null)), deferred_until = o.at,
+      deferred_reason = 'answer_withdrawn'
+    from (select max(due_at) as at from outbox where conversation_id = p_conversation
+      and reason = 'reply_cap_hour') o
+    where c.id = p_conversation and o.at is not null
+$$;
+
 -- claim_turns: takes the one open turn of each of these conversations, and returns everything that a decision needs, in
 -- one snapshot.
 -- Guarantee: at most one live turn per conversation (partial unique index); its fence is checked by every later write
 --   of the turn. A turn whose lease ran out is ended as expired and counts as a failure. What a conversation comes to
 --   does not depend on the others of its group.
--- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms.
+-- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms;
+--   p_limits {replyCapHour: see room_at}, null: nothing is put off.
 -- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
 -- Its plan, like those of complete_plain and record_arrived, is made once and goes by indexes row by row: a group is
 --   small, and a plan made while the tables were empty would read all of them.
@@ -3867,6 +3958,7 @@ end $$;
 -- Result: [{conversation_id, state}] in the order of p_ids: 'idle' nothing to answer | 'media', items: with p_reads,
 --   what is to be read first (see unread_media); nothing is held meanwhile | 'early', wait_ms: claim again
 --   after so long | 'busy', until, wait_ms: another worker has it, or the id came before | 'paused', reason
+--   | 'deferred', reason, wait_ms: its answer could not leave soon, see room_at
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
 --   {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked
@@ -3874,7 +3966,7 @@ end $$;
 --   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
-  p_reads boolean default false
+  p_reads boolean default false, p_limits jsonb default null
 ) returns json language plpgsql set search_path = public, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
@@ -3914,6 +4006,18 @@ begin
   perform end_deferral(c.id) from conversations c where c.id = any (v_ids) and c.deferred_since is not null
     and not v_in_the_way ? c.id::text and not exists (select from inbox x where x.conversation_id = c.id);
 
+  -- nearly always nothing waits, and the question is all that it costs
+  if p_limits ->> 'replyCapHour' is not null and exists (select from conversations c where c.id = any (v_ids)
+    and (c.deferred_reason in ('replies_wait', 'answer_withdrawn')
+      or exists (select from outbox o where o.instance_id = c.instance_id and o.kind in ('reply', 'handoff')
+        and waits_long(o.reason))
+      or exists (select from conversations w where w.instance_id = c.instance_id
+        and w.deferred_reason = 'answer_withdrawn')))
+  then
+    v_in_the_way := v_in_the_way || wait_for_room(array(select id from unnest(v_ids) id
+      where not v_in_the_way ? id::text), (p_limits ->> 'replyCapHour')::int, v_now);
+  end if;
+
   with waiting as materialized (
       select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
       from conversations c join instances i on i.id = c.instance_id
@@ -3950,7 +4054,8 @@ begin
             and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred') as today,
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
           as identity,
-        c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.apologised_at,
+        c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.deferred_reason,
+        c.apologised_at,
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
@@ -4526,8 +4631,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(id), '[]') from (
     select c.id from conversations c join instances i on i.id = c.instance_id
     where c.deferred_until is not null and (c.deferred_until <= (select clock(p_now))
-        or (select max(t.started_at) from turns t
-          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000))
+        or (c.deferred_reason not in ('replies_wait', 'answer_withdrawn') and (select max(t.started_at) from turns t
+          where t.conversation_id = c.id) < (select clock(p_now)) - make_interval(secs => p_available_ms / 1000)))
       and not exists (select from turns t where t.conversation_id = c.id and t.status = 'open'
         and t.lease_until > clock(p_now))
       and pause_reason(c.tenant_id, i.name, c.id, null) is null
@@ -5044,6 +5149,11 @@ declare v_message messages;
 begin
   update messages set reason = p_reason, goes_at = p_until, due_at = case when coalesce(p_until, p_look) is null
     then due_at else least(p_until, p_look, expires_at) end where id = p_message returning * into v_message;
+  -- when the cap has room again, a talk that goes on comes before one that begins
+  if p_reason = 'reply_cap_hour' and not exists (select from slots s where s.conversation_id = v_message.conversation_id
+    and s.reply and s.slot_at > v_message.created_at - interval '1 day') then
+    update messages set due_at = due_at + interval '2 seconds' where id = p_message returning * into v_message;
+  end if;
   if p_reason = 'reply_share' then
     perform add_notice(jsonb_build_object('tenant', v_message.tenant_id, 'key',
       'share-' || v_message.conversation_id || '-'
@@ -8270,7 +8380,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       'takeover_until', c.takeover_until, 'paused', pause_reason(c.tenant_id, i.name, c.id, null), 'merged_into',
         c.merged_into, 'silenced_by', silenced_by(c, now()), 'quiet_until', case when c.quiet_until > now()
           then c.quiet_until end,
-      'opted_out', exists (select from standing_opt_out(c.contact_id))),
+      'opted_out', exists (select from standing_opt_out(c.contact_id)), 'put_off', case when c.deferred_reason
+        in ('replies_wait', 'answer_withdrawn') then c.deferred_reason end),
     'entries', (select coalesce(jsonb_agg(e.entry order by e.at, e.rank, e.id), '[]') from (
       select * from (
         select m.created_at as at, case m.direction when 'in' then 0 else 4 end as rank, m.id,
@@ -8552,7 +8663,11 @@ revoke all on function
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
   turn_in_the_way(bigint,integer,timestamp with time zone),
-  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean),
+  room_at(conversations,integer,timestamp with time zone),
+  waits_long(text),
+  wait_for_room(bigint[],integer,timestamp with time zone),
+  note_withdrawn(bigint),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb),
   agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),
@@ -8938,7 +9053,11 @@ grant execute on function
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
   turn_in_the_way(bigint,integer,timestamp with time zone),
-  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean),
+  room_at(conversations,integer,timestamp with time zone),
+  waits_long(text),
+  wait_for_room(bigint[],integer,timestamp with time zone),
+  note_withdrawn(bigint),
+  claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb),
   agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),

@@ -68,8 +68,8 @@ begin
   return null;
 end $$;
 
--- room_at: until when the turn of a conversation waits, since its answer could not leave soon: the model is asked for no
--- more than the number's cap of replies lets go. Null: now.
+-- room_at: until when the turn of a conversation waits, since its answer could not leave soon: the model is asked for
+-- no more than the cap of its number lets go. Null: now.
 -- What counts are conversations whose answer waits (outbox), or was taken back while it waited (answer_withdrawn), and,
 -- while any does, the turns that are open. As many as a quarter of an hour's replies may wait; with who was answered
 -- within a day twice as many, so that strangers keep nobody out of a talk that goes on. A conversation whose own answer
