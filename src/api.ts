@@ -5,6 +5,7 @@
  * /openapi.json and /docs; a test walks the app and fails on a route that came another way. An admin command needs no route: src/admin/all.ts.
  */
 import type { Process } from './routes/ops.ts';
+import { consoleRoutes } from './console/console.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
@@ -19,5 +20,6 @@ export function apiRoutes(routes: Routes, process: Process): void {
   slackRoutes(routes, process);
   messageRoutes(routes, process);
   adminRoutes(routes, process);
+  consoleRoutes(routes, process);
   docsRoutes(routes, process);
 }

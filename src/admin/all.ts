@@ -22,6 +22,7 @@ import { replayCommands } from './replay.ts';
 import { statusCommands } from './status.ts';
 import { suspicionCommands } from './suspicions.ts';
 import { tokenListCommands } from './tokens.ts';
+import { userCommands } from './users.ts';
 import { whyCommands } from './why.ts';
 
 export const COMMANDS: readonly AdminCommand[] = [
@@ -44,6 +45,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...contactCommands,
   ...secretCommands,
   ...tokenListCommands,
+  ...userCommands,
   ...auditCommands,
   ...jobCommands,
 ];

@@ -22,6 +22,8 @@ export type Auth = {
   guard(needed: TokenRole | 'public'): MiddlewareHandler<Env>;
   /** null: no token, or one that does not count. Throws 503 or DatabaseAway as `guard`. */
   callerOf(authorization: string | undefined): Promise<Caller | null>;
+  /** Counts a request of `key` against API_RATE_LIMIT; throws 429. */
+  count(c: Request<Env>, key: string): void;
   /** By whom a request is counted: the owner of its token behind `guard`, else where it comes from. */
   nameOf(c: Request<Env>): string;
   /** Whether these are for who asks: names of numbers and tenants, volumes, money, words of alerts. Never throws: while nobody can say it, they are not. */
@@ -58,6 +60,7 @@ export function createAuth(process: Process): Auth {
   };
   return {
     callerOf,
+    count,
     async seesDetails(c) {
       if (http.openDetails) return true;
       const authorization = c.req.header('authorization');

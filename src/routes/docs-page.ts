@@ -6,6 +6,7 @@ const TITLES: Readonly<Record<string, string>> = {
   health: 'Health and metrics',
   webhooks: 'Webhooks',
   admin: 'Admin commands',
+  console: 'The console, for browsers',
   reference: 'This reference',
 };
 
@@ -35,7 +36,7 @@ ${sections.join('\n')}
 
 function entry(method: string, path: string, operation: Operation): string {
   const [security] = operation.security;
-  const who = security === undefined ? 'public' : (security['token']?.[0] ?? 'webhook secret');
+  const who = security === undefined ? 'public' : (security['token']?.[0] ?? security['session']?.[0] ?? 'webhook secret');
   const parameters = (operation.parameters ?? []).map(
     (each) => `<dt><code>${escaped(each.name)}</code> <small>${each.in}${each.required === true ? ', required' : ''}</small></dt>
 <dd>${escaped(each.description ?? '')} <code>${escaped(JSON.stringify(each.schema))}</code></dd>`,

@@ -17,6 +17,7 @@ import { createBodies } from './body.ts';
 import { browserRules } from './browser.ts';
 import { routesOf } from './table.ts';
 import type { Routes } from './table.ts';
+import { createSessions } from './session.ts';
 import { span } from '../process/trace.ts';
 
 export type Env = { Variables: RequestIdVariables };
@@ -42,7 +43,8 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
   const app = new Hono<Env>();
   const auth = createAuth(process);
   const { maxWebhookBytes } = process.config.http;
-  const routes = routesOf(app, auth, createBodies({ each: 2 * maxWebhookBytes, all: 4 * maxWebhookBytes }));
+  const bodies = createBodies({ each: 2 * maxWebhookBytes, all: 4 * maxWebhookBytes });
+  const routes = routesOf(app, auth, bodies, createSessions(process, auth));
   app.use(requestId({ limitLength: 64 }));
   app.use(async (c, next) => {
     if (!TRACED.test(c.req.path)) return next();
@@ -69,17 +71,21 @@ export function createApp(process: Process, log: Logger, mount: (routes: Routes)
   app.notFound(async (c) => {
     // Who has no token does not learn which of these exist.
     if (/^\/(?:admin|api)(?:\/|$)/.test(c.req.path) && (await auth.callerOf(c.req.header('authorization'))) === null) throw unauthorized();
-    return c.json(errorBody('not_found', 'there is nothing at this address', c.get('requestId')), 404);
+    return routes.trouble(c, 404) ?? c.json(errorBody('not_found', 'there is nothing at this address', c.get('requestId')), 404);
   });
   app.onError((error, c) => {
     const id = c.get('requestId');
-    if (error instanceof HTTPException) return c.json(errorBody(codeOf(error.status), error.message, id), error.status);
+    if (error instanceof HTTPException)
+      return routes.trouble(c, error.status) ?? c.json(errorBody(codeOf(error.status), error.message, id), error.status);
     if (error instanceof DatabaseAway) {
       log.warning({ request_id: id, error }, 'Database away during a request');
-      return c.json(errorBody('unavailable', 'the database is away; try again', id), 503);
+      return routes.trouble(c, 503) ?? c.json(errorBody('unavailable', 'the database is away; try again', id), 503);
     }
     log.error({ request_id: id, error }, 'Request failed');
-    return c.json(errorBody('internal', 'something went wrong; the log has the details under this request_id', id), 500);
+    return (
+      routes.trouble(c, 500) ??
+      c.json(errorBody('internal', 'something went wrong; the log has the details under this request_id', id), 500)
+    );
   });
   return app;
 }

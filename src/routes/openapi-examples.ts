@@ -8,6 +8,8 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   name: 'julia-prod',
   instance: 'julia-prod',
   phone: '5511912345678',
+  email: 'ana@example.com',
+  role: 'operator',
   contact: '5511912345678',
   reason: 'pedido do supervisor',
   level: 'no_campaigns',

@@ -37,6 +37,12 @@ export async function openApiDocument(routes: readonly DescribedRoute[], { app }
     bearerFormat: 'JWT',
     description: 'HS256, signed with JWT_SECRET_KEY; claims sub, role (sender, operator or admin), tenant, exp.',
   });
+  registry.registerComponent('securitySchemes', 'session', {
+    type: 'apiKey',
+    in: 'cookie',
+    name: 'console_session',
+    description: 'Of a user of the console (user create); a post carries the CSRF token of its page too.',
+  });
   registry.registerComponent('securitySchemes', 'webhook', { type: 'http', scheme: 'bearer', description: 'EVOLUTION_WEBHOOK_SECRET.' });
   for (const route of routes) registry.registerPath(pathOf(route));
   const document = described.getOpenAPI31Document({
@@ -67,7 +73,14 @@ function pathOf(route: DescribedRoute): RouteConfig {
     tags: [route.tag],
     summary: route.summary,
     ...(route.details === undefined ? {} : { description: route.details }),
-    security: route.access === 'public' ? [] : route.access === 'webhook' ? [{ webhook: [] }] : [{ token: [route.access] }],
+    security:
+      route.access === 'public'
+        ? []
+        : route.session === true
+          ? [{ session: [route.access] }]
+          : route.access === 'webhook'
+            ? [{ webhook: [] }]
+            : [{ token: [route.access] }],
     request: {
       ...(Object.keys(params.shape).length === 0 ? {} : { params }),
       ...(route.query === undefined ? {} : { query: route.query }),

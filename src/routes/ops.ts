@@ -33,7 +33,7 @@ export function opsRoutes(routes: Routes, process: Process): void {
   const isCollector = (c: Request<Env>): boolean =>
     http.metricsToken !== null && equal(bearerOf(c.req.header('authorization')), http.metricsToken);
   routes.get(
-    '/health',
+    ['/health', '/api/health'],
     {
       ...OPS,
       unlimited: true,

@@ -9,10 +9,11 @@
  * Schemas here describe; what comes in is checked by the handler, which answers in the one form of errors (http.ts).
  */
 import type { Context as Request, Handler, Hono, MiddlewareHandler } from 'hono';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Auth, Caller } from './auth.ts';
 import type { TokenRole } from '../people/token-calls.ts';
 import type { Bodies } from './body.ts';
+import type { Sessions, Visitor } from './session.ts';
 import type { Env } from './http.ts';
 
 /**
@@ -21,7 +22,7 @@ import type { Env } from './http.ts';
  */
 export type Access = 'public' | 'webhook' | TokenRole;
 
-export type Tag = 'health' | 'messages' | 'webhooks' | 'admin' | 'reference';
+export type Tag = 'health' | 'messages' | 'webhooks' | 'admin' | 'console' | 'reference';
 
 /** `schema` of JSON, or another media type; a bare string is the meaning of an error, whose body is always the same. */
 export type Answer = string | { means: string; schema?: z.ZodType; type?: string };
@@ -43,7 +44,8 @@ export type About<A extends Access = Access> = {
   answers: Readonly<Record<number, Answer>>;
 };
 
-export type DescribedRoute = About & { method: 'get' | 'post'; path: string };
+/** `session`: a page of the console. Who asks shows the cookie of a session in place of a token, and a post the proof that a page of it made it. */
+export type DescribedRoute = About & { method: 'get' | 'post'; path: string; session?: true };
 
 type EnvOf<A extends Access> = A extends TokenRole ? { Variables: Env['Variables'] & { caller: Caller } } : Env;
 type Add = <const Path extends string, A extends Access>(
@@ -52,9 +54,21 @@ type Add = <const Path extends string, A extends Access>(
   handler: Handler<EnvOf<A>, Path>,
 ) => void;
 
+export type PageEnv = { Variables: Env['Variables'] & { visitor: Visitor } };
+type AddPage = <const Path extends string>(path: Path, about: PageAbout, handler: Handler<PageEnv, Path>) => void;
+/** What a page is; it answers a document, a part of one, or the way to another. */
+export type PageAbout = { summary: string; access: TokenRole };
+
+/** An error as a page for a person, for the paths that have such; null: as JSON. */
+export type Trouble = (c: Request<Env>, status: number) => Response | null;
+
 export type Routes = {
   get: Add;
   post: Add;
+  page: { get: AddPage; post: AddPage };
+  /** How errors look below /console. */
+  onTrouble(show: Trouble): void;
+  trouble: Trouble;
   /** Whether who asks may read names of numbers and tenants, volumes, money and words of alerts. Never throws. */
   seesDetails(c: Request<Env>): Promise<boolean>;
   /** Of a `webhook` route, once it knows who posts; the other posts have been read when their handler begins. */
@@ -67,8 +81,26 @@ function unless(unlimited: ((c: Request<Env>) => boolean) | undefined, guard: Mi
   return unlimited === undefined ? guard : (c, next) => (unlimited(c) ? next() : guard(c, next));
 }
 
-export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies): Routes {
+export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies, sessions: Sessions): Routes {
   const described: DescribedRoute[] = [];
+  let show: Trouble | null = null;
+  const addPage =
+    (method: DescribedRoute['method']): AddPage =>
+    (path, about, handler) => {
+      described.push({ tag: 'console', answers: PAGE_ANSWERS, ...about, method, path, session: true });
+      // The guard sets `visitor`, as that of a token sets `caller`.
+      const served = handler as unknown as Handler<Env>;
+      if (method === 'get') app.on('GET', path, sessions.guard(about.access), served);
+      else
+        app.on(
+          'POST',
+          path,
+          sessions.guard(about.access),
+          bodies.guard((c) => auth.nameOf(c)),
+          sessions.proof,
+          served,
+        );
+    };
   const add =
     (method: DescribedRoute['method']): Add =>
     (path, about, handler) => {
@@ -94,8 +126,16 @@ export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies): Routes {
   return {
     get: add('get'),
     post: add('post'),
+    page: { get: addPage('get'), post: addPage('post') },
+    onTrouble: (given) => void (show = given),
+    trouble: (c, status) => show?.(c, status) ?? null,
     seesDetails: (c) => auth.seesDetails(c),
     readBody: (...of) => bodies.read(...of),
     described,
   };
 }
+
+const PAGE_ANSWERS = {
+  200: { means: 'a page, or a part of one', type: 'text/html', schema: z.string() },
+  303: 'the way to another page: that of the login without a session',
+} as const;

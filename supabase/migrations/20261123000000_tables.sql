@@ -961,6 +961,47 @@ create table tokens (
 create index tokens_tenant on tokens (tenant_id, created_at);
 create index tokens_age on tokens (expires_at);
 
+-- Who uses the console. An e-mail is one person of one tenant, in the whole installation.
+create table users (
+  id             bigint generated always as identity primary key,
+  tenant_id      text not null references tenants (id),
+  email          text not null unique check (email = lower(email)),
+  role           text not null check (role in ('sender', 'operator', 'admin')),
+  failures       int not null default 0,     -- wrong passwords in a row
+  locked_until   timestamptz,                -- too many of them: until then no password is right
+  logged_in_at   timestamptz,
+  disabled_at    timestamptz,
+  disabled_by    text,
+  created_by     text not null,
+  created_at     timestamptz not null default now()
+);
+create index users_tenant on users (tenant_id);
+
+-- Each password that a user was given or chose, and who asked for it; the newest counts, and of the others no hash is
+-- left.
+create table user_passwords (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  user_id      bigint not null references users (id),
+  hash         text,                         -- see people/passwords.ts
+  temporary    boolean not null,             -- made by the product: it must be changed at the first login
+  asked_by     text not null,
+  created_at   timestamptz not null default now()
+);
+create index user_passwords_user on user_passwords (user_id, id);
+create index user_passwords_tenant on user_passwords (tenant_id);
+
+-- Who is logged in. The token is in the person's cookie, and here is its digest only.
+create table sessions (
+  hash         text primary key,
+  tenant_id    text not null references tenants (id),
+  user_id      bigint not null references users (id),
+  created_at   timestamptz not null default now(),
+  used_at      timestamptz not null          -- to some minutes
+);
+create index sessions_user on sessions (user_id);
+create index sessions_tenant on sessions (tenant_id);
+
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the
 -- database. The two may the same, and neither owns anything: they read and write rows and call functions. (The policies

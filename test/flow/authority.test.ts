@@ -14,6 +14,9 @@ import { mayCall } from '../../src/routes/auth.ts';
 import { TOKEN_ROLES } from '../../src/people/token-calls.ts';
 import type { DescribedRoute } from '../../src/routes/table.ts';
 import { sealSecret } from '../../src/process/secrets.ts';
+import { isConsole } from '../../src/routes/browser.ts';
+import { addUser, loggedIn } from '../support/console.ts';
+import type { Person } from '../support/console.ts';
 import { startRecorder } from '../support/recorder.ts';
 import type { Recorder } from '../support/recorder.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
@@ -114,13 +117,20 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'secrets rotate': () => [{}],
   'token list': () => [{}, { all: true }],
   'token revoke': (v) => [{ id: v.token, reason: 'x' }],
+  'user create': () => [
+    { email: 'mallory@evil.example', role: 'admin' },
+    { email: 'outra@example.com', role: 'admin' },
+  ],
+  'user reset': (v) => [{ email: `dono@${v.tenant}.example` }],
+  'user disable': (v) => [{ email: `dono@${v.tenant}.example` }],
+  'user list': () => [{}],
   'audit list': () => [{}],
   'job list': () => [{}],
   'job run': () => [{ name: 'purge_old' }, { name: 'backup' }],
 };
 
-/** The guarded routes that are no command: what is asked of them. */
-const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: object }[]>> = {
+/** The guarded routes that are no command: what is asked of them; of the console's posts, `form`. */
+const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: object; form?: Record<string, string> }[]>> = {
   'post /api/messages': (v) => [
     { path: '/api/messages', body: { to: v.phone, text: 'oi', instance: v.instance } },
     { path: '/api/messages', body: { to: v.phone, text: 'oi', instance: v.instance, kind: 'manual', bypass_reason: 'por que não' } },
@@ -133,11 +143,26 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
   'get /admin/dlq': () => [{ path: '/admin/dlq' }],
   'get /admin/dlq/:id{[0-9]{1,15}}': (v) => [{ path: `/admin/dlq/${v.failed}` }],
   'post /admin/dlq/:id{[0-9]{1,15}}/retry': (v) => [{ path: `/admin/dlq/${v.failed}/retry`, body: { reason: 'x' } }],
+  'get /console': () => [{ path: '/console' }],
+  'get /console/session': () => [{ path: '/console/session' }],
+  'get /console/password': () => [{ path: '/console/password' }],
+  'post /console/password': () => [{ path: '/console/password', form: { current: 'x', password: 'y', repeated: 'y' } }],
+  'get /console/users': () => [{ path: '/console/users' }],
+  'post /console/users/create': (v) => [{ path: '/console/users/create', form: { email: `dono@${v.tenant}.example`, role: 'admin' } }],
+  'post /console/users/reset': (v) => [{ path: '/console/users/reset', form: { email: `dono@${v.tenant}.example` } }],
+  'post /console/users/disable': (v) => [{ path: '/console/users/disable', form: { email: `dono@${v.tenant}.example` } }],
+  // The last one: it ends the session of the walk.
+  'post /console/logout': () => [{ path: '/console/logout', form: {} }],
   'post /admin/dlq/:id{[0-9]{1,15}}/discard': (v) => [{ path: `/admin/dlq/${v.failed}/discard`, body: { reason: 'x' } }],
 };
 
 /** Open to everybody, or to whoever has the sender's secret: each was thought about, and has tests of its own. */
 const OPEN = [
+  'get /',
+  'get /api/health',
+  'get /console/assets/:version/:name{console\\.css|console\\.js|htmx\\.js}',
+  'get /console/login',
+  'post /console/login',
   'get /api/docs',
   'get /docs',
   'get /health',
@@ -183,6 +208,8 @@ describe('Z2 ownership before effect', () => {
   let slack: Recorder;
   let routes: readonly DescribedRoute[];
   let victims: Victim[];
+  /** At the console, as an admin of the other tenant. */
+  let mallory: Person;
   const hooks: (() => Promise<void>)[] = [];
 
   before(async () => {
@@ -213,6 +240,7 @@ describe('Z2 ownership before effect', () => {
     );
     await system.query(`select put_aside('estranho', null, 'nobodys_number', 'default', null)`);
     victims = [await seed(system, 'default', INSTANCE, '5511912345001'), await seed(system, 'vitima', 'vitima-1', '5511912345002')];
+    mallory = await loggedIn(system, 'mallory@evil.example', { role: 'admin', tenant: ATTACKER });
   });
   after(async () => {
     for (const hook of hooks) await hook();
@@ -263,16 +291,24 @@ describe('Z2 ownership before effect', () => {
   }
 
   /** Asks, and finds nothing changed and nothing told that is not the attacker's. */
-  async function unharmed(what: string, method: string, path: string, body: object | undefined): Promise<void> {
+  async function unharmed(
+    what: string,
+    method: string,
+    path: string,
+    body: object | undefined,
+    form?: Record<string, string>,
+  ): Promise<void> {
     const [calls, posts, rows] = [evolution.calls.length, slack.calls.length, await dump()];
-    const { status, text } = await ask(method, path, body, await tokenOf('admin'));
+    const { status, text } = isConsole(path)
+      ? await (form === undefined ? mallory.get(path) : mallory.post(path, form))
+      : await ask(method, path, body, await tokenOf('admin'));
     assert.ok(status < 500 || status === 503, `${what}: ${status} ${text}`);
     await system.ctx.background.drain(5_000);
     assert.deepEqual(evolution.calls.slice(calls), [], `${what}: calls at Evolution`);
     assert.deepEqual(slack.calls.slice(posts), [], `${what}: calls at Slack`);
     assert.deepEqual(await dump(), rows, `${what}: rows of others`);
     assert.ok(!text.includes(SECRET_WORDS), `${what}: ${text}`);
-    const asked = `${path} ${JSON.stringify(body ?? {})}`;
+    const asked = `${path} ${JSON.stringify(body ?? form ?? {})}`;
     for (const { instance, phone, tenant } of victims)
       for (const name of [instance, phone, ...(tenant === 'default' ? [] : [tenant])])
         if (!asked.includes(name)) assert.ok(!text.includes(name), `${what}: tells ${name}: ${text}`);
@@ -315,21 +351,28 @@ describe('Z2 ownership before effect', () => {
   for (const [route, requests] of Object.entries(REQUESTS)) {
     test(`${route} of another tenant does nothing to anybody else, and tells nothing of them`, async () => {
       for (const victim of victims)
-        for (const { path, body } of requests(victim))
-          await unharmed(`${route} ${path} against ${victim.tenant}`, route.split(' ')[0] ?? 'get', path, body);
+        for (const { path, body, form } of requests(victim))
+          await unharmed(`${route} ${path} against ${victim.tenant}`, route.split(' ')[0] ?? 'get', path, body, form);
     });
   }
 
-  test('H16 every guarded route answers 401 without a token and 403 to a role that is too low, and nothing happens', async () => {
+  test('H16 every guarded route answers 401 without a token or session and 403 to a role that is too low, and nothing happens', async () => {
+    const people = new Map<string, Person>();
+    for (const role of TOKEN_ROLES) people.set(role, await loggedIn(system, `${role}@example.com`, { role }));
     const rows = await dump();
     const calls = evolution.calls.length;
-    for (const { method, path, access } of routes) {
+    for (const { method, path, access, session } of routes) {
       if (access === 'public' || access === 'webhook') continue;
       const real = path.replace(/:id\{[^/]*\}/, '1');
       assert.equal((await ask(method, real, {}, null)).status, 401, `${method} ${path} without a token`);
-      for (const role of ['anything', ...TOKEN_ROLES])
-        if (!mayCall(role, access))
-          assert.equal((await ask(method, real, {}, await tokenOf(role, 'default'))).status, 403, `${method} ${path} as ${role}`);
+      for (const role of ['anything', ...TOKEN_ROLES]) {
+        if (mayCall(role, access)) continue;
+        if (session === true) {
+          const person = people.get(role);
+          if (person !== undefined)
+            assert.equal((await (method === 'get' ? person.get(real) : person.post(real))).status, 403, `${method} ${path} as ${role}`);
+        } else assert.equal((await ask(method, real, {}, await tokenOf(role, 'default'))).status, 403, `${method} ${path} as ${role}`);
+      }
     }
     assert.deepEqual(evolution.calls.slice(calls), []);
     const now = await dump();
@@ -434,6 +477,7 @@ async function seed(system: System, tenant: string, instance: string, phone: str
   await system.query('select merge_contacts($1, $2)', [result.contact_id, lid.contact_id]);
   const other = (await record('C', { pn: phone.replace(/.$/, '9'), lid: null })).r[0]?.results[0];
   assert.ok(other);
+  await addUser(system, { email: `dono@${tenant}.example`, role: 'admin', tenant });
   const queued = async (kind: string, more: object = {}): Promise<number> => {
     const { r } = await one<{ r: { id: number } }>('select enqueue_message($1) as r', [
       JSON.stringify({ tenant, instance, phone, text: `${SECRET_WORDS} ${kind}`, kind, ...more }),

@@ -1,0 +1,155 @@
+/** Who comes into the console, and how long. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { admin, adminDone } from '../support/admin.ts';
+import { addUser, loggedIn, PASSWORD, visitor } from '../support/console.ts';
+import { startSystem } from '../support/system.ts';
+
+type Created = { email: string; role: string; password: string };
+
+test('T7 a user gets a random first password, must change it before anything else, and nobody is told who has an account', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const none = await (await fetch(`${system.url}/console/login`)).text();
+  assert.match(none, /Ninguém tem acesso ainda[\s\S]*user create/, 'an installation without users says how to make the first');
+
+  const ana = await adminDone<Created>(system.ctx, 'user create', { email: 'Ana@Example.com', role: 'admin' });
+  assert.equal(ana.email, 'ana@example.com');
+  assert.match(ana.password, /^[a-z2-9]{5}(-[a-z2-9]{5}){3}$/);
+  const twice = await admin(system.ctx, 'user create', { email: 'ana@example.com', role: 'operator' });
+  assert.equal(twice.ok, false);
+  const dump = JSON.stringify(await system.query('select * from users, user_passwords, audit_log'));
+  assert.ok(!dump.includes(ana.password) && !JSON.stringify(system.lines).includes(ana.password), 'it is stored and logged nowhere');
+
+  const person = visitor(system, ana.email);
+  const wrong = await person.post('/console/login', { email: ana.email, password: 'wrong' });
+  const nobody = await person.post('/console/login', { email: 'bia@example.com', password: 'wrong' });
+  assert.deepEqual([wrong.status, nobody.status], [401, 401]);
+  assert.equal(nobody.text.replaceAll('bia@', 'ana@'), wrong.text, 'the same page, whoever it is');
+
+  const entered = await person.post('/console/login', { email: ana.email, password: ana.password });
+  assert.deepEqual([entered.status, entered.to], [303, '/console']);
+  assert.equal((await person.get('/console/users')).to, '/console/password');
+  assert.equal((await person.post('/console/users/disable', { email: 'ana@example.com' })).status, 403);
+  await person.get('/console/password');
+  const change = (password: string, current = ana.password) => person.post('/console/password', { current, password, repeated: password });
+  for (const bad of ['curta', 'aaaaaaaaaaaaaaaa', ana.password]) assert.equal((await change(bad)).status, 422, bad);
+  assert.equal((await change('uma frase bem longa', 'errada')).status, 422);
+  const before = person.cookie();
+  assert.equal((await change('uma frase bem longa')).status, 303);
+  assert.notEqual(person.cookie(), before, 'a new session for the new password');
+  assert.equal((await person.get('/console/users')).status, 200);
+  const old = await fetch(`${system.url}/console/users`, { headers: { cookie: before } });
+  assert.equal(old.status, 401, 'the one before it is over');
+
+  const list = await adminDone<{ users: { email: string; passwords: { asked_by: string; temporary: boolean }[] }[] }>(
+    system.ctx,
+    'user list',
+  );
+  assert.deepEqual(
+    list.users[0]?.passwords.map(({ asked_by, temporary }) => [asked_by, temporary]),
+    [
+      ['console:ana@example.com', false],
+      ['cli:ana', true],
+    ],
+  );
+  assert.equal((await system.query(`select from user_passwords where hash is not null`)).length, 1, 'of the others no hash is left');
+  assert.deepEqual(
+    (await system.query<{ action: string; actor: string }>('select action, actor from audit_log order by id')).map(
+      ({ action, actor }) => `${actor} ${action}`,
+    ),
+    ['cli:ana user.create', 'console:ana@example.com console.login', 'console:ana@example.com user.password'],
+  );
+});
+
+test('T7 ten wrong passwords, also all at once, close the entrance, for the right one too; a reset opens it', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  await addUser(system, { email: 'ana@example.com' });
+  const person = visitor(system, 'ana@example.com');
+  const enter = async (password: string): Promise<number> =>
+    (await person.post('/console/login', { email: 'ana@example.com', password })).status;
+  for (let count = 0; count < 9; count++) assert.equal(await enter(`errada ${count}`), 401);
+  assert.equal(await enter(PASSWORD), 303, 'nine are forgiven');
+  assert.deepEqual(new Set(await Promise.all(Array.from({ length: 12 }, (_, count) => enter(`errada ${count}`)))), new Set([401]));
+  assert.equal(await enter(PASSWORD), 401);
+  assert.equal((await system.query(`select from audit_log where action = 'user.locked'`)).length, 1);
+  const { password } = await adminDone<Created>(system.ctx, 'user reset', { email: 'ana@example.com' });
+  assert.equal(await enter(PASSWORD), 401);
+  assert.equal(await enter(password), 303);
+});
+
+test('T7 H16 a session ends with the commit that ends it: disabled, reset, left, too old; another one is never taken over', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const boss = await loggedIn(system, 'chefe@example.com', { role: 'admin' });
+  const ana = await loggedIn(system, 'ana@example.com', { role: 'admin' });
+  assert.equal((await ana.get('/console/users')).status, 200);
+  assert.equal((await boss.post('/console/users/disable', { email: ana.email })).status, 200);
+  assert.equal((await ana.get('/console/users')).to, '/console/login?to=%2Fconsole%2Fusers');
+  assert.equal((await ana.post('/console/login', { email: ana.email, password: PASSWORD })).status, 401);
+
+  const bia = await loggedIn(system, 'bia@example.com', { role: 'admin' });
+  await adminDone(system.ctx, 'user reset', { email: bia.email });
+  assert.equal((await bia.get('/console/users')).status, 303);
+
+  const eva = await loggedIn(system, 'eva@example.com', { role: 'admin' });
+  const cookie = eva.cookie();
+  assert.equal((await eva.post('/console/logout')).to, '/console/login');
+  assert.equal((await fetch(`${system.url}/console/users`, { headers: { cookie } })).status, 401, 'the cookie alone is worth nothing');
+
+  await system.query(`update sessions set used_at = now() - interval '13 hours'`);
+  assert.equal((await boss.get('/console/users')).status, 303);
+
+  const planted = 'console_session=planted-by-somebody-else';
+  const answer = await fetch(`${system.url}/console/login`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { cookie: planted, 'content-type': 'application/x-www-form-urlencoded', 'x-forwarded-proto': 'https' },
+    body: new URLSearchParams({ email: boss.email, password: PASSWORD, to: '//evil.example' }).toString(),
+  });
+  assert.equal(answer.status, 303);
+  assert.equal(answer.headers.get('location'), '/console');
+  const set = answer.headers.getSetCookie()[0] ?? '';
+  assert.match(set, /^console_session=[A-Za-z0-9_-]{43}; Max-Age=\d+; Path=\/console; HttpOnly; Secure; SameSite=Strict$/);
+  const token = /=([^;]+)/.exec(set)?.[1] ?? '';
+  assert.ok(!JSON.stringify(await system.query('select * from sessions')).includes(token), 'a digest is stored');
+  const api = await fetch(`${system.url}/admin/user/list`, { headers: { cookie: `console_session=${token}` } });
+  assert.equal(api.status, 401, 'the API does not know cookies');
+});
+
+test('T7 H16 a post needs the proof of a page of its session, and roles are those of the API', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const boss = await loggedIn(system, 'chefe@example.com', { role: 'admin' });
+  const form = { email: 'nova@example.com', role: 'admin' };
+  assert.equal((await boss.post('/console/users/create', { ...form, _csrf: '' })).status, 403);
+  assert.equal((await boss.post('/console/users/create', { ...form, _csrf: 'x'.repeat(43) })).status, 403);
+  assert.equal((await boss.post('/console/users/create', form, { 'sec-fetch-site': 'cross-site' })).status, 403);
+  assert.equal((await boss.post('/console/login', form, { 'sec-fetch-site': 'cross-site' })).status, 403);
+  const operator = await loggedIn(system, 'op@example.com');
+  assert.equal((await operator.post('/console/users/create', form)).status, 403);
+  assert.equal((await operator.get('/console/users')).status, 403);
+  assert.equal((await system.query(`select from users where email = 'nova@example.com'`)).length, 0);
+  const made = await boss.post('/console/users/create', form);
+  assert.equal(made.status, 200);
+  assert.match(made.text, /<code class="secret">[a-z2-9-]{23}<\/code>/);
+});
+
+test('H9 H16 pages carry a policy without inline scripts, errors look like pages, and the first address leads there', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const boss = await loggedIn(system, 'chefe@example.com', { role: 'admin' });
+  const first = await fetch(`${system.url}/`, { redirect: 'manual' });
+  assert.deepEqual([first.status, first.headers.get('location')], [302, '/console']);
+  const { headers, status } = await fetch(`${system.url}/console/users`, { headers: { cookie: boss.cookie(), accept: 'text/html' } });
+  assert.equal(status, 200);
+  const policy = headers.get('content-security-policy') ?? '';
+  assert.match(policy, /default-src 'none'/);
+  assert.match(policy, /script-src 'self'(;|$)/);
+  assert.doesNotMatch(policy, /unsafe/);
+  assert.equal(headers.get('cache-control'), 'no-store');
+  const { text } = await boss.get('/console/users');
+  assert.doesNotMatch(text, /<script(?![^>]* src=)|<style|\son[a-z]+=|\sstyle=/i);
+  for (const [, src] of text.matchAll(/(?:src|href)="(\/console\/assets\/[^"]+)"/g))
+    assert.equal((await fetch(`${system.url}${src}`)).status, 200, src);
+  const missing = await boss.get('/console/nothing');
+  assert.equal(missing.status, 404);
+  assert.match(missing.text, /Não há nada aqui/);
+  assert.equal(((await (await fetch(`${system.url}/api/health`)).json()) as { status: string }).status, 'healthy');
+});
