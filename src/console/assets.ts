@@ -3,14 +3,17 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { z } from 'zod';
 import type { Routes } from '../routes/table.ts';
+
+const require = createRequire(import.meta.url);
 
 type Asset = { type: string; plain: Buffer; br: Buffer; gzip: Buffer };
 
 const FILES = {
   'console.css': { type: 'text/css; charset=utf-8', from: new URL('static/console.css', import.meta.url) },
   'console.js': { type: 'text/javascript; charset=utf-8', from: new URL('static/console.js', import.meta.url) },
-  'htmx.js': { type: 'text/javascript; charset=utf-8', from: createRequire(import.meta.url).resolve('htmx.org/dist/htmx.min.js') },
+  'htmx.js': { type: 'text/javascript; charset=utf-8', from: require.resolve('htmx.org/dist/htmx.min.js') },
 } as const;
 
 /** Files change with the program only. */
@@ -46,7 +49,7 @@ export function assetRoutes(routes: Routes): void {
       access: 'public',
       summary: 'a file of the console’s pages',
       unlimited: true,
-      answers: { 200: { means: 'the file', type: 'text/plain' } },
+      answers: { 200: { means: 'the file', type: 'text/plain', schema: z.string() } },
     },
     (c) => {
       const asset = of(c.req.param('name') as keyof typeof FILES); // the pattern of the path

@@ -1,5 +1,6 @@
 /** /console/login, /console/logout, /console/session. */
 import { html } from 'hono/html';
+import { z } from 'zod';
 import { isPassword, passwordsBusy } from '../people/passwords.ts';
 import { beginLogin, closeSession, hasUsers, openSession, wrongPassword } from '../people/user-calls.ts';
 import { createRateLimit } from '../process/rate-limit.ts';
@@ -21,7 +22,7 @@ const WINDOW_MS = 60_000;
 /** The same for who is unknown, disabled, locked out, or has another password: nobody learns who may come in. */
 const WRONG = 'E-mail ou senha não conferem. Depois de 10 tentativas erradas a entrada fica fechada por 15 minutos.';
 
-const ANSWERS = { 200: { means: 'the page', type: 'text/html' } } as const;
+const ANSWERS = { 200: { means: 'the page', type: 'text/html', schema: z.string() } } as const;
 
 export function loginRoutes(routes: Routes, process: Process): void {
   const { config } = process;
@@ -39,9 +40,15 @@ export function loginRoutes(routes: Routes, process: Process): void {
       tag: 'console',
       access: 'webhook',
       summary: 'a login: email and password as a form',
+      body: z.object({ email: z.string(), password: z.string(), to: z.string().optional() }),
+      example: { email: 'ana@example.com', password: 'uma frase bem longa' },
       answers: {
         303: 'in: the cookie of a new session, and the way to the first page',
-        401: { means: 'the login page again: e-mail or password are wrong, or the entrance is closed', type: 'text/html' },
+        401: {
+          means: 'the login page again: e-mail or password are wrong, or the entrance is closed',
+          type: 'text/html',
+          schema: z.string(),
+        },
         403: 'a page of another site posted it',
       },
     },

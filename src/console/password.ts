@@ -16,36 +16,44 @@ export function passwordRoutes(routes: Routes, site: Site): void {
   routes.page.get('/console/password', { summary: 'to choose a password', access: 'sender' }, (c) =>
     show(c, passwordPage(site, c.get('visitor'))),
   );
-  routes.page.post('/console/password', { summary: 'a password was chosen', access: 'sender' }, async (c) => {
-    const visitor = c.get('visitor');
-    const form = new URLSearchParams(await c.req.text());
-    const [current, chosen, repeated] = ['current', 'password', 'repeated'].map((name) => (form.get(name) ?? '').slice(0, 500));
-    const again = (words: string): Promise<Response> => show(c, passwordPage(site, visitor, words), 422);
-    if (chosen !== repeated) return again('As duas senhas novas não são iguais.');
-    const fault = passwordFault(chosen ?? '', visitor.email);
-    if (fault !== null) return again(fault);
-    if (chosen === current) return again('Escolha uma senha diferente da atual.');
-    if (passwordsBusy()) return again('Muitas senhas de uma vez. Espere um pouco.');
-    const { db } = contextOf(process);
-    // As a login: guesses at the current one count.
-    const begun = await beginLogin(db, visitor.email);
-    const right = await isPassword(current ?? '', begun.outcome === 'check' ? begun.hash : null);
-    if (begun.outcome === 'no') return again('A senha atual não confere.');
-    if (!right) {
-      await wrongPassword(db, begun.user_id);
-      return again('A senha atual não confere.');
-    }
-    const session = newSession();
-    const changed = await changePassword(db, {
-      user: begun.user_id,
-      password: begun.password_id,
-      hash: await hashPassword(chosen ?? ''),
-      session: session.hash,
-    });
-    if (!changed) return again('A senha mudou neste momento em outro lugar. Entre de novo.');
-    giveSession(c, session.token, config.app.baseUrl);
-    return c.redirect(visitor.role === 'sender' ? '/console/password?done=1' : '/console', 303);
-  });
+  routes.page.post(
+    '/console/password',
+    {
+      summary: 'a password was chosen',
+      access: 'sender',
+      form: { current: 'uma frase', password: 'uma frase bem longa', repeated: 'uma frase bem longa' },
+    },
+    async (c) => {
+      const visitor = c.get('visitor');
+      const form = new URLSearchParams(await c.req.text());
+      const [current, chosen, repeated] = ['current', 'password', 'repeated'].map((name) => (form.get(name) ?? '').slice(0, 500));
+      const again = (words: string): Promise<Response> => show(c, passwordPage(site, visitor, words), 422);
+      if (chosen !== repeated) return again('As duas senhas novas não são iguais.');
+      const fault = passwordFault(chosen ?? '', visitor.email);
+      if (fault !== null) return again(fault);
+      if (chosen === current) return again('Escolha uma senha diferente da atual.');
+      if (passwordsBusy()) return again('Muitas senhas de uma vez. Espere um pouco.');
+      const { db } = contextOf(process);
+      // As a login: guesses at the current one count.
+      const begun = await beginLogin(db, visitor.email);
+      const right = await isPassword(current ?? '', begun.outcome === 'check' ? begun.hash : null);
+      if (begun.outcome === 'no') return again('A senha atual não confere.');
+      if (!right) {
+        await wrongPassword(db, begun.user_id);
+        return again('A senha atual não confere.');
+      }
+      const session = newSession();
+      const changed = await changePassword(db, {
+        user: begun.user_id,
+        password: begun.password_id,
+        hash: await hashPassword(chosen ?? ''),
+        session: session.hash,
+      });
+      if (!changed) return again('A senha mudou neste momento em outro lugar. Entre de novo.');
+      giveSession(c, session.token, config.app.baseUrl);
+      return c.redirect(visitor.role === 'sender' ? '/console/password?done=1' : '/console', 303);
+    },
+  );
 }
 
 function passwordPage({ config, page }: Site, visitor: Visitor, words?: string): Markup {

@@ -28,20 +28,28 @@ export const usersPage: Page = {
       show(c, await usersMarkup(site, c.get('visitor'), null)),
     );
     for (const verb of ['create', 'reset', 'disable'] as const)
-      routes.page.post(`${PATH}/${verb}`, { summary: `user ${verb}`, access: 'admin' }, async (c) => {
-        const visitor = c.get('visitor');
-        const form = new URLSearchParams(await c.req.text());
-        const command = userCommands.find(({ name }) => name === `user ${verb}`);
-        if (command === undefined) throw new Error(`there is no admin command user ${verb}`);
-        const names = verb === 'create' ? ['email', 'role'] : ['email'];
-        const args = Object.fromEntries(names.map((name) => [name, form.get(name) ?? '']));
-        const outcome = await runCommand(command, contextOf(process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
-        return show(
-          c,
-          await usersMarkup(site, visitor, outcome.ok ? done(verb, outcome.result as Done) : { wrong: wrongOf(outcome.kind) }),
-          outcome.ok ? 200 : 422,
-        );
-      });
+      routes.page.post(
+        `${PATH}/${verb}`,
+        {
+          summary: `user ${verb}`,
+          access: 'admin',
+          form: verb === 'create' ? { email: 'ana@example.com', role: 'operator' } : { email: 'ana@example.com' },
+        },
+        async (c) => {
+          const visitor = c.get('visitor');
+          const form = new URLSearchParams(await c.req.text());
+          const command = userCommands.find(({ name }) => name === `user ${verb}`);
+          if (command === undefined) throw new Error(`there is no admin command user ${verb}`);
+          const names = verb === 'create' ? ['email', 'role'] : ['email'];
+          const args = Object.fromEntries(names.map((name) => [name, form.get(name) ?? '']));
+          const outcome = await runCommand(command, contextOf(process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
+          return show(
+            c,
+            await usersMarkup(site, visitor, outcome.ok ? done(verb, outcome.result as Done) : { wrong: wrongOf(outcome.kind) }),
+            outcome.ok ? 200 : 422,
+          );
+        },
+      );
   },
 };
 

@@ -90,7 +90,10 @@ function pathOf(route: DescribedRoute): RouteConfig {
         : {
             body: {
               content: {
-                'application/json': { schema: route.body, ...(route.example === undefined ? {} : { example: route.example }) },
+                [route.tag === 'console' ? 'application/x-www-form-urlencoded' : 'application/json']: {
+                  schema: route.body,
+                  ...(route.example === undefined ? {} : { example: route.example }),
+                },
               },
             },
           }),

@@ -57,7 +57,12 @@ type Add = <const Path extends string, A extends Access>(
 export type PageEnv = { Variables: Env['Variables'] & { visitor: Visitor } };
 type AddPage = <const Path extends string>(path: Path, about: PageAbout, handler: Handler<PageEnv, Path>) => void;
 /** What a page is; it answers a document, a part of one, or the way to another. */
-export type PageAbout = { summary: string; access: TokenRole };
+export type PageAbout = {
+  summary: string;
+  access: TokenRole;
+  /** Of a post: an example of its fields, each of which is a text; the proof comes on top. */
+  form?: Record<string, string>;
+};
 
 /** An error as a page for a person, for the paths that have such; null: as JSON. */
 export type Trouble = (c: Request<Env>, status: number) => Response | null;
@@ -87,7 +92,11 @@ export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies, sessions: S
   const addPage =
     (method: DescribedRoute['method']): AddPage =>
     (path, about, handler) => {
-      described.push({ tag: 'console', answers: PAGE_ANSWERS, ...about, method, path, session: true });
+      const { form = {}, ...rest } = about;
+      const fields = { _csrf: 'data-csrf of the page', ...form };
+      const body = z.object(Object.fromEntries(Object.keys(fields).map((name) => [name, z.string()])));
+      const posted = method === 'post' ? { body, example: fields } : {};
+      described.push({ tag: 'console', answers: PAGE_ANSWERS, ...rest, ...posted, method, path, session: true });
       // The guard sets `visitor`, as that of a token sets `caller`.
       const served = handler as unknown as Handler<Env>;
       if (method === 'get') app.on('GET', path, sessions.guard(about.access), served);
