@@ -51,7 +51,7 @@ const axe = readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
 /** No violation of what axe knows of WCAG, and no sideways scrolling. */
 export async function isAccessible(page: Page, what: string): Promise<void> {
   await page.evaluate(await axe);
-  const found = (await page.evaluate('axe.run()')) as { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] };
+  const found = await page.evaluate<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>('axe.run()');
   assert.deepEqual(
     found.violations.map(({ id, nodes }) => [id, nodes.map((node) => `${node.html} ${node.failureSummary}`)]),
     [],
