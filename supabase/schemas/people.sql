@@ -1652,7 +1652,8 @@ begin
   update users set failures = 11 where id = p_user and failures = 10 returning * into v;
   if found then
     insert into audit_log (tenant_id, actor, action, subject, details, created_at)
-      values (v.tenant_id, 'console', 'user.locked', v.email, jsonb_build_object('until', v.locked_until), clock(p_now));
+      values (v.tenant_id, 'console', 'user.locked', v.email, jsonb_build_object('until', v.locked_until),
+        clock(p_now));
   end if;
   return '{}';
 end $$;
