@@ -849,6 +849,21 @@ create table public.schema_migrations (
 );
 alter table public.schema_migrations enable row level security;
 
+create table public.sessions (
+  hash text not null,
+  tenant_id text not null,
+  user_id bigint not null,
+  created_at timestamp with time zone default now() not null,
+  used_at timestamp with time zone not null,
+  constraint sessions_pkey PRIMARY KEY (hash)
+);
+alter table public.sessions enable row level security;
+CREATE INDEX sessions_tenant ON public.sessions USING btree (tenant_id);
+CREATE INDEX sessions_user ON public.sessions USING btree (user_id);
+create policy runtime on public.sessions as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.sessions to service_role;
+grant delete, insert, select, update on public.sessions to whats_agents_runtime;
+
 create table public.set_aside (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -1031,6 +1046,46 @@ create policy runtime on public.turns as permissive for all to service_role, wha
 grant delete, insert, select, update on public.turns to service_role;
 grant delete, insert, select, update on public.turns to whats_agents_runtime;
 
+create table public.user_passwords (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  user_id bigint not null,
+  hash text,
+  temporary boolean not null,
+  asked_by text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint user_passwords_pkey PRIMARY KEY (id)
+);
+alter table public.user_passwords enable row level security;
+CREATE INDEX user_passwords_tenant ON public.user_passwords USING btree (tenant_id);
+CREATE INDEX user_passwords_user ON public.user_passwords USING btree (user_id, id);
+create policy runtime on public.user_passwords as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.user_passwords to service_role;
+grant delete, insert, select, update on public.user_passwords to whats_agents_runtime;
+
+create table public.users (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  email text not null,
+  role text not null,
+  failures integer default 0 not null,
+  locked_until timestamp with time zone,
+  logged_in_at timestamp with time zone,
+  disabled_at timestamp with time zone,
+  disabled_by text,
+  created_by text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint users_pkey PRIMARY KEY (id),
+  constraint users_email_key UNIQUE (email),
+  constraint users_email_check CHECK ((email = lower(email))),
+  constraint users_role_check CHECK ((role = ANY (ARRAY['sender'::text, 'operator'::text, 'admin'::text])))
+);
+alter table public.users enable row level security;
+CREATE INDEX users_tenant ON public.users USING btree (tenant_id);
+create policy runtime on public.users as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.users to service_role;
+grant delete, insert, select, update on public.users to whats_agents_runtime;
+
 create table public.webhook_events (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -1107,12 +1162,17 @@ alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOR
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.sessions add constraint sessions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 alter table public.set_aside add constraint set_aside_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tokens add constraint tokens_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.turns add constraint turns_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.user_passwords add constraint user_passwords_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.user_passwords add constraint user_passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+alter table public.users add constraint users_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.webhook_events add constraint webhook_events_aside_id_fkey FOREIGN KEY (aside_id) REFERENCES public.set_aside(id);
 alter table public.webhook_events add constraint webhook_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 
@@ -1860,6 +1920,26 @@ revoke all on function public.await_send(public.conversations,public.messages,ti
 grant execute on function public.await_send(public.conversations,public.messages,timestamp with time zone) to service_role;
 grant execute on function public.await_send(public.conversations,public.messages,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.begin_login(p_email text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users; v_password user_passwords; v_failures int; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where email = p_email and disabled_at is null for update;
+  if not found or v.locked_until > v_now then return jsonb_build_object('outcome', 'no'); end if;
+  v_failures := case when v.locked_until is null then v.failures else 0 end + 1;
+  update users set failures = v_failures,
+    locked_until = case when v_failures >= 10 then v_now + interval '15 minutes' end where id = v.id;
+  select * into v_password from user_passwords where user_id = v.id order by id desc limit 1;
+  return jsonb_build_object('outcome', 'check', 'user_id', v.id, 'password_id', v_password.id, 'hash',
+    v_password.hash);
+end $function$;
+revoke all on function public.begin_login(text,timestamp with time zone) from public;
+grant execute on function public.begin_login(text,timestamp with time zone) to service_role;
+grant execute on function public.begin_login(text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.body_of_ignored(p_instance text, p_reason text, p_raw jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2025,6 +2105,28 @@ end $function$;
 revoke all on function public.cancel_apology(bigint) from public;
 grant execute on function public.cancel_apology(bigint) to service_role;
 grant execute on function public.cancel_apology(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.change_password(p_user bigint, p_password bigint, p_hash text, p_session text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where id = p_user and disabled_at is null for update;
+  if not found or p_password <> (select max(id) from user_passwords where user_id = v.id)
+    then return jsonb_build_object('outcome', 'no'); end if;
+  update users set failures = 0, locked_until = null where id = v.id;
+  perform give_password(v, p_hash, false, 'console:' || v.email, v_now);
+  insert into sessions (hash, tenant_id, user_id, created_at, used_at) values (p_session, v.tenant_id, v.id, v_now,
+    v_now);
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'console:' || v.email, 'user.password', v.email, v_now);
+  return jsonb_build_object('outcome', 'changed');
+end $function$;
+revoke all on function public.change_password(bigint,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.change_password(bigint,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.change_password(bigint,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.change_words(p_message public.messages, p_event jsonb, p_now timestamp with time zone)
  RETURNS boolean
@@ -2573,6 +2675,19 @@ revoke all on function public.close_handoff(public.messages,text,timestamp with 
 grant execute on function public.close_handoff(public.messages,text,timestamp with time zone) to service_role;
 grant execute on function public.close_handoff(public.messages,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.close_session(p_session text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  delete from sessions where hash = p_session;
+  return '{}';
+end $function$;
+revoke all on function public.close_session(text) from public;
+grant execute on function public.close_session(text) to service_role;
+grant execute on function public.close_session(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.comes_from_manager(p_instance public.instances, p_event jsonb, p_options jsonb)
  RETURNS boolean
  LANGUAGE sql
@@ -2941,6 +3056,27 @@ revoke all on function public.count_slot(public.messages,integer) from public;
 grant execute on function public.count_slot(public.messages,integer) to service_role;
 grant execute on function public.count_slot(public.messages,integer) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.create_user(p_tenant text, p_email text, p_role text, p_hash text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  if not exists (select from tenants where id = p_tenant)
+    then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  insert into users (tenant_id, email, role, created_by, created_at)
+    values (p_tenant, p_email, p_role, p_actor, v_now) on conflict (email) do nothing returning * into v;
+  if not found then return jsonb_build_object('outcome', 'exists'); end if;
+  perform give_password(v, p_hash, true, p_actor, v_now);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'user.create', p_email, jsonb_build_object('role', p_role), v_now);
+  return jsonb_build_object('outcome', 'created');
+end $function$;
+revoke all on function public.create_user(text,text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.create_user(text,text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.create_user(text,text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.date_audit()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3029,6 +3165,28 @@ AS $function$ select distinct f.found[1] from regexp_matches(p_body::text, '[0-9
 revoke all on function public.digits_in(jsonb) from public;
 grant execute on function public.digits_in(jsonb) to service_role;
 grant execute on function public.digits_in(jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.disable_user(p_tenant text, p_email text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users; v_n int; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where email = p_email and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.disabled_at is not null then return jsonb_build_object('outcome', 'already'); end if;
+  update users set disabled_at = v_now, disabled_by = p_actor where id = v.id;
+  delete from sessions where user_id = v.id;
+  get diagnostics v_n = row_count;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'user.disable', p_email, jsonb_build_object('reason', p_reason, 'sessions', v_n),
+      v_now);
+  return jsonb_build_object('outcome', 'disabled', 'sessions', v_n);
+end $function$;
+revoke all on function public.disable_user(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.disable_user(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.disable_user(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.discard_dead_letter(p_tenant text, p_message bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4028,6 +4186,21 @@ revoke all on function public.give_back(bigint,text,timestamp with time zone) fr
 grant execute on function public.give_back(bigint,text,timestamp with time zone) to service_role;
 grant execute on function public.give_back(bigint,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.give_password(p_user public.users, p_hash text, p_temporary boolean, p_by text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update user_passwords set hash = null where user_id = p_user.id and hash is not null;
+  insert into user_passwords (tenant_id, user_id, hash, temporary, asked_by, created_at)
+    values (p_user.tenant_id, p_user.id, p_hash, p_temporary, p_by, p_now);
+  delete from sessions where user_id = p_user.id;
+end $function$;
+revoke all on function public.give_password(public.users,text,boolean,text,timestamp with time zone) from public;
+grant execute on function public.give_password(public.users,text,boolean,text,timestamp with time zone) to service_role;
+grant execute on function public.give_password(public.users,text,boolean,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.give_up_send(p_message bigint, p_reason text, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -4149,6 +4322,18 @@ $function$;
 revoke all on function public.has_sends(bigint) from public;
 grant execute on function public.has_sends(bigint) to service_role;
 grant execute on function public.has_sends(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.has_users()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('any', exists (select from users))
+$function$;
+revoke all on function public.has_users() from public;
+grant execute on function public.has_users() to service_role;
+grant execute on function public.has_users() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.heal_send(p_message public.messages, p_now timestamp with time zone)
  RETURNS void
@@ -5529,6 +5714,27 @@ revoke all on function public.list_tokens(text,boolean,integer,timestamp with ti
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.list_users(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('email', u.email, 'role', u.role, 'created_at', u.created_at,
+    'created_by', u.created_by, 'logged_in_at', u.logged_in_at,
+    'locked_until', case when u.locked_until > clock(p_now) then u.locked_until end,
+    'disabled_at', u.disabled_at, 'disabled_by', u.disabled_by,
+    'must_change', (select p.temporary from user_passwords p where p.user_id = u.id order by p.id desc limit 1),
+    'sessions', (select count(*) from sessions s where s.user_id = u.id and session_counts(s, clock(p_now))),
+    'passwords', (select jsonb_agg(jsonb_build_object('at', p.created_at, 'asked_by', p.asked_by, 'temporary',
+      p.temporary) order by p.id desc) from (select * from user_passwords where user_id = u.id order by id desc
+      limit 20) p)) order by u.email), '[]')
+  from (select * from users where tenant_id = p_tenant order by email limit p_limit) u
+$function$;
+revoke all on function public.list_users(text,integer,timestamp with time zone) from public;
+grant execute on function public.list_users(text,integer,timestamp with time zone) to service_role;
+grant execute on function public.list_users(text,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.listen_numbers(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -6622,6 +6828,27 @@ revoke all on function public.open_handoff(bigint,bigint,text,text,boolean,times
 grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) to service_role;
 grant execute on function public.open_handoff(bigint,bigint,text,text,boolean,timestamp with time zone,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.open_session(p_user bigint, p_password bigint, p_session text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where id = p_user and disabled_at is null for update;
+  if not found or p_password <> (select max(id) from user_passwords where user_id = v.id)
+    then return jsonb_build_object('outcome', 'no'); end if;
+  update users set failures = 0, locked_until = null, logged_in_at = v_now where id = v.id;
+  insert into sessions (hash, tenant_id, user_id, created_at, used_at) values (p_session, v.tenant_id, v.id, v_now,
+    v_now);
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'console:' || v.email, 'console.login', v.email, v_now);
+  return jsonb_build_object('outcome', 'open');
+end $function$;
+revoke all on function public.open_session(bigint,bigint,text,timestamp with time zone) from public;
+grant execute on function public.open_session(bigint,bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.open_session(bigint,bigint,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.own_chat(p_instance public.instances, p_chat jsonb, p_alt jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -7075,6 +7302,8 @@ begin
     from webhook_events w where w.aside_id = a.id) limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from sessions s where not session_counts(s, v_now);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
   -- no cap and no figure looks at slots of answers, or at sums, of before
@@ -8241,6 +8470,26 @@ revoke all on function public.reset_breakers(text,text,text,text,timestamp with 
 grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.reset_breakers(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.reset_user(p_tenant text, p_email text, p_hash text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where email = p_email and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update users set failures = 0, locked_until = null, disabled_at = null, disabled_by = null where id = v.id;
+  perform give_password(v, p_hash, true, p_actor, v_now);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'user.reset', p_email, jsonb_build_object('reason', p_reason, 'was_disabled',
+      v.disabled_at is not null), v_now);
+  return jsonb_build_object('outcome', 'reset', 'role', v.role);
+end $function$;
+revoke all on function public.reset_user(text,text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.reset_user(text,text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.reset_user(text,text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.restarts_in_row(p_instance public.instances, p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
@@ -8686,6 +8935,17 @@ $function$;
 revoke all on function public.sent_as(bigint,text) from public;
 grant execute on function public.sent_as(bigint,text) to service_role;
 grant execute on function public.sent_as(bigint,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.session_counts(s public.sessions, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select s.used_at > p_now - interval '12 hours' and s.created_at > p_now - interval '7 days'
+$function$;
+revoke all on function public.session_counts(public.sessions,timestamp with time zone) from public;
+grant execute on function public.session_counts(public.sessions,timestamp with time zone) to service_role;
+grant execute on function public.session_counts(public.sessions,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.session_rights()
  RETURNS jsonb
@@ -10312,6 +10572,26 @@ revoke all on function public.unread_media(bigint) from public;
 grant execute on function public.unread_media(bigint) to service_role;
 grant execute on function public.unread_media(bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.use_session(p_session text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v sessions; v_user users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from sessions where hash = p_session;
+  if not found or not session_counts(v, v_now) then return null; end if;
+  select * into v_user from users where id = v.user_id and disabled_at is null;
+  if not found then return null; end if;
+  if v.used_at < v_now - interval '5 minutes' then update sessions set used_at = v_now where hash = v.hash; end if;
+  return jsonb_build_object('user_id', v_user.id, 'email', v_user.email, 'role', v_user.role, 'tenant',
+    v_user.tenant_id, 'must_change', (select temporary from user_passwords where user_id = v_user.id order by id desc
+    limit 1));
+end $function$;
+revoke all on function public.use_session(text,timestamp with time zone) from public;
+grant execute on function public.use_session(text,timestamp with time zone) to service_role;
+grant execute on function public.use_session(text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.use_token(p_token jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -10518,6 +10798,25 @@ end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
 grant execute on function public.withdraw_parts(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.wrong_password(p_user bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v users;
+begin
+  update users set failures = 11 where id = p_user and failures = 10 returning * into v;
+  if found then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, 'console', 'user.locked', v.email, jsonb_build_object('until', v.locked_until),
+        clock(p_now));
+  end if;
+  return '{}';
+end $function$;
+revoke all on function public.wrong_password(bigint,timestamp with time zone) from public;
+grant execute on function public.wrong_password(bigint,timestamp with time zone) to service_role;
+grant execute on function public.wrong_password(bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.wrote_again(p_conversation public.conversations, p_turn public.turns)
  RETURNS boolean

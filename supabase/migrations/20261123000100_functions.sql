@@ -1593,6 +1593,200 @@ begin
   return jsonb_build_object('outcome', 'revoked', 'sub', v.sub, 'role', v.role);
 end $$;
 
+-- give_password: a new password of a user, the only one that counts from now on. All its sessions end.
+-- Concurrency: the caller holds the user's lock.
+create or replace function give_password(
+  p_user users, p_hash text, p_temporary boolean, p_by text, p_now timestamptz
+) returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update user_passwords set hash = null where user_id = p_user.id and hash is not null;
+  insert into user_passwords (tenant_id, user_id, hash, temporary, asked_by, created_at)
+    values (p_user.tenant_id, p_user.id, p_hash, p_temporary, p_by, p_now);
+  delete from sessions where user_id = p_user.id;
+end $$;
+
+-- create_user: somebody may use the console. Audited, without the password.
+-- Arguments: p_hash of a first password, which is changed at the first login. Concurrency: of two at once one is made.
+-- Result: {outcome: 'created' | 'exists' | 'unknown_tenant'}.
+create or replace function create_user(
+  p_tenant text, p_email text, p_role text, p_hash text, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  if not exists (select from tenants where id = p_tenant)
+    then return jsonb_build_object('outcome', 'unknown_tenant'); end if;
+  insert into users (tenant_id, email, role, created_by, created_at)
+    values (p_tenant, p_email, p_role, p_actor, v_now) on conflict (email) do nothing returning * into v;
+  if not found then return jsonb_build_object('outcome', 'exists'); end if;
+  perform give_password(v, p_hash, true, p_actor, v_now);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'user.create', p_email, jsonb_build_object('role', p_role), v_now);
+  return jsonb_build_object('outcome', 'created');
+end $$;
+
+-- reset_user: a new first password; who was locked out or disabled may come in again with it. All sessions end.
+-- Audited.
+-- Concurrency: locks the user. Result: {outcome: 'reset', role} | {outcome: 'unknown'}.
+create or replace function reset_user(
+  p_tenant text, p_email text, p_hash text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where email = p_email and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  update users set failures = 0, locked_until = null, disabled_at = null, disabled_by = null where id = v.id;
+  perform give_password(v, p_hash, true, p_actor, v_now);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'user.reset', p_email, jsonb_build_object('reason', p_reason, 'was_disabled',
+      v.disabled_at is not null), v_now);
+  return jsonb_build_object('outcome', 'reset', 'role', v.role);
+end $$;
+
+-- disable_user: nobody comes in with this e-mail any more, and who is in is out with the commit. Audited.
+-- Concurrency: locks the user. Result: {outcome: 'disabled', sessions: how many ended} | {outcome: 'already' |
+--   'unknown'}.
+create or replace function disable_user(
+  p_tenant text, p_email text, p_actor text, p_reason text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users; v_n int; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where email = p_email and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.disabled_at is not null then return jsonb_build_object('outcome', 'already'); end if;
+  update users set disabled_at = v_now, disabled_by = p_actor where id = v.id;
+  delete from sessions where user_id = v.id;
+  get diagnostics v_n = row_count;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'user.disable', p_email, jsonb_build_object('reason', p_reason, 'sessions', v_n),
+      v_now);
+  return jsonb_build_object('outcome', 'disabled', 'sessions', v_n);
+end $$;
+
+-- session_counts: it was used within 12 hours, and is younger than a week.
+create or replace function session_counts(s sessions, p_now timestamptz) returns boolean language sql stable as $$
+  select s.used_at > p_now - interval '12 hours' and s.created_at > p_now - interval '7 days'
+$$;
+
+-- list_users: who may use the console, and the history of their passwords, without any hash. Read only.
+-- Result: [{email, role, created_at, created_by, logged_in_at, locked_until, disabled_at, disabled_by, must_change,
+--   sessions, passwords: [{at, asked_by, temporary}, the newest first]}].
+create or replace function list_users(p_tenant text, p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object('email', u.email, 'role', u.role, 'created_at', u.created_at,
+    'created_by', u.created_by, 'logged_in_at', u.logged_in_at,
+    'locked_until', case when u.locked_until > clock(p_now) then u.locked_until end,
+    'disabled_at', u.disabled_at, 'disabled_by', u.disabled_by,
+    'must_change', (select p.temporary from user_passwords p where p.user_id = u.id order by p.id desc limit 1),
+    'sessions', (select count(*) from sessions s where s.user_id = u.id and session_counts(s, clock(p_now))),
+    'passwords', (select jsonb_agg(jsonb_build_object('at', p.created_at, 'asked_by', p.asked_by, 'temporary',
+      p.temporary) order by p.id desc) from (select * from user_passwords where user_id = u.id order by id desc
+      limit 20) p)) order by u.email), '[]')
+  from (select * from users where tenant_id = p_tenant order by email limit p_limit) u
+$$;
+
+-- has_users: whether anybody may use the console yet. Read only. Result: {any}.
+create or replace function has_users() returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('any', exists (select from users))
+$$;
+
+-- begin_login: somebody has given an e-mail and a password. The attempt counts before the password is looked at, so any
+-- number of them at once are ten.
+-- Guarantee: after ten in a row none counts for a quarter of an hour. Concurrency: locks the user.
+-- Result: {outcome: 'check', user_id, password_id, hash: to compare with} | {outcome: 'no': unknown, disabled or
+--   locked}.
+create or replace function begin_login(p_email text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users; v_password user_passwords; v_failures int; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where email = p_email and disabled_at is null for update;
+  if not found or v.locked_until > v_now then return jsonb_build_object('outcome', 'no'); end if;
+  v_failures := case when v.locked_until is null then v.failures else 0 end + 1;
+  update users set failures = v_failures,
+    locked_until = case when v_failures >= 10 then v_now + interval '15 minutes' end where id = v.id;
+  select * into v_password from user_passwords where user_id = v.id order by id desc limit 1;
+  return jsonb_build_object('outcome', 'check', 'user_id', v.id, 'password_id', v_password.id, 'hash',
+    v_password.hash);
+end $$;
+
+-- wrong_password: the attempt that begin_login counted had the wrong password. Audited when it was the tenth.
+-- Concurrency: any; of many at once one is the tenth.
+create or replace function wrong_password(p_user bigint, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users;
+begin
+  update users set failures = 11 where id = p_user and failures = 10 returning * into v;
+  if found then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v.tenant_id, 'console', 'user.locked', v.email, jsonb_build_object('until', v.locked_until),
+        clock(p_now));
+  end if;
+  return '{}';
+end $$;
+
+-- open_session: the password was right. Audited.
+-- Guarantee: not for who was disabled, or got another password, meanwhile. Concurrency: locks the user.
+-- Arguments: p_password of begin_login; p_session digest of the token that the person gets. Result: {outcome: 'open'} |
+--   {outcome: 'no'}.
+create or replace function open_session(
+  p_user bigint, p_password bigint, p_session text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where id = p_user and disabled_at is null for update;
+  if not found or p_password <> (select max(id) from user_passwords where user_id = v.id)
+    then return jsonb_build_object('outcome', 'no'); end if;
+  update users set failures = 0, locked_until = null, logged_in_at = v_now where id = v.id;
+  insert into sessions (hash, tenant_id, user_id, created_at, used_at) values (p_session, v.tenant_id, v.id, v_now,
+    v_now);
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'console:' || v.email, 'console.login', v.email, v_now);
+  return jsonb_build_object('outcome', 'open');
+end $$;
+
+-- use_session: who asks. Asked at each request, so that a session ends with the commit that ends it. One write in five
+-- minutes and session. Concurrency: any. Result: {user_id, email, role, tenant, must_change} | null.
+create or replace function use_session(p_session text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v sessions; v_user users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from sessions where hash = p_session;
+  if not found or not session_counts(v, v_now) then return null; end if;
+  select * into v_user from users where id = v.user_id and disabled_at is null;
+  if not found then return null; end if;
+  if v.used_at < v_now - interval '5 minutes' then update sessions set used_at = v_now where hash = v.hash; end if;
+  return jsonb_build_object('user_id', v_user.id, 'email', v_user.email, 'role', v_user.role, 'tenant',
+    v_user.tenant_id, 'must_change', (select temporary from user_passwords where user_id = v_user.id order by id desc
+    limit 1));
+end $$;
+
+-- close_session: who was logged in leaves. May run twice.
+create or replace function close_session(p_session text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  delete from sessions where hash = p_session;
+  return '{}';
+end $$;
+
+-- change_password: a user has chosen a password. All sessions end, and p_session begins; audited.
+-- Guarantee: not for who was disabled, or got another password than p_password of begin_login, meanwhile.
+-- Concurrency: locks the user. Result: {outcome: 'changed'} | {outcome: 'no'}.
+create or replace function change_password(
+  p_user bigint, p_password bigint, p_hash text, p_session text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v users; v_now timestamptz := clock(p_now);
+begin
+  select * into v from users where id = p_user and disabled_at is null for update;
+  if not found or p_password <> (select max(id) from user_passwords where user_id = v.id)
+    then return jsonb_build_object('outcome', 'no'); end if;
+  update users set failures = 0, locked_until = null where id = v.id;
+  perform give_password(v, p_hash, false, 'console:' || v.email, v_now);
+  insert into sessions (hash, tenant_id, user_id, created_at, used_at) values (p_session, v.tenant_id, v.id, v_now,
+    v_now);
+  insert into audit_log (tenant_id, actor, action, subject, created_at)
+    values (v.tenant_id, 'console:' || v.email, 'user.password', v.email, v_now);
+  return jsonb_build_object('outcome', 'changed');
+end $$;
+
 -- purge_old: retention. p_ages {webhooks, jobs, transcripts, messages, audit}: days after which rows of a kind go; 0
 -- keeps them. Early updates and heartbeats of dead processes go after a day, ids of forged messages when nobody asks
 -- for them any more, notices, alerts, tokens and unknown names that are over with the jobs, the minutes of the SLA
@@ -1640,6 +1834,8 @@ begin
     from webhook_events w where w.aside_id = a.id) limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from tokens where id in (select id from tokens where expires_at < v_jobs order by expires_at limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from sessions s where not session_counts(s, v_now);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
   -- no cap and no figure looks at slots of answers, or at sums, of before
@@ -8570,6 +8766,19 @@ revoke all on function
   use_token(jsonb,timestamp with time zone),
   list_tokens(text,boolean,integer,timestamp with time zone),
   revoke_token(text,text,text,text,timestamp with time zone),
+  give_password(users,text,boolean,text,timestamp with time zone),
+  create_user(text,text,text,text,text,timestamp with time zone),
+  reset_user(text,text,text,text,text,timestamp with time zone),
+  disable_user(text,text,text,text,timestamp with time zone),
+  session_counts(sessions,timestamp with time zone),
+  list_users(text,integer,timestamp with time zone),
+  has_users(),
+  begin_login(text,timestamp with time zone),
+  wrong_password(bigint,timestamp with time zone),
+  open_session(bigint,bigint,text,timestamp with time zone),
+  use_session(text,timestamp with time zone),
+  close_session(text),
+  change_password(bigint,bigint,text,text,timestamp with time zone),
   purge_old(jsonb,integer,timestamp with time zone),
   find_contact(text,bigint,text),
   contact_with_merged(bigint),
@@ -8960,6 +9169,19 @@ grant execute on function
   use_token(jsonb,timestamp with time zone),
   list_tokens(text,boolean,integer,timestamp with time zone),
   revoke_token(text,text,text,text,timestamp with time zone),
+  give_password(users,text,boolean,text,timestamp with time zone),
+  create_user(text,text,text,text,text,timestamp with time zone),
+  reset_user(text,text,text,text,text,timestamp with time zone),
+  disable_user(text,text,text,text,timestamp with time zone),
+  session_counts(sessions,timestamp with time zone),
+  list_users(text,integer,timestamp with time zone),
+  has_users(),
+  begin_login(text,timestamp with time zone),
+  wrong_password(bigint,timestamp with time zone),
+  open_session(bigint,bigint,text,timestamp with time zone),
+  use_session(text,timestamp with time zone),
+  close_session(text),
+  change_password(bigint,bigint,text,text,timestamp with time zone),
   purge_old(jsonb,integer,timestamp with time zone),
   find_contact(text,bigint,text),
   contact_with_merged(bigint),
