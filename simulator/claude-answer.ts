@@ -1,6 +1,7 @@
 // The answer of the Messages API look-alike: what the persona or the script says, with the thinking, the limits and the refusals around it.
 
 import { blocksOf, type ApiMessage, type Block, type Checked } from './claude-check.ts';
+import { cited } from './claude-citations.ts';
 import { diagnose, fingerprintOf, rememberFingerprint, type Fingerprints } from './claude-diagnosis.ts';
 import { redacted, rememberAnswer, think, thinkingBlock, type Answers } from './claude-thinking.ts';
 import { accountUsage, billOf, promptTokens, tokensOf, type PromptCache } from './claude-usage.ts';
@@ -62,7 +63,10 @@ function write(core: Core, body: Json, checked: Checked, turn: ScriptTurn | null
   const content: Block[] = [];
   if (thought !== null) content.push(turn?.redactedThinking === true ? redacted(thought.block) : thought.block);
   // Beside a tool call the persona stays silent: its text comes with the next round, when the tool has answered.
-  if (reply.text !== '' && (turn !== null || tools.length === 0)) content.push(noteOf(body, checked, reply.text, tools.length > 0));
+  if (reply.text !== '' && (turn !== null || tools.length === 0)) {
+    const note = noteOf(body, checked, reply.text, tools.length > 0);
+    content.push(...(note.type === 'text' ? cited(body['messages'] as ApiMessage[], reply.text) : [note]));
+  }
   for (const { name, input } of tools) content.push({ type: 'tool_use', id: `toolu_${core.random.hex(24)}`, name, input });
   const stopReason = turn?.stop_reason ?? (tools.length > 0 ? 'tool_use' : 'end_turn');
   if (fault?.kind === 'no-text') return { content: [], stopReason: 'end_turn', details: null, output: 2, thinking: 0 };

@@ -96,6 +96,7 @@ export function checkRequest(body: Json, kind: 'create' | 'count' = 'create'): C
   const settings = checkThinking(body, model);
   checkSystem(body['system']);
   checkMessages(messages as ApiMessage[], model, body['tools'] !== undefined);
+  checkCitations(messages as ApiMessage[]);
   checkTools(body['tools'], body['tool_choice'], model);
   checkBreakpoints(body);
   checkDiagnostics(body['diagnostics']);
@@ -263,6 +264,7 @@ function checkBlocks(message: ApiMessage, index: number, hasTools: boolean): voi
     if (typeof block.type !== 'string') refuse(`${place}.type: Field required`);
     checkFields(block, place);
     if (block.type === 'text') checkText(block, place);
+    if (block.type === 'search_result') checkSearchResult(block, place);
     if (message.role === 'system' && block.type !== 'text') refuse(`${place}: role 'system' supports text blocks only`);
     const isOfAssistant = block.type === 'tool_use' || block.type === 'thinking' || block.type === 'redacted_thinking';
     if (isOfAssistant && message.role !== 'assistant') {
@@ -288,6 +290,40 @@ function checkText(block: Block, place: string): void {
   if (text === '' && block['cache_control']) refuse(`${place}.text: cache_control cannot be set for empty text blocks`);
   if (text === '') refuse('messages: text content blocks must be non-empty');
   if (text.trim() === '') refuse('messages: text content blocks must contain non-whitespace text');
+}
+
+/** Text only, at least one block of it, none empty (build-with-claude/search-results). */
+function checkSearchResult(block: Block, place: string): void {
+  for (const field of ['source', 'title', 'content']) {
+    if (block[field] === undefined) refuse(`${place}.search_result.${field}: Field required`);
+  }
+  for (const field of ['source', 'title']) {
+    if (typeof block[field] !== 'string') refuse(`${place}.search_result.${field}: Input should be a valid string`);
+  }
+  const content = block['content'];
+  if (!Array.isArray(content)) refuse(`${place}.search_result.content: Input should be a valid list`);
+  if (content.length === 0) refuse(`${place}.search_result.content: List should have at least 1 item after validation, not 0`);
+  for (const [at, inner] of (content as Block[]).entries()) {
+    if (inner.type !== 'text') refuse(`${place}.search_result.content.${at}.type: Input should be 'text'`);
+    checkText(inner, `${place}.search_result.content.${at}`);
+  }
+}
+
+/** All sources of a request are citable, or none is (build-with-claude/citations and search-results). The API's words for it are not known. */
+function checkCitations(messages: ApiMessage[]): void {
+  const sources = messages.flatMap(sourcesIn);
+  const citable = sources.filter(({ citations }) => (citations as Json | undefined)?.['enabled'] === true);
+  if (citable.length > 0 && citable.length < sources.length)
+    refuse('messages: citations must be enabled for all documents and search results, or for none');
+}
+
+/** The documents and search results of a message, in their order, those in results of tools too. */
+export function sourcesIn(message: ApiMessage): Block[] {
+  return blocksOf(message).flatMap((block) => {
+    if (block.type === 'tool_result' && Array.isArray(block['content']))
+      return sourcesIn({ role: 'user', content: block['content'] as Block[] });
+    return block.type === 'document' || block.type === 'search_result' ? [block] : [];
+  });
 }
 
 function checkFields(block: Block, place: string): void {

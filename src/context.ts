@@ -47,6 +47,8 @@ import type { Queues } from './queues.ts';
 import { span } from './process/trace.ts';
 import { waitAtMost, within } from './process/wait.ts';
 import { createInstanceKeys } from './numbers/keys.ts';
+import { createKnowledge } from './knowledge/knowledge.ts';
+import type { Knowledge } from './knowledge/knowledge.ts';
 import { createSpeech } from './speech/client.ts';
 import type { Speech } from './speech/client.ts';
 import { createEvolution } from './whatsapp/client.ts';
@@ -64,6 +66,8 @@ export type Context = {
   whatsapp: Evolution | null;
   /** null: STT_BASE_URL is not set; voice notes stay unheard. */
   speech: Speech | null;
+  /** What the companies know. */
+  knowledge: Knowledge;
   /** null: no key (inbound is handed to a person), or not a worker. */
   llm: Llm | null;
   breakers: Breakers;
@@ -143,6 +147,7 @@ export async function openContext(
     inbox: openInbox(db, config),
     whatsapp,
     speech: openSpeech(config),
+    knowledge: createKnowledge(db),
     llm,
     breakers,
     transitions,

@@ -559,6 +559,49 @@ create policy runtime on public.kept_spent as permissive for all to service_role
 grant delete, insert, select, update on public.kept_spent to service_role;
 grant delete, insert, select, update on public.kept_spent to whats_agents_runtime;
 
+create table public.knowledge (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  name text not null,
+  kind text not null,
+  sha256 text not null,
+  bytes integer not null,
+  pages integer,
+  chars integer not null,
+  added_by text not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint knowledge_pkey PRIMARY KEY (id),
+  constraint knowledge_tenant_id_name_key UNIQUE (tenant_id, name),
+  constraint knowledge_kind_check CHECK ((kind = ANY (ARRAY['md'::text, 'txt'::text, 'pdf'::text, 'docx'::text, 'csv'::text]))),
+  constraint knowledge_name_check CHECK (((name <> ''::text) AND (length(name) <= 200))),
+  constraint knowledge_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
+);
+alter table public.knowledge enable row level security;
+create policy runtime on public.knowledge as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.knowledge to service_role;
+grant delete, insert, select, update on public.knowledge to whats_agents_runtime;
+
+create table public.knowledge_chunks (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  knowledge_id bigint not null,
+  "position" integer not null,
+  heading text not null,
+  text text not null,
+  sha256 text not null,
+  words text[] not null,
+  search tsvector not null,
+  constraint knowledge_chunks_pkey PRIMARY KEY (id),
+  constraint knowledge_chunks_knowledge_id_position_key UNIQUE (knowledge_id, "position")
+);
+alter table public.knowledge_chunks enable row level security;
+CREATE INDEX knowledge_chunks_search ON public.knowledge_chunks USING gin (search);
+CREATE INDEX knowledge_chunks_tenant ON public.knowledge_chunks USING btree (tenant_id);
+create policy runtime on public.knowledge_chunks as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.knowledge_chunks to service_role;
+grant delete, insert, select, update on public.knowledge_chunks to whats_agents_runtime;
+
 create table public.media (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -959,6 +1002,7 @@ create table public.tenants (
   name text not null,
   proactive text default 'all'::text not null,
   settings jsonb default '{}'::jsonb not null,
+  knowledge_revision integer default 0 not null,
   created_at timestamp with time zone default now() not null,
   constraint tenants_pkey PRIMARY KEY (id),
   constraint tenants_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text)),
@@ -1149,6 +1193,9 @@ alter table public.instances add constraint instances_tenant_id_fkey FOREIGN KEY
 alter table public.job_runs add constraint job_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.julia_status add constraint julia_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.kept_spent add constraint kept_spent_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.knowledge add constraint knowledge_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.knowledge_chunks add constraint knowledge_chunks_knowledge_id_fkey FOREIGN KEY (knowledge_id) REFERENCES public.knowledge(id) ON DELETE CASCADE;
+alter table public.knowledge_chunks add constraint knowledge_chunks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.media add constraint media_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.media_waits add constraint media_waits_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
 alter table public.media_waits add constraint media_waits_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -5338,6 +5385,41 @@ revoke all on function public.know_by_traces(text,text) from public;
 grant execute on function public.know_by_traces(text,text) to service_role;
 grant execute on function public.know_by_traces(text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.knowledge_of(p_tenant text, p_known integer, p_whole integer)
+ RETURNS json
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_revision int; v_chars int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant;
+  if v_revision = p_known then return null; end if;
+  select coalesce(sum(chars), 0) into v_chars from knowledge where tenant_id = p_tenant;
+  return json_build_object('revision', v_revision, 'chars', v_chars, 'documents', case when v_chars <= p_whole then (
+    select coalesce(json_agg(json_build_object('name', k.name, 'passages', (
+        select json_agg(json_build_object('heading', c.heading, 'text', c.text) order by c.position)
+          from knowledge_chunks c where c.knowledge_id = k.id)) order by k.name), '[]')
+      from knowledge k where k.tenant_id = p_tenant) end);
+end $function$;
+revoke all on function public.knowledge_of(text,integer,integer) from public;
+grant execute on function public.knowledge_of(text,integer,integer) to service_role;
+grant execute on function public.knowledge_of(text,integer,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.knowledge_passages(p_tenant text, p_name text)
+ RETURNS json
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(json_agg(json_build_object('id', c.id, 'heading', c.heading, 'text', c.text) order by c.position),
+    '[]')
+    from knowledge k join knowledge_chunks c on c.knowledge_id = k.id where k.tenant_id = p_tenant and k.name = p_name
+$function$;
+revoke all on function public.knowledge_passages(text,text) from public;
+grant execute on function public.knowledge_passages(text,text) to service_role;
+grant execute on function public.knowledge_passages(text,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.known_elsewhere(p_contact bigint, p_instance_id bigint)
  RETURNS boolean
  LANGUAGE sql
@@ -5643,6 +5725,22 @@ $function$;
 revoke all on function public.list_instances() from public;
 grant execute on function public.list_instances() to service_role;
 grant execute on function public.list_instances() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_knowledge(p_tenant text)
+ RETURNS json
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(json_agg(json_build_object('id', k.id, 'name', k.name, 'kind', k.kind, 'pages', k.pages, 'bytes',
+    k.bytes, 'chars', k.chars, 'passages', (select count(*) from knowledge_chunks c where c.knowledge_id = k.id),
+    'sha256', k.sha256, 'added_by', k.added_by, 'created_at', k.created_at, 'updated_at', k.updated_at)
+    order by k.name), '[]')
+    from knowledge k where k.tenant_id = p_tenant
+$function$;
+revoke all on function public.list_knowledge(text) from public;
+grant execute on function public.list_knowledge(text) to service_role;
+grant execute on function public.list_knowledge(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_messages(p_tenant text, p_filter jsonb, p_limit integer)
  RETURNS jsonb
@@ -8274,6 +8372,24 @@ revoke all on function public.remember_forged(public.instances,jsonb,timestamp w
 grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.remove_knowledge(p_tenant text, p_name text, p_actor text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform from tenants where id = p_tenant for no key update;
+  delete from knowledge where tenant_id = p_tenant and name = p_name;
+  if not found then return false; end if;
+  update tenants set knowledge_revision = knowledge_revision + 1 where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject)
+    values (p_tenant, p_actor, 'knowledge.remove', p_name);
+  return true;
+end $function$;
+revoke all on function public.remove_knowledge(text,text,text) from public;
+grant execute on function public.remove_knowledge(text,text,text) to service_role;
+grant execute on function public.remove_knowledge(text,text,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8871,6 +8987,54 @@ revoke all on function public.save_agent(text,text,jsonb,text) from public;
 grant execute on function public.save_agent(text,text,jsonb,text) to service_role;
 grant execute on function public.save_agent(text,text,jsonb,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.save_knowledge(p_tenant text, p_document jsonb, p_most integer, p_actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_old knowledge;
+  v_id bigint;
+  v_chars int := (select coalesce(sum(length(e.p ->> 'text')), 0)
+    from jsonb_array_elements(p_document -> 'passages') e (p));
+  v_all int;
+  v_revision int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant for no key update;
+  select * into v_old from knowledge where tenant_id = p_tenant and name = p_document ->> 'name';
+  select coalesce(sum(chars), 0) into v_all from knowledge where tenant_id = p_tenant;
+  if v_old.sha256 = p_document ->> 'sha256' then
+    return jsonb_build_object('outcome', 'unchanged', 'id', v_old.id, 'revision', v_revision, 'chars', v_all);
+  end if;
+  v_all := v_all - coalesce(v_old.chars, 0) + v_chars;
+  if v_all > p_most then
+    return jsonb_build_object('outcome', 'full', 'id', v_old.id, 'revision', v_revision, 'chars', v_all);
+  end if;
+  insert into knowledge as k (tenant_id, name, kind, sha256, bytes, pages, chars, added_by)
+    values (p_tenant, p_document ->> 'name', p_document ->> 'kind', p_document ->> 'sha256',
+      (p_document ->> 'bytes')::int, (p_document ->> 'pages')::int, v_chars, p_actor)
+    on conflict (tenant_id, name) do update set kind = excluded.kind, sha256 = excluded.sha256, bytes = excluded.bytes,
+      pages = excluded.pages, chars = excluded.chars, added_by = excluded.added_by, updated_at = now()
+    returning k.id into v_id;
+  delete from knowledge_chunks where knowledge_id = v_id;
+  insert into knowledge_chunks (tenant_id, knowledge_id, position, heading, text, sha256, words, search)
+    select p_tenant, v_id, e.n, e.p ->> 'heading', e.p ->> 'text', e.p ->> 'sha256',
+        array(select jsonb_array_elements_text(e.p -> 'words')),
+        setweight(to_tsvector('portuguese', e.p ->> 'heading_words'), 'A')
+          || to_tsvector('portuguese', e.p ->> 'text_words')
+      from jsonb_array_elements(p_document -> 'passages') with ordinality e (p, n);
+  update tenants set knowledge_revision = knowledge_revision + 1 where id = p_tenant
+    returning knowledge_revision into v_revision;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'knowledge.add', p_document ->> 'name', jsonb_build_object('sha256',
+      p_document ->> 'sha256', 'was', v_old.sha256, 'chars', v_chars));
+  return jsonb_build_object('outcome', case when v_old.id is null then 'added' else 'replaced' end, 'id', v_id,
+    'revision', v_revision, 'chars', v_all);
+end $function$;
+revoke all on function public.save_knowledge(text,jsonb,integer,text) from public;
+grant execute on function public.save_knowledge(text,jsonb,integer,text) to service_role;
+grant execute on function public.save_knowledge(text,jsonb,integer,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.schema_version()
  RETURNS jsonb
  LANGUAGE sql
@@ -8897,6 +9061,41 @@ $function$;
 revoke all on function public.sealed_secrets(text,timestamp with time zone) from public;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to service_role;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.search_knowledge(p_tenant text, p_wanted jsonb, p_limit integer)
+ RETURNS json
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with wanted as materialized (
+    select w.n, w.e ->> 'word' as word, to_tsquery('portuguese', w.e ->> 'word') as exact,
+        to_tsquery('portuguese', concat_ws(' | ', w.e ->> 'word', (select string_agg(a, ' | ')
+          from jsonb_array_elements_text(w.e -> 'also') a))) as alike
+      from jsonb_array_elements(p_wanted) with ordinality w (e, n)),
+  hits as materialized (
+    select w.n, c.id, case when c.search @@ w.exact then 1.0 else 0.6 end
+        * case when ts_filter(c.search, '{a}') @@ w.alike then 1.5 else 1 end as fit
+      from wanted w join knowledge_chunks c on c.tenant_id = p_tenant and c.search @@ w.alike),
+  rarity as (
+    select n, ln(1 + (select count(*) from knowledge_chunks where tenant_id = p_tenant)::float8 / count(*)) as worth
+      from hits group by n),
+  best as (
+    select h.id, sum(h.fit * r.worth) as score from hits h join rarity r using (n)
+      group by h.id order by score desc, h.id limit p_limit)
+  select json_build_object(
+    'found', (select coalesce(json_agg(json_build_object('id', c.id, 'name', k.name, 'heading', c.heading, 'text',
+        c.text, 'score', round(b.score::numeric, 3)) order by b.score desc, c.id), '[]')
+      from best b join knowledge_chunks c on c.id = b.id join knowledge k on k.id = c.knowledge_id),
+    'unknown', (select coalesce(json_agg(json_build_object('word', w.word, 'near', (
+        select coalesce(json_agg(distinct u.word), '[]') from knowledge_chunks c, unnest(c.words) u (word)
+          where c.tenant_id = p_tenant and left(u.word, 1) = left(w.word, 1)
+            and abs(length(u.word) - length(w.word)) <= 2)) order by w.n), '[]')
+      from wanted w where not exists (select from hits h where h.n = w.n)))
+$function$;
+revoke all on function public.search_knowledge(text,jsonb,integer) from public;
+grant execute on function public.search_knowledge(text,jsonb,integer) to service_role;
+grant execute on function public.search_knowledge(text,jsonb,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.send_claim(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -9610,6 +9809,20 @@ revoke all on function public.snapshot_numbers(text,timestamp with time zone) fr
 grant execute on function public.snapshot_numbers(text,timestamp with time zone) to service_role;
 grant execute on function public.snapshot_numbers(text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.sources_of(p_transcript jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('title', s.title, 'cited', left(s.cited, 400)) order by s.n), '[]')
+    from (select c.e ->> 'title' as title, c.e ->> 'cited_text' as cited, min(c.n) as n
+      from jsonb_path_query(p_transcript, '$[*].content[*].citations[*]') with ordinality c (e, n)
+      where c.e ->> 'title' is not null group by 1, 2) s
+$function$;
+revoke all on function public.sources_of(jsonb) from public;
+grant execute on function public.sources_of(jsonb) to service_role;
+grant execute on function public.sources_of(jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.speaks_alone(p_from jsonb)
  RETURNS boolean
  LANGUAGE sql
@@ -10190,7 +10403,7 @@ AS $function$
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
-              'ended_at', t.ended_at,
+              'ended_at', t.ended_at, 'sources', sources_of(t.transcript),
             'correlation_id', t.correlation_id)
           from turns t where t.conversation_id = c.id
         union all

@@ -12,6 +12,7 @@ import { draftCommands } from './drafts.ts';
 import { ignoredCommands } from './ignored.ts';
 import { jobCommands } from './jobs.ts';
 import { handoffCommands } from './handoffs.ts';
+import { knowledgeCommands } from './knowledge.ts';
 import { linkCommands } from './instance-link.ts';
 import { instanceCommands } from './instances.ts';
 import { limitCommands } from './limits.ts';
@@ -43,6 +44,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...replayCommands,
   ...ignoredCommands,
   ...contactCommands,
+  ...knowledgeCommands,
   ...secretCommands,
   ...tokenListCommands,
   ...userCommands,

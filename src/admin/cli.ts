@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { checkArguments, runCommand } from './all.ts';
 import { actorOf } from './command.ts';
 import type { AdminCommand, LocalCommand, Outcome } from './command.ts';
-import { ALL, commandOf, parse } from './command-line.ts';
+import { ALL, commandOf, parse, readFiles } from './command-line.ts';
 import type { Given } from './command-line.ts';
 import { timeFormat } from './why.ts';
 import { loadConfig, readEnv } from '../config.ts';
@@ -30,6 +30,8 @@ async function main(words: string[]): Promise<number> {
     return complain(`${toError(error).message}\n\n${help(command)}`, WRONG_USAGE);
   }
   if (given.help) return say(help(command));
+  const unread = await readFiles(command, given);
+  if (unread !== null) return complain(unread, WRONG_USAGE);
   const checked = checkArguments(command, given.args);
   if (!checked.ok) return complain(`${checked.message}\n\n${help(command)}`, WRONG_USAGE);
   return 'role' in command ? execute(command, given) : executeLocal(command, checked.args, given.json);
@@ -119,7 +121,7 @@ function overview(): string {
 
 function help(command: AdminCommand | LocalCommand): string {
   const shape = Object.entries(command.args.shape).map(([name, type]) => {
-    const value = command.flags.includes(name) ? '' : ' VALUE';
+    const value = command.flags.includes(name) ? '' : command.files.includes(name) ? ' PATH' : ' VALUE';
     const needed = !(type as z.ZodType).safeParse(undefined).success;
     return { name, option: `--${name}${value}`, needed, description: (type as z.ZodType).description ?? '' };
   });

@@ -1,5 +1,8 @@
 /** A command line as words: which command it is, and what it is given. Runs nothing. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { toError } from '../process/errors.ts';
 import { COMMANDS } from './all.ts';
 import type { AdminCommand, CommandShape, LocalCommand } from './command.ts';
 import { LOCAL_COMMANDS } from './local.ts';
@@ -45,4 +48,18 @@ export function parse(command: CommandShape, words: string[]): Given {
       ...Object.fromEntries(positionals.map((word, index) => [command.positional[index], word])),
     },
   };
+}
+
+/** Puts files in the place of their paths; the words for a person when one cannot be read. */
+export async function readFiles(command: CommandShape, { args }: Given): Promise<string | null> {
+  for (const name of command.files) {
+    const given = args[name];
+    if (typeof given !== 'string') continue;
+    try {
+      args[name] = { name: path.basename(given), base64: (await readFile(given)).toString('base64') };
+    } catch (error) {
+      return `${name}: ${toError(error).message}`;
+    }
+  }
+  return null;
 }

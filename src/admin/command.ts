@@ -44,6 +44,8 @@ export type CommandShape<Args extends z.ZodObject = z.ZodObject> = {
   positional: string[];
   /** Arguments that are yes or no: `--force`. */
   flags: string[];
+  /** Arguments that are files (`fileArg`): at the command line the path of one, whose bytes are given; over HTTP nothing is read from a disk. */
+  files: string[];
 };
 
 export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknown> = CommandShape<Args> & {
@@ -66,19 +68,22 @@ export type LocalCommand<Args extends z.ZodObject = z.ZodObject, Result = unknow
 };
 
 export function defineLocalCommand<Args extends z.ZodObject, Result>(
-  command: Omit<LocalCommand<Args, Result>, 'flags' | 'positional'> & { flags?: string[]; positional?: string[] },
+  command: Omit<LocalCommand<Args, Result>, Lists> & Partial<Pick<CommandShape, Lists>>,
 ): LocalCommand {
   // as for defineCommand
-  return { flags: [], positional: [], ...command };
+  return { ...NO_LISTS, ...command };
 }
 
 /** Keeps the link between a command's arguments, `run` and `text`, which a list of different commands would lose. */
 export function defineCommand<Args extends z.ZodObject, Result>(
-  command: Omit<AdminCommand<Args, Result>, 'flags' | 'positional'> & { flags?: string[]; positional?: string[] },
+  command: Omit<AdminCommand<Args, Result>, Lists> & Partial<Pick<CommandShape, Lists>>,
 ): AdminCommand {
   // who runs a command parses its arguments with this very schema, and gives `text` what `run` returned
-  return { flags: [], positional: [], ...command };
+  return { ...NO_LISTS, ...command };
 }
+
+type Lists = 'flags' | 'positional' | 'files';
+const NO_LISTS = { flags: [], positional: [], files: [] };
 
 export function refused(kind: Refusal['kind'], message: string): Refusal {
   return failure(kind, { retryable: false, message });
@@ -105,6 +110,17 @@ export const wordsArg = z
   .min(1, 'must not be empty')
   .max(500, 'must have at most 500 characters')
   .refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'must not hold NUL or half a character');
+
+/** A file that is given with its name. */
+export const fileArg = z.object({
+  name: z
+    .string()
+    .trim()
+    .min(1, 'must not be empty')
+    .max(200, 'must have at most 200 characters')
+    .describe('name of the file, with its ending'),
+  base64: z.base64('must be base64').describe('its bytes'),
+});
 
 /** Wakes a lane after a change; false when the queue is unavailable: the sweep of the scheduler finds it then. */
 export async function woken(ctx: AdminContext, wake: () => Promise<unknown>): Promise<boolean> {

@@ -357,7 +357,7 @@ async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
   if (claude === null) return [];
   return (await listAgents(db)).flatMap((agent) => {
     const tools = TOOLS.filter(({ name }) => agent.tools.includes(name)).map(toolParam);
-    const chars = JSON.stringify([tools, systemText(agent, agent.company ?? config.app.company)]).length;
+    const chars = JSON.stringify([tools, systemText(agent, agent.company ?? config.app.company, false)]).length;
     const models = new Set([agent.model ?? claude.model, agent.model_complex ?? claude.complexModel]);
     // of a model that is not listed nobody knows the floor
     return [...models].flatMap((model) => {

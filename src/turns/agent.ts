@@ -13,6 +13,7 @@ import type { Effort } from '../claude/models.ts';
 import { decisive, MODEL_FAILURES } from '../claude/model-failure.ts';
 import type { Fault, ModelFailureKind } from '../claude/model-failure.ts';
 import type { Prompt } from './prompt.ts';
+import type { Source } from '../knowledge/knowledge.ts';
 import type { Effect, ModelCallRecord, ToolCallRecord } from './calls.ts';
 import type { Llm, ModelFailure, ModelReply } from '../claude/llm.ts';
 import type { Tool, ToolSituation } from './tools/tool.ts';
@@ -138,8 +139,15 @@ function endOf({ stopReason, content }: ModelReply): End {
   }
 }
 
+/** An answer that cites comes in pieces, which belong together as they stand. */
 function wordsOf(content: Anthropic.ContentBlock[]): string[] {
-  return content.flatMap((block) => (block.type === 'text' && block.text.trim() !== '' ? [block.text.trim()] : []));
+  const said: string[] = [];
+  let isText = false;
+  for (const block of content) {
+    if (block.type === 'text') said.push((isText ? (said.pop() ?? '') : '') + block.text);
+    isText = block.type === 'text';
+  }
+  return said.map((words) => words.trim()).filter((words) => words !== '');
 }
 
 function callsOf(content: Anthropic.ContentBlock[]): Anthropic.ToolUseBlock[] {
@@ -147,13 +155,31 @@ function callsOf(content: Anthropic.ContentBlock[]): Anthropic.ToolUseBlock[] {
 }
 
 /**
- * Where the cache may end. The API takes four of these: after the system text, where the last answer's prompt ended, at the end of what the next prompt begins
+ * Where the cache may end. The API takes four of these: after the system text and the company's documents, where the last answer's prompt ended, at the end of what the next prompt begins
  * with, and behind the rounds of this turn. Sources: docs/claude.md.
  */
 const CACHED = { cache_control: { type: 'ephemeral' } } as const;
 
+function systemOf({ system, documents }: Prompt): Anthropic.TextBlockParam[] {
+  return [{ type: 'text', text: system, ...(documents.length === 0 ? CACHED : {}) }];
+}
+
+/** A source that the model can cite, passage by passage. */
+function searchResult({ title, passages }: Source, isLast = false): Anthropic.SearchResultBlockParam {
+  return {
+    type: 'search_result',
+    source: title,
+    title,
+    content: passages.map(({ heading, text }) => ({ type: 'text', text: heading === '' ? text : `${heading}\n${text}` })),
+    citations: { enabled: true },
+    ...(isLast ? CACHED : {}),
+  };
+}
+
+type Message = { role: 'user' | 'assistant'; content: (Anthropic.TextBlockParam | Anthropic.SearchResultBlockParam)[] };
+
 function initialMessages(prompt: Prompt, model: string): Anthropic.MessageParam[] {
-  const messages = prompt.messages.map((message, index): { role: 'user' | 'assistant'; content: Anthropic.TextBlockParam[] } => ({
+  const messages = prompt.messages.map((message, index): Message => ({
     role: message.role,
     content: message.texts.map((text, at): Anthropic.TextBlockParam => ({
       type: 'text',
@@ -162,6 +188,8 @@ function initialMessages(prompt: Prompt, model: string): Anthropic.MessageParam[
       ...(prompt.stable.some((place) => place.message === index && place.text === at) ? CACHED : {}),
     })),
   }));
+  messages[0]?.content.unshift(...prompt.documents.map((each, index) => searchResult(each, index === prompt.documents.length - 1)));
+  if (messages.at(-1)?.role === 'user') messages.at(-1)?.content.push(...prompt.passages.map((each) => searchResult(each)));
   // What changes by itself stands behind everything, so nothing before it changes: as the system's own words where the model takes them there.
   const takesSystem = traitsOf(model).systemMessages && messages.at(-1)?.role === 'user';
   if (takesSystem) return [...messages, { role: 'system', content: [{ type: 'text', text: prompt.situation }] }];
@@ -169,7 +197,7 @@ function initialMessages(prompt: Prompt, model: string): Anthropic.MessageParam[
   return messages;
 }
 
-function add(messages: { role: 'user' | 'assistant'; content: Anthropic.TextBlockParam[] }[], block: Anthropic.TextBlockParam): void {
+function add(messages: Message[], block: Anthropic.TextBlockParam): void {
   const last = messages.at(-1);
   if (last?.role === 'user') last.content.push(block);
   else messages.push({ role: 'user', content: [block] });
@@ -270,7 +298,7 @@ async function callModel(
         {
           model,
           settings: settingsFor(model, { answerTokens, effort, again }),
-          system: [{ type: 'text', text: prompt.system, ...CACHED }],
+          system: systemOf(prompt),
           tools: run.tools.map(toolParam),
           wordsOnly: isLast,
           messages: [...initialMessages(prompt, model), ...cachedToTheEnd(rounds)],

@@ -2,15 +2,18 @@
  * Lays out what the model reads, stable parts first, so that the provider's cache holds:
  *
  *   tools and system text    the same for every conversation of an agent
+ *   the company's documents  the same for every conversation until one of them changes
  *   what was known before    facts of the contact; one that becomes known later stands in the history, where it became known
  *   the history              only grows
  *   the new messages
+ *   passages of documents    where there are too many documents to read them all: what these messages need; no later prompt repeats it
  *   what changes by itself   the hour, the contact's name, a hint of the runtime; no later prompt repeats it
  *
  * Pure.
  */
 import { cut } from '../words/cut.ts';
 import { contactText, forModel, lineForModel, shownName } from '../words/foreign-text.ts';
+import type { Known, Source } from '../knowledge/knowledge.ts';
 import { MAX_MESSAGE_CHARS, MAX_PROMPT_CHARS } from './decide.ts';
 import { situationWords, systemText } from './system-texts.ts';
 import type { PromptAgent } from './system-texts.ts';
@@ -41,6 +44,10 @@ export type PromptMessage = {
 export type Prompt = {
   /** The same text for every conversation of this agent and company. */
   system: string;
+  /** What the company knows, whole; stands before all messages. */
+  documents: readonly Source[];
+  /** What of it the new messages need; stands behind them. */
+  passages: readonly Source[];
   /** Alternating, beginning with the user; one text per WhatsApp message. */
   messages: { role: 'user' | 'assistant'; texts: string[] }[];
   /** Texts at which cache breakpoints go: where the last answer's prompt ended, if there was one, and the last text, since the next prompt begins with all of them. */
@@ -60,6 +67,7 @@ export function buildPrompt(input: {
   /** null: the agent names none. */
   company: string | null;
   contactName: string | null;
+  known: Known;
   /** In the order in which it was noted. */
   memory: PromptFact[];
   history: PromptMessage[];
@@ -98,7 +106,8 @@ export function buildPrompt(input: {
   }
   noteUntil(Infinity);
   stable.push(endOf(messages));
-  return { system: systemText(input.agent, input.company), messages, stable, situation: situationText(input) };
+  const { documents, passages, any } = input.known;
+  return { system: systemText(input.agent, input.company, any), documents, passages, messages, stable, situation: situationText(input) };
 }
 
 /** Where the prompt of the last answer ended: before its first part. -1: there was none, or nothing before it. */

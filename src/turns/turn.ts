@@ -23,6 +23,7 @@ import type { SendClaim } from '../outbox/calls.ts';
 import { claimTurn, completeTurn, nowOf } from './calls.ts';
 import type { AgentVersion, CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
 import { keepTurn } from './leases.ts';
+import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
 import { mark, span } from '../process/trace.ts';
@@ -180,6 +181,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
   if (ctx.llm === null || claude === null || claim.agent === null)
     throw new Error('decideTurn lets no turn run without a model and an agent');
   const { agent } = claim;
+  const known = await ctx.knowledge.forTurn(claim.tenant_id, asked(claim));
   const unwanted = new AbortController();
   // The contact wrote again, a person took over, a pause, a lost lease: nobody waits for this answer.
   const kept = keepTurn(ctx, claim, LEASE_MS, ({ alive, newer, stop }) => {
@@ -199,7 +201,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       model,
       fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
       spareModels: model === claude.complexModel ? [DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL] : [DEFAULT_MODEL, DEFAULT_COMPLEX_MODEL],
-      promptFor: (name) => promptOf(ctx, claim, agent, name),
+      promptFor: (name) => promptOf(ctx, claim, { agent, known }, name),
       previous:
         claim.previous_answer === null
           ? null
@@ -214,13 +216,28 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
   }
 }
 
+/** What the documents are searched for. */
+function asked({ pending, history }: TurnClaim): { now: string; before: string } {
+  const wordsOf = (messages: { text: string | null }[]): string => messages.map(({ text }) => text ?? '').join('\n');
+  return { now: wordsOf(pending), before: wordsOf(history.slice(-MESSAGES_BEFORE)) };
+}
+
+/** "E o azul?" is understood by so many messages before it. */
+const MESSAGES_BEFORE = 4;
+
 /** What a model is given to read; null: it has declined all that is unanswered. */
-function promptOf({ config }: Context, claim: TurnClaim, agent: AgentVersion, model: string): Prompt | null {
+function promptOf(
+  { config }: Context,
+  claim: TurnClaim,
+  { agent, known }: { agent: AgentVersion; known: Known },
+  model: string,
+): Prompt | null {
   if (claim.pending.every((message) => message.refused_by?.includes(model) === true)) return null;
   return buildPrompt({
     model,
     agent,
     company: agent.company ?? config.app.company,
+    known,
     contactName: claim.contact.name,
     memory: claim.contact.memory,
     history: claim.history,
@@ -233,7 +250,7 @@ function promptOf({ config }: Context, claim: TurnClaim, agent: AgentVersion, mo
 
 /** Of what every conversation of an agent begins with, so that it can be told which words a turn had read. */
 function promptHash({ config }: Context, agent: AgentVersion): string {
-  const text = systemText(agent, agent.company ?? config.app.company);
+  const text = systemText(agent, agent.company ?? config.app.company, false);
   return createHash('sha256').update(text).digest('hex').slice(0, HASH_DIGITS);
 }
 

@@ -51,6 +51,8 @@ const entry = z.discriminatedUnion('what', [
       ...tokens,
       cost_usd: z.number(),
       unpriced_calls: z.number(),
+      /** Passages of documents that the answer says it is taken from. */
+      sources: z.array(z.object({ title: z.string(), cited: z.string() })),
       ended_at: time.nullable(),
     })
     .loose(),

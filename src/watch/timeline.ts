@@ -33,6 +33,8 @@ type Tokens = {
 };
 export type TurnEntry = {
   what: 'turn';
+  /** Passages of documents that its answer says it is taken from. */
+  sources?: { title: string; cited: string }[];
   id: number;
   at: Date;
   status: string;
@@ -351,7 +353,8 @@ function turnFigures(turn: TurnEntry): string {
   const took = turn.ended_at === null ? [] : [`took ${seconds(turn.ended_at.getTime() - turn.at.getTime())}`];
   const unpriced = turn.unpriced_calls === 0 ? '' : `, and ${turn.unpriced_calls} calls of a model without a price`;
   const used = turn.model === null ? [] : [figures(turn, `${dollars(turn.cost_usd)}${unpriced}`)];
-  return [...why, ...took, ...wordsOf(turn), ...used].join('; ');
+  const sources = (turn.sources ?? []).map(({ title, cited }) => `taken from ${oneLine(title, 100)}: ${quote(cited)}`);
+  return [...why, ...took, ...wordsOf(turn), ...used, ...sources].join('; ');
 }
 
 /** Whose words the model read; the hash tells apart what the version does not, such as the company's name. */

@@ -34,6 +34,7 @@ create table tenants (
   -- what may leave that nobody asked for: everything, all but campaigns, or only what a person writes (safe mode)
   proactive   text not null default 'all' check (proactive in ('all', 'no_campaigns', 'none')),
   settings    jsonb not null default '{}',
+  knowledge_revision  int not null default 0,   -- goes up with each change of what it knows
   created_at  timestamptz not null default now()
 );
 
@@ -411,6 +412,38 @@ create table media_waits (
   updated_at       timestamptz not null default now()
 );
 create index media_waits_due on media_waits (next_at) where next_at is not null;
+
+-- What a company knows: a row a document, by its name.
+create table knowledge (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  name        text not null check (name <> '' and length(name) <= 200),
+  kind        text not null check (kind in ('md', 'txt', 'pdf', 'docx', 'csv')),
+  sha256      text not null check (sha256 ~ '^[0-9a-f]{64}$'),   -- of the file
+  bytes       int not null,
+  pages       int,
+  chars       int not null,                                      -- of the text of its passages
+  added_by    text not null,
+  created_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now(),
+  unique (tenant_id, name)
+);
+
+-- Its passages: what is found, shown and cited as one.
+create table knowledge_chunks (
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null references tenants (id),
+  knowledge_id  bigint not null references knowledge (id) on delete cascade,
+  position      int not null,
+  heading       text not null,        -- the headings above it, outermost first
+  text          text not null,
+  sha256        text not null,        -- of heading and text
+  words         text[] not null,      -- plain, each once: for a word that is nearly one of them
+  search        tsvector not null,    -- of plain words; those of the heading have the weight A
+  unique (knowledge_id, position)
+);
+create index knowledge_chunks_tenant on knowledge_chunks (tenant_id);
+create index knowledge_chunks_search on knowledge_chunks using gin (search);
 
 -- What is under way, beside the history: narrow rows that change in place or go, so that what lanes, turns and caps ask
 -- costs the same whatever is stored. `messages` stays the truth of each status; triggers on it (keep_inbox, keep_sends)

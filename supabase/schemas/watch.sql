@@ -370,6 +370,16 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     left join people on people.tenant_id = t.id left join day on day.tenant_id = t.id
 $$;
 
+-- sources_of: what an answer of the model says that it is taken from, each once, in its order. Argument: a transcript.
+-- Result: [{title of the document, cited: its words, at most 400 characters}]; empty: it names none, or the transcript
+--   is gone.
+create or replace function sources_of(p_transcript jsonb) returns jsonb language sql immutable as $$
+  select coalesce(jsonb_agg(jsonb_build_object('title', s.title, 'cited', left(s.cited, 400)) order by s.n), '[]')
+    from (select c.e ->> 'title' as title, c.e ->> 'cited_text' as cited, min(c.n) as n
+      from jsonb_path_query(p_transcript, '$[*].content[*].citations[*]') with ordinality c (e, n)
+      where c.e ->> 'title' is not null group by 1, 2) s
+$$;
+
 -- timeline: everything that happened in a conversation, oldest first, each with time, what and why.
 -- Arguments: p_limit at most so many entries: the newest, or with p_message the first ones from that message (or what
 --   it answers) on, and then the webhooks that told of this message too, of the half hour after it.
@@ -407,7 +417,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
-              'ended_at', t.ended_at,
+              'ended_at', t.ended_at, 'sources', sources_of(t.transcript),
             'correlation_id', t.correlation_id)
           from turns t where t.conversation_id = c.id
         union all

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { checkArguments, COMMANDS, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
-import { commandOf, parse } from '../../src/admin/command-line.ts';
+import { commandOf, parse, readFiles } from '../../src/admin/command-line.ts';
 import { openAdminContext } from '../../src/context.ts';
 import { timeFormat } from '../../src/admin/why.ts';
 import { codeBlocks, PAGES, read } from '../support/pages.ts';
@@ -72,6 +72,7 @@ for (const page of PAGES.filter((each) => commandLines(each).length > 0)) {
         const { command, rest } = found;
         const given = parse(command, rest);
         if (given.help) return;
+        assert.equal(await readFiles(command, given), null);
         const checked = checkArguments(command, given.args);
         assert.ok(checked.ok, checked.ok ? '' : checked.message);
         const rows = async () => Number((await system.query<{ n: string }>('select count(*) as n from audit_log'))[0]?.n);

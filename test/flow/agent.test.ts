@@ -13,6 +13,7 @@ import type { AgentOutcome, AgentRun } from '../../src/turns/agent.ts';
 import { createBreakers } from '../../src/breakers/breakers.ts';
 import { PRICES } from '../../src/claude/prices.ts';
 import { buildPrompt } from '../../src/turns/prompt.ts';
+import { NOTHING_KNOWN } from '../../src/knowledge/knowledge.ts';
 import type { Prompt, PromptMessage } from '../../src/turns/prompt.ts';
 import { createLlm } from '../../src/claude/llm.ts';
 import type { ModelRequest } from '../../src/claude/llm.ts';
@@ -48,6 +49,7 @@ const message = (text: string, direction: 'in' | 'out' = 'in'): PromptMessage =>
 function promptOf(pending: string, history: PromptMessage[] = []): Prompt {
   const agent = { name: 'Julia', tone: 'Cordial.', instructions: 'Ajude.', promises: 'Nada.', language: 'pt-BR' as const };
   return buildPrompt({
+    known: NOTHING_KNOWN,
     model: 'claude-haiku-5-5',
     agent,
     company: 'Sol',

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { contactText, forModel, inNote, oneLine, printable, shownName } from '../../src/words/foreign-text.ts';
 import { draftText, forwardText, packetText } from '../../src/people/packet.ts';
 import { buildPrompt } from '../../src/turns/prompt.ts';
+import { NOTHING_KNOWN } from '../../src/knowledge/knowledge.ts';
 import type { PromptMessage } from '../../src/turns/prompt.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 import { bracketsOf, CORPUS, UNSEEN } from '../support/foreign-corpus.ts';
@@ -51,6 +52,7 @@ function message(change: Partial<PromptMessage>): PromptMessage {
 
 function promptOf(change: Partial<PromptMessage>, contact: { name?: string | null; memory?: string[] } = {}): string {
   const built = buildPrompt({
+    known: NOTHING_KNOWN,
     model: 'claude-haiku-5-5',
     agent: AGENT,
     company: 'Padaria Sol',

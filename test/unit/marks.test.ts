@@ -9,6 +9,7 @@ import { READERS } from '../../src/whatsapp/message-kinds.ts';
 import { contactText } from '../../src/words/foreign-text.ts';
 import { draftText, forwardText, packetText } from '../../src/people/packet.ts';
 import { buildPrompt } from '../../src/turns/prompt.ts';
+import { NOTHING_KNOWN } from '../../src/knowledge/knowledge.ts';
 import type { PromptMessage } from '../../src/turns/prompt.ts';
 import { parseWebhook } from '../../src/whatsapp/payload.ts';
 
@@ -209,6 +210,7 @@ function seen(body: Webhook): Seen {
   }
   if (shown.length === 0) return null;
   const built = buildPrompt({
+    known: NOTHING_KNOWN,
     model: 'claude-haiku-5-5',
     agent: { name: 'Júlia', tone: 'leve', instructions: 'responda', promises: 'nada', language: 'pt-BR' as const },
     company: 'Padaria Sol',

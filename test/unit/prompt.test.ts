@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildPrompt } from '../../src/turns/prompt.ts';
+import { NOTHING_KNOWN } from '../../src/knowledge/knowledge.ts';
 import type { Prompt, PromptMessage } from '../../src/turns/prompt.ts';
 
 type Input = Parameters<typeof buildPrompt>[0];
@@ -22,6 +23,7 @@ function message(change: Partial<PromptMessage> = {}): PromptMessage {
 const said = (text: string): PromptMessage => message({ direction: 'out', author: 'agent', text });
 function prompt(change: Partial<Input> = {}): Prompt {
   return buildPrompt({
+    known: NOTHING_KNOWN,
     model: 'claude-haiku-5-5',
     agent: AGENT,
     company: 'Clínica Sol',

@@ -41,9 +41,12 @@ test('L5 L9 sentences: each language tells the truth, offers a person, and names
 });
 
 test('L5 sentences: the Portuguese ones fit an agent of either gender', () => {
-  const own = [...Object.values(SENTENCES['pt-BR']), ...Object.values(defaultAgent), systemText(WORDS, null), identityHint('pt-BR')].join(
-    '\n',
-  );
+  const own = [
+    ...Object.values(SENTENCES['pt-BR']),
+    ...Object.values(defaultAgent),
+    systemText(WORDS, null, true),
+    identityHint('pt-BR'),
+  ].join('\n');
   assert.deepEqual(own.match(/\b(uma|um|a|o) (assistente|atendente)\b|\bobrigad[oa]\b|\b(pronta|cansada|calorosa|atenta)\b/gi) ?? [], []);
 });
 
@@ -61,7 +64,7 @@ test('L5 system text: each language has the rules in it, the agent’s words wit
       ...new Set(text.match(/\[(?:sistema|pessoa da equipe|mensagem automática|em resposta|imagem)[^\]]*\]|handoff_to_human|opt_out/g)),
     ].toSorted();
   const texts = LANGUAGES.map((language) =>
-    systemText({ ...WORDS, name: 'Ana', tone: 'T {agente}', instructions: 'I {empresa}', language }, 'Pitanga'),
+    systemText({ ...WORDS, name: 'Ana', tone: 'T {agente}', instructions: 'I {empresa}', language }, 'Pitanga', true),
   );
   for (const text of texts) {
     assert.match(text, /T Ana/);

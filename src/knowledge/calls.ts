@@ -1,0 +1,92 @@
+/** What a company knows: SQL in the room `knowledge`. */
+import { z } from 'zod';
+import type { Door } from '../db/door.ts';
+import type { Wanted } from './query-words.ts';
+
+const time = z.coerce.date();
+
+export type SavedDocument = {
+  name: string;
+  kind: string;
+  /** Of the file. */
+  sha256: string;
+  bytes: number;
+  pages: number | null;
+  passages: { heading: string; text: string; heading_words: string; text_words: string; sha256: string; words: string[] }[];
+};
+
+const saved = z.object({
+  outcome: z.enum(['added', 'replaced', 'unchanged', 'full']),
+  id: z.number().nullable(),
+  revision: z.number(),
+  /** Of all documents. */
+  chars: z.number(),
+});
+
+/** SQL save_knowledge: keeps a document, in place of one of the same name. `full`: all documents would have more than `most` characters. */
+export async function saveKnowledge(
+  db: Door,
+  tenant: string,
+  document: SavedDocument,
+  most: number,
+  actor: string,
+): Promise<z.infer<typeof saved>> {
+  return saved.parse(await db.call('save_knowledge', { p_tenant: tenant, p_document: document, p_most: most, p_actor: actor }));
+}
+
+/** SQL remove_knowledge: forgets a document; false: there was none of this name. */
+export async function removeKnowledge(db: Door, tenant: string, name: string, actor: string): Promise<boolean> {
+  return z.boolean().parse(await db.call('remove_knowledge', { p_tenant: tenant, p_name: name, p_actor: actor }));
+}
+
+const listed = z.object({
+  id: z.number(),
+  name: z.string(),
+  kind: z.string(),
+  pages: z.number().nullable(),
+  bytes: z.number(),
+  chars: z.number(),
+  passages: z.number(),
+  sha256: z.string(),
+  added_by: z.string(),
+  created_at: time,
+  updated_at: time,
+});
+export type ListedDocument = z.infer<typeof listed>;
+
+/** SQL list_knowledge: the documents of a tenant, by name. */
+export async function listKnowledge(db: Door, tenant: string): Promise<ListedDocument[]> {
+  return z.array(listed).parse(await db.call('list_knowledge', { p_tenant: tenant }));
+}
+
+const passage = z.object({ heading: z.string(), text: z.string() });
+
+const known = z.object({
+  revision: z.number(),
+  chars: z.number(),
+  /** null: it is too much for every prompt, and is searched. */
+  documents: z.array(z.object({ name: z.string(), passages: z.array(passage) })).nullable(),
+});
+export type KnownDocuments = z.infer<typeof known>;
+
+/** SQL knowledge_of: all of it, up to `whole` characters; null: nothing has changed since the revision `seen`. */
+export async function knowledgeOf(db: Door, tenant: string, seen: number | null, whole: number): Promise<KnownDocuments | null> {
+  return known.nullable().parse(await db.call('knowledge_of', { p_tenant: tenant, p_known: seen, p_whole: whole }));
+}
+
+const stored = passage.extend({ id: z.number() });
+
+/** SQL knowledge_passages: all of a document, in their order; empty: there is none of this name. */
+export async function knowledgePassages(db: Door, tenant: string, name: string): Promise<z.infer<typeof stored>[]> {
+  return z.array(stored).parse(await db.call('knowledge_passages', { p_tenant: tenant, p_name: name }));
+}
+
+const hit = passage.extend({ id: z.number(), name: z.string(), score: z.number() });
+export type FoundPassage = z.infer<typeof hit>;
+
+const found = z.object({ found: z.array(hit), unknown: z.array(z.object({ word: z.string(), near: z.array(z.string()) })) });
+
+/** SQL search_knowledge: passages that hold what is wanted, best first; and of each word that none has, words that begin alike. */
+export async function searchKnowledge(db: Door, tenant: string, wanted: Wanted[], limit: number): Promise<z.infer<typeof found>> {
+  return found.parse(await db.call('search_knowledge', { p_tenant: tenant, p_wanted: wanted, p_limit: limit }));
+}

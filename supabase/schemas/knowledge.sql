@@ -1,0 +1,135 @@
+-- What a company knows: documents, their passages, and how they are found.
+
+-- save_knowledge: keeps a document; one of the same name is replaced, whole.
+-- Arguments: p_document {name, kind, sha256 of the file, bytes, pages (null: it has none), passages [{heading, text,
+--   heading_words, text_words: both folded, sha256 of heading and text, words: each once}] in their order}.
+-- Guarantee: document, passages, the tenant's revision and the audit change together; the same file under the same
+--   name changes nothing.
+-- Concurrency: any number at once; those of one tenant wait for each other.
+-- Result: {outcome: 'added' | 'replaced' | 'unchanged' | 'full' (more than p_most characters in all), id, revision,
+--   chars: of all documents}.
+create or replace function save_knowledge(p_tenant text, p_document jsonb, p_most int, p_actor text)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_old knowledge;
+  v_id bigint;
+  v_chars int := (select coalesce(sum(length(e.p ->> 'text')), 0)
+    from jsonb_array_elements(p_document -> 'passages') e (p));
+  v_all int;
+  v_revision int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant for no key update;
+  select * into v_old from knowledge where tenant_id = p_tenant and name = p_document ->> 'name';
+  select coalesce(sum(chars), 0) into v_all from knowledge where tenant_id = p_tenant;
+  if v_old.sha256 = p_document ->> 'sha256' then
+    return jsonb_build_object('outcome', 'unchanged', 'id', v_old.id, 'revision', v_revision, 'chars', v_all);
+  end if;
+  v_all := v_all - coalesce(v_old.chars, 0) + v_chars;
+  if v_all > p_most then
+    return jsonb_build_object('outcome', 'full', 'id', v_old.id, 'revision', v_revision, 'chars', v_all);
+  end if;
+  insert into knowledge as k (tenant_id, name, kind, sha256, bytes, pages, chars, added_by)
+    values (p_tenant, p_document ->> 'name', p_document ->> 'kind', p_document ->> 'sha256',
+      (p_document ->> 'bytes')::int, (p_document ->> 'pages')::int, v_chars, p_actor)
+    on conflict (tenant_id, name) do update set kind = excluded.kind, sha256 = excluded.sha256, bytes = excluded.bytes,
+      pages = excluded.pages, chars = excluded.chars, added_by = excluded.added_by, updated_at = now()
+    returning k.id into v_id;
+  delete from knowledge_chunks where knowledge_id = v_id;
+  insert into knowledge_chunks (tenant_id, knowledge_id, position, heading, text, sha256, words, search)
+    select p_tenant, v_id, e.n, e.p ->> 'heading', e.p ->> 'text', e.p ->> 'sha256',
+        array(select jsonb_array_elements_text(e.p -> 'words')),
+        setweight(to_tsvector('portuguese', e.p ->> 'heading_words'), 'A')
+          || to_tsvector('portuguese', e.p ->> 'text_words')
+      from jsonb_array_elements(p_document -> 'passages') with ordinality e (p, n);
+  update tenants set knowledge_revision = knowledge_revision + 1 where id = p_tenant
+    returning knowledge_revision into v_revision;
+  insert into audit_log (tenant_id, actor, action, subject, details)
+    values (p_tenant, p_actor, 'knowledge.add', p_document ->> 'name', jsonb_build_object('sha256',
+      p_document ->> 'sha256', 'was', v_old.sha256, 'chars', v_chars));
+  return jsonb_build_object('outcome', case when v_old.id is null then 'added' else 'replaced' end, 'id', v_id,
+    'revision', v_revision, 'chars', v_all);
+end $$;
+
+-- remove_knowledge: forgets a document. May be repeated. Result: whether it was there.
+create or replace function remove_knowledge(p_tenant text, p_name text, p_actor text)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform from tenants where id = p_tenant for no key update;
+  delete from knowledge where tenant_id = p_tenant and name = p_name;
+  if not found then return false; end if;
+  update tenants set knowledge_revision = knowledge_revision + 1 where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject)
+    values (p_tenant, p_actor, 'knowledge.remove', p_name);
+  return true;
+end $$;
+
+-- list_knowledge: the documents of a tenant, by name. Read only. Result: [{id, name, kind, pages, bytes, chars,
+--   passages, sha256, added_by, created_at, updated_at}].
+create or replace function list_knowledge(p_tenant text)
+returns json language sql stable set search_path = public, pg_temp as $$
+  select coalesce(json_agg(json_build_object('id', k.id, 'name', k.name, 'kind', k.kind, 'pages', k.pages, 'bytes',
+    k.bytes, 'chars', k.chars, 'passages', (select count(*) from knowledge_chunks c where c.knowledge_id = k.id),
+    'sha256', k.sha256, 'added_by', k.added_by, 'created_at', k.created_at, 'updated_at', k.updated_at)
+    order by k.name), '[]')
+    from knowledge k where k.tenant_id = p_tenant
+$$;
+
+-- knowledge_of: what a tenant knows, for the prompts of its turns.
+-- Arguments: p_known the revision that the caller has (null: none); p_whole characters up to which all of it is given.
+-- Read only. Result: null: nothing has changed since p_known; else {revision, chars, documents: [{name, passages:
+--   [{heading, text}]}] by name, null: there is too much of it, see search_knowledge}.
+create or replace function knowledge_of(p_tenant text, p_known int, p_whole int)
+returns json language plpgsql stable set search_path = public, pg_temp as $$
+declare v_revision int; v_chars int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant;
+  if v_revision = p_known then return null; end if;
+  select coalesce(sum(chars), 0) into v_chars from knowledge where tenant_id = p_tenant;
+  return json_build_object('revision', v_revision, 'chars', v_chars, 'documents', case when v_chars <= p_whole then (
+    select coalesce(json_agg(json_build_object('name', k.name, 'passages', (
+        select json_agg(json_build_object('heading', c.heading, 'text', c.text) order by c.position)
+          from knowledge_chunks c where c.knowledge_id = k.id)) order by k.name), '[]')
+      from knowledge k where k.tenant_id = p_tenant) end);
+end $$;
+
+-- knowledge_passages: all passages of a document, in their order. Read only. Result: [{id, heading, text}].
+create or replace function knowledge_passages(p_tenant text, p_name text)
+returns json language sql stable set search_path = public, pg_temp as $$
+  select coalesce(json_agg(json_build_object('id', c.id, 'heading', c.heading, 'text', c.text) order by c.position),
+    '[]')
+    from knowledge k join knowledge_chunks c on c.knowledge_id = k.id where k.tenant_id = p_tenant and k.name = p_name
+$$;
+
+-- search_knowledge: passages that hold what is wanted, best first.
+-- Arguments: p_wanted [{word, also: words that mean the same}], plain letters and digits.
+-- A passage is worth, for each thing that is wanted, how rare that is among the passages: all of it for the word
+--   itself, 0.6 for one that means the same, half as much again where a heading says it.
+-- Read only. Result: {found: [{id, name, heading, text, score}], unknown: [{word, near: words of the documents that
+--   begin alike}] of what no passage has}.
+create or replace function search_knowledge(p_tenant text, p_wanted jsonb, p_limit int)
+returns json language sql stable set search_path = public, pg_temp as $$
+  with wanted as materialized (
+    select w.n, w.e ->> 'word' as word, to_tsquery('portuguese', w.e ->> 'word') as exact,
+        to_tsquery('portuguese', concat_ws(' | ', w.e ->> 'word', (select string_agg(a, ' | ')
+          from jsonb_array_elements_text(w.e -> 'also') a))) as alike
+      from jsonb_array_elements(p_wanted) with ordinality w (e, n)),
+  hits as materialized (
+    select w.n, c.id, case when c.search @@ w.exact then 1.0 else 0.6 end
+        * case when ts_filter(c.search, '{a}') @@ w.alike then 1.5 else 1 end as fit
+      from wanted w join knowledge_chunks c on c.tenant_id = p_tenant and c.search @@ w.alike),
+  rarity as (
+    select n, ln(1 + (select count(*) from knowledge_chunks where tenant_id = p_tenant)::float8 / count(*)) as worth
+      from hits group by n),
+  best as (
+    select h.id, sum(h.fit * r.worth) as score from hits h join rarity r using (n)
+      group by h.id order by score desc, h.id limit p_limit)
+  select json_build_object(
+    'found', (select coalesce(json_agg(json_build_object('id', c.id, 'name', k.name, 'heading', c.heading, 'text',
+        c.text, 'score', round(b.score::numeric, 3)) order by b.score desc, c.id), '[]')
+      from best b join knowledge_chunks c on c.id = b.id join knowledge k on k.id = c.knowledge_id),
+    'unknown', (select coalesce(json_agg(json_build_object('word', w.word, 'near', (
+        select coalesce(json_agg(distinct u.word), '[]') from knowledge_chunks c, unnest(c.words) u (word)
+          where c.tenant_id = p_tenant and left(u.word, 1) = left(w.word, 1)
+            and abs(length(u.word) - length(w.word)) <= 2)) order by w.n), '[]')
+      from wanted w where not exists (select from hits h where h.n = w.n)))
+$$;
