@@ -12,8 +12,8 @@ export function systemText(agent: PromptAgent, company: string | null, hasDocume
   const names = { agente: agent.name, empresa: company };
   const own = (text: string): string => filled(text, names);
   const words = { tone: own(agent.tone), instructions: own(agent.instructions), promises: own(agent.promises) };
-  const { system, documents } = TEXTS[agent.language];
-  return `${system(agent.name, company, words)}${hasDocuments ? `\n\n${documents}` : ''}`;
+  const texts = TEXTS[agent.language];
+  return `${texts.system(agent.name, company, words)}${hasDocuments ? `\n\n${texts.documents}` : ''}`;
 }
 
 /** Behind the words of a contact who asks whether it talks with a machine. */
