@@ -9813,6 +9813,7 @@ CREATE OR REPLACE FUNCTION public.sources_of(p_transcript jsonb)
  RETURNS jsonb
  LANGUAGE sql
  IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('title', s.title, 'cited', left(s.cited, 400)) order by s.n), '[]')
     from (select c.e ->> 'title' as title, c.e ->> 'cited_text' as cited, min(c.n) as n

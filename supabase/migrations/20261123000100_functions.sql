@@ -8697,7 +8697,8 @@ $$;
 -- sources_of: what an answer of the model says that it is taken from, each once, in its order. Argument: a transcript.
 -- Result: [{title of the document, cited: its words, at most 400 characters}]; empty: it names none, or the transcript
 --   is gone.
-create or replace function sources_of(p_transcript jsonb) returns jsonb language sql immutable as $$
+create or replace function sources_of(p_transcript jsonb)
+returns jsonb language sql immutable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(jsonb_build_object('title', s.title, 'cited', left(s.cited, 400)) order by s.n), '[]')
     from (select c.e ->> 'title' as title, c.e ->> 'cited_text' as cited, min(c.n) as n
       from jsonb_path_query(p_transcript, '$[*].content[*].citations[*]') with ordinality c (e, n)
