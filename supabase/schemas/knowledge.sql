@@ -133,3 +133,20 @@ returns json language sql stable set search_path = public, pg_temp as $$
             and abs(length(u.word) - length(w.word)) <= 2)) order by w.n), '[]')
       from wanted w where not exists (select from hits h where h.n = w.n)))
 $$;
+
+revoke all on function
+  save_knowledge(text, jsonb, int, text),
+  remove_knowledge(text, text, text),
+  list_knowledge(text),
+  knowledge_of(text, int, int),
+  knowledge_passages(text, text),
+  search_knowledge(text, jsonb, int)
+  from public, anon, authenticated;
+grant execute on function
+  save_knowledge(text, jsonb, int, text),
+  remove_knowledge(text, text, text),
+  list_knowledge(text),
+  knowledge_of(text, int, int),
+  knowledge_passages(text, text),
+  search_knowledge(text, jsonb, int)
+  to service_role, whats_agents_runtime;

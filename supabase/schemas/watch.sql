@@ -516,6 +516,7 @@ revoke all on function
   count_days(text, timestamptz),
   snapshot_numbers(text, timestamptz),
   metrics_snapshot(timestamptz),
+  sources_of(jsonb),
   timeline(text, bigint, int, bigint),
   conversation_of(text, text),
   admin_status(text, timestamptz)
@@ -535,6 +536,7 @@ grant execute on function
   count_days(text, timestamptz),
   snapshot_numbers(text, timestamptz),
   metrics_snapshot(timestamptz),
+  sources_of(jsonb),
   timeline(text, bigint, int, bigint),
   conversation_of(text, text),
   admin_status(text, timestamptz)
