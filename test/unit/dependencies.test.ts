@@ -32,6 +32,10 @@ const SHIPPED = new Set([
   'BlueOak-1.0.0',
   'CC0-1.0',
   'Unlicense',
+  // brought by mammoth: jszip, of which the MIT is taken; pako; duck, whose file is the one with two clauses
+  '(MIT OR GPL-3.0-or-later)',
+  '(MIT AND Zlib)',
+  'BSD',
 ]);
 /** Only used while developing, and given to nobody: weak copyleft is fine there. */
 const TOOLS = new Set([...SHIPPED, 'MPL-2.0', 'CC-BY-4.0', 'Python-2.0', '(MIT OR CC0-1.0)', 'MIT OR Apache-2.0', '(MIT OR Apache-2.0)']);
