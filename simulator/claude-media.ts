@@ -30,6 +30,7 @@ export function checkMedia(messages: ApiMessage[], model: ClaudeModel, refuse: R
   for (const { block, place } of media) {
     const source = block['source'] as Json | undefined;
     if (source === undefined) refuse(`${place}.${block.type}.source: Field required`);
+    checkSource(source, `${place}.${block.type}.source`, block.type, refuse);
     if (block.type === 'image') checkImage(source, place, images.length > MANY_IMAGES ? MAX_EDGE_OF_MANY : MAX_EDGE, refuse);
     else pages += checkDocument(source, place, refuse);
   }
@@ -55,6 +56,26 @@ function mediaOf(blocks: Block[], path: string): { block: Block; place: string }
       return mediaOf(block['content'] as Block[], `${place}.tool_result.content`);
     return block.type === 'image' || block.type === 'document' ? [{ block, place }] : [];
   });
+}
+
+const SOURCE_FIELDS: Record<string, readonly string[]> = {
+  base64: ['type', 'media_type', 'data'],
+  text: ['type', 'media_type', 'data'],
+  url: ['type', 'url'],
+  file: ['type', 'file_id'],
+  content: ['type', 'content'],
+};
+
+function checkSource(source: Json, place: string, kind: string, refuse: Refuse): void {
+  const type = textField(source['type']);
+  const fields = kind === 'image' && (type === 'text' || type === 'content') ? undefined : SOURCE_FIELDS[type];
+  if (fields === undefined) return refuse(`${place}: Input tag '${type}' found using 'type' does not match any of the expected tags`);
+  for (const field of fields) if (source[field] === undefined) refuse(`${place}.${type}.${field}: Field required`);
+  for (const field of Object.keys(source)) if (!fields.includes(field)) refuse(`${place}.${type}.${field}: Extra inputs are not permitted`);
+  const data = textField(source['data']);
+  if (type !== 'base64') return;
+  if (data === '') refuse(`${place}.base64.data: ${kind} cannot be empty`);
+  if (data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data.slice(-64))) refuse(`${place}.base64.data: Invalid base64 data`);
 }
 
 function checkImage(source: Json, place: string, maxEdge: number, refuse: Refuse): void {
@@ -86,9 +107,16 @@ function checkDocument(source: Json, place: string, refuse: Refuse): number {
   }
   if (source['type'] !== 'base64') return 0;
   if (source['media_type'] !== 'application/pdf') refuse(`${place}.document.source.base64.media_type: Input should be 'application/pdf'`);
+  // The API's own word for it is "pdf" where the request says "document".
+  if (isLocked(data)) refuse(`${place}.pdf.source.base64.data: The PDF specified is password protected.`);
   const pages = pagesOf(data);
   if (pages === 0) refuse(`${place}.document.source.base64.data: The PDF specified was not valid.`);
   return pages;
+}
+
+function isLocked(base64: string): boolean {
+  const text = Buffer.from(base64, 'base64').toString('latin1');
+  return text.startsWith('%PDF-') && /\/Encrypt\b/.test(text);
 }
 
 function pagesOf(base64: string): number {

@@ -12,6 +12,7 @@ import { remember, type Core } from './core.ts';
 import { dropSocket, hang, json, type Env, type Http } from './evolution-http.ts';
 import { faultNumber } from './faults.ts';
 import { answersTools, newestUserText, takeTurn } from './persona.ts';
+import { asksForDescription } from './pictures.ts';
 import { textField, type ClaudeMode, type Fault, type Json } from './types.ts';
 
 const KEPT_REQUESTS = 5_000;
@@ -117,7 +118,10 @@ async function answer(core: Core, c: Http, { body, at }: { body: Json; at: numbe
   const most = checked.model.context;
   if (tokens > most) throw new ClaudeError(400, 'invalid_request_error', `prompt is too long: ${tokens} tokens > ${most} maximum`);
   const refusal = standingRefusal(core, body);
-  const turn = refusal === null && core.claude.mode === 'script' ? takeTurn(core.claude.turns, userText, answersTools(messages)) : null;
+  // A script that names no words is about conversations, not about what a file shows.
+  const named = asksForDescription(body) !== null;
+  const scripted = refusal === null && core.claude.mode === 'script';
+  const turn = scripted ? takeTurn(core.claude.turns, userText, { afterTools: answersTools(messages), named }) : null;
   if (turn?.delayMs !== undefined) await core.clock.sleep(turn.delayMs);
   if (turn?.status !== undefined && turn.status >= 400) return fail(core, turn.status, null, finish);
   const { message, usd } = buildMessage(core, { body, checked, at }, { refusal, turn, fault });

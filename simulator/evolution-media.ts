@@ -3,7 +3,7 @@
 import { extname } from 'node:path';
 import type { Hono } from 'hono';
 import type { Core } from './core.ts';
-import { check, EvolutionError, guard, json, readBody, type Env } from './evolution-http.ts';
+import { check, EvolutionError, guard, json, plainFault, readBody, type Env } from './evolution-http.ts';
 import { contextFor, send, SEND_RULES, type SendInput } from './evolution-send.ts';
 import { defaultMimetype, mediaContent, pageMedia, type MediaInput } from './shapes.ts';
 import { textField, type Json, type MediaKind, type Row } from './types.ts';
@@ -56,6 +56,8 @@ export function addMediaRoutes(core: Core, app: Hono<Env>): void {
   app.post('/chat/getBase64FromMediaMessage/:instance', async (c) => {
     const body = await readBody(c);
     const instance = guard(core, c);
+    const answer = await plainFault(core, c, core.faults.take('media', { instance: instance.name }));
+    if (answer) return answer;
     const wanted = body['message'] as { key?: { id?: string } } | undefined;
     if (wanted === undefined) {
       throw new EvolutionError(400, ["TypeError: Cannot read properties of undefined (reading 'key')"]);

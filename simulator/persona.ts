@@ -2,6 +2,7 @@
 // It calls a tool only when the request offers one of that name.
 
 import { blocksOf, type ApiMessage } from './claude-check.ts';
+import { asksForDescription, shownIn } from './pictures.ts';
 import type { Json, ScriptTurn } from './types.ts';
 
 export type Reply = { text: string; tools: { name: string; input: Json }[] };
@@ -9,6 +10,8 @@ export type Reply = { text: string; tools: { name: string; input: Json }[] };
 type Rule = {
   pattern: RegExp;
   text: string;
+  /** In place of the text, with what the words say. */
+  say?: (match: RegExpExecArray) => string;
   /** The tool to call before the text goes out; null when the match does not call for one. */
   tool?: (match: RegExpExecArray, text: string) => { name: string; input: Json } | null;
   /** Ends the list: nothing else is answered beside it. */
@@ -39,7 +42,12 @@ const RULES: Rule[] = [
     text: 'Ainda não consigo ouvir áudios por aqui. Pode me escrever em texto, por favor?',
   },
   {
-    pattern: /\[[^\]]*(imagem|foto|v[íi]deo|figurinha|documento|image|video|sticker|document)[^\]]*\]/i,
+    pattern: /\[(?:imagem|documento [^\]]*?páginas?): ([^\]]{1,200})/i,
+    text: 'Recebi o seu arquivo e olhei o que ele mostra.',
+    say: (match) => `Recebi, obrigada! Vi aqui: ${(match[1] ?? '').replace(/^Mostra /, '').replace(/\.$/, '')}.`,
+  },
+  {
+    pattern: /\[(?!imagem: |documento [^\]]*página)[^\]]*(imagem|foto|v[íi]deo|figurinha|documento|image|video|sticker|document)[^\]]*\]/i,
     text: 'Não consigo ver arquivos por aqui. Pode me contar em texto o que ele mostra?',
   },
   {
@@ -83,6 +91,8 @@ const UNKNOWN = 'Entendi. Pode me contar um pouco mais para eu ajudar melhor?';
 
 /** The answer to the newest user text; after tool results, the text that goes with them. */
 export function personaReply(body: Json): Reply {
+  const file = asksForDescription(body);
+  if (file !== null) return { text: `Mostra ${shownIn(file)}.`, tools: [] };
   const messages = body['messages'] as ApiMessage[];
   const text = newestUserText(messages).replace(NOT_SAID_NOW, '');
   const answered = answersTools(messages);
@@ -91,7 +101,7 @@ export function personaReply(body: Json): Reply {
   for (const rule of RULES) {
     const match = rule.pattern.exec(text);
     if (!match) continue;
-    texts.push(rule.text);
+    texts.push(rule.say?.(match) ?? rule.text);
     const call = answered ? null : rule.tool?.(match, text);
     if (call && offers(body, call.name)) tools.push(call);
     if (rule.alone === true) return { text: rule.text, tools };
@@ -120,12 +130,16 @@ export function newestUserText(messages: ApiMessage[]): string {
   return texts.join('\n');
 }
 
-/** The first turn that fits the text; it is taken out of the list unless it repeats. Null: none fits. */
-export function takeTurn(turns: ScriptTurn[], text: string, afterTools: boolean): ScriptTurn | null {
+/** The first turn that fits the text; it is taken out of the list unless it repeats. `named`: only one that names some of it. Null: none fits. */
+export function takeTurn(
+  turns: ScriptTurn[],
+  text: string,
+  { afterTools, named = false }: { afterTools: boolean; named?: boolean },
+): ScriptTurn | null {
   const low = text.toLowerCase();
   const index = turns.findIndex(
     (turn) =>
-      (turn.match === undefined || low.includes(turn.match.toLowerCase())) &&
+      (turn.match === undefined ? !named : low.includes(turn.match.toLowerCase())) &&
       (turn.afterTools === undefined || turn.afterTools === afterTools),
   );
   const turn = turns[index];

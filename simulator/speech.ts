@@ -1,5 +1,5 @@
 // The speech look-alike: `POST /speech/audio/transcriptions`, multipart. It hears what `voiceNote` has written into a file, and nothing else.
-// Rules and their sources: docs/speech.md. What it does not do: hear real audio, `text`, `srt` and `vtt` answers, timestamps of words, rate limits by themselves.
+// Rules and their sources: docs/media.md. What it does not do: hear real audio, `text`, `srt` and `vtt` answers, timestamps of words, rate limits by themselves.
 
 import { createHash } from 'node:crypto';
 import type { Hono } from 'hono';

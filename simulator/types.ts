@@ -124,7 +124,7 @@ export type Instance = {
   loggingOut: boolean;
 };
 
-export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack' | 'speech';
+export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack' | 'speech' | 'media';
 export type FaultInput = {
   target: FaultTarget;
   kind: string;

@@ -163,7 +163,7 @@ export async function openContext(
 }
 
 /** What an admin command on the command line works with; see openAdminContext. */
-type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'speech' | 'sendPolicy'> & {
+type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'sendPolicy'> & {
   process: Pick<Context['process'], 'id'>;
   /** Opened at the first call, which in Redis also asks the database who it is. */
   queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'> & { installation(): Promise<string | null> };
@@ -202,7 +202,6 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     inbox: openInbox(db, config),
     background,
     whatsapp: openWhatsapp(config, db, log),
-    speech: openSpeech(config),
     sendPolicy: sendPolicyOf(config),
     process: { id: processIdOf(config) },
     queues: {

@@ -6,7 +6,8 @@ import type { Transition } from './breakers/shell.ts';
 import type { RecordedEvent } from './inbox/calls.ts';
 import type { ClaimedNotice, NoticeOutcome } from './notices/calls.ts';
 import type { ClaimedSend } from './outbox/calls.ts';
-import type { AgentVersion, ModelCallRecord, TurnClaim } from './turns/calls.ts';
+import type { ModelCallRecord } from './claude/call-record.ts';
+import type { AgentVersion, TurnClaim } from './turns/calls.ts';
 import type { Logger } from './process/log.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -15,6 +16,19 @@ export type Events = ReturnType<typeof createEvents>;
 export function createEvents(log: Logger, mode: string) {
   const metrics = createMetrics(mode);
   const { tenantLabel } = metrics;
+  const countCall = (tenant: string, call: ModelCallRecord): void => {
+    metrics.tokens.inc({ tenant, type: 'input' }, call.input_tokens);
+    metrics.tokens.inc({ tenant, type: 'output' }, call.output_tokens);
+    metrics.thinking.inc({ tenant }, call.thinking_tokens);
+    metrics.tokens.inc({ tenant, type: 'cache_read' }, call.cache_read_tokens);
+    metrics.tokens.inc({ tenant, type: 'cache_write' }, call.cache_write_tokens);
+    if (call.cost_usd === null) metrics.unpriced.inc({ model: call.model });
+    else metrics.cost.inc({ tenant }, call.cost_usd);
+    if (call.outcome === 'refusal') metrics.refusals.inc({ model: call.model, category: call.detail ?? 'none' });
+    metrics.modelCalls.observe({ model: call.model, outcome: call.outcome }, call.ms / 1000);
+    metrics.modelCache(call);
+    if (call.cache_miss !== null) metrics.cacheMisses.inc({ model: call.model, reason: call.cache_miss });
+  };
   /** What anybody can forge by a hole of the gateway is counted apart: see docs/security.md. */
   const ignored = (reason: string): void => {
     const forged = reason.startsWith('forged_');
@@ -114,19 +128,14 @@ export function createEvents(log: Logger, mode: string) {
     },
 
     modelUsed(claim: TurnClaim, call: ModelCallRecord): void {
-      const tenant = tenantLabel(claim.tenant_id);
-      metrics.tokens.inc({ tenant, type: 'input' }, call.input_tokens);
-      metrics.tokens.inc({ tenant, type: 'output' }, call.output_tokens);
-      metrics.thinking.inc({ tenant }, call.thinking_tokens);
-      metrics.tokens.inc({ tenant, type: 'cache_read' }, call.cache_read_tokens);
-      metrics.tokens.inc({ tenant, type: 'cache_write' }, call.cache_write_tokens);
-      if (call.cost_usd === null) metrics.unpriced.inc({ model: call.model });
-      else metrics.cost.inc({ tenant }, call.cost_usd);
-      if (call.outcome === 'refusal') metrics.refusals.inc({ model: call.model, category: call.detail ?? 'none' });
-      metrics.modelCalls.observe({ model: call.model, outcome: call.outcome }, call.ms / 1000);
-      metrics.modelCache(call);
-      if (call.cache_miss !== null) metrics.cacheMisses.inc({ model: call.model, reason: call.cache_miss });
+      countCall(tenantLabel(claim.tenant_id), call);
       log.info({ ...turnIds(claim), ...call }, 'Model called');
+    },
+
+    /** A picture or a document was read for its description. */
+    mediaDescribed(media: { tenant_id: string; message_id: number }, call: ModelCallRecord): void {
+      countCall(tenantLabel(media.tenant_id), call);
+      log.info({ message_id: media.message_id, ...call }, 'Model called for a file');
     },
 
     /** One paid call of the speech service. `length`: of the audio, in seconds. */

@@ -6,7 +6,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { Door } from './db/door.ts';
 import { healthSnapshot } from './watch/health-calls.ts';
 import { metricsSnapshot } from './watch/figure-calls.ts';
-import type { ModelCallRecord } from './turns/calls.ts';
+import type { ModelCallRecord } from './claude/call-record.ts';
 import { MODES, runs } from './process/liveness.ts';
 import type { Queues } from './queues.ts';
 import { within } from './process/wait.ts';

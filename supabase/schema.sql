@@ -610,12 +610,14 @@ create table public.media (
   bytes integer not null,
   words text,
   reader text,
+  calls integer default 0 not null,
+  seconds numeric default 0 not null,
   lease_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   read_at timestamp with time zone,
   constraint media_pkey PRIMARY KEY (id),
   constraint media_tenant_id_sha256_key UNIQUE (tenant_id, sha256),
-  constraint media_kind_check CHECK ((kind = 'audio'::text)),
+  constraint media_kind_check CHECK ((kind = ANY (ARRAY['audio'::text, 'image'::text, 'document'::text]))),
   constraint media_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
 );
 alter table public.media enable row level security;
@@ -635,6 +637,7 @@ create table public.media_waits (
   constraint media_waits_pkey PRIMARY KEY (message_id)
 );
 alter table public.media_waits enable row level security;
+CREATE INDEX media_waits_conversation ON public.media_waits USING btree (conversation_id);
 CREATE INDEX media_waits_due ON public.media_waits USING btree (next_at) WHERE (next_at IS NOT NULL);
 create policy runtime on public.media_waits as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.media_waits to service_role;
@@ -723,7 +726,8 @@ grant delete, insert, select, update on public.messages to whats_agents_runtime;
 create table public.model_calls (
   id bigint generated always as identity not null,
   tenant_id text not null,
-  turn_id bigint not null,
+  turn_id bigint,
+  media_id bigint,
   model text not null,
   outcome text not null,
   ms integer not null,
@@ -2189,13 +2193,16 @@ declare
     and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
   v_seen jsonb;
+  -- what a picture shows stays beside its new caption
+  v_text text := case when p_message.type <> 'audio' and p_message.media ? 'note'
+    then concat_ws(E'\n', p_message.media ->> 'note', p_event ->> 'typed') else p_event ->> 'text' end;
 begin
   if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= p_message.edited_at + interval '1 minute'
     then return false; end if;
   if p_message.deleted_at is not null
     and not (v_edit and not v_unsure and p_message.reason is not distinct from 'deleted_or_edited')
     then return false; end if;
-  if v_edit and p_message.text = p_event ->> 'text' and p_message.deleted_at is null then return false; end if;
+  if v_edit and p_message.text = v_text and p_message.deleted_at is null then return false; end if;
   if p_message.direction = 'in' and not v_pending then v_pending := take_back_answer(p_message.turn_id); end if;
   -- what waits for an answer is read anew; what a turn has read is told as changed
   v_seen := case when p_message.direction = 'in' and p_message.turn_id is not null and not v_pending and not v_completes
@@ -2208,7 +2215,7 @@ begin
       v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
         false, (p_event ->> 'changedAt')::timestamptz, false, p_event -> 'from', p_now);
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
+    update messages set original_text = coalesce(original_text, text), text = v_text,
       typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
       status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in'
@@ -2365,13 +2372,15 @@ revoke all on function public.claim_job(text,timestamp with time zone,text,integ
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to service_role;
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.claim_media(p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.claim_media(p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare v_now timestamptz := clock(p_now); v_media media;
 begin
+  if not exists (select from messages where id = p_message and coalesce(media ->> 'read', 'later') in ('failed', 'later'))
+    then return '{"state": "over"}'; end if;
   insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
     on conflict (tenant_id, sha256) do nothing;
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
@@ -2380,9 +2389,9 @@ begin
   update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
   return '{"state": "mine"}';
 end $function$;
-revoke all on function public.claim_media(text,text,text,integer,integer,timestamp with time zone) from public;
-grant execute on function public.claim_media(text,text,text,integer,integer,timestamp with time zone) to service_role;
-grant execute on function public.claim_media(text,text,text,integer,integer,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.claim_media(bigint,text,text,text,integer,integer,timestamp with time zone) from public;
+grant execute on function public.claim_media(bigint,text,text,text,integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_media(bigint,text,text,text,integer,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2570,8 +2579,11 @@ begin
   if p_reads then
     select v_in_the_way || coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'media',
         'items', b.items)), '{}') into v_in_the_way
-      from (select a.id, unread_media(a.id) as items from (select distinct id from unnest(v_asked) id) a
-        where not v_in_the_way ? a.id::text offset 0) b where b.items is not null;
+      from (select a.id, unread_media(a.id, v_now) as items from (select distinct id from unnest(v_asked) id) a
+        where not v_in_the_way ? a.id::text and (exists (select from inbox x join messages m on m.id = x.message_id
+            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document'))
+          or exists (select from media_waits w where w.conversation_id = a.id and w.next_at <= v_now)) offset 0) b
+      where b.items is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
   perform lock_lanes(v_ids);
@@ -2642,7 +2654,9 @@ begin
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
-            m.meaning ->> 'intent' as intent, m.refused_by, case when q.v is null then m.quoted_text
+            m.meaning ->> 'intent' as intent, m.refused_by, case when m.media ->> 'read' = 'words'
+              and m.type in ('image', 'document') then m.media ->> 'sha256' end as file,
+            case when q.v is null then m.quoted_text
               else q.v ->> 'quoted_text' end as quoted_text, q.v ->> 'quoted_author' as quoted_author
           from inbox x join messages m on m.id = x.message_id
             cross join lateral (select case when m.quoted_id is not null then quote_of(m) end as v offset 0) q
@@ -3292,26 +3306,19 @@ revoke all on function public.due_follow_ups(integer,timestamp with time zone) f
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to service_role;
 grant execute on function public.due_follow_ups(integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.due_media(p_limit integer, p_hold_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.due_media(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
- LANGUAGE plpgsql
+ LANGUAGE sql
+ STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_all jsonb;
-begin
-  with due as (
-      select message_id from media_waits where next_at <= clock(p_now) order by next_at limit p_limit
-        for update skip locked),
-    held as (
-      update media_waits w set next_at = clock(p_now) + make_interval(secs => p_hold_ms / 1000.0) from due
-        where w.message_id = due.message_id returning w.message_id, w.attempts)
-  select jsonb_agg(media_item(m, h.attempts) order by m.id) into v_all
-    from held h join messages m on m.id = h.message_id;
-  return coalesce(v_all, '[]');
-end $function$;
-revoke all on function public.due_media(integer,integer,timestamp with time zone) from public;
-grant execute on function public.due_media(integer,integer,timestamp with time zone) to service_role;
-grant execute on function public.due_media(integer,integer,timestamp with time zone) to whats_agents_runtime;
+  select coalesce(jsonb_agg(d.conversation_id order by d.due), '[]') from (
+    select conversation_id, min(next_at) as due from media_waits where next_at <= clock(p_now)
+      group by conversation_id order by due limit p_limit) d
+$function$;
+revoke all on function public.due_media(integer,timestamp with time zone) from public;
+grant execute on function public.due_media(integer,timestamp with time zone) to service_role;
+grant execute on function public.due_media(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.due_notices(p_now timestamp with time zone)
  RETURNS TABLE(id bigint, tenant_id text, urgent boolean, due_at timestamp with time zone, created_at timestamp with time zone, held boolean)
@@ -3838,7 +3845,7 @@ revoke all on function public.export_contact(text,bigint,text,text,timestamp wit
 grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to service_role;
 grant execute on function public.export_contact(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.fail_media(p_message bigint, p_text text, p_reason text, p_retry_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.fail_media(p_message bigint, p_note text, p_reason text, p_retry_ms integer, p_counts boolean DEFAULT true, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -3846,18 +3853,19 @@ AS $function$
 declare v_message messages := hold_unread(p_message);
 begin
   if v_message.id is null then return '{}'; end if;
-  update messages set text = case when deleted_at is null then p_text else text end,
-    media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
+  update messages set text = case when deleted_at is null then media_text(text, p_note, null) else text end,
+    media = coalesce(media, '{}') || jsonb_build_object('read', case when p_counts then 'failed' else 'later' end,
+      'note', p_note, 'why', p_reason) where id = p_message;
   insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
-    values (p_message, v_message.tenant_id, v_message.conversation_id, 1, p_reason,
+    values (p_message, v_message.tenant_id, v_message.conversation_id, p_counts::int, p_reason,
       clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
-    on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
+    on conflict (message_id) do update set attempts = media_waits.attempts + p_counts::int, reason = excluded.reason,
       next_at = excluded.next_at, updated_at = excluded.updated_at;
   return '{}';
 end $function$;
-revoke all on function public.fail_media(bigint,text,text,integer,timestamp with time zone) from public;
-grant execute on function public.fail_media(bigint,text,text,integer,timestamp with time zone) to service_role;
-grant execute on function public.fail_media(bigint,text,text,integer,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.fail_media(bigint,text,text,integer,boolean,timestamp with time zone) from public;
+grant execute on function public.fail_media(bigint,text,text,integer,boolean,timestamp with time zone) to service_role;
+grant execute on function public.fail_media(bigint,text,text,integer,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.fail_send(p_message bigint, p_class text, p_now timestamp with time zone)
  RETURNS void
@@ -4603,8 +4611,8 @@ declare v_conversation bigint; v_message messages;
 begin
   select c.id into v_conversation from conversations c join messages m on m.conversation_id = c.id
     where m.id = p_message for no key update of c;
-  select * into v_message from messages where id = p_message and conversation_id = v_conversation and typed is null
-    and coalesce(media ->> 'read', 'failed') = 'failed' for update;
+  select * into v_message from messages where id = p_message and conversation_id = v_conversation
+    and (type <> 'audio' or typed is null) and coalesce(media ->> 'read', 'later') in ('failed', 'later') for update;
   return v_message;
 end $function$;
 revoke all on function public.hold_unread(bigint) from public;
@@ -6126,7 +6134,8 @@ CREATE OR REPLACE FUNCTION public.media_item(p_message public.messages, p_attemp
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('message_id', p_message.id, 'tenant_id', p_message.tenant_id, 'instance', i.name,
-    'provider_id', p_message.provider_id, 'text', p_message.text, 'mimetype', p_message.media ->> 'mimetype',
+    'provider_id', p_message.provider_id, 'type', p_message.type, 'text', p_message.text,
+    'mimetype', p_message.media ->> 'mimetype', 'file_name', p_message.media ->> 'fileName',
     'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
     'attempts', p_attempts)
   from instances i where i.id = p_message.instance_id
@@ -6134,6 +6143,17 @@ $function$;
 revoke all on function public.media_item(public.messages,integer) from public;
 grant execute on function public.media_item(public.messages,integer) to service_role;
 grant execute on function public.media_item(public.messages,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.media_text(p_text text, p_note text, p_said text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select concat_ws(E'\n', p_note, nullif(regexp_replace(p_text, E'^[^\n]*\n?', ''), ''), p_said)
+$function$;
+revoke all on function public.media_text(text,text,text) from public;
+grant execute on function public.media_text(text,text,text) to service_role;
+grant execute on function public.media_text(text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.meet_known(p_instance public.instances, p_known public.messages, p_event jsonb, p_sent_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
@@ -7646,7 +7666,7 @@ revoke all on function public.rate_status(text,jsonb,timestamp with time zone) f
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.read_media(p_message bigint, p_hash text, p_text text, p_typed text, p_meaning jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.read_media(p_message bigint, p_hash text, p_note text, p_said text, p_meaning jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -7654,23 +7674,25 @@ AS $function$
 declare
   v_message messages := hold_unread(p_message);
   v_conversation conversations;
+  v_says boolean := p_said is not null or v_message.type <> 'audio';
   v_again boolean;
   v_meaning jsonb;
 begin
   if v_message.id is null then return null; end if;
   select * into v_conversation from conversations where id = v_message.conversation_id;
   delete from media_waits where message_id = p_message;
-  v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
+  v_again := v_message.status = 'answered' and v_message.deleted_at is null and v_says
     and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)
     and not exists (select from messages l where l.conversation_id = v_conversation.id and l.seq > v_message.seq
       and (l.author = 'human' or (l.direction = 'in' and l.turn_id is distinct from v_message.turn_id)));
   if p_meaning is not null and v_message.deleted_at is null then
     v_meaning := take_meaning(v_conversation, p_meaning, false, v_message.provider_at, false, null, clock(p_now));
   end if;
-  update messages set text = case when deleted_at is null then p_text else text end,
-    typed = case when deleted_at is null then p_typed end, meaning = coalesce(v_meaning, meaning),
-    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash,
-      'read', case when p_typed is null then 'silent' else 'words' end),
+  update messages set text = case when deleted_at is null then media_text(text, p_note, p_said) else text end,
+    typed = case when deleted_at is null then coalesce(p_said, typed) else typed end,
+    meaning = coalesce(v_meaning, meaning),
+    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash, 'note', p_note,
+      'read', case when v_says then 'words' else 'silent' end),
     status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
     turn_id = case when v_again then null else turn_id end where id = p_message;
   -- a turn that is under way read it as it was
@@ -7997,18 +8019,26 @@ revoke all on function public.record_inbound(jsonb,jsonb,timestamp with time zon
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.record_media(p_tenant text, p_hash text, p_words text, p_reader text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.record_media(p_tenant text, p_hash text, p_words text, p_reader text, p_seconds numeric DEFAULT 0, p_calls jsonb DEFAULT '[]'::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  update media set words = p_words, reader = p_reader, lease_until = null,
-    read_at = case when p_words is not null then clock(p_now) end
-    where tenant_id = p_tenant and sha256 = p_hash and words is null
-$function$;
-revoke all on function public.record_media(text,text,text,text,timestamp with time zone) from public;
-grant execute on function public.record_media(text,text,text,text,timestamp with time zone) to service_role;
-grant execute on function public.record_media(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+declare v_id bigint;
+begin
+  update media set words = coalesce(words, p_words), reader = case when words is null then p_reader else reader end,
+    lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
+    read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
+    where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
+  insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
+      r.cache_read_tokens, r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+end $function$;
+revoke all on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_message(p_instance public.instances, p_event jsonb, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -10773,18 +10803,25 @@ revoke all on function public.unproven_count() from public;
 grant execute on function public.unproven_count() to service_role;
 grant execute on function public.unproven_count() to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.unread_media(p_conversation bigint)
+CREATE OR REPLACE FUNCTION public.unread_media(p_conversation bigint, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_agg(media_item(m, 0) order by m.seq) from inbox x join messages m on m.id = x.message_id
-  where x.conversation_id = p_conversation and m.type = 'audio' and m.typed is null and not m.media ? 'read'
+  select jsonb_agg(media_item(m, coalesce(w.attempts, 0)) order by m.provider_at, m.seq)
+  from conversations c join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
+  where c.id = p_conversation and m.type in ('audio', 'image', 'document')
+    and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
+      || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
+    and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
+      when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
+      when m.type = 'audio' then m.typed is null
+      else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
 $function$;
-revoke all on function public.unread_media(bigint) from public;
-grant execute on function public.unread_media(bigint) to service_role;
-grant execute on function public.unread_media(bigint) to whats_agents_runtime;
+revoke all on function public.unread_media(bigint,timestamp with time zone) from public;
+grant execute on function public.unread_media(bigint,timestamp with time zone) to service_role;
+grant execute on function public.unread_media(bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.use_session(p_session text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

@@ -21,6 +21,8 @@ export type ModelRequest = {
   /** The model must answer in words. */
   wordsOnly?: boolean;
   messages: Anthropic.MessageParam[];
+  /** What its pictures and documents cost at most, for a call that is broken off. */
+  fileTokens?: number;
   /** The answer before this one in the conversation: the provider says what has changed since. Null: there was none; undefined: it is not asked. */
   previousId?: string | null;
 };
@@ -171,8 +173,9 @@ function isFree({ stop_reason: end, stop_details: details, content }: Anthropic.
 }
 
 function inputOf(request: ModelRequest): { usage: Usage; costUsd: number | null } {
-  const { system, tools, messages } = request;
-  const input = estimateTokens(request.model, JSON.stringify([system, tools, messages]).length);
+  const { system, tools, messages, fileTokens = 0 } = request;
+  const words = JSON.stringify([system, tools, messages], (key, value: unknown) => (key === 'source' ? null : value));
+  const input = estimateTokens(request.model, words.length) + fileTokens;
   const usage = { input, output: 0, thinking: 0, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 };
   return { usage, costUsd: costUsd(request.model, usage, new Date()) };
 }

@@ -1,5 +1,5 @@
 /**
- * Speech to text over HTTP, as OpenAI, Groq and self-hosted whisper servers have it: `POST {base}/audio/transcriptions`, multipart. Sources: docs/speech.md.
+ * Speech to text over HTTP, as OpenAI, Groq and self-hosted whisper servers have it: `POST {base}/audio/transcriptions`, multipart. Sources: docs/media.md.
  * Expected failures are values, never thrown. Nothing is retried here but a form that a server does not know.
  */
 import { z } from 'zod';

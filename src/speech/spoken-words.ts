@@ -19,7 +19,7 @@ const UNSURE = -1;
 /** The same words over and over. Source: `compression_ratio_threshold`. */
 const REPEATED = 2.4;
 
-/** Captions that whisper models have learned from films and write for silence, music and taps; nobody says them in a voice note. Source: docs/speech.md. */
+/** Captions that whisper models have learned from films and write for silence, music and taps; nobody says them in a voice note. Source: docs/media.md. */
 const CAPTIONS =
   /^(legendas? (pela|por|da|de) comunidade.*|(tradução e )?legendas? (por|de|do|da) .*|amara\.org.*|.*\bamara\.org\b.*|(música|musica|aplausos|silêncio|silencio|risos)|\[.*\]|\(.*\)|♪.*|inscreva-se no canal.*|obrigad[oa] por assistir.*|subtítulos .*|subtitles by .*|thanks for watching.*|\.+)$/i;
 

@@ -1,5 +1,6 @@
 /** Turns: claimed, renewed, completed, swept. */
 import { z } from 'zod';
+import type { ModelCallRecord } from '../claude/call-record.ts';
 import type { Door } from '../db/door.ts';
 import { grouped } from '../db/grouped.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
@@ -31,6 +32,9 @@ const pendingMessage = z.object({
   created_at: time,
   /** What its words were recognised as, see take_meaning; null for nearly all. */
   intent: z.string().nullable(),
+  provider_id: z.string().nullable(),
+  /** The hash of its file, when a model has read it: the answer may look at it again. */
+  file: z.string().nullable(),
   refused_by: refusedBy,
 });
 
@@ -209,26 +213,6 @@ export type Effect =
   | { type: 'react'; message_id: number; emoji: string };
 
 export type ToolCallRecord = { name: string; input: unknown; output: string; ok: boolean; ms: number };
-
-export type ModelCallRecord = {
-  model: string;
-  outcome: string;
-  ms: number;
-  input_tokens: number;
-  output_tokens: number;
-  /** Of the output. */
-  thinking_tokens: number;
-  cache_read_tokens: number;
-  cache_write_tokens: number;
-  /** null: the model has no price. */
-  cost_usd: number | null;
-  /** It was broken off: its input is paid, and nobody told how much that was. */
-  estimated: boolean;
-  /** The category of a refusal. */
-  detail: string | null;
-  /** Why the cache had nothing of the prompt: a word of claude/cache.ts. */
-  cache_miss: string | null;
-};
 
 export type Part = { text: string; typing_ms: number; kind: 'reply' | 'handoff' };
 

@@ -7,10 +7,12 @@
  *   the history              only grows
  *   the new messages
  *   passages of documents    where there are too many documents to read them all: what these messages need; no later prompt repeats it
+ *   their files              pictures and documents as blocks; later prompts have their descriptions only
  *   what changes by itself   the hour, the contact's name, a hint of the runtime; no later prompt repeats it
  *
  * Pure.
  */
+import type { ModelFile } from '../claude/files.ts';
 import { cut } from '../words/cut.ts';
 import { contactText, forModel, lineForModel, shownName } from '../words/foreign-text.ts';
 import type { Known, Source } from '../knowledge/knowledge.ts';
@@ -39,6 +41,8 @@ export type PromptMessage = {
   status?: string;
   /** Models that have declined a conversation with these words: they never read them again. */
   refused_by?: string[] | null;
+  /** The picture or the document that came with it, for the answer; later prompts have its description only. */
+  file?: ModelFile | null;
 };
 
 export type Prompt = {
@@ -52,6 +56,8 @@ export type Prompt = {
   messages: { role: 'user' | 'assistant'; texts: string[] }[];
   /** Texts at which cache breakpoints go: where the last answer's prompt ended, if there was one, and the last text, since the next prompt begins with all of them. */
   stable: Place[];
+  /** Of the new messages, in their order. `note`: what the prompt calls it. */
+  files: { note: string; file: ModelFile }[];
   /** Changes by the hour, with the name, and with what the contact asks: it comes behind everything, and is in no later prompt. */
   situation: string;
 };
@@ -106,8 +112,19 @@ export function buildPrompt(input: {
   }
   noteUntil(Infinity);
   stable.push(endOf(messages));
+  const files = pending.flatMap((message) =>
+    message.file && message.type !== 'declined' ? [{ note: lineForModel(message.text ?? '', MAX_NOTE_CHARS), file: message.file }] : [],
+  );
   const { documents, passages, any } = input.known;
-  return { system: systemText(input.agent, input.company, any), documents, passages, messages, stable, situation: situationText(input) };
+  return {
+    system: systemText(input.agent, input.company, any),
+    documents,
+    passages,
+    messages,
+    stable,
+    files,
+    situation: situationText(input),
+  };
 }
 
 /** Where the prompt of the last answer ended: before its first part. -1: there was none, or nothing before it. */
@@ -168,6 +185,9 @@ function clockIn(language: Language, timeZone: string): Intl.DateTimeFormat {
 /** A name and a fact come from the contact and stand beside the rules: as one short line they cannot pass for a section of them. */
 const MAX_FACT_CHARS = 300;
 const MAX_QUOTE_CHARS = 200;
+/** A quoted picture brings what it shows. */
+const MAX_QUOTED_MEDIA_CHARS = 900;
+const MAX_NOTE_CHARS = 80;
 const MAX_EMOJI_CHARS = 16;
 
 type Change = { at: Date; text: string | null; was: PromptMessage };
@@ -248,7 +268,8 @@ function lineOf(message: PromptMessage): string {
 function quoteOf({ quoted_text: text, quoted_author: author, author: by }: PromptMessage): string {
   if (text === null) return '';
   const whose = author == null ? 'a' : author === by ? 'à própria mensagem' : (QUOTED[author] ?? 'à sua mensagem');
-  return `[em resposta ${whose}: "${lineForModel(text, MAX_QUOTE_CHARS).replaceAll('"', "'")}"]\n`;
+  const chars = author != null && text.startsWith('[') ? MAX_QUOTED_MEDIA_CHARS : MAX_QUOTE_CHARS;
+  return `[em resposta ${whose}: "${lineForModel(text, chars).replaceAll('"', "'")}"]\n`;
 }
 
 const QUOTED: Readonly<Record<string, string>> = {

@@ -17,7 +17,8 @@ import type { Sentences } from '../words/sentences.ts';
 import { debounceLeft } from '../inbox/debounce.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
 import { decideTurn, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
-import { hearAll } from '../inbox/media/hear.ts';
+import { filesOf, readAll } from '../inbox/media/read.ts';
+import type { Files } from '../inbox/media/read.ts';
 import { persist } from '../db/persist.ts';
 import type { SendClaim } from '../outbox/calls.ts';
 import { claimTurn, completeTurn, nowOf } from './calls.ts';
@@ -45,12 +46,17 @@ const LEASE_MS = 30_000;
 /** How soon a conversation that another worker is answering is looked at again. */
 const BUSY_LOOK_MS = 3_000;
 
+/** The contact hears something within half a minute, whatever happens. Milliseconds; for all media of a conversation together. */
+const READ_MS = 20_000;
+
 /** How a turn is run. */
 export type TurnOptions = {
   /** A burst that still goes on is waited for; left out: it is not. */
   debounce?: DebounceSettings;
-  /** What is no text is read before it is answered. */
-  reads?: boolean;
+  /** What is no text is read before it is answered, and waited for so long. Milliseconds; 0: it is not read. */
+  readMs?: number;
+  /** What was read for this turn. */
+  files?: Files;
   /** Asked right before the commit: whether the caller can send the answer at once. If so its first message is claimed with the commit. */
   canSend?: () => boolean;
 };
@@ -60,18 +66,19 @@ export type TurnOptions = {
  * Throws DatabaseAway when the database is unavailable; nothing is lost then: the lease runs out and the messages are still unanswered.
  */
 export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal, options: TurnOptions = {}): Promise<TurnEnd> {
-  const { debounce, canSend = () => false, reads = true } = options;
+  const { debounce, canSend = () => false, readMs = READ_MS, files = new Map() } = options;
   const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, {
     ...(debounce === undefined ? {} : { debounce }),
-    reads: reads && ctx.speech !== null,
+    reads: readMs > 0 && (ctx.speech !== null || ctx.llm !== null),
     limits: ctx.llm === null ? null : { replyCapHour: ctx.config.outbound.maxRepliesPerHour },
   });
   switch (claim.state) {
-    case 'media':
-      await hearAll(ctx, claim.items, signal);
+    case 'media': {
+      const read = await readAll(ctx, claim.items, { signal, inTimeMs: readMs });
       if (signal.aborted) return { kind: 'again', delayMs: 0 };
-      // Heard or not, it is answered now; what came meanwhile is heard by whoever is woken for it.
-      return runTurn(ctx, conversation, signal, { ...options, reads: false });
+      // Read or not, it is answered now; what came meanwhile is read by whoever is woken for it.
+      return runTurn(ctx, conversation, signal, { ...options, readMs: 0, files: read });
+    }
     case 'idle':
     case 'paused': // the messages wait for the resume; the sweep finds them then
       return { kind: 'done' };
@@ -88,7 +95,7 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'claimed':
       return span('turn', spanOf(claim), async () => {
         const turn = usable(ctx, claim);
-        return finish(ctx, turn, await take(ctx, turn, signal), canSend);
+        return finish(ctx, turn, await take(ctx, turn, files, signal), canSend);
       });
   }
 }
@@ -113,7 +120,7 @@ function spanOf({ correlation_id: of, turn_id, conversation_id, pending, now }: 
 }
 
 /** What comes of the turn; nothing of it is true before the commit. */
-async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promise<TurnResult> {
+async function take(ctx: Context, claim: TurnClaim, read: Files, signal: AbortSignal): Promise<TurnResult> {
   ctx.events.turnClaimed(claim);
   const say = sentencesFor(ctx, claim);
   const { turn: settings, people } = ctx.config;
@@ -146,7 +153,7 @@ async function take(ctx: Context, claim: TurnClaim, signal: AbortSignal): Promis
     case 'canned':
       return { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, say[decision.say], 'reply') };
     case 'run':
-      return resultOf(ctx, claim, await answer(ctx, claim, decision.model, signal), signal, say);
+      return resultOf(ctx, claim, await answer(ctx, claim, { model: decision.model, read }, signal), signal, say);
   }
 }
 
@@ -176,7 +183,12 @@ function modelsOf(ctx: Context): { normal: string; complex: string } | null {
 }
 
 /** Runs the agent while the lease is kept and the answer is wanted. */
-async function answer(ctx: Context, claim: TurnClaim, model: string, signal: AbortSignal): Promise<AgentOutcome> {
+async function answer(
+  ctx: Context,
+  claim: TurnClaim,
+  { model, read }: { model: string; read: Files },
+  signal: AbortSignal,
+): Promise<AgentOutcome> {
   const { claude } = ctx.config;
   if (ctx.llm === null || claude === null || claim.agent === null)
     throw new Error('decideTurn lets no turn run without a model and an agent');
@@ -188,6 +200,8 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
     if (!alive || newer || stop !== null) unwanted.abort();
   });
   try {
+    const wanted = AbortSignal.any([signal, unwanted.signal]);
+    const files = await filesOf(ctx, claim.instance.name, claim.pending, read, wanted);
     return await runAgent({
       llm: ctx.llm,
       breaker: (name) => ctx.breakers.claude(name),
@@ -201,7 +215,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       model,
       fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
       spareModels: model === claude.complexModel ? [DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL] : [DEFAULT_MODEL, DEFAULT_COMPLEX_MODEL],
-      promptFor: (name) => promptOf(ctx, claim, { agent, known }, name),
+      promptFor: (name) => promptOf(ctx, claim, { agent, known, files }, name),
       previous:
         claim.previous_answer === null
           ? null
@@ -209,7 +223,7 @@ async function answer(ctx: Context, claim: TurnClaim, model: string, signal: Abo
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
       situation: { pending: claim.pending },
-      signal: AbortSignal.any([signal, unwanted.signal]),
+      signal: wanted,
     });
   } finally {
     kept.stop();
@@ -229,7 +243,7 @@ const MESSAGES_BEFORE = 4;
 function promptOf(
   { config }: Context,
   claim: TurnClaim,
-  { agent, known }: { agent: AgentVersion; known: Known },
+  { agent, known, files }: { agent: AgentVersion; known: Known; files: Files },
   model: string,
 ): Prompt | null {
   if (claim.pending.every((message) => message.refused_by?.includes(model) === true)) return null;
@@ -241,7 +255,12 @@ function promptOf(
     contactName: claim.contact.name,
     memory: claim.contact.memory,
     history: claim.history,
-    pending: claim.pending.map((message) => ({ ...message, direction: 'in', author: 'contact' })),
+    pending: claim.pending.map((message) => ({
+      ...message,
+      direction: 'in',
+      author: 'contact',
+      file: files.get(message.file ?? '') ?? null,
+    })),
     hint: asksForIdentity(claim) ? identityHint(agent.language) : null,
     now: claim.now,
     timeZone: config.app.timeZone,

@@ -389,10 +389,12 @@ create table media (
   id           bigint generated always as identity primary key,
   tenant_id    text not null references tenants (id),
   sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
-  kind         text not null check (kind in ('audio')),
+  kind         text not null check (kind in ('audio', 'image', 'document')),
   bytes        int not null,
   words        text,             -- null: not read yet; empty: nothing is said in it
   reader       text,             -- the model that has read it
+  calls        int not null default 0,      -- so often it was given to be read, and paid; of a model: see model_calls
+  seconds      numeric not null default 0,  -- of audio, in all of these
   lease_until  timestamptz,      -- somebody reads it until then
   created_at   timestamptz not null default now(),
   read_at      timestamptz,
@@ -412,6 +414,7 @@ create table media_waits (
   updated_at       timestamptz not null default now()
 );
 create index media_waits_due on media_waits (next_at) where next_at is not null;
+create index media_waits_conversation on media_waits (conversation_id);
 
 -- What a company knows: a row a document, by its name.
 create table knowledge (
@@ -604,7 +607,8 @@ create index tool_calls_conversation on tool_calls (conversation_id);
 create table model_calls (
   id                  bigint generated always as identity primary key,
   tenant_id           text not null,
-  turn_id             bigint not null,
+  turn_id             bigint,                 -- of a turn, or
+  media_id            bigint,                 -- for what a file shows, before any turn
   model               text not null,
   outcome             text not null,
   ms                  int not null,

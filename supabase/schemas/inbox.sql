@@ -275,13 +275,16 @@ declare
     and not coalesce((p_event ->> 'unsure')::boolean, false);
   v_meaning jsonb := nullif(p_event -> 'meaning', 'null');
   v_seen jsonb;
+  -- what a picture shows stays beside its new caption
+  v_text text := case when p_message.type <> 'audio' and p_message.media ? 'note'
+    then concat_ws(E'\n', p_message.media ->> 'note', p_event ->> 'typed') else p_event ->> 'text' end;
 begin
   if v_unsure and v_told and (p_event ->> 'changedAt')::timestamptz <= p_message.edited_at + interval '1 minute'
     then return false; end if;
   if p_message.deleted_at is not null
     and not (v_edit and not v_unsure and p_message.reason is not distinct from 'deleted_or_edited')
     then return false; end if;
-  if v_edit and p_message.text = p_event ->> 'text' and p_message.deleted_at is null then return false; end if;
+  if v_edit and p_message.text = v_text and p_message.deleted_at is null then return false; end if;
   if p_message.direction = 'in' and not v_pending then v_pending := take_back_answer(p_message.turn_id); end if;
   -- what waits for an answer is read anew; what a turn has read is told as changed
   v_seen := case when p_message.direction = 'in' and p_message.turn_id is not null and not v_pending and not v_completes
@@ -294,7 +297,7 @@ begin
       v_meaning := take_meaning((select c from conversations c where c.id = p_message.conversation_id), v_meaning,
         false, (p_event ->> 'changedAt')::timestamptz, false, p_event -> 'from', p_now);
     end if;
-    update messages set original_text = coalesce(original_text, text), text = p_event ->> 'text',
+    update messages set original_text = coalesce(original_text, text), text = v_text,
       typed = p_event ->> 'typed', seen = v_seen, edited_at = p_now, deleted_at = null, refused_by = null,
       meaning = case when direction = 'in' then v_meaning else meaning end,
       status = case when v_completes or v_pending or (deleted_at is not null and direction = 'in'
@@ -1784,33 +1787,48 @@ end $$;
 
 -- Media: what a contact sent that is no text, read before it is answered.
 
--- unread_media: the media of a conversation that waits for an answer and has not been looked at. Read only.
--- Result: [{message_id, tenant_id, instance, provider_id, text, mimetype, seconds, bytes, attempts}], in the order in
---   which they came; null: none.
-create or replace function unread_media(p_conversation bigint)
+-- unread_media: the media of a conversation that is to be read now: what waits for an answer and has not been looked
+-- at, and what could not be read before and whose time has come. Pictures and documents are paid for where the agent
+-- answers only. Read only.
+-- Result: [{message_id, tenant_id, instance, provider_id, type, text, mimetype, file_name, seconds, bytes, attempts}],
+--   in the contact's order; null: none.
+create or replace function unread_media(p_conversation bigint, p_now timestamptz)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
-  select jsonb_agg(media_item(m, 0) order by m.seq) from inbox x join messages m on m.id = x.message_id
-  where x.conversation_id = p_conversation and m.type = 'audio' and m.typed is null and not m.media ? 'read'
+  select jsonb_agg(media_item(m, coalesce(w.attempts, 0)) order by m.provider_at, m.seq)
+  from conversations c join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
+  where c.id = p_conversation and m.type in ('audio', 'image', 'document')
+    and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
+      || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
+    and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
+      when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
+      when m.type = 'audio' then m.typed is null
+      else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
 $$;
 
 -- media_item: what is asked of the gateway and the reader for a message, see unread_media. Read only.
 create or replace function media_item(p_message messages, p_attempts int)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select jsonb_build_object('message_id', p_message.id, 'tenant_id', p_message.tenant_id, 'instance', i.name,
-    'provider_id', p_message.provider_id, 'text', p_message.text, 'mimetype', p_message.media ->> 'mimetype',
+    'provider_id', p_message.provider_id, 'type', p_message.type, 'text', p_message.text,
+    'mimetype', p_message.media ->> 'mimetype', 'file_name', p_message.media ->> 'fileName',
     'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
     'attempts', p_attempts)
   from instances i where i.id = p_message.instance_id
 $$;
 
 -- claim_media: who reads a file, which nobody does twice at once or once more.
--- Arguments: p_lease_ms for so long it is the caller's. Concurrency: callers of one file queue on its row.
--- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'}.
+-- Arguments: p_message that brought it; p_lease_ms for so long it is the caller's. Concurrency: callers of one file
+--   queue on its row.
+-- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'} | {state: 'over'} its
+--   message has been read meanwhile, or is erased.
 create or replace function claim_media(
-  p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int, p_now timestamptz default null
+  p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int,
+  p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_now timestamptz := clock(p_now); v_media media;
 begin
+  if not exists (select from messages where id = p_message and coalesce(media ->> 'read', 'later') in ('failed', 'later'))
+    then return '{"state": "over"}'; end if;
   insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
     on conflict (tenant_id, sha256) do nothing;
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
@@ -1820,15 +1838,26 @@ begin
   return '{"state": "mine"}';
 end $$;
 
--- record_media: what a file says, kept as soon as it is known; null words: it was not read, and is anybody's again.
--- Idempotent: the first words stay.
+-- record_media: what a file says, kept as soon as it is known, with what was paid for it, whatever came of it; null
+-- words: it was not read, and is anybody's again. The first words stay.
+-- Arguments: p_seconds of audio that were given to the speech service; p_calls of the model, as complete_turn's.
+-- Not to be repeated: each call adds what it says was paid.
 create or replace function record_media(
-  p_tenant text, p_hash text, p_words text, p_reader text, p_now timestamptz default null
-) returns void language sql set search_path = public, pg_temp as $$
-  update media set words = p_words, reader = p_reader, lease_until = null,
-    read_at = case when p_words is not null then clock(p_now) end
-    where tenant_id = p_tenant and sha256 = p_hash and words is null
-$$;
+  p_tenant text, p_hash text, p_words text, p_reader text, p_seconds numeric default 0, p_calls jsonb default '[]',
+  p_now timestamptz default null
+) returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_id bigint;
+begin
+  update media set words = coalesce(words, p_words), reader = case when words is null then p_reader else reader end,
+    lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
+    read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
+    where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
+  insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
+      r.cache_read_tokens, r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+end $$;
 
 -- hold_unread: a message whose media nobody has read yet, locked, and its conversation before it; its id is null when
 -- it has been read meanwhile, or is gone, or has moved to another conversation.
@@ -1838,42 +1867,49 @@ declare v_conversation bigint; v_message messages;
 begin
   select c.id into v_conversation from conversations c join messages m on m.conversation_id = c.id
     where m.id = p_message for no key update of c;
-  select * into v_message from messages where id = p_message and conversation_id = v_conversation and typed is null
-    and coalesce(media ->> 'read', 'failed') = 'failed' for update;
+  select * into v_message from messages where id = p_message and conversation_id = v_conversation
+    and (type <> 'audio' or typed is null) and coalesce(media ->> 'read', 'later') in ('failed', 'later') for update;
   return v_message;
 end $$;
 
--- read_media: the media of a message has been read: its words are the message's from now on, and mean what they say.
--- Guarantee: repeating it changes nothing. When an answer has gone out without them and nobody has said anything since,
---   the message waits for an answer again; else only the history is mended. An answer that is being made without them
+-- media_text: a message's text with this note of its media in place of the one that it has, and what was said in it.
+create or replace function media_text(p_text text, p_note text, p_said text) returns text language sql immutable as $$
+  select concat_ws(E'\n', p_note, nullif(regexp_replace(p_text, E'^[^\n]*\n?', ''), ''), p_said)
+$$;
+
+-- read_media: the media of a message has been read: it is the message's from now on, and means what it says.
+-- Guarantee: repeating it changes nothing. When an answer has gone out without it and nobody has said anything since,
+--   the message waits for an answer again; else only the history is mended. An answer that is being made without it
 --   is superseded. What was deleted stays deleted.
--- Arguments: p_text what the model and the history show; p_typed what was said, null: nothing; p_meaning see
---   take_meaning; p_hash of the file.
+-- Arguments: p_note what the model and the history show of it; p_said what was said, null: nothing, or it is no audio;
+--   p_meaning see take_meaning; p_hash of the file.
 -- Concurrency: locks the conversation. Result: {conversation_id, wake: it has something to answer}, or null: there is
 --   nothing to mend.
 create or replace function read_media(
-  p_message bigint, p_hash text, p_text text, p_typed text, p_meaning jsonb, p_now timestamptz default null
+  p_message bigint, p_hash text, p_note text, p_said text, p_meaning jsonb, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
   v_message messages := hold_unread(p_message);
   v_conversation conversations;
+  v_says boolean := p_said is not null or v_message.type <> 'audio';
   v_again boolean;
   v_meaning jsonb;
 begin
   if v_message.id is null then return null; end if;
   select * into v_conversation from conversations where id = v_message.conversation_id;
   delete from media_waits where message_id = p_message;
-  v_again := v_message.status = 'answered' and v_message.deleted_at is null and p_typed is not null
+  v_again := v_message.status = 'answered' and v_message.deleted_at is null and v_says
     and v_conversation.controlled_by = 'agent' and coalesce(v_conversation.takeover_until <= clock(p_now), true)
     and not exists (select from messages l where l.conversation_id = v_conversation.id and l.seq > v_message.seq
       and (l.author = 'human' or (l.direction = 'in' and l.turn_id is distinct from v_message.turn_id)));
   if p_meaning is not null and v_message.deleted_at is null then
     v_meaning := take_meaning(v_conversation, p_meaning, false, v_message.provider_at, false, null, clock(p_now));
   end if;
-  update messages set text = case when deleted_at is null then p_text else text end,
-    typed = case when deleted_at is null then p_typed end, meaning = coalesce(v_meaning, meaning),
-    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash,
-      'read', case when p_typed is null then 'silent' else 'words' end),
+  update messages set text = case when deleted_at is null then media_text(text, p_note, p_said) else text end,
+    typed = case when deleted_at is null then coalesce(p_said, typed) else typed end,
+    meaning = coalesce(v_meaning, meaning),
+    media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash, 'note', p_note,
+      'read', case when v_says then 'words' else 'silent' end),
     status = case when v_again then 'received' else status end, reason = case when v_again then null else reason end,
     turn_id = case when v_again then null else turn_id end where id = p_message;
   -- a turn that is under way read it as it was
@@ -1887,40 +1923,35 @@ end $$;
 
 -- fail_media: the media of a message could not be read: it says so, is answered as it is, and is tried again at the
 -- time given, or never.
--- Arguments: p_text what the model and the history show meanwhile; p_retry_ms null: there is no use in it.
+-- Arguments: p_note what the model and the history show meanwhile; p_retry_ms null: there is no use in it; p_counts
+--   false: it is nobody's fault and uses no attempt, and while the message waits for an answer each turn tries again.
 -- Concurrency: locks the conversation. Idempotent for what has been read meanwhile. Result: {}.
 create or replace function fail_media(
-  p_message bigint, p_text text, p_reason text, p_retry_ms int, p_now timestamptz default null
+  p_message bigint, p_note text, p_reason text, p_retry_ms int, p_counts boolean default true,
+  p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_message messages := hold_unread(p_message);
 begin
   if v_message.id is null then return '{}'; end if;
-  update messages set text = case when deleted_at is null then p_text else text end,
-    media = coalesce(media, '{}') || jsonb_build_object('read', 'failed', 'why', p_reason) where id = p_message;
+  update messages set text = case when deleted_at is null then media_text(text, p_note, null) else text end,
+    media = coalesce(media, '{}') || jsonb_build_object('read', case when p_counts then 'failed' else 'later' end,
+      'note', p_note, 'why', p_reason) where id = p_message;
   insert into media_waits (message_id, tenant_id, conversation_id, attempts, reason, next_at, updated_at)
-    values (p_message, v_message.tenant_id, v_message.conversation_id, 1, p_reason,
+    values (p_message, v_message.tenant_id, v_message.conversation_id, p_counts::int, p_reason,
       clock(p_now) + make_interval(secs => p_retry_ms / 1000.0), clock(p_now))
-    on conflict (message_id) do update set attempts = media_waits.attempts + 1, reason = excluded.reason,
+    on conflict (message_id) do update set attempts = media_waits.attempts + p_counts::int, reason = excluded.reason,
       next_at = excluded.next_at, updated_at = excluded.updated_at;
   return '{}';
 end $$;
 
--- due_media: media that is to be tried again, put off for a while so that nobody else takes it: see unread_media.
--- Concurrency: any number of callers; each gets its own.
-create or replace function due_media(p_limit int, p_hold_ms int, p_now timestamptz default null)
-returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_all jsonb;
-begin
-  with due as (
-      select message_id from media_waits where next_at <= clock(p_now) order by next_at limit p_limit
-        for update skip locked),
-    held as (
-      update media_waits w set next_at = clock(p_now) + make_interval(secs => p_hold_ms / 1000.0) from due
-        where w.message_id = due.message_id returning w.message_id, w.attempts)
-  select jsonb_agg(media_item(m, h.attempts) order by m.id) into v_all
-    from held h join messages m on m.id = h.message_id;
-  return coalesce(v_all, '[]');
-end $$;
+-- due_media: conversations with media whose time has come to be tried again, the oldest first: their next turn reads
+-- it, see unread_media. Read only.
+create or replace function due_media(p_limit int, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(d.conversation_id order by d.due), '[]') from (
+    select conversation_id, min(next_at) as due from media_waits where next_at <= clock(p_now)
+      group by conversation_id order by due limit p_limit) d
+$$;
 
 revoke all on function
   keep_inbox(),
@@ -1933,14 +1964,15 @@ revoke all on function
   plain_receipts(heard_event[], timestamptz),
   plain_words(heard_event[], jsonb, timestamptz),
   record_plain(jsonb, heard_event[], timestamptz),
-  unread_media(bigint),
+  unread_media(bigint, timestamptz),
   media_item(messages, int),
-  claim_media(text, text, text, int, int, timestamptz),
-  record_media(text, text, text, text, timestamptz),
+  claim_media(bigint, text, text, text, int, int, timestamptz),
+  record_media(text, text, text, text, numeric, jsonb, timestamptz),
   hold_unread(bigint),
+  media_text(text, text, text),
   read_media(bigint, text, text, text, jsonb, timestamptz),
-  fail_media(bigint, text, text, int, timestamptz),
-  due_media(int, int, timestamptz),
+  fail_media(bigint, text, text, int, boolean, timestamptz),
+  due_media(int, timestamptz),
   fits_chat(bigint, bigint, jsonb, jsonb),
   known_message(bigint, text, jsonb, jsonb, boolean),
   news_of(bigint, text, jsonb, boolean),
@@ -2016,14 +2048,15 @@ grant execute on function
   plain_receipts(heard_event[], timestamptz),
   plain_words(heard_event[], jsonb, timestamptz),
   record_plain(jsonb, heard_event[], timestamptz),
-  unread_media(bigint),
+  unread_media(bigint, timestamptz),
   media_item(messages, int),
-  claim_media(text, text, text, int, int, timestamptz),
-  record_media(text, text, text, text, timestamptz),
+  claim_media(bigint, text, text, text, int, int, timestamptz),
+  record_media(text, text, text, text, numeric, jsonb, timestamptz),
   hold_unread(bigint),
+  media_text(text, text, text),
   read_media(bigint, text, text, text, jsonb, timestamptz),
-  fail_media(bigint, text, text, int, timestamptz),
-  due_media(int, int, timestamptz),
+  fail_media(bigint, text, text, int, boolean, timestamptz),
+  due_media(int, timestamptz),
   fits_chat(bigint, bigint, jsonb, jsonb),
   known_message(bigint, text, jsonb, jsonb, boolean),
   news_of(bigint, text, jsonb, boolean),

@@ -200,8 +200,11 @@ begin
   if p_reads then
     select v_in_the_way || coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'media',
         'items', b.items)), '{}') into v_in_the_way
-      from (select a.id, unread_media(a.id) as items from (select distinct id from unnest(v_asked) id) a
-        where not v_in_the_way ? a.id::text offset 0) b where b.items is not null;
+      from (select a.id, unread_media(a.id, v_now) as items from (select distinct id from unnest(v_asked) id) a
+        where not v_in_the_way ? a.id::text and (exists (select from inbox x join messages m on m.id = x.message_id
+            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document'))
+          or exists (select from media_waits w where w.conversation_id = a.id and w.next_at <= v_now)) offset 0) b
+      where b.items is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
   perform lock_lanes(v_ids);
@@ -272,7 +275,9 @@ begin
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
-            m.meaning ->> 'intent' as intent, m.refused_by, case when q.v is null then m.quoted_text
+            m.meaning ->> 'intent' as intent, m.refused_by, case when m.media ->> 'read' = 'words'
+              and m.type in ('image', 'document') then m.media ->> 'sha256' end as file,
+            case when q.v is null then m.quoted_text
               else q.v ->> 'quoted_text' end as quoted_text, q.v ->> 'quoted_author' as quoted_author
           from inbox x join messages m on m.id = x.message_id
             cross join lateral (select case when m.quoted_id is not null then quote_of(m) end as v offset 0) q

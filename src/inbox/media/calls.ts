@@ -1,5 +1,6 @@
 /** Media: what is to be read, who reads it, and what it says. SQL in the room `inbox`. */
 import { z } from 'zod';
+import type { ModelCallRecord } from '../../claude/call-record.ts';
 import type { Door } from '../../db/door.ts';
 import type { Intent } from '../meaning.ts';
 
@@ -8,8 +9,10 @@ export const mediaItem = z.object({
   tenant_id: z.string(),
   instance: z.string(),
   provider_id: z.string(),
+  type: z.enum(['audio', 'image', 'document']),
   text: z.string(),
   mimetype: z.string().nullable(),
+  file_name: z.string().nullable(),
   seconds: z.number().nullable(),
   /** As the sender says. */
   bytes: z.number().nullable(),
@@ -23,23 +26,43 @@ const claim = z.discriminatedUnion('state', [
   z.object({ state: z.literal('read'), words: z.string() }),
   z.object({ state: z.literal('busy') }),
   z.object({ state: z.literal('mine') }),
+  z.object({ state: z.literal('over') }),
 ]);
 
-/** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read. */
-export async function claimMedia(
-  db: Door,
-  file: { tenant: string; sha256: string; bytes: number },
-  leaseMs: number,
-): Promise<z.infer<typeof claim>> {
-  const { tenant, sha256, bytes } = file;
+export type MediaFile = { message: number; tenant: string; sha256: string; kind: MediaItem['type']; bytes: number };
+
+/** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read; `over`: nobody waits for it any more. */
+export async function claimMedia(db: Door, file: MediaFile, leaseMs: number): Promise<z.infer<typeof claim>> {
+  const { message, tenant, sha256, kind, bytes } = file;
   return claim.parse(
-    await db.call('claim_media', { p_tenant: tenant, p_hash: sha256, p_kind: 'audio', p_bytes: bytes, p_lease_ms: leaseMs }),
+    await db.call('claim_media', {
+      p_message: message,
+      p_tenant: tenant,
+      p_hash: sha256,
+      p_kind: kind,
+      p_bytes: bytes,
+      p_lease_ms: leaseMs,
+    }),
   );
 }
 
-/** SQL record_media: keeps what a file says; null: it was not read, and is anybody's again. May be repeated. */
-export async function recordMedia(db: Door, tenant: string, sha256: string, words: string | null, reader: string): Promise<void> {
-  await db.call('record_media', { p_tenant: tenant, p_hash: sha256, p_words: words, p_reader: reader });
+/**
+ * SQL record_media: keeps what a file says, and what was paid for it: seconds of audio, calls of a model. Null words: it was not read, and is anybody's again.
+ * Not to be repeated.
+ */
+export async function recordMedia(
+  db: Door,
+  { tenant, sha256 }: MediaFile,
+  read: { words: string | null; reader: string; seconds?: number | null; calls?: ModelCallRecord[] },
+): Promise<void> {
+  await db.call('record_media', {
+    p_tenant: tenant,
+    p_hash: sha256,
+    p_words: read.words,
+    p_reader: read.reader,
+    p_seconds: read.seconds ?? 0,
+    p_calls: read.calls ?? [],
+  });
 }
 
 const mended = z.object({ conversation_id: z.number(), wake: z.boolean() }).nullable();
@@ -48,24 +71,30 @@ const mended = z.object({ conversation_id: z.number(), wake: z.boolean() }).null
 export async function readMedia(
   db: Door,
   message: number,
-  read: { sha256: string; text: string; typed: string | null; intent: Intent | null },
+  read: { sha256: string; note: string; said: string | null; intent: Intent | null },
 ): Promise<z.infer<typeof mended>> {
   const meaning = read.intent === null ? null : { intent: read.intent, command: null, handset: null };
   return mended.parse(
-    await db.call('read_media', { p_message: message, p_hash: read.sha256, p_text: read.text, p_typed: read.typed, p_meaning: meaning }),
+    await db.call('read_media', { p_message: message, p_hash: read.sha256, p_note: read.note, p_said: read.said, p_meaning: meaning }),
   );
 }
 
-/** SQL fail_media: it could not be read, and is answered as it is; tried again in `retryMs`, or never (null). */
+/** SQL fail_media: it could not be read, and is answered as it is; tried again in `retryMs`, or never (null). `counts`: it uses an attempt. */
 export async function failMedia(
   db: Door,
   message: number,
-  failed: { text: string; reason: string; retryMs: number | null },
+  failed: { note: string; reason: string; retryMs: number | null; counts: boolean },
 ): Promise<void> {
-  await db.call('fail_media', { p_message: message, p_text: failed.text, p_reason: failed.reason, p_retry_ms: failed.retryMs });
+  await db.call('fail_media', {
+    p_message: message,
+    p_note: failed.note,
+    p_reason: failed.reason,
+    p_retry_ms: failed.retryMs,
+    p_counts: failed.counts,
+  });
 }
 
-/** SQL due_media: what is to be tried again, the caller's for `holdMs`. */
-export async function dueMedia(db: Door, limit: number, holdMs: number): Promise<MediaItem[]> {
-  return z.array(mediaItem).parse(await db.call('due_media', { p_limit: limit, p_hold_ms: holdMs }));
+/** SQL due_media: conversations with media that is to be tried again now. */
+export async function dueMedia(db: Door, limit: number): Promise<number[]> {
+  return z.array(z.number()).parse(await db.call('due_media', { p_limit: limit }));
 }
