@@ -3888,8 +3888,8 @@ create or replace function claim_media(
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare v_now timestamptz := clock(p_now); v_media media;
 begin
-  if not exists (select from messages where id = p_message and coalesce(media ->> 'read', 'later') in ('failed', 'later'))
-    then return '{"state": "over"}'; end if;
+  if not exists (select from messages where id = p_message
+    and coalesce(media ->> 'read', 'later') in ('failed', 'later')) then return '{"state": "over"}'; end if;
   insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
     on conflict (tenant_id, sha256) do nothing;
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
