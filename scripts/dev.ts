@@ -3,13 +3,15 @@
  * the simulator in place of WhatsApp (and of Claude, when there is no ANTHROPIC_API_KEY). `./scripts/dev` starts it.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { SignJWT } from 'jose';
 import pg from 'pg';
 
+import { openPostgres } from '../src/db/door.ts';
+import { addDocument } from '../src/knowledge/documents.ts';
 import { MODES } from '../src/process/liveness.ts';
 import { defaultAgent } from '../src/turns/default-agent.ts';
 import { removePostgresData, startPostgres } from './lib/embedded-postgres.ts';
@@ -45,8 +47,9 @@ const LOCK = path.join(DIRECTORY, 'pid');
 const ADDRESSES = path.join(DIRECTORY, 'addresses.json');
 const SHELL = path.join(DIRECTORY, 'env');
 const INSTANCE = 'julia-dev';
-/** So that the agent has somebody to speak for; NOME_EMPRESA of the shell wins. */
-const COMPANY = 'Loja Exemplo';
+/** The sample shop: somebody to speak for, and something to say. NOME_EMPRESA of the shell wins. */
+const COMPANY = 'Loja Pitanga';
+const SAMPLE = path.join(projectRoot, 'samples/loja');
 /** the simulator's own default */
 const EVOLUTION_API_KEY = 'simulator-key';
 
@@ -115,6 +118,7 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
   const environment = { NOME_EMPRESA: COMPANY, ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
 
   await migrate(environment, stop.signal);
+  await teachSample(own);
   const token = await operatorToken(secrets.jwt);
 
   const company = process.env['NOME_EMPRESA'] ?? COMPANY;
@@ -276,6 +280,25 @@ async function agentName({ DATABASE_URL: url }: Record<string, string>): Promise
     return rows[0]?.name ?? defaultAgent.name;
   } finally {
     await client.end();
+  }
+}
+
+/** The sample shop's documents, at the first start only: whoever removed them or has documents of its own keeps what it has. */
+async function teachSample({ DATABASE_URL: url = '' }: Record<string, string>): Promise<void> {
+  const db = openPostgres(url, { onError: () => {}, onPooler: () => {} });
+  try {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    const { rows } = await client.query(`select from audit_log where action = 'knowledge.add' limit 1`).finally(() => client.end());
+    if (rows.length > 0) return;
+    const files = (await readdir(SAMPLE)).filter((name) => !name.endsWith('.json'));
+    for (const name of files) {
+      const read = await addDocument(db, 'default', { name, bytes: await readFile(path.join(SAMPLE, name)) }, 'dev');
+      if (!read.ok) throw new Stop(read.message, 1);
+    }
+    say('dev', `the agent knows the sample shop: ${files.join(', ')} (npm run admin -- knowledge list)`);
+  } finally {
+    await db.close();
   }
 }
 

@@ -90,12 +90,22 @@ export function createKnowledge(db: Door): Knowledge {
       return {
         any: true,
         documents: [],
-        passages: best.map(({ name, heading, text }) => ({ title: name, passages: [{ heading, text }] })),
+        passages: best.map(({ name, ...passage }) => sourceOf(name, [passage])),
       };
     },
   };
 }
 
 function sourcesOf({ documents }: KnownDocuments): readonly Source[] | null {
-  return documents?.map(({ name, passages }) => ({ title: name, passages })) ?? null;
+  return documents?.map(({ name, passages }) => sourceOf(name, passages)) ?? null;
+}
+
+/** What is cited is a passage; of a table, a row. */
+function sourceOf(name: string, passages: Source['passages']): Source {
+  const rows = ({ heading, text }: Source['passages'][number]): Source['passages'] =>
+    text.split('\n').map((row) => ({ heading, text: row }));
+  return {
+    title: name,
+    passages: name.endsWith('.csv') ? passages.flatMap(rows) : passages.map(({ heading, text }) => ({ heading, text })),
+  };
 }

@@ -75,7 +75,7 @@ test('A7 the chat page says who is who and what to try; after a handoff it says 
 
   // As after a restart of ./scripts/dev: the simulator forgets, the product does not.
   system.simulator.reset({ keep: ['contacts'] });
-  await page.getByTestId('hint').filter({ hasText: 'Onde fica a loja?' }).click();
+  await page.getByTestId('hint').filter({ hasText: 'Quanto custa a camiseta básica?' }).click();
   await holder.filter({ hasText: 'Uma pessoa da equipe foi chamada' }).waitFor();
   await page.getByTestId('give-back').click();
   await holder.waitFor({ state: 'hidden' });
