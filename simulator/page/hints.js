@@ -2,7 +2,12 @@
 import { el } from './dom.js';
 import { state } from './store.js';
 
-const SENTENCES = ['Oi! Qual o horário de vocês?', 'Quanto custa a camiseta básica?', 'Quero falar com uma pessoa', 'Não quero mais receber mensagens'];
+const SENTENCES = [
+  'Oi! Qual o horário de vocês?',
+  'Quanto custa a camiseta básica?',
+  'Quero falar com uma pessoa',
+  'Não quero mais receber mensagens',
+];
 
 /** `contact` null: none is chosen yet. `onSay(text)` sends as the contact. */
 export function hints(contact, onSay) {
