@@ -289,7 +289,7 @@ async function teachSample({ DATABASE_URL: url = '' }: Record<string, string>): 
   try {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
-    const { rows } = await client.query(`select from audit_log where action = 'knowledge.add' limit 1`).finally(() => client.end());
+    const { rows } = await client.query(`select from audit_log where action = 'knowledge.add' limit 1`).finally(async () => client.end());
     if (rows.length > 0) return;
     const files = (await readdir(SAMPLE)).filter((name) => !name.endsWith('.json'));
     for (const name of files) {
