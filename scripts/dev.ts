@@ -285,12 +285,9 @@ async function agentName({ DATABASE_URL: url }: Record<string, string>): Promise
 
 /** The sample shop's documents, at the first start only: whoever removed them or has documents of its own keeps what it has. */
 async function teachSample({ DATABASE_URL: url = '' }: Record<string, string>): Promise<void> {
+  if (await wasTaught(url)) return;
   const db = openPostgres(url, { onError: () => {}, onPooler: () => {} });
   try {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    const { rows } = await client.query(`select from audit_log where action = 'knowledge.add' limit 1`).finally(async () => client.end());
-    if (rows.length > 0) return;
     const files = (await readdir(SAMPLE)).filter((name) => !name.endsWith('.json'));
     for (const name of files) {
       const read = await addDocument(db, 'default', { name, bytes: await readFile(path.join(SAMPLE, name)) }, 'dev');
@@ -299,6 +296,17 @@ async function teachSample({ DATABASE_URL: url = '' }: Record<string, string>): 
     say('dev', `the agent knows the sample shop: ${files.join(', ')} (npm run admin -- knowledge list)`);
   } finally {
     await db.close();
+  }
+}
+
+async function wasTaught(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query(`select from audit_log where action = 'knowledge.add' limit 1`);
+    return rows.length > 0;
+  } finally {
+    await client.end();
   }
 }
 
