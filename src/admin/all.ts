@@ -5,6 +5,7 @@ import type { Actor, AdminCommand, AdminContext, CommandShape, Outcome, Refusal 
 import { refused } from './command.ts';
 import { contactCommands } from './contacts.ts';
 import { secretCommands } from './secrets.ts';
+import { agentCommands } from './agents.ts';
 import { asideCommands } from './aside.ts';
 import { auditCommands } from './audit.ts';
 import { deadLetterCommands } from './dead-letters.ts';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...whyCommands,
   ...pauseCommands,
   ...breakerCommands,
+  ...agentCommands,
   ...instanceCommands,
   ...linkCommands,
   ...asideCommands,

@@ -52,6 +52,8 @@ export type AdminCommand<Args extends z.ZodObject = z.ZodObject, Result = unknow
   /** Changes nothing: served by GET too. */
   readOnly: boolean;
   role: Role;
+  /** What the result looks like, for the reference of the API; left out: an object. */
+  result?: z.ZodType;
   /** Contract: throws only what the database throws. What was done is durable when it resolves. */
   run(ctx: AdminContext, args: z.infer<Args>, actor: Actor): Promise<Outcome<Result>>;
   /** The result for a person. */

@@ -2,7 +2,6 @@
  * What the command `doctor` checks. Every check is bounded in time and they run at once; none changes anything or tells a secret.
  */
 import { statfs } from 'node:fs/promises';
-import { toolParam } from '../turns/agent.ts';
 import type { Config } from '../config.ts';
 import { loadConfig } from '../config.ts';
 import type { Environment } from '../config/environment.ts';
@@ -22,8 +21,7 @@ import {
   warning,
 } from '../watch/diagnosis.ts';
 import type { Finding } from '../watch/diagnosis.ts';
-import { estimateTokens, familyOf } from '../claude/models.ts';
-import { systemText } from '../turns/system-texts.ts';
+import { shortPrefixes } from '../turns/prefix.ts';
 import { numberInWords } from '../watch/health-words.ts';
 import type { HealthRows } from '../watch/health-words.ts';
 import { GONE_SECONDS, MODES, RUN_MODES, runs } from '../process/liveness.ts';
@@ -34,13 +32,15 @@ import type { AlertRows } from '../watch/alert-calls.ts';
 import { DatabaseAway, DatabaseRefused } from '../db/failures.ts';
 import { migrationNames } from '../db/migrate.ts';
 import { healthSnapshot } from '../watch/health-calls.ts';
+import { listKnowledge } from '../knowledge/calls.ts';
+import { lacksOf } from './agents.ts';
 import { listAgents } from '../turns/agent-calls.ts';
+import { faultsOf } from '../turns/agent-words.ts';
 import { listInstances } from '../numbers/calls.ts';
 import { schemaVersion, sessionRights } from '../db/server-calls.ts';
 import { toError } from '../process/errors.ts';
 import { lookLive } from './doctor-live.ts';
 import { createLogger } from '../process/log.ts';
-import { TOOLS } from '../turns/tools/all.ts';
 import { within } from '../process/wait.ts';
 import { webhookFaultsOf } from '../numbers/webhook-check.ts';
 
@@ -97,6 +97,7 @@ export async function examine(env: Environment, { live = false }: { live?: boole
       check('claude', () => checkPrefixes(tools)),
       check('people', () => checkPeople(tools, rows)),
       check('switches', () => checkSwitches(tools)),
+      check('agents', () => checkAgents(tools)),
       ...(live ? [check('live', () => lookLive(config, tools), LIVE_MS)] : []),
     ]);
     return [...named('variables', variables), ...about.flat()];
@@ -355,16 +356,31 @@ async function checkWaiting(rows: () => Promise<AlertRows>): Promise<Found[]> {
 async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
   const { claude } = config;
   if (claude === null) return [];
-  return (await listAgents(db)).flatMap((agent) => {
-    const tools = TOOLS.filter(({ name }) => agent.tools.includes(name)).map(toolParam);
-    const chars = JSON.stringify([tools, systemText(agent, agent.company ?? config.app.company, false)]).length;
-    const models = new Set([agent.model ?? claude.model, agent.model_complex ?? claude.complexModel]);
-    // of a model that is not listed nobody knows the floor
-    return [...models].flatMap((model) => {
-      const family = familyOf(model);
-      return family === null ? [] : (judgePrefix(agent.name, model, estimateTokens(model, chars), family.cacheFloor) ?? []);
-    });
-  });
+  return (await listAgents(db)).flatMap((agent) =>
+    shortPrefixes(agent, agent.company ?? config.app.company, claude).map(({ model, tokens, floor }) =>
+      judgePrefix(agent.name, model, tokens, floor),
+    ),
+  );
+}
+
+/** What nobody has told the agents yet, and words that are not read to contacts. */
+async function checkAgents({ db, config }: Tools): Promise<Found[]> {
+  const agents = await listAgents(db);
+  const known = await Promise.all(agents.map(async ({ tenant_id: tenant }) => (await listKnowledge(db, tenant)).length));
+  const found = agents.flatMap((agent, index) => [
+    ...faultsOf(agent, config.app.company).map(({ code, says }) =>
+      failed(
+        `the words of the agent ${agent.slug}, version ${agent.version}, are not read to contacts (${code}: ${says})`,
+        'npm run admin -- agent rollback; or agent save another one',
+      ),
+    ),
+    ...lacksOf(agent, { company: config.app.company, documents: known[index] ?? 0 }).map(({ says, command }) =>
+      warning(`the agent ${agent.slug}: ${says}`, command),
+    ),
+  ]);
+  return found.length > 0
+    ? found
+    : [fine(`${agents.map(({ name, company }) => `${name} of ${company ?? config.app.company}`).join(', ')}: nothing is missing`)];
 }
 
 async function checkPeople({ config }: Tools, rows: () => Promise<AlertRows>): Promise<Found[]> {

@@ -89,7 +89,7 @@ function aboutOf(command: AdminCommand): About<AdminCommand['role']> {
     summary: command.summary,
     details: command.details,
     answers: {
-      200: { means: 'done; the result of the command', schema: z.record(z.string(), z.unknown()) },
+      200: { means: 'done; the result of the command', schema: command.result ?? z.record(z.string(), z.unknown()) },
       400: 'an argument is missing, unknown or wrong',
       404: 'what it names is not there',
       409: 'it is not in a state for this; nothing was changed',

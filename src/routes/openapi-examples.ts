@@ -29,6 +29,9 @@ const BY_COMMAND: Readonly<Record<string, object>> = {
   'breaker reset': { name: 'evolution' },
   'instance set': { name: 'julia-prod', proactive: true, phase: 'warming' },
   'token revoke': { id: '5f0c7b0e-1d1c-4b53-9a53-2f1d5f3a9c11', reason: 'notebook perdido' },
+  'agent save': { name: 'Ana', company: 'Loja Pitanga', note: 'nome da loja' },
+  'agent publish': { version: 2, reason: 'aprovado pela loja' },
+  'agent try': { text: 'Vocês abrem amanhã?' },
   'job run': { name: 'sync_numbers' },
   'ignored replay': { reason: 'unknown_event' },
 };

@@ -25,7 +25,7 @@ export type AgentLimits = { maxTokens: number; effort: Effort; maxToolRounds: nu
 export type AgentRun = {
   llm: Llm;
   /** Of a model. */
-  breaker(model: string): Breaker;
+  breaker(model: string): Pick<Breaker, 'run' | 'retryInMs'>;
   limits: AgentLimits;
   model: string;
   /** Asked when `model` does not answer and another one may: it is overloaded, or gone. */

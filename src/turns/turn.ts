@@ -2,7 +2,6 @@
  * One turn of a conversation: claim, decide, run the agent, commit. Start reading here.
  * Two workers may call `runTurn` for one conversation at once; the claim lets one through.
  */
-import { createHash } from 'node:crypto';
 import { runAgent } from './agent.ts';
 import type { AgentOutcome } from './agent.ts';
 import type { Context } from '../context.ts';
@@ -11,7 +10,7 @@ import { claimsToBeHuman, honestAnswer } from '../inbox/bot-suspicion-words.ts';
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from '../claude/models.ts';
 import { buildPrompt } from './prompt.ts';
 import type { Prompt } from './prompt.ts';
-import { identityHint, systemText } from './system-texts.ts';
+import { identityHint } from './system-texts.ts';
 import { SENTENCES, sentencesOf } from '../words/sentences.ts';
 import type { Sentences } from '../words/sentences.ts';
 import { debounceLeft } from '../inbox/debounce.ts';
@@ -27,6 +26,7 @@ import { keepTurn } from './leases.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
+import { promptHash } from './prefix.ts';
 import { mark, span } from '../process/trace.ts';
 import type { SpanOptions } from '../process/trace.ts';
 
@@ -267,15 +267,6 @@ function promptOf(
   });
 }
 
-/** Of what every conversation of an agent begins with, so that it can be told which words a turn had read. */
-function promptHash({ config }: Context, agent: AgentVersion): string {
-  const text = systemText(agent, agent.company ?? config.app.company, false);
-  return createHash('sha256').update(text).digest('hex').slice(0, HASH_DIGITS);
-}
-
-/** Enough to tell versions apart. */
-const HASH_DIGITS = 12;
-
 /** Such a turn does not count as superseded by the contact; complete_turn knows the word. */
 const SHUTDOWN = 'shutdown';
 
@@ -287,7 +278,9 @@ function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal:
     tool_calls: outcome.toolCalls,
     transcript: outcome.transcript,
     answer_id: outcome.answerId,
-    ...(claim.agent === null ? {} : { agent_id: claim.agent.id, prompt_hash: promptHash(ctx, claim.agent) }),
+    ...(claim.agent === null
+      ? {}
+      : { agent_id: claim.agent.id, prompt_hash: promptHash(claim.agent, claim.agent.company ?? ctx.config.app.company) }),
   };
   switch (outcome.kind) {
     case 'answer': {

@@ -21,6 +21,7 @@ export type Finding = {
     | 'clock'
     | 'disk'
     | 'switches'
+    | 'agents'
     | 'live';
   /** `failed`: something does not work; `warning`: it works, and somebody should look; `skipped`: there is nothing to check. */
   status: 'ok' | 'warning' | 'failed' | 'skipped';
@@ -90,8 +91,7 @@ export function judgeModel(breakers: HealthRows['breakers'], deferred: HealthRow
 }
 
 /** What all conversations of an agent begin with: too short for the cache of its model, and each is paid in full until it is long enough by itself. */
-export function judgePrefix(agent: string, model: string, tokens: number, floor: number): Found | null {
-  if (tokens >= floor) return null;
+export function judgePrefix(agent: string, model: string, tokens: number, floor: number): Found {
   return warning(
     `all conversations of the agent ${agent} begin with the same ${tokens} tokens or so, and ${model} caches nothing below ${floor}`,
     'nothing is wrong, it costs more: name a model with a lower floor (docs/claude.md, "Models"), or tell the agent more',

@@ -93,6 +93,13 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
     { id: v.failed, reason: 'x' },
     { id: v.unproven, reason: 'x' },
   ],
+  'agent show': () => [{}, { version: 1 }],
+  'agent versions': () => [{}],
+  // its own tenant's, which then has an agent of its own
+  'agent save': () => [{ instructions: 'Responda só em latim.' }, { from: 1, name: 'Zé' }],
+  'agent publish': () => [{ version: 1, reason: 'x' }],
+  'agent rollback': () => [{ reason: 'x' }],
+  'agent try': () => [{ text: 'oi', version: 1 }],
   'handoff list': () => [{}],
   'handoff return': (v) => [{ id: v.conversation }],
   'conversation mode': (v) => [{ id: v.conversation, mode: 'manual', reason: 'x' }],

@@ -33,6 +33,9 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
   const site = await startSite(t, { simulator: { version: DEFAULT_VERSION } });
   await Promise.all((['api', 'worker', 'scheduler'] as const).map((mode) => site.startReady(mode)));
   site.env['SLACK_WEBHOOK_URL'] = `${site.simulator.slackUrl}/hook`;
+  await site.query(`insert into agents (name, company, tone, instructions, promises) values ('Ana', 'Pitanga', '', 'Venda.', '')`);
+  const taught = startProgram(t, 'src/admin/cli.ts', { args: ['knowledge', 'add', 'samples/loja/produtos.csv'], env: site.env });
+  assert.equal(await taught.ended, 0);
   const report = await doctor(t, site.env);
   assert.deepEqual(
     report.findings.filter((each) => each.status !== 'ok').map(({ check, status }) => [check, status]),
@@ -54,6 +57,7 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
     'disk',
     'people',
     'switches',
+    'agents',
   ])
     assert.ok(
       report.findings.some((each) => each.check === name),
@@ -93,7 +97,7 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
   ]);
   assert.ok(
     short.findings.some(({ says }) =>
-      /the agent Julia begin with the same \d+ tokens or so, and claude-haiku-4-5 caches nothing below 4096/.test(says),
+      /the agent Ana begin with the same \d+ tokens or so, and claude-haiku-4-5 caches nothing below 4096/.test(says),
     ),
     'L17: named',
   );
@@ -243,4 +247,20 @@ test('P15 doctor --live: one call of the model with what it took and cost, one o
   simulator.fault({ target: 'claude', kind: 'status', status: 529, times: null });
   const down = live(await doctor(t, { ...env, LLM_MODEL: 'claude-opus-5-5' }, '--live'))[0];
   assert.deepEqual([down?.status, down?.says.startsWith('claude-opus-5-5 does not answer: overloaded')], ['failed', true]);
+});
+
+test('L5 A11 doctor: what nobody has told the agent is a warning with the command for it; words that are not read to contacts are a failure', async (t) => {
+  const site = await startSite(t);
+  await site.startReady('worker');
+  const agents = async () => (await doctor(t, site.env)).findings.filter(({ check }) => check === 'agents');
+  const untaught = await agents();
+  assert.deepEqual(
+    untaught.map(({ status }) => status),
+    ['warning', 'warning', 'warning'],
+  );
+  assert.match(JSON.stringify(untaught), /agent save --company.*agent show --file > agente\.md.*knowledge add FILE/);
+  await site.query(`insert into agents (name, company, tone, instructions, promises) values ('Ana', 'Pitanga', '', 'Venda {isso}.', '')`);
+  const [bad] = await agents();
+  assert.equal(bad?.status, 'failed');
+  assert.match(bad?.says ?? '', /version 2, are not read to contacts \(unknown_placeholder: \{isso\} in instructions/);
 });
