@@ -744,6 +744,7 @@ create table public.model_calls (
   constraint model_calls_pkey PRIMARY KEY (id)
 );
 alter table public.model_calls enable row level security;
+CREATE INDEX model_calls_media ON public.model_calls USING btree (media_id) WHERE (media_id IS NOT NULL);
 CREATE INDEX model_calls_turn ON public.model_calls USING btree (turn_id);
 create policy runtime on public.model_calls as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.model_calls to service_role;
@@ -1368,6 +1369,7 @@ AS $function$
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
         and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
+    'media', media_unread(p_tenant, p_now),
     'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
       and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.due_at <= clock(p_now)), 'later',
@@ -1564,6 +1566,7 @@ AS $function$
       from clock(p_now) - min(deferred_since)),
       'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
     'unheard', unheard_conversations(null, p_now),
+    'media', media_unread(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(due_at))) from due)
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from on_wire
@@ -6155,6 +6158,21 @@ revoke all on function public.media_text(text,text,text) from public;
 grant execute on function public.media_text(text,text,text) to service_role;
 grant execute on function public.media_text(text,text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.media_unread(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select jsonb_build_object('waiting', coalesce(sum(w.waiting), 0), 'reasons',
+    coalesce(jsonb_object_agg(w.reason, w.recent) filter (where w.recent > 0), '{}'))
+  from (select reason, count(*) filter (where next_at is not null) as waiting,
+      count(*) filter (where updated_at > clock(p_now) - interval '1 hour') as recent
+    from media_waits where tenant_id = coalesce(p_tenant, tenant_id) group by reason) w
+$function$;
+revoke all on function public.media_unread(text,timestamp with time zone) from public;
+grant execute on function public.media_unread(text,timestamp with time zone) to service_role;
+grant execute on function public.media_unread(text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.meet_known(p_instance public.instances, p_known public.messages, p_event jsonb, p_sent_at timestamp with time zone, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -10424,7 +10442,10 @@ AS $function$
             'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part,
               'attempts', m.attempts,
             'goes_at', promised_at(m), 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
-            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
+            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id,
+            'media', case when m.media ? 'read' then jsonb_build_object('read', m.media ->> 'read', 'why',
+              m.media ->> 'why', 'next_at', (select next_at from media_waits w where w.message_id = m.id)) end)
+            as entry
           from messages m where m.conversation_id = c.id
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
@@ -10445,6 +10466,16 @@ AS $function$
             'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail',
               k.detail, 'cache_miss', k.cache_miss)
           from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
+        union all
+        -- what a file shows is asked once, for all who send it
+        select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'media_call', 'id', k.id,
+          'message_id', m.id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms, 'input_tokens', k.input_tokens,
+          'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens, 'cache_read_tokens',
+          k.cache_read_tokens, 'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated',
+          k.estimated, 'detail', k.detail)
+          from messages m join media d on d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256'
+            join model_calls k on k.media_id = d.id
+          where m.conversation_id = c.id and m.media ? 'sha256' and k.created_at >= m.created_at
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id',
           k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)

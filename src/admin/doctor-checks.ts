@@ -13,6 +13,7 @@ import {
   judgeClock,
   judgeDisk,
   judgeModel,
+  judgeMedia,
   judgePeople,
   judgePrefix,
   judgeProcesses,
@@ -95,6 +96,7 @@ export async function examine(env: Environment, { live = false }: { live?: boole
       check('clock', () => checkDatabaseClock(tools)),
       check('claude', () => checkWaiting(rows)),
       check('claude', () => checkPrefixes(tools)),
+      check('media', () => checkMedia(tools, rows)),
       check('people', () => checkPeople(tools, rows)),
       check('switches', () => checkSwitches(tools)),
       check('agents', () => checkAgents(tools)),
@@ -381,6 +383,10 @@ async function checkAgents({ db, config }: Tools): Promise<Found[]> {
   return found.length > 0
     ? found
     : [fine(`${agents.map(({ name, company }) => `${name} of ${company ?? config.app.company}`).join(', ')}: nothing is missing`)];
+}
+
+async function checkMedia({ config }: Tools, rows: () => Promise<AlertRows>): Promise<Found[]> {
+  return [judgeMedia({ speech: config.speech !== null, model: config.claude !== null }, (await rows()).media)];
 }
 
 async function checkPeople({ config }: Tools, rows: () => Promise<AlertRows>): Promise<Found[]> {

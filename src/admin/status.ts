@@ -1,6 +1,6 @@
 /** status: what an operator asks first. */
 import { z } from 'zod';
-import { modelInWords, numberInWords, unheardInWords } from '../watch/health-words.ts';
+import { mediaInWords, modelInWords, numberInWords, unheardInWords } from '../watch/health-words.ts';
 import { isThere, missingModes } from '../process/liveness.ts';
 import { stateInWords } from '../words/reasons.ts';
 import { downInWords, readiness } from '../watch/health.ts';
@@ -42,6 +42,8 @@ const status = defineCommand({
       ...(found.unplaced === 0
         ? []
         : [`NO PLACE: of the webhooks of the last day ${found.unplaced} could not be placed, and messages may be in them (ignored list)`]),
+      ...(found.media.waiting === 0 ? [] : [`Media to be read again: ${found.media.waiting}`]),
+      ...[mediaInWords(found.media)].flatMap((says) => (says === null ? [] : [`MEDIA: ${says}`])),
       ...(found.unheard === 0 ? [] : [`UNHEARD: ${unheardInWords(found.unheard)}`]),
     ].join('\n');
   },

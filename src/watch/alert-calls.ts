@@ -31,6 +31,9 @@ export async function noteFigures(db: Door, process: string, measured: ProcessFi
 }
 
 /** Conversations that wait for the model. */
+/** Media of contacts that nobody could read: what is tried again, and why tries of the last hour came to nothing. */
+export const unreadMedia = z.object({ waiting: z.number(), reasons: z.record(z.string(), z.number()) });
+
 export const deferred = z.object({ count: z.number(), oldest_seconds: z.number().nullable(), reasons: z.array(z.string()) });
 
 const counted = z.object({ count: z.number(), oldest_seconds: z.number().nullable() });
@@ -57,6 +60,7 @@ const snapshot = z.object({
   unanswered: counted,
   deferred,
   unheard: z.number(),
+  media: unreadMedia,
   outbound: z.object({ due: z.number(), oldest_seconds: z.number().nullable(), stuck: z.number(), uncertain: z.number() }),
   /** Of the last hour. Null: not looked at. */
   gone_models: z.array(z.string()).nullable(),

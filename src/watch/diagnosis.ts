@@ -1,6 +1,6 @@
 /** What a check found, as a person needs it: what is so, and the command or step that fixes it. Pure. */
 
-import { modelInWords, unheardInWords } from './health-words.ts';
+import { mediaInWords, modelInWords, unheardInWords } from './health-words.ts';
 import type { HealthRows } from './health-words.ts';
 import { MODES } from '../process/liveness.ts';
 import { faultOf } from '../claude/model-failure.ts';
@@ -17,6 +17,7 @@ export type Finding = {
     | 'gateway'
     | 'webhook'
     | 'claude'
+    | 'media'
     | 'people'
     | 'clock'
     | 'disk'
@@ -79,6 +80,16 @@ export function judgePeople(channels: readonly string[], unheard: number): Found
     );
   if (channels.length === 0) return warning('nobody is told of handoffs and alerts: no channel is set', set);
   return fine(`handoffs and alerts are told by ${channels.join(' and ')}`);
+}
+
+/** Whether what contacts send beside text is read. `readers`: what is set up. */
+export function judgeMedia(readers: { speech: boolean; model: boolean }, media: HealthRows['media']): Found {
+  const says = mediaInWords(media);
+  if (says !== null)
+    return warning(says, 'npm run admin -- why ID says it of one message; what is tried again comes by itself for half an hour');
+  if (!readers.model)
+    return warning('pictures and documents of contacts are not read: there is no ANTHROPIC_API_KEY', 'set ANTHROPIC_API_KEY');
+  return fine(readers.speech ? 'voice notes, pictures and PDF are read' : 'pictures and PDF are read; voice notes are not (STT_BASE_URL)');
 }
 
 /** What the workers say of the model, beside what it says to us now. */

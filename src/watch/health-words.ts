@@ -57,12 +57,13 @@ export type HealthRows = {
   deferred: { count: number; oldest_seconds: number | null; reasons: readonly string[] };
   /** Conversations that wait for a person whom nobody could tell. */
   unheard: number;
+  media: { waiting: number; reasons: Readonly<Record<string, number>> };
   outbound: { due: number; stuck: number; uncertain: number };
 };
 
 /** What is wrong although everything answers, worst first. `detailed` false: for everybody, without names and figures. */
 export function degradations(rows: HealthRows, detailed: boolean): string[] {
-  const { paused, processes, numbers, breakers, unanswered, deferred, unheard, outbound } = rows;
+  const { paused, processes, numbers, breakers, unanswered, deferred, unheard, media, outbound } = rows;
   const there = modesThere(processes);
   const reasons: { says: string; plain: string }[] = [];
   const add = (says: string, plain = says): void => void reasons.push({ says, plain });
@@ -76,6 +77,8 @@ export function degradations(rows: HealthRows, detailed: boolean): string[] {
   const model = modelInWords(breakers, deferred);
   if (model !== null) add(model, 'a model is unavailable');
   if (unheard > 0) add(unheardInWords(unheard), 'conversations wait for a person, and nobody could be told');
+  const unread = mediaInWords(media);
+  if (unread !== null) add(unread, 'voice notes, pictures or documents of contacts are not read');
   const { oldest_seconds: oldest, count } = unanswered;
   if (oldest !== null && oldest > UNANSWERED_SECONDS)
     add(`${count} messages are unanswered, the oldest for ${Math.round(oldest / 60)} minutes`, 'messages are unanswered for too long');
@@ -140,6 +143,30 @@ export function modelInWords(
     return `the model is unavailable: ${waits} for it, the longest for ${Math.round((oldest ?? 0) / 60)} minutes, because ${because(why ?? null)}`;
   }
   return open.length === 0 ? null : `the model ${names} is unavailable (${open[0]?.reason ?? 'no reason'}): the other one answers`;
+}
+
+/** Of what a contact sent: another file would be read. The others are for those who run this. */
+const OF_THE_FILE: ReadonlySet<string> = new Set([
+  'media_too_large',
+  'media_too_long',
+  'media_locked',
+  'media_broken',
+  'media_unknown_kind',
+  'media_no_audio',
+  'model_refused',
+  'model_refusal',
+  'model_context_exceeded',
+  'speech_refused',
+]);
+
+/** Media that is not read through no fault of its own, in words; null when there is none. */
+export function mediaInWords({ reasons }: HealthRows['media']): string | null {
+  const found = Object.entries(reasons).filter(([reason]) => !OF_THE_FILE.has(reason));
+  const count = found.reduce((sum, [, each]) => sum + each, 0);
+  const [most] = found.toSorted(([, a], [, b]) => b - a);
+  if (most === undefined) return null;
+  const files = count === 1 ? '1 voice note, picture or document was' : `${count} voice notes, pictures or documents were`;
+  return `${files} not read within the last hour, mostly because ${because(most[0])}`;
 }
 
 /** Of conversations that wait for a person whom nobody could tell. */

@@ -1,6 +1,6 @@
 /** What `status` shows. */
 import { z } from 'zod';
-import { deferred } from './alert-calls.ts';
+import { deferred, unreadMedia } from './alert-calls.ts';
 import type { Door } from '../db/door.ts';
 import { pause } from '../people/pause-calls.ts';
 
@@ -29,6 +29,7 @@ const status = z.object({
   unanswered: z.object({ count: z.number(), oldest_seconds: z.number().nullable() }),
   deferred,
   unheard: z.number(),
+  media: unreadMedia,
   /** Webhooks of a day that found no place although messages may be in them. */
   unplaced: z.number(),
   outbound: z.object({ due: z.number(), later: z.number(), sending: z.number(), uncertain: z.number() }),

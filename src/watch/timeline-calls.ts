@@ -35,6 +35,23 @@ const entry = z.discriminatedUnion('what', [
       read_at: time.nullable(),
       edited_at: time.nullable(),
       deleted_at: time.nullable(),
+      /** What became of its file; null: there is none, or nobody has looked. */
+      media: z.object({ read: z.string(), why: z.string().nullable(), next_at: time.nullable() }).nullable(),
+    })
+    .loose(),
+  z
+    .object({
+      what: z.literal('media_call'),
+      id: z.number(),
+      at: time,
+      message_id: z.number(),
+      model: z.string(),
+      outcome: z.string(),
+      ms: z.number(),
+      ...tokens,
+      cost_usd: z.number().nullable(),
+      estimated: z.boolean(),
+      detail: z.string().nullable(),
     })
     .loose(),
   z

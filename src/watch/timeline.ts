@@ -23,6 +23,8 @@ export type MessageEntry = {
   read_at: Date | null;
   edited_at: Date | null;
   deleted_at: Date | null;
+  /** What became of its file. */
+  media?: { read: string; why: string | null; next_at: Date | null } | null;
 };
 type Tokens = {
   input_tokens: number;
@@ -61,6 +63,8 @@ type ModelCallEntry = {
   detail: string | null;
   cache_miss: string | null;
 } & Tokens;
+/** For what a file shows, before any turn. */
+type MediaCallEntry = Omit<ModelCallEntry, 'what' | 'turn_id' | 'cache_miss'> & { what: 'media_call'; message_id: number };
 type ToolCallEntry = {
   what: 'tool_call';
   id: number;
@@ -89,7 +93,15 @@ type HandoffEntry = {
 };
 type OptOutEntry = { what: 'opt_out'; id: number; at: Date; source: string; revoked_at: Date | null };
 type WebhookEntry = { what: 'webhook'; id: number; at: Date; event: string | null; outcome: string };
-export type TimelineEntry = MessageEntry | TurnEntry | ModelCallEntry | ToolCallEntry | HandoffEntry | OptOutEntry | WebhookEntry;
+export type TimelineEntry =
+  | MessageEntry
+  | TurnEntry
+  | ModelCallEntry
+  | MediaCallEntry
+  | ToolCallEntry
+  | HandoffEntry
+  | OptOutEntry
+  | WebhookEntry;
 
 export type ConversationState = {
   id: number;
@@ -151,6 +163,8 @@ function concerns(message: MessageEntry, entries: readonly TimelineEntry[]): (en
       case 'model_call':
       case 'tool_call':
         return ids.has(entry.turn_id);
+      case 'media_call':
+        return entry.message_id === message.id;
       case 'handoff':
         return entry.turn_id !== null && ids.has(entry.turn_id);
       case 'opt_out':
@@ -186,6 +200,11 @@ function describe(
       return {
         says: `the model ${entry.model} worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}${entry.detail === null ? '' : ` (${entry.detail})`}`,
         why: `${figures(entry, moneyOf(entry))}${entry.cache_miss === null ? '' : `; the cache did not have it: ${CACHE_MISSES[entry.cache_miss] ?? entry.cache_miss}`}`,
+      };
+    case 'media_call':
+      return {
+        says: `the model ${entry.model} looked at the file of message ${entry.message_id} for ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}`,
+        why: figures(entry, moneyOf(entry)),
       };
     case 'tool_call':
       return {
@@ -276,10 +295,19 @@ const WEBHOOKS: Readonly<Record<string, string>> = {
 
 function messageState(message: MessageEntry, entries: readonly TimelineEntry[], format: (at: Date) => string): string {
   const extra = [
+    mediaState(message, format),
     message.edited_at === null ? null : `edited ${format(message.edited_at)}`,
     message.deleted_at === null ? null : `deleted ${format(message.deleted_at)}`,
   ].filter((each) => each !== null);
   return [stateOf(message, entries, format), ...extra].join('; ');
+}
+
+function mediaState({ media }: MessageEntry, format: (at: Date) => string): string | null {
+  if (media == null) return null;
+  if (media.read === 'words') return 'its file was read';
+  if (media.read === 'silent') return 'nothing is said in it';
+  const again = media.next_at === null ? 'not tried again' : `tried again ${format(media.next_at)}`;
+  return `its file was not read because ${because(media.why)}, ${again}`;
 }
 
 function isRefusedCommand({ reason }: MessageEntry): boolean {
@@ -376,7 +404,7 @@ function figures(used: Tokens, money: string): string {
   return parts.length === 0 ? told : `${told} (${parts.join(', ')})`;
 }
 
-function moneyOf({ cost_usd: cost, estimated }: ModelCallEntry): string {
+function moneyOf({ cost_usd: cost, estimated }: Pick<ModelCallEntry, 'cost_usd' | 'estimated'>): string {
   if (cost === null) return 'no price is known for this model';
   return estimated ? `about ${dollars(cost)} for what it had been given` : dollars(cost);
 }

@@ -626,6 +626,7 @@ create table model_calls (
   created_at          timestamptz not null default now()
 );
 create index model_calls_turn on model_calls (turn_id);
+create index model_calls_media on model_calls (media_id) where media_id is not null;
 
 -- What a person should look at. controls: the agent is quiet in that conversation until it is returned.
 create table handoffs (

@@ -8397,6 +8397,17 @@ create or replace function stuck_rows(p_now timestamptz) returns bigint language
     + (select count(*) from turns where status = 'open' and lease_until < clock(p_now) - interval '1 minute')
 $$;
 
+-- media_unread: media of contacts that nobody could read: what is tried again, and why the tries of the last hour came
+-- to nothing. Read only; p_tenant null: of all. Result: {waiting, reasons {reason: count}}.
+create or replace function media_unread(p_tenant text, p_now timestamptz default null)
+returns jsonb language sql stable as $$
+  select jsonb_build_object('waiting', coalesce(sum(w.waiting), 0), 'reasons',
+    coalesce(jsonb_object_agg(w.reason, w.recent) filter (where w.recent > 0), '{}'))
+  from (select reason, count(*) filter (where next_at is not null) as waiting,
+      count(*) filter (where updated_at > clock(p_now) - interval '1 hour') as recent
+    from media_waits where tenant_id = coalesce(p_tenant, tenant_id) group by reason) w
+$$;
+
 -- unheard_conversations: how many wait for a person although nobody could be told of them: no channel is configured, or
 -- none took the notice for a day. Also those that only people answer (mode manual), whose words are forwarded. Read
 -- only; p_tenant null: of all.
@@ -8433,7 +8444,8 @@ $$ select exists (select from alerts where key = 'webhook_wrong:' || p_name and 
 --   [{breaker, instance, reason}]: open in a process that lives, or opened within the last minute; numbers [{name,
 --   status, seconds, code: what WhatsApp said when it closed, paired, deaf, held: why proactive messages rest}],
 --   unanswered {count, oldest_seconds} of what is neither paused nor deferred, deferred {count, oldest_seconds, reasons
---   [reason]} of conversations that wait for the model, unheard: see unheard_conversations, outbound {due,
+--   [reason]} of conversations that wait for the model, unheard: see unheard_conversations, media: see media_unread,
+--   outbound {due,
 --   oldest_seconds of what is not paused, stuck, uncertain}, gone_models null or [model] that the provider did not know
 --   within the hour, unplaced null or [{instance, reason, count}] of webhooks of 15 minutes that found no place, work
 --   null or {turns, failed_turns, sends, failed_sends, median_ms of 15 minutes, errors_last_hour}}.
@@ -8490,6 +8502,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from clock(p_now) - min(deferred_since)),
       'reasons', coalesce(jsonb_agg(distinct deferred_reason), '[]')) from deferred),
     'unheard', unheard_conversations(null, p_now),
+    'media', media_unread(null, p_now),
     'outbound', (select jsonb_build_object('due', count(*), 'oldest_seconds', extract(epoch
       from clock(p_now) - min(due_at))) from due)
       || jsonb_build_object('stuck', stuck_rows(p_now), 'uncertain', (select count(*) from on_wire
@@ -8768,7 +8781,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
             'provider_message_id', m.provider_id, 'provider_at', m.provider_at, 'kind', m.kind, 'part', m.part,
               'attempts', m.attempts,
             'goes_at', promised_at(m), 'claimed_at', m.claimed_at, 'delivered_at', m.delivered_at, 'read_at', m.read_at,
-            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id) as entry
+            'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'correlation_id', m.correlation_id,
+            'media', case when m.media ? 'read' then jsonb_build_object('read', m.media ->> 'read', 'why',
+              m.media ->> 'why', 'next_at', (select next_at from media_waits w where w.message_id = m.id)) end)
+            as entry
           from messages m where m.conversation_id = c.id
         union all
         select t.started_at, 1, t.id, jsonb_build_object('at', t.started_at, 'what', 'turn', 'id', t.id, 'status',
@@ -8789,6 +8805,16 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
             'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated', k.estimated, 'detail',
               k.detail, 'cache_miss', k.cache_miss)
           from model_calls k join turns t on t.id = k.turn_id where t.conversation_id = c.id
+        union all
+        -- what a file shows is asked once, for all who send it
+        select k.created_at, 2, k.id, jsonb_build_object('at', k.created_at, 'what', 'media_call', 'id', k.id,
+          'message_id', m.id, 'model', k.model, 'outcome', k.outcome, 'ms', k.ms, 'input_tokens', k.input_tokens,
+          'output_tokens', k.output_tokens, 'thinking_tokens', k.thinking_tokens, 'cache_read_tokens',
+          k.cache_read_tokens, 'cache_write_tokens', k.cache_write_tokens, 'cost_usd', k.cost_usd, 'estimated',
+          k.estimated, 'detail', k.detail)
+          from messages m join media d on d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256'
+            join model_calls k on k.media_id = d.id
+          where m.conversation_id = c.id and m.media ? 'sha256' and k.created_at >= m.created_at
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id',
           k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
@@ -8850,6 +8876,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from conversations c where c.deferred_until is not null and c.deferred_reason like 'model\_%'
         and c.tenant_id = p_tenant),
     'unheard', unheard_conversations(p_tenant, p_now),
+    'media', media_unread(p_tenant, p_now),
     'unplaced', (select count(*) from webhook_events w where w.ignored is not null and w.tenant_id = p_tenant
       and w.received_at > (select clock(p_now)) - interval '1 day' and is_unplaced(w.ignored[1])),
     'outbound', (select jsonb_build_object('due', count(*) filter (where m.due_at <= clock(p_now)), 'later',
@@ -9258,6 +9285,7 @@ revoke all on function
   health_snapshot(timestamp with time zone),
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
+  media_unread(text,timestamp with time zone),
   unheard_conversations(text,timestamp with time zone),
   is_webhook_wrong(text),
   alert_snapshot(boolean,timestamp with time zone),
@@ -9669,6 +9697,7 @@ grant execute on function
   health_snapshot(timestamp with time zone),
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
+  media_unread(text,timestamp with time zone),
   unheard_conversations(text,timestamp with time zone),
   is_webhook_wrong(text),
   alert_snapshot(boolean,timestamp with time zone),

@@ -55,6 +55,7 @@ test('A11 Z1 doctor: on an installation at work every check is ok but the hole o
     'claude',
     'clock',
     'disk',
+    'media',
     'people',
     'switches',
     'agents',

@@ -1,7 +1,11 @@
 /** Pictures and PDF: the answer sees them, later turns have what they show, and what cannot be read is said. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { retryMediaJob } from '../../src/crons/retry-media.ts';
+import { whyMessage } from '../../src/admin/why.ts';
+import { alertSnapshot } from '../../src/watch/alert-calls.ts';
 import { runTurn } from '../../src/turns/turn.ts';
 import { pdf, picture } from '../../simulator/pictures.ts';
 import { voiceNote } from '../../simulator/speech.ts';
@@ -36,6 +40,15 @@ const retry = async (system: System): Promise<void> => {
   await system.query(`update media_waits set next_at = now() where next_at is not null`);
   await retryMediaJob.run(system.ctx, { tick: new Date(), signal: new AbortController().signal });
   await system.until(async () => (await system.query('select from media_waits where next_at <= now()')).length === 0, 'the tries');
+};
+const why = async (system: System, id: string): Promise<string> => {
+  const told = await whyMessage(system.ctx, 'default', id, 100);
+  return told.ok
+    ? told.result.entries
+        .map((entry) => `${entry.says}: ${entry.why}`)
+        .toSorted()
+        .join('\n')
+    : '';
 };
 const paid = async (system: System) =>
   (await system.query<{ n: number }>('select count(*)::int as n from model_calls where media_id is not null'))[0]?.n;
@@ -168,14 +181,18 @@ test('I10 the gateway does not give the picture: an honest sentence, then the re
     { match: 'a tela quebrada', text: 'Entendi, a tela quebrou.', repeat: true },
   ]);
   system.simulator.fault({ target: 'media', kind: 'status', status: 500, times: null });
-  system.simulator.inbound({ contactId: maria.id, media: { ...photo('a tela quebrada'), caption: 'olha' } });
+  const sent = system.simulator.inbound({ contactId: maria.id, media: { ...photo('a tela quebrada'), caption: 'olha' } });
   await system.until(() => answers(system).length === 1, 'an honest sentence');
   assert.deepEqual(await texts(system), ['[imagem, ainda não vista]\nolha']);
+  assert.match(await why(system, sent.id), /its file was not read because Evolution did not give the file, tried again/);
+  const { media } = await alertSnapshot(system.ctx.db, false);
+  assert.deepEqual(media, { waiting: 1, reasons: { gateway_unreachable: 1 } });
   system.simulator.clearFaults();
   await retry(system);
   await system.until(() => answers(system).length === 2, 'the answer to what it shows');
   assert.deepEqual(answers(system), ['Não consegui abrir a foto agora.', 'Entendi, a tela quebrou.']);
   assert.deepEqual(await texts(system), ['[imagem: Mostra a tela quebrada.]\nolha']);
+  assert.match(await why(system, sent.id), /its file was read\n[\s\S]*claude-haiku-5-5 looked at the file of message \d+ for /);
 });
 
 test('I10 the model is unavailable: no try is used up, and the picture is read when it is back', async (t) => {
@@ -252,4 +269,98 @@ test('I10 a caption that is edited keeps what the picture shows', async (t) => {
   await system.until(() => answers(system).length === 1, 'the answer');
   system.simulator.edit(id, 'quero três');
   await system.until(async () => (await texts(system))[0] === '[imagem: Mostra um bolo.]\nquero três', 'the edit');
+});
+
+test('I10 a model that is slow: an honest sentence in time, its call goes on and is paid once, then the agent goes on', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.script([
+    { match: 'ainda não vista', text: 'Ainda estou abrindo a foto.', repeat: true },
+    { match: 'um bolo', text: 'Sim, fazemos esse bolo.', repeat: true },
+  ]);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  system.simulator.fault({ target: 'claude', kind: 'slow', ms: 0, match: { text: 'Descreva' }, until: released });
+  system.simulator.inbound({ contactId: maria.id, media: photo('um bolo') });
+  await system.until(async () => (await system.query('select 1 from inbox')).length === 1, 'the message');
+  const id = (await system.query<{ id: number }>('select id::int from conversations'))[0]?.id ?? 0;
+  const ctx = await system.openContext('worker');
+  await runTurn(ctx, id, new AbortController().signal, { readMs: 50 });
+  assert.deepEqual(await texts(system), ['[imagem, ainda não vista]']);
+  await system.addWorker();
+  await system.ctx.queues.wakeSend(id);
+  await system.until(() => answers(system).length === 1, 'an honest sentence');
+  release();
+  await system.until(() => answers(system).length === 2, 'the answer to what it shows');
+  assert.deepEqual(answers(system), ['Ainda estou abrindo a foto.', 'Sim, fazemos esse bolo.']);
+  assert.equal(descriptions(system).length, 1);
+  assert.deepEqual(await system.query('select from media_waits'), []);
+});
+
+test('I10 the model refuses a file that looks like a picture: it is said, in no answer as a block, and not asked again', async (t) => {
+  const system = await startSystem(t);
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.script([{ text: 'Não consegui ver a foto.', repeat: true }]);
+  system.simulator.fault({ target: 'claude', kind: 'status', status: 400, match: { text: 'Descreva' }, times: null });
+  system.simulator.inbound({ contactId: maria.id, media: photo('um bolo') });
+  await system.until(() => answers(system).length === 1, 'the answer');
+  assert.deepEqual(await texts(system), ['[imagem, não pôde ser vista]']);
+  assert.deepEqual(filesIn(prompts(system)[0]), []);
+  assert.deepEqual(await system.query('select reason, next_at from media_waits'), [{ reason: 'model_refused', next_at: null }]);
+});
+
+test('I10 a picture is not paid for where a person answers or the agent is paused; after the pause it is seen and answered', async (t) => {
+  const system = await startSystem(t);
+  const [maria, pedro] = [system.simulator.addContact(MARIA), system.simulator.addContact(PEDRO)];
+  system.simulator.script([{ text: 'Certo.', repeat: true }]);
+  const pause = (status: string) =>
+    system.ctx.db.call('set_pause', {
+      p_tenant: 'default',
+      p_actor: 'test',
+      p_status: status,
+      p_scope: 'all',
+      p_target: '',
+      p_reason: '',
+    });
+  system.simulator.inbound({ contactId: pedro.id, text: 'oi' });
+  await system.until(() => answers(system).length === 1, 'the answer to Pedro');
+  await system.query(`update conversations set controlled_by = 'human'`);
+  system.simulator.inbound({ contactId: pedro.id, media: photo('um bolo') });
+  const handed = async () => (await system.query(`select 1 from messages where type = 'image' and status = 'handed_over'`)).length === 1;
+  await system.until(handed, 'the picture is left to a person');
+  await pause('pausado');
+  system.simulator.inbound({ contactId: maria.id, media: photo('um bolo') });
+  await system.until(async () => (await system.query('select 1 from inbox')).length === 1, 'the message');
+  const id = (await system.query<{ id: number }>('select conversation_id::int as id from inbox'))[0]?.id ?? 0;
+  await runTurn(await system.openContext('worker'), id, new AbortController().signal);
+  assert.deepEqual(descriptions(system), []);
+  await pause('ativo');
+  await system.ctx.queues.wakeTurn(id, 0);
+  await system.until(() => answers(system).length === 2, 'the answer to Maria');
+  assert.deepEqual((await texts(system)).toSorted(), ['[imagem: Mostra um bolo.]', '[imagem]', 'oi']);
+});
+
+test('I10 D4 nothing is fetched from an address that a contact gives', async (t) => {
+  const asked: string[] = [];
+  const trap = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    response.end(picture('uma isca'));
+  });
+  await once(trap.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => trap.close());
+  const address = trap.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/isca.png`;
+  const system = await startSystem(t);
+  system.simulator.script([{ text: 'Pode escrever?', repeat: true }]);
+  const file = { url, directPath: url, mediaUrl: url, mimetype: 'image/png', fileLength: '10' };
+  for (const [index, message] of [
+    { imageMessage: { ...file, caption: url }, mediaUrl: url },
+    { documentMessage: { ...file, mimetype: 'application/pdf', fileName: url }, mediaUrl: url },
+    { audioMessage: { ...file, mimetype: 'audio/ogg' }, mediaUrl: url },
+  ].entries()) {
+    const key = { remoteJid: `551191234560${index}@s.whatsapp.net`, fromMe: false, id: `ISCA${index}` };
+    const data = { key, pushName: 'Isca', message, messageType: Object.keys(message)[0], messageTimestamp: Math.floor(Date.now() / 1000) };
+    assert.equal((await system.webhook({ event: 'messages.upsert', instance: 'julia-dev', data })).status, 200);
+  }
+  await system.until(() => answers(system).length === 3, 'three answers');
+  assert.deepEqual(asked, []);
 });

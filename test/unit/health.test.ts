@@ -12,6 +12,7 @@ const WELL: HealthRows = {
   unanswered: { count: 0, oldest_seconds: null },
   deferred: { count: 0, oldest_seconds: null, reasons: [] },
   unheard: 0,
+  media: { waiting: 0, reasons: {} },
   outbound: { due: 0, stuck: 0, uncertain: 0 },
 };
 
@@ -80,6 +81,11 @@ test('I14 H2 the model unavailable and people whom nobody could tell have their 
     /^the model is unavailable: 12 conversations wait for it, the longest for 4 minutes, because the model was overloaded/,
   );
   assert.match(reasons({ deferred: { ...deferred, count: 1, reasons: ['model_unauthorized'] } }), /1 conversation waits .* the key/);
+  assert.equal(reasons({ media: { waiting: 0, reasons: { media_locked: 3 } } }), '');
+  assert.match(
+    reasons({ media: { waiting: 2, reasons: { speech_key: 2, media_slow: 1, media_locked: 3 } } }),
+    /^3 voice notes, pictures or documents were not read within the last hour, mostly because the speech service refused the key/,
+  );
   assert.match(reasons({ unheard: 2 }), /^2 conversations wait for a person, and nobody could be told: no channel/);
 });
 

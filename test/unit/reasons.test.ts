@@ -66,6 +66,9 @@ async function writtenByTypescript(): Promise<string[]> {
   assert.ok(notSent.length >= 9 && ambiguous.length >= 5 && model.length >= 9, 'the classes of failures');
   const abuse = quoted(/type AbuseReason =([^;]*);/.exec(await textOf('src/turns/checks/abuse.ts'))?.[1] ?? '');
   assert.ok(abuse.length >= 5, 'the kinds of abuse');
+  const media = quoted(/type MediaFailure =([^;]*);/.exec(await textOf('src/inbox/media/decide.ts'))?.[1] ?? '');
+  const speech = quoted(/type SpeechFailure =([^;]*);/.exec(await textOf('src/speech/client.ts'))?.[1] ?? '');
+  assert.ok(media.length >= 9 && speech.length >= 5, 'why media is not read');
   const decision = all(await textOf('src/turns/decide.ts'), /\breason: ((?:'[^']+'(?: \| )?)+)/g).flatMap(quoted);
   const steps = (await Promise.all(['src/turns/turn.ts', 'src/turns/agent.ts', 'src/outbox/send.ts'].map(textOf))).join('\n');
   return [
@@ -75,6 +78,8 @@ async function writtenByTypescript(): Promise<string[]> {
     ...model.map((kind) => `model_${kind}`),
     ...decision,
     ...abuse,
+    ...media,
+    ...speech,
     ...all(await textOf('src/whatsapp/incidents.ts'), /\breason: '([^']+)'/g),
     ...all(steps, /\b(?:reason|class): (?:[^,;\n]*\? \w+ : )?'([^']+)'/g),
     ...all(steps, /const SHUTDOWN = '([^']+)'/g),
