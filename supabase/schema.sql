@@ -6162,6 +6162,7 @@ CREATE OR REPLACE FUNCTION public.media_unread(p_tenant text, p_now timestamp wi
  RETURNS jsonb
  LANGUAGE sql
  STABLE
+ SET search_path TO 'public', 'pg_temp'
 AS $function$
   select jsonb_build_object('waiting', coalesce(sum(w.waiting), 0), 'reasons',
     coalesce(jsonb_object_agg(w.reason, w.recent) filter (where w.recent > 0), '{}'))

@@ -8400,7 +8400,7 @@ $$;
 -- media_unread: media of contacts that nobody could read: what is tried again, and why the tries of the last hour came
 -- to nothing. Read only; p_tenant null: of all. Result: {waiting, reasons {reason: count}}.
 create or replace function media_unread(p_tenant text, p_now timestamptz default null)
-returns jsonb language sql stable as $$
+returns jsonb language sql stable set search_path = public, pg_temp as $$
   select jsonb_build_object('waiting', coalesce(sum(w.waiting), 0), 'reasons',
     coalesce(jsonb_object_agg(w.reason, w.recent) filter (where w.recent > 0), '{}'))
   from (select reason, count(*) filter (where next_at is not null) as waiting,
