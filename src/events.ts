@@ -257,7 +257,7 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ command, outcome }, 'Command of the manager answered');
     },
 
-    swept(what: 'turns' | 'sends' | 'deferred', count: number): void {
+    swept(what: 'turns' | 'sends' | 'deferred' | 'spend', count: number): void {
       if (count === 0) return;
       if (what === 'turns') log.warning({ what, count }, 'Found work that the queue had forgotten');
       // what has been due for a moment and is on its way anyway is among them

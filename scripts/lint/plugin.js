@@ -34,6 +34,7 @@ export const TIERS = {
     'schedule',
     'breakers',
     'backup',
+    'spend',
   ],
   ground: ['config', 'whatsapp', 'claude', 'chatwoot', 'google', 'voyage', 'speech', 'db', 'process', 'words'],
 };

@@ -22,10 +22,11 @@ export type ModelCallRecord = {
   cache_miss: string | null;
 };
 
+/** `worstUsd`: reserved for it; what has no price counts as that much, where there is a ceiling of money. */
 export function callRecord(
   model: string,
   result: { ok: true; reply: ModelReply } | { ok: false; failure: ModelFailure },
-  { ms, miss }: { ms: number; miss: CacheMiss | null },
+  { ms, miss, worstUsd = null }: { ms: number; miss: CacheMiss | null; worstUsd?: number | null },
 ): ModelCallRecord {
   const paid = result.ok ? result.reply : result.failure.paid;
   const { usage, costUsd } = paid ?? { usage: NOTHING_USED, costUsd: 0 };
@@ -38,8 +39,8 @@ export function callRecord(
     thinking_tokens: usage.thinking,
     cache_read_tokens: usage.cacheRead,
     cache_write_tokens: usage.cacheWrite + usage.cacheWriteHour,
-    cost_usd: costUsd,
-    estimated: !result.ok && paid !== undefined,
+    cost_usd: costUsd ?? worstUsd,
+    estimated: (!result.ok && paid !== undefined) || (costUsd === null && worstUsd !== null),
     detail: result.ok ? result.reply.category : null,
     cache_miss: miss,
   };

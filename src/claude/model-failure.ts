@@ -13,6 +13,7 @@ export type ModelFailureKind =
   | 'model_gone'
   | 'empty_answer'
   | 'refusal'
+  | 'spend_ceiling'
   | 'context_exceeded'
   | 'refused';
 
@@ -21,9 +22,10 @@ export type ModelFailureKind =
  *   nobody          the turn is put off and uses no attempt; the agent goes on by itself when the model is back
  *   configuration   as `nobody`, and the people who run this are told at once: only they can end it
  *   answer          the same request may succeed: it is tried again, and uses an attempt
+ *   money           a ceiling of money has no room for it: the contact hears a sentence, and a person goes on
  *   request         the same request fails each time: a person is called
  */
-export type Fault = 'nobody' | 'configuration' | 'answer' | 'request';
+export type Fault = 'nobody' | 'configuration' | 'answer' | 'money' | 'request';
 
 /** `counts`: it says something of the model's health, so its breaker counts it. `other`: another model may answer the same request. */
 type Meaning = { fault: Fault; counts: boolean; other: boolean };
@@ -41,11 +43,12 @@ export const MODEL_FAILURES: Readonly<Record<ModelFailureKind, Meaning>> = {
   model_gone: { fault: 'configuration', counts: false, other: true },
   empty_answer: { fault: 'answer', counts: false, other: false },
   refusal: { fault: 'request', counts: false, other: true }, // its classifiers declined these words; the agent answers with what it knows of it
+  spend_ceiling: { fault: 'money', counts: false, other: true }, // before it was made; a cheaper model may have room
   context_exceeded: { fault: 'request', counts: false, other: true }, // not every model reads as much
   refused: { fault: 'request', counts: false, other: true },
 };
 
-const GRAVITY: readonly Fault[] = ['nobody', 'configuration', 'answer', 'request'];
+const GRAVITY: readonly Fault[] = ['nobody', 'configuration', 'answer', 'money', 'request'];
 
 /** Of the failures of two models the one that decides: who can still answer decides, and of two alike the one that says more. */
 export function decisive<F extends { kind: ModelFailureKind }>(first: F, second: F): F {

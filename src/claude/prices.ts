@@ -73,6 +73,21 @@ export function hasPrice(model: string, at: Date): boolean {
   return priceOf(model, 0, at) !== null;
 }
 
+/** Models that have a price today or had one once, without dates behind their names. */
+export const PRICED_MODELS: readonly string[] = [...new Set(PRICES.map(({ model }) => model))];
+
+/** The most that one token of input may cost in a request that is not long, in US dollars: it may be written to the cache. Null: the model has no price. */
+export function perTokenUsd(model: string, at: Date): number | null {
+  const price = priceOf(model, 0, at);
+  return price === null ? null : price.cacheWrite / 1e6;
+}
+
+/** What a call costs at most: nothing of it read from the cache, all of its room used. `input`, `output`: tokens. Null: the model has no price. */
+export function worstUsd(model: string, most: { input: number; output: number }, at: Date): number | null {
+  const price = priceOf(model, most.input, at);
+  return price === null ? null : Math.ceil((most.input * price.cacheWrite + most.output * price.output) * 100) / 1e8;
+}
+
 function priceOf(model: string, promptTokens: number, at: Date): Tier | null {
   const name = model.replace(/-\d{8}$/, '');
   const day = at.toISOString().slice(0, 10);

@@ -29,6 +29,8 @@ export type Claude = {
   /** How hard a model tries, where it has such levels. */
   readonly effort: Effort;
   readonly maxToolRounds: number;
+  /** US dollars, of each tenant; null: there is none. */
+  readonly ceilings: { readonly contactDay: number | null; readonly day: number | null; readonly month: number | null } | null;
   readonly callTimeoutSeconds: number;
   readonly turnTimeoutSeconds: number;
 };
@@ -89,13 +91,19 @@ export function evolution(v: Variables, report: Report): Evolution | null {
   return url && apiKey && instance ? { url, apiKey, instance, autoRestart: v.EVOLUTION_AUTO_RESTART } : null;
 }
 
+function ceilings({ MAX_USD_CONTATO_DIA: contactDay, MAX_USD_DIA: day, MAX_USD_MES: month }: Variables): Claude['ceilings'] {
+  if (contactDay + day + month === 0) return null;
+  return { contactDay: contactDay || null, day: day || null, month: month || null };
+}
+
 export function claude(v: Variables, report: Report): Claude | null {
   for (const name of ['LLM_MODEL', 'LLM_MODEL_COMPLEX'] as const) {
     if (RETIRED_MODELS.includes(v[name]))
       report.warn(`${name}: names a model that is retired; the provider will refuse it, name a current one`);
     else if (familyOf(v[name]) === null) report.warn(`${name}: ${v[name]} is not among the models known here, so it is asked with care`);
     if (!RETIRED_MODELS.includes(v[name]) && !hasPrice(v[name], new Date()))
-      report.warn(`${name}: no price of ${v[name]} is known, so its calls are in no sum of money`);
+      if (ceilings(v) === null) report.warn(`${name}: no price of ${v[name]} is known, so its calls are in no sum of money`);
+      else report.problem(`${name}: no price of ${v[name]} is known, so with MAX_USD_* it would never be asked; name another one`);
   }
   if (v.LLM_LOOP_TIMEOUT_SEGUNDOS < v.LLM_TIMEOUT_SEGUNDOS) {
     report.problem('LLM_LOOP_TIMEOUT_SEGUNDOS: must not be shorter than LLM_TIMEOUT_SEGUNDOS; the whole turn holds at least one call');
@@ -114,6 +122,7 @@ export function claude(v: Variables, report: Report): Claude | null {
     maxTokens: v.LLM_MAX_TOKENS,
     effort: v.LLM_EFFORT,
     maxToolRounds: v.LLM_MAX_TOOL_ITERATIONS,
+    ceilings: ceilings(v),
     callTimeoutSeconds: v.LLM_TIMEOUT_SEGUNDOS,
     turnTimeoutSeconds: v.LLM_LOOP_TIMEOUT_SEGUNDOS,
   };

@@ -1,4 +1,5 @@
 import { wakeDueTurns } from '../turns/wake.ts';
+import { tendSpend } from '../spend/calls.ts';
 import type { CronJob } from '../schedule/job.ts';
 
 /** Beyond the longest debounce, so that a burst that is still being typed is not cut short. */
@@ -13,6 +14,8 @@ export const sweepTurnsJob: CronJob = {
   timeoutSeconds: 50,
   summary: 'wakes conversations that are unanswered and that no worker has',
   async run(ctx) {
+    const settled = await tendSpend(ctx.db);
+    if (settled > 0) ctx.events.swept('spend', settled);
     const woken = await wakeDueTurns(ctx, ctx.config.turn.debounceMaxMs + GRACE_MS);
     ctx.events.swept('turns', woken);
     return woken;

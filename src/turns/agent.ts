@@ -17,7 +17,9 @@ import type { Fault, ModelFailureKind } from '../claude/model-failure.ts';
 import type { Prompt } from './prompt.ts';
 import type { Source } from '../knowledge/knowledge.ts';
 import type { Effect, ToolCallRecord } from './calls.ts';
-import type { Llm, ModelFailure, ModelReply } from '../claude/llm.ts';
+import type { Llm, ModelFailure, ModelReply, ModelRequest } from '../claude/llm.ts';
+import type { Budget } from '../spend/budget.ts';
+import type { Refusal } from '../spend/calls.ts';
 import type { Tool, ToolSituation } from './tools/tool.ts';
 
 export type AgentLimits = { maxTokens: number; effort: Effort; maxToolRounds: number; callTimeoutMs: number; turnTimeoutMs: number };
@@ -40,6 +42,8 @@ export type AgentRun = {
   previous: { id: string; agoMs: number } | null;
   tools: Tool[];
   situation: ToolSituation;
+  /** Asked before each call; null: there is no ceiling of money. */
+  budget: Budget | null;
   /** Aborts the call that is under way: nothing has happened yet, so nothing is lost. */
   signal: AbortSignal;
 };
@@ -56,18 +60,20 @@ export type AgentOutcome = {
   | { kind: 'aborted' }
   /** The words were declined, and no other model answers them. What a tool was asked for before that is what the contact wants all the same. */
   | { kind: 'declined'; effects: Effect[] }
+  /** A ceiling of money has no room for a call that the turn needs. `effects`: as of `declined`. */
+  | { kind: 'spent'; ceiling: Exclude<Refusal, 'lost'>; effects: Effect[] }
   /** `fault` says what becomes of the turn. `retryInMs`: no model may be asked sooner. */
   | { kind: 'failed'; reason: string; fault: Fault; retryInMs: number }
 );
 
-/** Contract: never throws, ends within `limits.turnTimeoutMs`. */
+/** Contract: throws only what `budget` throws; ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const deadline = performance.now() + run.limits.turnTimeoutMs;
-  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [], answerId: null };
+  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [], ceiling: null, answerId: null };
   const effects: Effect[] = [];
   const said: string[] = [];
   const outcome = <T extends object>(end: T) => {
-    const { rounds, refusedBy: _, ...record } = work;
+    const { rounds, refusedBy: _, ceiling: __, ...record } = work;
     return { ...record, transcript: rounds, ...end };
   };
   const failed = (kind: ModelFailureKind, retryInMs = 0) =>
@@ -81,8 +87,11 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
     const answer = await ask(run, work, { again, isLast, deadline });
     if (!answer.ok) {
       if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
+      const wanted = effects.filter(({ type }) => type === 'handoff' || type === 'opt_out');
+      if (answer.failure.kind === 'spend_ceiling' && work.ceiling !== null)
+        return outcome({ kind: 'spent' as const, ceiling: work.ceiling, effects: wanted });
       if (answer.failure.kind !== 'refusal') return failed(answer.failure.kind, answer.retryInMs);
-      return outcome({ kind: 'declined' as const, effects: effects.filter(({ type }) => type === 'handoff' || type === 'opt_out') });
+      return outcome({ kind: 'declined' as const, effects: wanted });
     }
     const { content } = answer.reply;
     const end = endOf(answer.reply);
@@ -111,6 +120,8 @@ type Work = {
   rounds: Anthropic.MessageParam[];
   /** They are not asked with these words again. */
   refusedBy: string[];
+  /** Which ceiling of money had no room for a call. */
+  ceiling: Exclude<Refusal, 'lost'> | null;
   answerId: string | null;
 };
 
@@ -309,22 +320,27 @@ async function callModel(
   if (timeoutMs < 1) return { ok: false, failure: { kind: 'timeout', detail: 'no time is left for this turn', restMs: 0 } };
   const isFair = timeoutMs >= Math.min(FAIR_MS, callTimeoutMs);
   const rounds = model === work.model ? work.rounds : work.rounds.map(withoutThoughts);
-  const guarded = await run.breaker(model).run(
-    () =>
-      run.llm.call(
-        {
-          model,
-          settings: settingsFor(model, { answerTokens, effort, again }),
-          system: systemOf(prompt),
-          tools: run.tools.map(toolParam),
-          wordsOnly: isLast,
-          messages: [...initialMessages(prompt, model), ...cachedToTheEnd(rounds)],
-          fileTokens: prompt.files.reduce((sum, { file }) => sum + file.tokens, 0),
-          // asked of models that are known to take the field only
-          ...(familyOf(model) === null ? {} : { previousId: work.answerId ?? run.previous?.id ?? null }),
-        },
-        { signal: run.signal, timeoutMs },
-      ),
+  const request: ModelRequest = {
+    model,
+    settings: settingsFor(model, { answerTokens, effort, again }),
+    system: systemOf(prompt),
+    tools: run.tools.map(toolParam),
+    wordsOnly: isLast,
+    messages: [...initialMessages(prompt, model), ...cachedToTheEnd(rounds)],
+    fileTokens: prompt.files.reduce((sum, { file }) => sum + file.tokens, 0),
+    // asked of models that are known to take the field only
+    ...(familyOf(model) === null ? {} : { previousId: work.answerId ?? run.previous?.id ?? null }),
+  };
+  const breaker = run.breaker(model);
+  // who is not asked reserves nothing
+  const taken = breaker.retryInMs() > 0 ? null : ((await run.budget?.take({ ...request, maxTokens: request.settings.maxTokens })) ?? null);
+  if (taken !== null && taken.refused !== null) {
+    if (taken.refused === 'lost') return { ok: false, failure: { kind: 'aborted', detail: 'the turn is lost', restMs: 0 } };
+    work.ceiling = taken.refused;
+    return { ok: false, failure: { kind: 'spend_ceiling', detail: taken.refused, restMs: 0 } };
+  }
+  const guarded = await breaker.run(
+    () => run.llm.call(request, { signal: run.signal, timeoutMs }),
     (result) => verdictOf(result, isFair),
   );
   if (guarded.open)
@@ -333,7 +349,9 @@ async function callModel(
   const isFirst = work.answerId === null && run.previous === null;
   const agoMs = work.answerId === null ? (run.previous?.agoMs ?? 0) : 0;
   const miss = result.ok ? cacheMiss(result.reply, { isFirst, agoMs }) : null;
-  work.modelCalls.push(callRecord(model, result, { ms: performance.now() - started, miss }));
+  const record = callRecord(model, result, { ms: performance.now() - started, miss, worstUsd: taken?.worstUsd ?? null });
+  run.budget?.paid(record.cost_usd ?? 0);
+  work.modelCalls.push(record);
   if (result.ok) work.answerId = result.reply.id;
   return result.ok ? judged(work, model, result.reply) : result;
 }

@@ -5,6 +5,8 @@ import type { Door } from '../db/door.ts';
 import { grouped } from '../db/grouped.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
 import { LANGUAGES } from '../words/sentences.ts';
+import { claimedMoney } from '../spend/calls.ts';
+import type { SpendPolicy } from '../spend/ceilings.ts';
 import { mediaItem } from '../inbox/media/calls.ts';
 import { sendClaimOf, withRandom } from '../outbox/calls.ts';
 import type { SendClaim, SendPolicy } from '../outbox/calls.ts';
@@ -99,6 +101,8 @@ const claimed = z.object({
   deferred_since: time.nullable(),
   deferred_reason: z.string().nullable(),
   apologised_at: time.nullable(),
+  /** What is reserved for it, or why nothing is; null: there is no ceiling of money. */
+  money: claimedMoney.nullable(),
   passed_over: z.boolean(),
   /** The last answer of a model here: its id at the provider. */
   previous_answer: z.object({ id: z.string(), at: time }).nullable(),
@@ -165,8 +169,8 @@ export type ClaimOptions = {
   debounce?: DebounceSettings;
   /** What is no text is told first, so that it can be read. */
   reads?: boolean;
-  /** Of answers that could not leave soon the turns wait, see SQL room_at. Null: no turn does. */
-  limits?: { replyCapHour: number } | null;
+  /** Of answers that could not leave soon the turns wait, see SQL room_at; money is reserved, see reserve_turns. Null: neither. */
+  limits?: { replyCapHour: number; spend?: SpendPolicy } | null;
 };
 
 /** SQL claim_turns: takes the one open turn of a conversation under a lease, or says why not. */

@@ -10,6 +10,7 @@
  */
 import { abuseOf, isMachine, quietSeconds } from './checks/abuse.ts';
 import type { AbuseLimits, AbuseMessage, AbuseReason } from './checks/abuse.ts';
+import type { ClaimedMoney, Refusal } from '../spend/calls.ts';
 import type { SentenceName } from '../words/sentences.ts';
 
 /** What the decision looks at; `TurnClaim` of turns/calls.ts has all of it. */
@@ -24,6 +25,8 @@ export type TurnSnapshot = {
   deferred_reason: string | null;
   /** When the contact was told of that. */
   apologised_at: Date | null;
+  /** null: there is no ceiling of money. */
+  money: ClaimedMoney | null;
   /** It is put off again and again while others are answered. */
   passed_over: boolean;
   pending: { type: string; text: string; at: Date; created_at: Date; intent: string | null }[];
@@ -55,6 +58,8 @@ export type TurnDecision =
   /** A person is needed. `say` goes to the contact first, when there is something honest to say. */
   | { kind: 'handoff'; reason: 'no_model' | 'no_agent' | 'turn_failed' | 'bot_question'; say: SentenceName | null }
   | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; say: SentenceName }
+  /** A ceiling of money has no room for any model. `told`: the contact has heard so within a day. */
+  | { kind: 'spent'; ceiling: Exclude<Refusal, 'lost'>; told: boolean }
   | { kind: 'run'; model: string };
 
 /** A turn that failed so often (by the model, or by a worker that died) goes to a person. */
@@ -87,6 +92,7 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   if (intents.has('bot_question') && turn.identity === 'handoff') return { kind: 'handoff', reason: 'bot_question', say: 'honest' };
   if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
     return { kind: 'canned', reason: 'too_long', say: 'too_long' };
+  if (turn.money !== null && 'refused' in turn.money) return { kind: 'spent', ceiling: turn.money.refused, told: turn.money.told };
   return {
     kind: 'run',
     model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),

@@ -72,6 +72,7 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
         timeZone,
       }),
     previous: null,
+    budget: null,
     declinedBy: [],
     tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
     situation: { pending: [{ id: 1, type: 'text' }] },

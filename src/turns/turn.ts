@@ -12,7 +12,7 @@ import { buildPrompt } from './prompt.ts';
 import type { Prompt } from './prompt.ts';
 import { identityHint } from './system-texts.ts';
 import { SENTENCES, sentencesOf } from '../words/sentences.ts';
-import type { Sentences } from '../words/sentences.ts';
+import type { SentenceName, Sentences } from '../words/sentences.ts';
 import { debounceLeft } from '../inbox/debounce.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
 import { decideTurn, putOff, turnRetryDelay, turnTimeLimit } from './decide.ts';
@@ -21,7 +21,10 @@ import type { Files } from '../inbox/media/read.ts';
 import { persist } from '../db/persist.ts';
 import type { SendClaim } from '../outbox/calls.ts';
 import { claimTurn, completeTurn, nowOf } from './calls.ts';
-import type { AgentVersion, CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
+import type { AgentVersion, ClaimOptions, CommandClaim, Effect, Part, TurnClaim, TurnCompletion, TurnResult } from './calls.ts';
+import type { Refusal } from '../spend/calls.ts';
+import { openBudget } from '../spend/budget.ts';
+import { spendPolicyOf } from '../spend/ceilings.ts';
 import { keepTurn } from './leases.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
@@ -70,7 +73,7 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
   const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, {
     ...(debounce === undefined ? {} : { debounce }),
     reads: readMs > 0 && (ctx.speech !== null || ctx.llm !== null),
-    limits: ctx.llm === null ? null : { replyCapHour: ctx.config.outbound.maxRepliesPerHour },
+    limits: limitsOf(ctx),
   });
   switch (claim.state) {
     case 'media': {
@@ -98,6 +101,13 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
         return finish(ctx, turn, await take(ctx, turn, files, signal), canSend);
       });
   }
+}
+
+/** null: no model is asked, so nothing of it is bounded. */
+function limitsOf(ctx: Context): NonNullable<ClaimOptions['limits']> | null {
+  if (ctx.llm === null) return null;
+  const spend = spendPolicyOf(ctx.config.claude, new Date());
+  return { replyCapHour: ctx.config.outbound.maxRepliesPerHour, ...(spend === null ? {} : { spend }) };
 }
 
 /** With words that may be read to a contact: those of the version in force, nearly always. */
@@ -152,9 +162,31 @@ async function take(ctx: Context, claim: TurnClaim, read: Files, signal: AbortSi
       };
     case 'canned':
       return { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, say[decision.say], 'reply') };
+    case 'spent':
+      return spent(ctx, claim, decision, say);
     case 'run':
       return resultOf(ctx, claim, await answer(ctx, claim, { model: decision.model, read }, signal), signal, say);
   }
+}
+
+const SPENT: Readonly<Record<Exclude<Refusal, 'lost'>, { reason: string; say: SentenceName }>> = {
+  contact_day: { reason: 'spend_contact_day', say: 'enough' },
+  day: { reason: 'spend_day', say: 'fallback' },
+  month: { reason: 'spend_month', say: 'fallback' },
+  unpriced: { reason: 'spend_unpriced', say: 'fallback' },
+};
+
+/** A ceiling of money has no room: the contact hears one sentence within a day, then people go on. It is theirs only until there is room again. */
+function spent(
+  ctx: Context,
+  claim: TurnClaim,
+  { ceiling, told }: { ceiling: keyof typeof SPENT; told: boolean },
+  say: Sentences,
+): TurnResult {
+  const { reason, say: name } = SPENT[ceiling];
+  const effects = [needsPerson(reason, false)];
+  if (told) return { kind: 'handoff', reason, effects, forward: true };
+  return { kind: 'answer', reason, effects, parts: partsOf(ctx, claim, say[name], 'reply') };
 }
 
 /** A person has this conversation. Who took it over by hand is told of it like after any handoff; what comes then is forwarded while nobody is at the phone. */
@@ -223,6 +255,10 @@ async function answer(
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
       situation: { pending: claim.pending },
+      budget:
+        claude.ceilings === null
+          ? null
+          : openBudget(ctx.db, { ...claim, reservedUsd: reservedUsd(claim) }, claude.ceilings, () => new Date(nowOf(claim))),
       signal: wanted,
     });
   } finally {
@@ -238,6 +274,10 @@ function asked({ pending, history }: TurnClaim): { now: string; before: string }
 
 /** "E o azul?" is understood by so many messages before it. */
 const MESSAGES_BEFORE = 4;
+
+function reservedUsd({ money }: TurnClaim): number {
+  return money !== null && 'usd' in money ? money.usd : 0;
+}
 
 /** What a model is given to read; null: it has declined all that is unanswered. */
 function promptOf(
@@ -309,6 +349,11 @@ function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal:
         parts: partsOf(ctx, claim, say.declined, isHandoff ? 'handoff' : 'reply'),
       };
     }
+    case 'spent': {
+      const person = outcome.effects.some((effect) => effect.type === 'handoff');
+      const result = spent(ctx, claim, { ceiling: outcome.ceiling, told: false }, say);
+      return { ...record, ...result, effects: person ? outcome.effects : [...outcome.effects, ...(result.effects ?? [])] };
+    }
     case 'failed':
       return failureOf(ctx, claim, outcome, record, say);
   }
@@ -327,6 +372,7 @@ function failureOf(
       return { ...record, kind: 'deferred', reason, apology: say.outage, ...putOff(claim, { fault, retryInMs }, ctx.random()) };
     case 'answer':
       return { ...record, kind: 'failed', reason };
+    case 'money': // told as `spent`
     case 'request':
       return {
         ...record,

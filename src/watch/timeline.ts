@@ -266,6 +266,7 @@ const MODEL_ENDS: Readonly<Record<string, string>> = {
   tool_use: 'asked for a tool',
   max_tokens: 'was cut at its limit of tokens',
   ok: 'answered',
+  worker_lost: 'was lost with its worker, and counts as spent',
   aborted: 'was broken off, since its answer was not wanted any more',
 };
 

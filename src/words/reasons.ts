@@ -73,6 +73,10 @@ export const REASONS: Readonly<Record<string, string>> = {
   speech_key: 'the speech service refused the key, its address or its credit (STT_API_KEY, STT_BASE_URL, STT_MODEL)',
   speech_answer: 'the speech service answered something that is no transcript',
 
+  spend_contact_day: 'this contact used the money of its day (MAX_USD_CONTATO_DIA), so a person is told',
+  spend_day: 'the money of the day is used up (MAX_USD_DIA; npm run admin -- spend), so a person is told',
+  spend_month: 'the money of the month is used up (MAX_USD_MES; npm run admin -- spend), so a person is told',
+  spend_unpriced: 'nobody knows what its model costs, and there is a ceiling of money (npm run admin -- doctor), so a person is told',
   deleted_by_contact: 'the contact deleted it before it was answered',
   deleted_or_edited: 'the contact deleted or edited it before it was answered, and no new words came',
   declined: 'the model declined these words; the contact was told so, and its next message is answered',
@@ -107,6 +111,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   model_model_gone: 'the provider does not know the configured model (LLM_MODEL)',
   model_refused: 'the model refused the request as invalid',
   model_refusal: 'the model declined to answer these words',
+  model_spend_ceiling: 'a ceiling of money had no room for the model',
   model_context_exceeded: 'the conversation was longer than the model can read',
   model_breaker_open: 'the model is not asked at the moment: its circuit breaker is open after repeated failures, or it asked for a pause',
   model_empty_answer: 'the model answered without any words',

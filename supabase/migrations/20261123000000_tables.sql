@@ -628,6 +628,32 @@ create table model_calls (
 create index model_calls_turn on model_calls (turn_id);
 create index model_calls_media on model_calls (media_id) where media_id is not null;
 
+-- Money spent, by day (UTC), kind and number: the sum over its rows. A connection of the database adds to rows of its
+-- own (`backend`), as in slot_minutes; those of a day that is over become one, with backend 0 (tend_spend).
+create table spend_days (
+  tenant_id    text not null,
+  day          date not null,
+  kind         text not null,                 -- 'model', 'audio', ...
+  instance_id  bigint not null,               -- 0: of no number
+  backend      int not null,
+  usd          numeric(16, 8) not null,
+  calls        int not null,
+  unpriced     int not null,                  -- calls without a price, which are in no sum of money
+  units        numeric not null default 0,    -- what the kind is measured in: audio in seconds
+  primary key (tenant_id, day, kind, instance_id, backend)
+) with (fillfactor = 50);
+
+-- Money that an open turn may still cost, where there is a ceiling: from its claim until it is settled.
+create table spend_reservations (
+  turn_id      bigint primary key,
+  tenant_id    text not null,
+  contact_id   bigint not null,
+  instance_id  bigint not null,
+  model        text not null,
+  usd          numeric(16, 8) not null,
+  created_at   timestamptz not null
+) with (fillfactor = 70);
+
 -- What a person should look at. controls: the agent is quiet in that conversation until it is returned.
 create table handoffs (
   id               bigint generated always as identity primary key,

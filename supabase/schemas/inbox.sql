@@ -1857,6 +1857,11 @@ begin
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
       r.cache_read_tokens, r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
     from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+  perform add_spend(p_tenant, 'files', null, sum(r.cost_usd), count(*)::int,
+      (count(*) filter (where r.cost_usd is null))::int, 0, clock(p_now))
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r having count(*) > 0;
+  -- nobody knows what the speech service takes for a second
+  perform add_spend(p_tenant, 'audio', null, 0, 1, 1, p_seconds, clock(p_now)) where p_seconds > 0;
 end $$;
 
 -- hold_unread: a message whose media nobody has read yet, locked, and its conversation before it; its id is null when

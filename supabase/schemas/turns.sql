@@ -62,10 +62,19 @@ begin
     return jsonb_build_object('state', 'busy', 'until', v_open.lease_until, 'wait_ms',
       in_ms(v_open.lease_until, p_now));
   end if;
-  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = v_open.id;
-  update conversations set failed_in_row = failed_in_row + 1,
-    failing_since = coalesce(failing_since, v_open.started_at) where id = p_conversation;
+  perform expire_turn(v_open, p_now);
   return null;
+end $$;
+
+-- expire_turn: a turn whose lease ran out ends, and counts as a failure; what was reserved for it counts as spent.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function expire_turn(p_turn turns, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = failed_in_row + 1,
+    failing_since = coalesce(failing_since, p_turn.started_at) where id = p_turn.conversation_id;
+  perform settle_lost(p_turn, p_now);
 end $$;
 
 -- room_at: until when the turn of a conversation waits, since its answer could not leave soon: the model is asked for
@@ -162,7 +171,8 @@ $$;
 --   of the turn. A turn whose lease ran out is ended as expired and counts as a failure. What a conversation comes to
 --   does not depend on the others of its group.
 -- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms;
---   p_limits {replyCapHour: see room_at}, null: nothing is put off.
+--   p_limits {replyCapHour: see room_at, missing: nothing is put off; spend: see reserve_turns, missing: there is no
+--   ceiling of money}.
 -- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
 -- Its plan, like those of complete_plain and record_arrived, is made once and goes by indexes row by row: a group is
 --   small, and a plan made while the tables were empty would read all of them.
@@ -189,6 +199,7 @@ declare
   v_id bigint;
   v_state jsonb;
   v_in_the_way jsonb := '{}'; -- {conversation: its result}
+  v_money jsonb := '{}';      -- {conversation: what reserve_turns said}
   v_all json;
 begin
   if p_debounce is not null then
@@ -234,6 +245,11 @@ begin
       where not v_in_the_way ? id::text), (p_limits ->> 'replyCapHour')::int, v_now);
   end if;
 
+  if p_limits ? 'spend' then
+    v_money := reserve_turns(array(select id from unnest(v_ids) id where not v_in_the_way ? id::text),
+      p_limits -> 'spend', v_now);
+  end if;
+
   with waiting as materialized (
       select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
       from conversations c join instances i on i.id = c.instance_id
@@ -253,6 +269,11 @@ begin
         select f.tenant_id, f.id, (w.agent).id, f.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
           f.inbound_seq, w.correlation_id, v_now from fenced f join waiting w on w.id = f.id
         returning id, conversation_id),
+    reserved as (
+      insert into spend_reservations (turn_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+        select o.id, f.tenant_id, f.contact_id, f.instance_id, v_money -> o.conversation_id::text ->> 'model',
+          (v_money -> o.conversation_id::text ->> 'usd')::numeric, v_now from opened o
+          join fenced f on f.id = o.conversation_id where v_money -> o.conversation_id::text ? 'usd'),
     taken as (
       update messages m set turn_id = o.id from opened o join inbox x on x.conversation_id = o.conversation_id
         where m.id = x.message_id),
@@ -271,7 +292,7 @@ begin
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
           as identity,
         c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.deferred_reason,
-        c.apologised_at,
+        c.apologised_at, v_money -> c.id::text as money,
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
@@ -387,7 +408,7 @@ begin
   select c.* into v_conversation from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  perform record_model_calls(v_turn, p_result);
+  perform record_model_calls(v_turn, p_result, v_now);
   if v_turn.status <> 'open' or v_turn.fence <> p_fence or v_conversation.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');
   end if;
@@ -479,7 +500,15 @@ begin
         select (p.conversation).tenant_id, p.turn_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
           coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
           coalesce(r.estimated, false), r.detail, r.cache_miss
-        from plain p cross join model_calls_of(p.result) r),
+        from plain p cross join model_calls_of(p.result) r returning tenant_id, turn_id, cost_usd),
+    spent as (
+      insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+        select c.tenant_id, spend_day(p_now), 'model', p.instance_id, pg_backend_pid(), coalesce(sum(c.cost_usd), 0),
+          count(*), count(*) filter (where c.cost_usd is null), 0
+          from calls c join plain p on p.turn_id = c.turn_id group by c.tenant_id, p.instance_id
+        on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+          calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced),
+    settled as (delete from spend_reservations r using plain p where r.turn_id = p.turn_id),
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
@@ -545,16 +574,30 @@ $$;
 -- Guarantee: a commit whose answer got lost is repeated: paid for once. The turn's sums are those of its calls.
 -- Arguments: p_result of complete_turn: model_calls, model, transcript.
 -- Concurrency: the caller holds the conversation's lock.
-create or replace function record_model_calls(p_turn turns, p_result jsonb)
+create or replace function record_model_calls(p_turn turns, p_result jsonb, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_lost numeric; v_spent numeric; v_calls int; v_unpriced int; v_instance bigint;
 begin
+  -- it was taken for dead, and its reservation for spent: now it tells what it was
+  if p_turn.status = 'expired' then
+    delete from model_calls where turn_id = p_turn.id and outcome = 'worker_lost' returning cost_usd into v_lost;
+  end if;
+  with added as (
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_turn.tenant_id, p_turn.id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
       coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
       coalesce(r.estimated, false), r.detail, r.cache_miss
     from model_calls_of(p_result) r
-    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id and m.outcome <> 'worker_lost')
+    returning cost_usd)
+  select sum(cost_usd), count(*), count(*) filter (where cost_usd is null) into v_spent, v_calls, v_unpriced from added;
+  delete from spend_reservations where turn_id = p_turn.id;
+  if v_calls > 0 or v_lost is not null then
+    select instance_id into v_instance from conversations where id = p_turn.conversation_id;
+    perform add_spend(p_turn.tenant_id, 'model', v_instance, coalesce(v_spent, 0) - coalesce(v_lost, 0),
+      v_calls - (v_lost is not null)::int, v_unpriced, 0, p_now);
+  end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
@@ -1097,6 +1140,7 @@ revoke all on function
   quote_of(messages),
   claim_turn(bigint, text, int, timestamptz),
   turn_in_the_way(bigint, int, timestamptz),
+  expire_turn(turns, timestamptz),
   room_at(conversations, int, timestamptz),
   waits_long(text),
   wait_for_room(bigint[], int, timestamptz),
@@ -1107,7 +1151,7 @@ revoke all on function
   model_calls_of(jsonb),
   renew_turn(bigint, bigint, int, timestamptz),
   complete_turn(bigint, bigint, jsonb, timestamptz),
-  record_model_calls(turns, jsonb),
+  record_model_calls(turns, jsonb, timestamptz),
   record_tool_calls(turns, jsonb),
   mark_refused(turns, jsonb),
   defer_turn(conversations, turns, jsonb, timestamptz),
@@ -1147,6 +1191,7 @@ grant execute on function
   quote_of(messages),
   claim_turn(bigint, text, int, timestamptz),
   turn_in_the_way(bigint, int, timestamptz),
+  expire_turn(turns, timestamptz),
   room_at(conversations, int, timestamptz),
   waits_long(text),
   wait_for_room(bigint[], int, timestamptz),
@@ -1157,7 +1202,7 @@ grant execute on function
   model_calls_of(jsonb),
   renew_turn(bigint, bigint, int, timestamptz),
   complete_turn(bigint, bigint, jsonb, timestamptz),
-  record_model_calls(turns, jsonb),
+  record_model_calls(turns, jsonb, timestamptz),
   record_tool_calls(turns, jsonb),
   mark_refused(turns, jsonb),
   defer_turn(conversations, turns, jsonb, timestamptz),

@@ -72,6 +72,7 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
     spareModels: [],
     declinedBy: [],
     previous: null,
+    budget: null,
     tools: [...TOOLS],
     situation: { pending: [{ id: 5, type: 'text' }] },
     signal: new AbortController().signal,

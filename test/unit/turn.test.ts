@@ -35,6 +35,7 @@ function turn(change: Partial<TurnSnapshot> = {}): TurnSnapshot {
     failing_since: null,
     deferred_since: null,
     deferred_reason: null,
+    money: null,
     apologised_at: null,
     passed_over: false,
     pending: [message('oi')],

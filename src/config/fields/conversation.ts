@@ -1,6 +1,6 @@
 /** The conversation, the model, and who is told. */
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../../claude/models.ts';
-import { bool, integer, oneOf, slackUsers, text, url } from '../variable-types.ts';
+import { bool, integer, oneOf, price, slackUsers, text, url } from '../variable-types.ts';
 import { told } from '../told.ts';
 
 const DAY_SECONDS = 86_400;
@@ -106,6 +106,18 @@ export const CLAUDE = {
     LLM_LOOP_TIMEOUT_SEGUNDOS: told(integer(1, 1800).default(60), {
       en: 'seconds that a whole turn may take',
       pt: 'segundos que um turno inteiro pode levar',
+    }),
+    MAX_USD_CONTATO_DIA: told(price().default(0), {
+      en: 'US dollars that one contact may cost in a day (UTC); reserved before each call of a model, so it holds over any number of workers; `0`: no ceiling',
+      pt: 'dólares que um contato pode custar em um dia (UTC); reservados antes de cada chamada de um modelo, então vale com qualquer número de workers; `0`: sem teto',
+    }),
+    MAX_USD_DIA: told(price().default(0), {
+      en: 'US dollars of a tenant in a day (UTC): first the dearer model rests, then a sentence and people answer; `0`: no ceiling',
+      pt: 'dólares de um tenant em um dia (UTC): primeiro o modelo mais caro para, depois uma frase e pessoas respondem; `0`: sem teto',
+    }),
+    MAX_USD_MES: told(price().default(0), {
+      en: 'US dollars of a tenant in a month (UTC), likewise; `0`: no ceiling',
+      pt: 'dólares de um tenant em um mês (UTC), do mesmo modo; `0`: sem teto',
     }),
     CLAUDE_BREAKER_FAILURES: told(integer(1, 1000).default(3), {
       en: "failures within a minute (and half of its calls) that open the model's breaker",
