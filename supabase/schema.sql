@@ -1002,6 +1002,38 @@ create policy runtime on public.slots as permissive for all to service_role, wha
 grant delete, insert, select, update on public.slots to service_role;
 grant delete, insert, select, update on public.slots to whats_agents_runtime;
 
+create table public.spend_days (
+  tenant_id text not null,
+  day date not null,
+  kind text not null,
+  instance_id bigint not null,
+  backend integer not null,
+  usd numeric(16,8) not null,
+  calls integer not null,
+  unpriced integer not null,
+  units numeric default 0 not null,
+  constraint spend_days_pkey PRIMARY KEY (tenant_id, day, kind, instance_id, backend)
+) with (fillfactor=50);
+alter table public.spend_days enable row level security;
+create policy runtime on public.spend_days as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.spend_days to service_role;
+grant delete, insert, select, update on public.spend_days to whats_agents_runtime;
+
+create table public.spend_reservations (
+  turn_id bigint not null,
+  tenant_id text not null,
+  contact_id bigint not null,
+  instance_id bigint not null,
+  model text not null,
+  usd numeric(16,8) not null,
+  created_at timestamp with time zone not null,
+  constraint spend_reservations_pkey PRIMARY KEY (turn_id)
+) with (fillfactor=70);
+alter table public.spend_reservations enable row level security;
+create policy runtime on public.spend_reservations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.spend_reservations to service_role;
+grant delete, insert, select, update on public.spend_reservations to whats_agents_runtime;
+
 create table public.tenants (
   id text not null,
   name text not null,
@@ -1286,6 +1318,20 @@ end $function$;
 revoke all on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) from public;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) to service_role;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.add_spend(p_tenant text, p_kind text, p_instance bigint, p_usd numeric, p_calls integer, p_unpriced integer, p_units numeric, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+    values (p_tenant, spend_day(p_now), p_kind, coalesce(p_instance, 0), pg_backend_pid(), coalesce(p_usd, 0), p_calls,
+      p_unpriced, p_units)
+    on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+      calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced, units = s.units + excluded.units
+$function$;
+revoke all on function public.add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone) from public;
+grant execute on function public.add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone) to service_role;
+grant execute on function public.add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_token(p_token jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2571,6 +2617,7 @@ declare
   v_id bigint;
   v_state jsonb;
   v_in_the_way jsonb := '{}'; -- {conversation: its result}
+  v_money jsonb := '{}';      -- {conversation: what reserve_turns said}
   v_all json;
 begin
   if p_debounce is not null then
@@ -2616,6 +2663,11 @@ begin
       where not v_in_the_way ? id::text), (p_limits ->> 'replyCapHour')::int, v_now);
   end if;
 
+  if p_limits ? 'spend' then
+    v_money := reserve_turns(array(select id from unnest(v_ids) id where not v_in_the_way ? id::text),
+      p_limits -> 'spend', v_now);
+  end if;
+
   with waiting as materialized (
       select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
       from conversations c join instances i on i.id = c.instance_id
@@ -2635,6 +2687,11 @@ begin
         select f.tenant_id, f.id, (w.agent).id, f.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
           f.inbound_seq, w.correlation_id, v_now from fenced f join waiting w on w.id = f.id
         returning id, conversation_id),
+    reserved as (
+      insert into spend_reservations (turn_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+        select o.id, f.tenant_id, f.contact_id, f.instance_id, v_money -> o.conversation_id::text ->> 'model',
+          (v_money -> o.conversation_id::text ->> 'usd')::numeric, v_now from opened o
+          join fenced f on f.id = o.conversation_id where v_money -> o.conversation_id::text ? 'usd'),
     taken as (
       update messages m set turn_id = o.id from opened o join inbox x on x.conversation_id = o.conversation_id
         where m.id = x.message_id),
@@ -2653,7 +2710,7 @@ begin
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
           as identity,
         c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.deferred_reason,
-        c.apologised_at,
+        c.apologised_at, v_money -> c.id::text as money,
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
@@ -2833,7 +2890,15 @@ begin
         select (p.conversation).tenant_id, p.turn_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
           coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
           coalesce(r.estimated, false), r.detail, r.cache_miss
-        from plain p cross join model_calls_of(p.result) r),
+        from plain p cross join model_calls_of(p.result) r returning tenant_id, turn_id, cost_usd),
+    spent as (
+      insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+        select c.tenant_id, spend_day(p_now), 'model', p.instance_id, pg_backend_pid(), coalesce(sum(c.cost_usd), 0),
+          count(*), count(*) filter (where c.cost_usd is null), 0
+          from calls c join plain p on p.turn_id = c.turn_id group by c.tenant_id, p.instance_id
+        on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+          calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced),
+    settled as (delete from spend_reservations r using plain p where r.turn_id = p.turn_id),
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
@@ -2905,7 +2970,7 @@ begin
   select c.* into v_conversation from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  perform record_model_calls(v_turn, p_result);
+  perform record_model_calls(v_turn, p_result, v_now);
   if v_turn.status <> 'open' or v_turn.fence <> p_fence or v_conversation.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');
   end if;
@@ -3811,6 +3876,21 @@ end $function$;
 revoke all on function public.expire_held(integer,timestamp with time zone) from public;
 grant execute on function public.expire_held(integer,timestamp with time zone) to service_role;
 grant execute on function public.expire_held(integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.expire_turn(p_turn public.turns, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = failed_in_row + 1,
+    failing_since = coalesce(failing_since, p_turn.started_at) where id = p_turn.conversation_id;
+  perform settle_lost(p_turn, p_now);
+end $function$;
+revoke all on function public.expire_turn(public.turns,timestamp with time zone) from public;
+grant execute on function public.expire_turn(public.turns,timestamp with time zone) to service_role;
+grant execute on function public.expire_turn(public.turns,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.export_contact(p_tenant text, p_contact bigint, p_phone text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5931,6 +6011,18 @@ AS $function$ select pg_advisory_xact_lock(hashtextextended(p_instance_id || '/'
 revoke all on function public.lock_provider_id(bigint,text) from public;
 grant execute on function public.lock_provider_id(bigint,text) to service_role;
 grant execute on function public.lock_provider_id(bigint,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.lock_spend(p_tenant text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('spend ' || p_tenant, 17));
+end $function$;
+revoke all on function public.lock_spend(text) from public;
+grant execute on function public.lock_spend(text) to service_role;
+grant execute on function public.lock_spend(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.lock_typed(p_instance_id bigint, p_typed text, p_contact bigint)
  RETURNS text
@@ -8054,6 +8146,11 @@ begin
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
       r.cache_read_tokens, r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
     from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+  perform add_spend(p_tenant, 'files', null, sum(r.cost_usd), count(*)::int,
+      (count(*) filter (where r.cost_usd is null))::int, 0, clock(p_now))
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r having count(*) > 0;
+  -- nobody knows what the speech service takes for a second
+  perform add_spend(p_tenant, 'audio', null, 0, 1, 1, p_seconds, clock(p_now)) where p_seconds > 0;
 end $function$;
 revoke all on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) from public;
 grant execute on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) to service_role;
@@ -8129,19 +8226,33 @@ revoke all on function public.record_message(public.instances,jsonb,jsonb,timest
 grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_message(public.instances,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.record_model_calls(p_turn public.turns, p_result jsonb)
+CREATE OR REPLACE FUNCTION public.record_model_calls(p_turn public.turns, p_result jsonb, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare v_lost numeric; v_spent numeric; v_calls int; v_unpriced int; v_instance bigint;
 begin
+  -- it was taken for dead, and its reservation for spent: now it tells what it was
+  if p_turn.status = 'expired' then
+    delete from model_calls where turn_id = p_turn.id and outcome = 'worker_lost' returning cost_usd into v_lost;
+  end if;
+  with added as (
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_turn.tenant_id, p_turn.id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
       coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
       coalesce(r.estimated, false), r.detail, r.cache_miss
     from model_calls_of(p_result) r
-    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id and m.outcome <> 'worker_lost')
+    returning cost_usd)
+  select sum(cost_usd), count(*), count(*) filter (where cost_usd is null) into v_spent, v_calls, v_unpriced from added;
+  delete from spend_reservations where turn_id = p_turn.id;
+  if v_calls > 0 or v_lost is not null then
+    select instance_id into v_instance from conversations where id = p_turn.conversation_id;
+    perform add_spend(p_turn.tenant_id, 'model', v_instance, coalesce(v_spent, 0) - coalesce(v_lost, 0),
+      v_calls - (v_lost is not null)::int, v_unpriced, 0, p_now);
+  end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
@@ -8153,9 +8264,9 @@ begin
         from model_calls where turn_id = p_turn.id) s
     where t.id = p_turn.id;
 end $function$;
-revoke all on function public.record_model_calls(public.turns,jsonb) from public;
-grant execute on function public.record_model_calls(public.turns,jsonb) to service_role;
-grant execute on function public.record_model_calls(public.turns,jsonb) to whats_agents_runtime;
+revoke all on function public.record_model_calls(public.turns,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_model_calls(public.turns,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_model_calls(public.turns,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_plain(p_webhooks jsonb, p_heard public.heard_event[], p_now timestamp with time zone)
  RETURNS jsonb
@@ -8583,6 +8694,83 @@ $function$;
 revoke all on function public.report_figures(text,timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.reserve_spend(p_turn bigint, p_fence bigint, p_usd numeric, p_model text, p_spend jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_turn record; v_room numeric; v_ceiling text;
+begin
+  select t.id, t.tenant_id, c.contact_id, c.instance_id into v_turn from turns t
+    join conversations c on c.id = t.conversation_id where t.id = p_turn and t.fence = p_fence and t.status = 'open';
+  if not found then return jsonb_build_object('refused', 'lost'); end if;
+  perform lock_spend(v_turn.tenant_id);
+  select r.room, r.ceiling into v_room, v_ceiling
+    from spend_room(v_turn.tenant_id, v_turn.contact_id, p_spend, '{}', clock(p_now)) r;
+  if v_room < p_usd then
+    perform tell_of_ceiling(v_turn.tenant_id, v_ceiling, 'model', p_model, clock(p_now));
+    return jsonb_build_object('refused', v_ceiling);
+  end if;
+  -- one that was ended meanwhile has settled its row, and must get none again
+  insert into spend_reservations as s (turn_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+    select t.id, t.tenant_id, v_turn.contact_id, v_turn.instance_id, p_model, p_usd, clock(p_now) from turns t
+      where t.id = p_turn and t.fence = p_fence and t.status = 'open' for share of t
+    on conflict (turn_id) do update set usd = s.usd + excluded.usd, model = excluded.model;
+  return jsonb_build_object('refused', case when not found then 'lost' end);
+end $function$;
+revoke all on function public.reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.reserve_turns(p_ids bigint[], p_spend jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_all jsonb := '{}'; v_turn record; v_room numeric; v_ceiling text; v_usd numeric;
+  v_contact text;
+  v_taken jsonb := '{}';  -- what this call has reserved, see spend_room
+begin
+  for v_turn in select c.id, c.tenant_id, c.contact_id, coalesce(a.model, p_spend ->> 'model') as model,
+        coalesce(p_spend -> 'models' -> coalesce(a.model, p_spend ->> 'model'),
+          p_spend -> 'models' -> regexp_replace(coalesce(a.model, p_spend ->> 'model'), '-\d{8}$', '')) as rate,
+        coalesce(octet_length(concat(a.instructions, a.tone, a.promises)), 0) + k.bytes as bytes
+      from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
+        cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
+            + (select octet_length(x.memory::text) from contacts x where x.id = c.contact_id) as bytes
+          from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
+      where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
+        and silenced_by(c, p_now) is null
+      order by c.tenant_id, c.id
+  loop
+    if not v_taken ? v_turn.tenant_id then
+      perform lock_spend(v_turn.tenant_id);
+      v_taken := v_taken || jsonb_build_object(v_turn.tenant_id, 0);
+    end if;
+    v_contact := 'contact ' || v_turn.contact_id;
+    v_usd := (v_turn.rate ->> 'call')::numeric + (v_turn.rate ->> 'byte')::numeric * v_turn.bytes;
+    select r.room, r.ceiling into v_room, v_ceiling
+      from spend_room(v_turn.tenant_id, v_turn.contact_id, p_spend, v_taken, p_now) r;
+    if v_usd is null then
+      v_ceiling := 'unpriced';
+    elsif v_room >= v_usd then
+      v_taken := v_taken || jsonb_build_object(v_turn.tenant_id, (v_taken ->> v_turn.tenant_id)::numeric + v_usd,
+        v_contact, coalesce((v_taken ->> v_contact)::numeric, 0) + v_usd);
+      v_all := v_all || jsonb_build_object(v_turn.id, jsonb_build_object('usd', v_usd, 'model', v_turn.model));
+      continue;
+    end if;
+    perform tell_of_ceiling(v_turn.tenant_id, v_ceiling, 'person', v_turn.model, p_now);
+    v_all := v_all || jsonb_build_object(v_turn.id, jsonb_build_object('refused', v_ceiling, 'told', exists (select
+      from turns t where t.conversation_id = v_turn.id and t.started_at > p_now - interval '1 day'
+        and t.reason like 'spend\_%' and t.status = 'committed')));
+  end loop;
+  return v_all;
+end $function$;
+revoke all on function public.reserve_turns(bigint[],jsonb,timestamp with time zone) from public;
+grant execute on function public.reserve_turns(bigint[],jsonb,timestamp with time zone) to service_role;
+grant execute on function public.reserve_turns(bigint[],jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reset_breakers(p_tenant text, p_actor text, p_breaker text, p_instance text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -9564,6 +9752,24 @@ revoke all on function public.settle_echo(public.messages,text,boolean,timestamp
 grant execute on function public.settle_echo(public.messages,text,boolean,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.settle_echo(public.messages,text,boolean,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.settle_lost(p_turn public.turns, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where turn_id = p_turn.id returning * into v_lost;
+  if v_lost.turn_id is null then return; end if;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, cost_usd, estimated)
+    values (p_turn.tenant_id, p_turn.id, v_lost.model, 'worker_lost', 0, v_lost.usd, true);
+  update turns set cost_usd = cost_usd + v_lost.usd where id = p_turn.id;
+  perform add_spend(p_turn.tenant_id, 'model', v_lost.instance_id, v_lost.usd, 1, 0, 0, p_now);
+end $function$;
+revoke all on function public.settle_lost(public.turns,timestamp with time zone) from public;
+grant execute on function public.settle_lost(public.turns,timestamp with time zone) to service_role;
+grant execute on function public.settle_lost(public.turns,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -9897,6 +10103,15 @@ revoke all on function public.speaks_for(jsonb,public.instances,timestamp with t
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to service_role;
 grant execute on function public.speaks_for(jsonb,public.instances,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.spend_day(p_at timestamp with time zone)
+ RETURNS date
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select (p_at at time zone 'UTC')::date $function$;
+revoke all on function public.spend_day(timestamp with time zone) from public;
+grant execute on function public.spend_day(timestamp with time zone) to service_role;
+grant execute on function public.spend_day(timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.spend_kept(p_id uuid, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -9913,6 +10128,66 @@ end $function$;
 revoke all on function public.spend_kept(uuid,timestamp with time zone) from public;
 grant execute on function public.spend_kept(uuid,timestamp with time zone) to service_role;
 grant execute on function public.spend_kept(uuid,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.spend_report(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with days as (select s.*, s.day = spend_day(clock(p_now)) as today,
+      s.day >= date_trunc('month', spend_day(clock(p_now))::timestamp)::date as this_month from spend_days s
+      where s.tenant_id = p_tenant and s.day >= spend_day(clock(p_now)) - 31)
+  select jsonb_build_object('now', clock(p_now),
+    'day', (select coalesce(sum(usd) filter (where today), 0) from days),
+    'month', (select coalesce(sum(usd) filter (where this_month), 0) from days),
+    'unpriced', (select coalesce(sum(unpriced) filter (where this_month), 0) from days),
+    'reserved', (select coalesce(sum(usd), 0) from spend_reservations where tenant_id = p_tenant),
+    'days', (select coalesce(jsonb_agg(jsonb_build_object('day', d.day, 'usd', d.usd) order by d.day), '[]')
+      from (select day, sum(usd) as usd from days where not today group by day) d),
+    'kinds', (select coalesce(jsonb_agg(to_jsonb(k) order by k.kind), '[]') from (select kind,
+        coalesce(sum(usd) filter (where today), 0) as day, coalesce(sum(usd) filter (where this_month), 0) as month,
+        coalesce(sum(calls) filter (where this_month), 0) as calls,
+        coalesce(sum(units) filter (where this_month), 0) as units from days group by kind) k),
+    'numbers', (select coalesce(jsonb_agg(to_jsonb(n) order by n.month desc, n.number), '[]') from (
+      select i.name as number,
+        coalesce(sum(d.usd) filter (where d.today), 0) as day,
+        coalesce(sum(d.usd) filter (where d.this_month), 0) as month
+      from days d left join instances i on i.id = d.instance_id group by i.name) n))
+$function$;
+revoke all on function public.spend_report(text,timestamp with time zone) from public;
+grant execute on function public.spend_report(text,timestamp with time zone) to service_role;
+grant execute on function public.spend_report(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.spend_room(p_tenant text, p_contact bigint, p_spend jsonb, p_taken jsonb, p_now timestamp with time zone)
+ RETURNS TABLE(room numeric, ceiling text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with reserved as (select coalesce(sum(usd), 0) as all_usd, coalesce(sum(usd) filter (where contact_id = p_contact), 0)
+      as contact_usd from spend_reservations where tenant_id = p_tenant),
+    spent as (select coalesce(sum(usd), 0) as month_usd, coalesce(sum(usd) filter (where day = spend_day(p_now)), 0)
+      as day_usd from spend_days where tenant_id = p_tenant
+        and day >= date_trunc('month', spend_day(p_now)::timestamp)::date),
+    rooms as (
+      select (p_spend ->> 'contactDay')::numeric - r.contact_usd
+          - coalesce((p_taken ->> ('contact ' || p_contact))::numeric, 0) - (select coalesce(sum(t.cost_usd), 0)
+          from conversations c join turns t on t.conversation_id = c.id where c.contact_id = p_contact
+            and t.started_at >= spend_day(p_now)::timestamp at time zone 'UTC') as room, 'contact_day' as ceiling,
+          1 as n
+        from reserved r where p_contact is not null and p_spend ->> 'contactDay' is not null
+      union all select (p_spend ->> 'day')::numeric - r.all_usd - s.day_usd
+        - coalesce((p_taken ->> p_tenant)::numeric, 0), 'day', 2 from reserved r, spent s
+        where p_spend ->> 'day' is not null
+      union all select (p_spend ->> 'month')::numeric - r.all_usd - s.month_usd
+        - coalesce((p_taken ->> p_tenant)::numeric, 0), 'month', 3 from reserved r, spent s
+        where p_spend ->> 'month' is not null)
+  select room, ceiling from rooms order by room, n limit 1
+$function$;
+revoke all on function public.spend_room(text,bigint,jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.spend_room(text,bigint,jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.spend_room(text,bigint,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.standing_opt_out(p_contact bigint)
  RETURNS SETOF public.opt_outs
@@ -10402,6 +10677,27 @@ revoke all on function public.teach_addresses(text,jsonb,timestamp with time zon
 grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.tell_of_ceiling(p_tenant text, p_ceiling text, p_rung text, p_model text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  select add_notice(jsonb_build_object('tenant', p_tenant, 'key', 'spend-' || p_ceiling || '-' || p_rung || '-'
+      || case when p_rung = 'model' or p_ceiling = 'unpriced' then p_model || '-' else '' end
+      || to_char(p_now at time zone 'UTC', case p_ceiling when 'month' then 'YYYY-MM' else 'YYYY-MM-DD' end),
+    'kind', 'alert', 'urgent', p_rung = 'person', 'about', null, 'text', case
+      when p_ceiling = 'unpriced' then 'O modelo ' || p_model || ' não tem preço conhecido e há um teto de gasto, então ele não é consultado: as conversas ficam para pessoas. Escolha um modelo com preço (npm run admin -- doctor), ou tire o teto.'
+      when p_rung = 'model' then 'O teto de gasto ' || n.of || ' não tem mais lugar para o modelo ' || p_model
+        || ': só o mais barato responde.'
+      else 'O teto de gasto ' || n.of || ' foi atingido: nenhum modelo é consultado até ' || n.period
+        || ' virar (UTC), e as conversas ficam para pessoas. Veja npm run admin -- spend.' end), p_now)
+    from (select case p_ceiling when 'day' then 'do dia (MAX_USD_DIA)' else 'do mês (MAX_USD_MES)' end as of,
+      case p_ceiling when 'day' then 'o dia' else 'o mês' end as period) n
+    where p_ceiling in ('day', 'month', 'unpriced')
+$function$;
+revoke all on function public.tell_of_ceiling(text,text,text,text,timestamp with time zone) from public;
+grant execute on function public.tell_of_ceiling(text,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.tell_of_ceiling(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.tenant_of_poster(p_from jsonb)
  RETURNS text
  LANGUAGE plpgsql
@@ -10415,6 +10711,35 @@ end $function$;
 revoke all on function public.tenant_of_poster(jsonb) from public;
 grant execute on function public.tenant_of_poster(jsonb) to service_role;
 grant execute on function public.tenant_of_poster(jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.tend_spend(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_count int := 0;
+begin
+  for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
+    where t.lease_until <= v_now order by 1 limit 100 loop
+    perform 1 from conversations where id = v_id for no key update;
+    select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
+    continue when not found;
+    perform expire_turn(v_open, v_now);
+    v_count := v_count + 1;
+  end loop;
+  if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then
+    with gone as (delete from spend_days where day < spend_day(v_now) - 1 and backend <> 0 returning *)
+    insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+      select tenant_id, day, kind, instance_id, 0, sum(usd), sum(calls), sum(unpriced), sum(units) from gone
+        group by 1, 2, 3, 4
+      on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+        calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced, units = s.units + excluded.units;
+  end if;
+  return jsonb_build_object('settled', v_count);
+end $function$;
+revoke all on function public.tend_spend(timestamp with time zone) from public;
+grant execute on function public.tend_spend(timestamp with time zone) to service_role;
+grant execute on function public.tend_spend(timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.timeline(p_tenant text, p_conversation bigint, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -10582,9 +10907,7 @@ begin
     return jsonb_build_object('state', 'busy', 'until', v_open.lease_until, 'wait_ms',
       in_ms(v_open.lease_until, p_now));
   end if;
-  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = v_open.id;
-  update conversations set failed_in_row = failed_in_row + 1,
-    failing_since = coalesce(failing_since, v_open.started_at) where id = p_conversation;
+  perform expire_turn(v_open, p_now);
   return null;
 end $function$;
 revoke all on function public.turn_in_the_way(bigint,integer,timestamp with time zone) from public;

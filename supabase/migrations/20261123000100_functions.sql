@@ -3918,6 +3918,11 @@ begin
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
       r.cache_read_tokens, r.cache_write_tokens, r.cost_usd, coalesce(r.estimated, false), r.detail, r.cache_miss
     from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+  perform add_spend(p_tenant, 'files', null, sum(r.cost_usd), count(*)::int,
+      (count(*) filter (where r.cost_usd is null))::int, 0, clock(p_now))
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r having count(*) > 0;
+  -- nobody knows what the speech service takes for a second
+  perform add_spend(p_tenant, 'audio', null, 0, 1, 1, p_seconds, clock(p_now)) where p_seconds > 0;
 end $$;
 
 -- hold_unread: a message whose media nobody has read yet, locked, and its conversation before it; its id is null when
@@ -4076,10 +4081,19 @@ begin
     return jsonb_build_object('state', 'busy', 'until', v_open.lease_until, 'wait_ms',
       in_ms(v_open.lease_until, p_now));
   end if;
-  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = v_open.id;
-  update conversations set failed_in_row = failed_in_row + 1,
-    failing_since = coalesce(failing_since, v_open.started_at) where id = p_conversation;
+  perform expire_turn(v_open, p_now);
   return null;
+end $$;
+
+-- expire_turn: a turn whose lease ran out ends, and counts as a failure; what was reserved for it counts as spent.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function expire_turn(p_turn turns, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  update turns set status = 'expired', reason = 'lease_ran_out', ended_at = p_now where id = p_turn.id;
+  update conversations set failed_in_row = failed_in_row + 1,
+    failing_since = coalesce(failing_since, p_turn.started_at) where id = p_turn.conversation_id;
+  perform settle_lost(p_turn, p_now);
 end $$;
 
 -- room_at: until when the turn of a conversation waits, since its answer could not leave soon: the model is asked for
@@ -4176,7 +4190,8 @@ $$;
 --   of the turn. A turn whose lease ran out is ended as expired and counts as a failure. What a conversation comes to
 --   does not depend on the others of its group.
 -- Arguments: p_ids [conversation id]; p_worker who asks; p_lease_ms length of the lease; p_debounce see burst_ms;
---   p_limits {replyCapHour: see room_at}, null: nothing is put off.
+--   p_limits {replyCapHour: see room_at, missing: nothing is put off; spend: see reserve_turns, missing: there is no
+--   ceiling of money}.
 -- Errors: a bad one fails the call, and nothing of it has happened; the caller repeats each alone.
 -- Its plan, like those of complete_plain and record_arrived, is made once and goes by indexes row by row: a group is
 --   small, and a plan made while the tables were empty would read all of them.
@@ -4203,6 +4218,7 @@ declare
   v_id bigint;
   v_state jsonb;
   v_in_the_way jsonb := '{}'; -- {conversation: its result}
+  v_money jsonb := '{}';      -- {conversation: what reserve_turns said}
   v_all json;
 begin
   if p_debounce is not null then
@@ -4248,6 +4264,11 @@ begin
       where not v_in_the_way ? id::text), (p_limits ->> 'replyCapHour')::int, v_now);
   end if;
 
+  if p_limits ? 'spend' then
+    v_money := reserve_turns(array(select id from unnest(v_ids) id where not v_in_the_way ? id::text),
+      p_limits -> 'spend', v_now);
+  end if;
+
   with waiting as materialized (
       select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
       from conversations c join instances i on i.id = c.instance_id
@@ -4267,6 +4288,11 @@ begin
         select f.tenant_id, f.id, (w.agent).id, f.fence, v_now + make_interval(secs => p_lease_ms / 1000.0), p_worker,
           f.inbound_seq, w.correlation_id, v_now from fenced f join waiting w on w.id = f.id
         returning id, conversation_id),
+    reserved as (
+      insert into spend_reservations (turn_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+        select o.id, f.tenant_id, f.contact_id, f.instance_id, v_money -> o.conversation_id::text ->> 'model',
+          (v_money -> o.conversation_id::text ->> 'usd')::numeric, v_now from opened o
+          join fenced f on f.id = o.conversation_id where v_money -> o.conversation_id::text ? 'usd'),
     taken as (
       update messages m set turn_id = o.id from opened o join inbox x on x.conversation_id = o.conversation_id
         where m.id = x.message_id),
@@ -4285,7 +4311,7 @@ begin
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
           as identity,
         c.failed_in_row, c.failing_since, c.superseded_in_row, c.deferred_since, c.deferred_reason,
-        c.apologised_at,
+        c.apologised_at, v_money -> c.id::text as money,
         c.deferred_since is not null and passed_over(c) as passed_over, c.previous_answer,
         (select json_agg(row_to_json(q)) from (
           select m.id, m.type, m.text, m.typed, m.provider_at as at, m.provider_id, m.created_at,
@@ -4401,7 +4427,7 @@ begin
   select c.* into v_conversation from conversations c join turns t on t.conversation_id = c.id
     where t.id = p_turn for no key update of c;
   select * into v_turn from turns where id = p_turn for update;
-  perform record_model_calls(v_turn, p_result);
+  perform record_model_calls(v_turn, p_result, v_now);
   if v_turn.status <> 'open' or v_turn.fence <> p_fence or v_conversation.fence <> p_fence then
     return jsonb_build_object('outcome', 'lost');
   end if;
@@ -4493,7 +4519,15 @@ begin
         select (p.conversation).tenant_id, p.turn_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
           coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
           coalesce(r.estimated, false), r.detail, r.cache_miss
-        from plain p cross join model_calls_of(p.result) r),
+        from plain p cross join model_calls_of(p.result) r returning tenant_id, turn_id, cost_usd),
+    spent as (
+      insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+        select c.tenant_id, spend_day(p_now), 'model', p.instance_id, pg_backend_pid(), coalesce(sum(c.cost_usd), 0),
+          count(*), count(*) filter (where c.cost_usd is null), 0
+          from calls c join plain p on p.turn_id = c.turn_id group by c.tenant_id, p.instance_id
+        on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+          calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced),
+    settled as (delete from spend_reservations r using plain p where r.turn_id = p.turn_id),
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
@@ -4559,16 +4593,30 @@ $$;
 -- Guarantee: a commit whose answer got lost is repeated: paid for once. The turn's sums are those of its calls.
 -- Arguments: p_result of complete_turn: model_calls, model, transcript.
 -- Concurrency: the caller holds the conversation's lock.
-create or replace function record_model_calls(p_turn turns, p_result jsonb)
+create or replace function record_model_calls(p_turn turns, p_result jsonb, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_lost numeric; v_spent numeric; v_calls int; v_unpriced int; v_instance bigint;
 begin
+  -- it was taken for dead, and its reservation for spent: now it tells what it was
+  if p_turn.status = 'expired' then
+    delete from model_calls where turn_id = p_turn.id and outcome = 'worker_lost' returning cost_usd into v_lost;
+  end if;
+  with added as (
   insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_turn.tenant_id, p_turn.id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens,
       coalesce(r.thinking_tokens, 0), r.cache_read_tokens, r.cache_write_tokens, r.cost_usd,
       coalesce(r.estimated, false), r.detail, r.cache_miss
     from model_calls_of(p_result) r
-    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id);
+    where not exists (select 1 from model_calls m where m.turn_id = p_turn.id and m.outcome <> 'worker_lost')
+    returning cost_usd)
+  select sum(cost_usd), count(*), count(*) filter (where cost_usd is null) into v_spent, v_calls, v_unpriced from added;
+  delete from spend_reservations where turn_id = p_turn.id;
+  if v_calls > 0 or v_lost is not null then
+    select instance_id into v_instance from conversations where id = p_turn.conversation_id;
+    perform add_spend(p_turn.tenant_id, 'model', v_instance, coalesce(v_spent, 0) - coalesce(v_lost, 0),
+      v_calls - (v_lost is not null)::int, v_unpriced, 0, p_now);
+  end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
@@ -8360,6 +8408,229 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     order by n.tick desc limit 1) r
 $$;
 
+-- spend_day: the day that money is counted in.
+create or replace function spend_day(p_at timestamptz) returns date language sql immutable as
+$$ select (p_at at time zone 'UTC')::date $$;
+
+-- add_spend: money was spent. Each connection adds to rows of its own, so that nobody waits here for anybody.
+-- Arguments: p_kind what for: 'model', 'audio', ...; p_instance the number, null: none; p_usd US dollars; p_calls how
+--   many calls; p_unpriced how many of them have no price; p_units what the kind is measured in (audio: seconds), 0:
+--   nothing.
+-- Concurrency: any.
+create or replace function add_spend(p_tenant text, p_kind text, p_instance bigint, p_usd numeric, p_calls int,
+  p_unpriced int, p_units numeric, p_now timestamptz)
+returns void language sql as $$
+  insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+    values (p_tenant, spend_day(p_now), p_kind, coalesce(p_instance, 0), pg_backend_pid(), coalesce(p_usd, 0), p_calls,
+      p_unpriced, p_units)
+    on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+      calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced, units = s.units + excluded.units
+$$;
+
+-- lock_spend: who reserves money of a tenant waits for who is reserving it. Asked only where there is a ceiling.
+create or replace function lock_spend(p_tenant text) returns void language plpgsql
+set search_path = public, pg_temp as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('spend ' || p_tenant, 17));
+end $$;
+
+-- spend_room: what may still be spent: the least that the ceilings leave of what was spent and is reserved.
+-- Guarantee: in the hands of who holds lock_spend, spent and reserved together never come above a ceiling: what is
+--   settled changes from reserved to spent in one transaction, and to no more than was reserved.
+-- Arguments: p_spend {contactDay, day, month}: US dollars, null or missing: none; p_contact null: that ceiling is not
+--   asked; p_taken {tenant, 'contact ID': US dollars} is promised beside by the caller. Of a contact the turns count,
+--   by when they began. Read only. Result: {room: null where there is no ceiling, ceiling: 'contact_day' | 'day' |
+--   'month', the one that leaves least}.
+create or replace function spend_room(
+  p_tenant text, p_contact bigint, p_spend jsonb, p_taken jsonb, p_now timestamptz
+) returns table (room numeric, ceiling text) language sql stable set search_path = public, pg_temp as $$
+  with reserved as (select coalesce(sum(usd), 0) as all_usd, coalesce(sum(usd) filter (where contact_id = p_contact), 0)
+      as contact_usd from spend_reservations where tenant_id = p_tenant),
+    spent as (select coalesce(sum(usd), 0) as month_usd, coalesce(sum(usd) filter (where day = spend_day(p_now)), 0)
+      as day_usd from spend_days where tenant_id = p_tenant
+        and day >= date_trunc('month', spend_day(p_now)::timestamp)::date),
+    rooms as (
+      select (p_spend ->> 'contactDay')::numeric - r.contact_usd
+          - coalesce((p_taken ->> ('contact ' || p_contact))::numeric, 0) - (select coalesce(sum(t.cost_usd), 0)
+          from conversations c join turns t on t.conversation_id = c.id where c.contact_id = p_contact
+            and t.started_at >= spend_day(p_now)::timestamp at time zone 'UTC') as room, 'contact_day' as ceiling,
+          1 as n
+        from reserved r where p_contact is not null and p_spend ->> 'contactDay' is not null
+      union all select (p_spend ->> 'day')::numeric - r.all_usd - s.day_usd
+        - coalesce((p_taken ->> p_tenant)::numeric, 0), 'day', 2 from reserved r, spent s
+        where p_spend ->> 'day' is not null
+      union all select (p_spend ->> 'month')::numeric - r.all_usd - s.month_usd
+        - coalesce((p_taken ->> p_tenant)::numeric, 0), 'month', 3 from reserved r, spent s
+        where p_spend ->> 'month' is not null)
+  select room, ceiling from rooms order by room, n limit 1
+$$;
+
+-- reserve_turns: the worst case of the first call of each of these conversations' turns, with the model that most
+-- turns use. What a call needs beyond that is asked for by reserve_spend, before it is made.
+-- Arguments: p_spend {contactDay, day, month: see spend_room; model: of an agent that names none; models: {name: {byte,
+--   call}}: US dollars for each byte of what is read, and for what each call has anyway; a model that is not there has
+--   no price}.
+-- Concurrency: part of claim_turns, which holds the conversations' locks; takes lock_spend of their tenants, in order.
+-- Result: {conversation: {usd, model} | {refused: a ceiling, or 'unpriced'; told: its contact has heard of that within
+--   a day}}.
+create or replace function reserve_turns(p_ids bigint[], p_spend jsonb, p_now timestamptz)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_all jsonb := '{}'; v_turn record; v_room numeric; v_ceiling text; v_usd numeric;
+  v_contact text;
+  v_taken jsonb := '{}';  -- what this call has reserved, see spend_room
+begin
+  for v_turn in select c.id, c.tenant_id, c.contact_id, coalesce(a.model, p_spend ->> 'model') as model,
+        coalesce(p_spend -> 'models' -> coalesce(a.model, p_spend ->> 'model'),
+          p_spend -> 'models' -> regexp_replace(coalesce(a.model, p_spend ->> 'model'), '-\d{8}$', '')) as rate,
+        coalesce(octet_length(concat(a.instructions, a.tone, a.promises)), 0) + k.bytes as bytes
+      from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
+        cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
+            + (select octet_length(x.memory::text) from contacts x where x.id = c.contact_id) as bytes
+          from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
+      where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
+        and silenced_by(c, p_now) is null
+      order by c.tenant_id, c.id
+  loop
+    if not v_taken ? v_turn.tenant_id then
+      perform lock_spend(v_turn.tenant_id);
+      v_taken := v_taken || jsonb_build_object(v_turn.tenant_id, 0);
+    end if;
+    v_contact := 'contact ' || v_turn.contact_id;
+    v_usd := (v_turn.rate ->> 'call')::numeric + (v_turn.rate ->> 'byte')::numeric * v_turn.bytes;
+    select r.room, r.ceiling into v_room, v_ceiling
+      from spend_room(v_turn.tenant_id, v_turn.contact_id, p_spend, v_taken, p_now) r;
+    if v_usd is null then
+      v_ceiling := 'unpriced';
+    elsif v_room >= v_usd then
+      v_taken := v_taken || jsonb_build_object(v_turn.tenant_id, (v_taken ->> v_turn.tenant_id)::numeric + v_usd,
+        v_contact, coalesce((v_taken ->> v_contact)::numeric, 0) + v_usd);
+      v_all := v_all || jsonb_build_object(v_turn.id, jsonb_build_object('usd', v_usd, 'model', v_turn.model));
+      continue;
+    end if;
+    perform tell_of_ceiling(v_turn.tenant_id, v_ceiling, 'person', v_turn.model, p_now);
+    v_all := v_all || jsonb_build_object(v_turn.id, jsonb_build_object('refused', v_ceiling, 'told', exists (select
+      from turns t where t.conversation_id = v_turn.id and t.started_at > p_now - interval '1 day'
+        and t.reason like 'spend\_%' and t.status = 'committed')));
+  end loop;
+  return v_all;
+end $$;
+
+-- reserve_spend: a turn needs more than is reserved for it: another call, a dearer model.
+-- Guarantee: what is reserved and spent stays within every ceiling; a turn that is not open any more gets nothing.
+-- Arguments: p_usd how much more; p_model what is to be asked; p_spend see spend_room.
+-- Concurrency: takes lock_spend of the tenant. Result: {refused: null, or a ceiling; 'lost': the turn is not open}.
+create or replace function reserve_spend(p_turn bigint, p_fence bigint, p_usd numeric, p_model text, p_spend jsonb,
+  p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_turn record; v_room numeric; v_ceiling text;
+begin
+  select t.id, t.tenant_id, c.contact_id, c.instance_id into v_turn from turns t
+    join conversations c on c.id = t.conversation_id where t.id = p_turn and t.fence = p_fence and t.status = 'open';
+  if not found then return jsonb_build_object('refused', 'lost'); end if;
+  perform lock_spend(v_turn.tenant_id);
+  select r.room, r.ceiling into v_room, v_ceiling
+    from spend_room(v_turn.tenant_id, v_turn.contact_id, p_spend, '{}', clock(p_now)) r;
+  if v_room < p_usd then
+    perform tell_of_ceiling(v_turn.tenant_id, v_ceiling, 'model', p_model, clock(p_now));
+    return jsonb_build_object('refused', v_ceiling);
+  end if;
+  -- one that was ended meanwhile has settled its row, and must get none again
+  insert into spend_reservations as s (turn_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+    select t.id, t.tenant_id, v_turn.contact_id, v_turn.instance_id, p_model, p_usd, clock(p_now) from turns t
+      where t.id = p_turn and t.fence = p_fence and t.status = 'open' for share of t
+    on conflict (turn_id) do update set usd = s.usd + excluded.usd, model = excluded.model;
+  return jsonb_build_object('refused', case when not found then 'lost' end);
+end $$;
+
+-- tell_of_ceiling: people hear once a period what a ceiling of a tenant has changed: a dearer model is not asked any
+-- more, or none is and people go on. What a contact has used up is told by its handoff.
+-- Arguments: p_rung 'model' | 'person'. Concurrency: any.
+create or replace function tell_of_ceiling(p_tenant text, p_ceiling text, p_rung text, p_model text,
+  p_now timestamptz)
+returns void language sql as $$
+  select add_notice(jsonb_build_object('tenant', p_tenant, 'key', 'spend-' || p_ceiling || '-' || p_rung || '-'
+      || case when p_rung = 'model' or p_ceiling = 'unpriced' then p_model || '-' else '' end
+      || to_char(p_now at time zone 'UTC', case p_ceiling when 'month' then 'YYYY-MM' else 'YYYY-MM-DD' end),
+    'kind', 'alert', 'urgent', p_rung = 'person', 'about', null, 'text', case
+      when p_ceiling = 'unpriced' then 'O modelo ' || p_model || ' não tem preço conhecido e há um teto de gasto, então ele não é consultado: as conversas ficam para pessoas. Escolha um modelo com preço (npm run admin -- doctor), ou tire o teto.'
+      when p_rung = 'model' then 'O teto de gasto ' || n.of || ' não tem mais lugar para o modelo ' || p_model
+        || ': só o mais barato responde.'
+      else 'O teto de gasto ' || n.of || ' foi atingido: nenhum modelo é consultado até ' || n.period
+        || ' virar (UTC), e as conversas ficam para pessoas. Veja npm run admin -- spend.' end), p_now)
+    from (select case p_ceiling when 'day' then 'do dia (MAX_USD_DIA)' else 'do mês (MAX_USD_MES)' end as of,
+      case p_ceiling when 'day' then 'o dia' else 'o mês' end as period) n
+    where p_ceiling in ('day', 'month', 'unpriced')
+$$;
+
+-- settle_lost: a turn that nobody works at any more gives its reservation back. Its worker can tell no more what it has
+-- paid for, and the provider bills what was begun, so all of it counts as spent: the ledger never says less than the
+-- bill. Should the worker live, and tell later, its figures take the place of that (record_model_calls).
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function settle_lost(p_turn turns, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where turn_id = p_turn.id returning * into v_lost;
+  if v_lost.turn_id is null then return; end if;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, cost_usd, estimated)
+    values (p_turn.tenant_id, p_turn.id, v_lost.model, 'worker_lost', 0, v_lost.usd, true);
+  update turns set cost_usd = cost_usd + v_lost.usd where id = p_turn.id;
+  perform add_spend(p_turn.tenant_id, 'model', v_lost.instance_id, v_lost.usd, 1, 0, 0, p_now);
+end $$;
+
+-- tend_spend: what a dead worker has reserved is settled also where nobody asks for the conversation again (a pause),
+-- and the rows of a day that is over become one for each kind and number.
+-- Concurrency: any; locks each conversation in turn. Result: {settled}.
+create or replace function tend_spend(p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_count int := 0;
+begin
+  for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
+    where t.lease_until <= v_now order by 1 limit 100 loop
+    perform 1 from conversations where id = v_id for no key update;
+    select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
+    continue when not found;
+    perform expire_turn(v_open, v_now);
+    v_count := v_count + 1;
+  end loop;
+  if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then
+    with gone as (delete from spend_days where day < spend_day(v_now) - 1 and backend <> 0 returning *)
+    insert into spend_days as s (tenant_id, day, kind, instance_id, backend, usd, calls, unpriced, units)
+      select tenant_id, day, kind, instance_id, 0, sum(usd), sum(calls), sum(unpriced), sum(units) from gone
+        group by 1, 2, 3, 4
+      on conflict (tenant_id, day, kind, instance_id, backend) do update set usd = s.usd + excluded.usd,
+        calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced, units = s.units + excluded.units;
+  end if;
+  return jsonb_build_object('settled', v_count);
+end $$;
+
+-- spend_report: what a tenant has spent. Read only.
+-- Result: {now, day, month: US dollars, unpriced calls of the month, reserved now, days [{day, usd}] of the 31 before
+--   today, kinds [{kind, day, month, calls, units}], numbers [{number: null: of none, day, month}]}.
+create or replace function spend_report(p_tenant text, p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  with days as (select s.*, s.day = spend_day(clock(p_now)) as today,
+      s.day >= date_trunc('month', spend_day(clock(p_now))::timestamp)::date as this_month from spend_days s
+      where s.tenant_id = p_tenant and s.day >= spend_day(clock(p_now)) - 31)
+  select jsonb_build_object('now', clock(p_now),
+    'day', (select coalesce(sum(usd) filter (where today), 0) from days),
+    'month', (select coalesce(sum(usd) filter (where this_month), 0) from days),
+    'unpriced', (select coalesce(sum(unpriced) filter (where this_month), 0) from days),
+    'reserved', (select coalesce(sum(usd), 0) from spend_reservations where tenant_id = p_tenant),
+    'days', (select coalesce(jsonb_agg(jsonb_build_object('day', d.day, 'usd', d.usd) order by d.day), '[]')
+      from (select day, sum(usd) as usd from days where not today group by day) d),
+    'kinds', (select coalesce(jsonb_agg(to_jsonb(k) order by k.kind), '[]') from (select kind,
+        coalesce(sum(usd) filter (where today), 0) as day, coalesce(sum(usd) filter (where this_month), 0) as month,
+        coalesce(sum(calls) filter (where this_month), 0) as calls,
+        coalesce(sum(units) filter (where this_month), 0) as units from days group by kind) k),
+    'numbers', (select coalesce(jsonb_agg(to_jsonb(n) order by n.month desc, n.number), '[]') from (
+      select i.name as number,
+        coalesce(sum(d.usd) filter (where d.today), 0) as day,
+        coalesce(sum(d.usd) filter (where d.this_month), 0) as month
+      from days d left join instances i on i.id = d.instance_id group by i.name) n))
+$$;
+
 -- health_snapshot: the figures behind /health/deep and /health/*, in one call. Read only.
 create or replace function health_snapshot(p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
@@ -9081,6 +9352,7 @@ revoke all on function
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
   turn_in_the_way(bigint,integer,timestamp with time zone),
+  expire_turn(turns,timestamp with time zone),
   room_at(conversations,integer,timestamp with time zone),
   waits_long(text),
   wait_for_room(bigint[],integer,timestamp with time zone),
@@ -9092,7 +9364,7 @@ revoke all on function
   is_plain_answer(jsonb),
   complete_plain(jsonb,jsonb,timestamp with time zone),
   model_calls_of(jsonb),
-  record_model_calls(turns,jsonb),
+  record_model_calls(turns,jsonb,timestamp with time zone),
   record_tool_calls(turns,jsonb),
   mark_refused(turns,jsonb),
   defer_turn(conversations,turns,jsonb,timestamp with time zone),
@@ -9282,6 +9554,16 @@ revoke all on function
   retake_jobs(text,jsonb,timestamp with time zone),
   last_ticks(jsonb,timestamp with time zone),
   job_status(jsonb),
+  spend_day(timestamp with time zone),
+  add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone),
+  lock_spend(text),
+  spend_room(text,bigint,jsonb,jsonb,timestamp with time zone),
+  reserve_turns(bigint[],jsonb,timestamp with time zone),
+  reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone),
+  tell_of_ceiling(text,text,text,text,timestamp with time zone),
+  settle_lost(turns,timestamp with time zone),
+  tend_spend(timestamp with time zone),
+  spend_report(text,timestamp with time zone),
   health_snapshot(timestamp with time zone),
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
@@ -9493,6 +9775,7 @@ grant execute on function
   quote_of(messages),
   claim_turn(bigint,text,integer,timestamp with time zone),
   turn_in_the_way(bigint,integer,timestamp with time zone),
+  expire_turn(turns,timestamp with time zone),
   room_at(conversations,integer,timestamp with time zone),
   waits_long(text),
   wait_for_room(bigint[],integer,timestamp with time zone),
@@ -9504,7 +9787,7 @@ grant execute on function
   is_plain_answer(jsonb),
   complete_plain(jsonb,jsonb,timestamp with time zone),
   model_calls_of(jsonb),
-  record_model_calls(turns,jsonb),
+  record_model_calls(turns,jsonb,timestamp with time zone),
   record_tool_calls(turns,jsonb),
   mark_refused(turns,jsonb),
   defer_turn(conversations,turns,jsonb,timestamp with time zone),
@@ -9694,6 +9977,16 @@ grant execute on function
   retake_jobs(text,jsonb,timestamp with time zone),
   last_ticks(jsonb,timestamp with time zone),
   job_status(jsonb),
+  spend_day(timestamp with time zone),
+  add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone),
+  lock_spend(text),
+  spend_room(text,bigint,jsonb,jsonb,timestamp with time zone),
+  reserve_turns(bigint[],jsonb,timestamp with time zone),
+  reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone),
+  tell_of_ceiling(text,text,text,text,timestamp with time zone),
+  settle_lost(turns,timestamp with time zone),
+  tend_spend(timestamp with time zone),
+  spend_report(text,timestamp with time zone),
   health_snapshot(timestamp with time zone),
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
