@@ -7,6 +7,7 @@
 import type { Process } from './routes/ops.ts';
 import { consoleRoutes } from './console/console.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { conversationRoutes } from './routes/conversations.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -19,6 +20,7 @@ export function apiRoutes(routes: Routes, process: Process): void {
   evolutionRoutes(routes, process);
   slackRoutes(routes, process);
   messageRoutes(routes, process);
+  conversationRoutes(routes, process);
   adminRoutes(routes, process);
   consoleRoutes(routes, process);
   docsRoutes(routes, process);

@@ -5,6 +5,7 @@ import { isConsole } from '../routes/browser.ts';
 import type { Routes } from '../routes/table.ts';
 import { assetRoutes } from './assets.ts';
 import { bare, siteOf } from './layout.ts';
+import { liveRoutes } from './live.ts';
 import { loginRoutes } from './login.ts';
 import { PAGES } from './pages.ts';
 import { passwordRoutes } from './password.ts';
@@ -36,6 +37,7 @@ export function consoleRoutes(routes: Routes, process: Process): void {
   });
   assetRoutes(routes);
   loginRoutes(routes, process);
+  liveRoutes(routes, process);
   const site = siteOf(process, PAGES);
   passwordRoutes(routes, site);
   for (const page of PAGES) page.mount(routes, site);

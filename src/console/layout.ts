@@ -27,12 +27,7 @@ function framed({ title, here, visitor, config, pages }: Framed, main: Markup): 
       <header class="side">
         <a class="brand" href="/console">${brand(config)}</a>
         <nav aria-label="Páginas">
-          ${links.map(
-            ({ path, name, icon }) =>
-              html`<a href="${path}" ${path === here ? html`aria-current="page"` : ''}
-                ><span class="icon" data-icon="${icon}" aria-hidden="true"></span><span>${name}</span></a
-              >`,
-          )}
+          ${links.map(({ path, name }) => html`<a href="${path}" ${path === here ? html`aria-current="page"` : ''}>${name}</a>`)}
         </nav>
         <details class="me">
           <summary><span class="who">${visitor.email}</span></summary>
@@ -43,7 +38,10 @@ function framed({ title, here, visitor, config, pages }: Framed, main: Markup): 
           </div>
         </details>
       </header>
-      <main id="main" tabindex="-1">${main}</main>
+      <div class="page">
+        <p id="banner" class="banner" role="alert" hidden></p>
+        <main id="main" tabindex="-1">${main}</main>
+      </div>
     </body>`,
   );
 }

@@ -85,7 +85,16 @@ export function loginRoutes(routes: Routes, process: Process): void {
   });
 
   // A link in a message of Slack, say, brings no cookie (SameSite=Strict): the login page asks here, and goes on when there is a session after all.
-  routes.page.get('/console/session', { summary: 'whether there is a session', access: 'sender' }, (c) => c.body(null, 204));
+  routes.get(
+    '/console/session',
+    {
+      tag: 'console',
+      access: 'public',
+      summary: 'whether there is a session',
+      answers: { 200: { means: 'whether there is', schema: z.object({ in: z.boolean() }) } },
+    },
+    async (c) => c.json({ in: await routes.isIn(c) }),
+  );
 }
 
 /** Where to go after the login: a page of the console, whatever an address says. */

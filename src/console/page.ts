@@ -20,7 +20,6 @@ export type Page = {
   path: string;
   /** In the navigation, Portuguese. */
   name: string;
-  icon: string;
   access: TokenRole;
   mount(routes: Routes, site: Site): void;
 };

@@ -20,7 +20,6 @@ const MOST = 500;
 export const usersPage: Page = {
   path: PATH,
   name: 'Usuários',
-  icon: 'users',
   access: 'admin',
   mount(routes, site) {
     const { process } = site;

@@ -137,11 +137,14 @@ export async function listen(
     requestTimeout: patience.requestMs,
     connectionsCheckingInterval: patience.checkMs,
   };
+  const streams = new Set<ServerResponse>();
   const server = serve({ fetch: app.fetch, hostname: host, port, serverOptions, autoCleanupIncoming: false }, (info: AddressInfo) => {
     resolve({
       port: info.port,
       close: () =>
         new Promise((done) => {
+          // these never end by themselves, and who listens comes again
+          for (const each of streams) each.destroy();
           // Requests under way end; kept-alive connections without one are cut, also those whose request ends after this moment: nobody else
           // ends them before the client or 5 s do.
           const cutting = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), CUT_MS);
@@ -153,12 +156,20 @@ export async function listen(
     });
   });
   server.on('request', endUnread);
+  server.on('request', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    if (incoming.url?.startsWith(STREAM) !== true) return;
+    streams.add(outgoing);
+    outgoing.once('close', () => streams.delete(outgoing));
+  });
   server.on('clientError', refuse);
   server.on('error', (error: NodeJS.ErrnoException) => {
     reject(error.code === 'EADDRINUSE' ? new Error(`PORT: ${port} is taken by another program; set another PORT`) : error);
   });
   return await promise;
 }
+
+/** The one answer without an end: see console/live.ts. */
+const STREAM = '/console/stream';
 
 /** For so long an answer may be on its way to a client who still writes. Milliseconds. */
 const LINGER_MS = 500;

@@ -26,6 +26,8 @@ export type Visitor = SessionUser & {
 export type Sessions = {
   /** Contract: lets through with `visitor` set; else the login page for who looks at a page, and 401 for programs. 403 for a role that is too low. */
   guard(needed: TokenRole): MiddlewareHandler<Env>;
+  /** Whose session the cookie is; null: there is none. */
+  visitorOf(c: Request<Env>): Promise<Visitor | null>;
   /** Of a post, after its body is there: throws 403 when it was not made by a page of this session. */
   proof: MiddlewareHandler<Env>;
 };
@@ -38,21 +40,26 @@ const WEEK_SECONDS = 604_800;
 const BEFORE_CHANGE = new Set(['/console/password', '/console/logout']);
 
 export function createSessions(process: Process, auth: Auth): Sessions {
+  const visitorOf = async (c: Request<Env>): Promise<Visitor | null> => {
+    const token = getCookie(c, COOKIE);
+    if (token === undefined || token.length > 100) return null;
+    const user = await useSession(contextOf(process).db, digestOf(token));
+    return user === null ? null : { ...user, session: digestOf(token), csrf: csrfOf(token) };
+  };
   return {
+    visitorOf,
     guard: (needed) => async (c, next) => {
-      const token = getCookie(c, COOKIE);
-      const user = token === undefined || token.length > 100 ? null : await useSession(contextOf(process).db, digestOf(token));
+      const user = await visitorOf(c);
       auth.count(c, user === null ? auth.nameOf(c) : `of ${user.tenant} ${user.email}`);
       c.header('Cache-Control', 'no-store');
-      if (user === null || token === undefined) return toLogin(c);
+      if (user === null) return toLogin(c);
       if (user.must_change && !BEFORE_CHANGE.has(c.req.path)) {
         if (c.req.method === 'GET') return c.redirect('/console/password', 303);
         throw new HTTPException(403, { message: 'the first password has to be changed before anything else' });
       }
       if (!mayCall(user.role, needed))
         throw new HTTPException(403, { message: `this needs the role ${needed}; this user has the role ${user.role}` });
-      const visitor: Visitor = { ...user, session: digestOf(token), csrf: csrfOf(token) };
-      c.set('visitor' as never, visitor as never); // typed by the page's entry
+      c.set('visitor' as never, user as never); // typed by the page's entry
       return next();
     },
     proof: async (c, next) => {

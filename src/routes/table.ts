@@ -71,6 +71,8 @@ export type Routes = {
   get: Add;
   post: Add;
   page: { get: AddPage; post: AddPage };
+  /** Whether who asks a route for everybody is in the console. */
+  isIn(c: Request<Env>): Promise<boolean>;
   /** How errors look below /console. */
   onTrouble(show: Trouble): void;
   trouble: Trouble;
@@ -136,6 +138,7 @@ export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies, sessions: S
     get: add('get'),
     post: add('post'),
     page: { get: addPage('get'), post: addPage('post') },
+    isIn: async (c) => (await sessions.visitorOf(c)) !== null,
     onTrouble: (given) => void (show = given),
     trouble: (c, status) => show?.(c, status) ?? null,
     seesDetails: (c) => auth.seesDetails(c),

@@ -164,6 +164,9 @@ create table contacts (
   updated_at   timestamptz not null default now()
 );
 create index contacts_merged on contacts (merged_into) where merged_into is not null;
+-- names as they are searched: see search_conversations
+create index contacts_words on contacts using gin (to_tsvector('simple', translate(lower(left(name, 200)),
+  'áàâãäéèêëíìîïóòôõöúùûüçñ', 'aaaaaeeeeiiiiooooouuuucn'))) where name is not null;
 
 -- One person's addresses. A phone number means the same person on each number of a tenant; a lid is only trusted where
 -- it was seen.
@@ -188,6 +191,8 @@ create table contact_addresses (
 create unique index contact_addresses_pn on contact_addresses (tenant_id, address) where kind = 'pn';
 create unique index contact_addresses_lid on contact_addresses (instance_id, address) where kind = 'lid';
 create index contact_addresses_contact on contact_addresses (contact_id);
+-- by its last digits, as people know a number
+create index contact_addresses_digits on contact_addresses (reverse(address) text_pattern_ops) where kind = 'pn';
 
 -- Phone numbers that an account had before (see move_phone). What was sent from one until then is this contact's, and
 -- goes with its erasure; who has it now is somebody else.
@@ -224,6 +229,9 @@ create table conversations (
   controlled_by      text not null default 'agent' check (controlled_by in ('agent', 'human')),
   escalation_reason  text,
   mode               text not null default 'auto' check (mode in ('auto', 'assist', 'manual')),
+  -- who has it, when it was taken by name (take_conversation): `console:EMAIL` or `api:SUB`
+  taken_by           text,
+  taken_at           timestamptz,
   -- a person types on the phone: the agent is quiet until takeover_until
   takeover_since     timestamptz,
   takeover_until     timestamptz,
@@ -262,6 +270,9 @@ create index conversations_forward on conversations (forward_due_at) where forwa
 -- nearly nobody: an answer was taken back while it waited for the number's cap, see room_at
 create index conversations_withdrawn on conversations (instance_id) where deferred_reason = 'answer_withdrawn';
 create index conversations_merged on conversations (merged_into) where merged_into is not null;
+-- where not simply the agent answers: few, and looked at often
+create index conversations_people on conversations (tenant_id, id)
+  where controlled_by = 'human' or mode <> 'auto' or takeover_until is not null or quiet_until is not null;
 
 create table turns (
   id               bigint generated always as identity primary key,
@@ -357,6 +368,8 @@ create table messages (
   first_contact    boolean not null default false,
   -- a person's reason to send it over the rules for what nobody asked for; who, is in audit_log
   bypass           text,
+  -- a person wrote it here, and not on the phone: `console:EMAIL` or `api:SUB`
+  written_by       text,
   campaign_id      text,
   idempotency_key  text,
   duplicate_of     bigint references messages (id) on delete set null,   -- a repeat of that one, found by its key

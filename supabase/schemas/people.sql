@@ -964,8 +964,8 @@ begin
   update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by
     where conversation_id = p_conversation and status <> 'returned';
   get diagnostics v_n = row_count;
-  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null,
-    takeover_until = null, quiet_until = null, quiet_reason = null
+  update conversations set controlled_by = 'agent', escalation_reason = null, taken_by = null, taken_at = null,
+    takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null
     where id = p_conversation;
   return v_n;
 end $$;
@@ -988,7 +988,8 @@ create or replace function handoffs_to_tell(
     select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant,
       h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
-      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed',
+      (select coalesce(jsonb_agg(jsonb_build_object('author', case when m.kind = 'manual' then 'human' else m.author
+        end, 'type', m.type, 'text', m.text, 'typed',
         m.typed, 'at', m.provider_at,
           'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction'
@@ -1034,7 +1035,7 @@ begin
       and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned'
         and h.created_at <= v_before)
       and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20
-        and m.author in ('human', 'contact') and m.created_at > v_before)
+        and (m.author in ('human', 'contact') or m.kind = 'manual') and m.created_at > v_before)
     order by c.id limit p_limit for no key update of c skip locked
   loop
     perform give_back(v.id, 'timeout', v_now);
@@ -1433,6 +1434,71 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
 $$;
+
+-- take_conversation: a person takes a conversation by name: the agent keeps quiet there until it is given back.
+-- Guarantee: of two at once one has it, and the other hears who. Nobody is called because of it; open handoffs count as
+--   taken; audited. Arguments: p_force also from another person.
+-- Concurrency: locks the conversation. Result: {outcome: 'taken', conversation_id} | {outcome: 'has', by, since:
+--   another person has it} | {outcome: 'unknown'}.
+create or replace function take_conversation(
+  p_tenant text, p_conversation bigint, p_actor text, p_force boolean, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v conversations; v_now timestamptz := clock(p_now);
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.merged_into is not null then return take_conversation(p_tenant, v.merged_into, p_actor, p_force, p_now); end if;
+  if v.taken_by <> p_actor and not p_force then
+    return jsonb_build_object('outcome', 'has', 'by', v.taken_by, 'since', v.taken_at);
+  end if;
+  if v.taken_by = p_actor and v.controlled_by = 'human' then
+    return jsonb_build_object('outcome', 'taken', 'conversation_id', v.id);
+  end if;
+  insert into handoffs (tenant_id, conversation_id, reason, controls, status, created_at, notified_at, taken_at)
+    values (v.tenant_id, v.id, coalesce(v.escalation_reason, 'human'), true, 'notified', v_now, v_now, v_now)
+    on conflict do nothing;
+  update handoffs set taken_at = coalesce(taken_at, v_now), status = 'notified', notified_at = coalesce(notified_at,
+    v_now) where conversation_id = v.id and status <> 'returned';
+  update conversations set controlled_by = 'human', escalation_reason = coalesce(escalation_reason, 'human'),
+    taken_by = p_actor, taken_at = v_now where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'conversation.take', v.id::text, jsonb_build_object('from', v.taken_by), v_now);
+  return jsonb_build_object('outcome', 'taken', 'conversation_id', v.id);
+end $$;
+
+-- write_by_hand: a person writes to a contact in its conversation. It leaves from the conversation's number to where
+-- the contact wrote from last, and takes the conversation; to the model these words are a person's.
+-- Guarantee: once for a key and conversation; the rules of first_guard hold (of those for what nobody asked for only
+--   after a day without a word of the contact); audited without the words.
+-- Arguments: p_key names the act, or null; p_force also when another person has it. Concurrency: locks the
+--   conversation. Result: {outcome: 'written', id, status, conversation_id} | as take_conversation when it has another.
+create or replace function write_by_hand(
+  p_tenant text, p_conversation bigint, p_text text, p_actor text, p_key text, p_force boolean,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_taken jsonb; v conversations; v_message messages; v_now timestamptz := clock(p_now);
+  v_key text := 'hand-' || p_conversation || '-' || p_key;
+begin
+  v_taken := take_conversation(p_tenant, p_conversation, p_actor, p_force, p_now);
+  if v_taken ->> 'outcome' <> 'taken' then return v_taken; end if;
+  select * into v from conversations where id = (v_taken ->> 'conversation_id')::bigint;
+  if p_key is not null then
+    select * into v_message from messages where tenant_id = p_tenant and (kind = 'operator') = false
+      and idempotency_key = v_key;
+  end if;
+  if v_message.id is null then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, kind, priority, part, due_at, written_by, idempotency_key, created_at)
+      values (p_tenant, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_text, v_now, 'manual',
+        1, 0, v_now, p_actor, v_key, v_now) returning * into v_message;
+    update conversations set last_seq = last_seq + 1 where id = v.id;
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (p_tenant, p_actor, 'conversation.write', v.id::text, jsonb_build_object('message_id', v_message.id),
+        v_now);
+  end if;
+  return jsonb_build_object('outcome', 'written', 'id', v_message.id, 'status', v_message.status, 'conversation_id',
+    v.id);
+end $$;
 
 -- return_handoff: a person is done with a conversation: the agent answers there again.
 -- Guarantee: control, takeover, all open handoffs and the quiet after abuse end together; audited. What was handed over
@@ -1990,7 +2056,8 @@ begin
   update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased'
     else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now)
     where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null,
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', taken_by = null,
+    taken_at = null, takeover_since = null,
     takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
@@ -2076,6 +2143,8 @@ revoke all on function
   pauses(text),
   set_pause(text, text, text, text, text, text, timestamptz),
   list_handoffs(text, int, timestamptz),
+  take_conversation(text, bigint, text, boolean, timestamptz),
+  write_by_hand(text, bigint, text, text, text, boolean, timestamptz),
   return_handoff(text, bigint, text, text, timestamptz),
   add_token(jsonb, text, timestamptz),
   use_token(jsonb, timestamptz),
@@ -2173,6 +2242,8 @@ grant execute on function
   pauses(text),
   set_pause(text, text, text, text, text, text, timestamptz),
   list_handoffs(text, int, timestamptz),
+  take_conversation(text, bigint, text, boolean, timestamptz),
+  write_by_hand(text, bigint, text, text, text, boolean, timestamptz),
   return_handoff(text, bigint, text, text, timestamptz),
   add_token(jsonb, text, timestamptz),
   use_token(jsonb, timestamptz),

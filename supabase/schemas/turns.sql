@@ -28,7 +28,8 @@ returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
 declare v_quote jsonb;
 begin
   if p_message.quoted_id is not null then
-    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
+    select jsonb_build_object('quoted_author', case when q.kind = 'manual' then 'human' else q.author end,
+        'quoted_text', case when q.deleted_at is null
       and q.kind is distinct from 'operator'
         and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
       into v_quote
@@ -308,7 +309,8 @@ begin
         -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's
         -- cache loses all of the history. What is older is known by the facts that the agent noted.
         (select coalesce(json_agg(row_to_json(h)), '[]') from (
-          select m.id, m.direction, m.author, m.type,
+          -- what a person wrote by the API or the console is that person's, to the model too
+          select m.id, m.direction, case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
             case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end as text,
             case when m.seen is null then m.typed else m.seen ->> 'typed' end as typed,
             case when m.seen is not null then json_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',

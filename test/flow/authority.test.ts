@@ -156,7 +156,41 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
   'get /admin/dlq/:id{[0-9]{1,15}}': (v) => [{ path: `/admin/dlq/${v.failed}` }],
   'post /admin/dlq/:id{[0-9]{1,15}}/retry': (v) => [{ path: `/admin/dlq/${v.failed}/retry`, body: { reason: 'x' } }],
   'get /console': () => [{ path: '/console' }],
-  'get /console/session': () => [{ path: '/console/session' }],
+  'get /api/conversations': (v) => [
+    { path: '/api/conversations?tab=all' },
+    { path: '/api/conversations?tab=needs' },
+    { path: `/api/conversations?q=${v.phone.slice(-6)}` },
+  ],
+  'get /api/conversations/:id{[0-9]{1,15}}/messages': (v) => [{ path: `/api/conversations/${v.conversation}/messages` }],
+  'post /api/conversations/:id{[0-9]{1,15}}/messages': (v) => [
+    { path: `/api/conversations/${v.conversation}/messages`, body: { text: 'oi', force: true } },
+  ],
+  'post /api/conversations/:id{[0-9]{1,15}}/take': (v) => [{ path: `/api/conversations/${v.conversation}/take`, body: { force: true } }],
+  'post /api/conversations/:id{[0-9]{1,15}}/return': (v) => [{ path: `/api/conversations/${v.conversation}/return`, body: {} }],
+  'get /console/stream': () => [],
+  'get /console/conversations': (v) => [
+    { path: '/console/conversations?tab=all' },
+    { path: `/console/conversations?q=${v.phone.slice(-6)}` },
+  ],
+  'get /console/conversations/list': () => [{ path: '/console/conversations/list?tab=needs' }],
+  'get /console/conversations/:id{[0-9]{1,15}}': (v) => [{ path: `/console/conversations/${v.conversation}` }],
+  'get /console/conversations/:id{[0-9]{1,15}}/thread': (v) => [{ path: `/console/conversations/${v.conversation}/thread` }],
+  'get /console/conversations/:id{[0-9]{1,15}}/why': (v) => [
+    { path: `/console/conversations/${v.conversation}/why` },
+    { path: `/console/conversations/1/why?message=${v.message}` },
+  ],
+  'post /console/conversations/:id{[0-9]{1,15}}/messages': (v) => [
+    { path: `/console/conversations/${v.conversation}/messages`, form: { text: 'oi', force: '1' } },
+  ],
+  'post /console/conversations/:id{[0-9]{1,15}}/act/:act{take|return|pause|resume|mode|optout|optin|erase}': (v) =>
+    ['take', 'return', 'pause', 'mode', 'optout', 'erase'].map((act) => ({
+      path: `/console/conversations/${v.conversation}/act/${act}`,
+      form: { force: '1', mode: 'manual' },
+    })),
+  'post /console/conversations/:id{[0-9]{1,15}}/draft': (v) => [
+    { path: `/console/conversations/${v.conversation}/draft`, form: { draft: String(v.draft), verb: 'approve', text: 'x', was: '' } },
+  ],
+  'post /console/conversations/:id{[0-9]{1,15}}/export': (v) => [{ path: `/console/conversations/${v.conversation}/export`, form: {} }],
   'get /console/password': () => [{ path: '/console/password' }],
   'post /console/password': () => [{ path: '/console/password', form: { current: 'x', password: 'y', repeated: 'y' } }],
   'get /console/users': () => [{ path: '/console/users' }],
@@ -174,6 +208,7 @@ const OPEN = [
   'get /api/health',
   'get /console/assets/:version/:name{console\\.css|console\\.js|htmx\\.js}',
   'get /console/login',
+  'get /console/session',
   'post /console/login',
   'get /api/docs',
   'get /docs',
@@ -375,7 +410,7 @@ describe('Z2 ownership before effect', () => {
     const calls = evolution.calls.length;
     for (const { method, path, access, session } of routes) {
       if (access === 'public' || access === 'webhook') continue;
-      const real = path.replace(/:id\{[^/]*\}/, '1');
+      const real = path.replace(/:id\{[^/]*\}/, '1').replace(/:act\{([a-z]+)[^/]*\}/, '$1');
       assert.equal((await ask(method, real, {}, null)).status, 401, `${method} ${path} without a token`);
       for (const role of ['anything', ...TOKEN_ROLES]) {
         if (mayCall(role, access)) continue;
