@@ -21,7 +21,7 @@ import { precisa } from './reason-texts.ts';
 
 export const PATH = '/console/conversations';
 
-export type Clock = { now: Date; time(at: Date): string };
+export type Clock = { now: Date; time: (at: Date) => string };
 
 export const TAB_NAMES: Readonly<Record<Tab, string>> = { needs: 'Precisa de você', agent: 'Agente', paused: 'Pausadas', all: 'Todas' };
 
