@@ -70,6 +70,12 @@ export function entryText(entry: TimelineEntry, time: (at: Date) => string): { s
         why: `${tokens(entry.input_tokens)} novos, ${tokens(entry.cache_read_tokens)} do cache, ${tokens(entry.cache_write_tokens)} guardados no cache, ${tokens(entry.output_tokens)} escritos${entry.cost_usd === null ? '' : `, ${costText(entry.cost_usd)}`}`,
         tone: 'turn',
       };
+    case 'media_call':
+      return {
+        says: `O modelo ${entry.model} olhou o arquivo da mensagem ${entry.message_id}`,
+        why: entry.cost_usd === null ? null : costText(entry.cost_usd),
+        tone: 'turn',
+      };
     case 'tool_call':
       return {
         says: `Ferramenta ${entry.name} ${entry.ok ? 'usada' : 'recusada'}`,
