@@ -687,8 +687,9 @@ begin
         (select max(id) from julia_status)))), '{}') from conversations c where c.id in (select x::bigint
         from jsonb_array_elements_text(p_threads) x)),
     'over', (select coalesce(jsonb_agg(x.hash), '[]') from jsonb_array_elements_text(p_sessions) x (hash)
-      where not exists (select from sessions s join users u on u.id = s.user_id where s.hash = x.hash and session_counts(s, v_now)
-      and u.disabled_at is null)));
+      where not exists (select from sessions s join users u on u.id = s.user_id where s.hash = x.hash
+        and session_counts(s, v_now)
+        and u.disabled_at is null)));
 end $$;
 
 -- admin_status: what an operator asks first, of one tenant; processes are the whole installation's. Null for an unknown
