@@ -150,6 +150,7 @@ create table public.contact_addresses (
 );
 alter table public.contact_addresses enable row level security;
 CREATE INDEX contact_addresses_contact ON public.contact_addresses USING btree (contact_id);
+CREATE INDEX contact_addresses_digits ON public.contact_addresses USING btree (reverse(address) text_pattern_ops) WHERE (kind = 'pn'::text);
 CREATE UNIQUE INDEX contact_addresses_lid ON public.contact_addresses USING btree (instance_id, address) WHERE (kind = 'lid'::text);
 CREATE UNIQUE INDEX contact_addresses_pn ON public.contact_addresses USING btree (tenant_id, address) WHERE (kind = 'pn'::text);
 create policy runtime on public.contact_addresses as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
@@ -189,6 +190,7 @@ create table public.contacts (
 );
 alter table public.contacts enable row level security;
 CREATE INDEX contacts_merged ON public.contacts USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+CREATE INDEX contacts_words ON public.contacts USING gin (to_tsvector('simple'::regconfig, translate(lower("left"(name, 200)), 'áàâãäéèêëíìîïóòôõöúùûüçñ'::text, 'aaaaaeeeeiiiiooooouuuucn'::text))) WHERE (name IS NOT NULL);
 create policy runtime on public.contacts as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.contacts to service_role;
 grant delete, insert, select, update on public.contacts to whats_agents_runtime;
@@ -202,6 +204,8 @@ create table public.conversations (
   controlled_by text default 'agent'::text not null,
   escalation_reason text,
   mode text default 'auto'::text not null,
+  taken_by text,
+  taken_at timestamp with time zone,
   takeover_since timestamp with time zone,
   takeover_until timestamp with time zone,
   last_seq bigint default 0 not null,
@@ -236,6 +240,7 @@ CREATE INDEX conversations_contact ON public.conversations USING btree (contact_
 CREATE INDEX conversations_deferred ON public.conversations USING btree (deferred_until) WHERE (deferred_until IS NOT NULL);
 CREATE INDEX conversations_forward ON public.conversations USING btree (forward_due_at) WHERE (forward_due_at IS NOT NULL);
 CREATE INDEX conversations_merged ON public.conversations USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+CREATE INDEX conversations_people ON public.conversations USING btree (tenant_id, id) WHERE ((controlled_by = 'human'::text) OR (mode <> 'auto'::text) OR (takeover_until IS NOT NULL) OR (quiet_until IS NOT NULL));
 CREATE INDEX conversations_withdrawn ON public.conversations USING btree (instance_id) WHERE (deferred_reason = 'answer_withdrawn'::text);
 create policy runtime on public.conversations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.conversations to service_role;
@@ -693,6 +698,7 @@ create table public.messages (
   error_class text,
   first_contact boolean default false not null,
   bypass text,
+  written_by text,
   campaign_id text,
   idempotency_key text,
   duplicate_of bigint,
@@ -2726,7 +2732,8 @@ begin
         -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's
         -- cache loses all of the history. What is older is known by the facts that the agent noted.
         (select coalesce(json_agg(row_to_json(h)), '[]') from (
-          select m.id, m.direction, m.author, m.type,
+          -- what a person wrote by the API or the console is that person's, to the model too
+          select m.id, m.direction, case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
             case when m.deleted_at is null then coalesce(m.seen ->> 'text', m.text) end as text,
             case when m.seen is null then m.typed else m.seen ->> 'typed' end as typed,
             case when m.seen is not null then json_build_object('at', coalesce(m.deleted_at, m.edited_at), 'text',
@@ -3058,6 +3065,38 @@ revoke all on function public.confirm_webhook_secret(text,timestamp with time zo
 grant execute on function public.confirm_webhook_secret(text,timestamp with time zone) to service_role;
 grant execute on function public.confirm_webhook_secret(text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.console_news(p_seen text, p_threads jsonb, p_sessions jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_state text := pg_current_snapshot()::text; v_now timestamptz := clock(p_now);
+begin
+  if v_state = p_seen then return jsonb_build_object('state', v_state); end if;
+  return jsonb_build_object('state', v_state,
+    'lists', md5(concat_ws('/',
+      (select string_agg(m.id || m.status, ',') from (select id, status from messages order by id desc limit 20) m),
+      (select concat_ws(',', count(*), max(id), max(taken_at)) from handoffs where status <> 'returned'),
+      (select concat_ws(',', count(*), max(message_id)) from drafts),
+      (select max(id) from julia_status),
+      (select concat_ws(',', count(*), max(updated_at)) from conversations where controlled_by = 'human'
+        or mode <> 'auto' or takeover_until is not null or quiet_until is not null))),
+    'threads', (select coalesce(jsonb_object_agg(c.id, md5(concat_ws('/', c.updated_at, c.taken_by, (select
+        string_agg(concat_ws(',', m.id, m.status, m.reason, m.delivered_at, m.read_at, m.edited_at, m.deleted_at,
+          m.goes_at, length(m.text)), ';' order by m.seq) from (select * from messages x where x.conversation_id = c.id
+        order by x.seq desc limit 60) m),
+        (select max(id) from julia_status)))), '{}') from conversations c where c.id in (select x::bigint
+        from jsonb_array_elements_text(p_threads) x)),
+    'over', (select coalesce(jsonb_agg(x.hash), '[]') from jsonb_array_elements_text(p_sessions) x (hash)
+      where not exists (select from sessions s join users u on u.id = s.user_id where s.hash = x.hash
+        and session_counts(s, v_now)
+        and u.disabled_at is null)));
+end $function$;
+revoke all on function public.console_news(text,jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.console_news(text,jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.console_news(text,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.contact_at(p_instance public.instances, p_pn text, p_lid text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -3137,6 +3176,38 @@ $function$;
 revoke all on function public.conversation_of(text,text) from public;
 grant execute on function public.conversation_of(text,text) to service_role;
 grant execute on function public.conversation_of(text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.conversation_rows(p_ids bigint[], p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'name', k.name, 'phone', a.address, 'instance', i.name,
+    'holder', conversation_holder(c, p_now), 'taken_by', c.taken_by, 'mode', c.mode,
+    'paused', coalesce(pause_status('conversation', c.id::text, c.tenant_id) = 'pausado', false),
+    'quiet_until', case when c.quiet_until > p_now then c.quiet_until end,
+    'waits_since', case when h.id is not null and h.taken_at is null then h.created_at
+      when l.direction = 'in' and (h.id is not null or waits_for_person(c)) then l.created_at
+      when d.n > 0 then d.since end,
+    'reason', coalesce(h.reason, c.escalation_reason), 'drafts', d.n,
+    'last', case when l.id is not null then jsonb_build_object('text', left(l.text, 200), 'type', l.type, 'direction',
+      l.direction, 'author', case when l.kind = 'manual' then 'human' else l.author end, 'status', l.status, 'at',
+      l.created_at) end) order by x.n), '[]')
+  from unnest(p_ids) with ordinality x (id, n) join conversations c on c.id = x.id
+    join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    left join lateral (select address from contact_addresses where contact_id = k.id and kind = 'pn' order by id
+      limit 1) a on true
+    left join lateral (select m.* from messages m where m.conversation_id = c.id and m.type <> 'reaction'
+      and m.author <> 'automatic' and m.kind is distinct from 'operator' order by m.seq desc limit 1) l on true
+    left join lateral (select * from handoffs o where o.conversation_id = c.id and o.status <> 'returned'
+      order by o.controls desc limit 1) h on true
+    left join lateral (select count(distinct f.turn_id) as n, min(m.created_at) as since from drafts f
+      join messages m on m.id = f.message_id where f.conversation_id = c.id) d on true
+$function$;
+revoke all on function public.conversation_rows(bigint[],timestamp with time zone) from public;
+grant execute on function public.conversation_rows(bigint[],timestamp with time zone) to service_role;
+grant execute on function public.conversation_rows(bigint[],timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.count_days(p_tz text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3819,7 +3890,8 @@ begin
   update handoffs set summary = null, suggestion = null, reason = case handoff_code(reason) when 'words' then 'erased'
     else reason end, status = 'returned', returned_at = coalesce(returned_at, v_now)
     where conversation_id = any (v_talks);
-  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', takeover_since = null,
+  update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', taken_by = null,
+    taken_at = null, takeover_since = null,
     takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
@@ -4194,6 +4266,17 @@ revoke all on function public.fits_chat(bigint,bigint,jsonb,jsonb) from public;
 grant execute on function public.fits_chat(bigint,bigint,jsonb,jsonb) to service_role;
 grant execute on function public.fits_chat(bigint,bigint,jsonb,jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.fold_words(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select translate(lower(left(p_text, 200)), 'áàâãäéèêëíìîïóòôõöúùûüçñ', 'aaaaaeeeeiiiiooooouuuucn')
+$function$;
+revoke all on function public.fold_words(text) from public;
+grant execute on function public.fold_words(text) to service_role;
+grant execute on function public.fold_words(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.folded_words(p_text text)
  RETURNS text[]
  LANGUAGE sql
@@ -4315,8 +4398,8 @@ begin
   update handoffs set status = 'returned', returned_at = p_now, returned_by = p_by
     where conversation_id = p_conversation and status <> 'returned';
   get diagnostics v_n = row_count;
-  update conversations set controlled_by = 'agent', escalation_reason = null, takeover_since = null,
-    takeover_until = null, quiet_until = null, quiet_reason = null
+  update conversations set controlled_by = 'agent', escalation_reason = null, taken_by = null, taken_at = null,
+    takeover_since = null, takeover_until = null, quiet_until = null, quiet_reason = null
     where id = p_conversation;
   return v_n;
 end $function$;
@@ -4427,7 +4510,8 @@ AS $function$
     select h.id, case h.status when 'open' then 'told' else 'reminded' end as step, h.tenant_id as tenant,
       h.conversation_id, i.name as instance, h.reason, h.summary, h.suggestion,
       h.controls, h.created_at, k.name, a.address as phone, coalesce(a.address = p_manager, false) as is_manager,
-      (select coalesce(jsonb_agg(jsonb_build_object('author', m.author, 'type', m.type, 'text', m.text, 'typed',
+      (select coalesce(jsonb_agg(jsonb_build_object('author', case when m.kind = 'manual' then 'human' else m.author
+        end, 'type', m.type, 'text', m.text, 'typed',
         m.typed, 'at', m.provider_at,
           'said', m.direction = 'in' or was_said(m.status)) order by m.seq), '[]') from (
         select * from messages x where x.conversation_id = h.conversation_id and x.type <> 'reaction'
@@ -5720,6 +5804,34 @@ revoke all on function public.list_audit(text,integer,bigint) from public;
 grant execute on function public.list_audit(text,integer,bigint) to service_role;
 grant execute on function public.list_audit(text,integer,bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.list_conversations(p_tenant text, p_tab text, p_before bigint, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_needs bigint[] := needs_people(p_tenant, v_now); v_ids bigint[];
+  v_next bigint; v_recent jsonb;
+begin
+  if p_tab = 'needs' then v_ids := v_needs[1:p_limit];
+  elsif p_tab = 'paused' then
+    v_ids := array(select c.id from (select distinct on (target) target, status, id from julia_status
+        where scope = 'conversation' order by target, id desc) s join conversations c on c.id::text = s.target
+      where s.status = 'pausado' and c.tenant_id = p_tenant and c.merged_into is null
+      union select c.id from conversations c where c.tenant_id = p_tenant and (c.controlled_by = 'human'
+        or c.mode <> 'auto' or c.takeover_until is not null or c.quiet_until is not null) and c.quiet_until > v_now
+      order by 1 desc limit p_limit);
+  else
+    v_recent := recent_conversations(p_tenant, case p_tab when 'agent' then 'agent' end, p_before, p_limit, v_now);
+    v_ids := array(select jsonb_array_elements_text(v_recent -> 'ids')::bigint);
+    v_next := (v_recent ->> 'next')::bigint;
+  end if;
+  return jsonb_build_object('rows', conversation_rows(v_ids, v_now), 'next', v_next, 'needs', cardinality(v_needs));
+end $function$;
+revoke all on function public.list_conversations(text,text,bigint,integer,timestamp with time zone) from public;
+grant execute on function public.list_conversations(text,text,bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.list_conversations(text,text,bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.list_drafts(p_tenant text, p_limit integer, p_draft bigint DEFAULT NULL::bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -6687,6 +6799,29 @@ end $function$;
 revoke all on function public.names_erased(public.instances,jsonb,timestamp with time zone) from public;
 grant execute on function public.names_erased(public.instances,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.names_erased(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.needs_people(p_tenant text, p_now timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(array_agg(l.id order by l.waits_since nulls last, l.id), '{}') from (
+    select (r ->> 'id')::bigint as id, (r ->> 'waits_since')::timestamptz as waits_since
+    from jsonb_array_elements(conversation_rows(array(
+      select c.id from (
+        select h.conversation_id as id, min(h.created_at) filter (where h.taken_at is null) as since from handoffs h
+          where h.status <> 'returned' and h.tenant_id = p_tenant group by 1
+        union all select f.conversation_id, null from drafts f where f.tenant_id = p_tenant
+        union all select p.id, null from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
+          or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null)
+          and (conversation_holder(p, p_now) in ('human', 'takeover') or waits_for_person(p))) w
+      join conversations c on c.id = w.id where c.merged_into is null
+      group by c.id order by min(w.since) nulls last, c.id limit 200), p_now)) r) l
+$function$;
+revoke all on function public.needs_people(text,timestamp with time zone) from public;
+grant execute on function public.needs_people(text,timestamp with time zone) to service_role;
+grant execute on function public.needs_people(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.new_wire_id()
  RETURNS text
@@ -7695,7 +7830,8 @@ AS $function$
 declare v_quote jsonb;
 begin
   if p_message.quoted_id is not null then
-    select jsonb_build_object('quoted_author', q.author, 'quoted_text', case when q.deleted_at is null
+    select jsonb_build_object('quoted_author', case when q.kind = 'manual' then 'human' else q.author end,
+        'quoted_text', case when q.deleted_at is null
       and q.kind is distinct from 'operator'
         and not coalesce(q.meaning ?| array['command', 'handset'], false) then q.text end)
       into v_quote
@@ -7777,6 +7913,57 @@ revoke all on function public.rate_status(text,jsonb,timestamp with time zone) f
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.rate_status(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.read_conversation(p_tenant text, p_conversation bigint, p_before bigint, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations; v_contact contacts; v_now timestamptz := clock(p_now); v_messages jsonb; v_first bigint;
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant;
+  if not found then return null; end if;
+  if v.merged_into is not null then return jsonb_build_object('merged_into', v.merged_into); end if;
+  select * into v_contact from contacts where id = v.contact_id;
+  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'seq', m.seq, 'direction', m.direction, 'author',
+      case when m.kind = 'manual' then 'human' else m.author end, 'by', m.written_by, 'type', m.type, 'status',
+      m.status,
+      'reason', m.reason, 'text', left(m.text, 8000), 'at', m.created_at, 'kind', m.kind, 'turn_id', m.turn_id,
+      'goes_at', case when m.status = 'queued' then promised_at(m) end, 'delivered_at', m.delivered_at, 'read_at',
+      m.read_at, 'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'quoted_text', left(m.quoted_text, 300),
+      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model) order by m.seq), '[]'), min(m.seq)
+    into v_messages, v_first
+    from (select * from messages x where x.conversation_id = v.id and x.seq < coalesce(p_before, 9223372036854775807)
+      and x.kind is distinct from 'operator' order by x.seq desc limit p_limit) m
+      left join turns t on t.id = m.turn_id and m.direction = 'out' and m.part = 1;
+  return jsonb_build_object('conversation', jsonb_build_object('id', v.id, 'contact_id', v.contact_id,
+      'name', v_contact.name, 'phone', (select a.address from contact_addresses a where a.contact_id = v.contact_id
+        and a.kind = 'pn' order by a.id limit 1),
+      'instance', (select i.name from instances i where i.id = v.instance_id),
+      'erased', v_contact.erased_at is not null,
+      'holder', conversation_holder(v, v_now), 'taken_by', v.taken_by, 'taken_at', v.taken_at, 'mode', v.mode,
+      'reason', v.escalation_reason, 'takeover_until', case when v.takeover_until > v_now then v.takeover_until end,
+      'quiet_until', case when v.quiet_until > v_now then v.quiet_until end, 'quiet_reason', v.quiet_reason,
+      'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id),
+      'deferred_reason', v.deferred_reason, 'deferred_until', v.deferred_until,
+      'opted_out', exists (select from standing_opt_out(v.contact_id)),
+      'memory', v_contact.memory,
+      'handoffs', (select coalesce(jsonb_agg(jsonb_build_object('reason', h.reason, 'summary', h.summary, 'suggestion',
+        h.suggestion, 'at', h.created_at, 'controls', h.controls) order by h.id), '[]') from handoffs h
+        where h.conversation_id = v.id and h.status <> 'returned'),
+      'cost_usd', (select coalesce(sum(cost_usd), 0) from turns where conversation_id = v.id
+        and started_at > v_now - interval '30 days'),
+      'drafts', (select coalesce(jsonb_agg(jsonb_build_object('id', d.turn_id, 'text', d.text, 'at', d.at)
+        order by d.turn_id), '[]') from (select f.turn_id, string_agg(m.text, E'\n\n' order by m.part) as text,
+          min(m.created_at) as at from drafts f join messages m on m.id = f.message_id
+          where f.conversation_id = v.id group by 1) d)),
+    'messages', v_messages, 'more', exists (select from messages m where m.conversation_id = v.id
+      and m.seq < v_first));
+end $function$;
+revoke all on function public.read_conversation(text,bigint,bigint,integer,timestamp with time zone) from public;
+grant execute on function public.read_conversation(text,bigint,bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.read_conversation(text,bigint,bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.read_media(p_message bigint, p_hash text, p_note text, p_said text, p_meaning jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -7817,6 +8004,29 @@ end $function$;
 revoke all on function public.read_media(bigint,text,text,text,jsonb,timestamp with time zone) from public;
 grant execute on function public.read_media(bigint,text,text,text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.read_media(bigint,text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.recent_conversations(p_tenant text, p_only text, p_before bigint, p_limit integer, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  with looked as (select m.id, m.conversation_id from messages m where m.id < coalesce(p_before, 9223372036854775807)
+      and m.tenant_id = p_tenant order by m.id desc limit 4000),
+    newest as (select conversation_id, max(id) as id from looked group by 1),
+    shown as (select n.conversation_id, n.id from newest n join conversations c on c.id = n.conversation_id
+      where c.merged_into is null and (p_before is null or n.id = (select m.id from messages m
+          where m.conversation_id = c.id order by m.seq desc limit 1))
+        and (p_only is null or (conversation_holder(c, p_now) = 'agent' and coalesce(c.quiet_until <= p_now, true)
+          and pause_status('conversation', c.id::text, p_tenant) is distinct from 'pausado'))
+      order by n.id desc limit p_limit)
+  select jsonb_build_object('ids', (select coalesce(jsonb_agg(conversation_id order by id desc), '[]') from shown),
+    'next', case when (select count(*) from shown) = p_limit then (select min(id) from shown)
+      when (select count(*) from looked) = 4000 then (select min(id) from looked) end)
+$function$;
+revoke all on function public.recent_conversations(text,text,bigint,integer,timestamp with time zone) from public;
+grant execute on function public.recent_conversations(text,text,bigint,integer,timestamp with time zone) to service_role;
+grant execute on function public.recent_conversations(text,text,bigint,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.reconcile_from(p_instance text, p_overlap_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -8949,7 +9159,7 @@ begin
       and exists (select from handoffs h where h.conversation_id = c.id and h.controls and h.status <> 'returned'
         and h.created_at <= v_before)
       and not exists (select from messages m where m.conversation_id = c.id and m.seq > c.last_seq - 20
-        and m.author in ('human', 'contact') and m.created_at > v_before)
+        and (m.author in ('human', 'contact') or m.kind = 'manual') and m.created_at > v_before)
     order by c.id limit p_limit for no key update of c skip locked
   loop
     perform give_back(v.id, 'timeout', v_now);
@@ -9298,6 +9508,33 @@ $function$;
 revoke all on function public.sealed_secrets(text,timestamp with time zone) from public;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to service_role;
 grant execute on function public.sealed_secrets(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.search_conversations(p_tenant text, p_query text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_digits text := regexp_replace(p_query, '\D', '', 'g');
+  v_words text := (select string_agg(w || ':*', ' & ') from regexp_split_to_table(fold_words(p_query), '[^a-z0-9]+') w
+    where w <> '');
+begin
+  return conversation_rows(array(
+    select c.id from (
+      select a.contact_id as id from contact_addresses a where length(v_digits) >= 4 and a.kind = 'pn'
+        and reverse(a.address) like reverse(v_digits) || '%' and a.tenant_id = p_tenant limit 200) a
+      join conversations c on c.contact_id = a.id where c.merged_into is null
+    union select c.id from (
+      select k.id from contacts k where v_words is not null and k.name is not null and k.tenant_id = p_tenant
+        and to_tsvector('simple', translate(lower(left(k.name, 200)), 'áàâãäéèêëíìîïóòôõöúùûüçñ',
+          'aaaaaeeeeiiiiooooouuuucn')) @@ to_tsquery('simple', v_words) limit 200) k
+      join conversations c on c.contact_id = k.id where c.merged_into is null
+    order by 1 desc limit p_limit), clock(p_now));
+end $function$;
+revoke all on function public.search_conversations(text,text,integer,timestamp with time zone) from public;
+grant execute on function public.search_conversations(text,text,integer,timestamp with time zone) to service_role;
+grant execute on function public.search_conversations(text,text,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.search_knowledge(p_tenant text, p_wanted jsonb, p_limit integer)
  RETURNS json
@@ -10482,6 +10719,37 @@ revoke all on function public.take_back_opt_out(public.conversations,jsonb,times
 grant execute on function public.take_back_opt_out(public.conversations,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.take_back_opt_out(public.conversations,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.take_conversation(p_tenant text, p_conversation bigint, p_actor text, p_force boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v conversations; v_now timestamptz := clock(p_now);
+begin
+  select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.merged_into is not null then return take_conversation(p_tenant, v.merged_into, p_actor, p_force, p_now); end if;
+  if v.taken_by <> p_actor and not p_force then
+    return jsonb_build_object('outcome', 'has', 'by', v.taken_by, 'since', v.taken_at);
+  end if;
+  if v.taken_by = p_actor and v.controlled_by = 'human' then
+    return jsonb_build_object('outcome', 'taken', 'conversation_id', v.id);
+  end if;
+  insert into handoffs (tenant_id, conversation_id, reason, controls, status, created_at, notified_at, taken_at)
+    values (v.tenant_id, v.id, coalesce(v.escalation_reason, 'human'), true, 'notified', v_now, v_now, v_now)
+    on conflict do nothing;
+  update handoffs set taken_at = coalesce(taken_at, v_now), status = 'notified', notified_at = coalesce(notified_at,
+    v_now) where conversation_id = v.id and status <> 'returned';
+  update conversations set controlled_by = 'human', escalation_reason = coalesce(escalation_reason, 'human'),
+    taken_by = p_actor, taken_at = v_now where id = v.id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'conversation.take', v.id::text, jsonb_build_object('from', v.taken_by), v_now);
+  return jsonb_build_object('outcome', 'taken', 'conversation_id', v.id);
+end $function$;
+revoke all on function public.take_conversation(text,bigint,text,boolean,timestamp with time zone) from public;
+grant execute on function public.take_conversation(text,bigint,text,boolean,timestamp with time zone) to service_role;
+grant execute on function public.take_conversation(text,bigint,text,boolean,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.take_forward(p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -11404,6 +11672,38 @@ end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
 grant execute on function public.withdraw_parts(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.write_by_hand(p_tenant text, p_conversation bigint, p_text text, p_actor text, p_key text, p_force boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_taken jsonb; v conversations; v_message messages; v_now timestamptz := clock(p_now);
+  v_key text := 'hand-' || p_conversation || '-' || p_key;
+begin
+  v_taken := take_conversation(p_tenant, p_conversation, p_actor, p_force, p_now);
+  if v_taken ->> 'outcome' <> 'taken' then return v_taken; end if;
+  select * into v from conversations where id = (v_taken ->> 'conversation_id')::bigint;
+  if p_key is not null then
+    select * into v_message from messages where tenant_id = p_tenant and (kind = 'operator') = false
+      and idempotency_key = v_key;
+  end if;
+  if v_message.id is null then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, kind, priority, part, due_at, written_by, idempotency_key, created_at)
+      values (p_tenant, v.instance_id, v.id, v.last_seq + 1, 'out', 'system', 'text', 'queued', p_text, v_now, 'manual',
+        1, 0, v_now, p_actor, v_key, v_now) returning * into v_message;
+    update conversations set last_seq = last_seq + 1 where id = v.id;
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (p_tenant, p_actor, 'conversation.write', v.id::text, jsonb_build_object('message_id', v_message.id),
+        v_now);
+  end if;
+  return jsonb_build_object('outcome', 'written', 'id', v_message.id, 'status', v_message.status, 'conversation_id',
+    v.id);
+end $function$;
+revoke all on function public.write_by_hand(text,bigint,text,text,text,boolean,timestamp with time zone) from public;
+grant execute on function public.write_by_hand(text,bigint,text,text,text,boolean,timestamp with time zone) to service_role;
+grant execute on function public.write_by_hand(text,bigint,text,text,text,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.wrong_password(p_user bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
