@@ -114,7 +114,8 @@ const claimed = z.object({
     id: z.number(),
     name: z.string().nullable(),
     phone: z.string().nullable(),
-    memory: z.array(z.object({ fact: z.string(), at: z.string().transform((at) => new Date(at)) })),
+    /** `until`: a newer one has replaced it then. */
+    memory: z.array(z.object({ fact: z.string(), at: time, until: time.nullable() })),
   }),
   agent: agentVersion.nullable(),
   instance: z.object({ id: z.number(), name: z.string() }),
@@ -213,7 +214,14 @@ export type Effect =
       controls: boolean;
     }
   | { type: 'opt_out' }
-  | { type: 'remember'; fact: string }
+  | {
+      type: 'remember';
+      fact: string;
+      /** One of FACT_KINDS. */
+      kind: string;
+      /** What it is about; of one contact, kind and subject the newest is known. */
+      about: string;
+    }
   | { type: 'react'; message_id: number; emoji: string };
 
 export type ToolCallRecord = { name: string; input: unknown; output: string; ok: boolean; ms: number };

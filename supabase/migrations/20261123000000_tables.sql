@@ -154,7 +154,6 @@ create table contacts (
   id           bigint generated always as identity primary key,
   tenant_id    text not null references tenants (id),
   name         text,
-  memory       jsonb not null default '[]',   -- [{fact, at}], what the agent was asked to remember
   cooling_until    timestamptz,   -- refused an offer: no campaign and no follow-up until then
   next_allowed_at  timestamptz,   -- named a time: nothing that nobody asked for until then
   merged_into  bigint references contacts (id),
@@ -207,6 +206,23 @@ create index former_phones_contact on former_phones (contact_id);
 
 -- What a merge of two contacts moved, and what the one that stayed was before: what unmerge_contact needs. Holds names
 -- and memories, so it goes with an erasure.
+-- What the agent was asked to remember of a contact. Of one kind and subject one is current, the newest; an older one is
+-- kept with the moment at which it was replaced, since prompts of that time have it.
+create table contact_facts (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  contact_id   bigint not null references contacts (id) on delete cascade,
+  kind         text not null check (kind in ('name', 'preference', 'address', 'request', 'other')),
+  about        text not null,             -- the subject, in a word or two; empty: there is one of this kind
+  fact         text not null,
+  message_id   bigint,                    -- of the contact, that it was taken from; it may be gone
+  noted_at     timestamptz not null,
+  replaced_at  timestamptz
+);
+create unique index contact_facts_current on contact_facts (contact_id, kind, about) where replaced_at is null;
+create index contact_facts_contact on contact_facts (contact_id, noted_at);
+create index contact_facts_tenant on contact_facts (tenant_id);
+
 create table contact_merges (
   id          bigint generated always as identity primary key,
   tenant_id   text not null references tenants (id),

@@ -23,6 +23,8 @@ declare
   v_ids jsonb;
   v_pause bigint;
   v_paused text;
+  v_facts jsonb;
+  v_closed jsonb;
   v_moved jsonb := '[]';
   v_addresses jsonb;
   v_revoked jsonb;
@@ -98,15 +100,23 @@ begin
       and d.id in (select jsonb_array_elements_text(v_revoked)::bigint);
   with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
     returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
-  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
+  -- of two facts about the same thing the newer one is current
+  with closed as (update contact_facts set replaced_at = clock_timestamp() where id in (
+      select case when k.noted_at >= d.noted_at then d.id else k.id end
+        from contact_facts k join contact_facts d on d.kind = k.kind and d.about = k.about
+        where k.contact_id = v_keep and d.contact_id = v_drop and k.replaced_at is null and d.replaced_at is null)
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_closed from closed;
+  with gone as (update contact_facts set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_facts from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name),
     cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
     next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
   update contacts set merged_into = v_keep where id = v_drop;
   insert into contact_merges (tenant_id, kept, merged, moved)
     values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
-    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory',
-      v_kept.memory, 'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
-    'brought', v_dropped.memory));
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name,
+      'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
+    'facts', v_facts, 'facts_closed', v_closed));
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
@@ -169,10 +179,13 @@ begin
   if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
 
   update contacts set merged_into = null where id = v_drop;
-  update contacts set name = v_merge.moved -> 'before' ->> 'name',
-    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f
-      where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
-      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name' where id = p_kept;
+  update contact_facts set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'facts')::bigint);
+  update contact_facts f set replaced_at = null
+    where f.id in (select jsonb_array_elements_text(v_merge.moved -> 'facts_closed')::bigint)
+      and not exists (select from contact_facts o where o.contact_id = f.contact_id and o.kind = f.kind
+        and o.about = f.about and o.replaced_at is null);
   -- a wait that somebody has set since stays
   update contacts kept set
     cooling_until = case when kept.cooling_until is not distinct from greatest(old.cooling_until, brought.cooling_until)
@@ -1904,6 +1917,8 @@ begin
   select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
     'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a
       where a.contact_id = any (v_all)),
+    'facts', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from contact_facts f
+      where f.contact_id = any (v_all)),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -2065,7 +2080,8 @@ begin
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
-  update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
+  delete from contact_facts where contact_id = any (v_all);
+  update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'contact.erase', v_id::text,
     jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);

@@ -331,7 +331,12 @@ begin
                 from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
           order by date_trunc('second', m.provider_at), m.seq) h) as history,
         c.jid, w.correlation_id,
-        (select json_build_object('id', k.id, 'name', k.name, 'memory', k.memory, 'phone', (select a.address
+        -- what a newer fact has replaced of late may stand in the history as it was read
+        (select json_build_object('id', k.id, 'name', k.name, 'memory', (select coalesce(json_agg(json_build_object(
+              'fact', f.fact, 'at', f.noted_at, 'until', f.replaced_at) order by f.noted_at, f.id), '[]')
+            from contact_facts f where f.contact_id = k.id
+              and (f.replaced_at is null or f.replaced_at > v_now - interval '7 days')),
+          'phone', (select a.address
             from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1))
           from contacts k where k.id = c.contact_id) as contact,
         case when (w.agent).id is not null then row_to_json(w.agent) end as agent,
@@ -805,7 +810,8 @@ begin
       when 'opt_out' then
         perform add_opt_out(p_conversation.contact_id, 'agent', p_now, p_conversation.instance_id);
       when 'remember' then
-        perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
+        perform remember_fact(p_conversation.contact_id, v_effect, (select max(id) from messages
+          where turn_id = p_turn.id and direction = 'in' and conversation_id = p_conversation.id), p_now);
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
@@ -815,16 +821,29 @@ begin
   return v_count;
 end $$;
 
--- remember_fact: notes a fact about a contact, once. The newest 50 are kept. Concurrency: any.
-create or replace function remember_fact(p_contact bigint, p_fact text, p_now timestamptz)
+-- remember_fact: notes a fact about a contact, in place of the one of the same kind and subject. The newest 50 are
+-- current. Arguments: p_fact {fact, kind, about: empty: of a name or an address there is one, of other kinds each fact is
+--   its own subject}; p_message of the contact, that it was taken from.
+-- Guarantee: the same fact again changes nothing. Concurrency: any; facts of one contact wait for each other.
+create or replace function remember_fact(p_contact bigint, p_fact jsonb, p_message bigint, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_kind text := coalesce(p_fact ->> 'kind', 'other');
+  v_about text := coalesce(nullif(p_fact ->> 'about', ''),
+    case when v_kind in ('name', 'address') then '' else lower(p_fact ->> 'fact') end);
 begin
-  update contacts set memory = (
-      select jsonb_agg(f order by n) from (
-        select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', p_fact, 'at',
-          p_now))) with ordinality as e (f, n)
-        order by n desc limit 50) newest)
-    where id = p_contact and not memory @> jsonb_build_array(jsonb_build_object('fact', p_fact));
+  perform from contacts where id = p_contact for no key update;
+  if exists (select from contact_facts where contact_id = p_contact and replaced_at is null
+      and fact = p_fact ->> 'fact') then
+    return;
+  end if;
+  update contact_facts set replaced_at = p_now
+    where contact_id = p_contact and kind = v_kind and about = v_about and replaced_at is null;
+  insert into contact_facts (tenant_id, contact_id, kind, about, fact, message_id, noted_at)
+    select tenant_id, id, v_kind, v_about, p_fact ->> 'fact', p_message, p_now from contacts where id = p_contact;
+  update contact_facts set replaced_at = p_now
+    where id in (select id from contact_facts where contact_id = p_contact and replaced_at is null
+      order by noted_at desc, id desc offset 50);
 end $$;
 
 -- queue_reaction: a reaction of a turn goes into the lane, before the answer's parts.
@@ -1166,7 +1185,7 @@ revoke all on function
   settle_turn(turns, jsonb, boolean, timestamptz),
   cancel_apology(bigint),
   apply_effects(conversations, turns, jsonb, boolean, timestamptz),
-  remember_fact(bigint, text, timestamptz),
+  remember_fact(bigint, jsonb, bigint, timestamptz),
   queue_reaction(conversations, turns, jsonb, int, boolean, timestamptz),
   queue_parts(conversations, turns, jsonb, int, boolean, timestamptz),
   sweep_turns(int, int, timestamptz),
@@ -1217,7 +1236,7 @@ grant execute on function
   settle_turn(turns, jsonb, boolean, timestamptz),
   cancel_apology(bigint),
   apply_effects(conversations, turns, jsonb, boolean, timestamptz),
-  remember_fact(bigint, text, timestamptz),
+  remember_fact(bigint, jsonb, bigint, timestamptz),
   queue_reaction(conversations, turns, jsonb, int, boolean, timestamptz),
   queue_parts(conversations, turns, jsonb, int, boolean, timestamptz),
   sweep_turns(int, int, timestamptz),

@@ -163,7 +163,8 @@ async function talked(t: TestContext): Promise<Stage> {
   );
   await system.simulator.webhooksIdle();
   await system.query(`
-    update contacts set name = 'Marizete', memory = '[{"fact": "alergia a dipirona"}]' where id = 1;
+    update contacts set name = 'Marizete' where id = 1;
+    select remember_fact(1, '{"fact": "alergia a dipirona"}', 1, now());
     insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address) select 'default', i.id, 1, a.kind, a.address from instances i, (values ('lid', '987654321012345'), ('pn', '5511987001234')) a (kind, address);
     select open_handoff(1, null, 'wants_person', 'fala da cardiopatia', false, now());
     select add_opt_out(1, 'agent');
@@ -190,7 +191,7 @@ async function found({ system }: Stage, words: string[]): Promise<Map<string, st
 /** Everything that is João's. */
 async function rowsOf({ system }: Stage, name: string): Promise<unknown[]> {
   return system.query(
-    `select k.name, k.memory, a.address, c.jid, m.text, m.status, t.transcript from contacts k join contact_addresses a on a.contact_id = k.id join conversations c on c.contact_id = k.id
+    `select k.name, (select json_agg(fact) from contact_facts f where f.contact_id = k.id) as facts, a.address, c.jid, m.text, m.status, t.transcript from contacts k join contact_addresses a on a.contact_id = k.id join conversations c on c.contact_id = k.id
      join messages m on m.conversation_id = c.id left join turns t on t.id = m.turn_id where k.name = $1 order by m.id`,
     [name],
   );

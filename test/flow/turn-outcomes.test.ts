@@ -78,12 +78,9 @@ test('L1 remember and react: the fact is in the next prompt, the reaction on the
   assert.doesNotMatch(stage.prompts()[0]?.texts.join() ?? '', /anotado/);
   // Where it stands is told by test/core: WhatsApp's times are in whole seconds, and all of this happens within one.
   assert.match(stage.prompts()[2]?.texts.join('\n') ?? '', /^user: \[sistema: anotado sobre o cliente [^\n]*\n- prefere manhãs\]$/m);
-  assert.deepEqual(
-    (await stage.system.query<{ memory: { fact: string }[] }>('select memory from contacts')).map((row) =>
-      row.memory.map((each) => each.fact),
-    ),
-    [['prefere manhãs']],
-  );
+  assert.deepEqual(await stage.system.query('select kind, about, fact, message_id is not null as has_source from contact_facts'), [
+    { kind: 'other', about: 'prefere manhãs', fact: 'prefere manhãs', has_source: true },
+  ]);
   assert.deepEqual(await stage.system.query('select name, ok from tool_calls order by id'), [
     { name: 'remember', ok: true },
     { name: 'react', ok: true },
@@ -105,7 +102,7 @@ test('L6 what the contact said two hundred messages ago, and the agent noted, is
   // One by one: the ticks of what was sent come meanwhile, and a transaction of all four could lock against them.
   for (const statement of [
     `update messages set provider_at = provider_at - interval '4 hours', created_at = created_at - interval '4 hours'`,
-    `update contacts set memory = jsonb_set(memory, '{0,at}', to_jsonb(now() - interval '4 hours'))`,
+    `update contact_facts set noted_at = now() - interval '4 hours'`,
     `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, created_at, kind)
       select tenant_id, instance_id, id, last_seq + n, case when n % 2 = 1 then 'in' else 'out' end, case when n % 2 = 1 then 'contact' else 'agent' end,
         case when n % 2 = 1 then 'answered' else 'sent' end, 'conversa ' || n, now() - (201 - n) * interval '1 minute', now() - (201 - n) * interval '1 minute', case when n % 2 = 0 then 'reply' end

@@ -16,7 +16,8 @@ const LID = '123456789012345';
 async function picture(sql: Sql): Promise<Record<string, unknown>> {
   const one = async (text: string) => sql.rows(text);
   return {
-    contacts: await one('select id, name, memory, merged_into, cooling_until, next_allowed_at from contacts order by id'),
+    contacts: await one('select id, name, merged_into, cooling_until, next_allowed_at from contacts order by id'),
+    facts: await one('select contact_id, kind, about, fact, replaced_at from contact_facts order by id'),
     addresses: await one('select contact_id, kind, address from contact_addresses order by id'),
     conversations: await one(
       `select id, contact_id, jid, controlled_by, escalation_reason, mode, takeover_since, takeover_until, last_inbound_at, merged_into,
@@ -34,7 +35,12 @@ async function twoPeople(sql: Sql): Promise<void> {
   await sql.record([said({ id: 'L1', pn: null, lid: LID, text: 'by lid', name: 'Pedro', at: minutesAfter(1) })], minutesAfter(1));
   await sql.record([said({ id: 'L2', pn: null, lid: LID, text: 'colleague', at: minutesAfter(2), fromMe: true })], minutesAfter(2));
   await sql.record([said({ id: 'P2', pn: PN, text: 'again by number', at: minutesAfter(3) })], minutesAfter(3));
-  await sql.rows(`update contacts set memory = jsonb_build_array(jsonb_build_object('fact', name, 'at', 'x'))`);
+  // each its name, and both their size: of the two the newer one is current
+  await sql.rows(`select remember_fact(id, jsonb_build_object('fact', name, 'kind', 'name'), null, $1::timestamptz) from contacts`, [NOON]);
+  await sql.rows(
+    `select remember_fact(id, jsonb_build_object('fact', 'veste ' || id, 'kind', 'preference', 'about', 'tamanho'), null, $1::timestamptz + id * interval '1 day') from contacts`,
+    [NOON],
+  );
   await sql.rows(
     `update contacts set cooling_until = $1::timestamptz + id * interval '1 day', next_allowed_at = $1::timestamptz - id * interval '1 day'`,
     [NOON],
@@ -102,7 +108,7 @@ test('X6 what came after a merge stays with the one that was kept; a conversatio
   await sql.rows(`update conversations set contact_id = 2 where instance_id = (select id from instances where name = 'other')`);
   await sql.rows('select merge_contacts(1, 2)');
   await sql.record([said({ id: 'B1', pn: PN, lid: LID, text: 'after', at: minutesAfter(9) })], minutesAfter(9));
-  await sql.rows(`update contacts set memory = memory || '[{"fact": "new", "at": "y"}]' where id = 1`);
+  await sql.rows(`select remember_fact(1, '{"fact": "new"}', null, $1)`, [minutesAfter(10)]);
   await sql.rows(`select unmerge_contact('default', 'cli:ana', 1, 2)`);
   assert.deepEqual(await sql.dump(), [
     '1 in contact received: by number',
@@ -118,10 +124,12 @@ test('X6 what came after a merge stays with the one that was kept; a conversatio
     { id: '3', contact_id: '2' },
   ]);
   assert.deepEqual(
-    await sql.rows(`select id, jsonb_path_query_array(memory, '$[*].fact') as facts from contacts where id < 3 order by id`),
+    await sql.rows(
+      `select contact_id as id, array_agg(fact order by id) as facts from contact_facts where replaced_at is null group by 1 order by 1`,
+    ),
     [
-      { id: '1', facts: ['Maria', 'new'] },
-      { id: '2', facts: ['Pedro'] },
+      { id: '1', facts: ['Maria', 'veste 1', 'new'] },
+      { id: '2', facts: ['Pedro', 'veste 2'] },
     ],
   );
 });

@@ -101,7 +101,7 @@ for (const kind of DOORS) {
         reason: null,
         model: 'm',
         parts: [{ text: words, typing_ms: 0, kind: 'reply' }],
-        effects: [{ type: 'remember', fact: words }],
+        effects: [{ type: 'remember', fact: words, kind: 'other', about: '' }],
         tool_calls: [{ name: 'remember', input: { fact: words, none: null }, output: 'ok', ok: true, ms: 3 }],
         model_calls: [
           {
@@ -160,7 +160,7 @@ for (const kind of DOORS) {
 
       const [row] = await rows<{ transcript: unknown; cost: string; memory: unknown; raw: unknown; input: unknown }>(
         opened.url,
-        `select t.transcript, t.cost_usd as cost, c.memory -> 0 -> 'fact' as memory, (select input from tool_calls) as input,
+        `select t.transcript, t.cost_usd as cost, (select to_json(fact) from contact_facts) as memory, (select input from tool_calls) as input,
            (select body from webhook_events) as raw from turns t, contacts c`,
       );
       assert.deepEqual(row, {

@@ -77,7 +77,7 @@ async function jids(sql: Sql): Promise<string[]> {
 test('W7 another account under a known number is somebody new, who sees nothing; the one before keeps everything and is answered at its lid', async (t) => {
   const sql = await openSql(t);
   const first = await write(sql, 0, PN, LID);
-  await sql.rows(`update contacts set memory = '[{"fact": "é alérgica a amendoim", "at": "x"}]'`);
+  await sql.rows(`select remember_fact($1, '{"fact": "é alérgica a amendoim"}', null, $2)`, [1, minutesAfter(0)]);
   await sql.rows('update conversations set jid = $1', [`${PN}@s.whatsapp.net`]);
   await sql.rows(`select enqueue_message($1, $2)`, [
     JSON.stringify({
@@ -127,10 +127,10 @@ test('W7 the opt-out stays with the phone, and with the person', async (t) => {
 test('W7 the same account with a new number keeps everything; the old number is nobody’s', async (t) => {
   const sql = await openSql(t);
   const first = await write(sql, 0, PN, LID);
-  await sql.rows(`update contacts set memory = '[{"fact": "prefere pix", "at": "x"}]'`);
+  await sql.rows(`select remember_fact($1, '{"fact": "prefere pix"}', null, $2)`, [1, minutesAfter(0)]);
   assert.equal(await write(sql, 1, PN2, LID), first);
   assert.deepEqual(await addresses(sql), [`1 lid ${LID}`, `1 pn ${PN2}`]);
-  assert.deepEqual(await sql.rows('select memory -> 0 ->> $1 as fact from contacts', ['fact']), [{ fact: 'prefere pix' }]);
+  assert.deepEqual(await sql.rows('select contact_id, fact from contact_facts'), [{ contact_id: '1', fact: 'prefere pix' }]);
   assert.notEqual(await write(sql, 2, PN, null), first, 'whoever has the old number is somebody else');
 });
 

@@ -281,3 +281,18 @@ test('Z7 prompt: a medium keeps its note when its caption is cut', () => {
   const [line] = texts(prompt({ pending: [message({ type: 'image', text: `[imagem]\n${typed}`, typed })] }));
   assert.match(line ?? '', /^user: \[imagem\]\nx{3991}\n\[mensagem cortada: tinha 9022 caracteres\]$/);
 });
+
+test('L7 L17 prompt: a fact that a newer one has replaced stays where the history has it, and is gone from later ones', () => {
+  const history = [message({ text: 'visto M', at: new Date('2026-03-02T11:00:00Z') }), said('Anotado!')];
+  const old = fact('veste M', '2026-03-02T11:00:00Z');
+  const changed = [{ ...old, until: new Date('2026-03-02T12:30:00Z') }, fact('veste G', '2026-03-02T12:30:00Z')];
+  const pending = [message({ text: 'e agora?', at: new Date('2026-03-02T12:40:00Z') })];
+  const before = texts(prompt({ history, memory: [old] }));
+  const after = texts(prompt({ history, memory: changed, pending }));
+  const end = before.findIndex((text) => text.includes('Anotado!')) + 1;
+  assert.deepEqual(after.slice(0, end), before.slice(0, end));
+  assert.match(after.slice(end).join('\n'), /veste G/);
+  const later = texts(prompt({ history: [], memory: changed, pending: [message({ at: new Date('2026-03-09T12:00:00Z') })] })).join('\n');
+  assert.match(later, /veste G/);
+  assert.doesNotMatch(later, /veste M/);
+});

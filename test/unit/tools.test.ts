@@ -59,11 +59,13 @@ test('L1 remember: one trimmed fact, no card numbers, nothing empty', () => {
   assert.deepEqual(remember.execute(remember.input.parse({ fact: '  prefere manhãs ' }), SITUATION).effect, {
     type: 'remember',
     fact: 'prefere manhãs',
+    kind: 'other',
+    about: '',
   });
   for (const fact of ['cartão 4111 1111 1111 1111', '4111-1111-1111-1111', '4111111111111111'])
-    assert.deepEqual(remember.execute({ fact }, SITUATION).effect, null, fact);
+    assert.deepEqual(remember.execute(remember.input.parse({ fact }), SITUATION).effect, null, fact);
   for (const fact of ['mora no 1234, apto 56', 'pedido 998877', 'nasceu em 01/02/1990'])
-    assert.notEqual(remember.execute({ fact }, SITUATION).effect, null, fact);
+    assert.notEqual(remember.execute(remember.input.parse({ fact }), SITUATION).effect, null, fact);
   for (const fact of ['', ' ', '\n\t', 'x'.repeat(301)])
     assert.equal(remember.input.safeParse({ fact }).success, false, JSON.stringify(fact));
 });
