@@ -44,10 +44,7 @@ end $$`;
 export async function longTalk(talk: Talk): Promise<void> {
   await talk.query(CLOCK_SQL);
   for (let index = 0; index < TURNS; index++) {
-    if (index === FACT_BEFORE)
-      await talk.query(
-        `update contacts set memory = memory || jsonb_build_array(jsonb_build_object('fact', 'prefere sábados', 'at', now()))`,
-      );
+    if (index === FACT_BEFORE) await talk.query(`select remember_fact(id, '{"fact": "prefere sábados"}', null, now()) from contacts`);
     await talk.ask(`${QUESTIONS[index % QUESTIONS.length] ?? ''} (${index})`);
     if (index === HANDOFF_AFTER) {
       await talk.query(`update conversations set takeover_until = now() + interval '1 hour'`);

@@ -71,7 +71,7 @@ for (const [name, act, ended, left] of INTERRUPTIONS) {
     assert.deepEqual(sent(stage), []);
     assert.deepEqual(await stage.turns(), [ended]);
     assert.deepEqual(await inbound(stage), [left]);
-    assert.deepEqual(await stage.system.query('select memory from contacts'), [{ memory: [] }], 'no effect of a tool either');
+    assert.deepEqual(await stage.system.query('select fact from contact_facts'), [], 'no effect of a tool either');
     assert.deepEqual(await stage.system.query('select cost_usd > 0 as paid from turns'), [{ paid: true }]);
   });
 }
