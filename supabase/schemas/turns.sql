@@ -823,7 +823,7 @@ end $$;
 
 -- remember_fact: notes a fact about a contact, in place of the one of the same kind and subject. The newest 50 are
 -- current.
--- Arguments: p_fact {fact, kind, about: empty: of a name or an address there is one, of other kinds each fact is its own
+-- Arguments: p_fact {fact, kind, about: empty: of a name or an address there is one, else each fact is its own
 --   subject}; p_message of the contact, that it was taken from.
 -- Guarantee: the same fact again changes nothing. Concurrency: any; facts of one contact wait for each other.
 create or replace function remember_fact(p_contact bigint, p_fact jsonb, p_message bigint, p_now timestamptz)
