@@ -157,6 +157,27 @@ create policy runtime on public.contact_addresses as permissive for all to servi
 grant delete, insert, select, update on public.contact_addresses to service_role;
 grant delete, insert, select, update on public.contact_addresses to whats_agents_runtime;
 
+create table public.contact_facts (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  contact_id bigint not null,
+  kind text not null,
+  about text not null,
+  fact text not null,
+  message_id bigint,
+  noted_at timestamp with time zone not null,
+  replaced_at timestamp with time zone,
+  constraint contact_facts_pkey PRIMARY KEY (id),
+  constraint contact_facts_kind_check CHECK ((kind = ANY (ARRAY['name'::text, 'preference'::text, 'address'::text, 'request'::text, 'other'::text])))
+);
+alter table public.contact_facts enable row level security;
+CREATE INDEX contact_facts_contact ON public.contact_facts USING btree (contact_id, noted_at);
+CREATE INDEX contact_facts_tenant ON public.contact_facts USING btree (tenant_id);
+CREATE UNIQUE INDEX contact_facts_current ON public.contact_facts USING btree (contact_id, kind, about) WHERE (replaced_at IS NULL);
+create policy runtime on public.contact_facts as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.contact_facts to service_role;
+grant delete, insert, select, update on public.contact_facts to whats_agents_runtime;
+
 create table public.contact_merges (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -179,7 +200,6 @@ create table public.contacts (
   id bigint generated always as identity not null,
   tenant_id text not null,
   name text,
-  memory jsonb default '[]'::jsonb not null,
   cooling_until timestamp with time zone,
   next_allowed_at timestamp with time zone,
   merged_into bigint,
@@ -1207,6 +1227,8 @@ alter table public.circuit_transitions add constraint circuit_transitions_tenant
 alter table public.contact_addresses add constraint contact_addresses_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.contact_addresses add constraint contact_addresses_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.contact_addresses add constraint contact_addresses_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.contact_facts add constraint contact_facts_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id) ON DELETE CASCADE;
+alter table public.contact_facts add constraint contact_facts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.contact_merges add constraint contact_merges_kept_fkey FOREIGN KEY (kept) REFERENCES public.contacts(id);
 alter table public.contact_merges add constraint contact_merges_merged_fkey FOREIGN KEY (merged) REFERENCES public.contacts(id);
 alter table public.contact_merges add constraint contact_merges_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1757,7 +1779,8 @@ begin
       when 'opt_out' then
         perform add_opt_out(p_conversation.contact_id, 'agent', p_now, p_conversation.instance_id);
       when 'remember' then
-        perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
+        perform remember_fact(p_conversation.contact_id, v_effect, (select max(id) from messages
+          where turn_id = p_turn.id and direction = 'in' and conversation_id = p_conversation.id), p_now);
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
@@ -2754,7 +2777,12 @@ begin
                 from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
           order by date_trunc('second', m.provider_at), m.seq) h) as history,
         c.jid, w.correlation_id,
-        (select json_build_object('id', k.id, 'name', k.name, 'memory', k.memory, 'phone', (select a.address
+        -- what a newer fact has replaced of late may stand in the history as it was read
+        (select json_build_object('id', k.id, 'name', k.name, 'memory', (select coalesce(json_agg(json_build_object(
+              'fact', f.fact, 'at', f.noted_at, 'until', f.replaced_at) order by f.noted_at, f.id), '[]')
+            from contact_facts f where f.contact_id = k.id
+              and (f.replaced_at is null or f.replaced_at > v_now - interval '7 days')),
+          'phone', (select a.address
             from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1))
           from contacts k where k.id = c.contact_id) as contact,
         case when (w.agent).id is not null then row_to_json(w.agent) end as agent,
@@ -3899,7 +3927,8 @@ begin
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
-  update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
+  delete from contact_facts where contact_id = any (v_all);
+  update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'contact.erase', v_id::text,
     jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
@@ -3977,6 +4006,8 @@ begin
   select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
     'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a
       where a.contact_id = any (v_all)),
+    'facts', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from contact_facts f
+      where f.contact_id = any (v_all)),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -6512,6 +6543,8 @@ declare
   v_ids jsonb;
   v_pause bigint;
   v_paused text;
+  v_facts jsonb;
+  v_closed jsonb;
   v_moved jsonb := '[]';
   v_addresses jsonb;
   v_revoked jsonb;
@@ -6587,15 +6620,23 @@ begin
       and d.id in (select jsonb_array_elements_text(v_revoked)::bigint);
   with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
     returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
-  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
+  -- of two facts about the same thing the newer one is current
+  with closed as (update contact_facts set replaced_at = clock_timestamp() where id in (
+      select case when k.noted_at >= d.noted_at then d.id else k.id end
+        from contact_facts k join contact_facts d on d.kind = k.kind and d.about = k.about
+        where k.contact_id = v_keep and d.contact_id = v_drop and k.replaced_at is null and d.replaced_at is null)
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_closed from closed;
+  with gone as (update contact_facts set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_facts from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name),
     cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
     next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
   update contacts set merged_into = v_keep where id = v_drop;
   insert into contact_merges (tenant_id, kept, merged, moved)
     values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
-    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory',
-      v_kept.memory, 'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
-    'brought', v_dropped.memory));
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name,
+      'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
+    'facts', v_facts, 'facts_closed', v_closed));
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
@@ -8709,22 +8750,32 @@ revoke all on function public.release_sends(text,jsonb,timestamp with time zone)
 grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.release_sends(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.remember_fact(p_contact bigint, p_fact text, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.remember_fact(p_contact bigint, p_fact jsonb, p_message bigint, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+declare
+  v_kind text := coalesce(p_fact ->> 'kind', 'other');
+  v_about text := coalesce(nullif(p_fact ->> 'about', ''),
+    case when v_kind in ('name', 'address') then '' else lower(p_fact ->> 'fact') end);
 begin
-  update contacts set memory = (
-      select jsonb_agg(f order by n) from (
-        select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', p_fact, 'at',
-          p_now))) with ordinality as e (f, n)
-        order by n desc limit 50) newest)
-    where id = p_contact and not memory @> jsonb_build_array(jsonb_build_object('fact', p_fact));
+  perform from contacts where id = p_contact for no key update;
+  if exists (select from contact_facts where contact_id = p_contact and replaced_at is null
+      and fact = p_fact ->> 'fact') then
+    return;
+  end if;
+  update contact_facts set replaced_at = p_now
+    where contact_id = p_contact and kind = v_kind and about = v_about and replaced_at is null;
+  insert into contact_facts (tenant_id, contact_id, kind, about, fact, message_id, noted_at)
+    select tenant_id, id, v_kind, v_about, p_fact ->> 'fact', p_message, p_now from contacts where id = p_contact;
+  update contact_facts set replaced_at = p_now
+    where id in (select id from contact_facts where contact_id = p_contact and replaced_at is null
+      order by noted_at desc, id desc offset 50);
 end $function$;
-revoke all on function public.remember_fact(bigint,text,timestamp with time zone) from public;
-grant execute on function public.remember_fact(bigint,text,timestamp with time zone) to service_role;
-grant execute on function public.remember_fact(bigint,text,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.remember_fact(bigint,jsonb,bigint,timestamp with time zone) from public;
+grant execute on function public.remember_fact(bigint,jsonb,bigint,timestamp with time zone) to service_role;
+grant execute on function public.remember_fact(bigint,jsonb,bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.remember_forged(p_instance public.instances, p_event jsonb, p_now timestamp with time zone)
  RETURNS void
@@ -11338,10 +11389,13 @@ begin
   if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
 
   update contacts set merged_into = null where id = v_drop;
-  update contacts set name = v_merge.moved -> 'before' ->> 'name',
-    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f
-      where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
-      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name' where id = p_kept;
+  update contact_facts set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'facts')::bigint);
+  update contact_facts f set replaced_at = null
+    where f.id in (select jsonb_array_elements_text(v_merge.moved -> 'facts_closed')::bigint)
+      and not exists (select from contact_facts o where o.contact_id = f.contact_id and o.kind = f.kind
+        and o.about = f.about and o.replaced_at is null);
   -- a wait that somebody has set since stays
   update contacts kept set
     cooling_until = case when kept.cooling_until is not distinct from greatest(old.cooling_until, brought.cooling_until)

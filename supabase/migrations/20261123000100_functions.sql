@@ -88,6 +88,8 @@ declare
   v_ids jsonb;
   v_pause bigint;
   v_paused text;
+  v_facts jsonb;
+  v_closed jsonb;
   v_moved jsonb := '[]';
   v_addresses jsonb;
   v_revoked jsonb;
@@ -163,15 +165,23 @@ begin
       and d.id in (select jsonb_array_elements_text(v_revoked)::bigint);
   with gone as (update opt_outs set contact_id = v_keep where contact_id = v_drop
     returning id) select coalesce(jsonb_agg(id), '[]') into v_opt_outs from gone;
-  update contacts set name = coalesce(v_kept.name, v_dropped.name), memory = v_kept.memory || v_dropped.memory,
+  -- of two facts about the same thing the newer one is current
+  with closed as (update contact_facts set replaced_at = clock_timestamp() where id in (
+      select case when k.noted_at >= d.noted_at then d.id else k.id end
+        from contact_facts k join contact_facts d on d.kind = k.kind and d.about = k.about
+        where k.contact_id = v_keep and d.contact_id = v_drop and k.replaced_at is null and d.replaced_at is null)
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_closed from closed;
+  with gone as (update contact_facts set contact_id = v_keep where contact_id = v_drop
+    returning id) select coalesce(jsonb_agg(id), '[]') into v_facts from gone;
+  update contacts set name = coalesce(v_kept.name, v_dropped.name),
     cooling_until = greatest(v_kept.cooling_until, v_dropped.cooling_until),
     next_allowed_at = greatest(v_kept.next_allowed_at, v_dropped.next_allowed_at) where id = v_keep;
   update contacts set merged_into = v_keep where id = v_drop;
   insert into contact_merges (tenant_id, kept, merged, moved)
     values (v_kept.tenant_id, v_keep, v_drop, jsonb_build_object('conversations', v_moved, 'addresses', v_addresses,
-    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name, 'memory',
-      v_kept.memory, 'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
-    'brought', v_dropped.memory));
+    'opt_outs', v_opt_outs, 'opt_outs_revoked', v_revoked, 'before', jsonb_build_object('name', v_kept.name,
+      'cooling_until', v_kept.cooling_until, 'next_allowed_at', v_kept.next_allowed_at),
+    'facts', v_facts, 'facts_closed', v_closed));
   insert into audit_log (tenant_id, actor, action, subject, details)
     values (v_kept.tenant_id, 'runtime', 'contact.merge', v_keep::text, jsonb_build_object('merged', v_drop));
   return v_keep;
@@ -234,10 +244,13 @@ begin
   if found then return jsonb_build_object('outcome', 'later_merge', 'merged', v_later); end if;
 
   update contacts set merged_into = null where id = v_drop;
-  update contacts set name = v_merge.moved -> 'before' ->> 'name',
-    memory = coalesce((select jsonb_agg(f) from jsonb_array_elements(memory) f
-      where not (v_merge.moved -> 'brought') @> jsonb_build_array(f)
-      or (v_merge.moved -> 'before' -> 'memory') @> jsonb_build_array(f)), '[]') where id = p_kept;
+  update contacts set name = v_merge.moved -> 'before' ->> 'name' where id = p_kept;
+  update contact_facts set contact_id = v_drop
+    where contact_id = p_kept and id in (select jsonb_array_elements_text(v_merge.moved -> 'facts')::bigint);
+  update contact_facts f set replaced_at = null
+    where f.id in (select jsonb_array_elements_text(v_merge.moved -> 'facts_closed')::bigint)
+      and not exists (select from contact_facts o where o.contact_id = f.contact_id and o.kind = f.kind
+        and o.about = f.about and o.replaced_at is null);
   -- a wait that somebody has set since stays
   update contacts kept set
     cooling_until = case when kept.cooling_until is not distinct from greatest(old.cooling_until, brought.cooling_until)
@@ -1969,6 +1982,8 @@ begin
   select jsonb_build_object('exported_at', clock(p_now), 'contact', to_jsonb(c) - 'tenant_id' - 'merged_into',
     'addresses', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from contact_addresses a
       where a.contact_id = any (v_all)),
+    'facts', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from contact_facts f
+      where f.contact_id = any (v_all)),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -2130,7 +2145,8 @@ begin
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
-  update contacts set name = null, memory = '[]', erased_at = coalesce(erased_at, v_now) where id = any (v_all);
+  delete from contact_facts where contact_id = any (v_all);
+  update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'contact.erase', v_id::text,
     jsonb_build_object('reason', p_reason, 'messages', v_messages, 'webhooks', v_webhooks), v_now);
@@ -4417,7 +4433,12 @@ begin
                 from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
           order by date_trunc('second', m.provider_at), m.seq) h) as history,
         c.jid, w.correlation_id,
-        (select json_build_object('id', k.id, 'name', k.name, 'memory', k.memory, 'phone', (select a.address
+        -- what a newer fact has replaced of late may stand in the history as it was read
+        (select json_build_object('id', k.id, 'name', k.name, 'memory', (select coalesce(json_agg(json_build_object(
+              'fact', f.fact, 'at', f.noted_at, 'until', f.replaced_at) order by f.noted_at, f.id), '[]')
+            from contact_facts f where f.contact_id = k.id
+              and (f.replaced_at is null or f.replaced_at > v_now - interval '7 days')),
+          'phone', (select a.address
             from contact_addresses a where a.contact_id = k.id and a.kind = 'pn' limit 1))
           from contacts k where k.id = c.contact_id) as contact,
         case when (w.agent).id is not null then row_to_json(w.agent) end as agent,
@@ -4891,7 +4912,8 @@ begin
       when 'opt_out' then
         perform add_opt_out(p_conversation.contact_id, 'agent', p_now, p_conversation.instance_id);
       when 'remember' then
-        perform remember_fact(p_conversation.contact_id, v_effect ->> 'fact', p_now);
+        perform remember_fact(p_conversation.contact_id, v_effect, (select max(id) from messages
+          where turn_id = p_turn.id and direction = 'in' and conversation_id = p_conversation.id), p_now);
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
@@ -4901,16 +4923,30 @@ begin
   return v_count;
 end $$;
 
--- remember_fact: notes a fact about a contact, once. The newest 50 are kept. Concurrency: any.
-create or replace function remember_fact(p_contact bigint, p_fact text, p_now timestamptz)
+-- remember_fact: notes a fact about a contact, in place of the one of the same kind and subject. The newest 50 are
+-- current.
+-- Arguments: p_fact {fact, kind, about: empty: of a name or an address there is one, else each fact is its own
+--   subject}; p_message of the contact, that it was taken from.
+-- Guarantee: the same fact again changes nothing. Concurrency: any; facts of one contact wait for each other.
+create or replace function remember_fact(p_contact bigint, p_fact jsonb, p_message bigint, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_kind text := coalesce(p_fact ->> 'kind', 'other');
+  v_about text := coalesce(nullif(p_fact ->> 'about', ''),
+    case when v_kind in ('name', 'address') then '' else lower(p_fact ->> 'fact') end);
 begin
-  update contacts set memory = (
-      select jsonb_agg(f order by n) from (
-        select f, n from jsonb_array_elements(memory || jsonb_build_array(jsonb_build_object('fact', p_fact, 'at',
-          p_now))) with ordinality as e (f, n)
-        order by n desc limit 50) newest)
-    where id = p_contact and not memory @> jsonb_build_array(jsonb_build_object('fact', p_fact));
+  perform from contacts where id = p_contact for no key update;
+  if exists (select from contact_facts where contact_id = p_contact and replaced_at is null
+      and fact = p_fact ->> 'fact') then
+    return;
+  end if;
+  update contact_facts set replaced_at = p_now
+    where contact_id = p_contact and kind = v_kind and about = v_about and replaced_at is null;
+  insert into contact_facts (tenant_id, contact_id, kind, about, fact, message_id, noted_at)
+    select tenant_id, id, v_kind, v_about, p_fact ->> 'fact', p_message, p_now from contacts where id = p_contact;
+  update contact_facts set replaced_at = p_now
+    where id in (select id from contact_facts where contact_id = p_contact and replaced_at is null
+      order by noted_at desc, id desc offset 50);
 end $$;
 
 -- queue_reaction: a reaction of a turn goes into the lane, before the answer's parts.
@@ -9648,7 +9684,7 @@ revoke all on function
   settle_turn(turns,jsonb,boolean,timestamp with time zone),
   cancel_apology(bigint),
   apply_effects(conversations,turns,jsonb,boolean,timestamp with time zone),
-  remember_fact(bigint,text,timestamp with time zone),
+  remember_fact(bigint,jsonb,bigint,timestamp with time zone),
   queue_reaction(conversations,turns,jsonb,integer,boolean,timestamp with time zone),
   queue_parts(conversations,turns,jsonb,integer,boolean,timestamp with time zone),
   sweep_turns(integer,integer,timestamp with time zone),
@@ -10081,7 +10117,7 @@ grant execute on function
   settle_turn(turns,jsonb,boolean,timestamp with time zone),
   cancel_apology(bigint),
   apply_effects(conversations,turns,jsonb,boolean,timestamp with time zone),
-  remember_fact(bigint,text,timestamp with time zone),
+  remember_fact(bigint,jsonb,bigint,timestamp with time zone),
   queue_reaction(conversations,turns,jsonb,integer,boolean,timestamp with time zone),
   queue_parts(conversations,turns,jsonb,integer,boolean,timestamp with time zone),
   sweep_turns(integer,integer,timestamp with time zone),
