@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { retryMediaJob } from '../../src/crons/retry-media.ts';
 import { whyMessage } from '../../src/admin/why.ts';
+import { addDocument } from '../../src/knowledge/documents.ts';
 import { alertSnapshot } from '../../src/watch/alert-calls.ts';
 import { runTurn } from '../../src/turns/turn.ts';
 import { pdf, picture } from '../../simulator/pictures.ts';
@@ -17,7 +18,7 @@ const PEDRO = { name: 'Pedro', phone: '5511912345679' };
 const photo = (shows: string) => ({ kind: 'image' as const, base64: picture(shows).toString('base64') });
 const document = (bytes: Buffer, fileName = 'contrato.pdf') => ({ kind: 'document' as const, base64: bytes.toString('base64'), fileName });
 
-type Block = { type: string; text?: string; source?: { data?: string } };
+type Block = { type: string; text?: string; title?: string; source?: { data?: string } };
 type Request = { system: { text: string }[]; tools?: unknown; messages: { role: string; content: Block[] }[] };
 
 const answers = (system: System) => system.simulator.sends({ kind: 'text', sent: true }).map(({ text }) => text);
@@ -86,6 +87,22 @@ test('I10 a PDF: the answer sees it, the history has its name, its pages and wha
   await system.until(() => answers(system).length === 1, 'the answer');
   assert.deepEqual(await texts(system), ['[documento contrato.pdf, 3 páginas: Mostra um contrato de aluguel de R$ 900.]']);
   assert.deepEqual(filesIn(prompts(system)[0]), [file]);
+});
+
+test('I10 a PDF beside what the company knows: both are read, and what is cited of the PDF is called the file of the contact', async (t) => {
+  const system = await startSystem(t);
+  const maria = system.simulator.addContact(MARIA);
+  const known = { name: 'precos.md', bytes: Buffer.from('# Preços\n\nO bolo de cenoura custa R$ 40,00.') };
+  assert.ok((await addDocument(system.ctx.db, 'default', known, 'test')).ok);
+  system.simulator.script([{ text: 'Li os dois.', repeat: true }]);
+  system.simulator.inbound({ contactId: maria.id, media: document(pdf('um orçamento de R$ 35')) });
+  await system.until(() => answers(system).length === 1, 'the answer');
+  assert.deepEqual(answers(system), ['Li os dois.']);
+  const sources = blocksIn(prompts(system)[0]).filter(({ type }) => type === 'document' || type === 'search_result');
+  assert.deepEqual(
+    sources.map(({ title }) => title),
+    ['precos.md', 'arquivo do cliente'],
+  );
 });
 
 test('I10 I3 an album of five photos, three PDF and twenty voice notes are one turn, each in the order in which they came', async (t) => {
