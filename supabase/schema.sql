@@ -10359,9 +10359,10 @@ CREATE OR REPLACE FUNCTION public.sources_of(p_transcript jsonb)
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   select coalesce(jsonb_agg(jsonb_build_object('title', s.title, 'cited', left(s.cited, 400)) order by s.n), '[]')
-    from (select c.e ->> 'title' as title, c.e ->> 'cited_text' as cited, min(c.n) as n
+    from (select coalesce(c.e ->> 'title', c.e ->> 'document_title') as title, c.e ->> 'cited_text' as cited,
+        min(c.n) as n
       from jsonb_path_query(p_transcript, '$[*].content[*].citations[*]') with ordinality c (e, n)
-      where c.e ->> 'title' is not null group by 1, 2) s
+      where coalesce(c.e ->> 'title', c.e ->> 'document_title') is not null group by 1, 2) s
 $function$;
 revoke all on function public.sources_of(jsonb) from public;
 grant execute on function public.sources_of(jsonb) to service_role;

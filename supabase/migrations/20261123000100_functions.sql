@@ -9125,9 +9125,10 @@ $$;
 create or replace function sources_of(p_transcript jsonb)
 returns jsonb language sql immutable set search_path = public, pg_temp as $$
   select coalesce(jsonb_agg(jsonb_build_object('title', s.title, 'cited', left(s.cited, 400)) order by s.n), '[]')
-    from (select c.e ->> 'title' as title, c.e ->> 'cited_text' as cited, min(c.n) as n
+    from (select coalesce(c.e ->> 'title', c.e ->> 'document_title') as title, c.e ->> 'cited_text' as cited,
+        min(c.n) as n
       from jsonb_path_query(p_transcript, '$[*].content[*].citations[*]') with ordinality c (e, n)
-      where c.e ->> 'title' is not null group by 1, 2) s
+      where coalesce(c.e ->> 'title', c.e ->> 'document_title') is not null group by 1, 2) s
 $$;
 
 -- timeline: everything that happened in a conversation, oldest first, each with time, what and why.
