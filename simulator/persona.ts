@@ -1,7 +1,9 @@
-// A small rule-based attendant in Portuguese, for dev without a key: the same text always gets the same answer.
-// It calls a tool only when the request offers one of that name.
+// A small attendant in Portuguese, for dev without a key: the same request always gets the same answer. Small talk goes by rules; what is asked about the company is
+// answered by what stands in the prompt (persona-reading.ts), or it says that it does not know and offers a person. It calls a tool only when the request offers one
+// of that name.
 
 import { blocksOf, type ApiMessage } from './claude-check.ts';
+import { answerFrom, asksSomething, readPrompt, type Reading } from './persona-reading.ts';
 import { asksForDescription, shownIn } from './pictures.ts';
 import type { Json, ScriptTurn } from './types.ts';
 
@@ -53,24 +55,12 @@ const RULES: Rule[] = [
   {
     pattern:
       /(é|eh|são|sao|seria) (um |uma |uns )?(rob[ôo]s?|bot|m[áa]quina|ia\b|intelig[êe]ncia artificial)|estou falando com (um |uma )?(rob|m[áa]quina|pessoa)|voc[êe] é (humano|de verdade|uma pessoa)/i,
-    text: 'Sou uma assistente virtual, um programa de computador. Se preferir, posso chamar uma pessoa da equipe.',
+    text: 'Sou assistente virtual, um programa de computador. Se preferir, posso chamar uma pessoa da equipe.',
   },
   {
     pattern: /\bmeu nome (é|e|eh)\s+([\p{L}]+(?:\s+\p{Lu}[\p{L}]+)*)/iu,
     text: 'Prazer! Anotei o seu nome.',
     tool: (match) => ({ name: 'remember', input: { fact: `O nome do contato é ${match[2] ?? ''}` } }),
-  },
-  {
-    pattern: /pre[çc]o|valor(es)?\b|quanto (custa|[ée]|fica|sai)|tabela|or[çc]amento/i,
-    text: 'A consulta custa R$ 150,00 e o retorno em até 30 dias não é cobrado.',
-  },
-  {
-    pattern: /hor[áa]rio|que horas|abre|fecha|funciona|atendem? (at[ée]|aos?|no)/i,
-    text: 'Atendemos de segunda a sexta, das 8h às 18h, e aos sábados, das 8h às 12h.',
-  },
-  {
-    pattern: /endere[çc]o|onde (fica|voc[êe]s|[ée])|localiza|como (chego|chegar)/i,
-    text: 'Ficamos na Rua das Flores, 100, Centro, São Paulo.',
   },
   {
     pattern: /\bobrigad[oa]\b|valeu|agrade[çc]o/i,
@@ -87,7 +77,14 @@ const NOT_SAID_NOW = /\[(em resposta a|sistema):[\s\S]*?\]\n?/gi;
 const OF_THE_RUNTIME = /^\[sistema:[\s\S]*\]$/i;
 /** An answer of ours that waits on its way out: the contact gets it all the same, so what stands before it is answered. */
 const STILL_LEAVES = /^\[sistema: ainda vai ser entregue /;
-const UNKNOWN = 'Entendi. Pode me contar um pouco mais para eu ajudar melhor?';
+const UNCLEAR = 'Entendi. Pode me contar um pouco mais para eu ajudar melhor? Se preferir, chamo uma pessoa da equipe.';
+const OFFER = 'Quer que eu chame uma pessoa da equipe?';
+const UNKNOWN = `Essa informação eu não tenho aqui. ${OFFER}`;
+const UNKNOWN_REST = `O resto eu não sei. ${OFFER}`;
+const CALLED = 'Claro! Vou chamar uma pessoa da equipe para continuar com você por aqui.';
+const YES = /^\s*(sim|quero|pode|claro|ok|por favor|isso|pode ser|sim,? por favor|chama|pode chamar)\s*[.!]*\s*$/i;
+const ASKS =
+  /\?|\b(quanto|qto|qual|quais|onde|quando|como|quem|cad[êe]|tem|t[êe]m|aceita|posso|pode|quero|preciso|gostaria|fazem?|vendem?|entregam?|voc[êe]s|vcs|meu|minha)\b/i;
 
 /** The answer to the newest user text; after tool results, the text that goes with them. */
 export function personaReply(body: Json): Reply {
@@ -96,6 +93,11 @@ export function personaReply(body: Json): Reply {
   const messages = body['messages'] as ApiMessage[];
   const text = newestUserText(messages).replace(NOT_SAID_NOW, '');
   const answered = answersTools(messages);
+  if (YES.test(text) && saidBefore(messages).includes(OFFER)) {
+    const call = { name: 'handoff_to_human', input: { reason: 'o contato aceitou falar com uma pessoa', summary: askedBefore(messages) } };
+    return { text: CALLED, tools: !answered && offers(body, call.name) ? [call] : [] };
+  }
+  const reading = readPrompt(body);
   const texts: string[] = [];
   const tools: Reply['tools'] = [];
   for (const rule of RULES) {
@@ -106,10 +108,54 @@ export function personaReply(body: Json): Reply {
     if (call && offers(body, call.name)) tools.push(call);
     if (rule.alone === true) return { text: rule.text, tools };
   }
-  const greeting = GREETING.test(text) ? 'Olá! Tudo bem?' : '';
+  texts.push(...answersOf(reading, text, askedBefore(messages)));
+  const greeting = GREETING.test(text) ? greetingOf(reading) : '';
   const rest = texts.length === 0 && greeting !== '' ? ['Como posso ajudar?'] : texts;
   const parts = greeting === '' ? rest : [greeting, ...rest];
-  return { text: parts.length === 0 ? UNKNOWN : parts.join(' '), tools };
+  return { text: parts.length === 0 ? UNCLEAR : parts.join(' '), tools };
+}
+
+function greetingOf({ name, company }: Reading): string {
+  if (name === null) return 'Olá! Tudo bem?';
+  return `Olá! Aqui é ${name}${company === null ? '' : `, da ${company}`}. Tudo bem?`;
+}
+
+/** Of each thing that is asked, and that no rule is about, what the prompt says. */
+function answersOf(reading: Reading, text: string, before: string): string[] {
+  const bare = text.replaceAll(/\[[^\]]*\]/g, ' ');
+  const asked = bare
+    .split(/(?<=[?!.;\n])\s+|\n+/)
+    .filter((part) => asksSomething(part) && !RULES.some(({ pattern }) => pattern.test(part)));
+  const found = asked.map((part) => answerFrom(reading, part, `${bare} ${before}`));
+  const said = [...new Set(found.filter((each) => each !== null))];
+  const isUnknown = found.some((each, index) => each === null && ASKS.test(asked[index] ?? ''));
+  if (said.length === 0) return isUnknown ? [UNKNOWN] : [];
+  if (isUnknown) return [...said, UNKNOWN_REST];
+  return said.some((each) => each.includes('pessoa da equipe')) ? [...said, OFFER] : said;
+}
+
+/** What the agent said last, in words. */
+function saidBefore(messages: ApiMessage[]): string {
+  const last = messages.findLast((message) => message.role === 'assistant' && blocksOf(message).some(({ type }) => type === 'text'));
+  return last === undefined ? '' : textsOf(last).join('\n');
+}
+
+/** What the contact wrote before that. */
+function askedBefore(messages: ApiMessage[]): string {
+  const answer = messages.findLastIndex((message) => message.role === 'assistant' && blocksOf(message).some(({ type }) => type === 'text'));
+  const asked = messages.slice(0, Math.max(0, answer)).findLast((message) => message.role === 'user');
+  return asked === undefined
+    ? ''
+    : textsOf(asked)
+        .filter((text) => !OF_THE_RUNTIME.test(text))
+        .join(' ')
+        .slice(0, 300);
+}
+
+function textsOf(message: ApiMessage): string[] {
+  return blocksOf(message)
+    .filter(({ type }) => type === 'text')
+    .map((block) => String(block['text']));
 }
 
 /** Everything the user has written since the last answer in words. Tool rounds in between do not count as answers; one that is still to leave does. */

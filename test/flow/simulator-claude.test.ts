@@ -15,6 +15,10 @@ const TOOLS: Anthropic.Tool[] = ['handoff_to_human', 'opt_out', 'remember', 'rea
   input_schema: { type: 'object' },
 }));
 
+/** What the persona says of a company stands in its prompt. */
+const KNOWN =
+  '## O que fazer\nA consulta custa R$ 150,00. Atendemos de segunda a sexta, das 8h às 18h. Ficamos na Rua das Flores, 100, Centro, São Paulo.';
+
 let simulator: Simulator;
 let client: Anthropic;
 
@@ -28,9 +32,10 @@ beforeEach(() => simulator.reset());
 describe('persona', () => {
   const answers: [string, RegExp][] = [
     ['oi', /^Olá! Tudo bem\? Como posso ajudar\?$/],
-    ['quanto custa a consulta?', /R\$ 150,00/],
+    ['quanto custa a consulta?', /A consulta custa R\$ 150,00/],
     ['que horas vocês abrem?', /8h às 18h/],
     ['onde fica?', /Rua das Flores/],
+    ['tem estacionamento?', /não tenho aqui.*pessoa da equipe/],
     ['você é um robô?', /assistente virtual.*pessoa da equipe/],
     ['[áudio de 3 s]', /ouvir áudios.*texto/],
     ['[áudio de voz, 3 s, transcrição]\nque horas vocês abrem?', /8h às 18h/],
@@ -39,7 +44,7 @@ describe('persona', () => {
   ];
   for (const [text, expected] of answers) {
     test(JSON.stringify(text), async () => {
-      const message = await create([user(text)]);
+      const message = await create([user(text)], { system: KNOWN });
       assert.match(textOf(message), expected);
       assert.equal(message.stop_reason, 'end_turn');
       assert.match(message.id, /^msg_/);
@@ -47,7 +52,7 @@ describe('persona', () => {
   }
 
   test('several questions in one burst are all answered', async () => {
-    const message = await create([user('oi'), user('qual o preço?'), user('e o horário? onde fica?')]);
+    const message = await create([user('oi'), user('qual o preço?'), user('e o horário? onde fica?')], { system: KNOWN });
     assert.match(textOf(message), /^Olá!.*150,00.*18h.*Flores/);
   });
 
