@@ -21,6 +21,7 @@ import { mergeCommands } from './merges.ts';
 import { optOutCommands } from './opt-outs.ts';
 import { pauseCommands } from './pauses.ts';
 import { replayCommands } from './replay.ts';
+import { spendCommands } from './spend.ts';
 import { statusCommands } from './status.ts';
 import { suspicionCommands } from './suspicions.ts';
 import { tokenListCommands } from './tokens.ts';
@@ -30,6 +31,7 @@ import { whyCommands } from './why.ts';
 export const COMMANDS: readonly AdminCommand[] = [
   ...statusCommands,
   ...limitCommands,
+  ...spendCommands,
   ...whyCommands,
   ...pauseCommands,
   ...breakerCommands,

@@ -35,6 +35,7 @@ import { migrationNames } from '../db/migrate.ts';
 import { healthSnapshot } from '../watch/health-calls.ts';
 import { listKnowledge } from '../knowledge/calls.ts';
 import { lacksOf } from './agents.ts';
+import { hasPrice } from '../claude/prices.ts';
 import { listAgents } from '../turns/agent-calls.ts';
 import { faultsOf } from '../turns/agent-words.ts';
 import { listInstances } from '../numbers/calls.ts';
@@ -369,7 +370,18 @@ async function checkPrefixes({ db, config }: Tools): Promise<Found[]> {
 async function checkAgents({ db, config }: Tools): Promise<Found[]> {
   const agents = await listAgents(db);
   const known = await Promise.all(agents.map(async ({ tenant_id: tenant }) => (await listKnowledge(db, tenant)).length));
+  const ceilings = config.claude?.ceilings ?? null;
   const found = agents.flatMap((agent, index) => [
+    ...[agent.model, agent.model_complex].flatMap((model) =>
+      ceilings === null || model === null || hasPrice(model, new Date())
+        ? []
+        : [
+            failed(
+              `the agent ${agent.slug} names the model ${model}, whose price nobody knows here: with a ceiling of money (MAX_USD_*) it is never asked`,
+              'npm run admin -- agent save --model NAME, then publish; or take the ceiling away',
+            ),
+          ],
+    ),
     ...faultsOf(agent, config.app.company).map(({ code, says }) =>
       failed(
         `the words of the agent ${agent.slug}, version ${agent.version}, are not read to contacts (${code}: ${says})`,

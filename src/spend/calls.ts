@@ -29,3 +29,29 @@ export async function reserveSpend(
 export async function tendSpend(db: Door): Promise<number> {
   return z.object({ settled: z.number() }).parse(await db.call('tend_spend', {})).settled;
 }
+
+const report = z.object({
+  now: z.coerce.date(),
+  day: z.number(),
+  month: z.number(),
+  /** Calls of the month without a price, which are in no sum. */
+  unpriced: z.number(),
+  reserved: z.number(),
+  days: z.array(z.object({ day: z.string(), usd: z.number() })),
+  kinds: z.array(z.object({ kind: z.string(), day: z.number(), month: z.number(), calls: z.number(), units: z.number() })),
+  numbers: z.array(z.object({ number: z.string().nullable(), day: z.number(), month: z.number() })),
+});
+export type SpendReport = z.infer<typeof report>;
+
+/** SQL spend_report: what a tenant has spent; US dollars. */
+export async function spendReport(db: Door, tenant: string): Promise<SpendReport> {
+  return report.parse(await db.call('spend_report', { p_tenant: tenant }));
+}
+
+const sums = z.array(z.object({ tenant: z.string(), day: z.number(), month: z.number() }));
+export type SpendSums = z.infer<typeof sums>;
+
+/** SQL spend_sums: of every tenant that has spent something this month, with what is reserved; US dollars. */
+export async function spendSums(db: Door): Promise<SpendSums> {
+  return sums.parse(await db.call('spend_sums', {}));
+}

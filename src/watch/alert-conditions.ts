@@ -30,6 +30,8 @@ export type Snapshot = {
   unplaced?: readonly { instance: string | null; reason: string; count: number }[] | null;
   work?: { turns: number; failed_turns: number; sends: number; failed_sends: number; median_ms: number | null } | null;
   jobs?: readonly { job: string; stale: boolean; sla_seconds: number }[];
+  /** Where there are ceilings of money: what each tenant has spent, with what is reserved. US dollars. */
+  spend?: { sums: readonly { tenant: string; day: number; month: number }[]; day: number | null; month: number | null } | null;
   rates?: Readonly<Record<string, { hour: Used; day: Used }>>;
   suspicion?: { flagged: number; conversations: number; share: number } | null;
   /** Of the last hour and of the last 30 days. */
@@ -135,6 +137,14 @@ export const CONDITIONS: readonly Condition[] = [
               recovery: 'Resolvido: há uma hora todos os modelos configurados existem.',
             },
           ],
+  },
+  {
+    name: 'spend_ceiling',
+    each: 'minute',
+    urgent: false,
+    forSeconds: 0,
+    cooldownSeconds: DAY,
+    held: ({ spend }) => (spend == null ? [] : spend.sums.flatMap((sum) => spendHeld(sum, spend))),
   },
   {
     name: 'number_disconnected',
@@ -436,6 +446,33 @@ function breakerAdvice(reason: string | null, number: NumberRow | undefined, gat
   if (number !== undefined && isCuredByRestart(reason))
     return ` A Evolution diz que o número está conectado, mas a conexão dele está morta: nada sai, e o que espera sai sozinho quando ele voltar. ${RESTARTS} À mão: npm run admin -- instance restart ${number.name}.`;
   return ' Veja /health/circuit; para fechar à mão: npm run admin -- breaker reset.';
+}
+
+/** From this part of a ceiling on people are told. */
+const NEARLY = 0.8;
+
+/** Told at 80 %, and again when it is full: the one that is nearer. What it changes is told by the database when it does (tell_of_ceiling). */
+function spendHeld(
+  { tenant, ...spent }: { tenant: string; day: number; month: number },
+  ceilings: { day: number | null; month: number | null },
+): Held[] {
+  const parts = (['month', 'day'] as const).flatMap((period) => {
+    const ceiling = ceilings[period];
+    return ceiling === null ? [] : [{ period, ceiling, part: spent[period] / ceiling }];
+  });
+  const [nearest] = parts.toSorted((a, b) => b.part - a.part);
+  if (nearest === undefined || nearest.part < NEARLY) return [];
+  const { period, ceiling, part } = nearest;
+  const name = period === 'day' ? 'do dia (MAX_USD_DIA)' : 'do mês (MAX_USD_MES)';
+  const usd = (value: number): string => `US$ ${value.toFixed(2).replace('.', ',')}`;
+  return [
+    {
+      subject: tenant,
+      stage: part >= 0.99 ? 2 : 1,
+      text: `${tenant}: ${usd(spent[period])} dos ${usd(ceiling)} ${name} já foram gastos (${Math.floor(part * 100)} %). Quando não couber mais, o modelo mais caro para, depois pessoas respondem. Veja npm run admin -- spend.`,
+      recovery: `Resolvido: ${tenant} está abaixo de 80 % dos tetos de gasto.`,
+    },
+  ];
 }
 
 /** A conversation that waits for so long is news, whatever the breakers say. Seconds. */

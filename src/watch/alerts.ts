@@ -13,6 +13,7 @@ import type { AlertRows, HeldAlert } from './alert-calls.ts';
 import { botSuspicion } from '../people/suspicion-calls.ts';
 import { DatabaseAway } from '../db/failures.ts';
 import { rateStatus } from '../outbox/limit-calls.ts';
+import { spendSums } from '../spend/calls.ts';
 import { readiness } from './health.ts';
 import { jobLines } from '../schedule/run-job.ts';
 import { deliverNotices } from '../notices/notices.ts';
@@ -45,17 +46,28 @@ async function look(ctx: JobContext, each: readonly Condition['each'][], catalog
   const rows = await alertSnapshot(ctx.db, minute);
   const gateway = ctx.config.evolution?.url.replace(/\/+$/, '') ?? null;
   if (!minute && !each.includes('quarter')) return { ...rows, gateway, down: [] };
-  const [ready, jobs, rates, hour, month, suspicion] = await Promise.all([
+  const ceilings = ctx.config.claude?.ceilings ?? null;
+  const [ready, jobs, rates, hour, month, suspicion, sums] = await Promise.all([
     readiness(ctx),
     jobLines(ctx.db, catalogue, now),
     rateStatus(ctx.db, 'default', ctx.sendPolicy),
     each.includes('quarter') ? slaFigures(ctx.db, new Date(now.getTime() - HOUR_MS)) : null,
     each.includes('quarter') ? slaFigures(ctx.db, new Date(now.getTime() - MONTH_MS)) : null,
     each.includes('quarter') ? botSuspicion(ctx.db, 'default') : null,
+    ceilings === null ? null : spendSums(ctx.db),
   ]);
   const down = downWords(ready.checks);
   if (minute) await noteMinute(ctx.db, down.length === 0 && isServed(rows));
-  return { ...rows, gateway, down, jobs, rates, suspicion, ...(hour === null || month === null ? {} : { sla: { hour, month } }) };
+  return {
+    ...rows,
+    gateway,
+    down,
+    jobs,
+    rates,
+    suspicion,
+    spend: ceilings === null || sums === null ? null : { ...ceilings, sums },
+    ...(hour === null || month === null ? {} : { sla: { hour, month } }),
+  };
 }
 
 function downWords(checks: Awaited<ReturnType<typeof readiness>>['checks']): string[] {

@@ -54,6 +54,10 @@ export const REASONS: Readonly<Record<string, string>> = {
   abuse_flood: 'too many messages came at once, so the agent keeps quiet and a person is told',
   abuse_daily_turns: 'this contact used its turns of 24 hours (MAX_TURNOS_CONTATO_DIA), so a person is told',
   abuse_daily_tokens: 'this contact used its tokens of 24 hours (MAX_TOKENS_CONTATO_DIA), so a person is told',
+  spend_contact_day: 'this contact used the money of its day (MAX_USD_CONTATO_DIA), so a person is told',
+  spend_day: 'the money of the day is used up (MAX_USD_DIA; npm run admin -- spend), so a person is told',
+  spend_month: 'the money of the month is used up (MAX_USD_MES; npm run admin -- spend), so a person is told',
+  spend_unpriced: 'nobody knows what its model costs, and there is a ceiling of money (npm run admin -- doctor), so a person is told',
 
   // what could not be read of a voice note, a picture or a document
   media_too_large: 'the file is larger than what is read (16 MB; a picture 7.5 MB and 8,000 pixels an edge)',
@@ -73,10 +77,6 @@ export const REASONS: Readonly<Record<string, string>> = {
   speech_key: 'the speech service refused the key, its address or its credit (STT_API_KEY, STT_BASE_URL, STT_MODEL)',
   speech_answer: 'the speech service answered something that is no transcript',
 
-  spend_contact_day: 'this contact used the money of its day (MAX_USD_CONTATO_DIA), so a person is told',
-  spend_day: 'the money of the day is used up (MAX_USD_DIA; npm run admin -- spend), so a person is told',
-  spend_month: 'the money of the month is used up (MAX_USD_MES; npm run admin -- spend), so a person is told',
-  spend_unpriced: 'nobody knows what its model costs, and there is a ceiling of money (npm run admin -- doctor), so a person is told',
   deleted_by_contact: 'the contact deleted it before it was answered',
   deleted_or_edited: 'the contact deleted or edited it before it was answered, and no new words came',
   declined: 'the model declined these words; the contact was told so, and its next message is answered',

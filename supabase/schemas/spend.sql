@@ -224,6 +224,18 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from days d left join instances i on i.id = d.instance_id group by i.name) n))
 $$;
 
+-- spend_sums: of every tenant that has spent something this month: what, with what is reserved now. Read only.
+-- Result: [{tenant, day, month}], US dollars.
+create or replace function spend_sums(p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(s) order by s.tenant), '[]') from (
+    select d.tenant_id as tenant, r.usd + coalesce(sum(d.usd) filter (where d.day = spend_day(clock(p_now))), 0) as day,
+      r.usd + sum(d.usd) as month
+    from spend_days d cross join lateral (select coalesce(sum(usd), 0) as usd from spend_reservations
+      where tenant_id = d.tenant_id) r
+    where d.day >= date_trunc('month', spend_day(clock(p_now))::timestamp)::date group by d.tenant_id, r.usd) s
+$$;
+
 revoke all on function
   spend_day(timestamptz),
   add_spend(text, text, bigint, numeric, int, int, numeric, timestamptz),
@@ -234,7 +246,8 @@ revoke all on function
   tell_of_ceiling(text, text, text, text, timestamptz),
   settle_lost(turns, timestamptz),
   tend_spend(timestamptz),
-  spend_report(text, timestamptz)
+  spend_report(text, timestamptz),
+  spend_sums(timestamptz)
   from public, anon, authenticated;
 grant execute on function
   spend_day(timestamptz),
@@ -246,5 +259,6 @@ grant execute on function
   tell_of_ceiling(text, text, text, text, timestamptz),
   settle_lost(turns, timestamptz),
   tend_spend(timestamptz),
-  spend_report(text, timestamptz)
+  spend_report(text, timestamptz),
+  spend_sums(timestamptz)
   to service_role, whats_agents_runtime;

@@ -191,6 +191,12 @@ const SCENARIOS: Scenario[] = [
     says: /5 webhooks em 15 min do número julia-dev não têm lugar \(unknown_event\): se há mensagens neles, ninguém é respondido.*ignored list --reason unknown_event/,
     urgent: true,
   },
+  {
+    name: 'X9 80 % of the money of a day',
+    set: sql(`select add_spend('default', 'model', null, 8.2, 1, 0, 0, now())`),
+    clear: sql(`delete from spend_days`),
+    says: /default: US\$ 8,20 dos US\$ 10,00 do dia \(MAX_USD_DIA\) já foram gastos \(82 %\)/,
+  },
   { name: 'E1 memory beyond 90 %', set: figures({ memory: 0.95 }), clear: figures({}), says: /Memória em 95 %/ },
   {
     name: 'E1 disk below 10 %',
@@ -228,7 +234,7 @@ const SCENARIOS: Scenario[] = [
 
 /** A system at rest: all modes are there, one conversation, nothing to complain of. */
 async function atRest(t: Parameters<typeof startSystem>[0]): Promise<System> {
-  const system = await startSystem(t, { workers: 0, slack: 'webhook' });
+  const system = await startSystem(t, { workers: 0, slack: 'webhook', env: { MAX_USD_DIA: '10' } });
   await system.query(`
     insert into process_status (id, mode, version, started_at, seen_at) select m || '-host-1-abcdef', m, '1', now(), now() + interval '1 hour' from unnest(array['api', 'worker', 'scheduler']) m;
     update instances set status = 'open';

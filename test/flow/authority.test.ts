@@ -109,6 +109,7 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'optout list': () => [{}],
   'optout add': (v) => [{ phone: v.phone, reason: 'x' }],
   'optout remove': (v) => [{ phone: v.phone, reason: 'x' }],
+  spend: () => [{}],
   'suspicion list': () => [{}],
   'suspicion dismiss': (v) => [{ id: v.suspicion, reason: 'x' }],
   identity: () => [{ setting: 'handoff', reason: 'x' }],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mostTokens } from '../../src/spend/ceilings.ts';
+import { admin } from '../support/admin.ts';
 import { intercept, openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 
@@ -62,6 +63,9 @@ test('X9 the ladder: the dearer model, the cheaper one, a sentence, a person; ea
   await say('Oi de novo');
   assert.deepEqual(models().slice(4), ['claude-haiku-5-5']);
   assert.equal(await reserved(stage), 0);
+  const { text } = await admin(stage.ctx, 'spend');
+  assert.match(text ?? '', /^today US\$ 0\.1\d+ of US\$ 1\.00, this month US\$ 0\.1\d+, reserved now US\$ 0\.0000\n/);
+  assert.match(text ?? '', /audio: today US\$ 0\.1000.*\(12 s\)[^]*model: .* in 5 calls[^]*no number: today[^]*julia-dev: today/);
   const [row] = await system.query<{ days: string; calls: string }>(
     `select (select sum(usd)::text from spend_days where kind = 'model') as days, (select sum(cost_usd)::text from model_calls) as calls`,
   );
