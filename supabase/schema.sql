@@ -10478,6 +10478,23 @@ revoke all on function public.spend_room(text,bigint,jsonb,jsonb,timestamp with 
 grant execute on function public.spend_room(text,bigint,jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.spend_room(text,bigint,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.spend_sums(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(s) order by s.tenant), '[]') from (
+    select d.tenant_id as tenant, r.usd + coalesce(sum(d.usd) filter (where d.day = spend_day(clock(p_now))), 0) as day,
+      r.usd + sum(d.usd) as month
+    from spend_days d cross join lateral (select coalesce(sum(usd), 0) as usd from spend_reservations
+      where tenant_id = d.tenant_id) r
+    where d.day >= date_trunc('month', spend_day(clock(p_now))::timestamp)::date group by d.tenant_id, r.usd) s
+$function$;
+revoke all on function public.spend_sums(timestamp with time zone) from public;
+grant execute on function public.spend_sums(timestamp with time zone) to service_role;
+grant execute on function public.spend_sums(timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.standing_opt_out(p_contact bigint)
  RETURNS SETOF public.opt_outs
  LANGUAGE sql

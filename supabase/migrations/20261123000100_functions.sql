@@ -8736,6 +8736,18 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       from days d left join instances i on i.id = d.instance_id group by i.name) n))
 $$;
 
+-- spend_sums: of every tenant that has spent something this month: what, with what is reserved now. Read only.
+-- Result: [{tenant, day, month}], US dollars.
+create or replace function spend_sums(p_now timestamptz default null)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(to_jsonb(s) order by s.tenant), '[]') from (
+    select d.tenant_id as tenant, r.usd + coalesce(sum(d.usd) filter (where d.day = spend_day(clock(p_now))), 0) as day,
+      r.usd + sum(d.usd) as month
+    from spend_days d cross join lateral (select coalesce(sum(usd), 0) as usd from spend_reservations
+      where tenant_id = d.tenant_id) r
+    where d.day >= date_trunc('month', spend_day(clock(p_now))::timestamp)::date group by d.tenant_id, r.usd) s
+$$;
+
 -- health_snapshot: the figures behind /health/deep and /health/*, in one call. Read only.
 create or replace function health_snapshot(p_now timestamptz default null)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
@@ -9872,6 +9884,7 @@ revoke all on function
   settle_lost(turns,timestamp with time zone),
   tend_spend(timestamp with time zone),
   spend_report(text,timestamp with time zone),
+  spend_sums(timestamp with time zone),
   health_snapshot(timestamp with time zone),
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
@@ -10305,6 +10318,7 @@ grant execute on function
   settle_lost(turns,timestamp with time zone),
   tend_spend(timestamp with time zone),
   spend_report(text,timestamp with time zone),
+  spend_sums(timestamp with time zone),
   health_snapshot(timestamp with time zone),
   note_figures(text,jsonb,timestamp with time zone),
   stuck_rows(timestamp with time zone),
