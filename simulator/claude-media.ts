@@ -93,7 +93,8 @@ function checkImage(source: Json, place: string, maxEdge: number, refuse: Refuse
   const size = imageSize(bytes);
   if (size === null) refuse('Could not process image');
   if (Math.max(size.width, size.height) > maxEdge) {
-    refuse(`${path}.data: At least one of the image dimensions exceed max allowed size: ${maxEdge} pixels`);
+    const rule = maxEdge === MAX_EDGE ? '' : ' for many-image requests';
+    refuse(`${path}.data: At least one of the image dimensions exceed max allowed size${rule}: ${maxEdge} pixels`);
   }
 }
 

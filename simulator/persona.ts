@@ -49,7 +49,13 @@ const RULES: Rule[] = [
     say: (match) => `Recebi, obrigada! Vi aqui: ${(match[1] ?? '').replace(/^Mostra /, '').replace(/\.$/, '')}.`,
   },
   {
-    pattern: /\[(?!imagem: |documento [^\]]*página)[^\]]*(imagem|foto|v[íi]deo|figurinha|documento|image|video|sticker|document)[^\]]*\]/i,
+    pattern: /\[(?:imagem|documento)[^\]]*?, ((?:ainda não|não pôde ser|grande demais|longo demais)[^\]]*)\]/i,
+    text: 'Não consegui abrir esse arquivo. Pode me contar em texto o que ele mostra?',
+    say: (match) => `Não consegui abrir esse arquivo (${match[1] ?? ''}). Pode mandar de outro jeito, ou me contar em texto?`,
+  },
+  {
+    pattern:
+      /\[(?!(?:imagem|documento)[^\]]*, (?:ainda não|não pôde|grande|longo))(?!imagem: |documento [^\]]*página)[^\]]*(imagem|foto|v[íi]deo|figurinha|documento|image|video|sticker|document)[^\]]*\]/i,
     text: 'Não consigo ver arquivos por aqui. Pode me contar em texto o que ele mostra?',
   },
   {

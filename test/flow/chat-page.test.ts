@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
 import { chromium } from 'playwright-core';
+import { pdf, picture } from '../../simulator/pictures.ts';
 import { ensureChromium } from '../../scripts/lib/chromium.ts';
 import { JWT_SECRET, startSystem } from '../support/system.ts';
 
@@ -47,6 +48,30 @@ test('L1 in the chat page a person writes a burst as a contact and reads one ans
   await phone.getByTestId('contact-item').filter({ hasText: 'João Lima' }).click();
   await phone.getByTestId('bubble-in').first().waitFor();
   assert.equal(await phone.evaluate('document.documentElement.scrollWidth <= window.innerWidth'), true, 'no sideways scrolling');
+  assert.deepEqual(errors, []);
+});
+
+test('I10 in the chat page a contact sends a picture and a PDF, and reads what was seen in them', async (t) => {
+  const executablePath = await ensureChromium();
+  const system = await startSystem(t, { env: { DEBOUNCE_MS: '200', DEBOUNCE_MAX_MS: '2000' } });
+  system.simulator.addContact({ name: 'Maria Souza', phone: '5511988887777' });
+  const browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+  t.after(() => browser.close());
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.goto(`${system.simulator.url}/chat`);
+  await page.getByTestId('contact-item').click();
+  const attach = (name: string, mimeType: string, buffer: Buffer): Promise<void> =>
+    page.getByTestId('file-input').setInputFiles({ name, mimeType, buffer });
+  await attach('bolo.png', 'image/png', picture('um bolo de cenoura', { width: 640, height: 480 }));
+  await page.getByTestId('picture').waitFor();
+  await page.getByTestId('bubble-in').filter({ hasText: 'um bolo de cenoura' }).waitFor();
+  await attach('pedido.pdf', 'application/pdf', pdf('um pedido de três camisetas', { pages: 2 }));
+  await page.getByTestId('document').filter({ hasText: 'pedido.pdf' }).waitFor();
+  await page.getByTestId('bubble-in').filter({ hasText: 'um pedido de três camisetas' }).waitFor();
+  await attach('senha.pdf', 'application/pdf', pdf('segredo', { locked: true }));
+  await page.getByTestId('bubble-in').filter({ hasText: 'o arquivo tem senha' }).waitFor();
   assert.deepEqual(errors, []);
 });
 

@@ -412,6 +412,17 @@ test('images and pages are counted, and their limits hold', async () => {
   refusedWith(await send(image('AAAA')), /Could not process image/);
   refusedWith(await send(image(png(10, 10), 'image/bmp')), /media_type: Input should be/);
   refusedWith(await send(document(Buffer.from('olá').toString('base64'))), /The PDF specified was not valid/);
+  const locked = Buffer.from('%PDF-1.4 /Type /Page /Encrypt 5 0 R').toString('base64');
+  refusedWith(await send(document(locked)), /pdf\.source\.base64\.data: The PDF specified is password protected/);
+  refusedWith(await send({ type: 'image', source: { type: 'base64', data: png(10, 10) } }), /base64\.media_type: Field required/);
+  refusedWith(await send({ type: 'image', source: { type: 'text', media_type: 'text/plain', data: 'x' } }), /Input tag 'text'/);
+  const extra = { type: 'base64', media_type: 'image/png', data: png(10, 10), name: 'x.png' };
+  refusedWith(await send({ type: 'image', source: extra }), /source\.base64\.name: Extra inputs are not permitted/);
+  refusedWith(await send(image('não é base64')), /Invalid base64 data/);
+  const many = Array.from({ length: 21 }, () => image(png(2_001, 10)));
+  refusedWith(await ask({ model: HAIKU, messages: [{ role: 'user', content: many }] }), /max allowed size.*2000 pixels/);
+  const pages = document(Buffer.from(`%PDF-1.4 ${'/Type /Page '.repeat(601)}`).toString('base64'));
+  refusedWith(await send(pages), /A maximum of 600 PDF pages/);
 });
 
 test('stop reasons on demand; a call that does not fit into the room is cut', async () => {
