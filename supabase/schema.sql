@@ -1046,14 +1046,19 @@ grant delete, insert, select, update on public.spend_days to service_role;
 grant delete, insert, select, update on public.spend_days to whats_agents_runtime;
 
 create table public.spend_reservations (
-  turn_id bigint not null,
+  id bigint generated always as identity not null,
+  turn_id bigint,
+  media_id bigint,
   tenant_id text not null,
-  contact_id bigint not null,
-  instance_id bigint not null,
+  contact_id bigint,
+  instance_id bigint,
   model text not null,
   usd numeric(16,8) not null,
   created_at timestamp with time zone not null,
-  constraint spend_reservations_pkey PRIMARY KEY (turn_id)
+  constraint spend_reservations_pkey PRIMARY KEY (id),
+  constraint spend_reservations_media_id_key UNIQUE (media_id),
+  constraint spend_reservations_turn_id_key UNIQUE (turn_id),
+  constraint spend_reservations_check CHECK ((num_nonnulls(turn_id, media_id) = 1))
 ) with (fillfactor=70);
 alter table public.spend_reservations enable row level security;
 create policy runtime on public.spend_reservations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
@@ -2450,12 +2455,12 @@ revoke all on function public.claim_job(text,timestamp with time zone,text,integ
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to service_role;
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.claim_media(p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.claim_media(p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_money jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_media media;
+declare v_now timestamptz := clock(p_now); v_media media; v_ceiling text;
 begin
   if not exists (select from messages where id = p_message
     and coalesce(media ->> 'read', 'later') in ('failed', 'later')) then return '{"state": "over"}'; end if;
@@ -2464,12 +2469,16 @@ begin
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
   if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
   if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  if p_money is not null then
+    v_ceiling := reserve_media(v_media, (p_money ->> 'usd')::numeric, p_money ->> 'model', p_money -> 'spend', v_now);
+    if v_ceiling is not null then return jsonb_build_object('state', 'spent', 'ceiling', v_ceiling); end if;
+  end if;
   update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
   return '{"state": "mine"}';
 end $function$;
-revoke all on function public.claim_media(bigint,text,text,text,integer,integer,timestamp with time zone) from public;
-grant execute on function public.claim_media(bigint,text,text,text,integer,integer,timestamp with time zone) to service_role;
-grant execute on function public.claim_media(bigint,text,text,text,integer,integer,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -8392,6 +8401,7 @@ begin
     lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
     read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
     where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
+  delete from spend_reservations where media_id = v_id;
   insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
@@ -8956,6 +8966,26 @@ revoke all on function public.report_figures(text,timestamp with time zone,times
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.reserve_media(p_media public.media, p_usd numeric, p_model text, p_spend jsonb, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_room numeric; v_ceiling text;
+begin
+  if p_usd is null then return 'unpriced'; end if;
+  perform lock_spend(p_media.tenant_id);
+  perform settle_lost_media(p_media.id, p_now);
+  select r.room, r.ceiling into v_room, v_ceiling from spend_room(p_media.tenant_id, null, p_spend, '{}', p_now) r;
+  if v_room < p_usd then return v_ceiling; end if;
+  insert into spend_reservations (media_id, tenant_id, model, usd, created_at)
+    values (p_media.id, p_media.tenant_id, p_model, p_usd, p_now);
+  return null;
+end $function$;
+revoke all on function public.reserve_media(public.media,numeric,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.reserve_media(public.media,numeric,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.reserve_media(public.media,numeric,text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.reserve_spend(p_turn bigint, p_fence bigint, p_usd numeric, p_model text, p_spend jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -9000,7 +9030,8 @@ begin
         coalesce(octet_length(concat(a.instructions, a.tone, a.promises)), 0) + k.bytes as bytes
       from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
         cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
-            + (select octet_length(x.memory::text) from contacts x where x.id = c.contact_id) as bytes
+            + (select coalesce(sum(octet_length(f.fact) + 100), 0) from contact_facts f
+              where f.contact_id = c.contact_id) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
         and silenced_by(c, p_now) is null
@@ -10058,6 +10089,23 @@ revoke all on function public.settle_lost(public.turns,timestamp with time zone)
 grant execute on function public.settle_lost(public.turns,timestamp with time zone) to service_role;
 grant execute on function public.settle_lost(public.turns,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.settle_lost_media(p_media bigint, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where media_id = p_media returning * into v_lost;
+  if v_lost.media_id is null then return; end if;
+  insert into model_calls (tenant_id, media_id, model, outcome, ms, cost_usd, estimated)
+    values (v_lost.tenant_id, p_media, v_lost.model, 'worker_lost', 0, v_lost.usd, true);
+  perform add_spend(v_lost.tenant_id, 'files', null, v_lost.usd, 1, 0, 0, p_now);
+end $function$;
+revoke all on function public.settle_lost_media(bigint,timestamp with time zone) from public;
+grant execute on function public.settle_lost_media(bigint,timestamp with time zone) to service_role;
+grant execute on function public.settle_lost_media(bigint,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -11062,6 +11110,11 @@ begin
     select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
     continue when not found;
     perform expire_turn(v_open, v_now);
+    v_count := v_count + 1;
+  end loop;
+  for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
+    where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop
+    perform settle_lost_media(v_id, v_now);
     v_count := v_count + 1;
   end loop;
   if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then

@@ -672,15 +672,19 @@ create table spend_days (
   primary key (tenant_id, day, kind, instance_id, backend)
 ) with (fillfactor = 50);
 
--- Money that an open turn may still cost, where there is a ceiling: from its claim until it is settled.
+-- Money that an open turn, or the reading of a file, may still cost, where there is a ceiling: from its claim until it
+-- is settled.
 create table spend_reservations (
-  turn_id      bigint primary key,
+  id           bigint generated always as identity primary key,
+  turn_id      bigint unique,
+  media_id     bigint unique,
   tenant_id    text not null,
-  contact_id   bigint not null,
-  instance_id  bigint not null,
+  contact_id   bigint,                 -- of a turn
+  instance_id  bigint,
   model        text not null,
   usd          numeric(16, 8) not null,
-  created_at   timestamptz not null
+  created_at   timestamptz not null,
+  check (num_nonnulls(turn_id, media_id) = 1)
 ) with (fillfactor = 70);
 
 -- What a person should look at. controls: the agent is quiet in that conversation until it is returned.

@@ -3961,15 +3961,16 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
 $$;
 
 -- claim_media: who reads a file, which nobody does twice at once or once more.
--- Arguments: p_message that brought it; p_lease_ms for so long it is the caller's. Concurrency: callers of one file
---   queue on its row.
--- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'} | {state: 'over'} its
---   message has been read meanwhile, or is erased.
+-- Arguments: p_message that brought it; p_lease_ms for so long it is the caller's; p_money where there is a ceiling:
+--   {usd, model: the worst case of reading it, spend: see spend_room}. Concurrency: callers of one file queue on its
+--   row.
+-- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'} | {state: 'spent', ceiling}
+--   there is no room for it | {state: 'over'} its message has been read meanwhile, or is erased.
 create or replace function claim_media(
-  p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int,
+  p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int, p_money jsonb default null,
   p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_media media;
+declare v_now timestamptz := clock(p_now); v_media media; v_ceiling text;
 begin
   if not exists (select from messages where id = p_message
     and coalesce(media ->> 'read', 'later') in ('failed', 'later')) then return '{"state": "over"}'; end if;
@@ -3978,6 +3979,10 @@ begin
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
   if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
   if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  if p_money is not null then
+    v_ceiling := reserve_media(v_media, (p_money ->> 'usd')::numeric, p_money ->> 'model', p_money -> 'spend', v_now);
+    if v_ceiling is not null then return jsonb_build_object('state', 'spent', 'ceiling', v_ceiling); end if;
+  end if;
   update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
   return '{"state": "mine"}';
 end $$;
@@ -3996,6 +4001,7 @@ begin
     lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
     read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
     where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
+  delete from spend_reservations where media_id = v_id;
   insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
@@ -8591,7 +8597,8 @@ begin
         coalesce(octet_length(concat(a.instructions, a.tone, a.promises)), 0) + k.bytes as bytes
       from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
         cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
-            + (select octet_length(x.memory::text) from contacts x where x.id = c.contact_id) as bytes
+            + (select coalesce(sum(octet_length(f.fact) + 100), 0) from contact_facts f
+              where f.contact_id = c.contact_id) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
         and silenced_by(c, p_now) is null
@@ -8684,6 +8691,37 @@ begin
   perform add_spend(p_turn.tenant_id, 'model', v_lost.instance_id, v_lost.usd, 1, 0, 0, p_now);
 end $$;
 
+-- reserve_media: the worst case of reading a file, before anybody is asked to. What a dead reader had reserved for it
+-- counts as spent. The ceiling of a contact is not asked: a file is anybody's.
+-- Arguments: p_usd null: the model has no price; p_spend see spend_room. Concurrency: the caller holds the file's row;
+-- takes lock_spend of the tenant. Result: null: it is reserved, or which ceiling has no room, or 'unpriced'.
+create or replace function reserve_media(p_media media, p_usd numeric, p_model text, p_spend jsonb, p_now timestamptz)
+returns text language plpgsql set search_path = public, pg_temp as $$
+declare v_room numeric; v_ceiling text;
+begin
+  if p_usd is null then return 'unpriced'; end if;
+  perform lock_spend(p_media.tenant_id);
+  perform settle_lost_media(p_media.id, p_now);
+  select r.room, r.ceiling into v_room, v_ceiling from spend_room(p_media.tenant_id, null, p_spend, '{}', p_now) r;
+  if v_room < p_usd then return v_ceiling; end if;
+  insert into spend_reservations (media_id, tenant_id, model, usd, created_at)
+    values (p_media.id, p_media.tenant_id, p_model, p_usd, p_now);
+  return null;
+end $$;
+
+-- settle_lost_media: as settle_lost, of a file whose reader is dead. Concurrency: the caller holds the file's row, or
+-- its reader's lease is over.
+create or replace function settle_lost_media(p_media bigint, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where media_id = p_media returning * into v_lost;
+  if v_lost.media_id is null then return; end if;
+  insert into model_calls (tenant_id, media_id, model, outcome, ms, cost_usd, estimated)
+    values (v_lost.tenant_id, p_media, v_lost.model, 'worker_lost', 0, v_lost.usd, true);
+  perform add_spend(v_lost.tenant_id, 'files', null, v_lost.usd, 1, 0, 0, p_now);
+end $$;
+
 -- tend_spend: what a dead worker has reserved is settled also where nobody asks for the conversation again (a pause),
 -- and the rows of a day that is over become one for each kind and number.
 -- Concurrency: any; locks each conversation in turn. Result: {settled}.
@@ -8697,6 +8735,11 @@ begin
     select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
     continue when not found;
     perform expire_turn(v_open, v_now);
+    v_count := v_count + 1;
+  end loop;
+  for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
+    where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop
+    perform settle_lost_media(v_id, v_now);
     v_count := v_count + 1;
   end loop;
   if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then
@@ -9660,7 +9703,7 @@ revoke all on function
   reconciled(text,timestamp with time zone,timestamp with time zone),
   unread_media(bigint,timestamp with time zone),
   media_item(messages,integer),
-  claim_media(bigint,text,text,text,integer,integer,timestamp with time zone),
+  claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone),
   record_media(text,text,text,text,numeric,jsonb,timestamp with time zone),
   hold_unread(bigint),
   media_text(text,text,text),
@@ -9882,6 +9925,8 @@ revoke all on function
   reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone),
   tell_of_ceiling(text,text,text,text,timestamp with time zone),
   settle_lost(turns,timestamp with time zone),
+  reserve_media(media,numeric,text,jsonb,timestamp with time zone),
+  settle_lost_media(bigint,timestamp with time zone),
   tend_spend(timestamp with time zone),
   spend_report(text,timestamp with time zone),
   spend_sums(timestamp with time zone),
@@ -10094,7 +10139,7 @@ grant execute on function
   reconciled(text,timestamp with time zone,timestamp with time zone),
   unread_media(bigint,timestamp with time zone),
   media_item(messages,integer),
-  claim_media(bigint,text,text,text,integer,integer,timestamp with time zone),
+  claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone),
   record_media(text,text,text,text,numeric,jsonb,timestamp with time zone),
   hold_unread(bigint),
   media_text(text,text,text),
@@ -10316,6 +10361,8 @@ grant execute on function
   reserve_spend(bigint,bigint,numeric,text,jsonb,timestamp with time zone),
   tell_of_ceiling(text,text,text,text,timestamp with time zone),
   settle_lost(turns,timestamp with time zone),
+  reserve_media(media,numeric,text,jsonb,timestamp with time zone),
+  settle_lost_media(bigint,timestamp with time zone),
   tend_spend(timestamp with time zone),
   spend_report(text,timestamp with time zone),
   spend_sums(timestamp with time zone),

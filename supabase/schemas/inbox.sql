@@ -1817,15 +1817,16 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
 $$;
 
 -- claim_media: who reads a file, which nobody does twice at once or once more.
--- Arguments: p_message that brought it; p_lease_ms for so long it is the caller's. Concurrency: callers of one file
---   queue on its row.
--- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'} | {state: 'over'} its
---   message has been read meanwhile, or is erased.
+-- Arguments: p_message that brought it; p_lease_ms for so long it is the caller's; p_money where there is a ceiling:
+--   {usd, model: the worst case of reading it, spend: see spend_room}. Concurrency: callers of one file queue on its
+--   row.
+-- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'} | {state: 'spent', ceiling}
+--   there is no room for it | {state: 'over'} its message has been read meanwhile, or is erased.
 create or replace function claim_media(
-  p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int,
+  p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int, p_money jsonb default null,
   p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_media media;
+declare v_now timestamptz := clock(p_now); v_media media; v_ceiling text;
 begin
   if not exists (select from messages where id = p_message
     and coalesce(media ->> 'read', 'later') in ('failed', 'later')) then return '{"state": "over"}'; end if;
@@ -1834,6 +1835,10 @@ begin
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
   if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
   if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  if p_money is not null then
+    v_ceiling := reserve_media(v_media, (p_money ->> 'usd')::numeric, p_money ->> 'model', p_money -> 'spend', v_now);
+    if v_ceiling is not null then return jsonb_build_object('state', 'spent', 'ceiling', v_ceiling); end if;
+  end if;
   update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
   return '{"state": "mine"}';
 end $$;
@@ -1852,6 +1857,7 @@ begin
     lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
     read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
     where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
+  delete from spend_reservations where media_id = v_id;
   insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
@@ -1971,7 +1977,7 @@ revoke all on function
   record_plain(jsonb, heard_event[], timestamptz),
   unread_media(bigint, timestamptz),
   media_item(messages, int),
-  claim_media(bigint, text, text, text, int, int, timestamptz),
+  claim_media(bigint, text, text, text, int, int, jsonb, timestamptz),
   record_media(text, text, text, text, numeric, jsonb, timestamptz),
   hold_unread(bigint),
   media_text(text, text, text),
@@ -2055,7 +2061,7 @@ grant execute on function
   record_plain(jsonb, heard_event[], timestamptz),
   unread_media(bigint, timestamptz),
   media_item(messages, int),
-  claim_media(bigint, text, text, text, int, int, timestamptz),
+  claim_media(bigint, text, text, text, int, int, jsonb, timestamptz),
   record_media(text, text, text, text, numeric, jsonb, timestamptz),
   hold_unread(bigint),
   media_text(text, text, text),

@@ -356,6 +356,33 @@ test('I10 a picture is not paid for where a person answers or the agent is pause
   assert.deepEqual((await texts(system)).toSorted(), ['[imagem: Mostra um bolo.]', '[imagem]', 'oi']);
 });
 
+test('I10 X9 ten workers with room for one description: one is paid, nothing stays reserved, and a dead reader counts as spent', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { MAX_USD_DIA: '0.0035' } });
+  system.simulator.script([{ text: 'Certo.', repeat: true }]);
+  for (let index = 0; index < 10; index++) {
+    const contact = system.simulator.addContact({ name: `Contato ${index}`, phone: `551191234560${index}` });
+    system.simulator.inbound({ contactId: contact.id, media: photo(`a foto ${index}`) });
+  }
+  await system.until(async () => (await system.query('select from inbox')).length === 10, 'the messages');
+  const ctx = await system.openContext('worker');
+  const ids = await system.query<{ id: number }>('select id::int from conversations');
+  await Promise.all(ids.map(({ id }) => runTurn(ctx, id, new AbortController().signal)));
+  const spent = async () => Number((await system.query<{ usd: string }>('select sum(usd) as usd from spend_days'))[0]?.usd);
+  assert.ok((await spent()) <= 0.0035, String(await spent()));
+  assert.ok(descriptions(system).length >= 1 && descriptions(system).length < 10, String(descriptions(system).length));
+  assert.ok((await system.query(`select from media_waits where reason = 'model_spend_ceiling'`)).length > 0);
+  assert.deepEqual(await system.query('select from spend_reservations'), []);
+
+  await system.query(`insert into media (tenant_id, sha256, kind, bytes, lease_until)
+    values ('default', repeat('a', 64), 'image', 1, now() - interval '1 second')`);
+  await system.query(`insert into spend_reservations (media_id, tenant_id, model, usd, created_at)
+    select id, 'default', 'claude-haiku-5-5', 0.001, now() from media where sha256 = repeat('a', 64)`);
+  const before = await spent();
+  await system.ctx.db.call('tend_spend', {});
+  assert.equal(((await spent()) - before).toFixed(8), '0.00100000');
+  assert.deepEqual(await system.query('select from spend_reservations'), []);
+});
+
 test('I10 D4 nothing is fetched from an address that a contact gives', async (t) => {
   const asked: string[] = [];
   const trap = createServer((request, response) => {

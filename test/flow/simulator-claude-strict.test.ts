@@ -330,8 +330,9 @@ test('prices: Haiku 5.5 above 100,000 tokens, and cache reads', async () => {
     const { input_tokens: input, output_tokens: output } = (response as { usage: Record<string, number> }).usage;
     return [usd, (Number(input) * 0.1 + Number(output) * 0.5) / 1e6];
   });
-  assert.equal(bill[0]?.[0], bill[0]?.[1]);
-  assert.equal(bill[1]?.[0], Number(bill[1]?.[1]) * 5);
+  const cents = (usd: number | undefined): string => (usd ?? 0).toFixed(8);
+  assert.equal(cents(bill[0]?.[0]), cents(bill[0]?.[1]));
+  assert.equal(cents(bill[1]?.[0]), cents(Number(bill[1]?.[1]) * 5));
 });
 
 describe('refusals', () => {

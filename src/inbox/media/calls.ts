@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ModelCallRecord } from '../../claude/call-record.ts';
 import type { Door } from '../../db/door.ts';
+import type { Ceilings } from '../../spend/ceilings.ts';
 import type { Intent } from '../meaning.ts';
 
 export const mediaItem = z.object({
@@ -27,12 +28,16 @@ const claim = z.discriminatedUnion('state', [
   z.object({ state: z.literal('busy') }),
   z.object({ state: z.literal('mine') }),
   z.object({ state: z.literal('over') }),
+  z.object({ state: z.literal('spent'), ceiling: z.string() }),
 ]);
+
+/** Reserved before it is read, where there is a ceiling of money. `usd` null: the model has no price. */
+export type MediaMoney = { usd: number | null; model: string; spend: Ceilings };
 
 export type MediaFile = { message: number; tenant: string; sha256: string; kind: MediaItem['type']; bytes: number };
 
-/** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read; `over`: nobody waits for it any more. */
-export async function claimMedia(db: Door, file: MediaFile, leaseMs: number): Promise<z.infer<typeof claim>> {
+/** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read; `over`: nobody waits for it any more; `spent`: a ceiling of money has no room. */
+export async function claimMedia(db: Door, file: MediaFile, leaseMs: number, money: MediaMoney | null): Promise<z.infer<typeof claim>> {
   const { message, tenant, sha256, kind, bytes } = file;
   return claim.parse(
     await db.call('claim_media', {
@@ -42,6 +47,7 @@ export async function claimMedia(db: Door, file: MediaFile, leaseMs: number): Pr
       p_kind: kind,
       p_bytes: bytes,
       p_lease_ms: leaseMs,
+      p_money: money,
     }),
   );
 }

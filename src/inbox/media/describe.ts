@@ -7,8 +7,11 @@ import type { Llm, ModelRequest } from '../../claude/llm.ts';
 import { MODEL_FAILURES } from '../../claude/model-failure.ts';
 import type { ModelFailureKind } from '../../claude/model-failure.ts';
 import { settingsFor } from '../../claude/models.ts';
+import { worstUsd } from '../../claude/prices.ts';
+import { mostTokens } from '../../spend/ceilings.ts';
 import { forModel } from '../../words/foreign-text.ts';
 import { cut } from '../../words/cut.ts';
+import type { MediaMoney } from './calls.ts';
 import { MOST_WORDS } from './decide.ts';
 
 export type Description = { model: string; calls: ModelCallRecord[] } & (
@@ -43,7 +46,8 @@ export async function describe(
   if (claude === null) throw new Error('without a model nothing is described');
   const calls: ModelCallRecord[] = [];
   let first: { failure: ModelFailureKind; detail: string } | null = null;
-  for (const model of new Set([claude.model, claude.complexModel])) {
+  // Where money has a ceiling only the cheaper one is asked, as only that is reserved.
+  for (const model of new Set(claude.ceilings === null ? [claude.model, claude.complexModel] : [claude.model])) {
     const started = performance.now();
     const guarded = await ctx.breakers.claude(model).run(
       () => llm.call(requestOf(model, claude.effort, file), { signal, timeoutMs }),
@@ -72,6 +76,14 @@ export async function describe(
     if (signal.aborted || !MODEL_FAILURES[result.failure.kind].other || result.failure.kind === 'timeout') break;
   }
   return { kind: 'failed', ...(first ?? { failure: 'unreachable', detail: '' }), model: claude.model, calls };
+}
+
+/** The worst case of one call; null: there is no ceiling of money. */
+export function moneyOf({ claude }: Context['config'], file: ModelFile, now: Date): MediaMoney | null {
+  if (claude === null || claude.ceilings === null) return null;
+  const { model, effort, ceilings: spend } = claude;
+  const { settings, ...request } = requestOf(model, effort, file);
+  return { usd: worstUsd(model, { input: mostTokens(request), output: settings.maxTokens }, now), model, spend };
 }
 
 function requestOf(model: string, effort: Parameters<typeof settingsFor>[1]['effort'], file: ModelFile): ModelRequest {

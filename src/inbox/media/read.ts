@@ -19,7 +19,7 @@ import { claimMedia, failMedia, readMedia, recordMedia } from './calls.ts';
 import type { MediaFile, MediaItem } from './calls.ts';
 import { bareNote, describedNote, MOST_BYTES, retryMs, unreadNote } from './decide.ts';
 import type { MediaFailure } from './decide.ts';
-import { describe } from './describe.ts';
+import { describe, moneyOf } from './describe.ts';
 import { pagesOf } from './pages.ts';
 
 /** A burst is read a few at a time. */
@@ -186,10 +186,12 @@ async function once(
   const sha256 = hashOf(bytes);
   const kind = opened === null ? 'audio' : opened.pages > 0 ? 'document' : 'image';
   const file = { message: item.message_id, tenant: item.tenant_id, sha256, kind, bytes: bytes.length } as const;
+  const money = opened === null ? null : moneyOf(ctx.config, opened, new Date());
   for (;;) {
-    const claim = await claimMedia(ctx.db, file, LEASE_MS);
+    const claim = await claimMedia(ctx.db, file, LEASE_MS, money);
     if (claim.state === 'read') return { kind: 'read', sha256, words: claim.words, file: opened };
     if (claim.state === 'over') return { kind: 'left' };
+    if (claim.state === 'spent') return failed('model_spend_ceiling', claim.ceiling);
     if (claim.state === 'mine') break;
     if (signal.aborted) return failed('being_read', 'another worker has not ended in time');
     await delay(BUSY_LOOK_MS, undefined, { signal }).catch(() => {});
