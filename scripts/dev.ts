@@ -3,15 +3,14 @@
  * the simulator in place of WhatsApp (and of Claude, when there is no ANTHROPIC_API_KEY). `./scripts/dev` starts it.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 
 import { SignJWT } from 'jose';
-import pg from 'pg';
 
-import { openPostgres } from '../src/db/door.ts';
-import { addDocument } from '../src/knowledge/documents.ts';
 import { MODES } from '../src/process/liveness.ts';
 import { defaultAgent } from '../src/turns/default-agent.ts';
 import { removePostgresData, startPostgres } from './lib/embedded-postgres.ts';
@@ -23,6 +22,8 @@ import { lockHolder, releaseLock, takeLock } from './lib/lock.ts';
 import { portNear } from './lib/ports.ts';
 import { withProgress } from './lib/progress.ts';
 import { supervise } from './lib/supervise.ts';
+import { answering, SAMPLE_COMPANY, teach } from './lib/teach.ts';
+import type { Who } from './lib/teach.ts';
 import { dataDirectory, projectRoot } from './lib/tools.ts';
 
 const HELP = `Usage: ./scripts/dev [--reset] [--port N] [--simulator-port N]
@@ -39,6 +40,9 @@ open. Ctrl-C stops everything. Data is kept in .data/dev, and what another termi
 With ANTHROPIC_API_KEY in the environment the real Claude answers, else the simulator's persona. With REDIS_URL the queue
 lives in that Redis, else in Postgres. Other variables of .env.example reach the processes too, but for those that name a
 real WhatsApp or a real database.
+
+At the first start in a terminal it asks whose agent it is; without an answer that of the sample shop (samples/) answers. Jobs that
+did what they had to are not shown here: npm run admin -- job list.
 `;
 
 const DIRECTORY = path.join(dataDirectory, 'dev');
@@ -47,9 +51,6 @@ const LOCK = path.join(DIRECTORY, 'pid');
 const ADDRESSES = path.join(DIRECTORY, 'addresses.json');
 const SHELL = path.join(DIRECTORY, 'env');
 const INSTANCE = 'julia-dev';
-/** The sample shop: somebody to speak for, and something to say. NOME_EMPRESA of the shell wins. */
-const COMPANY = 'Loja Pitanga';
-const SAMPLE = path.join(projectRoot, 'samples/loja');
 /** the simulator's own default */
 const EVOLUTION_API_KEY = 'simulator-key';
 
@@ -87,7 +88,7 @@ async function main(): Promise<number> {
   const stop = stopOnSignals();
   try {
     if (values.reset) await reset();
-    await runAll(wished, stop);
+    await runAll(wished, await asked(stop.signal), stop);
     return 0;
   } catch (error) {
     if (!(error instanceof Stop)) throw error;
@@ -99,7 +100,7 @@ async function main(): Promise<number> {
 }
 
 /** Runs until `stop` is aborted, then throws its reason. Whatever was started by then is stopped first, the newest first. */
-async function runAll(wished: { api: number; simulator: number }, stop: AbortController): Promise<void> {
+async function runAll(wished: { api: number; simulator: number }, who: Who, stop: AbortController): Promise<void> {
   const started = performance.now();
   const ports = await choosePorts(wished);
   const secrets = await readSecrets();
@@ -115,15 +116,17 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
   void postgres.exited().then(() => stop.abort(new Stop(`Postgres ended:\n${postgresLog.slice(-20).join('\n')}`, 1)));
   const own = ownEnvironment({ ports, secrets, databaseUrl: postgres.urlOf('postgres') });
   await writeForShell(own);
-  const environment = { NOME_EMPRESA: COMPANY, ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
+  const environment = { ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
 
   await migrate(environment, stop.signal);
-  await teachSample(own);
+  const { DATABASE_URL: databaseUrl = '' } = own;
+  const taught = await teach(databaseUrl, who);
+  if (taught !== null) say('dev', taught);
   const token = await operatorToken(secrets.jwt);
 
-  const company = process.env['NOME_EMPRESA'] ?? COMPANY;
   const simulator = ['simulator/main.ts', '--port', String(ports.simulator), '--instance', INSTANCE];
-  const product = ['--product', `http://127.0.0.1:${ports.api}`, '--agent', await agentName(own), '--company', company];
+  const { name, company } = await answering(databaseUrl);
+  const product = ['--product', `http://127.0.0.1:${ports.api}`, '--agent', name, '--company', company];
   const webhook = ['--webhook', `http://127.0.0.1:${ports.api}/webhook/evolution`, '--secret', secrets.webhook];
   await launch('simulator', (log) => startNode([...simulator, ...webhook, ...product], { ...environment, PRODUCT_TOKEN: token }, log), {
     stop,
@@ -140,6 +143,28 @@ async function runAll(wished: { api: number; simulator: number }, stop: AbortCon
 
   await tellAddresses(ports, Math.round((performance.now() - started) / 100) / 10);
   await aborted(stop.signal);
+}
+
+/** At the first start, who sits at the terminal says for whom the agent speaks; NOME_EMPRESA of the shell says it without being asked. */
+async function asked(signal: AbortSignal): Promise<Who> {
+  const known = process.env['NOME_EMPRESA'];
+  if (known !== undefined && known !== '') return { company: known, name: defaultAgent.name };
+  const isFirst = !existsSync(POSTGRES);
+  if (!isFirst || !process.stdin.isTTY || !process.stdout.isTTY) return null;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    const company = (
+      await terminal.question(`Whose agent is it? Your company's name (Enter: ${SAMPLE_COMPANY}, the sample shop): `, { signal })
+    ).trim();
+    if (company === '') return null;
+    const name = (await terminal.question(`What is it called? (Enter: ${defaultAgent.name}): `, { signal })).trim();
+    return { company, name: name === '' ? defaultAgent.name : name };
+  } catch (error) {
+    if (signal.aborted) throw signal.reason as Stop; // a Stop, always
+    throw error;
+  } finally {
+    terminal.close();
+  }
 }
 
 /** The first signal stops in order, the second ends this process at once; the guards then take the others down. */
@@ -271,45 +296,6 @@ async function untilReady(name: Name, url: string, signal: AbortSignal): Promise
   });
 }
 
-/** Who answers on the chat page; the agent that comes with the product until the first start has written its row. */
-async function agentName({ DATABASE_URL: url }: Record<string, string>): Promise<string> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ name: string }>('select name from agents order by id limit 1');
-    return rows[0]?.name ?? defaultAgent.name;
-  } finally {
-    await client.end();
-  }
-}
-
-/** The sample shop's documents, at the first start only: whoever removed them or has documents of its own keeps what it has. */
-async function teachSample({ DATABASE_URL: url = '' }: Record<string, string>): Promise<void> {
-  if (await wasTaught(url)) return;
-  const db = openPostgres(url, { onError: () => {}, onPooler: () => {} });
-  try {
-    const files = (await readdir(SAMPLE)).filter((name) => !name.endsWith('.json'));
-    for (const name of files) {
-      const read = await addDocument(db, 'default', { name, bytes: await readFile(path.join(SAMPLE, name)) }, 'dev');
-      if (!read.ok) throw new Stop(read.message, 1);
-    }
-    say('dev', `the agent knows the sample shop: ${files.join(', ')} (npm run admin -- knowledge list)`);
-  } finally {
-    await db.close();
-  }
-}
-
-async function wasTaught(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    const { rows } = await client.query(`select from audit_log where action = 'knowledge.add' limit 1`);
-    return rows.length > 0;
-  } finally {
-    await client.end();
-  }
-}
-
 /** With it the chat page asks who answers in a conversation, and gives it back. */
 function operatorToken(secret: string): Promise<string> {
   const claims = { role: 'operator', tenant: 'default' };
@@ -360,7 +346,11 @@ async function readAddresses(): Promise<Addresses | null> {
 
 const COLORS: Record<Name, number> = { dev: 1, postgres: 35, migrate: 35, simulator: 36, api: 32, worker: 33, scheduler: 34 };
 
+/** Every minute they say that there was nothing to do; `job list` has them. What failed is shown. */
+const QUIET = /\bINFO: Job executed: .*"outcome":"(?:done|skipped)"/;
+
 function say(name: Name, text: string): void {
+  if (name === 'scheduler' && QUIET.test(text)) return;
   const prefix = name.padEnd(9);
   const shown = process.stdout.isTTY ? `\u001B[${COLORS[name]}m${prefix}\u001B[0m` : prefix;
   process.stdout.write(

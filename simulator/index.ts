@@ -10,6 +10,7 @@ import { Hono } from 'hono';
 import { addClaudeRoutes, createClaudeState } from './claude.ts';
 import { createClock, createRandom } from './clock.ts';
 import { setConnection, setTrouble } from './connection.ts';
+import { onlyFromHere } from './visitors.ts';
 import { addControlRoutes, ControlError, setScript } from './control.ts';
 import { createBus, faultsEvent, type Core } from './core.ts';
 import { EvolutionError, json, licenceGate, type Env } from './evolution-http.ts';
@@ -159,6 +160,7 @@ function createCore(options: SimulatorOptions): Core {
 
 function createApp(core: Core): Hono<Env> {
   const app = new Hono<Env>();
+  for (const path of ['/sim/*', '/chat']) app.use(path, onlyFromHere());
   addControlRoutes(core, app);
   addClaudeRoutes(core, app);
   addSlackRoutes(core, app);

@@ -1,5 +1,6 @@
 // The simulator from outside: the control API, the event stream, the command line, and an end without leftovers.
 
+import { request } from 'node:http';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -151,3 +152,39 @@ async function sim(method: string, path: string, body?: unknown): Promise<unknow
   assert.ok(answer.status < 300, `${method} ${path}: ${JSON.stringify(answer.body)}`);
   return answer.body;
 }
+
+/** `fetch` lets nobody choose Host. */
+async function asked(method: string, headers: Record<string, string>): Promise<number> {
+  const { hostname, port } = new URL(setting.simulator.url);
+  return new Promise((resolve, reject) => {
+    const path = method === 'GET' ? '/sim/state' : '/sim/trouble';
+    const body = method === 'GET' ? undefined : '{}';
+    const sent = request({ hostname, port, method, path, headers: { 'content-type': 'application/json', ...headers } }, (answer) => {
+      answer.resume();
+      answer.once('end', () => resolve(answer.statusCode ?? 0));
+    });
+    sent.once('error', reject);
+    sent.end(body);
+  });
+}
+
+test('a page of somebody else does not drive the simulator, and a name that leads here neither', async () => {
+  const { host } = new URL(setting.simulator.url);
+  const { port } = new URL(setting.simulator.url);
+  for (const [name, headers] of Object.entries({
+    'another page': { origin: 'https://mal.example' },
+    'another program of this machine, in a browser': { origin: 'http://127.0.0.1:1' },
+    'a file': { origin: 'null' },
+    'a name that leads here': { host: `mal.example:${port}` },
+    'its own name': { host: `mal.example:${port}`, origin: `http://mal.example:${port}` },
+    'a form of another page': { 'sec-fetch-site': 'cross-site' },
+  }))
+    assert.equal(await asked('POST', headers), 403, name);
+  assert.equal(await asked('GET', { host: 'mal.example' }), 403, 'what it tells is not for them either');
+  for (const headers of [
+    {},
+    { origin: `http://${host}`, 'sec-fetch-site': 'same-origin' },
+    { host: `localhost:${port}`, origin: `http://localhost:${port}` },
+  ])
+    assert.notEqual(await asked('POST', headers), 403, JSON.stringify(headers));
+});

@@ -31,8 +31,8 @@ export const PROCESS = {
       example: 'https://api.example.com',
     }),
     NOME_EMPRESA: told(text().optional(), {
-      en: "the company's name, as the agent says it; not set: the agent names no company, and in production `doctor` asks for it",
-      pt: 'o nome da empresa, como o agente o diz; sem ela o agente não cita empresa nenhuma, e em produção o `doctor` pede por ela',
+      en: "the company's name, as the agent says it, unless its words name one (`agent save --company`); not set: the agent names no company, and in production `doctor` asks for it",
+      pt: 'o nome da empresa, como o agente o diz, a não ser que as palavras dele citem uma (`agent save --company`); sem ela o agente não cita empresa nenhuma, e em produção o `doctor` pede por ela',
       start: 'Loja Exemplo',
     }),
     DEBUG: told(bool().default(false), {
