@@ -9,6 +9,7 @@ import { liveRoutes } from './live.ts';
 import { loginRoutes } from './login.ts';
 import { PAGES } from './pages.ts';
 import { passwordRoutes } from './password.ts';
+import { stopRoutes } from './stop.ts';
 import { troubleText } from './trouble-texts.ts';
 
 /** A page that could not be made asks again by itself. Seconds. */
@@ -24,20 +25,20 @@ export function consoleRoutes(routes: Routes, process: Process): void {
     const body = bare(
       title,
       process.config,
-      html`<section class="card" role="alert">
+      html`<section class="card" role="alert" ${again === undefined ? '' : html`data-again="${again}"`}>
         <h1>${title}</h1>
         <p>${text}</p>
         ${again === undefined ? '' : html`<p class="quiet">Esta página tenta de novo sozinha a cada ${again} segundos.</p>`}
         <p><a class="button" href="${c.req.method === 'GET' ? c.req.path : '/console'}">Tentar agora</a> <a href="/console">Início</a></p>
         <p class="quiet">Pedido ${c.get('requestId')}</p>
       </section>`,
-      again,
     );
     return c.html(body as string, status as 400);
   });
   assetRoutes(routes);
   loginRoutes(routes, process);
   liveRoutes(routes, process);
+  stopRoutes(routes, process);
   const site = siteOf(process, PAGES);
   passwordRoutes(routes, site);
   for (const page of PAGES) page.mount(routes, site);

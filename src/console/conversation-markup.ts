@@ -16,12 +16,11 @@ import {
   typeText,
   whyText,
 } from './conversation-texts.ts';
-import { proof } from './layout.ts';
+import type { Clock } from './clock.ts';
+import { proof } from './proof.ts';
 import { precisa } from './reason-texts.ts';
 
 export const PATH = '/console/conversations';
-
-export type Clock = { now: Date; time: (at: Date) => string };
 
 export const TAB_NAMES: Readonly<Record<Tab, string>> = { needs: 'Precisa de você', agent: 'Agente', paused: 'Pausadas', all: 'Todas' };
 

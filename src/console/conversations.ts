@@ -14,7 +14,8 @@ import type { Tab, Thread } from '../watch/conversation-calls.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
 import { listMarkup, PATH, threadMarkup } from './conversation-markup.ts';
-import type { Clock, Notice } from './conversation-markup.ts';
+import type { Notice } from './conversation-markup.ts';
+import { clockOf } from './clock.ts';
 import { personText } from './conversation-texts.ts';
 import type { Page, Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
@@ -46,7 +47,7 @@ export const conversationsPage: Page = {
       if ('merged_into' in thread) return c.redirect(`${PATH}/${thread.merged_into}`, 303);
       return show(
         c,
-        bothPanes(site, visitor, await listOf(site, c, id), { id, markup: threadMarkup(thread, visitor, clockOf(site), null) }),
+        bothPanes(site, visitor, await listOf(site, c, id), { id, markup: threadMarkup(thread, visitor, clockOf(site.config), null) }),
       );
     });
     routes.page.get(`${one}/thread`, { summary: 'the conversation alone', access: 'operator' }, async (c) =>
@@ -173,7 +174,11 @@ function commandOf(
 
 function hasNotice(site: Site, visitor: Visitor, { by, since }: { by: string; since: Date }, text: string): Notice {
   const who = personText(by, visitor.email);
-  return { tone: 'wrong', says: `${who} está com esta conversa desde ${clockOf(site).time(since)}. Nada foi enviado.`, force: { text } };
+  return {
+    tone: 'wrong',
+    says: `${who} está com esta conversa desde ${clockOf(site.config).time(since)}. Nada foi enviado.`,
+    force: { text },
+  };
 }
 
 /** The conversation as it is now: to htmx alone, to a browser by the way to its page, or as a page when there is something to say. */
@@ -186,7 +191,7 @@ async function answer(site: Site, c: Ask, id: number, notice: Notice, alone = fa
     if (isHtmx) return c.body(null, 204, { 'hx-redirect': `${PATH}/${thread.merged_into}` });
     return c.redirect(`${PATH}/${thread.merged_into}`, 303);
   }
-  const markup = threadMarkup(thread, visitor, clockOf(site), notice);
+  const markup = threadMarkup(thread, visitor, clockOf(site.config), notice);
   if (isHtmx) return show(c, markup);
   return show(c, bothPanes(site, visitor, await listOf(site, c, id), { id, markup }), notice?.tone === 'wrong' ? 409 : 200);
 }
@@ -212,7 +217,7 @@ async function listOf(site: Site, c: Ask, open: number | null): Promise<Markup> 
     limit: query === '' ? ROWS : 1,
   });
   const rows = query === '' ? list.rows : await searchConversations(db, visitor.tenant, query, ROWS);
-  return listMarkup({ tab, query, rows, next: query === '' ? list.next : null, needs: list.needs, open }, visitor, clockOf(site));
+  return listMarkup({ tab, query, rows, next: query === '' ? list.next : null, needs: list.needs, open }, visitor, clockOf(site.config));
 }
 
 function bothPanes(site: Site, visitor: Visitor, list: Markup, thread: { id: number; markup: Markup } | null): Markup {
@@ -230,16 +235,6 @@ function bothPanes(site: Site, visitor: Visitor, list: Markup, thread: { id: num
       </section>
     </div>`,
   );
-}
-
-export function clockOf({ config }: Pick<Site, 'config'>): Clock {
-  const now = new Date();
-  const { timeZone } = config.app;
-  const day = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' });
-  const hour = new Intl.DateTimeFormat('pt-BR', { timeZone, hour: '2-digit', minute: '2-digit' });
-  const dated = new Intl.DateTimeFormat('pt-BR', { timeZone, day: '2-digit', month: '2-digit', hour: '2-digit', minute: '2-digit' });
-  const today = day.format(now);
-  return { now, time: (at) => (day.format(at) === today ? hour.format(at) : dated.format(at).replace(',', '')) };
 }
 
 function seqOf(given: string | undefined): number | null {

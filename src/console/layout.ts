@@ -1,9 +1,12 @@
 /** What stands around every page: head, navigation, who is in. */
 import { html } from 'hono/html';
+import type { HtmlEscapedString } from 'hono/utils/html';
 import type { Config } from '../config.ts';
-import type { Visitor } from '../routes/session.ts';
 import { mayCall } from '../routes/auth.ts';
 import { assetPath } from './assets.ts';
+import { proof } from './proof.ts';
+import { stopOf } from './stop.ts';
+import type { Stopped } from './stop.ts';
 import type { Markup } from './answer.ts';
 import type { Page, Site } from './page.ts';
 import type { Process } from '../routes/ops.ts';
@@ -13,41 +16,50 @@ const HTMX = JSON.stringify({ includeIndicatorCSS: false, allowEval: false, hist
 
 export function siteOf(process: Process, pages: readonly Page[]): Site {
   const { config } = process;
-  return { process, config, page: ({ title, here, visitor }, main) => framed({ title, here, visitor, config, pages }, main) };
+  return {
+    process,
+    config,
+    page: async ({ title, here, visitor }, main) =>
+      framed({ title, here, visitor, config, pages, stopped: await stopOf(process, visitor, here) }, main),
+  };
 }
 
-type Framed = Parameters<Site['page']>[0] & { config: Config; pages: readonly Page[] };
+type Framed = Parameters<Site['page']>[0] & { config: Config; pages: readonly Page[]; stopped: Stopped };
 
-function framed({ title, here, visitor, config, pages }: Framed, main: Markup): Markup {
+function framed({ title, here, visitor, config, pages, stopped }: Framed, main: Markup): Promise<HtmlEscapedString> {
   const links = pages.filter(({ access }) => mayCall(visitor.role, access));
-  return head(
-    `${title} · ${config.app.name}`,
-    html`<body class="app" data-csrf="${visitor.csrf}">
-      <a class="skip" href="#main">Ir para o conteúdo</a>
-      <header class="side">
-        <a class="brand" href="/console">${brand(config)}</a>
-        <nav aria-label="Páginas">
-          ${links.map(({ path, name }) => html`<a href="${path}" ${path === here ? html`aria-current="page"` : ''}>${name}</a>`)}
-        </nav>
-        <details class="me">
-          <summary><span class="who">${visitor.email}</span></summary>
-          <div class="menu">
-            <p>${visitor.email}<br /><small>${ROLE_NAMES[visitor.role] ?? visitor.role}</small></p>
-            <a href="/console/password">Trocar a senha</a>
-            <form method="post" action="/console/logout">${proof(visitor)}<button class="plain">Sair</button></form>
-          </div>
-        </details>
-      </header>
-      <div class="page">
-        <p id="banner" class="banner" role="alert" hidden></p>
-        <main id="main" tabindex="-1">${main}</main>
-      </div>
-    </body>`,
+  return Promise.resolve(
+    head(
+      `${title} · ${config.app.name}`,
+      html`<body class="app" data-csrf="${visitor.csrf}">
+        <a class="skip" href="#main">Ir para o conteúdo</a>
+        <header class="side">
+          <a class="brand" href="/console">${brand(config)}</a>
+          <nav aria-label="Páginas">
+            ${links.map(({ path, name }) => html`<a href="${path}" ${path === here ? html`aria-current="page"` : ''}>${name}</a>`)}
+          </nav>
+          ${stopped.button}
+          <details class="me">
+            <summary><span class="who">${visitor.email}</span></summary>
+            <div class="menu">
+              <p>${visitor.email}<br /><small>${ROLE_NAMES[visitor.role] ?? visitor.role}</small></p>
+              <a href="/console/password">Trocar a senha</a>
+              <form method="post" action="/console/logout">${proof(visitor)}<button class="plain">Sair</button></form>
+            </div>
+          </details>
+        </header>
+        <div class="page">
+          ${stopped.banner}
+          <p id="banner" class="banner" role="alert" hidden></p>
+          <main id="main" tabindex="-1">${main}</main>
+        </div>
+      </body>`,
+    ),
   );
 }
 
 /** A page without navigation: login, errors. */
-export function bare(title: string, config: Config, main: Markup, refreshSeconds?: number): Markup {
+export function bare(title: string, config: Config, main: Markup): Markup {
   return head(
     `${title} · ${config.app.name}`,
     html`<body class="bare">
@@ -56,13 +68,7 @@ export function bare(title: string, config: Config, main: Markup, refreshSeconds
         ${main}
       </main>
     </body>`,
-    refreshSeconds,
   );
-}
-
-/** Of a form that a browser posts by itself; htmx sends the same as a header (static/console.js). */
-export function proof(visitor: Visitor): Markup {
-  return html`<input type="hidden" name="_csrf" value="${visitor.csrf}" />`;
 }
 
 export const ROLE_NAMES: Readonly<Record<string, string>> = { sender: 'Envio', operator: 'Operação', admin: 'Administração' };
@@ -72,7 +78,7 @@ function brand({ app }: Config): Markup {
     ><span>${app.name}${app.company === null ? '' : html`<small>${app.company}</small>`}</span>`;
 }
 
-function head(title: string, body: Markup, refreshSeconds?: number): Markup {
+function head(title: string, body: Markup): Markup {
   return html`<!doctype html>
     <html lang="pt-BR">
       <head>
@@ -80,7 +86,6 @@ function head(title: string, body: Markup, refreshSeconds?: number): Markup {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light" />
         <meta name="htmx-config" content="${HTMX}" />
-        ${refreshSeconds === undefined ? '' : html`<meta http-equiv="refresh" content="${refreshSeconds}" />`}
         <title>${title}</title>
         <link rel="icon" href="data:," />
         <link rel="stylesheet" href="${assetPath('console.css')}" />

@@ -1,6 +1,10 @@
 /** The pages, in the order of the navigation. A new one is a file of its own and a line here. */
+import { auditPage } from './audit.ts';
 import { conversationsPage } from './conversations.ts';
+import { costsPage } from './costs.ts';
+import { healthPage } from './health.ts';
+import { numbersPage } from './numbers.ts';
 import type { Page } from './page.ts';
 import { usersPage } from './users.ts';
 
-export const PAGES: readonly Page[] = [conversationsPage, usersPage];
+export const PAGES: readonly Page[] = [conversationsPage, numbersPage, healthPage, costsPage, auditPage, usersPage];

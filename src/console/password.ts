@@ -8,7 +8,8 @@ import type { Visitor } from '../routes/session.ts';
 import type { Routes } from '../routes/table.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
-import { bare, proof, ROLE_NAMES } from './layout.ts';
+import { bare, ROLE_NAMES } from './layout.ts';
+import { proof } from './proof.ts';
 import type { Site } from './page.ts';
 
 export function passwordRoutes(routes: Routes, site: Site): void {

@@ -10,7 +10,8 @@ import { contextOf } from '../routes/context-of.ts';
 import type { Visitor } from '../routes/session.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
-import { proof, ROLE_NAMES } from './layout.ts';
+import { ROLE_NAMES } from './layout.ts';
+import { proof } from './proof.ts';
 import type { Page, Site } from './page.ts';
 
 const PATH = '/console/users';

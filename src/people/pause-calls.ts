@@ -34,6 +34,11 @@ export type PauseRequest = {
   reason: string | null;
 };
 
+/** SQL pauses: what is paused now, the newest first. */
+export async function listPauses(db: Door, tenant: string): Promise<Pause[]> {
+  return z.array(pause).parse(await db.call('pauses', { p_tenant: tenant }));
+}
+
 /** SQL set_pause: stops or starts again everything or a part of it; audited. */
 export async function setPause(db: Door, request: PauseRequest): Promise<z.infer<typeof switched>> {
   return switched.parse(

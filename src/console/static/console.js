@@ -9,6 +9,10 @@ if (login) {
     .catch(() => {});
 }
 
+// A page that could not be made asks again by itself.
+const again = document.querySelector('[data-again]');
+if (again) setTimeout(() => location.reload(), Number(again.dataset.again) * 1_000);
+
 // What cannot be taken back asks once more, before htmx or the browser posts it.
 document.addEventListener(
   'submit',
@@ -173,6 +177,7 @@ if (live) {
     tell(`Sem conexão ao vivo desde ${clock(heardAt)}. O que está na tela pode estar velho; tentando de novo.`);
   };
   source.addEventListener('error', gone);
+  window.addEventListener('offline', gone);
   setInterval(() => {
     if (Date.now() - heardAt.getTime() > SILENCE_MS) gone();
   }, 2_000);
