@@ -3328,6 +3328,34 @@ revoke all on function public.date_audit() from public;
 grant execute on function public.date_audit() to service_role;
 grant execute on function public.date_audit() to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.day_figures(p_tenant text, p_tz text, p_days integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_today date := (clock(p_now) at time zone p_tz)::date;
+  v_from timestamptz := v_today::timestamp at time zone p_tz;
+begin
+  return (select jsonb_build_array(jsonb_build_object('day', v_today, 'received', null, 'answered', count(*)
+      filter (where t.status = 'committed'), 'handed_over', count(*) filter (where t.status = 'handed_over'),
+      'reply_seconds_median', null, 'cost_usd', coalesce(sum(t.cost_usd), 0), 'tokens', coalesce(sum(t.input_tokens
+        + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0),
+      'cache_share', sum(t.cache_read_tokens)::numeric / nullif(sum(t.input_tokens + t.cache_read_tokens
+        + t.cache_write_tokens), 0)))
+    from turns t where t.started_at >= v_from and t.tenant_id = p_tenant)
+  || (select coalesce(jsonb_agg(jsonb_build_object('day', d.day, 'received', d.counts -> 'received', 'answered',
+      coalesce((d.counts ->> 'answered')::numeric, 0), 'handed_over', coalesce((d.counts ->> 'handed_over')::numeric,
+      0), 'reply_seconds_median', d.counts -> 'reply_seconds_median', 'cost_usd',
+      coalesce((d.counts ->> 'cost_usd')::numeric, 0), 'tokens', coalesce((d.counts ->> 'tokens')::numeric, 0),
+      'cache_share', null) order by d.day desc), '[]')
+    from daily_counts d where d.tenant_id = p_tenant and d.day < v_today and d.day > v_today - p_days);
+end $function$;
+revoke all on function public.day_figures(text,text,integer,timestamp with time zone) from public;
+grant execute on function public.day_figures(text,text,integer,timestamp with time zone) to service_role;
+grant execute on function public.day_figures(text,text,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.dead_letters(p_tenant text, p_limit integer, p_message bigint DEFAULT NULL::bigint)
  RETURNS jsonb
  LANGUAGE sql
@@ -6024,6 +6052,25 @@ $function$;
 revoke all on function public.list_opt_outs(text,integer) from public;
 grant execute on function public.list_opt_outs(text,integer) to service_role;
 grant execute on function public.list_opt_outs(text,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_queue(p_tenant text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('total', (select count(*) from outbox where tenant_id = p_tenant and kind <> 'operator'),
+    'rows', (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'conversation_id', m.conversation_id, 'name',
+        k.name, 'instance', i.name, 'kind', m.kind, 'text', left(m.text, 160), 'reason', m.reason, 'goes_at',
+        promised_at(m)) order by o.due_at nulls last, o.message_id), '[]')
+      from (select * from outbox where tenant_id = p_tenant and kind <> 'operator' order by due_at nulls last,
+        message_id limit p_limit) o
+      join messages m on m.id = o.message_id join conversations c on c.id = m.conversation_id
+      join contacts k on k.id = c.contact_id join instances i on i.id = m.instance_id))
+$function$;
+revoke all on function public.list_queue(text,integer) from public;
+grant execute on function public.list_queue(text,integer) to service_role;
+grant execute on function public.list_queue(text,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_suspicions(p_tenant text, p_limit integer)
  RETURNS jsonb

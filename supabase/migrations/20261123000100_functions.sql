@@ -9484,6 +9484,44 @@ begin
         and u.disabled_at is null)));
 end $$;
 
+-- list_queue: what waits to leave, the next first. Read only; by the narrow table of what is queued.
+-- Result: {total, rows [{id, conversation_id, name, instance, kind, text, reason, goes_at}]}.
+create or replace function list_queue(p_tenant text, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('total', (select count(*) from outbox where tenant_id = p_tenant and kind <> 'operator'),
+    'rows', (select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'conversation_id', m.conversation_id, 'name',
+        k.name, 'instance', i.name, 'kind', m.kind, 'text', left(m.text, 160), 'reason', m.reason, 'goes_at',
+        promised_at(m)) order by o.due_at nulls last, o.message_id), '[]')
+      from (select * from outbox where tenant_id = p_tenant and kind <> 'operator' order by due_at nulls last,
+        message_id limit p_limit) o
+      join messages m on m.id = o.message_id join conversations c on c.id = m.conversation_id
+      join contacts k on k.id = c.contact_id join instances i on i.id = m.instance_id))
+$$;
+
+-- day_figures: what was answered, for how much, in the last p_days days in that zone, the newest first: those that are
+-- over as count_days kept them, today from the turns of today. Read only.
+-- Result: [{day, received, answered, handed_over, reply_seconds_median, cost_usd, tokens, cache_share: of today}].
+create or replace function day_figures(p_tenant text, p_tz text, p_days int, p_now timestamptz default null)
+returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  v_today date := (clock(p_now) at time zone p_tz)::date;
+  v_from timestamptz := v_today::timestamp at time zone p_tz;
+begin
+  return (select jsonb_build_array(jsonb_build_object('day', v_today, 'received', null, 'answered', count(*)
+      filter (where t.status = 'committed'), 'handed_over', count(*) filter (where t.status = 'handed_over'),
+      'reply_seconds_median', null, 'cost_usd', coalesce(sum(t.cost_usd), 0), 'tokens', coalesce(sum(t.input_tokens
+        + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0),
+      'cache_share', sum(t.cache_read_tokens)::numeric / nullif(sum(t.input_tokens + t.cache_read_tokens
+        + t.cache_write_tokens), 0)))
+    from turns t where t.started_at >= v_from and t.tenant_id = p_tenant)
+  || (select coalesce(jsonb_agg(jsonb_build_object('day', d.day, 'received', d.counts -> 'received', 'answered',
+      coalesce((d.counts ->> 'answered')::numeric, 0), 'handed_over', coalesce((d.counts ->> 'handed_over')::numeric,
+      0), 'reply_seconds_median', d.counts -> 'reply_seconds_median', 'cost_usd',
+      coalesce((d.counts ->> 'cost_usd')::numeric, 0), 'tokens', coalesce((d.counts ->> 'tokens')::numeric, 0),
+      'cache_share', null) order by d.day desc), '[]')
+    from daily_counts d where d.tenant_id = p_tenant and d.day < v_today and d.day > v_today - p_days);
+end $$;
+
 -- admin_status: what an operator asks first, of one tenant; processes are the whole installation's. Null for an unknown
 -- tenant. Read only.
 create or replace function admin_status(p_tenant text, p_now timestamptz default null)
@@ -9956,6 +9994,8 @@ revoke all on function
   search_conversations(text,text,integer,timestamp with time zone),
   read_conversation(text,bigint,bigint,integer,timestamp with time zone),
   console_news(text,jsonb,jsonb,timestamp with time zone),
+  list_queue(text,integer),
+  day_figures(text,text,integer,timestamp with time zone),
   admin_status(text,timestamp with time zone),
   schema_version()
   from public, anon, authenticated;
@@ -10392,6 +10432,8 @@ grant execute on function
   search_conversations(text,text,integer,timestamp with time zone),
   read_conversation(text,bigint,bigint,integer,timestamp with time zone),
   console_news(text,jsonb,jsonb,timestamp with time zone),
+  list_queue(text,integer),
+  day_figures(text,text,integer,timestamp with time zone),
   admin_status(text,timestamp with time zone),
   schema_version()
   to service_role, whats_agents_runtime;
