@@ -8,6 +8,7 @@ import type { MetricObject } from 'prom-client';
 import { parse } from 'yaml';
 import { projectRoot } from '../../scripts/lib/tools.ts';
 import { createMetrics, measureInstallation } from '../../src/metrics.ts';
+import { CONDITIONS } from '../../src/watch/alert-conditions.ts';
 
 type Rule = { alert: string; expr: string; labels: { severity: string }; annotations: { summary: string } };
 type Panel = { type: string; title: string; targets?: { expr: string; legendFormat: string }[]; datasource?: { uid: string } };
@@ -112,3 +113,13 @@ test('E8 observability: rules have a severity and a sentence, panels a title and
 function read(file: string): string {
   return readFileSync(path.join(projectRoot, file), 'utf8');
 }
+
+test('E8 D9 observability: every metric, every alert and every rule has its line on docs/metrics.md, and the page names no other', async () => {
+  const page = read('docs/metrics.md');
+  const named = new Set([...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name));
+  const metrics = [...(await series()).keys()]
+    .filter((name) => name.startsWith('julia_') && !/_(bucket|sum)$/.test(name))
+    .map((name) => name.replace(/(?<=_segundos)_count$/, ''));
+  const all = [...metrics, ...CONDITIONS.map(({ name }) => name), ...rules.map(({ alert }) => alert)];
+  assert.deepEqual([...named].toSorted(), [...new Set(all)].toSorted());
+});
