@@ -58,8 +58,8 @@ export type TurnOptions = {
   debounce?: DebounceSettings;
   /** What is no text is read before it is answered, and waited for so long. Milliseconds; 0: it is not read. */
   readMs?: number;
-  /** What was read for this turn. */
-  files?: Files;
+  /** What this turn has read so far, also in vain: its files, and until when there is time. Milliseconds of performance.now(). */
+  read?: { files: Files; tried: ReadonlySet<number>; until: number };
   /** Asked right before the commit: whether the caller can send the answer at once. If so its first message is claimed with the commit. */
   canSend?: () => boolean;
 };
@@ -69,7 +69,8 @@ export type TurnOptions = {
  * Throws DatabaseAway when the database is unavailable; nothing is lost then: the lease runs out and the messages are still unanswered.
  */
 export async function runTurn(ctx: Context, conversation: number, signal: AbortSignal, options: TurnOptions = {}): Promise<TurnEnd> {
-  const { debounce, canSend = () => false, readMs = READ_MS, files = new Map() } = options;
+  const { debounce, canSend = () => false, readMs = READ_MS } = options;
+  const { read = { files: new Map(), tried: new Set(), until: performance.now() + readMs } } = options;
   const claim = await claimTurn(ctx.db, conversation, ctx.process.id, LEASE_MS, {
     ...(debounce === undefined ? {} : { debounce }),
     reads: readMs > 0 && (ctx.speech !== null || ctx.llm !== null),
@@ -77,10 +78,13 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
   });
   switch (claim.state) {
     case 'media': {
-      const read = await readAll(ctx, claim.items, { signal, inTimeMs: readMs });
+      // What comes while others are read is read too. When the time is over, or all has been tried, it is answered as it is.
+      const fresh = claim.items.filter((item) => !read.tried.has(item.message_id));
+      if (fresh.length === 0) return runTurn(ctx, conversation, signal, { ...options, readMs: 0, read });
+      const files = await readAll(ctx, fresh, { signal, inTimeMs: Math.max(0, read.until - performance.now()) });
       if (signal.aborted) return { kind: 'again', delayMs: 0 };
-      // Read or not, it is answered now; what came meanwhile is read by whoever is woken for it.
-      return runTurn(ctx, conversation, signal, { ...options, readMs: 0, files: read });
+      const tried = new Set([...read.tried, ...fresh.map((item) => item.message_id)]);
+      return runTurn(ctx, conversation, signal, { ...options, read: { ...read, files: new Map([...read.files, ...files]), tried } });
     }
     case 'idle':
     case 'paused': // the messages wait for the resume; the sweep finds them then
@@ -98,7 +102,7 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'claimed':
       return span('turn', spanOf(claim), async () => {
         const turn = usable(ctx, claim);
-        return finish(ctx, turn, await take(ctx, turn, files, signal), canSend);
+        return finish(ctx, turn, await take(ctx, turn, read.files, signal), canSend);
       });
   }
 }

@@ -313,6 +313,27 @@ test('I10 a model that is slow: an honest sentence in time, its call goes on and
   assert.deepEqual(await system.query('select from media_waits'), []);
 });
 
+test('I10 a picture that comes while another is read is read too, and both are one turn', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.script([{ text: 'Vi as duas.', repeat: true }]);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  system.simulator.fault({ target: 'claude', kind: 'slow', ms: 0, match: { text: 'Descreva' }, until: released });
+  system.simulator.inbound({ contactId: maria.id, media: photo('a frente'), ageMs: 2_000 });
+  await system.until(async () => (await system.query('select from inbox')).length === 1, 'the message');
+  const id = (await system.query<{ id: number }>('select id::int from conversations'))[0]?.id ?? 0;
+  const ctx = await system.openContext('worker');
+  const turn = runTurn(ctx, id, new AbortController().signal);
+  await system.until(() => descriptions(system).length === 1, 'the first is being read');
+  system.simulator.inbound({ contactId: maria.id, media: photo('o verso') });
+  await system.until(async () => (await system.query('select from inbox')).length === 2, 'the second message');
+  release();
+  await turn;
+  assert.deepEqual(await texts(system), ['[imagem: Mostra a frente.]', '[imagem: Mostra o verso.]']);
+  assert.deepEqual(filesIn(prompts(system)[0]), [picture('a frente'), picture('o verso')]);
+  assert.equal(prompts(system).length, 1);
+});
+
 test('I10 the model refuses a file that looks like a picture: it is said, in no answer as a block, and not asked again', async (t) => {
   const system = await startSystem(t);
   const maria = system.simulator.addContact(MARIA);
