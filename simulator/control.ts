@@ -44,6 +44,7 @@ const inboundBody = z.object({
       fileName: z.string().optional(),
       seconds: z.number().optional(),
       caption: z.string().optional(),
+      cover: z.string().optional(),
     })
     .optional(),
   location: z

@@ -33,6 +33,7 @@ export type InboundInput = {
         mimetype?: string | undefined;
         fileName?: string | undefined;
         seconds?: number | undefined;
+        cover?: string | undefined;
         caption?: string | undefined;
       }
     | undefined;

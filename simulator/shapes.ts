@@ -81,6 +81,8 @@ export type MediaInput = {
   fileName?: string | undefined;
   seconds?: number | undefined;
   ptt?: boolean | undefined;
+  /** Of a video: the little picture that a handset shows before it is played. */
+  cover?: string | undefined;
 };
 
 /** `{imageMessage: {...}}` and so on. `now` in milliseconds; `context` is what Baileys adds inside a send. */
@@ -108,7 +110,8 @@ export function mediaContent(random: Random, media: MediaInput, path: string, no
     }
     case 'video': {
       const lists = { interactiveAnnotations: [], annotations: [], processedVideos: [] };
-      const video = { seconds: media.seconds ?? 5, gifPlayback: false };
+      const cover = media.cover === undefined ? {} : { jpegThumbnail: { ...Buffer.from(media.cover, 'base64') } };
+      const video = { seconds: media.seconds ?? 5, gifPlayback: false, ...cover };
       return { videoMessage: { ...lists, ...file, ...caption, ...video } };
     }
     case 'audio': {

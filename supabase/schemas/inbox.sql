@@ -1796,7 +1796,7 @@ create or replace function unread_media(p_conversation bigint, p_now timestamptz
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select jsonb_agg(media_item(m, coalesce(w.attempts, 0)) order by m.provider_at, m.seq)
   from conversations c join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
-  where c.id = p_conversation and m.type in ('audio', 'image', 'document')
+  where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
     and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
       || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')

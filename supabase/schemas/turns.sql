@@ -214,7 +214,7 @@ begin
         'items', b.items)), '{}') into v_in_the_way
       from (select a.id, unread_media(a.id, v_now) as items from (select distinct id from unnest(v_asked) id) a
         where not v_in_the_way ? a.id::text and (exists (select from inbox x join messages m on m.id = x.message_id
-            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document'))
+            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document', 'video'))
           or exists (select from media_waits w where w.conversation_id = a.id and w.next_at <= v_now)) offset 0) b
       where b.items is not null;
   end if;

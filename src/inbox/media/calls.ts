@@ -10,7 +10,7 @@ export const mediaItem = z.object({
   tenant_id: z.string(),
   instance: z.string(),
   provider_id: z.string(),
-  type: z.enum(['audio', 'image', 'document']),
+  type: z.enum(['audio', 'image', 'document', 'video']),
   text: z.string(),
   mimetype: z.string().nullable(),
   file_name: z.string().nullable(),
@@ -34,7 +34,7 @@ const claim = z.discriminatedUnion('state', [
 /** Reserved before it is read, where there is a ceiling of money. `usd` null: the model has no price. */
 export type MediaMoney = { usd: number | null; model: string; spend: Ceilings };
 
-export type MediaFile = { message: number; tenant: string; sha256: string; kind: MediaItem['type']; bytes: number };
+export type MediaFile = { message: number; tenant: string; sha256: string; kind: 'audio' | 'image' | 'document'; bytes: number };
 
 /** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read; `over`: nobody waits for it any more; `spent`: a ceiling of money has no room. */
 export async function claimMedia(db: Door, file: MediaFile, leaseMs: number, money: MediaMoney | null): Promise<z.infer<typeof claim>> {

@@ -54,6 +54,11 @@ export function describedNote({ name, pages, words }: { name: string | null; pag
   return ours(`documento${named}, ${pages} ${pages === 1 ? 'página' : 'páginas'}: ${what}`).text;
 }
 
+/** `[vídeo, 8 s, do vídeo só a capa foi vista: um gato]`. */
+export function coverNote(text: string, words: string): string {
+  return bareNote(text).replace(/\]$/, () => `, do vídeo só a capa foi vista: ${inline(words, MOST_WORDS)}]`);
+}
+
 /** A description is a line of the history, not a copy of the document. Characters. */
 export const MOST_WORDS = 1_500;
 

@@ -12,12 +12,15 @@ import type { ModelFile } from '../../claude/files.ts';
 import { MODEL_FAILURES } from '../../claude/model-failure.ts';
 import type { ModelFailureKind } from '../../claude/model-failure.ts';
 import type { Context as Parts } from '../../context.ts';
+import { coverOf } from '../../whatsapp/message-content.ts';
+import type { Evolution } from '../../whatsapp/client.ts';
+import { at, stringAt } from '../../words/json.ts';
 import { audioKind } from '../../speech/client.ts';
 import type { AudioKind } from '../../speech/client.ts';
 import { intentOf } from '../meaning.ts';
 import { claimMedia, failMedia, readMedia, recordMedia } from './calls.ts';
 import type { MediaFile, MediaItem } from './calls.ts';
-import { bareNote, describedNote, MOST_BYTES, retryMs, unreadNote } from './decide.ts';
+import { bareNote, coverNote, describedNote, MOST_BYTES, retryMs, unreadNote } from './decide.ts';
 import type { MediaFailure } from './decide.ts';
 import { describe, moneyOf } from './describe.ts';
 import { pagesOf } from './pages.ts';
@@ -60,7 +63,7 @@ export async function readAll(
       const read = await readOne(ctx, item, AbortSignal.any([signal, AbortSignal.timeout(READ_MS)]));
       if (signal.aborted) return;
       open.delete(item);
-      if (read.kind === 'read' && read.file !== null) files.set(read.sha256, read.file);
+      if (read.kind === 'read' && read.file !== null && item.type !== 'video') files.set(read.sha256, read.file);
       const woken = await keep(ctx, item, read);
       if (late && woken !== null) await ctx.queues.wakeTurn(woken, 0);
     }
@@ -111,6 +114,7 @@ async function readOne(ctx: MediaContext, item: MediaItem, signal: AbortSignal):
   const hasReader = item.type === 'audio' ? ctx.speech !== null : ctx.llm !== null;
   // What nobody reads stays what it is; one that was to be tried again is over.
   if (whatsapp === null || !hasReader) return item.attempts === 0 ? { kind: 'left' } : failed('media_no_reader', 'not set up', 'never');
+  if (item.type === 'video') return lookAtCover(ctx, whatsapp, item, signal);
   if ((item.bytes ?? 0) > MOST_BYTES) return failed('media_too_large', `${item.bytes} bytes`, 'never');
   const fetched = await whatsapp.mediaOf({ instance: item.instance, id: item.provider_id }, { signal });
   if (fetched.kind !== 'ok') return failed(fetched.retryable ? 'gateway_unreachable' : 'media_not_there', fetched.detail);
@@ -118,6 +122,15 @@ async function readOne(ctx: MediaContext, item: MediaItem, signal: AbortSignal):
   if (bytes.length > MOST_BYTES) return failed('media_too_large', `${bytes.length} bytes`, 'never');
   if (bytes.length === 0) return failed('media_not_there', 'the gateway gave an empty file');
   return item.type === 'audio' ? hear(ctx, item, bytes, signal) : look(ctx, item, bytes, signal);
+}
+
+/** Of a video the picture that the phone shows of it before it is played. It is little, so what goes wrong with it is not tried again. */
+async function lookAtCover(ctx: MediaContext, whatsapp: Evolution, item: MediaItem, signal: AbortSignal): Promise<Read> {
+  const found = await whatsapp.findMessages({ instance: item.instance, id: item.provider_id }, { signal });
+  const record = found.kind === 'ok' ? found.records.find((each) => stringAt(each, 'key', 'id') === item.provider_id) : undefined;
+  const cover = coverOf(at(record, 'message'));
+  const read = cover === null ? null : await look(ctx, item, cover, signal);
+  return read?.kind === 'read' ? read : { kind: 'left' };
 }
 
 async function hear(ctx: MediaContext, item: MediaItem, bytes: Buffer, signal: AbortSignal): Promise<Read> {
@@ -234,7 +247,12 @@ async function keep(ctx: MediaContext, item: MediaItem, read: Read): Promise<num
     const { why, detail, counts } = read;
     const next = read.again ? retryMs(item.attempts, counts) : null;
     ctx.events.mediaUnread(item.message_id, { why, detail, retryMs: next });
-    await failMedia(ctx.db, item.message_id, { note: unreadNote(item.type, item.text, why), reason: why, retryMs: next, counts });
+    await failMedia(ctx.db, item.message_id, {
+      note: item.type === 'video' ? bareNote(item.text) : unreadNote(item.type, item.text, why),
+      reason: why,
+      retryMs: next,
+      counts,
+    });
     return null;
   }
   const { sha256, words, file } = read;
@@ -242,11 +260,13 @@ async function keep(ctx: MediaContext, item: MediaItem, read: Read): Promise<num
   const mended = await readMedia(ctx.db, item.message_id, {
     sha256,
     note:
-      file !== null
-        ? describedNote({ name: item.file_name, pages: file.pages, words })
-        : said === null
-          ? '[áudio sem fala]'
-          : bareNote(item.text).replace(/\]$/, ', transcrição]'),
+      item.type === 'video'
+        ? coverNote(item.text, words)
+        : file !== null
+          ? describedNote({ name: item.file_name, pages: file.pages, words })
+          : said === null
+            ? '[áudio sem fala]'
+            : bareNote(item.text).replace(/\]$/, ', transcrição]'),
     said,
     intent: said === null ? null : intentOf(said),
   });
