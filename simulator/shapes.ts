@@ -110,7 +110,7 @@ export function mediaContent(random: Random, media: MediaInput, path: string, no
     }
     case 'video': {
       const lists = { interactiveAnnotations: [], annotations: [], processedVideos: [] };
-      const cover = media.cover === undefined ? {} : { jpegThumbnail: { ...Buffer.from(media.cover, 'base64') } };
+      const cover = media.cover === undefined ? {} : { jpegThumbnail: Object.fromEntries(Buffer.from(media.cover, 'base64').entries()) };
       const video = { seconds: media.seconds ?? 5, gifPlayback: false, ...cover };
       return { videoMessage: { ...lists, ...file, ...caption, ...video } };
     }

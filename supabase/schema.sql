@@ -2669,7 +2669,7 @@ begin
         'items', b.items)), '{}') into v_in_the_way
       from (select a.id, unread_media(a.id, v_now) as items from (select distinct id from unnest(v_asked) id) a
         where not v_in_the_way ? a.id::text and (exists (select from inbox x join messages m on m.id = x.message_id
-            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document'))
+            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document', 'video'))
           or exists (select from media_waits w where w.conversation_id = a.id and w.next_at <= v_now)) offset 0) b
       where b.items is not null;
   end if;
@@ -11606,7 +11606,7 @@ CREATE OR REPLACE FUNCTION public.unread_media(p_conversation bigint, p_now time
 AS $function$
   select jsonb_agg(media_item(m, coalesce(w.attempts, 0)) order by m.provider_at, m.seq)
   from conversations c join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
-  where c.id = p_conversation and m.type in ('audio', 'image', 'document')
+  where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
     and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
       || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')

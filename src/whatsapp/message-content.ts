@@ -312,13 +312,13 @@ export function withTranscript(content: MessageContent, transcript: string): Mes
   return contentOf('audio', [ours(`${heading}, transcrição`), shown(caption.join('\n')), typed(words)], content.media);
 }
 
-/** The little picture that a phone shows of a video before it is played; null: there is none. Evolution gives its bytes in base64, or one by one (contract 2.3). */
-export function coverOf(message: unknown): Buffer | null {
+/** The little picture that a phone shows of a video before it is played, in base64 or byte by byte, as Evolution gives it; null: there is none. */
+export function coverOf(message: unknown): string | number[] | null {
   const { inner } = unwrap(message);
   const bytes = at(objectAt(inner, 'videoMessage') ?? objectAt(inner, 'ptvMessage'), 'jpegThumbnail');
-  if (typeof bytes === 'string') return bytes === '' ? null : Buffer.from(bytes, 'base64');
+  if (typeof bytes === 'string') return bytes === '' ? null : bytes;
   const each = typeof bytes === 'object' && bytes !== null ? Object.values(bytes).slice(0, MOST_COVER_BYTES) : [];
-  return each.length === 0 || each.some((byte) => typeof byte !== 'number') ? null : Buffer.from(each as number[]);
+  return each.length > 0 && each.every((byte) => typeof byte === 'number') ? each : null;
 }
 
 /** They have some thousand. */

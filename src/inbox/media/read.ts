@@ -129,7 +129,8 @@ async function lookAtCover(ctx: MediaContext, whatsapp: Evolution, item: MediaIt
   const found = await whatsapp.findMessages({ instance: item.instance, id: item.provider_id }, { signal });
   const record = found.kind === 'ok' ? found.records.find((each) => stringAt(each, 'key', 'id') === item.provider_id) : undefined;
   const cover = coverOf(at(record, 'message'));
-  const read = cover === null ? null : await look(ctx, item, cover, signal);
+  const bytes = typeof cover === 'string' ? Buffer.from(cover, 'base64') : cover === null ? null : Buffer.from(cover);
+  const read = bytes === null ? null : await look(ctx, item, bytes, signal);
   return read?.kind === 'read' ? read : { kind: 'left' };
 }
 
