@@ -1,4 +1,5 @@
 /** The pages, in the order of the navigation. A new one is a file of its own and a line here. */
+import { agentPage } from './agent.ts';
 import { auditPage } from './audit.ts';
 import { conversationsPage } from './conversations.ts';
 import { costsPage } from './costs.ts';
@@ -7,4 +8,4 @@ import { numbersPage } from './numbers.ts';
 import type { Page } from './page.ts';
 import { usersPage } from './users.ts';
 
-export const PAGES: readonly Page[] = [conversationsPage, numbersPage, healthPage, costsPage, auditPage, usersPage];
+export const PAGES: readonly Page[] = [conversationsPage, numbersPage, agentPage, healthPage, costsPage, auditPage, usersPage];

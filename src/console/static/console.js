@@ -213,3 +213,20 @@ document.addEventListener('keydown', (event) => {
   if (found.matches('input, textarea')) found.focus();
   else found.click();
 });
+
+// A file travels as a field of its form, so that one way of posting is enough.
+for (const input of document.querySelectorAll('input[type=file][data-file]')) {
+  input.addEventListener('change', async () => {
+    const { form } = input;
+    const [file] = input.files;
+    form.elements.base64.value = '';
+    if (!file) return;
+    const reader = new FileReader();
+    reader.addEventListener('load', () => {
+      form.elements.base64.value = String(reader.result).split(',')[1] ?? '';
+      form.elements.file.value = file.name;
+      if (form.elements.name.value === '') form.elements.name.value = file.name;
+    });
+    reader.readAsDataURL(file);
+  });
+}
