@@ -15,7 +15,7 @@ import { LACKS, LANGUAGE_NAMES } from './agent-texts.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
 import { knowledgeRoutes, KNOWLEDGE_PATH } from './knowledge.ts';
-import { proof } from './layout.ts';
+import { proof } from './proof.ts';
 import type { Page, Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
 

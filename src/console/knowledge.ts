@@ -12,7 +12,7 @@ import type { Visitor } from '../routes/session.ts';
 import type { Routes } from '../routes/table.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
-import { proof } from './layout.ts';
+import { proof } from './proof.ts';
 import type { Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
 
