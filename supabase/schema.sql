@@ -8044,7 +8044,9 @@ begin
       'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id),
       'deferred_reason', v.deferred_reason, 'deferred_until', v.deferred_until,
       'opted_out', exists (select from standing_opt_out(v.contact_id)),
-      'memory', v_contact.memory,
+      'memory', (select coalesce(jsonb_agg(jsonb_build_object('fact', f.fact, 'at', f.noted_at)
+          order by f.noted_at, f.id), '[]')
+        from contact_facts f where f.contact_id = v_contact.id and f.replaced_at is null),
       'handoffs', (select coalesce(jsonb_agg(jsonb_build_object('reason', h.reason, 'summary', h.summary, 'suggestion',
         h.suggestion, 'at', h.created_at, 'controls', h.controls) order by h.id), '[]') from handoffs h
         where h.conversation_id = v.id and h.status <> 'returned'),
