@@ -49,6 +49,8 @@ import { waitAtMost, within } from './process/wait.ts';
 import { createInstanceKeys } from './numbers/keys.ts';
 import { createKnowledge } from './knowledge/knowledge.ts';
 import type { Knowledge } from './knowledge/knowledge.ts';
+import { createLine } from './process/line.ts';
+import type { Line } from './process/line.ts';
 import { createSpeech } from './speech/client.ts';
 import type { Speech } from './speech/client.ts';
 import { createEvolution } from './whatsapp/client.ts';
@@ -66,6 +68,8 @@ export type Context = {
   whatsapp: Evolution | null;
   /** null: STT_BASE_URL is not set; voice notes stay unheard. */
   speech: Speech | null;
+  /** Files that are read at this moment: each may take 60 MB of this process. */
+  reading: Line;
   /** What the companies know. */
   knowledge: Knowledge;
   /** null: no key (inbound is handed to a person), or not a worker. */
@@ -147,6 +151,7 @@ export async function openContext(
     inbox: openInbox(db, config),
     whatsapp,
     speech: openSpeech(config),
+    reading: createLine(MOST_READING),
     knowledge: createKnowledge(db),
     llm,
     breakers,
@@ -250,6 +255,9 @@ function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, cal
   const keyOf = createInstanceKeys(db, secrets, log);
   return createEvolution({ url: evolution.url, apiKey: evolution.apiKey, keyOf, ...(call === undefined ? {} : { call }) });
 }
+
+/** Half a gigabyte at worst, and more than a busy number has. */
+const MOST_READING = 8;
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */
 function openSpeech({ speech }: Config): Speech | null {

@@ -20,6 +20,8 @@ export type HttpRequest = {
   body?: string | undefined;
   /** For all of it, the answer's body included. Milliseconds. */
   timeoutMs: number;
+  /** A longer answer is broken off (code `TOO_LARGE`); left out: any length. Bytes. */
+  mostBytes?: number | undefined;
   /** Over a connection of its own: for what cannot be taken back. */
   fresh?: boolean | undefined;
   signal?: AbortSignal | undefined;
@@ -76,7 +78,7 @@ export function openHttp(): HttpCall {
 }
 
 function dispatch(connections: Dispatcher, request: HttpRequest, resolve: (answer: HttpAnswer) => void): void {
-  const { method, headers, body, timeoutMs, signal } = request;
+  const { method, headers, body, timeoutMs, signal, mostBytes = Number.POSITIVE_INFINITY } = request;
   if (signal?.aborted) return resolve(surelyNotSent('aborted', 'ABORT_ERR'));
   const url = URL.parse(request.url);
   if (url === null) return resolve(surelyNotSent('refused', 'ERR_INVALID_URL'));
@@ -88,6 +90,7 @@ function dispatch(connections: Dispatcher, request: HttpRequest, resolve: (answe
   let status = 0;
   let answered: HttpAnswerHeaders = {};
   const chunks: Buffer[] = [];
+  let bytes = 0;
 
   function end(answer: HttpAnswer): void {
     if (ended) return;
@@ -116,7 +119,10 @@ function dispatch(connections: Dispatcher, request: HttpRequest, resolve: (answe
       answered = received;
     },
     onResponseData(_, chunk) {
-      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes <= mostBytes) return void chunks.push(chunk);
+      end({ networkError: 'reset', requestWritten: true, code: TOO_LARGE });
+      controller?.abort(new Error(TOO_LARGE));
     },
     onResponseEnd() {
       end({ status, headers: answered, text: textOf(chunks) });
@@ -148,6 +154,9 @@ function dispatch(connections: Dispatcher, request: HttpRequest, resolve: (answe
 
 /** What is not asked for comes in no coding; some proxies refuse who has no name. */
 const OURS = { 'accept-encoding': 'identity', 'user-agent': 'whats-agents' };
+
+/** The code of an answer that was longer than asked for. */
+export const TOO_LARGE = 'TOO_LARGE';
 
 type HttpAnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 

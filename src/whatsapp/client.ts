@@ -9,7 +9,7 @@ import { at, stringAt } from '../words/json.ts';
 import { addressOf } from './payload.ts';
 import { classifySend } from './send-outcome.ts';
 import type { ConnectionState, NotSentClass, SendAnswer, SendOutcome } from './send-outcome.ts';
-import { httpCall } from '../process/http-out.ts';
+import { httpCall, TOO_LARGE } from '../process/http-out.ts';
 import type { HttpCall, HttpRequest } from '../process/http-out.ts';
 import { span } from '../process/trace.ts';
 
@@ -47,12 +47,12 @@ export type Evolution = {
   findMessages(query: FindQuery, options?: CallOptions): Promise<FoundMessages | Failure>;
   /**
    * The file of a message, decrypted (contract 4.4): the gateway fetches it from WhatsApp by the message's id. A message that it does not know, or of which WhatsApp
-   * has the file no more, is a failure that is not retryable.
+   * has the file no more, is a failure that is not retryable. Of a file above `mostBytes` no more is read.
    */
   mediaOf(
-    message: { instance: string; id: string },
+    message: { instance: string; id: string; mostBytes: number },
     options?: CallOptions,
-  ): Promise<{ kind: 'ok'; bytes: Buffer; mimetype: string | null } | Failure>;
+  ): Promise<{ kind: 'ok'; bytes: Buffer; mimetype: string | null } | { kind: 'too_large' } | Failure>;
   connectionState(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; state: ConnectionState } | Failure>;
   /** The phone that a number is paired with, in digits; null: Evolution knows of none. */
   ownPhone(instance: string, options?: CallOptions): Promise<{ kind: 'ok'; phone: string | null } | Failure>;
@@ -134,6 +134,7 @@ export function createEvolution(options: EvolutionOptions): Evolution {
     body: unknown,
     timeoutMs: number,
     signal: AbortSignal | undefined,
+    mostBytes?: number,
   ): Promise<SendAnswer> {
     if (instance !== null && !isNumberName(instance)) return NO_NAME;
     const own = (instance === null ? undefined : await options.keyOf?.(instance)) ?? { kind: 'none' };
@@ -153,6 +154,7 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       body: method === 'POST' ? JSON.stringify(body) : undefined,
       timeoutMs,
       signal,
+      mostBytes,
       // Evolution knows no repeat: a kept connection that ends under a message would leave it in doubt.
       fresh: route === 'message/sendText' || route === 'message/sendReaction',
     };
@@ -205,9 +207,11 @@ export function createEvolution(options: EvolutionOptions): Evolution {
       }));
     },
 
-    async mediaOf({ instance, id }, { signal } = {}) {
+    async mediaOf({ instance, id, mostBytes }, { signal } = {}) {
       const body = { message: { key: { id } }, convertToMp4: false };
-      const answer = await call('POST', 'chat/getBase64FromMediaMessage', instance, body, timeouts.otherMs, signal);
+      const most = base64Length(mostBytes) + BESIDE_FILE_BYTES;
+      const answer = await call('POST', 'chat/getBase64FromMediaMessage', instance, body, timeouts.otherMs, signal, most);
+      if ('networkError' in answer && answer.code === TOO_LARGE) return { kind: 'too_large' };
       return parsed(answer, mediaSchema, ({ base64, mimetype }) => ({ kind: 'ok', bytes: Buffer.from(base64, 'base64'), mimetype }));
     },
 
@@ -276,6 +280,13 @@ const foundSchema = z.object({
     records: z.array(z.unknown()),
   }),
 });
+
+function base64Length(bytes: number): number {
+  return 4 * Math.ceil(bytes / 3);
+}
+
+/** The other fields of the answer: a name, a caption. */
+const BESIDE_FILE_BYTES = 200_000;
 
 const mediaSchema = z.object({ base64: z.string(), mimetype: z.string().nullable().catch(null) });
 

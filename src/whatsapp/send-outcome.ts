@@ -10,7 +10,7 @@ import { maskPhone } from '../words/phone.ts';
 import type { NetworkError } from '../process/http-out.ts';
 
 /** `requestWritten` is false only when the request surely did not reach Evolution. `body` is parsed JSON, or the text as it came. */
-export type SendAnswer = { status: number; body: unknown } | { networkError: NetworkError; requestWritten: boolean };
+export type SendAnswer = { status: number; body: unknown } | { networkError: NetworkError; requestWritten: boolean; code?: string };
 
 export type NotSentClass =
   | 'bad_request'

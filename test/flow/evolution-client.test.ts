@@ -299,7 +299,7 @@ test('Z2 client: no call leaves in the name of what is no name of a number, and 
       await evolution.sendReaction({ instance, key, emoji: '👍' }),
       await evolution.sendPresence({ instance, number: '123@lid', presence: 'paused', delayMs: 0 }),
       await evolution.findMessages({ instance }),
-      await evolution.mediaOf({ instance, id: 'X' }),
+      await evolution.mediaOf({ instance, id: 'X', mostBytes: 1_000 }),
       await evolution.connectionState(instance),
       await evolution.ownPhone(instance),
       await evolution.markRead({ instance, messages: [key] }),

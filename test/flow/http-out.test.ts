@@ -279,6 +279,24 @@ test('O2 kept connections: bytes that nobody asked for are no answer to the next
   }
 });
 
+test('I10 kept connections: of an answer that is longer than asked for no more is read, and the next call is none the worse', async () => {
+  const server = createHttpServer((request, response) => {
+    if (request.url === '/short') return void response.end('ok');
+    response.write('x'.repeat(100_000));
+    const more = setInterval(() => response.write('x'.repeat(100_000)), 1);
+    response.on('close', () => clearInterval(more));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const ask = (path: string, mostBytes?: number): Promise<HttpAnswer> =>
+    httpCall({ method: 'GET', url: `http://127.0.0.1:${port}${path}`, headers: {}, timeoutMs: 10_000, mostBytes });
+  assert.deepEqual(await ask('/long', 250_000), { networkError: 'reset', requestWritten: true, code: 'TOO_LARGE' });
+  const short = await ask('/short', 2);
+  assert.deepEqual('text' in short && short.text, 'ok');
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test('L15 the fetch that packages get: headers, texts, errors and aborts are those of a fetch', async () => {
   const server = createHttpServer((request, response) => {
     if (request.url === '/none') return void response.writeHead(204).end();

@@ -190,6 +190,21 @@ test('I10 what cannot be read is refused before anything is paid, and the model 
   assert.deepEqual(await system.query('select from media_waits where next_at is not null'), []);
 });
 
+test('I10 a file that says that it is small and is not is broken off, and never read whole', async (t) => {
+  const system = await startSystem(t);
+  system.simulator.script([{ text: 'É grande demais.', repeat: true }]);
+  const maria = system.simulator.addContact(MARIA);
+  const { id } = system.simulator.inbound({ contactId: maria.id, media: document(pdf('x')), ageMs: 1_000 });
+  await system.until(() => answers(system).length === 1, 'the answer');
+  const small = await system.ctx.whatsapp?.mediaOf({ instance: 'julia-dev', id, mostBytes: 1_048_576 });
+  assert.equal(small?.kind, 'ok');
+  const base64 = Buffer.concat([pdf('x'), Buffer.alloc(2_000_000)]).toString('base64');
+  const large = system.simulator.inbound({ contactId: maria.id, media: { kind: 'document', base64, fileName: 'x.pdf' } });
+  await system.until(async () => (await system.query('select from messages where provider_id = $1', [large.id])).length === 1, 'it');
+  const broken = await system.ctx.whatsapp?.mediaOf({ instance: 'julia-dev', id: large.id, mostBytes: 1_048_576 });
+  assert.deepEqual(broken, { kind: 'too_large' });
+});
+
 test('I10 the gateway does not give the picture: an honest sentence, then the retry mends the history and the agent goes on', async (t) => {
   const system = await startSystem(t);
   const maria = system.simulator.addContact(MARIA);

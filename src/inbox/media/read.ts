@@ -34,7 +34,10 @@ const LEASE_MS = 110_000;
 /** How often it is asked whether somebody else has read a file. Milliseconds. */
 const BUSY_LOOK_MS = 500;
 
-export type MediaContext = Pick<Parts, 'db' | 'events' | 'speech' | 'llm' | 'breakers' | 'whatsapp' | 'config' | 'queues' | 'background'>;
+export type MediaContext = Pick<
+  Parts,
+  'db' | 'events' | 'speech' | 'llm' | 'breakers' | 'whatsapp' | 'config' | 'queues' | 'background' | 'reading'
+>;
 
 /** Files that a model may look at, by their hash. */
 export type Files = Map<string, ModelFile>;
@@ -60,7 +63,7 @@ export async function readAll(
     for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
       // A process that ends leaves the rest to the next one.
       if (signal.aborted) return;
-      const read = await readOne(ctx, item, AbortSignal.any([signal, AbortSignal.timeout(READ_MS)]));
+      const read = await ctx.reading.run(() => readOne(ctx, item, AbortSignal.any([signal, AbortSignal.timeout(READ_MS)])));
       if (signal.aborted) return;
       open.delete(item);
       if (read.kind === 'read' && read.file !== null && item.type !== 'video') files.set(read.sha256, read.file);
@@ -101,7 +104,7 @@ export async function filesOf(
   const files: Files = new Map(known);
   for (const { provider_id: id, file: sha256 } of messages) {
     if (sha256 === null || id === null || files.has(sha256) || ctx.whatsapp === null) continue;
-    const fetched = await ctx.whatsapp.mediaOf({ instance, id }, { signal });
+    const fetched = await ctx.whatsapp.mediaOf({ instance, id, mostBytes: MOST_BYTES }, { signal });
     if (fetched.kind !== 'ok' || hashOf(fetched.bytes) !== sha256) continue;
     const opened = await openFile(fetched.bytes);
     if (opened.kind === 'file') files.set(sha256, opened.file);
@@ -116,7 +119,8 @@ async function readOne(ctx: MediaContext, item: MediaItem, signal: AbortSignal):
   if (whatsapp === null || !hasReader) return item.attempts === 0 ? { kind: 'left' } : failed('media_no_reader', 'not set up', 'never');
   if (item.type === 'video') return lookAtCover(ctx, whatsapp, item, signal);
   if ((item.bytes ?? 0) > MOST_BYTES) return failed('media_too_large', `${item.bytes} bytes`, 'never');
-  const fetched = await whatsapp.mediaOf({ instance: item.instance, id: item.provider_id }, { signal });
+  const fetched = await whatsapp.mediaOf({ instance: item.instance, id: item.provider_id, mostBytes: MOST_BYTES }, { signal });
+  if (fetched.kind === 'too_large') return failed('media_too_large', `more than ${MOST_BYTES} bytes`, 'never');
   if (fetched.kind !== 'ok') return failed(fetched.retryable ? 'gateway_unreachable' : 'media_not_there', fetched.detail);
   const { bytes } = fetched;
   if (bytes.length > MOST_BYTES) return failed('media_too_large', `${bytes.length} bytes`, 'never');
