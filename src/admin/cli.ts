@@ -63,10 +63,15 @@ async function execute(command: AdminCommand, { args, json, tenant }: Given): Pr
       id: actorOf(env),
       tenant,
     });
-    return told(outcome, json, (result) => command.text(result, timeFormat(config.app.timeZone)));
+    return told(outcome, json, (result) => withZone(command.text(result, timeFormat(config.app.timeZone)), config.app.timeZone));
   } catch (error) {
     return complain(trouble(toError(error), config.database.kind === 'supabase' ? 'SUPABASE_URL' : 'DATABASE_URL'), REFUSED);
   }
+}
+
+/** A time says little without its zone, and a zone on every line is noise. */
+function withZone(text: string, timeZone: string): string {
+  return /\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b/.test(text) ? `${text}\n(times of ${timeZone})` : text;
 }
 
 async function executeLocal(command: LocalCommand, args: Record<string, unknown>, json: boolean): Promise<number> {

@@ -63,12 +63,15 @@ const show = defineCommand({
       ctx.whatsapp === null
         ? ['EVOLUTION_API_URL is not set']
         : await faultsOf({ whatsapp: ctx.whatsapp, config: ctx.config, db: ctx.db }, name);
-    return { ok: true, result: { number, webhook_faults: webhook, history: await instanceHistory(ctx.db, tenant, name, HISTORY) } };
+    return {
+      ok: true,
+      result: { number, limits: limitsOf(ctx), webhook_faults: webhook, history: await instanceHistory(ctx.db, tenant, name, HISTORY) },
+    };
   },
-  text({ number, webhook_faults: faults, history }, format) {
+  text({ number, limits, webhook_faults: faults, history }, format) {
     return [
       numberLine(number, format),
-      ...limitLines(number),
+      ...limitLines(number, limits),
       `  Evolution: ${releaseLine(number.gateway_version)}`,
       `  webhook: ${faults.length === 0 ? 'as it should be' : `${faults.join('; ')} (to mend it: instance connect ${number.instance})`}`,
       ...history.map((each) => `  ${format(each.at)} ${each.event}${each.reason === null ? '' : `: ${each.reason}`}`),
@@ -110,9 +113,9 @@ const set = defineCommand({
       throw error;
     }
     const number = await findNumber(ctx, actor.tenant, name);
-    return number === null ? unknown(name) : { ok: true, result: { number } };
+    return number === null ? unknown(name) : { ok: true, result: { number, limits: limitsOf(ctx) } };
   },
-  text: ({ number }, format) => [numberLine(number, format), ...limitLines(number)].join('\n'),
+  text: ({ number, limits }, format) => [numberLine(number, format), ...limitLines(number, limits)].join('\n'),
 });
 export const instanceCommands = [list, show, set];
 
@@ -138,18 +141,26 @@ function releaseLine(version: string | null): string {
   return version === null ? 'nobody has asked for its release yet' : (releaseFault(version) ?? version);
 }
 
-function limitLines({
-  proactive,
-  phase,
-  cap_hour: hour,
-  cap_day: day,
-  pace_min_seconds: least,
-  pace_max_seconds: most,
-}: NumberHealth): string[] {
-  const own = (value: number | null, variable: string) => value ?? variable;
+/** What holds for a number that has no limits of its own. */
+type Limits = { hour: number; day: number; paceMin: number; paceMax: number };
+
+function limitsOf({ config: { outbound } }: AdminContext): Limits {
+  return {
+    hour: outbound.maxPerHour,
+    day: outbound.maxPerDay,
+    paceMin: outbound.intervalSeconds.min,
+    paceMax: outbound.intervalSeconds.max,
+  };
+}
+
+function limitLines(
+  { proactive, phase, cap_hour: hour, cap_day: day, pace_min_seconds: least, pace_max_seconds: most }: NumberHealth,
+  limits: Limits,
+): string[] {
+  const own = (value: number | null, variable: string, limit: number) => (value === null ? `${limit} (${variable})` : String(value));
   return [
     `  proactive messages: ${proactive ? 'may be chosen' : 'never chosen by itself'}; phase ${phase}`,
-    `  caps: ${own(hour, 'MAX_MSGS_POR_HORA')} in 60 minutes, ${own(day, 'MAX_MSGS_POR_DIA')} in 24 hours`,
-    `  seconds between two: ${own(least, 'RATE_LIMIT_INTERVALO_MIN')} to ${own(most, 'RATE_LIMIT_INTERVALO_MAX')}`,
+    `  caps: ${own(hour, 'MAX_MSGS_POR_HORA', limits.hour)} in 60 minutes, ${own(day, 'MAX_MSGS_POR_DIA', limits.day)} in 24 hours`,
+    `  seconds between two: ${own(least, 'RATE_LIMIT_INTERVALO_MIN', limits.paceMin)} to ${own(most, 'RATE_LIMIT_INTERVALO_MAX', limits.paceMax)}`,
   ];
 }

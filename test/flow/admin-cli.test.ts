@@ -55,7 +55,7 @@ describe('A11 the commands on a system at work', () => {
     assert.match(why.out, /message \d+ from the contact: "Qual o preço\?"\n\s+stored, and answered by turn \d+/);
     assert.match(why.out, /the model claude-\S+ worked [\d.]+ s and answered\n\s+\d+ tokens in, \d+ out, US\$ \d/);
     assert.match(why.out, /message \d+ of the agent: "Custa dez reais."\n\s+sent .*, delivered /);
-    assert.match(why.out, /\n\nConclusion: answered in [\d.]+ s$/);
+    assert.match(why.out, /\n\nConclusion: answered in [\d.]+ s\n\(times of America\/Sao_Paulo\)$/);
     assert.match(status.out, new RegExp(`^Nothing is paused\\.\\n[\\s\\S]*Numbers: ${INSTANCE} \\w+ since[\\s\\S]*Unanswered: 0`));
     assert.equal((rate.json() as { instances: Record<string, { hour: { used: number } }> }).instances[INSTANCE]?.hour.used, 0);
   });
@@ -109,7 +109,7 @@ describe('A11 the commands on a system at work', () => {
         'm',
       ),
     );
-    assert.match(show.out, /\n  um$/);
+    assert.match(show.out, /\n  um\n/);
     const both = await Promise.all([admin('dlq', 'retry', String(first?.id)), admin('dlq', 'retry', String(first?.id))]);
     assert.deepEqual(both.map((each) => String(each.code)).toSorted(), ['0', '1']);
     assert.match(

@@ -130,6 +130,7 @@ describe('A11 I17 numbers at the command line', () => {
       'false',
     );
     assert.equal(set.code, 0, set.err);
+    assert.match(set.out, /caps: 7 in 60 minutes, 100 \(MAX_MSGS_POR_DIA\) in 24 hours/);
     const row = async () =>
       (await system.query(`select cap_hour, pace_min_seconds::int as pace, proactive from instances where name = $1`, [INSTANCE]))[0];
     assert.deepEqual(await row(), { cap_hour: 7, pace: 10, proactive: false });
