@@ -11,8 +11,10 @@ import { parseArgs } from 'node:util';
 
 import { SignJWT } from 'jose';
 
+import { randomPassword } from '../src/people/passwords.ts';
 import { MODES } from '../src/process/liveness.ts';
 import { defaultAgent } from '../src/turns/default-agent.ts';
+import { CONSOLE_USER, ensureConsoleUser } from './lib/console-user.ts';
 import { removePostgresData, startPostgres } from './lib/embedded-postgres.ts';
 import { startGuarded } from './lib/guarded-process.ts';
 import type { GuardedProcess, Log } from './lib/guarded-process.ts';
@@ -56,8 +58,8 @@ const EVOLUTION_API_KEY = 'simulator-key';
 
 type Name = 'postgres' | 'migrate' | 'simulator' | Mode | 'dev';
 type Ports = Record<'postgres' | 'simulator' | Mode, number>;
-type Secrets = { webhook: string; jwt: string };
-type Addresses = { chat: string; health: string };
+type Secrets = { webhook: string; jwt: string; console: string };
+type Addresses = { chat: string; console?: string; health: string };
 
 /** Why everything is to stop: a person wants it, or something is wrong. */
 class Stop extends Error {
@@ -119,6 +121,7 @@ async function runAll(wished: { api: number; simulator: number }, who: Who, stop
   const environment = { ...callersEnvironment(), ...own, HEALTH_DETAILS: 'public', LOG_PRETTY: 'true' }; // only this machine reaches it
 
   await migrate(environment, stop.signal);
+  await ensureConsoleUser(postgres.urlOf('postgres'), secrets.console);
   const { DATABASE_URL: databaseUrl = '' } = own;
   const taught = await teach(databaseUrl, who);
   if (taught !== null) say('dev', taught);
@@ -141,7 +144,7 @@ async function runAll(wished: { api: number; simulator: number }, who: Who, stop
   await untilReady('simulator', `http://127.0.0.1:${ports.simulator}/sim/state`, stop.signal);
   for (const mode of MODES) await untilReady(mode, `http://127.0.0.1:${ports[mode]}/ready`, stop.signal);
 
-  await tellAddresses(ports, Math.round((performance.now() - started) / 100) / 10);
+  await tellAddresses(ports, secrets, Math.round((performance.now() - started) / 100) / 10);
   await aborted(stop.signal);
 }
 
@@ -184,7 +187,8 @@ async function tellRunning(): Promise<number> {
   const pid = await lockHolder(LOCK);
   const addresses = await readAddresses();
   process.stderr.write(`./scripts/dev already runs in this directory (pid ${pid ?? 'unknown'}).\n`);
-  if (addresses !== null) process.stderr.write(`  chat page  ${addresses.chat}\n  health     ${addresses.health}\n`);
+  if (addresses !== null)
+    process.stderr.write(`  chat page  ${addresses.chat}\n  console    ${addresses.console ?? ''}\n  health     ${addresses.health}\n`);
   process.stderr.write(`Stop it with Ctrl-C where it runs, or with: kill ${pid ?? ''}\n`);
   return 1;
 }
@@ -217,9 +221,11 @@ async function readSecrets(): Promise<Secrets> {
   const file = path.join(DIRECTORY, 'secrets.json');
   try {
     const found: Secrets = JSON.parse(await readFile(file, 'utf8'));
+    // of an earlier version
+    if (typeof found.console !== 'string') throw new Error('no password of the console');
     return found;
   } catch {
-    const made: Secrets = { webhook: randomBytes(32).toString('hex'), jwt: randomBytes(32).toString('hex') };
+    const made: Secrets = { webhook: randomBytes(32).toString('hex'), jwt: randomBytes(32).toString('hex'), console: randomPassword() };
     await writeFile(file, JSON.stringify(made), { mode: 0o600 });
     return made;
   }
@@ -316,14 +322,19 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-async function tellAddresses(ports: Ports, seconds: number): Promise<void> {
+async function tellAddresses(ports: Ports, secrets: Secrets, seconds: number): Promise<void> {
   const api = `http://127.0.0.1:${ports.api}`;
-  const addresses: Addresses = { chat: `http://127.0.0.1:${ports.simulator}/chat`, health: `${api}/health/deep` };
+  const addresses: Addresses = {
+    chat: `http://127.0.0.1:${ports.simulator}/chat`,
+    console: `${api}/console`,
+    health: `${api}/health/deep`,
+  };
   await writeFile(ADDRESSES, JSON.stringify(addresses));
   const lines = [
     `Ready in ${seconds} s. Ctrl-C stops everything.`,
     '',
     `Chat page   ${addresses.chat}   <- write here as a contact`,
+    `Console     ${api}/console   <- work here as the team: ${CONSOLE_USER}, password ${secrets.console}`,
     `Health      ${addresses.health}`,
     `API         ${api}/docs`,
     `Commands    . .data/dev/env && npm run admin -- status   (in another terminal; psql "$DATABASE_URL" too)`,

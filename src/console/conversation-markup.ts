@@ -131,6 +131,16 @@ export function threadMarkup({ conversation, messages, more }: Thread, visitor: 
           </div>`
     }
     ${conversation.handoffs.map((each) => (each.summary === null ? '' : html`<p class="summary"><b>Resumo do agente:</b> ${each.summary}</p>`))}
+    ${
+      conversation.facts.length === 0
+        ? ''
+        : html`<details class="facts">
+            <summary>O que o agente lembra (${conversation.facts.length})</summary>
+            <ul>
+              ${conversation.facts.map((fact) => html`<li>${fact}</li>`)}
+            </ul>
+          </details>`
+    }
     <ol class="messages" aria-label="Mensagens" data-bottom tabindex="0">
       ${more && first !== undefined ? html`<li class="older"><a href="${at}?before=${first.seq}">Mensagens mais antigas</a></li>` : ''}
       ${messages.map((message) => messageMarkup(message, visitor, clock, at))}

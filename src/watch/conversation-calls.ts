@@ -97,7 +97,8 @@ const thread = z.object({
     deferred_reason: z.string().nullable(),
     deferred_until: time.nullable(),
     opted_out: z.boolean(),
-    memory: z.array(z.looseObject({ fact: z.string() })),
+    /** What is remembered of the contact. */
+    facts: z.array(z.string()),
     handoffs: z.array(
       z.object({ reason: z.string(), summary: z.string().nullable(), suggestion: z.string().nullable(), at: time, controls: z.boolean() }),
     ),
