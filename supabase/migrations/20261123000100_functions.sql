@@ -9440,9 +9440,8 @@ begin
       'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id),
       'deferred_reason', v.deferred_reason, 'deferred_until', v.deferred_until,
       'opted_out', exists (select from standing_opt_out(v.contact_id)),
-      'memory', (select coalesce(jsonb_agg(jsonb_build_object('fact', f.fact, 'at', f.noted_at)
-          order by f.noted_at, f.id), '[]')
-        from contact_facts f where f.contact_id = v_contact.id and f.replaced_at is null),
+      'facts', (select coalesce(jsonb_agg(f.fact order by f.noted_at), '[]') from (select * from contact_facts
+        where contact_id = v.contact_id and replaced_at is null order by noted_at desc limit 30) f),
       'handoffs', (select coalesce(jsonb_agg(jsonb_build_object('reason', h.reason, 'summary', h.summary, 'suggestion',
         h.suggestion, 'at', h.created_at, 'controls', h.controls) order by h.id), '[]') from handoffs h
         where h.conversation_id = v.id and h.status <> 'returned'),
