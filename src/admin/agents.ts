@@ -1,6 +1,6 @@
 /** agent show, versions, publish, rollback, try (and agent-save.ts): the agent's words, whose versions never change. */
 import { z } from 'zod';
-import { listVersions, publishVersion, readVersion, rollbackVersion } from '../turns/agent-calls.ts';
+import { listVersions, publishVersion, readVersion, recordTry, rollbackVersion } from '../turns/agent-calls.ts';
 import type { ListedVersion, StoredVersion } from '../turns/agent-calls.ts';
 import { faultsOf } from '../turns/agent-words.ts';
 import type { WordsFault } from '../turns/agent-words.ts';
@@ -10,7 +10,7 @@ import type { Tried } from '../turns/try-version.ts';
 import { versionFile } from '../turns/version-words.ts';
 import { listKnowledge } from '../knowledge/calls.ts';
 import { createKnowledge } from '../knowledge/knowledge.ts';
-import { recordAudit } from '../people/audit-calls.ts';
+import { spendReport } from '../spend/calls.ts';
 import { oneLine } from '../words/foreign-text.ts';
 import { sentencesOf } from '../words/sentences.ts';
 import { answered, noVersion, save, slugArg, textArg, versionArg } from './agent-save.ts';
@@ -158,6 +158,7 @@ const tried = z.object({
   cache_read_tokens: z.number(),
   cache_write_tokens: z.number(),
   cost_usd: z.number().nullable(),
+  unpriced: z.number(),
   prompt_hash: z.string(),
 });
 
@@ -182,6 +183,8 @@ const attempt = defineCommand({
     const newest = version ?? (await listVersions(ctx.db, tenant, slug, 1))[0]?.version ?? null;
     const found = await readVersion(ctx.db, tenant, slug, newest);
     if (found === null) return noVersion(slug, version);
+    if (await isSpent(ctx, tenant))
+      return refused('unavailable', 'a ceiling of money is reached (npm run admin -- spend); nothing was asked');
     // Not loaded for other commands: the SDK takes longer than all the rest.
     const [{ createLlm }, { tryVersion }] = await Promise.all([import('../claude/llm.ts'), import('../turns/try-version.ts')]);
     const result = await tryVersion({
@@ -194,10 +197,8 @@ const attempt = defineCommand({
       now: new Date(),
       timeZone: app.timeZone,
     });
-    // It costs money, so it is written down who spent it; not what was asked.
-    const { model, cost_usd: cost } = result;
-    const details = { version: found.version, model, cost_usd: cost };
-    await recordAudit(ctx.db, { tenant, actor: by, action: 'agent.tried', subject: slug, details });
+    const { model, calls, unpriced, cost_usd: usd } = result;
+    await recordTry(ctx.db, { tenant, slug, by, version: found.version, model, usd: usd ?? 0, calls, unpriced });
     return { ok: true, result: { agent: slug, version: found.version, ...result } };
   },
   text(result) {
@@ -211,6 +212,14 @@ const attempt = defineCommand({
     ].join('\n');
   },
 });
+
+/** Of the day or of the month. A try is small, so what it may cost at most is not reserved before. */
+async function isSpent(ctx: AdminContext, tenant: string): Promise<boolean> {
+  const { day = null, month = null } = ctx.config.claude?.ceilings ?? {};
+  if (day === null && month === null) return false;
+  const spent = await spendReport(ctx.db, tenant);
+  return (day !== null && spent.day + spent.reserved >= day) || (month !== null && spent.month + spent.reserved >= month);
+}
 
 export const agentCommands = [show, versions, save, publish, rollback, attempt];
 

@@ -90,3 +90,21 @@ export async function rollbackVersion(
   const { tenant, slug, by, reason } = act;
   return rolledBack.parse(await db.call('rollback_agent', { p_tenant: tenant, p_slug: slug, p_actor: by, p_reason: reason }));
 }
+
+/** SQL record_try: what a try has cost is in the ledger, and who made it in the audit. */
+export async function recordTry(
+  db: Door,
+  tried: { tenant: string; slug: string; by: string; version: number; model: string; usd: number; calls: number; unpriced: number },
+): Promise<void> {
+  const { tenant, slug, by, version, model, usd, calls, unpriced } = tried;
+  await db.call('record_try', {
+    p_tenant: tenant,
+    p_slug: slug,
+    p_version: version,
+    p_actor: by,
+    p_model: model,
+    p_usd: usd,
+    p_calls: calls,
+    p_unpriced: unpriced,
+  });
+}

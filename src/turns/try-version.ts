@@ -34,8 +34,10 @@ export type Tried = {
   output_tokens: number;
   cache_read_tokens: number;
   cache_write_tokens: number;
-  /** null: a model has no price. */
+  /** Of the calls that have a price; null: none has. */
   cost_usd: number | null;
+  /** Calls without a price. */
+  unpriced: number;
   prompt_hash: string;
 };
 
@@ -78,6 +80,7 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
     situation: { pending: [{ id: 1, type: 'text' }] },
     signal: new AbortController().signal,
   });
+  const unpriced = outcome.modelCalls.filter(({ cost_usd: usd }) => usd === null).length;
   const sum = (of: (call: (typeof outcome.modelCalls)[number]) => number): number =>
     outcome.modelCalls.reduce((all, call) => all + of(call), 0);
   return {
@@ -91,7 +94,8 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
     output_tokens: sum((call) => call.output_tokens),
     cache_read_tokens: sum((call) => call.cache_read_tokens),
     cache_write_tokens: sum((call) => call.cache_write_tokens),
-    cost_usd: outcome.modelCalls.some((call) => call.cost_usd === null) ? null : sum((call) => call.cost_usd ?? 0),
+    cost_usd: unpriced > 0 && unpriced === outcome.modelCalls.length ? null : sum((call) => call.cost_usd ?? 0),
+    unpriced,
     prompt_hash: promptHash(own, company),
   };
 }

@@ -114,6 +114,14 @@ test('L5 agent try: the newest version answers; nothing is stored, sent or done,
   for (const table of ['messages', 'turns', 'conversations', 'contacts', 'model_calls'])
     assert.deepEqual(await stage.system.query(`select count(*)::int as n from ${table}`), [{ n: 0 }], table);
   assert.deepEqual(stage.system.simulator.sends(), []);
+  const [spent] = await stage.system.query<{ kind: string; usd: number; calls: number }>(
+    'select kind, usd::float8 as usd, calls from spend_days',
+  );
+  assert.deepEqual([spent?.kind, spent?.calls, spent?.usd.toFixed(7)], ['try', 2, tried.cost_usd.toFixed(7)]);
+  assert.deepEqual(
+    await stage.system.query(`select actor, subject, details -> 'version' as version from audit_log where action = 'agent.tried'`),
+    [{ actor: 'cli:ana', subject: 'default', version: 2 }],
+  );
   assert.match(await said(stage, 'agent try', { text: 'oi' }), /US\$ 0\.\d{6}, .* s\. Nothing was sent\.$/);
   assert.match(await refusal(stage, 'agent try', { text: 'oi', version: 9 }), /^not_found/);
 });
@@ -126,4 +134,11 @@ test('L5 T1 agent save: a tenant begins with the installation’s words, and its
   assert.match(await said(stage, 'agent show', {}, 'outra'), /company   Outra/);
   assert.match(await said(stage, 'agent show'), /company   -/);
   assert.match(await answered(stage, 'oi'), /^Você é Julia, assistente virtual, e/);
+});
+
+test('X9 L5 agent try: not beyond a ceiling of money', async (t) => {
+  const stage = await openStage(t, { env: { MAX_USD_DIA: '0.0001' } });
+  await stage.system.query(`select add_spend('default', 'model', null, 0.0001, 1, 0, 0, now())`);
+  assert.match(await refusal(stage, 'agent try', { text: 'oi' }), /^unavailable a ceiling of money is reached/);
+  assert.deepEqual(stage.prompts(), []);
 });
