@@ -8731,6 +8731,21 @@ revoke all on function public.record_transition(jsonb) from public;
 grant execute on function public.record_transition(jsonb) to service_role;
 grant execute on function public.record_transition(jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.record_try(p_tenant text, p_slug text, p_version integer, p_actor text, p_model text, p_usd numeric, p_calls integer, p_unpriced integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform add_spend(p_tenant, 'try', null, p_usd, p_calls, p_unpriced, 0, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'agent.tried', p_slug,
+    jsonb_build_object('version', p_version, 'model', p_model, 'cost_usd', p_usd, 'unpriced', p_unpriced));
+  return '{}';
+end $function$;
+revoke all on function public.record_try(text,text,integer,text,text,numeric,integer,integer,timestamp with time zone) from public;
+grant execute on function public.record_try(text,text,integer,text,text,numeric,integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.record_try(text,text,integer,text,text,numeric,integer,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.refuse_address(p_conversation public.conversations, p_message public.messages, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql

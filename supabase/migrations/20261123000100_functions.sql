@@ -5166,6 +5166,20 @@ begin
   return jsonb_build_object('outcome', 'rolled_back', 'version', v_back.version, 'before', v_now.version);
 end $$;
 
+-- record_try: a version of an agent answered a text that nobody gets; its calls of the model are paid all the same, so
+-- they are in the ledger, and who made them in the audit. What was asked is written nowhere.
+-- Arguments: p_usd US dollars of the calls that have a price; p_calls, p_unpriced how many calls, and how many of them
+--   have none. Concurrency: any. Result: {}.
+create or replace function record_try(p_tenant text, p_slug text, p_version int, p_actor text, p_model text,
+  p_usd numeric, p_calls int, p_unpriced int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform add_spend(p_tenant, 'try', null, p_usd, p_calls, p_unpriced, 0, clock(p_now));
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'agent.tried', p_slug,
+    jsonb_build_object('version', p_version, 'model', p_model, 'cost_usd', p_usd, 'unpriced', p_unpriced));
+  return '{}';
+end $$;
+
 -- due_follow_ups: lanes with a follow-up whose time has come, for the look of each morning. Paused ones are left out.
 -- Read only. Result: [conversation id].
 create or replace function due_follow_ups(p_limit int, p_now timestamptz default null)
@@ -9792,6 +9806,7 @@ revoke all on function
   save_agent(text,text,jsonb,text),
   publish_agent(text,text,integer,text,text),
   rollback_agent(text,text,text,text),
+  record_try(text,text,integer,text,text,numeric,integer,integer,timestamp with time zone),
   due_follow_ups(integer,timestamp with time zone),
   in_ms(timestamp with time zone,timestamp with time zone),
   hold_turn(bigint,integer,timestamp with time zone),
@@ -10230,6 +10245,7 @@ grant execute on function
   save_agent(text,text,jsonb,text),
   publish_agent(text,text,integer,text,text),
   rollback_agent(text,text,text,text),
+  record_try(text,text,integer,text,text,numeric,integer,integer,timestamp with time zone),
   due_follow_ups(integer,timestamp with time zone),
   in_ms(timestamp with time zone,timestamp with time zone),
   hold_turn(bigint,integer,timestamp with time zone),
