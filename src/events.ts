@@ -118,6 +118,12 @@ export function createEvents(log: Logger, mode: string) {
       log.error({ ...turnIds(claim), agent_id: id, agent: slug, version, faults: codes }, 'Version of the agent not used');
     },
 
+    answerChecked(claim: TurnClaim, verdict: string): void {
+      const [outcome = 'ok', rules = ''] = verdict.split(':');
+      for (const rule of rules === '' ? ['none'] : rules.split(',')) metrics.answerChecks.inc({ outcome, rule });
+      if (outcome === 'again' || outcome === 'refused') log.warning({ ...turnIds(claim), verdict }, 'Answer had faults');
+    },
+
     turnPutOff(conversation: number, reason: string): void {
       log.info({ conversation_id: conversation, reason }, 'Turn put off');
     },

@@ -117,6 +117,12 @@ export function createMetrics(mode: string) {
       labelNames: ['model', 'reason'],
       registers,
     }),
+    answerChecks: new Counter({
+      name: 'julia_respostas_verificadas_total',
+      help: 'Answers of the model by what came of their check (ok, repaired, again, refused) and by rule',
+      labelNames: ['outcome', 'rule'],
+      registers,
+    }),
     /** Counts the tokens of a call for the share that the cache had. */
     modelCache(call: Pick<ModelCallRecord, 'input_tokens' | 'cache_read_tokens' | 'cache_write_tokens'>): void {
       cached += call.cache_read_tokens;

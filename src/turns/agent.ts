@@ -19,6 +19,9 @@ import type { Prompt } from './prompt.ts';
 import type { Source } from '../knowledge/knowledge.ts';
 import type { Effect, ToolCallRecord } from './calls.ts';
 import type { Llm, ModelFailure, ModelReply, ModelRequest } from '../claude/llm.ts';
+import { faultNote } from './checks/output.ts';
+import type { OutputFault } from './checks/output.ts';
+import { forWhatsapp } from './checks/whatsapp-text.ts';
 import type { Budget } from '../spend/budget.ts';
 import type { Refusal } from '../spend/calls.ts';
 import type { Tool, ToolSituation } from './tools/tool.ts';
@@ -43,6 +46,10 @@ export type AgentRun = {
   previous: { id: string; agoMs: number } | null;
   tools: Tool[];
   situation: ToolSituation;
+  /**
+   * What is wrong with an answer, see checks/output.ts; `prompt` is what the model has read. Null: nothing is looked for. Contract: pure.
+   */
+  check: ((text: string, read: { prompt: Prompt; toolCalls: readonly ToolCallRecord[] }) => readonly OutputFault[]) | null;
   /** Asked before each call; null: there is no ceiling of money. */
   budget: Budget | null;
   /** Aborts the call that is under way: nothing has happened yet, so nothing is lost. */
@@ -56,6 +63,8 @@ export type AgentOutcome = {
   transcript: Anthropic.MessageParam[];
   /** The id that the provider gave the last answer; null: there was none. */
   answerId: string | null;
+  /** What came of the check: `ok`, `repaired` (its writing), `again:RULES` (its first words had faults), `refused:RULES`; null: nothing was checked. */
+  verdict: string | null;
 } & (
   | { kind: 'answer'; text: string; effects: Effect[] }
   | { kind: 'aborted' }
@@ -63,6 +72,8 @@ export type AgentOutcome = {
   | { kind: 'declined'; effects: Effect[] }
   /** A ceiling of money has no room for a call that the turn needs. `effects`: as of `declined`. */
   | { kind: 'spent'; ceiling: Exclude<Refusal, 'lost'>; effects: Effect[] }
+  /** Its words had faults, and once more they had: nothing of them is said. `effects`: as of `declined`. */
+  | { kind: 'unfit'; effects: Effect[] }
   /** `fault` says what becomes of the turn. `retryInMs`: no model may be asked sooner. */
   | { kind: 'failed'; reason: string; fault: Fault; retryInMs: number }
 );
@@ -70,11 +81,21 @@ export type AgentOutcome = {
 /** Contract: throws only what `budget` throws; ends within `limits.turnTimeoutMs`. */
 export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   const deadline = performance.now() + run.limits.turnTimeoutMs;
-  const work: Work = { model: run.model, toolCalls: [], modelCalls: [], rounds: [], refusedBy: [], ceiling: null, answerId: null };
+  const work: Work = {
+    model: run.model,
+    toolCalls: [],
+    modelCalls: [],
+    rounds: [],
+    refusedBy: [],
+    ceiling: null,
+    answerId: null,
+    verdict: null,
+    prompt: null,
+  };
   const effects: Effect[] = [];
   const said: string[] = [];
   const outcome = <T extends object>(end: T) => {
-    const { rounds, refusedBy: _, ceiling: __, ...record } = work;
+    const { rounds, refusedBy: _, ceiling: __, prompt: ___, ...record } = work;
     return { ...record, transcript: rounds, ...end };
   };
   const failed = (kind: ModelFailureKind, retryInMs = 0) =>
@@ -82,6 +103,7 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
 
   let round = 0;
   let again = 0;
+  let hasCalls = false;
   for (;;) {
     // The last round must end in words: the model may call nothing more.
     const isLast = round === run.limits.maxToolRounds;
@@ -101,6 +123,7 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
       continue;
     }
     work.rounds.push({ role: 'assistant', content });
+    hasCalls = callsOf(content).length > 0;
     for (const words of wordsOf(content)) said.push(end === 'words' || end === 'calls' ? words : wholeSentences(words));
     if (end !== 'calls' || isLast) break;
     work.rounds.push({ role: 'user', content: callsOf(content).map((call) => runTool(run, call, work.toolCalls, effects)) });
@@ -110,7 +133,40 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
   // What was said beside a tool call is said to the contact too; the same words twice are one.
   const text = said.filter((each, index) => said.indexOf(each) === index).join('\n\n');
   if (text === '' && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff')) return failed('empty_answer');
-  return outcome({ kind: 'answer' as const, text, effects });
+  const fit = text === '' ? text : await fitWords(run, work, { text, hasCalls, deadline });
+  if (fit !== null) return outcome({ kind: 'answer' as const, text: fit, effects });
+  if (run.signal.aborted) return outcome({ kind: 'aborted' as const });
+  return outcome({ kind: 'unfit' as const, effects: effects.filter(({ type }) => type === 'handoff' || type === 'opt_out') });
+}
+
+/** The words as they may be said: as they are, or written once more after their faults were named. Null: they may not, or the turn was broken off. */
+async function fitWords(
+  run: AgentRun,
+  work: Work,
+  { text, hasCalls, deadline }: { text: string; hasCalls: boolean; deadline: number },
+): Promise<string | null> {
+  const { prompt } = work;
+  if (run.check === null || prompt === null) return text;
+  const first = forWhatsapp(text);
+  const faults = run.check(first, { prompt, toolCalls: work.toolCalls });
+  work.verdict = first === text.trim() ? 'ok' : 'repaired';
+  if (faults.length === 0) return first;
+  work.verdict = `refused:${rulesOf(faults)}`;
+  // words beside a call that was not carried out cannot be asked for again
+  if (hasCalls) return null;
+  work.rounds.push({ role: 'user', content: [{ type: 'text', text: faultNote(faults) }] });
+  const second = await ask(run, work, { again: 0, isLast: true, deadline });
+  if (!second.ok) return null;
+  work.rounds.push({ role: 'assistant', content: second.reply.content });
+  const words = forWhatsapp(wordsOf(second.reply.content).join('\n\n'));
+  const isWhole = endOf(second.reply) === 'words' && words !== '';
+  const left = isWhole ? run.check(words, { prompt, toolCalls: work.toolCalls }) : faults;
+  work.verdict = left.length > 0 ? `refused:${rulesOf([...faults, ...left])}` : `again:${rulesOf(faults)}`;
+  return left.length > 0 ? null : words;
+}
+
+function rulesOf(faults: readonly OutputFault[]): string {
+  return [...new Set(faults.map(({ rule }) => rule))].join(',');
 }
 
 /** What a turn has come to. `rounds`: answers of the model as they came, and results of tools. */
@@ -124,6 +180,9 @@ type Work = {
   /** Which ceiling of money had no room for a call. */
   ceiling: Exclude<Refusal, 'lost'> | null;
   answerId: string | null;
+  verdict: string | null;
+  /** What the last answer was written from. */
+  prompt: Prompt | null;
 };
 
 /** So often an answer is asked for again with more room, in one turn. */
@@ -272,6 +331,7 @@ async function ask(
     const answer = await callModel(run, work, { model, prompt }, question);
     if (answer.ok) {
       goOnWith(work, model);
+      work.prompt = prompt;
       return answer;
     }
     failures.push({ model, failure: answer.failure });

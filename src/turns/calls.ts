@@ -247,6 +247,8 @@ export type TurnResult = {
   transcript?: unknown;
   /** The id that the provider gave the last answer. */
   answer_id?: string | null;
+  /** What came of the check of its words. */
+  verdict?: string | null;
   /** Which version's words the model read, and the hash of what every conversation of it begins with. */
   agent_id?: number;
   prompt_hash?: string;

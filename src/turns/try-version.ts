@@ -75,6 +75,7 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
       }),
     previous: null,
     budget: null,
+    check: null,
     declinedBy: [],
     tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
     situation: { pending: [{ id: 1, type: 'text' }] },

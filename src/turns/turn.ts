@@ -25,6 +25,8 @@ import type { AgentVersion, ClaimOptions, CommandClaim, Effect, Part, TurnClaim,
 import type { Refusal } from '../spend/calls.ts';
 import { openBudget } from '../spend/budget.ts';
 import { spendPolicyOf } from '../spend/ceilings.ts';
+import { checkOutput } from './checks/output.ts';
+import { readOf } from './checks/read.ts';
 import { keepTurn } from './leases.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
@@ -259,6 +261,8 @@ async function answer(
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
       situation: { pending: claim.pending },
+      check: (text, { prompt, toolCalls }) =>
+        checkOutput(text, readOf(agent, prompt, toolCalls, { now: claim.now, timeZone: ctx.config.app.timeZone })),
       budget:
         claude.ceilings === null
           ? null
@@ -316,12 +320,14 @@ const SHUTDOWN = 'shutdown';
 
 function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal: AbortSignal, say: Sentences): TurnResult {
   for (const call of outcome.modelCalls) ctx.events.modelUsed(claim, call);
+  if (outcome.verdict !== null) ctx.events.answerChecked(claim, outcome.verdict);
   const record = {
     model: outcome.model,
     model_calls: outcome.modelCalls,
     tool_calls: outcome.toolCalls,
     transcript: outcome.transcript,
     answer_id: outcome.answerId,
+    verdict: outcome.verdict,
     ...(claim.agent === null
       ? {}
       : { agent_id: claim.agent.id, prompt_hash: promptHash(claim.agent, claim.agent.company ?? ctx.config.app.company) }),
@@ -351,6 +357,16 @@ function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal:
         reason: 'declined',
         effects: isHandoff ? effects : [...effects, needsPerson('declined', false)],
         parts: partsOf(ctx, claim, say.declined, isHandoff ? 'handoff' : 'reply'),
+      };
+    }
+    case 'unfit': {
+      const isHandoff = outcome.effects.some((effect) => effect.type === 'handoff');
+      return {
+        ...record,
+        kind: 'handoff',
+        reason: 'answer_unfit',
+        effects: isHandoff ? outcome.effects : [...outcome.effects, needsPerson('answer_unfit', true)],
+        parts: partsOf(ctx, claim, say.fallback, 'handoff'),
       };
     }
     case 'spent': {

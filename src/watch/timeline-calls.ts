@@ -65,6 +65,7 @@ const entry = z.discriminatedUnion('what', [
       agent: z.string().nullable(),
       agent_version: z.number().nullable(),
       prompt_hash: z.string().nullable(),
+      verdict: z.string().nullable(),
       ...tokens,
       cost_usd: z.number(),
       unpriced_calls: z.number(),

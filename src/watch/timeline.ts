@@ -45,6 +45,7 @@ export type TurnEntry = {
   agent: string | null;
   agent_version: number | null;
   prompt_hash: string | null;
+  verdict: string | null;
   ended_at: Date | null;
   cost_usd: number;
   unpriced_calls: number;
@@ -383,13 +384,21 @@ function turnFigures(turn: TurnEntry): string {
   const unpriced = turn.unpriced_calls === 0 ? '' : `, and ${turn.unpriced_calls} calls of a model without a price`;
   const used = turn.model === null ? [] : [figures(turn, `${dollars(turn.cost_usd)}${unpriced}`)];
   const sources = (turn.sources ?? []).map(({ title, cited }) => `taken from ${oneLine(title, 100)}: ${quote(cited)}`);
-  return [...why, ...took, ...wordsOf(turn), ...used, ...sources].join('; ');
+  return [...why, ...took, ...wordsOf(turn), ...checkOf(turn), ...used, ...sources].join('; ');
 }
 
 /** Whose words the model read; the hash tells apart what the version does not, such as the company's name. */
 function wordsOf({ agent, agent_version: version, prompt_hash: hash }: TurnEntry): string[] {
   if (agent === null || version === null || hash === null) return [];
   return [`words of ${oneLine(agent, MOST_NAME_CHARS)}, version ${version} (${hash})`];
+}
+
+function checkOf({ verdict }: TurnEntry): string[] {
+  const [outcome = '', rules = ''] = (verdict ?? '').split(':');
+  const what = rules.replaceAll('_', ' ').replaceAll(',', ', ');
+  if (outcome === 'again') return [`its first words had faults (${what}) and were written again`];
+  if (outcome === 'refused') return [`its words had faults (${what}) and were not sent`];
+  return outcome === 'repaired' ? ['its writing was made WhatsApp’s'] : [];
 }
 
 const MOST_NAME_CHARS = 60;

@@ -80,6 +80,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   deleted_by_contact: 'the contact deleted it before it was answered',
   deleted_or_edited: 'the contact deleted or edited it before it was answered, and no new words came',
   declined: 'the model declined these words; the contact was told so, and its next message is answered',
+  answer_unfit: 'what the model wrote said what it must not say or cannot know, twice, so none of it was sent and a person is called',
   no_model: 'there is no key for the model (ANTHROPIC_API_KEY), so a person is called',
   no_agent: 'no agent is active for this number, so a person is called',
   turn_failed: 'three attempts to answer failed, so a person is called',

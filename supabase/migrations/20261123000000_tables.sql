@@ -310,6 +310,7 @@ create table turns (
   thinking_tokens     int not null default 0,
   cost_usd         numeric(14, 8) not null default 0, -- of the calls that have a price
   unpriced_calls   int not null default 0,
+  verdict          text,        -- of the check of the answer's words: ok, repaired, again:RULES, refused:RULES
   prompt_hash      text,        -- of what every conversation of its agent begins with
   transcript       jsonb,
   correlation_id   text,

@@ -432,6 +432,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
             'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
               from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
+            'verdict', t.verdict,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,

@@ -73,6 +73,7 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
     declinedBy: [],
     previous: null,
     budget: null,
+    check: null,
     tools: [...TOOLS],
     situation: { pending: [{ id: 5, type: 'text' }] },
     signal: new AbortController().signal,
