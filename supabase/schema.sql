@@ -1141,6 +1141,7 @@ create table public.turns (
   thinking_tokens integer default 0 not null,
   cost_usd numeric(14,8) default 0 not null,
   unpriced_calls integer default 0 not null,
+  verdict text,
   prompt_hash text,
   transcript jsonb,
   correlation_id text,
@@ -2946,6 +2947,7 @@ begin
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
+          verdict = p.result ->> 'verdict',
           agent_id = coalesce((p.result ->> 'agent_id')::bigint, t.agent_id),
           transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
           thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
@@ -8564,6 +8566,7 @@ begin
   end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
+      verdict = coalesce(p_result ->> 'verdict', t.verdict),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
       thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
@@ -11231,6 +11234,7 @@ AS $function$
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
             'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
               from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
+            'verdict', t.verdict,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
