@@ -152,7 +152,9 @@ async function outcomeOf(system: System, { path = '/webhook/evolution', body }: 
     `the answer to ${JSON.stringify(body)} on the wire`,
   );
   assert.equal(system.simulator.sends({ sent: true }).length, sends + 1, 'one message on the wire');
-  return `answered: ${JSON.stringify(newestText(system))}`;
+  // The files of the recorded messages are not there to be read.
+  const told = String(newestText(system)).replace(/, ainda não (?:vista|lido)\]/, ']');
+  return `answered: ${JSON.stringify(told)}`;
 }
 
 /** The last text of the last request that is no note of the runtime (a deletion is as late as the replay): what the model saw of this line. */
