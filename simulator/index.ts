@@ -32,6 +32,7 @@ import {
 import { resetCore } from './reset.ts';
 import { addSlackRoutes } from './slack.ts';
 import { addSpeechRoutes } from './speech.ts';
+import { addVoyageRoutes } from './voyage.ts';
 import type {
   Addressing,
   ConnectionState,
@@ -72,6 +73,8 @@ export type Simulator = {
   slackUrl: string;
   /** STT_BASE_URL. */
   speechUrl: string;
+  /** The base address of the Voyage look-alike. */
+  voyageUrl: string;
   apiKey: string;
   close(): Promise<void>;
   /** Forgets messages, wire, faults and script; contacts too unless kept. */
@@ -148,7 +151,7 @@ function createCore(options: SimulatorOptions): Core {
     random,
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
-    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [] },
+    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [], voyage: [] },
     faults: createFaults((faults) => bus.emit(faultsEvent(faults)), Date.now),
     bus,
     webhookLog: createWebhookLog(),
@@ -165,6 +168,7 @@ function createApp(core: Core): Hono<Env> {
   addClaudeRoutes(core, app);
   addSlackRoutes(core, app);
   addSpeechRoutes(core, app);
+  addVoyageRoutes(core, app);
   app.use(licenceGate(core));
   addInstanceRoutes(core, app);
   addEvolutionRoutes(core, app);
@@ -209,6 +213,7 @@ function createSimulator(core: Core, server: Server): Simulator {
     anthropicUrl: `${core.url}/anthropic`,
     slackUrl: `${core.url}/slack`,
     speechUrl: `${core.url}/speech`,
+    voyageUrl: `${core.url}/voyage`,
     apiKey: core.options.apiKey ?? DEFAULT_API_KEY,
     close: () => {
       closing ??= close(core, server, waiting);

@@ -124,7 +124,18 @@ export type Instance = {
   loggingOut: boolean;
 };
 
-export type FaultTarget = 'send' | 'presence' | 'find' | 'state' | 'instance' | 'webhook' | 'claude' | 'slack' | 'speech' | 'media';
+export type FaultTarget =
+  | 'send'
+  | 'presence'
+  | 'find'
+  | 'state'
+  | 'instance'
+  | 'webhook'
+  | 'claude'
+  | 'slack'
+  | 'speech'
+  | 'voyage'
+  | 'media';
 export type FaultInput = {
   target: FaultTarget;
   kind: string;
@@ -184,6 +195,8 @@ export type WireWebhook = {
 export type WireSlack = { at: number; via: 'webhook' | 'bot'; channel: string | null; text: string; taken: boolean };
 /** A call of the speech service: what the file says, and the form that was asked for. */
 export type WireSpeech = { at: number; sha256: string; said: string; format: string };
+/** A call for vectors. */
+export type WireVoyage = { at: number; texts: string[]; type: string };
 export type Wire = {
   sends: WireSend[];
   presences: WirePresence[];
@@ -191,6 +204,7 @@ export type Wire = {
   webhooks: WireWebhook[];
   slack: WireSlack[];
   speech: WireSpeech[];
+  voyage: WireVoyage[];
 };
 
 export type SimulatorEvent =

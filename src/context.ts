@@ -51,6 +51,8 @@ import { createKnowledge } from './knowledge/knowledge.ts';
 import type { Knowledge } from './knowledge/knowledge.ts';
 import { createLine } from './process/line.ts';
 import type { Line } from './process/line.ts';
+import { createVoyage } from './voyage/client.ts';
+import type { Voyage } from './voyage/client.ts';
 import { createSpeech } from './speech/client.ts';
 import type { Speech } from './speech/client.ts';
 import { createEvolution } from './whatsapp/client.ts';
@@ -72,6 +74,8 @@ export type Context = {
   reading: Line;
   /** What the companies know. */
   knowledge: Knowledge;
+  /** null: VOYAGE_API_KEY is not set; passages are found by their words alone. */
+  voyage: Voyage | null;
   /** null: no key (inbound is handed to a person), or not a worker. */
   llm: Llm | null;
   breakers: Breakers;
@@ -141,6 +145,7 @@ export async function openContext(
   stack.defer(() => endProcess(db, processId).catch(() => {}));
   stack.defer(() => background.drain(5_000));
 
+  const voyage = openVoyage(config);
   const policy = sendPolicyOf(config);
   const context: Context = {
     config,
@@ -152,7 +157,8 @@ export async function openContext(
     whatsapp,
     speech: openSpeech(config),
     reading: createLine(MOST_READING),
-    knowledge: createKnowledge(db),
+    knowledge: createKnowledge(db, voyage),
+    voyage,
     llm,
     breakers,
     transitions,
@@ -168,7 +174,7 @@ export async function openContext(
 }
 
 /** What an admin command on the command line works with; see openAdminContext. */
-type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'sendPolicy'> & {
+type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'voyage' | 'sendPolicy'> & {
   process: Pick<Context['process'], 'id'>;
   /** Opened at the first call, which in Redis also asks the database who it is. */
   queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'> & { installation(): Promise<string | null> };
@@ -207,6 +213,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     inbox: openInbox(db, config),
     background,
     whatsapp: openWhatsapp(config, db, log),
+    voyage: openVoyage(config),
     sendPolicy: sendPolicyOf(config),
     process: { id: processIdOf(config) },
     queues: {
@@ -260,6 +267,10 @@ function openWhatsapp({ evolution, secrets }: Config, db: Door, log: Logger, cal
 const MOST_READING = 8;
 
 /** Only a worker talks with the model: the others save its client's 25 MB. */
+function openVoyage({ voyage }: Config): Voyage | null {
+  return voyage === null ? null : createVoyage(voyage);
+}
+
 function openSpeech({ speech }: Config): Speech | null {
   return speech === null ? null : createSpeech({ ...speech, language: 'pt' });
 }

@@ -192,7 +192,7 @@ const attempt = defineCommand({
       claude,
       agent: found,
       company: found.company ?? app.company,
-      known: await createKnowledge(ctx.db).forTurn(tenant, { now: text, before: '' }),
+      known: await createKnowledge(ctx.db, ctx.voyage).forTurn(tenant, { now: text, before: '' }),
       text,
       now: new Date(),
       timeZone: app.timeZone,

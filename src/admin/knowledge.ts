@@ -5,7 +5,9 @@ import type { FoundPassage, ListedDocument } from '../knowledge/calls.ts';
 import { addDocument } from '../knowledge/documents.ts';
 import type { Added } from '../knowledge/documents.ts';
 import { WHOLE_CHARS } from '../knowledge/knowledge.ts';
-import { PASSAGES, retrieve } from '../knowledge/retrieve.ts';
+import { createSearch, PASSAGES } from '../knowledge/retrieve.ts';
+import type { Search } from '../knowledge/retrieve.ts';
+import { embedMissing } from '../knowledge/vectors.ts';
 import { oneLine } from '../words/foreign-text.ts';
 import { defineCommand, fileArg, refused, wordsArg } from './command.ts';
 import type { AdminContext, Outcome } from './command.ts';
@@ -42,13 +44,15 @@ const add = defineCommand({
       { name: kept.endsWith(ending) ? kept : `${kept}${ending}`, bytes: Buffer.from(given.base64, 'base64') },
       id,
     );
-    return found.ok ? { ok: true, result: found.added } : refused('bad_request', found.message);
+    if (!found.ok) return refused('bad_request', found.message);
+    return { ok: true, result: { ...found.added, vectors: await vectorsFor(ctx, WHOLE_CHARS) } };
   },
   text: (added) =>
     [
       `${added.name} is ${WORDS[added.outcome]}: ${added.passages} passages, ${added.chars} characters${added.pages === null ? '' : `, ${added.pages} pages`}.`,
       ...(added.guessed_encoding ? ['It was not UTF-8 and was read as Windows-1252: look at the accents with knowledge show.'] : []),
       readingOf(added.all_chars),
+      ...(added.vectors === null ? [] : [added.vectors]),
     ].join('\n'),
 });
 
@@ -132,14 +136,16 @@ const ask = defineCommand({
   readOnly: true,
   role: 'operator',
   async run(ctx, { question, questions }, { tenant }): Promise<Outcome<Asked>> {
+    await vectorsFor(ctx, 0);
+    const search = createSearch(ctx.db, ctx.voyage);
     if (questions !== undefined) {
       const parsed = questionList.safeParse(jsonOf(Buffer.from(questions.base64, 'base64').toString()));
       if (!parsed.success)
         return refused('bad_request', `questions: ${questions.name} must be a JSON list of {"question", "document", "phrase"}`);
-      return { ok: true, result: { passages: [], recall: await recallOf(ctx, tenant, parsed.data) } };
+      return { ok: true, result: { passages: [], recall: await recallOf(ctx, search, { tenant, questions: parsed.data }) } };
     }
     if (question === undefined) return refused('bad_request', 'question: is needed, or questions');
-    return { ok: true, result: { passages: await retrieve(ctx.db, tenant, question), recall: null } };
+    return { ok: true, result: { passages: await search.find(tenant, { now: question }), recall: null } };
   },
   text({ passages, recall }) {
     if (recall !== null)
@@ -157,11 +163,24 @@ const ask = defineCommand({
 type Asked = { passages: FoundPassage[]; recall: Recall | null };
 type Recall = { asked: number; found: number; missed: string[] };
 
-async function recallOf(ctx: AdminContext, tenant: string, questions: z.infer<typeof questionList>): Promise<Recall> {
+/** A document that is added should be found by what it means at once; what fails is made by the scheduler. */
+async function vectorsFor({ db, voyage }: AdminContext, whole: number): Promise<string | null> {
+  if (voyage === null) return null;
+  const { made, failure } = await embedMissing(db, voyage, whole, AbortSignal.timeout(VECTORS_MS));
+  if (failure !== null) return `Its vectors are not there yet (${failure.reason}: ${failure.detail}); the scheduler makes them.`;
+  return made === 0 ? null : `${made} vectors were made.`;
+}
+
+/** So long somebody waits for vectors. Milliseconds. */
+const VECTORS_MS = 60_000;
+
+type Asking = { tenant: string; questions: z.infer<typeof questionList> };
+
+async function recallOf(ctx: AdminContext, search: Search, { tenant, questions }: Asking): Promise<Recall> {
   const answered = questions.filter(({ document }) => document !== null);
   const missed: string[] = [];
   for (const { question, document, phrase } of answered) {
-    const found = await retrieve(ctx.db, tenant, question);
+    const found = await search.find(tenant, { now: question });
     if (!found.some(({ name, text }) => name === document && text.includes(phrase ?? ''))) missed.push(question);
     ctx.progress?.(`${question}: ${missed.at(-1) === question ? 'missed' : 'found'}`);
   }

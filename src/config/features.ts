@@ -68,7 +68,7 @@ export type Google = {
   readonly templatesFolderId: string | null;
 };
 
-export type Voyage = { readonly apiKey: string; readonly model: string };
+export type Voyage = { readonly apiKey: string; readonly model: string; readonly baseUrl: string };
 
 export type Meta = {
   readonly accessToken: string;
@@ -176,7 +176,7 @@ export function speech(v: Variables, report: Report): Speech | null {
 }
 
 export function voyage(v: Variables): Voyage | null {
-  return v.VOYAGE_API_KEY ? { apiKey: v.VOYAGE_API_KEY, model: v.VOYAGE_MODEL } : null;
+  return v.VOYAGE_API_KEY ? { apiKey: v.VOYAGE_API_KEY, model: v.VOYAGE_MODEL, baseUrl: v.VOYAGE_BASE_URL } : null;
 }
 
 export function meta(v: Variables, report: Report): Meta | null {

@@ -5,9 +5,9 @@
  */
 import { z } from 'zod';
 
-import { AUTONOMOUS, CLAUDE, CONVERSATION, SLACK, SPEECH } from './fields/conversation.ts';
+import { AUTONOMOUS, CLAUDE, CONVERSATION, EMBEDDINGS, SLACK, SPEECH } from './fields/conversation.ts';
 import { IGNORED } from './fields/ignored.ts';
-import { CHATWOOT, EMBEDDINGS, GOOGLE, META } from './fields/later.ts';
+import { CHATWOOT, GOOGLE, META } from './fields/later.ts';
 import { HTTP, LOG, PROCESS, TRACES } from './fields/process.ts';
 import { BACKUPS, DATABASE, RETENTION, SECRETS } from './fields/storage.ts';
 import { LIMITS, WHATSAPP } from './fields/whatsapp.ts';
@@ -26,12 +26,12 @@ export const SUBJECTS: readonly Subject[] = [
   CONVERSATION,
   CLAUDE,
   SPEECH,
+  EMBEDDINGS,
   AUTONOMOUS,
   SLACK,
   RETENTION,
   SECRETS,
   BACKUPS,
-  EMBEDDINGS,
   CHATWOOT,
   GOOGLE,
   META,
@@ -49,12 +49,12 @@ export const variables = z.object({
   ...CONVERSATION.fields,
   ...CLAUDE.fields,
   ...SPEECH.fields,
+  ...EMBEDDINGS.fields,
   ...AUTONOMOUS.fields,
   ...SLACK.fields,
   ...RETENTION.fields,
   ...SECRETS.fields,
   ...BACKUPS.fields,
-  ...EMBEDDINGS.fields,
   ...CHATWOOT.fields,
   ...GOOGLE.fields,
   ...META.fields,

@@ -8,6 +8,7 @@ import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snap
 import { syncNumbersJob } from './sync-numbers.ts';
 import type { CronJob } from '../schedule/job.ts';
 import { purgeOldJob } from './purge-old.ts';
+import { embedKnowledgeJob } from './embed-knowledge.ts';
 import { retryMediaJob } from './retry-media.ts';
 import { reconcileInboxJob } from './reconcile-inbox.ts';
 import { refreshHolidaysJob } from './refresh-holidays.ts';
@@ -19,6 +20,7 @@ export const JOBS: readonly CronJob[] = [
   sweepTurnsJob,
   sweepSendsJob,
   retryMediaJob,
+  embedKnowledgeJob,
   handoffsJob,
   sweepNoticesJob,
   checkInstancesJob,

@@ -90,3 +90,51 @@ const found = z.object({ found: z.array(hit), unknown: z.array(z.object({ word: 
 export async function searchKnowledge(db: Door, tenant: string, wanted: Wanted[], limit: number): Promise<z.infer<typeof found>> {
   return found.parse(await db.call('search_knowledge', { p_tenant: tenant, p_wanted: wanted, p_limit: limit }));
 }
+
+const vectors = z.object({
+  revision: z.number(),
+  /** Passages that have none yet. */
+  missing: z.number(),
+  vectors: z.array(z.object({ id: z.number(), vector: z.string().transform((base64) => new Int8Array(Buffer.from(base64, 'base64'))) })),
+});
+
+/** SQL knowledge_vectors: the vectors of a tenant's passages by a model; null: nothing has changed since the revision `seen`. */
+export async function knowledgeVectors(
+  db: Door,
+  tenant: string,
+  model: string,
+  seen: number | null,
+): Promise<z.infer<typeof vectors> | null> {
+  return vectors.nullable().parse(await db.call('knowledge_vectors', { p_tenant: tenant, p_model: model, p_known: seen }));
+}
+
+/** SQL passages_by_id: in the order of the ids; what is gone is left out. */
+export async function passagesById(db: Door, tenant: string, ids: number[]): Promise<FoundPassage[]> {
+  return z.array(hit).parse(await db.call('passages_by_id', { p_tenant: tenant, p_ids: ids }));
+}
+
+const missing = z.object({ tenant_id: z.string(), sha256: z.string(), text: z.string() });
+
+/** SQL missing_embeddings: texts without a vector of a model, of tenants with more than `whole` characters of documents. */
+export async function missingEmbeddings(db: Door, model: string, whole: number, limit: number): Promise<z.infer<typeof missing>[]> {
+  return z.array(missing).parse(await db.call('missing_embeddings', { p_model: model, p_whole: whole, p_limit: limit }));
+}
+
+/** SQL save_embeddings: keeps vectors. May be repeated. */
+export async function saveEmbeddings(
+  db: Door,
+  model: string,
+  rows: { tenant_id: string; sha256: string; vector: Int8Array }[],
+): Promise<void> {
+  const encoded = rows.map(({ tenant_id, sha256, vector }) => ({
+    tenant_id,
+    sha256,
+    vector: Buffer.from(vector.buffer).toString('base64'),
+  }));
+  await db.call('save_embeddings', { p_model: model, p_rows: encoded });
+}
+
+/** SQL add_embedding_spend: a call was paid. `usd` null: the model has no price. */
+export async function addEmbeddingSpend(db: Door, tenant: string, { usd, tokens }: { usd: number | null; tokens: number }): Promise<void> {
+  await db.call('add_embedding_spend', { p_tenant: tenant, p_usd: usd, p_tokens: tokens });
+}

@@ -1,9 +1,9 @@
 /** What a company knows, as its turns read it: all of it where it fits into every prompt, else the passages that a question needs. */
 import type { Door } from '../db/door.ts';
+import type { Voyage } from '../voyage/client.ts';
 import { knowledgeOf } from './calls.ts';
 import type { KnownDocuments } from './calls.ts';
-import { joined } from './decide.ts';
-import { PASSAGES, retrieve } from './retrieve.ts';
+import { createSearch } from './retrieve.ts';
 
 /**
  * Characters up to which all of it stands in every prompt: 40,000 tokens by the smallest characters a token of any model (claude/models.ts). The cache has it then,
@@ -36,7 +36,8 @@ export const NOTHING_KNOWN: Known = { any: false, documents: [], passages: [] };
 
 type Entry = { at: number; known: KnownDocuments; sources: readonly Source[] | null };
 
-export function createKnowledge(db: Door): Knowledge {
+export function createKnowledge(db: Door, voyage: Voyage | null): Knowledge {
+  const search = createSearch(db, voyage);
   const entries = new Map<string, Entry>();
   const reading = new Map<string, Promise<Entry>>();
 
@@ -78,15 +79,7 @@ export function createKnowledge(db: Door): Knowledge {
       const { known, sources } = await entryOf(tenant);
       if (known.chars === 0) return NOTHING_KNOWN;
       if (sources !== null) return { any: true, documents: sources, passages: [] };
-      const [direct, around] = await Promise.all([retrieve(db, tenant, now), retrieve(db, tenant, before)]);
-      // "E o azul?" is understood by what was said before it.
-      const best = joined(
-        [
-          { found: direct, weight: 1 },
-          { found: around, weight: 0.3 },
-        ],
-        PASSAGES,
-      );
+      const best = await search.find(tenant, { now, before });
       return {
         any: true,
         documents: [],

@@ -2,7 +2,10 @@ import type { Context } from '../context.ts';
 import type { Timing } from './decide.ts';
 
 /** What jobs need of the context; the command line has it too, for `job run`. */
-export type JobContext = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'sendPolicy'> & {
+export type JobContext = Pick<
+  Context,
+  'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'voyage' | 'sendPolicy'
+> & {
   process: Pick<Context['process'], 'id'>;
   queues: Pick<Context['queues'], 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'>;
 };

@@ -478,6 +478,16 @@ create table knowledge_chunks (
 create index knowledge_chunks_tenant on knowledge_chunks (tenant_id);
 create index knowledge_chunks_search on knowledge_chunks using gin (search);
 
+-- What passages mean, as a model of Voyage tells it: one vector for each text, whatever documents it stands in.
+create table embeddings (
+  tenant_id   text not null references tenants (id),
+  model       text not null,
+  sha256      text not null,        -- of heading and text
+  vector      bytea not null,       -- bytes with a sign
+  created_at  timestamptz not null default now(),
+  primary key (tenant_id, model, sha256)
+);
+
 -- What is under way, beside the history: narrow rows that change in place or go, so that what lanes, turns and caps ask
 -- costs the same whatever is stored. `messages` stays the truth of each status; triggers on it (keep_inbox, keep_sends)
 -- write these rows in the transaction of the change, and nothing else does. No foreign keys: the message has them.

@@ -43,6 +43,8 @@ export type SystemOptions = {
   slack?: 'webhook' | 'bot';
   /** Voice notes are heard, by the simulator. */
   speech?: boolean;
+  /** Passages are found by what they mean too, by the simulator. */
+  voyage?: boolean;
   overrides?: ContextOverrides;
   /** A migrated database of the test's own, on a server that it may stop. */
   databaseUrl?: string;
@@ -118,6 +120,7 @@ export async function startSystem(t: TestHooks, options: SystemOptions = {}): Pr
   const env = {
     ...testEnvironment({ databaseUrl: database.runtimeUrl, redisUrl: redis?.url ?? null, simulator }),
     ...slackEnvironment(simulator, options.slack),
+    ...(options.voyage === true ? { VOYAGE_API_KEY: 'pa-of-tests', VOYAGE_BASE_URL: simulator.voyageUrl } : {}),
     ...(options.speech === true ? { STT_BASE_URL: simulator.speechUrl, STT_API_KEY: 'stt-of-tests' } : {}),
     ...options.env,
   };

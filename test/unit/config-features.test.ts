@@ -178,7 +178,11 @@ test('S2 LLM_MAX_TOKENS: limits of calls and turns', () => {
 
 test('S2 VOYAGE_API_KEY: null without a key', () => {
   assert.equal(dev({ VOYAGE_MODEL: 'voyage-3' }).voyage, null);
-  assert.deepEqual(dev({ VOYAGE_API_KEY: 'k' }).voyage, { apiKey: 'k', model: 'voyage-3.5-lite' });
+  assert.deepEqual(dev({ VOYAGE_API_KEY: 'k' }).voyage, {
+    apiKey: 'k',
+    model: 'voyage-3.5-lite',
+    baseUrl: 'https://api.voyageai.com/v1',
+  });
 });
 
 test('S2 CHATWOOT_URL: all four, none, or a problem', () => {

@@ -134,6 +134,29 @@ export const CLAUDE = {
   },
 };
 
+export const EMBEDDINGS = {
+  title: { en: 'Knowledge by meaning (Voyage)', pt: 'Conhecimento por significado (Voyage)' },
+  note: {
+    en: 'Only for a company whose documents are too many to be read whole (100,000 characters): passages are found by meaning too, beside the words.',
+    pt: 'Só para uma empresa com documentos demais para serem lidos inteiros (100.000 caracteres): os trechos são achados também pelo significado, além das palavras.',
+  },
+  fields: {
+    VOYAGE_API_KEY: told(text().optional(), {
+      en: 'key of Voyage AI; without it passages are found by their words',
+      pt: 'chave da Voyage AI; sem ela os trechos são achados pelas palavras',
+      example: 'change-me-voyage-key',
+    }),
+    VOYAGE_MODEL: told(text().default('voyage-3.5-lite'), {
+      en: 'embedding model, one that gives 512 dimensions as int8; another one makes all vectors anew',
+      pt: 'modelo de embeddings, um que dê 512 dimensões em int8; outro refaz todos os vetores',
+    }),
+    VOYAGE_BASE_URL: told(url('http:', 'https:').default('https://api.voyageai.com/v1'), {
+      en: 'address of the service',
+      pt: 'endereço do serviço',
+    }),
+  },
+};
+
 export const SPEECH = {
   title: { en: 'Voice notes (speech to text)', pt: 'Notas de voz (fala em texto)' },
   note: {

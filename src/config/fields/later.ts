@@ -2,15 +2,6 @@
 import { bool, integer, price, text, url } from '../variable-types.ts';
 import { told } from '../told.ts';
 
-export const EMBEDDINGS = {
-  title: { en: 'Embeddings (Voyage)', pt: 'Embeddings (Voyage)' },
-  note: { en: 'Checked at start, used by nothing yet.', pt: 'Checadas no início, ainda usadas por nada.' },
-  fields: {
-    VOYAGE_API_KEY: told(text().optional(), { en: 'key of Voyage AI', pt: 'chave da Voyage AI', example: 'change-me-voyage-key' }),
-    VOYAGE_MODEL: told(text().default('voyage-3.5-lite'), { en: 'embedding model', pt: 'modelo de embeddings' }),
-  },
-};
-
 export const CHATWOOT = {
   title: { en: 'Chatwoot', pt: 'Chatwoot' },
   note: {
