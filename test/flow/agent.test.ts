@@ -96,7 +96,7 @@ test('L1 a tool runs, the model hears of it, and words said beside it are said t
   simulator.script([{ text: 'Um momento.', tools: [fact('prefere manhãs')] }, { text: 'Anotado!' }]);
   const outcome = answered(await run());
   assert.equal(outcome.text, 'Um momento.\n\nAnotado!');
-  assert.deepEqual(outcome.effects, [{ type: 'remember', fact: 'prefere manhãs' }]);
+  assert.deepEqual(outcome.effects, [{ type: 'remember', fact: 'prefere manhãs', kind: 'other', about: '' }]);
   assert.deepEqual(
     outcome.toolCalls.map(({ name, ok, output }) => [name, ok, output]),
     [['remember', true, 'Anotado.']],
@@ -170,7 +170,7 @@ test('L1 asked for twice in a turn, an effect happens once', async () => {
     { tools: [{ name: 'opt_out', input: {} }, fact(' a ')] },
     { text: 'Pronto.' },
   ]);
-  assert.deepEqual(answered(await run()).effects, [{ type: 'remember', fact: 'a' }, { type: 'opt_out' }]);
+  assert.deepEqual(answered(await run()).effects, [{ type: 'remember', fact: 'a', kind: 'other', about: '' }, { type: 'opt_out' }]);
 });
 
 test('L1 a reaction alone is an answer; the same words twice are said once', async () => {
@@ -410,7 +410,7 @@ test('L15 the other model takes over in the middle of a turn, and keeps what the
     ],
   );
   assert.ok((outcome.modelCalls[0]?.cost_usd ?? 0) > 0);
-  assert.deepEqual(outcome.effects, [{ type: 'remember', fact: 'x' }]);
+  assert.deepEqual(outcome.effects, [{ type: 'remember', fact: 'x', kind: 'other', about: '' }]);
 });
 
 test('L15 retry-after: the model is not asked again before that, the other one is', async () => {
