@@ -324,6 +324,19 @@ create policy runtime on public.early_updates as permissive for all to service_r
 grant delete, insert, select, update on public.early_updates to service_role;
 grant delete, insert, select, update on public.early_updates to whats_agents_runtime;
 
+create table public.embeddings (
+  tenant_id text not null,
+  model text not null,
+  sha256 text not null,
+  vector bytea not null,
+  created_at timestamp with time zone default now() not null,
+  constraint embeddings_pkey PRIMARY KEY (tenant_id, model, sha256)
+);
+alter table public.embeddings enable row level security;
+create policy runtime on public.embeddings as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.embeddings to service_role;
+grant delete, insert, select, update on public.embeddings to whats_agents_runtime;
+
 create table public.erasures (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -1247,6 +1260,7 @@ alter table public.conversations add constraint conversations_tenant_id_fkey FOR
 alter table public.daily_counts add constraint daily_counts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.early_updates add constraint early_updates_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.embeddings add constraint embeddings_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.erasures add constraint erasures_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.forged_messages add constraint forged_messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.forged_messages add constraint forged_messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1310,6 +1324,18 @@ create type public.heard_event as (
   for_all boolean,
   request_id text
 );
+
+CREATE OR REPLACE FUNCTION public.add_embedding_spend(p_tenant text, p_usd numeric, p_tokens integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform add_spend(p_tenant, 'embedding', null, p_usd, 1, (p_usd is null)::int, p_tokens, clock_timestamp());
+end $function$;
+revoke all on function public.add_embedding_spend(text,numeric,integer) from public;
+grant execute on function public.add_embedding_spend(text,numeric,integer) to service_role;
+grant execute on function public.add_embedding_spend(text,numeric,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_notice(p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -5665,6 +5691,27 @@ revoke all on function public.knowledge_passages(text,text) from public;
 grant execute on function public.knowledge_passages(text,text) to service_role;
 grant execute on function public.knowledge_passages(text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.knowledge_vectors(p_tenant text, p_model text, p_known integer)
+ RETURNS json
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_revision int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant;
+  if v_revision = p_known then return null; end if;
+  return (select json_build_object('revision', v_revision, 'missing', count(*) filter (where e.sha256 is null),
+      'vectors', coalesce(json_agg(json_build_object('id', c.id, 'vector',
+        replace(encode(e.vector, 'base64'), E'\n', '')) order by c.id) filter (where e.sha256 is not null), '[]'))
+    from knowledge_chunks c left join embeddings e on e.tenant_id = c.tenant_id and e.model = p_model
+      and e.sha256 = c.sha256
+    where c.tenant_id = p_tenant);
+end $function$;
+revoke all on function public.knowledge_vectors(text,text,integer) from public;
+grant execute on function public.knowledge_vectors(text,text,integer) to service_role;
+grant execute on function public.knowledge_vectors(text,text,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.known_elsewhere(p_contact bigint, p_instance_id bigint)
  RETURNS boolean
  LANGUAGE sql
@@ -6809,6 +6856,28 @@ revoke all on function public.metrics_snapshot(timestamp with time zone) from pu
 grant execute on function public.metrics_snapshot(timestamp with time zone) to service_role;
 grant execute on function public.metrics_snapshot(timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.missing_embeddings(p_model text, p_whole integer, p_limit integer)
+ RETURNS json
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  delete from embeddings e where not exists (select from knowledge_chunks c
+    where c.tenant_id = e.tenant_id and c.sha256 = e.sha256);
+  return (select coalesce(json_agg(json_build_object('tenant_id', m.tenant_id, 'sha256', m.sha256, 'text', m.text)
+      order by m.tenant_id, m.sha256), '[]')
+    from (select distinct on (c.tenant_id, c.sha256) c.tenant_id, c.sha256,
+        concat_ws(E'\n', nullif(c.heading, ''), c.text) as text
+      from knowledge_chunks c
+      where c.tenant_id in (select k.tenant_id from knowledge k group by k.tenant_id having sum(k.chars) > p_whole)
+        and not exists (select from embeddings e where e.tenant_id = c.tenant_id and e.model = p_model
+          and e.sha256 = c.sha256)
+      order by c.tenant_id, c.sha256 limit p_limit) m);
+end $function$;
+revoke all on function public.missing_embeddings(text,integer,integer) from public;
+grant execute on function public.missing_embeddings(text,integer,integer) to service_role;
+grant execute on function public.missing_embeddings(text,integer,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.model_calls_of(p_result jsonb)
  RETURNS TABLE(model text, outcome text, ms integer, input_tokens integer, output_tokens integer, thinking_tokens integer, cache_read_tokens integer, cache_write_tokens integer, cost_usd numeric, estimated boolean, detail text, cache_miss text)
  LANGUAGE sql
@@ -7450,6 +7519,22 @@ end $function$;
 revoke all on function public.pair_facts(public.instances,text,text,timestamp with time zone,jsonb) from public;
 grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone,jsonb) to service_role;
 grant execute on function public.pair_facts(public.instances,text,text,timestamp with time zone,jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.passages_by_id(p_tenant text, p_ids jsonb)
+ RETURNS json
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(json_agg(json_build_object('id', c.id, 'name', k.name, 'heading', c.heading, 'text', c.text,
+    'score', 0) order by i.n), '[]')
+    from jsonb_array_elements_text(p_ids) with ordinality i (id, n) join knowledge_chunks c on c.id = i.id::bigint
+      join knowledge k on k.id = c.knowledge_id
+    where c.tenant_id = p_tenant
+$function$;
+revoke all on function public.passages_by_id(text,jsonb) from public;
+grant execute on function public.passages_by_id(text,jsonb) to service_role;
+grant execute on function public.passages_by_id(text,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.passed_over(p_conversation public.conversations)
  RETURNS boolean
@@ -9581,6 +9666,24 @@ end $function$;
 revoke all on function public.save_agent(text,text,jsonb,text) from public;
 grant execute on function public.save_agent(text,text,jsonb,text) to service_role;
 grant execute on function public.save_agent(text,text,jsonb,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.save_embeddings(p_model text, p_rows jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_count int;
+begin
+  insert into embeddings (tenant_id, model, sha256, vector)
+    select r ->> 'tenant_id', p_model, r ->> 'sha256', decode(r ->> 'vector', 'base64')
+      from jsonb_array_elements(p_rows) r
+    on conflict do nothing;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $function$;
+revoke all on function public.save_embeddings(text,jsonb) from public;
+grant execute on function public.save_embeddings(text,jsonb) to service_role;
+grant execute on function public.save_embeddings(text,jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.save_knowledge(p_tenant text, p_document jsonb, p_most integer, p_actor text)
  RETURNS jsonb

@@ -8179,6 +8179,74 @@ returns json language sql stable set search_path = public, pg_temp as $$
       from wanted w where not exists (select from hits h where h.n = w.n)))
 $$;
 
+-- knowledge_vectors: the vectors of a tenant's passages. Arguments: p_known the revision that the caller has (null:
+--   none). Read only. Result: null: nothing has changed; else {revision, missing: passages without one, vectors [{id,
+--   vector: base64 of bytes with a sign}]}.
+create or replace function knowledge_vectors(p_tenant text, p_model text, p_known int)
+returns json language plpgsql stable set search_path = public, pg_temp as $$
+declare v_revision int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant;
+  if v_revision = p_known then return null; end if;
+  return (select json_build_object('revision', v_revision, 'missing', count(*) filter (where e.sha256 is null),
+      'vectors', coalesce(json_agg(json_build_object('id', c.id, 'vector',
+        replace(encode(e.vector, 'base64'), E'\n', '')) order by c.id) filter (where e.sha256 is not null), '[]'))
+    from knowledge_chunks c left join embeddings e on e.tenant_id = c.tenant_id and e.model = p_model
+      and e.sha256 = c.sha256
+    where c.tenant_id = p_tenant);
+end $$;
+
+-- passages_by_id: passages of a tenant, in the order of p_ids; what is gone is left out. Read only.
+-- Result: [{id, name, heading, text, score: 0}].
+create or replace function passages_by_id(p_tenant text, p_ids jsonb)
+returns json language sql stable set search_path = public, pg_temp as $$
+  select coalesce(json_agg(json_build_object('id', c.id, 'name', k.name, 'heading', c.heading, 'text', c.text,
+    'score', 0) order by i.n), '[]')
+    from jsonb_array_elements_text(p_ids) with ordinality i (id, n) join knowledge_chunks c on c.id = i.id::bigint
+      join knowledge k on k.id = c.knowledge_id
+    where c.tenant_id = p_tenant
+$$;
+
+-- missing_embeddings: texts that have no vector of p_model yet, of tenants with more than p_whole characters of
+--   documents; what no passage has any more is forgotten on the way.
+-- Concurrency: any; two callers get the same. Result: [{tenant_id, sha256, text: heading and text}].
+create or replace function missing_embeddings(p_model text, p_whole int, p_limit int)
+returns json language plpgsql set search_path = public, pg_temp as $$
+begin
+  delete from embeddings e where not exists (select from knowledge_chunks c
+    where c.tenant_id = e.tenant_id and c.sha256 = e.sha256);
+  return (select coalesce(json_agg(json_build_object('tenant_id', m.tenant_id, 'sha256', m.sha256, 'text', m.text)
+      order by m.tenant_id, m.sha256), '[]')
+    from (select distinct on (c.tenant_id, c.sha256) c.tenant_id, c.sha256,
+        concat_ws(E'\n', nullif(c.heading, ''), c.text) as text
+      from knowledge_chunks c
+      where c.tenant_id in (select k.tenant_id from knowledge k group by k.tenant_id having sum(k.chars) > p_whole)
+        and not exists (select from embeddings e where e.tenant_id = c.tenant_id and e.model = p_model
+          and e.sha256 = c.sha256)
+      order by c.tenant_id, c.sha256 limit p_limit) m);
+end $$;
+
+-- save_embeddings: keeps vectors, each once. Arguments: p_rows [{tenant_id, sha256, vector: base64}]. May be repeated.
+-- Result: how many are new.
+create or replace function save_embeddings(p_model text, p_rows jsonb)
+returns int language plpgsql set search_path = public, pg_temp as $$
+declare v_count int;
+begin
+  insert into embeddings (tenant_id, model, sha256, vector)
+    select r ->> 'tenant_id', p_model, r ->> 'sha256', decode(r ->> 'vector', 'base64')
+      from jsonb_array_elements(p_rows) r
+    on conflict do nothing;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+-- add_embedding_spend: a call for vectors was paid. Arguments: p_usd null: its model has no price. Concurrency: any.
+create or replace function add_embedding_spend(p_tenant text, p_usd numeric, p_tokens int)
+returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform add_spend(p_tenant, 'embedding', null, p_usd, 1, (p_usd is null)::int, p_tokens, clock_timestamp());
+end $$;
+
 -- note_forward: what this turn left to a person is to be told to people: at once, or with what comes meanwhile a minute
 -- after they heard from this conversation last.
 -- Concurrency: the caller holds the conversation's lock; the commit that leaves the messages makes it due, so no death
@@ -9956,6 +10024,11 @@ revoke all on function
   knowledge_of(text,integer,integer),
   knowledge_passages(text,text),
   search_knowledge(text,jsonb,integer),
+  knowledge_vectors(text,text,integer),
+  passages_by_id(text,jsonb),
+  missing_embeddings(text,integer,integer),
+  save_embeddings(text,jsonb),
+  add_embedding_spend(text,numeric,integer),
   note_forward(bigint,bigint,timestamp with time zone),
   forwards_due(bigint,integer,timestamp with time zone),
   take_forward(bigint,bigint,jsonb,timestamp with time zone),
@@ -10395,6 +10468,11 @@ grant execute on function
   knowledge_of(text,integer,integer),
   knowledge_passages(text,text),
   search_knowledge(text,jsonb,integer),
+  knowledge_vectors(text,text,integer),
+  passages_by_id(text,jsonb),
+  missing_embeddings(text,integer,integer),
+  save_embeddings(text,jsonb),
+  add_embedding_spend(text,numeric,integer),
   note_forward(bigint,bigint,timestamp with time zone),
   forwards_due(bigint,integer,timestamp with time zone),
   take_forward(bigint,bigint,jsonb,timestamp with time zone),
