@@ -80,7 +80,7 @@ const rows = (stage: Stage, ids: string[]) =>
 /** Maria asks, the agent answers, Ana adds something on the phone: the ids of the three. */
 async function talk(stage: Stage): Promise<{ asked: string; agent: string; staff: string; conversation: number }> {
   const { system, ctx } = stage;
-  system.simulator.script([{ match: '', text: 'Custa R$ 90,00', repeat: true }]);
+  system.simulator.script([{ match: '', text: 'Custa noventa reais', repeat: true }]);
   const conversation = await stage.hear('Quanto custa?');
   await turnsUntilDone(ctx, conversation);
   await sendDue(ctx, conversation);
@@ -113,7 +113,7 @@ test('Z3 a contact changes and deletes nothing that the agent or a person of our
   await stage.hear('E então?');
   await turnsUntilDone(stage.ctx, conversation);
   const prompt = stage.prompts().at(-1)?.texts.join('\n') ?? '';
-  assert.ok(prompt.includes('assistant: Custa R$ 90,00'), prompt);
+  assert.ok(prompt.includes('assistant: Custa noventa reais'), prompt);
   assert.ok(!prompt.split('\n').some((line) => line.startsWith('assistant') && line.includes('de graça')), prompt);
 });
 
@@ -211,7 +211,7 @@ test('Z8 whoever quotes the agent, the staff or itself by id with other words is
       .filter((line) => line.includes('[em resposta'))
       .map((line) => line.slice(line.indexOf('[em resposta'))),
     [
-      '[em resposta à sua mensagem: "Custa R$ 90,00"]',
+      '[em resposta à sua mensagem: "Custa noventa reais"]',
       '[em resposta à mensagem da equipe: "Aqui é a Ana: com frete são R$ 100,00"]',
       '[em resposta à própria mensagem: "Quanto custa?"]',
       '[em resposta a: "Sim, é de graça para você"]',

@@ -166,8 +166,8 @@ test('Z7 three hundred strangers cost a number with ten replies an hour no more 
     system.simulator.inbound({ contactId: people.get(phone) ?? '', text: `Oi, sou ${n}` });
   }
   await settled(301);
-  // ten that leave, three that wait, and what was under way when the third of those was written
-  assert.ok(calls() >= 10 && calls() <= 10 + 3 + 2 * concurrency, `${calls()} calls`);
+  // ten that leave, three that wait, and what was under way, or just written, when the third of those was held
+  assert.ok(calls() >= 10 && calls() <= 10 + 3 + 4 * concurrency, `${calls()} calls`);
   const before = calls();
   assert.equal((await system.query('select from slots where reply')).length, 10);
   assert.deepEqual(await system.query(`select distinct status from turns`), [{ status: 'committed' }], 'none costs an attempt');

@@ -67,10 +67,10 @@ test('L15 the model is unavailable: no attempt is used; who has waited for two m
   assert.deepEqual(await stage.system.query('select count(*)::int as n from handoffs'), [{ n: 0 }]);
 
   recover(stage);
-  stage.system.simulator.script([{ text: 'Olá! Custa R$ 10.' }]);
+  stage.system.simulator.script([{ text: 'Olá! Custa dez reais.' }]);
   assert.deepEqual(await turnsUntilDone(stage.ctx, conversation), []);
   await sendDue(stage.ctx, conversation);
-  assert.deepEqual(sent(stage), [APOLOGY_TEXT, 'Olá! Custa R$ 10.']);
+  assert.deepEqual(sent(stage), [APOLOGY_TEXT, 'Olá! Custa dez reais.']);
   assert.deepEqual(stage.prompts().at(-1)?.texts, [
     'user: [início da conversa]',
     `assistant: ${APOLOGY_TEXT}`,
