@@ -4317,14 +4317,13 @@ begin
       from (select a.id, burst_ms(a.id, p_debounce, v_now) as ms from (select distinct id from unnest(v_asked) id) a
         offset 0) b where b.ms is not null;
   end if;
-  if p_reads then
+  if p_reads and (exists (select from inbox x join messages m on m.id = x.message_id
+      where x.conversation_id = any (v_asked) and m.type in ('audio', 'image', 'document', 'video'))
+    or exists (select from media_waits w where w.conversation_id = any (v_asked) and w.next_at <= v_now)) then
     select v_in_the_way || coalesce(jsonb_object_agg(b.id, jsonb_build_object('conversation_id', b.id, 'state', 'media',
         'items', b.items)), '{}') into v_in_the_way
       from (select a.id, unread_media(a.id, v_now) as items from (select distinct id from unnest(v_asked) id) a
-        where not v_in_the_way ? a.id::text and (exists (select from inbox x join messages m on m.id = x.message_id
-            where x.conversation_id = a.id and m.type in ('audio', 'image', 'document', 'video'))
-          or exists (select from media_waits w where w.conversation_id = a.id and w.next_at <= v_now)) offset 0) b
-      where b.items is not null;
+        where not v_in_the_way ? a.id::text offset 0) b where b.items is not null;
   end if;
   v_ids := array(select distinct id from unnest(v_asked) id where not v_in_the_way ? id::text order by id);
   perform lock_lanes(v_ids);
