@@ -34,8 +34,8 @@ export function listMarkup({ tab, query, rows, next, needs, open }: ListShown, v
         name="q"
         type="search"
         value="${query}"
-        placeholder="Nome ou número"
-        aria-label="Procurar por nome ou número"
+        placeholder="Nome, número ou palavra"
+        aria-label="Procurar por nome, número ou palavra recente"
         maxlength="100"
         data-key="/"
       />

@@ -136,7 +136,7 @@ const LIST = {
   access: 'operator',
   summary: 'conversations: who needs a person first',
   details:
-    'tab: needs (who waits longest first), agent, paused, all (newest first); q searches names and digits of numbers instead. next_cursor is the cursor of the next page, null on the last one.',
+    'tab: needs (who waits longest first), agent, paused, all (newest first); q searches names, digits of numbers and words of the newest 10,000 messages instead. next_cursor is the cursor of the next page, null on the last one.',
   query: filter,
   answers: {
     200: { means: 'one page', schema: z.object({ conversations: z.array(conversationRow), next_cursor: z.string().nullable() }) },

@@ -42,7 +42,7 @@ export async function listConversations(
   );
 }
 
-/** SQL search_conversations: by a name or by digits of a number. */
+/** SQL search_conversations: by a name, by digits of a number, by words of the newest 10,000 messages. */
 export async function searchConversations(db: Door, tenant: string, query: string, limit: number): Promise<ConversationRow[]> {
   return z.array(conversationRow).parse(await db.call('search_conversations', { p_tenant: tenant, p_query: query, p_limit: limit }));
 }

@@ -592,8 +592,8 @@ begin
   return jsonb_build_object('rows', conversation_rows(v_ids, v_now), 'next', v_next, 'needs', cardinality(v_needs));
 end $$;
 
--- search_conversations: by a name (beginnings of its words), by digits of a phone number (its last ones, or all),
--- newest first. Read only, by indexes.
+-- search_conversations: by a name (beginnings of its words), by digits of a phone number (its last ones, or all), both
+-- by indexes, and by words of the newest 10,000 messages, which need none; the newest first. Read only.
 -- Result: rows, see conversation_rows.
 create or replace function search_conversations(
   p_tenant text, p_query text, p_limit int, p_now timestamptz default null
@@ -613,6 +613,11 @@ begin
         and to_tsvector('simple', translate(lower(left(k.name, 200)), 'áàâãäéèêëíìîïóòôõöúùûüçñ',
           'aaaaaeeeeiiiiooooouuuucn')) @@ to_tsquery('simple', v_words) limit 200) k
       join conversations c on c.contact_id = k.id where c.merged_into is null
+    union select c.id from (select distinct m.conversation_id as id from (select * from messages n
+          where n.tenant_id = p_tenant order by n.id desc limit 10000) m
+        where length(p_query) >= 3 and m.kind is distinct from 'operator' and
+          strpos(lower(m.text), lower(p_query)) > 0) w
+      join conversations c on c.id = w.id where c.merged_into is null
     order by 1 desc limit p_limit), clock(p_now));
 end $$;
 

@@ -172,3 +172,25 @@ test('H9 A10 drafts by keyboard: approved, changed, thrown away', async (t) => {
   );
   assert.deepEqual(errors, []);
 });
+
+test('H9 a conversation is found by a part of a name, by the last digits of its number, and by words', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const people = [
+    { name: 'Conceição da Luz', phone: '5511988881234', text: 'Quanto custa a camiseta 100% algodão?' },
+    { name: 'João Lima', phone: '5511977775678', text: 'Bom dia' },
+  ];
+  for (const { name, phone, text } of people)
+    system.simulator.inbound({ contactId: system.simulator.addContact({ name, phone }).id, text });
+  await system.until(async () => (await system.dump()).length === 2, 'both');
+  const token = await tokenOf('ana');
+  const search = async (q: string): Promise<(string | null)[]> => {
+    const answer = await fetch(`${system.url}/api/conversations?q=${encodeURIComponent(q)}`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const body = (await answer.json()) as { conversations: { name: string | null }[] };
+    return body.conversations.map(({ name }) => name);
+  };
+  for (const q of ['conceicao', 'LUZ', 'conc', '8888-1234', '+55 11 98888-1234', 'camiseta', '100%'])
+    assert.deepEqual(await search(q), ['Conceição da Luz'], q);
+  for (const q of ["'); drop table", '100_', '\\', '<b>', '9999-0000', ':*&|!']) assert.deepEqual(await search(q), [], q);
+});
