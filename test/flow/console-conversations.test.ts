@@ -192,5 +192,5 @@ test('H9 a conversation is found by a part of a name, by the last digits of its 
   };
   for (const q of ['conceicao', 'LUZ', 'conc', '8888-1234', '+55 11 98888-1234', 'camiseta', '100%'])
     assert.deepEqual(await search(q), ['Conceição da Luz'], q);
-  for (const q of ["'); drop table", '100_', '\\', '<b>', '9999-0000', ':*&|!']) assert.deepEqual(await search(q), [], q);
+  for (const q of ["'); drop table", '100_', 'a\\b', '<b>', '9999-0000', ':*&|!']) assert.deepEqual(await search(q), [], q);
 });
