@@ -1443,6 +1443,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
     where c.tenant_id = p_tenant and c.merged_into is null
+      -- by narrow indexes: of those that the agent has, however many, none is looked at
+      and c.id in (select h.conversation_id from handoffs h where h.status <> 'returned'
+        union select p.id from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
+          or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null))
       and (conversation_holder(c, clock(p_now)) in ('human', 'takeover') or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
