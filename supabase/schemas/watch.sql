@@ -553,7 +553,8 @@ language sql stable set search_path = public, pg_temp as $$
 $$;
 
 -- recent_conversations: those with the newest messages, before message p_before; by the order of messages, so it needs
--- no index of its own. Looks at 25 messages for each conversation that is asked for. p_only 'agent': where the agent answers and nothing is paused.
+-- no index of its own. Looks at 25 messages for each conversation that is asked for. p_only 'agent': where the agent
+-- answers and nothing is paused.
 -- Result: {ids, next: go on before that message, or null}.
 create or replace function recent_conversations(
   p_tenant text, p_only text, p_before bigint, p_limit int, p_now timestamptz
