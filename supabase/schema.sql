@@ -5926,9 +5926,10 @@ CREATE OR REPLACE FUNCTION public.list_conversations(p_tenant text, p_tab text, 
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_needs bigint[] := needs_people(p_tenant, v_now); v_ids bigint[];
+declare v_now timestamptz := clock(p_now); v_needs bigint[]; v_ids bigint[];
   v_next bigint; v_recent jsonb;
 begin
+  v_needs := case p_tab when 'needs' then needs_people(p_tenant, v_now) else with_people(p_tenant, v_now) end;
   if p_tab = 'needs' then v_ids := v_needs[1:p_limit];
   elsif p_tab = 'paused' then
     v_ids := array(select c.id from (select distinct on (target) target, status, id from julia_status
@@ -6000,6 +6001,10 @@ AS $function$
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
     where c.tenant_id = p_tenant and c.merged_into is null
+      -- by narrow indexes: of those that the agent has, however many, none is looked at
+      and c.id in (select h.conversation_id from handoffs h where h.status <> 'returned'
+        union select p.id from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
+          or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null))
       and (conversation_holder(c, clock(p_now)) in ('human', 'takeover') or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
@@ -6973,18 +6978,9 @@ CREATE OR REPLACE FUNCTION public.needs_people(p_tenant text, p_now timestamp wi
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select coalesce(array_agg(l.id order by l.waits_since nulls last, l.id), '{}') from (
-    select (r ->> 'id')::bigint as id, (r ->> 'waits_since')::timestamptz as waits_since
-    from jsonb_array_elements(conversation_rows(array(
-      select c.id from (
-        select h.conversation_id as id, min(h.created_at) filter (where h.taken_at is null) as since from handoffs h
-          where h.status <> 'returned' and h.tenant_id = p_tenant group by 1
-        union all select f.conversation_id, null from drafts f where f.tenant_id = p_tenant
-        union all select p.id, null from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
-          or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null)
-          and (conversation_holder(p, p_now) in ('human', 'takeover') or waits_for_person(p))) w
-      join conversations c on c.id = w.id where c.merged_into is null
-      group by c.id order by min(w.since) nulls last, c.id limit 200), p_now)) r) l
+  select coalesce(array_agg((r ->> 'id')::bigint order by (r ->> 'waits_since')::timestamptz nulls last,
+    (r ->> 'id')::bigint), '{}')
+  from jsonb_array_elements(conversation_rows(with_people(p_tenant, p_now), p_now)) r
 $function$;
 revoke all on function public.needs_people(text,timestamp with time zone) from public;
 grant execute on function public.needs_people(text,timestamp with time zone) to service_role;
@@ -8196,7 +8192,7 @@ CREATE OR REPLACE FUNCTION public.recent_conversations(p_tenant text, p_only tex
  SET search_path TO 'public', 'pg_temp'
 AS $function$
   with looked as (select m.id, m.conversation_id from messages m where m.id < coalesce(p_before, 9223372036854775807)
-      and m.tenant_id = p_tenant order by m.id desc limit 4000),
+      and m.tenant_id = p_tenant order by m.id desc limit 25 * p_limit),
     newest as (select conversation_id, max(id) as id from looked group by 1),
     shown as (select n.conversation_id, n.id from newest n join conversations c on c.id = n.conversation_id
       where c.merged_into is null and (p_before is null or n.id = (select m.id from messages m
@@ -8206,7 +8202,7 @@ AS $function$
       order by n.id desc limit p_limit)
   select jsonb_build_object('ids', (select coalesce(jsonb_agg(conversation_id order by id desc), '[]') from shown),
     'next', case when (select count(*) from shown) = p_limit then (select min(id) from shown)
-      when (select count(*) from looked) = 4000 then (select min(id) from looked) end)
+      when (select count(*) from looked) = 25 * p_limit then (select min(id) from looked) end)
 $function$;
 revoke all on function public.recent_conversations(text,text,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.recent_conversations(text,text,bigint,integer,timestamp with time zone) to service_role;
@@ -9780,6 +9776,11 @@ begin
         and to_tsvector('simple', translate(lower(left(k.name, 200)), 'áàâãäéèêëíìîïóòôõöúùûüçñ',
           'aaaaaeeeeiiiiooooouuuucn')) @@ to_tsquery('simple', v_words) limit 200) k
       join conversations c on c.contact_id = k.id where c.merged_into is null
+    union select c.id from (select distinct m.conversation_id as id from (select * from messages n
+          where n.tenant_id = p_tenant order by n.id desc limit 10000) m
+        where length(p_query) >= 3 and m.kind is distinct from 'operator' and
+          strpos(lower(m.text), lower(p_query)) > 0) w
+      join conversations c on c.id = w.id where c.merged_into is null
     order by 1 desc limit p_limit), clock(p_now));
 end $function$;
 revoke all on function public.search_conversations(text,text,integer,timestamp with time zone) from public;
@@ -11920,6 +11921,26 @@ $function$;
 revoke all on function public.webhooks_of(text) from public;
 grant execute on function public.webhooks_of(text) to service_role;
 grant execute on function public.webhooks_of(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.with_people(p_tenant text, p_now timestamp with time zone)
+ RETURNS bigint[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select array(select c.id from (
+      select h.conversation_id as id, min(h.created_at) filter (where h.taken_at is null) as since from handoffs h
+        where h.status <> 'returned' and h.tenant_id = p_tenant group by 1
+      union all select f.conversation_id, null from drafts f where f.tenant_id = p_tenant
+      union all select p.id, null from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
+        or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null)
+        and (conversation_holder(p, p_now) in ('human', 'takeover') or waits_for_person(p))) w
+    join conversations c on c.id = w.id where c.merged_into is null
+    group by c.id order by min(w.since) nulls last, c.id limit 200)
+$function$;
+revoke all on function public.with_people(text,timestamp with time zone) from public;
+grant execute on function public.with_people(text,timestamp with time zone) to service_role;
+grant execute on function public.with_people(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
  RETURNS void

@@ -1508,6 +1508,10 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
         from handoffs h where h.conversation_id = c.id and h.status <> 'returned') as handoffs
     from conversations c join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
     where c.tenant_id = p_tenant and c.merged_into is null
+      -- by narrow indexes: of those that the agent has, however many, none is looked at
+      and c.id in (select h.conversation_id from handoffs h where h.status <> 'returned'
+        union select p.id from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
+          or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null))
       and (conversation_holder(c, clock(p_now)) in ('human', 'takeover') or waits_for_person(c)
       or exists (select 1 from handoffs h where h.conversation_id = c.id and h.status <> 'returned'))
     order by since nulls first, c.id limit p_limit) l
@@ -9403,32 +9407,39 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
       join messages m on m.id = f.message_id where f.conversation_id = c.id) d on true
 $$;
 
--- needs_people: conversations that need a person, at most 200: who waits for the longest first, and those that a person
--- has and whose contact does not wait at the end. Read only; looks at no conversation that only the agent has.
+-- with_people: conversations that a person has, or should look at, at most 200: those that nobody has taken first, the
+-- longest waiting first. Read only; looks at no conversation that only the agent has.
+create or replace function with_people(p_tenant text, p_now timestamptz) returns bigint[]
+language sql stable set search_path = public, pg_temp as $$
+  select array(select c.id from (
+      select h.conversation_id as id, min(h.created_at) filter (where h.taken_at is null) as since from handoffs h
+        where h.status <> 'returned' and h.tenant_id = p_tenant group by 1
+      union all select f.conversation_id, null from drafts f where f.tenant_id = p_tenant
+      union all select p.id, null from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
+        or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null)
+        and (conversation_holder(p, p_now) in ('human', 'takeover') or waits_for_person(p))) w
+    join conversations c on c.id = w.id where c.merged_into is null
+    group by c.id order by min(w.since) nulls last, c.id limit 200)
+$$;
+
+-- needs_people: the same, who waits for a person for the longest first, and at the end those that a person has and
+-- whose contact does not wait. Read only.
 create or replace function needs_people(p_tenant text, p_now timestamptz) returns bigint[]
 language sql stable set search_path = public, pg_temp as $$
-  select coalesce(array_agg(l.id order by l.waits_since nulls last, l.id), '{}') from (
-    select (r ->> 'id')::bigint as id, (r ->> 'waits_since')::timestamptz as waits_since
-    from jsonb_array_elements(conversation_rows(array(
-      select c.id from (
-        select h.conversation_id as id, min(h.created_at) filter (where h.taken_at is null) as since from handoffs h
-          where h.status <> 'returned' and h.tenant_id = p_tenant group by 1
-        union all select f.conversation_id, null from drafts f where f.tenant_id = p_tenant
-        union all select p.id, null from conversations p where p.tenant_id = p_tenant and (p.controlled_by = 'human'
-          or p.mode <> 'auto' or p.takeover_until is not null or p.quiet_until is not null)
-          and (conversation_holder(p, p_now) in ('human', 'takeover') or waits_for_person(p))) w
-      join conversations c on c.id = w.id where c.merged_into is null
-      group by c.id order by min(w.since) nulls last, c.id limit 200), p_now)) r) l
+  select coalesce(array_agg((r ->> 'id')::bigint order by (r ->> 'waits_since')::timestamptz nulls last,
+    (r ->> 'id')::bigint), '{}')
+  from jsonb_array_elements(conversation_rows(with_people(p_tenant, p_now), p_now)) r
 $$;
 
 -- recent_conversations: those with the newest messages, before message p_before; by the order of messages, so it needs
--- no index of its own. Looks at 4,000 messages at most. p_only 'agent': where the agent answers and nothing is paused.
+-- no index of its own. Looks at 25 messages for each conversation that is asked for. p_only 'agent': where the agent
+-- answers and nothing is paused.
 -- Result: {ids, next: go on before that message, or null}.
 create or replace function recent_conversations(
   p_tenant text, p_only text, p_before bigint, p_limit int, p_now timestamptz
 ) returns jsonb language sql stable set search_path = public, pg_temp as $$
   with looked as (select m.id, m.conversation_id from messages m where m.id < coalesce(p_before, 9223372036854775807)
-      and m.tenant_id = p_tenant order by m.id desc limit 4000),
+      and m.tenant_id = p_tenant order by m.id desc limit 25 * p_limit),
     newest as (select conversation_id, max(id) as id from looked group by 1),
     shown as (select n.conversation_id, n.id from newest n join conversations c on c.id = n.conversation_id
       where c.merged_into is null and (p_before is null or n.id = (select m.id from messages m
@@ -9438,7 +9449,7 @@ create or replace function recent_conversations(
       order by n.id desc limit p_limit)
   select jsonb_build_object('ids', (select coalesce(jsonb_agg(conversation_id order by id desc), '[]') from shown),
     'next', case when (select count(*) from shown) = p_limit then (select min(id) from shown)
-      when (select count(*) from looked) = 4000 then (select min(id) from looked) end)
+      when (select count(*) from looked) = 25 * p_limit then (select min(id) from looked) end)
 $$;
 
 -- list_conversations: one list of the console. Read only; what it costs depends on what it shows, not on what is
@@ -9448,9 +9459,10 @@ $$;
 create or replace function list_conversations(
   p_tenant text, p_tab text, p_before bigint, p_limit int, p_now timestamptz default null
 ) returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_needs bigint[] := needs_people(p_tenant, v_now); v_ids bigint[];
+declare v_now timestamptz := clock(p_now); v_needs bigint[]; v_ids bigint[];
   v_next bigint; v_recent jsonb;
 begin
+  v_needs := case p_tab when 'needs' then needs_people(p_tenant, v_now) else with_people(p_tenant, v_now) end;
   if p_tab = 'needs' then v_ids := v_needs[1:p_limit];
   elsif p_tab = 'paused' then
     v_ids := array(select c.id from (select distinct on (target) target, status, id from julia_status
@@ -9467,8 +9479,8 @@ begin
   return jsonb_build_object('rows', conversation_rows(v_ids, v_now), 'next', v_next, 'needs', cardinality(v_needs));
 end $$;
 
--- search_conversations: by a name (beginnings of its words), by digits of a phone number (its last ones, or all),
--- newest first. Read only, by indexes.
+-- search_conversations: by a name (beginnings of its words), by digits of a phone number (its last ones, or all), both
+-- by indexes, and by words of the newest 10,000 messages, which need none; the newest first. Read only.
 -- Result: rows, see conversation_rows.
 create or replace function search_conversations(
   p_tenant text, p_query text, p_limit int, p_now timestamptz default null
@@ -9488,6 +9500,11 @@ begin
         and to_tsvector('simple', translate(lower(left(k.name, 200)), 'áàâãäéèêëíìîïóòôõöúùûüçñ',
           'aaaaaeeeeiiiiooooouuuucn')) @@ to_tsquery('simple', v_words) limit 200) k
       join conversations c on c.contact_id = k.id where c.merged_into is null
+    union select c.id from (select distinct m.conversation_id as id from (select * from messages n
+          where n.tenant_id = p_tenant order by n.id desc limit 10000) m
+        where length(p_query) >= 3 and m.kind is distinct from 'operator' and
+          strpos(lower(m.text), lower(p_query)) > 0) w
+      join conversations c on c.id = w.id where c.merged_into is null
     order by 1 desc limit p_limit), clock(p_now));
 end $$;
 
@@ -10080,6 +10097,7 @@ revoke all on function
   conversation_of(text,text),
   fold_words(text),
   conversation_rows(bigint[],timestamp with time zone),
+  with_people(text,timestamp with time zone),
   needs_people(text,timestamp with time zone),
   recent_conversations(text,text,bigint,integer,timestamp with time zone),
   list_conversations(text,text,bigint,integer,timestamp with time zone),
@@ -10524,6 +10542,7 @@ grant execute on function
   conversation_of(text,text),
   fold_words(text),
   conversation_rows(bigint[],timestamp with time zone),
+  with_people(text,timestamp with time zone),
   needs_people(text,timestamp with time zone),
   recent_conversations(text,text,bigint,integer,timestamp with time zone),
   list_conversations(text,text,bigint,integer,timestamp with time zone),
