@@ -36,7 +36,7 @@ export const TIERS = {
     'backup',
     'spend',
   ],
-  ground: ['config', 'whatsapp', 'claude', 'chatwoot', 'google', 'voyage', 'speech', 'db', 'process', 'words'],
+  ground: ['config', 'whatsapp', 'claude', 'chatwoot', 'google', 'voyage', 'speech', 'files', 'db', 'process', 'words'],
 };
 
 /** The steps of a message never call each other; a turn runs the agent. */

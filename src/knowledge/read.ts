@@ -1,8 +1,10 @@
 /**
- * The text of a file, by what kind it is. The libraries for PDF and Word are loaded when a file needs them: they take longer and more memory than all the rest.
+ * The text of a file, by what kind it is. PDF and Word are opened in a process of their own.
  * Expected failures are values.
  */
 import { parse as parseCsv } from 'csv-parse/sync';
+import { pdfText, wordHtml } from '../files/documents.ts';
+import { cut } from '../words/cut.ts';
 import { pagePassages, passagesOf, rowPassages } from './document-words.ts';
 import type { Passage } from './document-words.ts';
 
@@ -105,36 +107,18 @@ function csvRows(text: string): string[][] {
 
 async function readPdf(name: string, bytes: Buffer): Promise<Read> {
   if (!bytes.subarray(0, 1_024).includes('%PDF-')) return no(`${name} is no PDF, whatever it is called`);
-  const { extractText, getDocumentProxy } = await import('unpdf');
-  let pdf: Awaited<ReturnType<typeof getDocumentProxy>>;
-  try {
-    pdf = await getDocumentProxy(new Uint8Array(bytes), { verbosity: 0 });
-  } catch (error) {
-    const isLocked = error instanceof Error && error.name === 'PasswordException';
-    return no(
-      isLocked
-        ? `${name} has a password: save it without one`
-        : `${name} is no whole PDF: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
-  try {
-    if (pdf.numPages > MAX_PAGES) return no(`${name} has ${pdf.numPages} pages; at most ${MAX_PAGES} are read: split it`);
-    const { text } = await extractText(pdf, { mergePages: false });
-    return { ok: true, document: { kind: 'pdf', pages: pdf.numPages, passages: pagePassages(text), guessed: false } };
-  } finally {
-    await pdf.loadingTask.destroy();
-  }
+  const pdf = await pdfText(bytes, MAX_PAGES);
+  if (pdf.kind === 'locked') return no(`${name} has a password: save it without one`);
+  if (pdf.kind === 'broken') return no(`${name} is no whole PDF: ${cut(pdf.detail, 200)}`);
+  if (pdf.text === null) return no(`${name} has ${pdf.count} pages; at most ${MAX_PAGES} are read: split it`);
+  return { ok: true, document: { kind: 'pdf', pages: pdf.count, passages: pagePassages(pdf.text), guessed: false } };
 }
 
 async function readWord(name: string, bytes: Buffer): Promise<Read> {
   if (bytes.subarray(0, 2).toString('latin1') !== 'PK') return no(`${name} is no .docx, whatever it is called`);
-  const { default: mammoth } = await import('mammoth');
-  // No pictures: they would stand in the text as base64.
-  const { value } = await mammoth.convertToHtml(
-    { buffer: bytes },
-    { convertImage: mammoth.images.imgElement(async () => Promise.resolve({ src: '' })) },
-  );
-  return { ok: true, document: { kind: 'docx', pages: null, passages: passagesOf(plainText(value)), guessed: false } };
+  const word = await wordHtml(bytes);
+  if (word.kind === 'broken') return no(`${name} could not be read as docx: ${cut(word.detail, 200)}`);
+  return { ok: true, document: { kind: 'docx', pages: null, passages: passagesOf(plainText(word.html)), guessed: false } };
 }
 
 /** What mammoth writes is a small, well-formed HTML: headings, paragraphs, lists, tables. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileKind, filesThatFit, modelFile, pictureFault } from '../../src/claude/files.ts';
-import { pagesOf } from '../../src/inbox/media/pages.ts';
+import { pagesOf } from '../../src/files/documents.ts';
 import { pdf, picture } from '../../simulator/pictures.ts';
 
 test('I10 a picture or a PDF is known by its first bytes, whatever it is called', () => {
@@ -47,7 +47,7 @@ test('I10 of what does not fit into one request the newest stay', () => {
 });
 
 test('I10 pages of a PDF are counted; one with a password or a defect is told apart', async () => {
-  assert.deepEqual(await pagesOf(pdf('x', { pages: 101 })), { kind: 'pages', count: 101 });
+  assert.deepEqual(await pagesOf(pdf('x', { pages: 101 })), { kind: 'pages', count: 101, text: null });
   assert.deepEqual(await pagesOf(pdf('x', { locked: true })), { kind: 'locked' });
   assert.equal((await pagesOf(Buffer.from('%PDF-1.7 nada'))).kind, 'broken');
   assert.equal((await pagesOf(pdf('x').subarray(0, 200))).kind, 'broken');

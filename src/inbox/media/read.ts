@@ -23,7 +23,7 @@ import type { MediaFile, MediaItem } from './calls.ts';
 import { bareNote, coverNote, describedNote, MOST_BYTES, retryMs, unreadNote } from './decide.ts';
 import type { MediaFailure } from './decide.ts';
 import { describe, moneyOf } from './describe.ts';
-import { pagesOf } from './pages.ts';
+import { pagesOf } from '../../files/documents.ts';
 
 /** A burst is read a few at a time. */
 const AT_ONCE = 4;
