@@ -2,12 +2,14 @@
  * A program of its own (process/apart.ts): opens a file of somebody's and says what is in it. `pages` and `text [MOST]` of a PDF, `word` of a .docx; the file comes on
  * standard input, one JSON value goes to standard output.
  */
-const [what = '', most = '0'] = process.argv.slice(2);
+import { argv, stdin, stdout } from 'node:process';
+
+const [what = '', most = '0'] = argv.slice(2);
 const input: Buffer[] = [];
-for await (const part of process.stdin) input.push(part as Buffer);
+for await (const part of stdin) input.push(part as Buffer);
 const bytes = Buffer.concat(input);
 
-process.stdout.write(JSON.stringify(what === 'word' ? await word() : await pdf()));
+stdout.write(JSON.stringify(what === 'word' ? await word() : await pdf()));
 
 async function pdf(): Promise<object> {
   const { extractText, getDocumentProxy } = await import('unpdf');
@@ -36,5 +38,3 @@ async function word(): Promise<object> {
     return { kind: 'broken', detail: error instanceof Error ? error.message : String(error) };
   }
 }
-
-export {};
