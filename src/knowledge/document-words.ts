@@ -4,6 +4,7 @@
  */
 import { cut } from '../words/cut.ts';
 import { foldWords } from '../words/fold.ts';
+import { headingOf } from '../words/heading.ts';
 
 export type Passage = {
   /** The headings above it, outermost first, joined by " > "; empty: none. */
@@ -59,16 +60,16 @@ function sectionsOf(text: string): { heading: string; body: string }[] {
   };
   for (const line of text.split('\n')) {
     if (/^\s*(```|~~~)/.test(line)) isCode = !isCode;
-    const found = isCode ? null : /^(#{1,6})\s+(.+?)\s*#*\s*$/.exec(line);
+    const found = isCode ? null : headingOf(line);
     if (found === null) {
       lines.push(line);
       continue;
     }
     end();
-    const level = found[1]?.length ?? 1;
+    const { level } = found;
     path.length = Math.min(path.length, level - 1);
     for (let above = path.length; above < level - 1; above++) path[above] = '';
-    path[level - 1] = cut(found[2] ?? '', HEADING_CHARS);
+    path[level - 1] = cut(found.words, HEADING_CHARS);
   }
   end();
   return sections;

@@ -127,7 +127,7 @@ function plainText(html: string): string {
     .replaceAll(/<h([1-6])[^>]*>/g, (_, level: string) => `\n\n${'#'.repeat(Number(level))} `)
     .replaceAll(/<li[^>]*>/g, '\n- ')
     .replaceAll(/<\/p>\s*<\/t[dh]>/g, '</td>')
-    .replaceAll(/<\/t[dh]>\s*(?!\s*<\/tr>)/g, ' | ')
+    .replaceAll(/<\/t[dh]>(?!\s*<\/tr>)\s*/g, ' | ')
     .replaceAll(/<\/tr>/g, '\n')
     .replaceAll(/<br\s*\/?>/g, '\n')
     .replaceAll(/<\/(p|h[1-6]|ul|ol|table)>/g, '\n\n')

@@ -27,8 +27,8 @@ export function parseVersion(text: string): { ok: true; file: VersionFile } | { 
     .replaceAll('\r\n', '\n')
     .replace(/^\u{FEFF}/u, '')
     .split('\n')) {
-    const heading = /^##\s+(.+?)\s*$/.exec(line)?.[1];
-    const found = heading === undefined ? undefined : SECTIONS[foldWords(heading)];
+    const heading = /^##\s/.test(line) ? line.slice(2).trim() : null;
+    const found = heading === null ? undefined : SECTIONS[foldWords(heading)];
     if (found !== undefined) {
       if (sections.has(found)) return { ok: false, fault: `there are two sections "${heading}"` };
       section = found;
@@ -109,12 +109,13 @@ const KEYS: Readonly<Record<string, 'company' | 'language' | 'model' | 'model_co
 /** A line before the first section; null: it is understood. */
 function head(file: VersionFile, line: string): string | null {
   if (line.trim() === '') return null;
-  const name = /^#\s+(.+?)\s*$/.exec(line)?.[1];
-  if (name !== undefined) {
+  const name = /^#\s/.test(line) ? line.slice(1).trim() : '';
+  if (name !== '') {
     file.name = name;
     return null;
   }
-  const [, key, value] = /^([^:]{1,40}):\s*(.*?)\s*$/.exec(line) ?? [];
+  const [, key, rest] = /^([^:]{1,40}):(.*)$/.exec(line.trimEnd()) ?? [];
+  const value = rest?.trim();
   const field = key === undefined ? undefined : KEYS[foldWords(key)];
   if (field === undefined || value === undefined)
     return `this line stands before the first section and says nothing known: ${line} (known: # NAME, Empresa:, Idioma:, Modelo:, Modelo complexo:, and the sections ## Tom, ## O que fazer, ## O que pode prometer, ## Frases)`;

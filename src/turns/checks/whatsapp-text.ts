@@ -1,4 +1,5 @@
 /** WhatsApp's own way of writing: one asterisk for bold, links as they are, no headings, tables or fences. What a model wrote for a page is written for a chat. Pure. */
+import { headingOf } from '../../words/heading.ts';
 
 /** The same words, as WhatsApp shows them. What needs nothing comes back as it is. */
 export function forWhatsapp(text: string): string {
@@ -14,7 +15,10 @@ export function forWhatsapp(text: string): string {
 
 function lineFor(line: string): string {
   return cells(line)
-    .replace(/^\s*#{1,6}\s+(.+?)\s*#*$/, (_, title: string) => `*${title.replaceAll('*', '')}*`)
+    .replace(/^\s*#{1,6}\s.*$/, (whole) => {
+      const heading = headingOf(whole.trimStart());
+      return heading === null ? whole : `*${heading.words.replaceAll('*', '')}*`;
+    })
     .replaceAll(/<br\s*\/?>/gi, '\n')
     .replaceAll(/<\/?(?:b|strong)>/gi, '*')
     .replaceAll(/<\/?(?:p|div|span|i|em|ul|ol|li)>/gi, '')
