@@ -12,7 +12,7 @@ export type Budget = {
    * Asked right before a call: its worst case in US dollars is reserved, or why it must not be made. Contract: throws only what the database throws, when it
    * stays away; one call of a turn at a time.
    */
-  take(call: { model: string; system: unknown; tools: unknown; messages: unknown; maxTokens: number }): Promise<Taken>;
+  take(call: { model: string; system: unknown; tools: unknown; messages: unknown; fileTokens?: number; maxTokens: number }): Promise<Taken>;
   /** What a call has cost, once it has ended. */
   paid(usd: number): void;
 };

@@ -37,9 +37,10 @@ const PROSE_BYTES = 2;
 
 /**
  * Tokens that a request is at most. What a contact writes may be anything, and a token is never less than a byte; a file counts by what it becomes, not by
- * the letters that carry it.
+ * the letters that carry it. `fileTokens`: of all its files, by their pages (claude/files.ts); without it they are guessed by their size, and a small file may
+ * have many pages.
  */
-export function mostTokens(request: { system: unknown; tools: unknown; messages: unknown }): number {
+export function mostTokens(request: { system: unknown; tools: unknown; messages: unknown; fileTokens?: number }): number {
   let files = 0;
   const said = JSON.stringify(request.messages, (key, value: unknown) => {
     const carried = key === 'source' && typeof value === 'object' && value !== null && 'data' in value ? value : null;
@@ -49,5 +50,5 @@ export function mostTokens(request: { system: unknown; tools: unknown; messages:
     return null;
   });
   const ours = Buffer.byteLength(JSON.stringify([request.system, request.tools])) / PROSE_BYTES;
-  return Math.ceil(HIDDEN_TOKENS + ours + Buffer.byteLength(said) + files);
+  return Math.ceil(HIDDEN_TOKENS + ours + Buffer.byteLength(said) + (request.fileTokens ?? files));
 }

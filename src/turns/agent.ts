@@ -272,12 +272,17 @@ function initialMessages(prompt: Prompt, model: string): Anthropic.MessageParam[
 
 type Said = { role: 'user' | 'assistant'; content: Anthropic.ContentBlockParam[] };
 
-/** Each behind a line that says which message it came with. Of what does not fit the model has read the description. */
-function fileBlocks({ files, documents, passages }: Prompt, model: string): Anthropic.ContentBlockParam[] {
-  const kept = filesThatFit(
+function keptFiles({ files }: Prompt, model: string): ReadonlySet<ModelFile> {
+  return filesThatFit(
     files.map(({ file }) => file),
     model,
   );
+}
+
+/** Each behind a line that says which message it came with. Of what does not fit the model has read the description. */
+function fileBlocks(prompt: Prompt, model: string): Anthropic.ContentBlockParam[] {
+  const { files, documents, passages } = prompt;
+  const kept = keptFiles(prompt, model);
   // All sources of a request can be cited, or none.
   const isCited = documents.length + passages.length > 0;
   const besideSources = ({ block }: ModelFile): Anthropic.ContentBlockParam =>
@@ -395,7 +400,7 @@ async function callModel(
     tools: run.tools.map(toolParam),
     wordsOnly: isLast,
     messages: [...initialMessages(prompt, model), ...cachedToTheEnd(rounds)],
-    fileTokens: prompt.files.reduce((sum, { file }) => sum + file.tokens, 0),
+    fileTokens: [...keptFiles(prompt, model)].reduce((sum, { tokens }) => sum + tokens, 0),
     // asked of models that are known to take the field only
     ...(familyOf(model) === null ? {} : { previousId: work.answerId ?? run.previous?.id ?? null }),
   };

@@ -1,6 +1,12 @@
 /** Ceilings of money, through the front door: what is asked, what the contact hears, what people are told, and what stays reserved. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { modelFile } from '../../src/claude/files.ts';
+import { worstUsd } from '../../src/claude/prices.ts';
+import type { Config } from '../../src/config.ts';
+import type { Door } from '../../src/db/door.ts';
+import { moneyOf } from '../../src/inbox/media/describe.ts';
+import { openBudget } from '../../src/spend/budget.ts';
 import { mostTokens } from '../../src/spend/ceilings.ts';
 import { admin } from '../support/admin.ts';
 import { intercept, openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
@@ -116,4 +122,25 @@ test('X9 what a request may have in tokens is never less than its bytes from a c
   assert.ok(of([source('image/jpeg', 4_000_000)]) < 7_000);
   assert.ok(of([source('application/pdf', 200_000)]) > 50_000);
   assert.ok(of([source('application/pdf', 20_000_000)]) < 460_000);
+});
+
+test('X9 a small PDF with many pages is reserved by its pages, before a turn asks and before it is described', async () => {
+  const model = 'claude-haiku-5-5';
+  const now = new Date();
+  const pdf = modelFile(Buffer.alloc(9_000), 'pdf', 100);
+  const least = worstUsd(model, { input: 500_000, output: 0 }, now) ?? Infinity;
+  const asked: unknown[] = [];
+  const db = {
+    call(_: string, args: { p_usd: unknown }) {
+      asked.push(args.p_usd);
+      return Promise.resolve({ refused: null });
+    },
+  } as unknown as Door;
+  const ceilings = { contactDay: null, day: 9, month: null };
+  const budget = openBudget(db, { turn_id: 1, fence: 1, reservedUsd: 0 }, ceilings, () => now);
+  const messages = [{ role: 'user', content: [pdf.block] }];
+  await budget.take({ model, system: [], tools: [], messages, fileTokens: pdf.tokens, maxTokens: 1 });
+  assert.ok(Number(asked[0]) > least, String(asked[0]));
+  const config = { claude: { model, effort: 'low', ceilings } } as unknown as Config;
+  assert.ok(Number(moneyOf(config, pdf, now)?.usd) > least);
 });
