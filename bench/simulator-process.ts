@@ -5,7 +5,7 @@ import { startSimulator } from '../simulator/index.ts';
 import { INSTANCES, SLOW_MS, SLOW_WORDS } from './messages.ts';
 
 const simulator = await startSimulator({ instances: [...INSTANCES], noise: false, ackMs: null });
-const ANSWER = 'Oi! Abrimos aos sábados, das 8h às 13h. A consulta custa R$ 180. Quer que eu marque um horário?';
+const ANSWER = 'Oi! Abrimos aos sábados, das 8h às 13h. A consulta dura quarenta minutos. Quer que eu marque um horário?';
 simulator.script([
   { match: SLOW_WORDS, text: ANSWER, delayMs: SLOW_MS, repeat: true },
   { text: ANSWER, repeat: true },
