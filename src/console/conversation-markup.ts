@@ -1,4 +1,5 @@
 /** How conversations look: a list, and one of them. */
+import { oneLine } from '../words/foreign-text.ts';
 import { html } from 'hono/html';
 import type { ConversationRow, ReadMessage, Tab, Thread } from '../watch/conversation-calls.ts';
 import type { Visitor } from '../routes/session.ts';
@@ -68,7 +69,8 @@ const EMPTY: Readonly<Record<Tab, string>> = {
 function rowMarkup(row: ConversationRow, isOpen: boolean, tab: Tab, visitor: Visitor, { now }: Clock): Markup {
   const name = shownName(row.name) ?? phoneText(row.phone);
   const { last } = row;
-  const said = last === null ? '' : `${last.direction === 'out' ? (last.author === 'human' ? 'Equipe: ' : 'Agente: ') : ''}${last.text}`;
+  const said =
+    last === null ? '' : `${last.direction === 'out' ? (last.author === 'human' ? 'Equipe: ' : 'Agente: ') : ''}${oneLine(last.text, 160)}`;
   const waits = row.waits_since;
   return html`<li>
     <a class="talk" href="${PATH}/${row.id}?tab=${tab}" ${isOpen ? html`aria-current="true"` : ''} data-row>

@@ -1,4 +1,5 @@
 /** Conversas: who waits for a person, and each conversation with what a person does there. */
+import { cut } from '../words/cut.ts';
 import { randomUUID } from 'node:crypto';
 import type { Context as Request } from 'hono';
 import { html } from 'hono/html';
@@ -65,7 +66,7 @@ export const conversationsPage: Page = {
       if (text === '' && !force) return answer(site, c, id, { tone: 'wrong', says: 'Não há nada para enviar.' });
       if (text.length > 4_000)
         return answer(site, c, id, { tone: 'wrong', says: 'A mensagem tem mais de 4.000 caracteres. Envie em partes.' });
-      const key = storable(form.get('key') ?? '').slice(0, 60) || randomUUID();
+      const key = cut(storable(form.get('key') ?? ''), 60) || randomUUID();
       const done = text === '' ? await takeConversation(ctx.db, act) : await writeByHand(ctx.db, { ...act, text, key });
       if (done.outcome === 'unknown') throw new HTTPException(404);
       if (done.outcome === 'has') return answer(site, c, id, hasNotice(site, visitor, done, text));
@@ -207,9 +208,7 @@ async function listOf(site: Site, c: Ask, open: number | null): Promise<Markup> 
   const visitor = c.get('visitor');
   const asked = c.req.query('tab');
   const tab: Tab = TABS.find((each) => each === asked) ?? 'needs';
-  const query = storable(c.req.query('q') ?? '')
-    .trim()
-    .slice(0, 100);
+  const query = cut(storable(c.req.query('q') ?? '').trim(), 100);
   const list = await listConversations(db, {
     tenant: visitor.tenant,
     tab,

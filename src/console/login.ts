@@ -1,4 +1,5 @@
 /** /console/login, /console/logout, /console/session. */
+import { cut } from '../words/cut.ts';
 import { html } from 'hono/html';
 import { z } from 'zod';
 import { isPassword, passwordsBusy } from '../people/passwords.ts';
@@ -55,8 +56,8 @@ export function loginRoutes(routes: Routes, process: Process): void {
     async (c) => {
       const form = new URLSearchParams(await read(c));
       const to = placeOf(form.get('to') ?? undefined);
-      const email = (form.get('email') ?? '').trim().toLowerCase().slice(0, 200);
-      const password = (form.get('password') ?? '').slice(0, 500);
+      const email = cut((form.get('email') ?? '').trim().toLowerCase(), 200);
+      const password = cut(form.get('password') ?? '', 500);
       const again = (words: string, status: 401 | 403 | 429): Promise<Response> => show(c, loginPage(config, { to, email, words }), status);
       if (!isOwnPage(c)) return again('Este pedido veio de outro site. Entre por aqui.', 403);
       if (attempts.take(sourceOfRequest(c, config.http.trustedProxyHops), performance.now()) !== null || passwordsBusy()) {

@@ -1,4 +1,5 @@
 /** Números: how each is, what of its caps is used, what waits there and why, its pairing, its restart. */
+import { oneLine } from '../words/foreign-text.ts';
 import { html, raw } from 'hono/html';
 import { HTTPException } from 'hono/http-exception';
 import { COMMANDS, runCommand } from '../admin/all.ts';
@@ -181,7 +182,7 @@ function queueMarkup({ total, rows }: Waiting, clock: Clock): Markup {
                   <a href="/console/conversations/${row.conversation_id}">${shownName(row.name) ?? `conversa ${row.conversation_id}`}</a>
                 </td>
                 <td>${row.instance}</td>
-                <td class="words">${row.text}</td>
+                <td class="words">${oneLine(row.text, 150)}</td>
                 <td>${row.reason === null ? 'a vez dela' : porque(row.reason)}</td>
                 <td>
                   ${row.goes_at === null ? 'quando isso acabar' : row.goes_at <= clock.now ? 'agora' : `não antes de ${clock.time(row.goes_at)}`}

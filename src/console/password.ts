@@ -1,4 +1,5 @@
 /** /console/password: a user chooses a password; at the first login it comes before everything else. */
+import { cut } from '../words/cut.ts';
 import { html } from 'hono/html';
 import { hashPassword, isPassword, passwordFault, passwordsBusy } from '../people/passwords.ts';
 import { beginLogin, changePassword, wrongPassword } from '../people/user-calls.ts';
@@ -27,7 +28,7 @@ export function passwordRoutes(routes: Routes, site: Site): void {
     async (c) => {
       const visitor = c.get('visitor');
       const form = new URLSearchParams(await c.req.text());
-      const [current, chosen, repeated] = ['current', 'password', 'repeated'].map((name) => (form.get(name) ?? '').slice(0, 500));
+      const [current, chosen, repeated] = ['current', 'password', 'repeated'].map((name) => cut(form.get(name) ?? '', 500));
       const again = (words: string): Promise<Response> => show(c, passwordPage(site, visitor, words), 422);
       if (chosen !== repeated) return again('As duas senhas novas não são iguais.');
       const fault = passwordFault(chosen ?? '', visitor.email);

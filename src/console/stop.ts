@@ -1,4 +1,5 @@
 /** The stop button, on every page: who stopped the agent, when and why, and the way on. */
+import { cut } from '../words/cut.ts';
 import { html } from 'hono/html';
 import { HTTPException } from 'hono/http-exception';
 import { COMMANDS, runCommand } from '../admin/all.ts';
@@ -32,7 +33,7 @@ export function stopRoutes(routes: Routes, process: Process): void {
         const command = COMMANDS.find(({ name }) => name === verb);
         if (command === undefined) throw new Error(`there is no admin command ${verb}`);
         const target = form.get('target') ?? '';
-        const reason = (form.get('reason') ?? '').trim().slice(0, 500);
+        const reason = cut((form.get('reason') ?? '').trim(), 500);
         const args = { scope: form.get('scope') ?? 'all', ...(target === '' ? {} : { target }), ...(reason === '' ? {} : { reason }) };
         const outcome = await runCommand(command, contextOf(process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
         if (!outcome.ok) throw new HTTPException(outcome.kind === 'forbidden' ? 403 : 409);

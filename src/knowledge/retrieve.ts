@@ -1,4 +1,5 @@
 /** Finds the passages that answer a question: by words, and by meaning where there is a service for it. */
+import { cut } from '../words/cut.ts';
 import type { Door } from '../db/door.ts';
 import type { Voyage } from '../voyage/client.ts';
 import { addEmbeddingSpend, knowledgeVectors, passagesById, searchKnowledge } from './calls.ts';
@@ -53,7 +54,7 @@ export function createSearch(db: Door, voyage: Voyage | null): Search {
     if (voyage === null || question.trim() === '') return [];
     const { list } = await vectorsOf(tenant, voyage.model);
     if (list.length === 0) return [];
-    const answer = await voyage.embed([question.slice(0, QUERY_CHARS).toWellFormed()], 'query', AbortSignal.timeout(QUERY_MS));
+    const answer = await voyage.embed([cut(question, QUERY_CHARS)], 'query', AbortSignal.timeout(QUERY_MS));
     if (!answer.ok) return [];
     await addEmbeddingSpend(db, tenant, answer);
     const [vector] = answer.vectors;

@@ -4211,14 +4211,14 @@ begin
   if p_conversation.deferred_reason in ('replies_wait', 'answer_withdrawn') and p_conversation.deferred_until > p_now
     then return p_conversation.deferred_until; end if;
   if p_conversation.deferred_reason = 'answer_withdrawn' or exists (select from outbox o
-    where o.conversation_id = p_conversation.id and o.kind in ('reply', 'handoff') and o.reason = 'reply_cap_hour') then
+    where o.conversation_id = p_conversation.id and not is_proactive(o.kind) and o.reason = 'reply_cap_hour') then
     v_at := free_at(p_conversation.instance_id, 'reply', interval '1 hour', v_cap, null, p_now);
     return case when v_at > p_now then least(v_at, p_now + interval '5 minutes') end;
   end if;
   if exists (select from slots s where s.conversation_id = p_conversation.id and s.reply
     and s.slot_at > p_now - interval '1 day') then v_most := 2 * v_most; end if;
   select count(*), min(w.due_at) into v_waiting, v_at from (
-    select o.due_at from outbox o where o.instance_id = p_conversation.instance_id and o.kind in ('reply', 'handoff')
+    select o.due_at from outbox o where o.instance_id = p_conversation.instance_id and not is_proactive(o.kind)
       and waits_long(o.reason)
     union all select c.deferred_until from conversations c where c.instance_id = p_conversation.instance_id
       and c.deferred_reason = 'answer_withdrawn' limit v_most) w;
@@ -4348,7 +4348,7 @@ begin
   -- nearly always nothing waits, and the question is all that it costs
   if p_limits ->> 'replyCapHour' is not null and exists (select from conversations c where c.id = any (v_ids)
     and (c.deferred_reason in ('replies_wait', 'answer_withdrawn')
-      or exists (select from outbox o where o.instance_id = c.instance_id and o.kind in ('reply', 'handoff')
+      or exists (select from outbox o where o.instance_id = c.instance_id and not is_proactive(o.kind)
         and waits_long(o.reason))
       or exists (select from conversations w where w.instance_id = c.instance_id
         and w.deferred_reason = 'answer_withdrawn')))

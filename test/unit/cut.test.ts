@@ -67,9 +67,13 @@ const NO_TEXT: readonly RegExp[] = [
   /hash\.slice|words\.slice|messages\.slice|handoffs\.slice|cards\.slice|lines\.slice|reasons\.slice|items\.slice|date\.slice|token\.slice/,
   /\]\.slice|Object\.keys\([^)]*\)[^.]*\.slice|values\.slice|\.\.\.value\]/,
   /name\.slice\(0, 40\)/, // of an SQL statement
-  /^\s*\.slice\(0, (?:30|most)\)$/, // entries of a list
+  /^\s*\.slice\(0, (?:30|100|most|limit)\)$|MOST_BASES|MOST_PASSAGES|MOST_COVER_BYTES/, // entries of a list
+  /^\s*\.slice\(0, (?:12|HASH_DIGITS)\);$/, // of a digest
   /dotted\.slice|word\.replaceAll|trigger_id/,
 ];
+
+/** Of a page: SQL keeps the answer small, between two code points, and what is shown in a line is cut again. The other one is what is searched. */
+const FOR_PAGES = /left\((?:l\.text, 200|m\.text, 8000|m\.quoted_text, 300|m\.text, 160|p_text, 200)\)/;
 
 test('Z12 cut: nothing else in the product cuts text', async () => {
   const root = path.join(import.meta.dirname, '../../src');
@@ -86,7 +90,8 @@ test('Z12 cut: nothing else in the product cuts text', async () => {
   for (const file of await readdir(schemas)) {
     const sql = (await readFile(path.join(schemas, file), 'utf8')).replaceAll(/--.*$/gm, '');
     for (const line of sql.split('\n'))
-      if (/\b(?:left|substring|substr)\s*\([^()]*text/.test(line)) found.push(`${file} ${line.trim().slice(0, 100)}`);
+      if (/\b(?:left|substring|substr)\s*\([^()]*text/.test(line) && !FOR_PAGES.test(line))
+        found.push(`${file} ${line.trim().slice(0, 100)}`);
   }
   assert.deepEqual(found, []);
 });

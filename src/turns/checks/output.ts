@@ -5,6 +5,7 @@
  *
  * An answer with a fault is written once more by the same agent, which is told what was wrong; after that a person answers.
  */
+import { cut } from '../../words/cut.ts';
 import { foldWords } from '../../words/fold.ts';
 import { dateForm, datesIn, datesNear, moneyIn, numbersIn, percentsIn } from './figures.ts';
 
@@ -283,6 +284,6 @@ const SAYS: Readonly<Record<Rule, string>> = {
 
 /** What the agent is told when its answer is asked for once more. */
 export function faultNote(faults: readonly OutputFault[]): string {
-  const lines = faults.map(({ rule, what }) => `- ela ${SAYS[rule]}: ${JSON.stringify(what.slice(0, 120))}`);
+  const lines = faults.map(({ rule, what }) => `- ela ${SAYS[rule]}: ${JSON.stringify(cut(what, 120))}`);
   return `[sistema: a sua resposta não foi enviada, o cliente não a leu:\n${lines.join('\n')}\nEscreva a resposta inteira de novo sem isso. O que você não sabe, diga que não sabe. Não fale desta nota.]`;
 }
