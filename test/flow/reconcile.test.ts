@@ -36,7 +36,7 @@ test('X2 I15 on the timer: after half an hour of dropped events each message com
   const schedulers = [await system.openContext('scheduler'), await system.openContext('scheduler')];
   const found = await Promise.all([...schedulers.map((ctx) => reconcileInboxJob.run(ctx, RUN)), reconcile(system.ctx, INSTANCE)]);
   // Whoever comes second finds what the first has left.
-  assert.ok(found.reduce<number>((sum, each) => sum + Number(each), 0) >= 3, String(found));
+  assert.ok(found.reduce<number>((sum, each) => sum + Number(each), 0) >= 3, JSON.stringify(found));
   // And Evolution's own retry comes after all.
   await system.simulator.repeatWebhook({ messageId: late.id });
   await system.until(() => system.simulator.sends({ sent: true }).length >= 2, 'two answers');
