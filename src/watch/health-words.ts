@@ -149,6 +149,7 @@ export function modelInWords(
 const OF_THE_FILE: ReadonlySet<string> = new Set([
   'media_too_large',
   'media_too_long',
+  'media_many',
   'media_locked',
   'media_broken',
   'media_unknown_kind',

@@ -62,6 +62,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   // what could not be read of a voice note, a picture or a document
   media_too_large: 'the file is larger than what is read (16 MB; a picture 7.5 MB and 8,000 pixels an edge)',
   media_too_long: 'the PDF has more than 100 pages',
+  media_many: 'this contact has had 60 files or 300 pages read within 24 hours',
   media_locked: 'the PDF has a password',
   media_broken: 'the file is damaged',
   media_unknown_kind: 'the file is neither a picture nor a PDF',

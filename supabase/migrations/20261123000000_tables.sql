@@ -432,6 +432,7 @@ create table media (
 );
 create index media_age on media using brin (created_at);
 create index messages_media on messages (tenant_id, (media ->> 'sha256')) where media ? 'sha256';
+create index messages_files on messages (conversation_id, created_at) where media ? 'sha256';
 
 -- Messages whose media could not be read yet: once more at next_at, then never (next_at null), see fail_media.
 create table media_waits (

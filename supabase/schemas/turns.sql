@@ -185,7 +185,7 @@ $$;
 --   | 'deferred', reason, wait_ms: its answer could not leave soon, see room_at
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
---   {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked
+--   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's setting when it is asked
 --   for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer
 --   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
@@ -286,7 +286,13 @@ begin
         case when c.quiet_until > v_now then json_build_object('reason', c.quiet_reason, 'until', c.quiet_until) end
           as quiet,
         (select json_build_object('turns', count(*), 'tokens',
-            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0)
+            + (select coalesce(sum(k.input_tokens + k.output_tokens + k.cache_read_tokens + k.cache_write_tokens), 0)
+              from conversations e join messages m on m.conversation_id = e.id
+                join media f on f.tenant_id = m.tenant_id and f.sha256 = m.media ->> 'sha256'
+                join model_calls k on k.media_id = f.id
+              where e.contact_id = c.contact_id and m.media ? 'sha256' and m.media ? 'paid'
+                and m.created_at > v_now - interval '2 days' and k.created_at > v_now - interval '1 day'))
           from conversations d join turns t on t.conversation_id = d.id where d.contact_id = c.contact_id
             and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred') as today,
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end

@@ -466,3 +466,98 @@ test('I10 D4 nothing is fetched from an address that a contact gives', async (t)
   await system.until(() => answers(system).length === 3, 'three answers');
   assert.deepEqual(asked, []);
 });
+
+const claimOf = async (system: System, file: { message: number; hash: string; pages?: number; leaseMs?: number }) =>
+  (await system.ctx.db.call('claim_media', {
+    p_message: file.message,
+    p_tenant: 'default',
+    p_hash: file.hash.repeat(64),
+    p_kind: 'document',
+    p_bytes: 1,
+    p_lease_ms: file.leaseMs ?? 60_000,
+    p_pages: file.pages ?? 1,
+  })) as { state: string; lease: string };
+
+test('I10 X9 files of one contact are read up to a bound of a day: the others are said to be too many, before they are fetched', async (t) => {
+  const system = await startSystem(t, { speech: true });
+  const [maria, pedro] = [system.simulator.addContact(MARIA), system.simulator.addContact(PEDRO)];
+  system.simulator.script([{ text: 'Certo.', repeat: true }]);
+  system.simulator.inbound({ contactId: maria.id, media: photo('um bolo'), ageMs: 9_000 });
+  await system.until(() => answers(system).length === 1, 'the answer');
+  // the day that came before: 59 more
+  await system.query(`insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, media,
+      provider_id, provider_at)
+    select tenant_id, instance_id, conversation_id, seq - 1000 - n, direction, author, type, status, text, media, 'old-' || n,
+      provider_at - interval '1 hour' from messages, generate_series(1, 59) n where direction = 'in'`);
+  const voice = { kind: 'audio' as const, base64: voiceNote('oi').toString('base64'), seconds: 2 };
+  const all = [photo('dois'), document(pdf('três')), voice];
+  for (const [index, media] of all.entries()) system.simulator.inbound({ contactId: maria.id, media, ageMs: (5 - index) * 1_000 });
+  await system.until(async () => (await system.query('select from media_waits')).length === 3, 'all of them');
+  assert.deepEqual((await texts(system)).slice(-3), [
+    '[imagem, não pôde ser vista: já foram arquivos demais neste dia]',
+    '[documento: contrato.pdf, não pôde ser lido: já foram arquivos demais neste dia]',
+    '[áudio de voz, 2 s, não pôde ser ouvido: já foram arquivos demais neste dia]',
+  ]);
+  assert.equal(await paid(system), 1);
+  assert.deepEqual(await system.query('select distinct reason, next_at from media_waits'), [{ reason: 'media_many', next_at: null }]);
+  system.simulator.inbound({ contactId: pedro.id, media: photo('quatro') });
+  await system.until(async () => (await paid(system)) === 2, "another contact's is read");
+});
+
+test('I10 X9 pages count towards the bound of a day, and what a file cost counts as tokens of its contact', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  for (const index of [1, 2, 3, 4]) system.simulator.inbound({ contactId: maria.id, media: document(pdf(`o papel ${index}`)) });
+  await system.until(async () => (await system.query('select from inbox')).length === 4, 'the messages');
+  const ids = (await system.query<{ id: number }>('select id::int from messages order by id')).map(({ id }) => id);
+  const states = [];
+  for (const [index, message] of ids.entries()) states.push((await claimOf(system, { message, hash: `${index}`, pages: 100 })).state);
+  assert.deepEqual(states, ['mine', 'mine', 'mine', 'many']);
+
+  await system.query(`insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens)
+    select tenant_id, id, 'claude-haiku-5-5', 'ok', 1, 400000, 300 from media where sha256 = repeat('0', 64)`);
+  const [id] = await system.query<{ id: number }>('select id::int from conversations');
+  const [claim] = (await system.ctx.db.call('claim_turns', { p_ids: [id?.id], p_worker: 'test', p_lease_ms: 1_000 })) as {
+    today: { tokens: number };
+  }[];
+  assert.equal(claim?.today.tokens, 400_300);
+});
+
+test("I10 X9 a reader that comes later than its lease leaves the next one's lease and reservation alone", async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.inbound({ contactId: maria.id, media: photo('um bolo') });
+  await system.until(async () => (await system.query('select from inbox')).length === 1, 'the message');
+  const message = (await system.query<{ id: number }>('select id::int from messages'))[0]?.id ?? 0;
+  const first = await claimOf(system, { message, hash: 'a', leaseMs: 0 });
+  const second = await claimOf(system, { message, hash: 'a' });
+  assert.deepEqual([first.state, second.state], ['mine', 'mine']);
+  await system.query(`insert into spend_reservations (media_id, tenant_id, model, usd, created_at)
+    select id, 'default', 'claude-haiku-5-5', 0.001, now() from media`);
+  const record = (lease: string) =>
+    system.ctx.db.call('record_media', { p_tenant: 'default', p_hash: 'a'.repeat(64), p_lease: lease, p_words: null, p_reader: 'test' });
+  await record(first.lease);
+  assert.equal((await system.query('select from spend_reservations')).length, 1);
+  assert.equal((await claimOf(system, { message, hash: 'a' })).state, 'busy');
+  await record(second.lease);
+  assert.deepEqual(await system.query('select from spend_reservations'), []);
+  assert.equal((await claimOf(system, { message, hash: 'a' })).state, 'mine');
+});
+
+test('I10 when the time of a turn is over no other file is begun: it is said, and tried again', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.script([{ text: 'Ainda estou abrindo.', repeat: true }]);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  system.simulator.fault({ target: 'claude', kind: 'slow', ms: 0, times: null, match: { text: 'Descreva' }, until: released });
+  for (let index = 0; index < 9; index++)
+    system.simulator.inbound({ contactId: maria.id, media: photo(`a foto ${index}`), ageMs: (20 - index) * 1_000 });
+  await system.until(async () => (await system.query('select from inbox')).length === 9, 'the messages');
+  const id = (await system.query<{ id: number }>('select id::int from conversations'))[0]?.id ?? 0;
+  await runTurn(await system.openContext('worker'), id, new AbortController().signal, { readMs: 50 });
+  assert.ok((await texts(system)).every((text) => text === '[imagem, ainda não vista]'));
+  release();
+  await system.until(async () => (await system.query('select from media_waits')).length === 5, 'those that were begun');
+  assert.equal(descriptions(system).length, 4);
+  assert.equal((await system.query('select from media_waits where next_at is not null')).length, 5);
+});

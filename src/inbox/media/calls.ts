@@ -19,6 +19,8 @@ export const mediaItem = z.object({
   bytes: z.number().nullable(),
   /** How often it has failed. */
   attempts: z.number(),
+  /** Its contact has had as many files read as one may in a day. */
+  many: z.boolean(),
 });
 /** A message whose media nobody has read yet. */
 export type MediaItem = z.infer<typeof mediaItem>;
@@ -26,19 +28,27 @@ export type MediaItem = z.infer<typeof mediaItem>;
 const claim = z.discriminatedUnion('state', [
   z.object({ state: z.literal('read'), words: z.string() }),
   z.object({ state: z.literal('busy') }),
-  z.object({ state: z.literal('mine') }),
+  z.object({ state: z.literal('mine'), lease: z.string() }),
   z.object({ state: z.literal('over') }),
+  z.object({ state: z.literal('many') }),
   z.object({ state: z.literal('spent'), ceiling: z.string() }),
 ]);
 
 /** Reserved before it is read, where there is a ceiling of money. `usd` null: the model has no price. */
 export type MediaMoney = { usd: number | null; model: string; spend: Ceilings };
 
-export type MediaFile = { message: number; tenant: string; sha256: string; kind: 'audio' | 'image' | 'document'; bytes: number };
+export type MediaFile = {
+  message: number;
+  tenant: string;
+  sha256: string;
+  kind: 'audio' | 'image' | 'document';
+  bytes: number;
+  pages: number;
+};
 
-/** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read; `over`: nobody waits for it any more; `spent`: a ceiling of money has no room. */
+/** SQL claim_media: whether a file is read already (empty words: nothing is said in it), being read, or the caller's to read; `over`: nobody waits for it any more; `spent`: a ceiling of money has no room; `many`: the contact has had too many read. */
 export async function claimMedia(db: Door, file: MediaFile, leaseMs: number, money: MediaMoney | null): Promise<z.infer<typeof claim>> {
-  const { message, tenant, sha256, kind, bytes } = file;
+  const { message, tenant, sha256, kind, bytes, pages } = file;
   return claim.parse(
     await db.call('claim_media', {
       p_message: message,
@@ -48,22 +58,24 @@ export async function claimMedia(db: Door, file: MediaFile, leaseMs: number, mon
       p_bytes: bytes,
       p_lease_ms: leaseMs,
       p_money: money,
+      p_pages: pages,
     }),
   );
 }
 
 /**
  * SQL record_media: keeps what a file says, and what was paid for it: seconds of audio, calls of a model. Null words: it was not read, and is anybody's again.
- * Not to be repeated.
+ * `lease`: that claimMedia gave. Not to be repeated.
  */
 export async function recordMedia(
   db: Door,
-  { tenant, sha256 }: MediaFile,
+  { tenant, sha256, lease }: MediaFile & { lease: string },
   read: { words: string | null; reader: string; seconds?: number | null; calls?: ModelCallRecord[] },
 ): Promise<void> {
   await db.call('record_media', {
     p_tenant: tenant,
     p_hash: sha256,
+    p_lease: lease,
     p_words: read.words,
     p_reader: read.reader,
     p_seconds: read.seconds ?? 0,

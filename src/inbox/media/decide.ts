@@ -16,6 +16,7 @@ export type MediaFailure =
   | `model_${ModelFailureKind}`
   | 'media_too_large'
   | 'media_too_long'
+  | 'media_many'
   | 'media_locked'
   | 'media_not_there'
   | 'media_no_audio'
@@ -71,6 +72,7 @@ const WORDS: Readonly<Record<MediaType, Words>> = {
   audio: {
     later: 'ainda não ouvido',
     media_too_large: 'grande demais para ser ouvido',
+    media_many: 'não pôde ser ouvido: já foram arquivos demais neste dia',
     media_no_audio: 'não pôde ser ouvido: o arquivo não é um áudio',
     media_no_reader: 'não pôde ser ouvido',
     speech_refused: 'não pôde ser ouvido',
@@ -79,6 +81,7 @@ const WORDS: Readonly<Record<MediaType, Words>> = {
     later: 'ainda não vista',
     media_too_large: TOO_BIG.image,
     media_too_long: TOO_BIG.image,
+    media_many: 'não pôde ser vista: já foram arquivos demais neste dia',
     media_locked: 'não pôde ser vista: o arquivo tem senha',
     media_unknown_kind: 'não pôde ser vista: o arquivo não é uma imagem',
     media_broken: 'não pôde ser vista: o arquivo está com defeito',
@@ -91,6 +94,7 @@ const WORDS: Readonly<Record<MediaType, Words>> = {
     later: 'ainda não lido',
     media_too_large: TOO_BIG.document,
     media_too_long: 'longo demais para ser lido: tem mais páginas do que se lê aqui',
+    media_many: 'não pôde ser lido: já foram arquivos demais neste dia',
     media_locked: 'não pôde ser lido: o arquivo tem senha',
     media_unknown_kind: 'não pôde ser lido: só PDF e imagens são lidos aqui',
     media_broken: 'não pôde ser lido: o arquivo está com defeito',

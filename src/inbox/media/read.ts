@@ -42,12 +42,13 @@ export type MediaContext = Pick<
 /** Files that a model may look at, by their hash. */
 export type Files = Map<string, ModelFile>;
 
+type ClaimedFile = MediaFile & { lease: string };
 type Read = { kind: 'read'; sha256: string; words: string; file: ModelFile | null } | Failed | { kind: 'left' };
 type Failed = { kind: 'failed'; why: MediaFailure; detail: string; again: boolean; counts: boolean };
 
 /**
- * Reads all of these and writes down what they say, or that it could not be read. Resolves within `inTimeMs` with the files that were read; what takes longer goes on,
- * and wakes its conversation up when it changes what is to be answered.
+ * Reads all of these and writes down what they say, or that it could not be read. Resolves within `inTimeMs` with the files that were read; what takes longer goes on
+ * (nothing is begun any more), and wakes its conversation up when it changes what is to be answered.
  * Any number at once; may be repeated. Throws DatabaseAway: nothing is lost then.
  */
 export async function readAll(
@@ -58,13 +59,16 @@ export async function readAll(
   const files: Files = new Map();
   const waiting = [...items];
   const open = new Set(items);
-  let late = false;
+  let late = inTimeMs <= 0;
   const work = async (): Promise<void> => {
     for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
       // A process that ends leaves the rest to the next one.
       if (signal.aborted) return;
-      const read = await ctx.reading.run(() => readOne(ctx, item, AbortSignal.any([signal, AbortSignal.timeout(READ_MS)])));
+      const read = await ctx.reading.run(async () =>
+        late && !item.many ? null : readOne(ctx, item, AbortSignal.any([signal, AbortSignal.timeout(READ_MS)])),
+      );
       if (signal.aborted) return;
+      if (read === null) continue;
       open.delete(item);
       if (read.kind === 'read' && read.file !== null && item.type !== 'video') files.set(read.sha256, read.file);
       const woken = await keep(ctx, item, read);
@@ -78,13 +82,13 @@ export async function readAll(
   timer.abort();
   if (!tooLong || signal.aborted) {
     for (const result of await all) if (result.status === 'rejected') throw result.reason;
-    return files;
+    if (open.size === 0 || signal.aborted) return files;
   }
   late = true;
   ctx.background.run('read media', async () => {
     for (const result of await all) if (result.status === 'rejected') throw result.reason;
   });
-  const rest = [...open];
+  const rest = [...open].filter((item) => !item.many);
   const slow = { kind: 'failed', why: 'media_slow', detail: `not read within ${inTimeMs} ms`, again: true, counts: true } as const;
   for (const item of rest) await keep(ctx, item, slow);
   return files;
@@ -117,6 +121,7 @@ async function readOne(ctx: MediaContext, item: MediaItem, signal: AbortSignal):
   const hasReader = item.type === 'audio' ? ctx.speech !== null : ctx.llm !== null;
   // What nobody reads stays what it is; one that was to be tried again is over.
   if (whatsapp === null || !hasReader) return item.attempts === 0 ? { kind: 'left' } : failed('media_no_reader', 'not set up', 'never');
+  if (item.many) return failed('media_many', 'before it was fetched', 'never');
   if (item.type === 'video') return lookAtCover(ctx, whatsapp, item, signal);
   if ((item.bytes ?? 0) > MOST_BYTES) return failed('media_too_large', `${item.bytes} bytes`, 'never');
   const fetched = await whatsapp.mediaOf({ instance: item.instance, id: item.provider_id, mostBytes: MOST_BYTES }, { signal });
@@ -146,7 +151,7 @@ async function hear(ctx: MediaContext, item: MediaItem, bytes: Buffer, signal: A
 
 async function transcribed(
   { db, events, speech }: MediaContext,
-  file: MediaFile,
+  file: ClaimedFile,
   { seconds }: MediaItem,
   audio: { bytes: Buffer; kind: AudioKind },
   signal: AbortSignal,
@@ -171,7 +176,7 @@ async function look(ctx: MediaContext, item: MediaItem, bytes: Buffer, signal: A
 
 async function described(
   ctx: MediaContext,
-  file: MediaFile,
+  file: ClaimedFile,
   { tenant_id, message_id, attempts }: MediaItem,
   opened: ModelFile,
   signal: AbortSignal,
@@ -199,22 +204,34 @@ async function once(
   item: MediaItem,
   { bytes, file: opened }: { bytes: Buffer; file: ModelFile | null },
   signal: AbortSignal,
-  read: (file: MediaFile) => Promise<string | Failed>,
+  read: (file: ClaimedFile) => Promise<string | Failed>,
 ): Promise<Read> {
   const sha256 = hashOf(bytes);
   const kind = opened === null ? 'audio' : opened.pages > 0 ? 'document' : 'image';
-  const file = { message: item.message_id, tenant: item.tenant_id, sha256, kind, bytes: bytes.length } as const;
+  const file = {
+    message: item.message_id,
+    tenant: item.tenant_id,
+    sha256,
+    kind,
+    bytes: bytes.length,
+    pages: Math.max(1, opened?.pages ?? 1),
+  } as const;
   const money = opened === null ? null : moneyOf(ctx.config, opened, new Date());
+  let lease: string;
   for (;;) {
     const claim = await claimMedia(ctx.db, file, LEASE_MS, money);
     if (claim.state === 'read') return { kind: 'read', sha256, words: claim.words, file: opened };
     if (claim.state === 'over') return { kind: 'left' };
     if (claim.state === 'spent') return failed('model_spend_ceiling', claim.ceiling);
-    if (claim.state === 'mine') break;
+    if (claim.state === 'many') return failed('media_many', `${file.pages} pages`, 'never');
+    if (claim.state === 'mine') {
+      ({ lease } = claim);
+      break;
+    }
     if (signal.aborted) return failed('being_read', 'another worker has not ended in time');
     await delay(BUSY_LOOK_MS, undefined, { signal }).catch(() => {});
   }
-  const words = await read(file);
+  const words = await read({ ...file, lease });
   return typeof words === 'string' ? { kind: 'read', sha256, words, file: opened } : words;
 }
 
