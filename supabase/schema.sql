@@ -750,6 +750,7 @@ alter table public.messages enable row level security;
 CREATE INDEX messages_commands ON public.messages USING btree (created_at) WHERE (meaning ? 'command'::text);
 CREATE INDEX messages_day ON public.messages USING brin (created_at);
 CREATE INDEX messages_duplicates ON public.messages USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
+CREATE INDEX messages_files ON public.messages USING btree (conversation_id, created_at) WHERE (media ? 'sha256'::text);
 CREATE INDEX messages_media ON public.messages USING btree (tenant_id, ((media ->> 'sha256'::text))) WHERE (media ? 'sha256'::text);
 CREATE INDEX messages_own_words ON public.messages USING btree (instance_id, ((meaning ->> 'own_words'::text))) WHERE ((kind IS NULL) AND (meaning ? 'own_words'::text));
 CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
@@ -2482,30 +2483,36 @@ revoke all on function public.claim_job(text,timestamp with time zone,text,integ
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to service_role;
 grant execute on function public.claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.claim_media(p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_money jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.claim_media(p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes integer, p_lease_ms integer, p_money jsonb DEFAULT NULL::jsonb, p_pages integer DEFAULT 1, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_media media; v_ceiling text;
+declare v_now timestamptz := clock(p_now); v_message messages; v_media media; v_ceiling text;
 begin
-  if not exists (select from messages where id = p_message
-    and coalesce(media ->> 'read', 'later') in ('failed', 'later')) then return '{"state": "over"}'; end if;
+  select * into v_message from messages where id = p_message
+    and coalesce(media ->> 'read', 'later') in ('failed', 'later');
+  if not found then return '{"state": "over"}'; end if;
   insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
     on conflict (tenant_id, sha256) do nothing;
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
   if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
   if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  if too_many_files(v_message, p_pages) then return '{"state": "many"}'; end if;
   if p_money is not null then
     v_ceiling := reserve_media(v_media, (p_money ->> 'usd')::numeric, p_money ->> 'model', p_money -> 'spend', v_now);
     if v_ceiling is not null then return jsonb_build_object('state', 'spent', 'ceiling', v_ceiling); end if;
   end if;
-  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
-  return '{"state": "mine"}';
+  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id
+    returning * into v_media;
+  -- who pays, see too_many_files and claim_turns
+  update messages set media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash, 'paid', p_pages)
+    where id = p_message;
+  return jsonb_build_object('state', 'mine', 'lease', v_media.lease_until);
 end $function$;
-revoke all on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone) from public;
-grant execute on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone) to service_role;
-grant execute on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,integer,timestamp with time zone) from public;
+grant execute on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_media(bigint,text,text,text,integer,integer,jsonb,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_notices(p_limit integer, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2768,7 +2775,13 @@ begin
         case when c.quiet_until > v_now then json_build_object('reason', c.quiet_reason, 'until', c.quiet_until) end
           as quiet,
         (select json_build_object('turns', count(*), 'tokens',
-            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0)
+            + (select coalesce(sum(k.input_tokens + k.output_tokens + k.cache_read_tokens + k.cache_write_tokens), 0)
+              from conversations e join messages m on m.conversation_id = e.id
+                join media f on f.tenant_id = m.tenant_id and f.sha256 = m.media ->> 'sha256'
+                join model_calls k on k.media_id = f.id
+              where e.contact_id = c.contact_id and m.media ? 'sha256' and m.media ? 'paid'
+                and m.created_at > v_now - interval '2 days' and k.created_at > v_now - interval '1 day'))
           from conversations d join turns t on t.conversation_id = d.id where d.contact_id = c.contact_id
             and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred') as today,
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
@@ -6484,7 +6497,7 @@ AS $function$
     'provider_id', p_message.provider_id, 'type', p_message.type, 'text', p_message.text,
     'mimetype', p_message.media ->> 'mimetype', 'file_name', p_message.media ->> 'fileName',
     'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
-    'attempts', p_attempts)
+    'attempts', p_attempts, 'many', too_many_files(p_message, 1))
   from instances i where i.id = p_message.instance_id
 $function$;
 revoke all on function public.media_item(public.messages,integer) from public;
@@ -8520,18 +8533,20 @@ revoke all on function public.record_inbound(jsonb,jsonb,timestamp with time zon
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_inbound(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.record_media(p_tenant text, p_hash text, p_words text, p_reader text, p_seconds numeric DEFAULT 0, p_calls jsonb DEFAULT '[]'::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.record_media(p_tenant text, p_hash text, p_lease timestamp with time zone, p_words text, p_reader text, p_seconds numeric DEFAULT 0, p_calls jsonb DEFAULT '[]'::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_id bigint;
+declare v_id bigint; v_lease timestamptz;
 begin
+  select id, lease_until into v_id, v_lease from media where tenant_id = p_tenant and sha256 = p_hash for update;
   update media set words = coalesce(words, p_words), reader = case when words is null then p_reader else reader end,
-    lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
+    lease_until = case when v_lease is distinct from p_lease then v_lease end, calls = calls + 1,
+    seconds = seconds + coalesce(p_seconds, 0),
     read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
-    where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
-  delete from spend_reservations where media_id = v_id;
+    where id = v_id;
+  delete from spend_reservations where media_id = v_id and v_lease = p_lease;
   insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
@@ -8543,9 +8558,9 @@ begin
   -- nobody knows what the speech service takes for a second
   perform add_spend(p_tenant, 'audio', null, 0, 1, 1, p_seconds, clock(p_now)) where p_seconds > 0;
 end $function$;
-revoke all on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) from public;
-grant execute on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) to service_role;
-grant execute on function public.record_media(text,text,text,text,numeric,jsonb,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.record_media(text,text,timestamp with time zone,text,text,numeric,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_media(text,text,timestamp with time zone,text,text,numeric,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_media(text,text,timestamp with time zone,text,text,numeric,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_message(p_instance public.instances, p_event jsonb, p_options jsonb, p_now timestamp with time zone)
  RETURNS jsonb
@@ -11392,6 +11407,21 @@ revoke all on function public.timeline(text,bigint,integer,bigint) from public;
 grant execute on function public.timeline(text,bigint,integer,bigint) to service_role;
 grant execute on function public.timeline(text,bigint,integer,bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.too_many_files(p_message public.messages, p_pages integer)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select count(*) >= 60 or coalesce(sum((m.media ->> 'paid')::int), 0) + p_pages > 300
+  from conversations h join conversations c on c.contact_id = h.contact_id join messages m on m.conversation_id = c.id
+  where h.id = p_message.conversation_id and m.media ? 'sha256' and m.id <> p_message.id
+    and m.created_at > p_message.created_at - interval '1 day'
+$function$;
+revoke all on function public.too_many_files(public.messages,integer) from public;
+grant execute on function public.too_many_files(public.messages,integer) to service_role;
+grant execute on function public.too_many_files(public.messages,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.touch_updated_at()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -11727,15 +11757,17 @@ CREATE OR REPLACE FUNCTION public.unread_media(p_conversation bigint, p_now time
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select jsonb_agg(media_item(m, coalesce(w.attempts, 0)) order by m.provider_at, m.seq)
-  from conversations c join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
-  where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
+  select jsonb_agg(media_item(u.m, u.attempts) order by (u.m).provider_at, (u.m).seq)
+  from (select m, coalesce(w.attempts, 0) as attempts from conversations c
+      join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
+    where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
     and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
       || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
       when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
       when m.type = 'audio' then m.typed is null
       else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
+    order by w.message_id is not null, m.provider_at, m.seq limit 100) u
 $function$;
 revoke all on function public.unread_media(bigint,timestamp with time zone) from public;
 grant execute on function public.unread_media(bigint,timestamp with time zone) to service_role;

@@ -3937,20 +3937,33 @@ end $$;
 
 -- unread_media: the media of a conversation that is to be read now: what waits for an answer and has not been looked
 -- at, and what could not be read before and whose time has come. Pictures and documents are paid for where the agent
--- answers only. Read only.
--- Result: [{message_id, tenant_id, instance, provider_id, type, text, mimetype, file_name, seconds, bytes, attempts}],
---   in the contact's order; null: none.
+-- answers only. At most 100, those that have not been tried before the others: who has read them asks again. Read only.
+-- Result: [{message_id, tenant_id, instance, provider_id, type, text, mimetype, file_name, seconds, bytes, attempts,
+--   many: see too_many_files}], in the contact's order; null: none.
 create or replace function unread_media(p_conversation bigint, p_now timestamptz)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
-  select jsonb_agg(media_item(m, coalesce(w.attempts, 0)) order by m.provider_at, m.seq)
-  from conversations c join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
-  where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
+  select jsonb_agg(media_item(u.m, u.attempts) order by (u.m).provider_at, (u.m).seq)
+  from (select m, coalesce(w.attempts, 0) as attempts from conversations c
+      join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
+    where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
     and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
       || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
       when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
       when m.type = 'audio' then m.typed is null
       else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
+    order by w.message_id is not null, m.provider_at, m.seq limit 100) u
+$$;
+
+-- too_many_files: whether the contact of a message has had read what one may send in a day: 60 files, 300 pages. A
+-- picture and a voice note are one page. Counted from a day before the message on, so that what has waited finds the
+-- same bound. Those that are claimed at the same moment do not see each other. Read only.
+create or replace function too_many_files(p_message messages, p_pages int)
+returns boolean language sql stable set search_path = public, pg_temp as $$
+  select count(*) >= 60 or coalesce(sum((m.media ->> 'paid')::int), 0) + p_pages > 300
+  from conversations h join conversations c on c.contact_id = h.contact_id join messages m on m.conversation_id = c.id
+  where h.id = p_message.conversation_id and m.media ? 'sha256' and m.id <> p_message.id
+    and m.created_at > p_message.created_at - interval '1 day'
 $$;
 
 -- media_item: what is asked of the gateway and the reader for a message, see unread_media. Read only.
@@ -3960,52 +3973,63 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     'provider_id', p_message.provider_id, 'type', p_message.type, 'text', p_message.text,
     'mimetype', p_message.media ->> 'mimetype', 'file_name', p_message.media ->> 'fileName',
     'seconds', (p_message.media ->> 'seconds')::numeric, 'bytes', (p_message.media ->> 'bytes')::numeric,
-    'attempts', p_attempts)
+    'attempts', p_attempts, 'many', too_many_files(p_message, 1))
   from instances i where i.id = p_message.instance_id
 $$;
 
 -- claim_media: who reads a file, which nobody does twice at once or once more.
 -- Arguments: p_message that brought it; p_lease_ms for so long it is the caller's; p_money where there is a ceiling:
---   {usd, model: the worst case of reading it, spend: see spend_room}. Concurrency: callers of one file queue on its
---   row.
--- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine'} | {state: 'spent', ceiling}
---   there is no room for it | {state: 'over'} its message has been read meanwhile, or is erased.
+--   {usd, model: the worst case of reading it, spend: see spend_room}; p_pages of a document, else 1. Concurrency:
+--   callers of one file queue on its row, which comes before the message's.
+-- Result: {state: 'read', words} | {state: 'busy'} somebody else reads it | {state: 'mine', lease: for record_media}
+--   | {state: 'spent', ceiling} there is no room for it | {state: 'many'} the contact has had too many read
+--   | {state: 'over'} its message has been read meanwhile, or is erased.
 create or replace function claim_media(
   p_message bigint, p_tenant text, p_hash text, p_kind text, p_bytes int, p_lease_ms int, p_money jsonb default null,
-  p_now timestamptz default null
+  p_pages int default 1, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_media media; v_ceiling text;
+declare v_now timestamptz := clock(p_now); v_message messages; v_media media; v_ceiling text;
 begin
-  if not exists (select from messages where id = p_message
-    and coalesce(media ->> 'read', 'later') in ('failed', 'later')) then return '{"state": "over"}'; end if;
+  select * into v_message from messages where id = p_message
+    and coalesce(media ->> 'read', 'later') in ('failed', 'later');
+  if not found then return '{"state": "over"}'; end if;
   insert into media (tenant_id, sha256, kind, bytes, created_at) values (p_tenant, p_hash, p_kind, p_bytes, v_now)
     on conflict (tenant_id, sha256) do nothing;
   select * into v_media from media where tenant_id = p_tenant and sha256 = p_hash for update;
   if v_media.words is not null then return jsonb_build_object('state', 'read', 'words', v_media.words); end if;
   if v_media.lease_until > v_now then return '{"state": "busy"}'; end if;
+  if too_many_files(v_message, p_pages) then return '{"state": "many"}'; end if;
   if p_money is not null then
     v_ceiling := reserve_media(v_media, (p_money ->> 'usd')::numeric, p_money ->> 'model', p_money -> 'spend', v_now);
     if v_ceiling is not null then return jsonb_build_object('state', 'spent', 'ceiling', v_ceiling); end if;
   end if;
-  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id;
-  return '{"state": "mine"}';
+  update media set lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v_media.id
+    returning * into v_media;
+  -- who pays, see too_many_files and claim_turns
+  update messages set media = coalesce(media, '{}') || jsonb_build_object('sha256', p_hash, 'paid', p_pages)
+    where id = p_message;
+  return jsonb_build_object('state', 'mine', 'lease', v_media.lease_until);
 end $$;
 
 -- record_media: what a file says, kept as soon as it is known, with what was paid for it, whatever came of it; null
--- words: it was not read, and is anybody's again. The first words stay.
--- Arguments: p_seconds of audio that were given to the speech service; p_calls of the model, as complete_turn's.
+-- words: it was not read, and is anybody's again. The first words stay. Who comes later than the lease leaves the next
+-- one's lease and reservation alone.
+-- Arguments: p_lease that claim_media gave; p_seconds of audio that were given to the speech service; p_calls of the
+--   model, as complete_turn's.
 -- Not to be repeated: each call adds what it says was paid.
 create or replace function record_media(
-  p_tenant text, p_hash text, p_words text, p_reader text, p_seconds numeric default 0, p_calls jsonb default '[]',
-  p_now timestamptz default null
+  p_tenant text, p_hash text, p_lease timestamptz, p_words text, p_reader text, p_seconds numeric default 0,
+  p_calls jsonb default '[]', p_now timestamptz default null
 ) returns void language plpgsql set search_path = public, pg_temp as $$
-declare v_id bigint;
+declare v_id bigint; v_lease timestamptz;
 begin
+  select id, lease_until into v_id, v_lease from media where tenant_id = p_tenant and sha256 = p_hash for update;
   update media set words = coalesce(words, p_words), reader = case when words is null then p_reader else reader end,
-    lease_until = null, calls = calls + 1, seconds = seconds + coalesce(p_seconds, 0),
+    lease_until = case when v_lease is distinct from p_lease then v_lease end, calls = calls + 1,
+    seconds = seconds + coalesce(p_seconds, 0),
     read_at = case when words is null and p_words is not null then clock(p_now) else read_at end
-    where tenant_id = p_tenant and sha256 = p_hash returning id into v_id;
-  delete from spend_reservations where media_id = v_id;
+    where id = v_id;
+  delete from spend_reservations where media_id = v_id and v_lease = p_lease;
   insert into model_calls (tenant_id, media_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
     cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
     select p_tenant, v_id, r.model, r.outcome, r.ms, r.input_tokens, r.output_tokens, coalesce(r.thinking_tokens, 0),
@@ -4297,8 +4321,9 @@ $$;
 --   | 'deferred', reason, wait_ms: its answer could not leave soon, see room_at
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
---   {reason, until}, today {turns, tokens} of this contact in 24 hours, identity: the tenant's setting when it is asked
---   for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer
+--   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's
+--   setting when it is asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at,
+--   passed_over, previous_answer
 --   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
@@ -4398,7 +4423,13 @@ begin
         case when c.quiet_until > v_now then json_build_object('reason', c.quiet_reason, 'until', c.quiet_until) end
           as quiet,
         (select json_build_object('turns', count(*), 'tokens',
-            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0))
+            coalesce(sum(t.input_tokens + t.output_tokens + t.cache_read_tokens + t.cache_write_tokens), 0)
+            + (select coalesce(sum(k.input_tokens + k.output_tokens + k.cache_read_tokens + k.cache_write_tokens), 0)
+              from conversations e join messages m on m.conversation_id = e.id
+                join media f on f.tenant_id = m.tenant_id and f.sha256 = m.media ->> 'sha256'
+                join model_calls k on k.media_id = f.id
+              where e.contact_id = c.contact_id and m.media ? 'sha256' and m.media ? 'paid'
+                and m.created_at > v_now - interval '2 days' and k.created_at > v_now - interval '1 day'))
           from conversations d join turns t on t.conversation_id = d.id where d.contact_id = c.contact_id
             and t.started_at > v_now - interval '1 day' and t.model is not null and t.status <> 'deferred') as today,
         case when w.asks_identity then (select n.settings ->> 'identity' from tenants n where n.id = c.tenant_id) end
@@ -9843,9 +9874,10 @@ revoke all on function
   teach_addresses(text,jsonb,timestamp with time zone),
   reconciled(text,timestamp with time zone,timestamp with time zone),
   unread_media(bigint,timestamp with time zone),
+  too_many_files(messages,integer),
   media_item(messages,integer),
-  claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone),
-  record_media(text,text,text,text,numeric,jsonb,timestamp with time zone),
+  claim_media(bigint,text,text,text,integer,integer,jsonb,integer,timestamp with time zone),
+  record_media(text,text,timestamp with time zone,text,text,numeric,jsonb,timestamp with time zone),
   hold_unread(bigint),
   media_text(text,text,text),
   read_media(bigint,text,text,text,jsonb,timestamp with time zone),
@@ -10288,9 +10320,10 @@ grant execute on function
   teach_addresses(text,jsonb,timestamp with time zone),
   reconciled(text,timestamp with time zone,timestamp with time zone),
   unread_media(bigint,timestamp with time zone),
+  too_many_files(messages,integer),
   media_item(messages,integer),
-  claim_media(bigint,text,text,text,integer,integer,jsonb,timestamp with time zone),
-  record_media(text,text,text,text,numeric,jsonb,timestamp with time zone),
+  claim_media(bigint,text,text,text,integer,integer,jsonb,integer,timestamp with time zone),
+  record_media(text,text,timestamp with time zone,text,text,numeric,jsonb,timestamp with time zone),
   hold_unread(bigint),
   media_text(text,text,text),
   read_media(bigint,text,text,text,jsonb,timestamp with time zone),

@@ -185,8 +185,9 @@ $$;
 --   | 'deferred', reason, wait_ms: its answer could not leave soon, see room_at
 --   | 'command', ...: the manager wrote a command, which a pause does not hold (see claim_command) | 'claimed',
 --   turn_id, fence, now, holder, escalation_reason, attended: a person is at the phone, open_handoff, mode, quiet
---   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's setting when it is asked
---   for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at, passed_over, previous_answer
+--   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's
+--   setting when it is asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at,
+--   passed_over, previous_answer
 --   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
