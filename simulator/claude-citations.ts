@@ -37,7 +37,7 @@ function bestFor(sentence: string, blocks: Citable[]): Citable | null {
   const words = wordsIn(sentence);
   const figures = words.filter((word) => /\d/.test(word));
   const long = words.filter((word) => word.length >= 5);
-  if (figures.length === 0 && long.length < 3) return null;
+  if (figures.length === 0 && long.length < 4) return null;
   const fits = blocks.filter((each) => figures.every((word) => each.words.has(word)));
   const scored = fits.map((each) => ({ each, share: long.filter((word) => each.words.has(word)).length / Math.max(1, long.length) }));
   const best = scored.reduce<(typeof scored)[number] | null>(
