@@ -406,6 +406,8 @@ create unique index messages_wire on messages (instance_id, wire_id) where wire_
 create unique index messages_idempotency on messages (tenant_id, (kind = 'operator'), idempotency_key)
   where idempotency_key is not null;
 create unique index messages_seq on messages (conversation_id, seq);
+-- the newest of a tenant: the lists of a small one must not read what the others have
+create index messages_tenant on messages (tenant_id, id);
 create index messages_duplicates on messages (duplicate_of) where duplicate_of is not null;
 create index messages_proactive on messages (tenant_id, id) where kind not in ('reply', 'handoff');
 create index messages_turn on messages (turn_id) where turn_id is not null;

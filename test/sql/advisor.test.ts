@@ -170,3 +170,10 @@ async function connect(t: TestContext, url?: string): Promise<pg.Client> {
   t.after(() => client.end());
   return client;
 }
+
+test('H9 advisor: the newest messages of a tenant are read by its index, whatever the others have', async (t) => {
+  const client = await connect(t);
+  await client.query('set enable_seqscan = off');
+  const plan = await client.query(`explain select id from messages where tenant_id = 'outra' order by id desc limit 25`);
+  assert.match(JSON.stringify(plan.rows), /Scan Backward using messages_tenant .*Index Cond: \(tenant_id = 'outra'/);
+});
