@@ -18,9 +18,13 @@ const LOOK_MS = 400;
 const BEAT_MS = 4_000;
 /** Each is a person's window. */
 const MOST_STREAMS = 500;
+/** Windows of one person. */
+const MOST_STREAMS_EACH = 10;
 
 type Listener = {
   session: string;
+  tenant: string;
+  email: string;
   thread: number | null;
   told: string;
   tell(event: string, data: object): void;
@@ -31,11 +35,14 @@ export function liveRoutes(routes: Routes, process: Process): void {
   const hub = createHub(process);
   routes.page.get('/console/stream', { summary: 'what changes, as server-sent events', access: 'operator' }, (c) => {
     const thread = /^\d{1,15}$/.exec(c.req.query('conversation') ?? '')?.[0];
+    const visitor = c.get('visitor');
     c.header('X-Accel-Buffering', 'no');
     return streamSSE(c, async (stream) => {
       const ended = Promise.withResolvers<void>();
       const listener: Listener = {
-        session: c.get('visitor').session,
+        session: visitor.session,
+        tenant: visitor.tenant,
+        email: visitor.email,
         thread: thread === undefined ? null : Number(thread),
         told: '',
         tell: (event, data) => void stream.writeSSE({ event, data: JSON.stringify(data) }).catch(() => ended.resolve()),
@@ -49,11 +56,16 @@ export function liveRoutes(routes: Routes, process: Process): void {
   });
 }
 
+/** As SQL console_news names it; of the lists alone it has none. */
+function threadOf({ tenant, thread }: Listener): string {
+  return `${tenant}/${thread ?? ''}`;
+}
+
 function createHub(process: Process): { add(listener: Listener): boolean; remove(listener: Listener): void } {
   const listeners = new Set<Listener>();
   let timer: NodeJS.Timeout | null = null;
   let state: string | null = null;
-  let lists = '';
+  let lists: Record<string, string> = {};
   let threads: Record<string, string> = {};
   let awaySince: Date | null = null;
   let beatAt = 0;
@@ -68,16 +80,16 @@ function createHub(process: Process): { add(listener: Listener): boolean; remove
       return;
     }
     const all = [...listeners];
-    const asked = [...new Set(all.flatMap(({ thread }) => thread ?? []))];
-    // who has just come has a conversation that nobody has looked at
-    const seen = asked.every((id) => String(id) in threads) ? state : null;
+    const asked = [...new Map(all.map((each) => [threadOf(each), { tenant: each.tenant, id: each.thread }])).values()];
+    // who has just come has a tenant, or a conversation, that nobody has looked at
+    const seen = all.every((each) => each.tenant in lists && threadOf(each) in threads) ? state : null;
     const news = await consoleNews(process.context.db, seen, asked, [...new Set(all.map(({ session }) => session))]);
     state = news.state;
     if (news.lists !== undefined) {
       lists = news.lists;
       threads = news.threads ?? {};
       // an unknown one is looked at once
-      for (const id of asked) threads[id] ??= '';
+      for (const each of all) threads[threadOf(each)] ??= '';
     }
     for (const each of all) {
       if (news.over?.includes(each.session) === true) {
@@ -85,7 +97,7 @@ function createHub(process: Process): { add(listener: Listener): boolean; remove
         each.end();
         continue;
       }
-      const words = { lists, thread: each.thread === null ? '' : (threads[each.thread] ?? '') };
+      const words = { lists: lists[each.tenant] ?? '', thread: threads[threadOf(each)] ?? '' };
       const told = JSON.stringify(words);
       if (told !== each.told) each.tell('news', words);
       each.told = told;
@@ -111,7 +123,8 @@ function createHub(process: Process): { add(listener: Listener): boolean; remove
 
   return {
     add(listener) {
-      if (listeners.size >= MOST_STREAMS) return false;
+      const own = [...listeners].filter(({ tenant, email }) => tenant === listener.tenant && email === listener.email);
+      if (listeners.size >= MOST_STREAMS || own.length >= MOST_STREAMS_EACH) return false;
       listeners.add(listener);
       listener.tell('beat', {});
       if (awaySince !== null) listener.tell('away', { since: awaySince.toISOString() });

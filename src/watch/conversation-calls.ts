@@ -129,14 +129,16 @@ export async function readConversation(
 
 const news = z.object({
   state: z.string(),
-  lists: z.string().optional(),
+  lists: z.record(z.string(), z.string()).optional(),
   threads: z.record(z.string(), z.string()).optional(),
   over: z.array(z.string()).optional(),
 });
 
 export type News = z.infer<typeof news>;
+/** What somebody looks at: the lists of a tenant, and perhaps a conversation. */
+export type Screen = { tenant: string; id: number | null };
 
 /** SQL console_news: what open pages should look at again, one call for all of them; without `lists` nothing was written since `seen`. */
-export async function consoleNews(db: Door, seen: string | null, threads: number[], sessions: string[]): Promise<News> {
+export async function consoleNews(db: Door, seen: string | null, threads: Screen[], sessions: string[]): Promise<News> {
   return news.parse(await db.call('console_news', { p_seen: seen, p_threads: threads, p_sessions: sessions }));
 }

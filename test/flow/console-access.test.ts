@@ -153,3 +153,44 @@ test('H9 H16 pages carry a policy without inline scripts, errors look like pages
   assert.match(missing.text, /Não há nada aqui/);
   assert.equal(((await (await fetch(`${system.url}/api/health`)).json()) as { status: string }).status, 'healthy');
 });
+
+test('H16 H9 a live stream tells of nothing of another tenant, and one person has ten of them', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const { id } = system.simulator.addContact({ name: 'Maria', phone: '5511988887777' });
+  system.simulator.inbound({ contactId: id, text: 'Oi' });
+  const conversation = await system.until(async () => (await system.query<{ id: string }>('select id from conversations'))[0], 'it');
+  await system.query(`insert into tenants (id, name) values ('outra', 'Outra')`);
+  const ana = await loggedIn(system, 'ana@example.com');
+  const eva = await loggedIn(system, 'eva@example.com', { tenant: 'outra' });
+  const open = async (cookie: string) => {
+    const stop = new AbortController();
+    t.after(() => stop.abort());
+    const answer = await fetch(`${system.url}/console/stream?conversation=${conversation.id}`, {
+      headers: { cookie },
+      signal: stop.signal,
+    });
+    const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let heard = '';
+    /** What has been heard up to this, or up to the end. */
+    return async (event: RegExp): Promise<string> => {
+      while (!event.test(heard)) {
+        const { done, value } = (await reader?.read()) ?? { done: true };
+        if (done) break;
+        heard += value ?? '';
+      }
+      return heard;
+    };
+  };
+  const newsOf = async (cookie: string) => {
+    const heard = await (await open(cookie))(/event: news\ndata: .*\n/);
+    return JSON.parse(/event: news\ndata: (.*)\n/.exec(heard)?.[1] ?? 'null') as { lists: string; thread: string };
+  };
+  const own = await newsOf(ana.cookie());
+  assert.notEqual(own.thread, '');
+  const others = await newsOf(eva.cookie());
+  assert.equal(others.thread, '');
+  assert.notEqual(others.lists, own.lists);
+  for (let each = 2; each <= 10; each++) assert.match(await (await open(ana.cookie()))(/event: beat/), /event: beat/);
+  assert.equal(await (await open(ana.cookie()))(/event: beat/), '', 'the eleventh ends');
+  assert.match(await (await open(eva.cookie()))(/event: beat/), /event: beat/);
+});
