@@ -1,4 +1,5 @@
 /** How conversations look: a list, and one of them. */
+import { randomUUID } from 'node:crypto';
 import { oneLine } from '../words/foreign-text.ts';
 import { html } from 'hono/html';
 import type { ConversationRow, ReadMessage, Tab, Thread } from '../watch/conversation-calls.ts';
@@ -123,7 +124,7 @@ export function threadMarkup({ conversation, messages, more }: Thread, visitor: 
               notice.force === undefined
                 ? ''
                 : html`<form ${live(at, 'messages')}>
-                    ${proof(visitor)}<input type="hidden" name="force" value="1" /><input
+                    ${proof(visitor)}${sendKey()}<input type="hidden" name="force" value="1" /><input
                       type="hidden"
                       name="text"
                       value="${notice.force.text}"
@@ -154,6 +155,11 @@ export function threadMarkup({ conversation, messages, more }: Thread, visitor: 
 /** A form that htmx posts, and a browser without it as well; what comes back is the conversation. */
 function live(at: string, act: string): Markup {
   return html`method="post" action="${at}/${act}" hx-post="${at}/${act}" hx-target="#thread" hx-swap="innerMorph"`;
+}
+
+/** Each send has a name, so that posting twice is one message, without the console's script as well. */
+function sendKey(): Markup {
+  return html`<input type="hidden" name="key" value="${randomUUID()}" />`;
 }
 
 function actionsMarkup(conversation: Thread['conversation'], visitor: Visitor): Markup {
@@ -253,7 +259,7 @@ function composerMarkup(conversation: Thread['conversation'], at: string, visito
       ? 'Enviar assume a conversa; o agente fica quieto até você devolver.'
       : 'O agente fica quieto até você devolver.';
   return html`<form id="composer" class="composer" ${live(at, 'messages')} data-once>
-    ${proof(visitor)}<input type="hidden" name="key" value="" />
+    ${proof(visitor)}${sendKey()}
     <label class="away" for="words">Sua mensagem</label>
     <textarea
       id="words"

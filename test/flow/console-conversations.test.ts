@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { SignJWT } from 'jose';
 import { adminDone } from '../support/admin.ts';
 import { atConsole, isAccessible, PHONE, startBrowser } from '../support/browser.ts';
+import { loggedIn } from '../support/console.ts';
 import { INSTANCE, JWT_SECRET, startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 
@@ -87,6 +88,26 @@ test('A7 two who take one conversation at once: one has it, the other hears who'
     { taken_by: `api:${loser}`, controlled_by: 'human' },
   ]);
   assert.equal((await system.query('select from handoffs where notified_at is null')).length, 0, 'nobody is called because of it');
+});
+
+test('A7 each form that sends names its send: posted twice without the script it is one message, forced as well', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact({ name: 'Maria', phone: '5511988887777' });
+  system.simulator.inbound({ contactId: maria.id, text: 'Oi' });
+  await system.until(async () => (await system.query('select id from conversations'))[0], 'a conversation');
+  const ana = await loggedIn(system, 'ana@example.com');
+  const bia = await loggedIn(system, 'bia@example.com');
+  const keysOf = ({ text }: { text: string }) => [...text.matchAll(/name="key" value="([^"]*)"/g)].map(([, key = '']) => key);
+  const page = await ana.get('/console/conversations/1');
+  assert.match(keysOf(page)[0] ?? '', /^[0-9a-f-]{36}$/);
+  await ana.post('/console/conversations/1/act/take');
+  const refused = await bia.post('/console/conversations/1/messages', { text: 'Eu', key: 'k' });
+  const keys = keysOf(refused);
+  assert.equal(keys.length, 2, 'of the forced send and of the composer');
+  assert.equal(new Set(keys).size, 2);
+  const form = { text: 'Eu', force: '1', key: keys[0] ?? '' };
+  for (let time = 0; time < 2; time++) assert.equal((await bia.post('/console/conversations/1/messages', form)).status, 303);
+  assert.equal((await system.query(`select from messages where direction = 'out'`)).length, 1);
 });
 
 test('H9 A7 X11 in a browser: who waits is first, is taken, answered and given back, live on two screens, with keys alone', async (t) => {
