@@ -754,6 +754,7 @@ CREATE INDEX messages_files ON public.messages USING btree (conversation_id, cre
 CREATE INDEX messages_media ON public.messages USING btree (tenant_id, ((media ->> 'sha256'::text))) WHERE (media ? 'sha256'::text);
 CREATE INDEX messages_own_words ON public.messages USING btree (instance_id, ((meaning ->> 'own_words'::text))) WHERE ((kind IS NULL) AND (meaning ? 'own_words'::text));
 CREATE INDEX messages_proactive ON public.messages USING btree (tenant_id, id) WHERE (kind <> ALL (ARRAY['reply'::text, 'handoff'::text]));
+CREATE INDEX messages_tenant ON public.messages USING btree (tenant_id, id);
 CREATE INDEX messages_turn ON public.messages USING btree (turn_id) WHERE (turn_id IS NOT NULL);
 CREATE UNIQUE INDEX messages_idempotency ON public.messages USING btree (tenant_id, ((kind = 'operator'::text)), idempotency_key) WHERE (idempotency_key IS NOT NULL);
 CREATE UNIQUE INDEX messages_provider ON public.messages USING btree (instance_id, provider_id, conversation_id) WHERE (provider_id IS NOT NULL);
@@ -3152,19 +3153,23 @@ declare v_state text := pg_current_snapshot()::text; v_now timestamptz := clock(
 begin
   if v_state = p_seen then return jsonb_build_object('state', v_state); end if;
   return jsonb_build_object('state', v_state,
-    'lists', md5(concat_ws('/',
-      (select string_agg(m.id || m.status, ',') from (select id, status from messages order by id desc limit 20) m),
-      (select concat_ws(',', count(*), max(id), max(taken_at)) from handoffs where status <> 'returned'),
-      (select concat_ws(',', count(*), max(message_id)) from drafts),
+    'lists', (select coalesce(jsonb_object_agg(t.id, md5(concat_ws('/',
+      (select string_agg(m.id || m.status, ',') from (select n.id, n.status from messages n where n.tenant_id = t.id
+        order by n.id desc limit 20) m),
+      (select concat_ws(',', count(*), max(id), max(taken_at)) from handoffs where status <> 'returned'
+        and tenant_id = t.id),
+      (select concat_ws(',', count(*), max(message_id)) from drafts where tenant_id = t.id),
       (select max(id) from julia_status),
-      (select concat_ws(',', count(*), max(updated_at)) from conversations where controlled_by = 'human'
-        or mode <> 'auto' or takeover_until is not null or quiet_until is not null))),
-    'threads', (select coalesce(jsonb_object_agg(c.id, md5(concat_ws('/', c.updated_at, c.taken_by, (select
+      (select concat_ws(',', count(*), max(updated_at)) from conversations where tenant_id = t.id
+        and (controlled_by = 'human' or mode <> 'auto' or takeover_until is not null or quiet_until is not null))))),
+      '{}') from (select distinct x ->> 'tenant' as id from jsonb_array_elements(p_threads) x) t),
+    'threads', (select coalesce(jsonb_object_agg(c.tenant_id || '/' || c.id, md5(concat_ws('/', c.updated_at, c.taken_by, (select
         string_agg(concat_ws(',', m.id, m.status, m.reason, m.delivered_at, m.read_at, m.edited_at, m.deleted_at,
           m.goes_at, length(m.text)), ';' order by m.seq) from (select * from messages x where x.conversation_id = c.id
         order by x.seq desc limit 60) m),
-        (select max(id) from julia_status)))), '{}') from conversations c where c.id in (select x::bigint
-        from jsonb_array_elements_text(p_threads) x)),
+        (select max(id) from julia_status)))), '{}') from (select distinct x ->> 'tenant' as tenant,
+        (x ->> 'id')::bigint as id from jsonb_array_elements(p_threads) x) s
+        join conversations c on c.id = s.id and c.tenant_id = s.tenant),
     'over', (select coalesce(jsonb_agg(x.hash), '[]') from jsonb_array_elements_text(p_sessions) x (hash)
       where not exists (select from sessions s join users u on u.id = s.user_id where s.hash = x.hash
         and session_counts(s, v_now)
