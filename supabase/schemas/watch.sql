@@ -701,7 +701,8 @@ begin
       (select concat_ws(',', count(*), max(updated_at)) from conversations where tenant_id = t.id
         and (controlled_by = 'human' or mode <> 'auto' or takeover_until is not null or quiet_until is not null))))),
       '{}') from (select distinct x ->> 'tenant' as id from jsonb_array_elements(p_threads) x) t),
-    'threads', (select coalesce(jsonb_object_agg(c.tenant_id || '/' || c.id, md5(concat_ws('/', c.updated_at, c.taken_by, (select
+    'threads', (select coalesce(jsonb_object_agg(c.tenant_id || '/' || c.id,
+      md5(concat_ws('/', c.updated_at, c.taken_by, (select
         string_agg(concat_ws(',', m.id, m.status, m.reason, m.delivered_at, m.read_at, m.edited_at, m.deleted_at,
           m.goes_at, length(m.text)), ';' order by m.seq) from (select * from messages x where x.conversation_id = c.id
         order by x.seq desc limit 60) m),
