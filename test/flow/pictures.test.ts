@@ -408,6 +408,8 @@ test('I10 a picture is not paid for where a person answers or the agent is pause
   const id = (await system.query<{ id: number }>('select conversation_id::int as id from inbox'))[0]?.id ?? 0;
   await runTurn(await system.openContext('worker'), id, new AbortController().signal);
   assert.deepEqual(descriptions(system), []);
+  // The worker has looked too: a pause that ends in the middle of a look is another matter.
+  await system.until(async () => Object.values((await system.ctx.queues.counts()).turn).every((count) => count === 0), 'nobody looks');
   await pause('ativo');
   await system.ctx.queues.wakeTurn(id, 0);
   await system.until(() => answers(system).length === 2, 'the answer to Maria');
