@@ -84,6 +84,8 @@ test('A7 lifecycle: transition line, packet, reminder, a person on the phone, re
     /Motivo: quer trocar o pedido\nResumo: Pedido 12 veio errado\nÚltimas mensagens:\n&gt; Cliente: Veio o pedido errado/,
   );
   assert.match(packet, /Sugestão de resposta: Oi Maria, já separei a troca\.\n[^]*devolver \d+/);
+  // Slack has it a moment before it is written down that it has.
+  await stage.system.until(async () => (await state(stage))?.['told'] === true, 'that people were told');
   assert.deepEqual(await state(stage), { status: 'notified', told: true, reminded: false, taken: false, returned_by: null });
 
   assert.equal(await tick(stage.ctx), 0, 'told once');
