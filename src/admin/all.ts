@@ -56,6 +56,13 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...jobCommands,
 ];
 
+/** Throws for a name that no command has: it is a mistake of ours. */
+export function commandNamed(name: string): AdminCommand {
+  const command = COMMANDS.find((each) => each.name === name);
+  if (command === undefined) throw new Error(`there is no admin command ${name}`);
+  return command;
+}
+
 /** Runs a command with arguments as they came from outside. Throws only what the database throws. */
 export async function runCommand(command: AdminCommand, ctx: AdminContext, given: unknown, actor: Actor): Promise<Outcome<unknown>> {
   const checked = checkArguments(command, given);

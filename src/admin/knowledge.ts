@@ -1,4 +1,5 @@
 /** knowledge add, list, show, remove, ask: what the company knows, and what of it a question finds. */
+import { jsonOf } from '../words/json.ts';
 import { z } from 'zod';
 import { knowledgePassages, listKnowledge, removeKnowledge } from '../knowledge/calls.ts';
 import type { FoundPassage, ListedDocument } from '../knowledge/calls.ts';
@@ -185,14 +186,6 @@ async function recallOf(ctx: AdminContext, search: Search, { tenant, questions }
     ctx.progress?.(`${question}: ${missed.at(-1) === question ? 'missed' : 'found'}`);
   }
   return { asked: answered.length, found: answered.length - missed.length, missed };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function missing(name: string): string {

@@ -1,9 +1,7 @@
 /** Agente: the agent's words with their versions, a place to try them, and what is missing. What it knows: knowledge.ts. */
 import { diffWordsWithSpace } from 'diff';
 import { html } from 'hono/html';
-import { agentCommands, lacksOf } from '../admin/agents.ts';
-import { runCommand } from '../admin/all.ts';
-import type { Outcome } from '../admin/command.ts';
+import { lacksOf } from '../admin/agents.ts';
 import { timeFormat } from '../admin/why.ts';
 import { listKnowledge } from '../knowledge/calls.ts';
 import { mayCall } from '../routes/auth.ts';
@@ -18,6 +16,7 @@ import { knowledgeRoutes, KNOWLEDGE_PATH } from './knowledge.ts';
 import { proof } from './proof.ts';
 import type { Page, Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
+import { run } from './run.ts';
 
 const PATH = '/console/agent';
 /** The numbers' own agent; another one is for the command line. */
@@ -43,12 +42,6 @@ export const agentPage: Page = {
   name: 'Agente',
   access: 'operator',
   mount(routes, site) {
-    const { process } = site;
-    const run = async (name: string, args: object, visitor: Visitor): Promise<Outcome<unknown>> => {
-      const command = agentCommands.find((each) => each.name === name);
-      if (command === undefined) throw new Error(`there is no admin command ${name}`);
-      return runCommand(command, contextOf(process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
-    };
     routes.page.get(PATH, { summary: 'the agent, its words and their versions', access: 'operator' }, async (c) =>
       show(c, await agentMarkup(site, c.get('visitor'), null)),
     );
@@ -65,7 +58,7 @@ export const agentPage: Page = {
         const given = FIELDS.flatMap((name) =>
           form[name] === undefined || ((name === 'note' || name === 'from') && form[name] === '') ? [] : [[name, lines(form[name])]],
         );
-        const outcome = await run('agent save', { ...Object.fromEntries(given), anyway: form['anyway'] === 'on' }, visitor);
+        const outcome = await run(site, visitor, 'agent save', { ...Object.fromEntries(given), anyway: form['anyway'] === 'on' });
         if (!outcome.ok) return show(c, await agentMarkup(site, visitor, { wrong: refusalText(outcome), form }), 422);
         const { version, saved } = outcome.result as { version: number; saved: boolean };
         const good = saved
@@ -81,7 +74,7 @@ export const agentPage: Page = {
         async (c) => {
           const visitor = c.get('visitor');
           const form = new URLSearchParams(await c.req.text());
-          const outcome = await run(`agent ${verb}`, verb === 'publish' ? { version: form.get('version') ?? '' } : {}, visitor);
+          const outcome = await run(site, visitor, `agent ${verb}`, verb === 'publish' ? { version: form.get('version') ?? '' } : {});
           if (!outcome.ok) return show(c, await agentMarkup(site, visitor, { wrong: refusalText(outcome) }), 422);
           const { version } = outcome.result as { version: number };
           return show(c, await agentMarkup(site, visitor, { good: `A versão ${version} vale a partir da próxima mensagem.` }));
@@ -95,7 +88,7 @@ export const agentPage: Page = {
         const form = new URLSearchParams(await c.req.text());
         const text = form.get('text') ?? '';
         const version = form.get('version') ?? '';
-        const outcome = await run('agent try', { text, ...(version === '' ? {} : { version }) }, visitor);
+        const outcome = await run(site, visitor, 'agent try', { text, ...(version === '' ? {} : { version }) });
         if (!outcome.ok) return show(c, await agentMarkup(site, visitor, { wrong: refusalText(outcome) }), 422);
         const tried = outcome.result as {
           answer: string | null;

@@ -4,8 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context as Request } from 'hono';
 import { html } from 'hono/html';
 import { HTTPException } from 'hono/http-exception';
-import { runCommand, COMMANDS } from '../admin/all.ts';
-import type { Outcome } from '../admin/command.ts';
+import { storable } from '../words/json.ts';
 import { takeConversation, writeByHand } from '../people/hand-calls.ts';
 import type { PageEnv } from '../routes/table.ts';
 import { contextOf } from '../routes/context-of.ts';
@@ -20,6 +19,7 @@ import { clockOf } from './clock.ts';
 import { personText } from './conversation-texts.ts';
 import type { Page, Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
+import { actorOf, run } from './run.ts';
 import { whyRoutes } from './why.ts';
 
 /** Rows and messages of a page: some 20 kB packed, more than a screen. */
@@ -136,17 +136,6 @@ export const conversationsPage: Page = {
 
 type Ask = Request<PageEnv>;
 
-function actorOf(visitor: Visitor): string {
-  return `console:${visitor.email}`;
-}
-
-async function run(site: Site, visitor: Visitor, name: string, args: object): Promise<Outcome<unknown>> {
-  const command = COMMANDS.find((each) => each.name === name);
-  if (command === undefined) throw new Error(`there is no admin command ${name}`);
-  if (command.role === 'admin' && visitor.role !== 'admin') throw new HTTPException(403);
-  return runCommand(command, contextOf(site.process), args, { id: actorOf(visitor), tenant: visitor.tenant });
-}
-
 function commandOf(
   act: string,
   { id, phone, contact_id }: Thread['conversation'],
@@ -239,9 +228,4 @@ function bothPanes(site: Site, visitor: Visitor, list: Markup, thread: { id: num
 function seqOf(given: string | undefined): number | null {
   const found = /^\d{1,15}$/.exec(given ?? '')?.[0];
   return found === undefined ? null : Number(found);
-}
-
-/** What Postgres can hold. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\u0000', '');
 }

@@ -1,7 +1,6 @@
 /** Saúde: what is wrong in words, alerts, breakers, jobs, and what did not leave. */
 import { html } from 'hono/html';
 import { JOBS } from '../crons/all.ts';
-import { COMMANDS, runCommand } from '../admin/all.ts';
 import { listDeadLetters } from '../outbox/dead-letter-calls.ts';
 import type { DeadLetter } from '../outbox/dead-letter-calls.ts';
 import { contextOf } from '../routes/context-of.ts';
@@ -24,6 +23,7 @@ import type { Page, Site } from './page.ts';
 import { proof } from './proof.ts';
 import { porque } from './reason-texts.ts';
 import { refusalText } from './refusal-texts.ts';
+import { run } from './run.ts';
 
 const PATH = '/console/health';
 const DEAD = 50;
@@ -45,15 +45,8 @@ export const healthPage: Page = {
         async (c) => {
           const visitor = c.get('visitor');
           const form = new URLSearchParams(await c.req.text());
-          const command = COMMANDS.find(({ name }) => name === `dlq ${verb}`);
-          if (command === undefined) throw new Error(`there is no admin command dlq ${verb}`);
           const reason = (form.get('reason') ?? '').trim() || 'pelo console';
-          const outcome = await runCommand(
-            command,
-            contextOf(site.process),
-            { id: form.get('id') ?? '', reason },
-            { id: `console:${visitor.email}`, tenant: visitor.tenant },
-          );
+          const outcome = await run(site, visitor, `dlq ${verb}`, { id: form.get('id') ?? '', reason });
           const says = verb === 'retry' ? 'A mensagem voltou para a fila.' : 'A mensagem foi tirada da lista.';
           return show(
             c,

@@ -1,8 +1,5 @@
 /** O que a empresa sabe: the documents that the agent answers from, and what of them a question finds. Part of the page Agente. */
 import { html } from 'hono/html';
-import { runCommand } from '../admin/all.ts';
-import { knowledgeCommands } from '../admin/knowledge.ts';
-import type { Outcome } from '../admin/command.ts';
 import { timeFormat } from '../admin/why.ts';
 import { knowledgePassages, listKnowledge } from '../knowledge/calls.ts';
 import type { FoundPassage, ListedDocument } from '../knowledge/calls.ts';
@@ -15,6 +12,7 @@ import type { Markup } from './answer.ts';
 import { proof } from './proof.ts';
 import type { Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
+import { run } from './run.ts';
 
 export const KNOWLEDGE_PATH = '/console/agent/knowledge';
 /** Of a document that is looked at. */
@@ -24,11 +22,6 @@ type Around = { here: string; tabs: Markup };
 type Said = { wrong: string } | { good: string } | { question: string; found: FoundPassage[] };
 
 export function knowledgeRoutes(routes: Routes, site: Site, around: Around): void {
-  const run = async (name: string, args: object, visitor: Visitor): Promise<Outcome<unknown>> => {
-    const command = knowledgeCommands.find((each) => each.name === name);
-    if (command === undefined) throw new Error(`there is no admin command ${name}`);
-    return runCommand(command, contextOf(site.process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
-  };
   routes.page.get(KNOWLEDGE_PATH, { summary: 'what the company knows', access: 'operator' }, async (c) =>
     show(c, await knowledgeMarkup(site, around, { visitor: c.get('visitor'), said: null, open: c.req.query('document') ?? null })),
   );
@@ -44,7 +37,7 @@ export function knowledgeRoutes(routes: Routes, site: Site, around: Around): voi
         base64 === '' || base64 === undefined
           ? { name: named(name ?? ''), text: (text ?? '').replaceAll('\r\n', '\n') }
           : { file: { name: file, base64 }, ...(name === '' ? {} : { name }) };
-      const outcome = await run('knowledge add', args, visitor);
+      const outcome = await run(site, visitor, 'knowledge add', args);
       const said = outcome.ok
         ? { good: `${(outcome.result as { name: string }).name} está com o agente; vale em até 5 segundos.` }
         : { wrong: refusalText(outcome) };
@@ -57,7 +50,7 @@ export function knowledgeRoutes(routes: Routes, site: Site, around: Around): voi
     async (c) => {
       const visitor = c.get('visitor');
       const name = new URLSearchParams(await c.req.text()).get('name') ?? '';
-      const outcome = await run('knowledge remove', { name }, visitor);
+      const outcome = await run(site, visitor, 'knowledge remove', { name });
       const said = outcome.ok ? { good: `${name} saiu: o agente responde sem ele.` } : { wrong: refusalText(outcome) };
       return show(c, await knowledgeMarkup(site, around, { visitor, said, open: null }), outcome.ok ? 200 : 422);
     },
@@ -68,7 +61,7 @@ export function knowledgeRoutes(routes: Routes, site: Site, around: Around): voi
     async (c) => {
       const visitor = c.get('visitor');
       const question = new URLSearchParams(await c.req.text()).get('question') ?? '';
-      const outcome = await run('knowledge ask', { question }, visitor);
+      const outcome = await run(site, visitor, 'knowledge ask', { question });
       const said = outcome.ok
         ? { question, found: (outcome.result as { passages: FoundPassage[] }).passages }
         : { wrong: refusalText(outcome) };

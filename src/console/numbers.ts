@@ -1,8 +1,6 @@
 /** Números: how each is, what of its caps is used, what waits there and why, its pairing, its restart. */
 import { oneLine } from '../words/foreign-text.ts';
 import { html, raw } from 'hono/html';
-import { HTTPException } from 'hono/http-exception';
-import { COMMANDS, runCommand } from '../admin/all.ts';
 import type { Outcome } from '../admin/command.ts';
 import { listNumberHealth } from '../numbers/calls.ts';
 import type { NumberHealth } from '../numbers/calls.ts';
@@ -22,6 +20,7 @@ import type { Page, Site } from './page.ts';
 import { proof } from './proof.ts';
 import { porque } from './reason-texts.ts';
 import { refusalText } from './refusal-texts.ts';
+import { run } from './run.ts';
 
 const PATH = '/console/numbers';
 /** Of the queue, the next to leave first. */
@@ -39,15 +38,8 @@ export const numbersPage: Page = {
       routes.page.post(`${PATH}/${verb}`, { summary: `instance ${verb}`, access: 'admin', form: { name: 'julia-prod' } }, async (c) => {
         const visitor = c.get('visitor');
         const form = new URLSearchParams(await c.req.text());
-        const command = COMMANDS.find(({ name }) => name === `instance ${verb}`);
-        if (command === undefined) throw new HTTPException(404);
         const name = form.get('name') ?? '';
-        const outcome = await runCommand(
-          command,
-          contextOf(site.process),
-          { name },
-          { id: `console:${visitor.email}`, tenant: visitor.tenant },
-        );
+        const outcome = await run(site, visitor, `instance ${verb}`, { name });
         return show(c, await numbersMarkup(site, visitor, await saidOf(verb, name, outcome)), outcome.ok ? 200 : 409);
       });
   },

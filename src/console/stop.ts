@@ -2,7 +2,6 @@
 import { cut } from '../words/cut.ts';
 import { html } from 'hono/html';
 import { HTTPException } from 'hono/http-exception';
-import { COMMANDS, runCommand } from '../admin/all.ts';
 import { contextOf } from '../routes/context-of.ts';
 import type { Process } from '../routes/ops.ts';
 import type { Routes } from '../routes/table.ts';
@@ -15,6 +14,7 @@ import { goTo } from './answer.ts';
 import { clockOf } from './clock.ts';
 import { personText } from './conversation-texts.ts';
 import { proof } from './proof.ts';
+import { run } from './run.ts';
 
 export type Stopped = { banner: Markup; button: Markup };
 
@@ -30,12 +30,10 @@ export function stopRoutes(routes: Routes, process: Process): void {
       async (c) => {
         const visitor = c.get('visitor');
         const form = new URLSearchParams(await c.req.text());
-        const command = COMMANDS.find(({ name }) => name === verb);
-        if (command === undefined) throw new Error(`there is no admin command ${verb}`);
         const target = form.get('target') ?? '';
         const reason = cut((form.get('reason') ?? '').trim(), 500);
         const args = { scope: form.get('scope') ?? 'all', ...(target === '' ? {} : { target }), ...(reason === '' ? {} : { reason }) };
-        const outcome = await runCommand(command, contextOf(process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
+        const outcome = await run({ process }, visitor, verb, args);
         if (!outcome.ok) throw new HTTPException(outcome.kind === 'forbidden' ? 403 : 409);
         const back = form.get('back') ?? '';
         return goTo(c, /^\/console(?:\/[A-Za-z0-9/_-]*)?$/.test(back) ? back : '/console');

@@ -1,8 +1,6 @@
 /** Usuários: who may come in, and who asked for which password. */
 import { html } from 'hono/html';
 import type { Config } from '../config.ts';
-import { runCommand } from '../admin/all.ts';
-import { userCommands } from '../admin/users.ts';
 import { timeFormat } from '../admin/why.ts';
 import { listUsers } from '../people/user-calls.ts';
 import type { ListedUser } from '../people/user-calls.ts';
@@ -12,6 +10,7 @@ import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
 import { ROLE_NAMES } from './layout.ts';
 import { proof } from './proof.ts';
+import { run } from './run.ts';
 import type { Page, Site } from './page.ts';
 
 const PATH = '/console/users';
@@ -23,7 +22,6 @@ export const usersPage: Page = {
   name: 'Usuários',
   access: 'admin',
   mount(routes, site) {
-    const { process } = site;
     routes.page.get(PATH, { summary: 'who may use the console', access: 'admin' }, async (c) =>
       show(c, await usersMarkup(site, c.get('visitor'), null)),
     );
@@ -38,11 +36,9 @@ export const usersPage: Page = {
         async (c) => {
           const visitor = c.get('visitor');
           const form = new URLSearchParams(await c.req.text());
-          const command = userCommands.find(({ name }) => name === `user ${verb}`);
-          if (command === undefined) throw new Error(`there is no admin command user ${verb}`);
           const names = verb === 'create' ? ['email', 'role'] : ['email'];
           const args = Object.fromEntries(names.map((name) => [name, form.get(name) ?? '']));
-          const outcome = await runCommand(command, contextOf(process), args, { id: `console:${visitor.email}`, tenant: visitor.tenant });
+          const outcome = await run(site, visitor, `user ${verb}`, args);
           return show(
             c,
             await usersMarkup(site, visitor, outcome.ok ? done(verb, outcome.result as Done) : { wrong: wrongOf(outcome.kind) }),

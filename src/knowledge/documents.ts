@@ -1,6 +1,7 @@
 /** A file becomes what the agent knows. */
 import { createHash } from 'node:crypto';
 import type { Door } from '../db/door.ts';
+import { storable } from '../words/json.ts';
 import { foldWords } from '../words/fold.ts';
 import { saveKnowledge } from './calls.ts';
 import { wordsOf } from './document-words.ts';
@@ -76,10 +77,6 @@ export async function addDocument(
       guessed_encoding: guessed,
     },
   };
-}
-
-function storable(text: string): string {
-  return text.replaceAll('\u0000', '').toWellFormed();
 }
 
 function hashOf(content: string | Buffer): string {

@@ -1,4 +1,5 @@
 /** Slack, outgoing: one message to the channel, as the bot or through the incoming webhook. Expected failures are values. */
+import { jsonOf } from '../words/json.ts';
 import { shortened } from '../words/cut.ts';
 import { z } from 'zod';
 import type { Slack } from '../config/features.ts';
@@ -57,14 +58,6 @@ async function post(url: string, headers: Record<string, string>, body: object, 
 /** `message` is one word: it is stored and shown. */
 function trouble(kind: 'away' | 'refused', word: string, retryAfterMs: number | null = null): SlackPost {
   return { ...failure(kind, { retryable: kind === 'away', message: word.replaceAll(/[^a-z0-9_]/g, '').slice(0, 60) }), retryAfterMs };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** The three characters that Slack reads as its own. */

@@ -1,4 +1,5 @@
 /** What Slack posts, read: events and slash commands. Pure and total. Source: docs.slack.dev, "Events API" and "Slash commands". */
+import { jsonOf } from '../words/json.ts';
 import { z } from 'zod';
 
 export type SlackRequest =
@@ -55,14 +56,6 @@ export function readSlackRequest(body: string, form: boolean): SlackRequest | nu
   const spokenTo = event.type === 'app_mention' || (event.type === 'message' && event.channel_type === 'im');
   if (!spokenTo || event.bot_id !== undefined || event.subtype !== undefined) return { kind: 'nothing' };
   return { kind: 'words', id, user: event.user, channel: event.channel, text: unescaped(event.text) };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The three characters that Slack escapes; `&amp;` last, so that nothing is unescaped twice. Mentions keep their brackets. */

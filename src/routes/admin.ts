@@ -2,7 +2,7 @@
 import type { Context as Request } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
-import { COMMANDS, runCommand } from '../admin/all.ts';
+import { commandNamed, COMMANDS, runCommand } from '../admin/all.ts';
 import type { AdminCommand, Outcome, Refusal } from '../admin/command.ts';
 import { whyConversation, whyMessage } from '../admin/why.ts';
 import type { Process } from './ops.ts';
@@ -45,12 +45,12 @@ export function adminRoutes(routes: Routes, process: Process): void {
   }
 
   // The dead letter by its own addresses.
-  const named = (name: string): AdminCommand => {
-    const command = COMMANDS.find((each) => each.name === name);
-    if (command === undefined) throw new Error(`there is no admin command ${name}`);
-    return command;
-  };
-  const [list, show, retry, discard] = [named('dlq list'), named('dlq show'), named('dlq retry'), named('dlq discard')];
+  const [list, show, retry, discard] = [
+    commandNamed('dlq list'),
+    commandNamed('dlq show'),
+    commandNamed('dlq retry'),
+    commandNamed('dlq discard'),
+  ];
   routes.get('/admin/dlq', { ...aboutOf(list), query: list.args }, async (c) => c.json(await run(c.get('caller'), list, c.req.query())));
   routes.get('/admin/dlq/:id{[0-9]{1,15}}', aboutOf(show), async (c) =>
     c.json(await run(c.get('caller'), show, { id: c.req.param('id') })),

@@ -2,6 +2,7 @@
  * Embeddings of Voyage over HTTP: `POST {base}/embeddings`. Sources: docs/voyage.md. Expected failures are values, never thrown; nothing is retried here.
  * After a failure that the next call would meet too, calls rest for a while: a search by words goes on without them, and should not wait.
  */
+import { jsonOf } from '../words/json.ts';
 import { z } from 'zod';
 import { cut } from '../words/cut.ts';
 
@@ -80,12 +81,4 @@ function reasonOf(status: number): 'key' | 'credit' | 'rate_limited' | 'refused'
   if (status === 402) return 'credit';
   if (status === 429) return 'rate_limited';
   return status >= 500 ? 'unreachable' : 'refused';
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

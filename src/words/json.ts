@@ -103,6 +103,15 @@ export function countAt(value: unknown, ...path: readonly string[]): number | nu
   return found !== null && found >= 0 && found < 2 ** 31 ? Math.round(found) : null;
 }
 
+/** What a text says as JSON; undefined when it is none. For texts of a known size: parseBounded is for those of strangers. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Protobuf's booleans as Evolution and forwarders write them. */
 export function isTrue(value: unknown): boolean {
   return value === true || value === 'true' || value === 1;
