@@ -86,12 +86,13 @@ test("W11 F5: machines of WhatsApp's own are never answered, and leave their rea
   await post(system, { key: { remoteJid: '867051314767696@bot' }, pushName: 'Meta AI', message: meta });
   await post(system, { key: { remoteJid: '0@s.whatsapp.net' }, pushName: 'WhatsApp', message: { conversation: 'Novidades!' } });
   await post(system, { key: { remoteJid: '5511912345678@s.whatsapp.net' }, message: { conversation: 'oi' } });
-  await system.until(() => texts(system).length === 1, 'the answer to a person');
+  await system.until(async () => (await system.dump()).includes('out agent delivered: Oi!'), 'the answer to a person');
   assert.deepEqual(await system.dump(), [
     'in contact skipped(whatsapp_machine): A capital da França é Paris.',
     'in contact answered: oi',
-    'out agent sent: Oi!',
+    'out agent delivered: Oi!',
   ]);
+  assert.equal(texts(system).length, 1);
   const left = await system.query<{ reason: string }>(
     `select r ->> 'reason' as reason from webhook_events w, jsonb_array_elements(w.results) r where r ->> 'outcome' = 'ignored'`,
   );
