@@ -1,6 +1,6 @@
 /**
- * The agent: the loop between the model and its tools. No SQL, no WhatsApp, no clock but the time limits; whatever the tools want is returned
- * as effects and becomes true when the turn commits.
+ * The agent: the loop between the model and its tools. No SQL, no WhatsApp, no clock but the time limits. A tool that reads is asked here; whatever
+ * the others want is returned as effects and becomes true when the turn commits.
  */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
@@ -24,7 +24,7 @@ import type { OutputFault } from './checks/output.ts';
 import { forWhatsapp } from './checks/whatsapp-text.ts';
 import type { Budget } from '../spend/budget.ts';
 import type { Refusal } from '../spend/calls.ts';
-import type { Tool, ToolSituation } from './tools/tool.ts';
+import type { Tool, ToolAnswer, ToolSituation } from './tools/tool.ts';
 
 export type AgentLimits = { maxTokens: number; effort: Effort; maxToolRounds: number; callTimeoutMs: number; turnTimeoutMs: number };
 
@@ -126,7 +126,7 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
     hasCalls = callsOf(content).length > 0;
     for (const words of wordsOf(content)) said.push(end === 'words' || end === 'calls' ? words : wholeSentences(words));
     if (end !== 'calls' || isLast) break;
-    work.rounds.push({ role: 'user', content: callsOf(content).map((call) => runTool(run, call, work.toolCalls, effects)) });
+    work.rounds.push({ role: 'user', content: await runTools(run, callsOf(content), { records: work.toolCalls, effects, deadline }) });
     round += 1;
   }
 
@@ -458,30 +458,29 @@ export function toolParam(tool: Tool): Anthropic.Tool {
   return made;
 }
 
-function runTool(
-  run: AgentRun,
-  call: Anthropic.ToolUseBlock,
-  records: ToolCallRecord[],
-  effects: Effect[],
-): Anthropic.ToolResultBlockParam {
-  const started = performance.now();
-  const result = answerOf(run, call, effects);
-  records.push({
-    name: call.name,
-    input: call.input ?? {},
-    output: result.output,
-    ok: result.ok,
-    ms: Math.round(performance.now() - started),
-  });
-  return { type: 'tool_result', tool_use_id: call.id, content: result.output, ...(result.ok ? {} : { is_error: true }) };
+type ToolWork = { records: ToolCallRecord[]; effects: Effect[]; deadline: number };
+
+/** One after the other, in the order in which the model asked: a lookup may take time, and the turn's own time bounds them all. */
+async function runTools(run: AgentRun, calls: Anthropic.ToolUseBlock[], work: ToolWork): Promise<Anthropic.ToolResultBlockParam[]> {
+  const leftMs = Math.max(0, Math.floor(work.deadline - performance.now()));
+  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(leftMs)]);
+  const results: Anthropic.ToolResultBlockParam[] = [];
+  for (const call of calls) {
+    const started = performance.now();
+    const { ok, output } = await answerOf(run, call, work.effects, signal);
+    work.records.push({ name: call.name, input: call.input ?? {}, output, ok, ms: Math.round(performance.now() - started) });
+    results.push({ type: 'tool_result', tool_use_id: call.id, content: output, ...(ok ? {} : { is_error: true }) });
+  }
+  return results;
 }
 
-function answerOf(run: AgentRun, call: Anthropic.ToolUseBlock, effects: Effect[]): { ok: boolean; output: string } {
+async function answerOf(run: AgentRun, call: Anthropic.ToolUseBlock, effects: Effect[], signal: AbortSignal): Promise<ToolAnswer> {
   const tool = run.tools.find((each) => each.name === call.name);
   if (!tool) return { ok: false, output: `A ferramenta ${call.name} não existe.` };
   const input = tool.input.safeParse(call.input);
   if (!input.success) return { ok: false, output: `Entrada inválida: ${z.prettifyError(input.error)}` };
-  const { ok, output, effect } = tool.execute(input.data, run.situation);
+  if ('lookup' in tool) return tool.lookup(input.data, run.situation, signal);
+  const { ok, output, effect } = tool.effect(input.data, run.situation);
   // Asked for twice in a turn, it happens once.
   if (effect !== null && !effects.some((each) => JSON.stringify(each) === JSON.stringify(effect))) effects.push(effect);
   return { ok, output };

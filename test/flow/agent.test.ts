@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, test } from 'node:test';
+import { z } from 'zod';
 import { modelOf } from '../../simulator/claude-models.ts';
 import { startSimulator } from '../../simulator/index.ts';
 import type { Simulator } from '../../simulator/index.ts';
@@ -18,6 +19,7 @@ import type { Prompt, PromptMessage } from '../../src/turns/prompt.ts';
 import { createLlm } from '../../src/claude/llm.ts';
 import type { ModelRequest } from '../../src/claude/llm.ts';
 import { TOOLS } from '../../src/turns/tools/all.ts';
+import type { LookupTool } from '../../src/turns/tools/tool.ts';
 
 const FIGURES = { failures: 1_000, resetSeconds: 60, maxResetSeconds: 60 };
 let simulator: Simulator;
@@ -120,6 +122,51 @@ test('L1 at most 3 tool rounds: the fourth call must end in words, and what it s
   );
   assert.match(requests()[3] ?? '', /"tool_choice":{"type":"none"}/);
   assert.doesNotMatch(requests()[2] ?? '', /tool_choice/);
+});
+
+const lookup = (name: string, look: LookupTool['lookup']): LookupTool => ({
+  name,
+  description: 'reads',
+  input: z.object({ order: z.string() }),
+  lookup: look,
+});
+
+test('L1 a tool that reads is asked in the loop, one after the other, and the model has what it said', async () => {
+  const asked: string[] = [];
+  const read = lookup('read_order', async (input) => {
+    asked.push((input as { order: string }).order);
+    await Promise.resolve();
+    return { ok: asked.length === 1, output: `lido ${asked.length}` };
+  });
+  const order = (id: string) => ({ name: 'read_order', input: { order: id } });
+  simulator.script([{ tools: [order('7'), order('8')] }, { text: 'Pronto.' }]);
+  const outcome = answered(await run({ tools: [...TOOLS, read] }));
+  assert.deepEqual(asked, ['7', '8']);
+  assert.deepEqual(outcome.effects, []);
+  assert.deepEqual(
+    outcome.toolCalls.map(({ input, ok, output }) => [input, ok, output]),
+    [
+      [{ order: '7' }, true, 'lido 1'],
+      [{ order: '8' }, false, 'lido 2'],
+    ],
+  );
+  assert.match(requests()[1] ?? '', /lido 1.*lido 2/);
+});
+
+test('L1 a lookup ends with the turn: when its answer is not wanted, and when its time is over', async () => {
+  const waits = lookup('read_order', (_input, _situation, signal) => {
+    const { promise, resolve } = Promise.withResolvers<{ ok: boolean; output: string }>();
+    signal.addEventListener('abort', () => resolve({ ok: false, output: 'parado' }), { once: true });
+    unwanted.abort();
+    return promise;
+  });
+  const unwanted = new AbortController();
+  simulator.script([{ tools: [{ name: 'read_order', input: { order: '7' } }] }, { text: 'Pronto.' }]);
+  assert.equal((await run({ tools: [waits], signal: unwanted.signal })).kind, 'aborted');
+  assert.equal(simulator.wire().claude.length, 1);
+
+  simulator.script([{ tools: [{ name: 'read_order', input: { order: '7' } }] }, { text: 'Pronto.' }]);
+  assert.equal((await run({ tools: [waits] }, { turnTimeoutMs: 800 })).kind, 'failed');
 });
 
 test('L1 tools for ever and never a word is a failure, not silence', async () => {

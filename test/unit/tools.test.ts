@@ -28,14 +28,14 @@ test('L1 tools: names are unique and fit the provider, schemas are objects witho
 });
 
 test('L1 handoff_to_human: the conversation becomes a person’s, with what was said', () => {
-  assert.deepEqual(handoffToHuman.execute({ reason: 'pediu', summary: 'quer trocar' }, SITUATION).effect, {
+  assert.deepEqual(handoffToHuman.effect({ reason: 'pediu', summary: 'quer trocar' }, SITUATION).effect, {
     type: 'handoff',
     reason: 'pediu',
     summary: 'quer trocar',
     suggestion: null,
     controls: true,
   });
-  assert.deepEqual(handoffToHuman.execute({ reason: 'pediu' }, SITUATION).effect, {
+  assert.deepEqual(handoffToHuman.effect({ reason: 'pediu' }, SITUATION).effect, {
     type: 'handoff',
     reason: 'pediu',
     summary: null,
@@ -48,7 +48,7 @@ test('L1 handoff_to_human: the conversation becomes a person’s, with what was 
 
 test('L1 opt_out: needs nothing, and whom it means is not for the model to say', () => {
   assert.deepEqual(optOut.input.parse({ contact_id: 99 }), {});
-  assert.deepEqual(optOut.execute({}, SITUATION), {
+  assert.deepEqual(optOut.effect({}, SITUATION), {
     ok: true,
     output: 'Registrado. Ele só recebe respostas quando escrever.',
     effect: { type: 'opt_out' },
@@ -56,23 +56,23 @@ test('L1 opt_out: needs nothing, and whom it means is not for the model to say',
 });
 
 test('L1 remember: one trimmed fact, no card numbers, nothing empty', () => {
-  assert.deepEqual(remember.execute(remember.input.parse({ fact: '  prefere manhãs ' }), SITUATION).effect, {
+  assert.deepEqual(remember.effect(remember.input.parse({ fact: '  prefere manhãs ' }), SITUATION).effect, {
     type: 'remember',
     fact: 'prefere manhãs',
     kind: 'other',
     about: '',
   });
   for (const fact of ['cartão 4111 1111 1111 1111', '4111-1111-1111-1111', '4111111111111111'])
-    assert.deepEqual(remember.execute(remember.input.parse({ fact }), SITUATION).effect, null, fact);
+    assert.deepEqual(remember.effect(remember.input.parse({ fact }), SITUATION).effect, null, fact);
   for (const fact of ['mora no 1234, apto 56', 'pedido 998877', 'nasceu em 01/02/1990'])
-    assert.notEqual(remember.execute(remember.input.parse({ fact }), SITUATION).effect, null, fact);
+    assert.notEqual(remember.effect(remember.input.parse({ fact }), SITUATION).effect, null, fact);
   for (const fact of ['', ' ', '\n\t', 'x'.repeat(301)])
     assert.equal(remember.input.safeParse({ fact }).success, false, JSON.stringify(fact));
 });
 
 test('L1 react: one emoji, to the newest message of the contact', () => {
   for (const emoji of ['👍', '❤️', '👍🏽', '👨‍👩‍👧', '🇧🇷', '🙏'])
-    assert.deepEqual(react.execute({ emoji }, SITUATION).effect, { type: 'react', message_id: 8, emoji }, emoji);
-  for (const emoji of ['a', 'ok', '👍👍', ':)', '👍 ', '1', '#']) assert.deepEqual(react.execute({ emoji }, SITUATION).effect, null, emoji);
-  assert.equal(react.execute({ emoji: '👍' }, { pending: [] }).ok, false);
+    assert.deepEqual(react.effect({ emoji }, SITUATION).effect, { type: 'react', message_id: 8, emoji }, emoji);
+  for (const emoji of ['a', 'ok', '👍👍', ':)', '👍 ', '1', '#']) assert.deepEqual(react.effect({ emoji }, SITUATION).effect, null, emoji);
+  assert.equal(react.effect({ emoji: '👍' }, { pending: [] }).ok, false);
 });

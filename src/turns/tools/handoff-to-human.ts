@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { defineTool } from './tool.ts';
+import { defineWrite } from './tool.ts';
 
-export const handoffToHuman = defineTool({
+export const handoffToHuman = defineWrite({
   name: 'handoff_to_human',
   description:
     'Passa a conversa para uma pessoa da equipe. Use quando o cliente pedir uma pessoa, estiver irritado, ou quando você não puder resolver com o que sabe. Depois, avise o cliente em uma frase.',
@@ -10,7 +10,7 @@ export const handoffToHuman = defineTool({
     summary: z.string().max(1_000).optional().describe('O que o cliente quer e o que já foi dito'),
     suggestion: z.string().max(500).optional().describe('O que a pessoa da equipe poderia responder, nas palavras dela'),
   }),
-  execute({ reason, summary, suggestion }) {
+  effect({ reason, summary, suggestion }) {
     return {
       ok: true,
       output: 'Uma pessoa da equipe vai assumir assim que você responder.',

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { defineTool } from './tool.ts';
+import { defineWrite } from './tool.ts';
 
-export const react = defineTool({
+export const react = defineWrite({
   name: 'react',
   description: 'Reage à última mensagem do cliente com um emoji. Bom para um "obrigado"; não substitui uma resposta a uma pergunta.',
   input: z.object({ emoji: z.string().min(1).max(16) }),
-  execute({ emoji }, { pending }) {
+  effect({ emoji }, { pending }) {
     const target = pending.findLast((message) => message.type !== 'reaction');
     if (!target) return { ok: false, output: 'Não há mensagem a que reagir.', effect: null };
     if (

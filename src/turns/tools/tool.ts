@@ -7,20 +7,33 @@ export type ToolSituation = {
   pending: { id: number; type: string }[];
 };
 
-/**
- * A tool of the agent. `execute` is pure: it answers the model and asks for an effect, which becomes true in the transaction that commits
- * the answer. So an aborted, repeated or lost turn has done nothing, and no effect happens twice.
- */
-export type Tool<Input extends z.ZodType = z.ZodType> = {
+/** What the model is told; with `ok: false` in words that it can act on. */
+export type ToolAnswer = { ok: boolean; output: string };
+
+type Named<Input> = {
   name: string;
   /** For the model, in the language of its prompt. */
   description: string;
   input: Input;
-  /** Contract: never throws; refuses with `ok: false` and words that the model can act on. */
-  execute(input: z.infer<Input>, situation: ToolSituation): { ok: boolean; output: string; effect: Effect | null };
 };
 
-/** Keeps the link between a tool's schema and its `execute`, which a list of tools of different inputs would lose. */
-export function defineTool<Input extends z.ZodType>(tool: Tool<Input>): Tool {
-  return tool; // the runtime parses the input with this very schema before it calls execute
+/** Reads while the turn runs. Contract: never rejects, changes nothing anywhere, and ends as soon as `signal` aborts. */
+export type LookupTool<Input extends z.ZodType = z.ZodType> = Named<Input> & {
+  lookup(input: z.infer<Input>, situation: ToolSituation, signal: AbortSignal): Promise<ToolAnswer>;
+};
+
+/**
+ * Writes, and is pure: it answers the model and asks for an effect, which becomes true in the transaction that commits the answer. So an aborted, repeated or lost
+ * turn has done nothing, and no effect happens twice. Contract: never throws.
+ */
+export type WriteTool<Input extends z.ZodType = z.ZodType> = Named<Input> & {
+  effect(input: z.infer<Input>, situation: ToolSituation): ToolAnswer & { effect: Effect | null };
+};
+
+/** A tool of the agent: it reads or it writes, never both. */
+export type Tool = LookupTool | WriteTool;
+
+/** Keeps the link between a tool's schema and what it does, which a list of tools of different inputs would lose. */
+export function defineWrite<Input extends z.ZodType>(tool: WriteTool<Input>): WriteTool {
+  return tool; // the runtime parses the input with this very schema before it calls the tool
 }
