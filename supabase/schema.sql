@@ -1149,6 +1149,7 @@ create table public.turns (
   worker text not null,
   inbound_seq bigint not null,
   model text,
+  route text,
   input_tokens integer default 0 not null,
   output_tokens integer default 0 not null,
   cache_read_tokens integer default 0 not null,
@@ -1163,6 +1164,7 @@ create table public.turns (
   started_at timestamp with time zone default now() not null,
   ended_at timestamp with time zone,
   constraint turns_pkey PRIMARY KEY (id),
+  constraint turns_route_check CHECK ((route = ANY (ARRAY['plain'::text, 'sentiment'::text, 'objection'::text, 'negotiation'::text, 'long_talk'::text]))),
   constraint turns_status_check CHECK ((status = ANY (ARRAY['open'::text, 'committed'::text, 'superseded'::text, 'suppressed'::text, 'skipped'::text, 'handed_over'::text, 'failed'::text, 'expired'::text, 'deferred'::text])))
 );
 alter table public.turns enable row level security;
@@ -2986,7 +2988,7 @@ begin
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
-          verdict = p.result ->> 'verdict',
+          verdict = p.result ->> 'verdict', route = p.result ->> 'route',
           agent_id = coalesce((p.result ->> 'agent_id')::bigint, t.agent_id),
           transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
           thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
@@ -8129,7 +8131,8 @@ begin
       'reason', m.reason, 'text', left(m.text, 8000), 'at', m.created_at, 'kind', m.kind, 'turn_id', m.turn_id,
       'goes_at', case when m.status = 'queued' then promised_at(m) end, 'delivered_at', m.delivered_at, 'read_at',
       m.read_at, 'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'quoted_text', left(m.quoted_text, 300),
-      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model) order by m.seq), '[]'), min(m.seq)
+      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model,
+      'route', t.route) order by m.seq), '[]'), min(m.seq)
     into v_messages, v_first
     from (select * from messages x where x.conversation_id = v.id and x.seq < coalesce(p_before, 9223372036854775807)
       and x.kind is distinct from 'operator' order by x.seq desc limit p_limit) m
@@ -8667,7 +8670,7 @@ begin
   end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
-      verdict = coalesce(p_result ->> 'verdict', t.verdict),
+      verdict = coalesce(p_result ->> 'verdict', t.verdict), route = coalesce(p_result ->> 'route', t.route),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
       thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
@@ -11358,7 +11361,7 @@ AS $function$
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
             'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
               from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
-            'verdict', t.verdict,
+            'verdict', t.verdict, 'route', t.route,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,

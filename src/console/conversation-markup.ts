@@ -12,6 +12,7 @@ import {
   initialsOf,
   personText,
   phoneText,
+  routeText,
   sinceText,
   stateText,
   tickOf,
@@ -231,7 +232,7 @@ function messageMarkup(message: ReadMessage, visitor: Visitor, { time }: Clock, 
     <p class="text">${message.text}</p>
     <p class="under">
       ${who === null ? '' : html`<span>${who}</span> · `}<time datetime="${message.at.toISOString()}">${time(message.at)}</time
-      >${message.edited_at === null ? '' : ' · editada'}${message.deleted_at === null ? '' : ' · apagada'}${tick === 'none' ? '' : html` · <span class="tick ${tick}" title="${says}"><span class="away">${says}</span></span>`}${message.cost_usd === null ? '' : html` · ${costText(message.cost_usd)}`}
+      >${message.edited_at === null ? '' : ' · editada'}${message.deleted_at === null ? '' : ' · apagada'}${tick === 'none' ? '' : html` · <span class="tick ${tick}" title="${says}"><span class="away">${says}</span></span>`}${message.cost_usd === null ? '' : html` · <span title="${message.model ?? 'sem modelo'}">${costText(message.cost_usd)}</span>`}${routeText(message.route) === null ? '' : html` · ${routeText(message.route)}`}
       · <a href="${at}/why?message=${message.id}">por quê?</a>
     </p>
     ${why === null ? '' : html`<p class="held ${tick === 'wrong' ? 'bad' : ''}">${why}</p>`}

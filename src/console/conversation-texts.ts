@@ -137,6 +137,18 @@ export function stateText(
   };
 }
 
+/** Which rule led a turn to the complex model; null: none did. */
+export function routeText(route: string | null): string | null {
+  return ROUTES[route ?? ''] ?? null;
+}
+
+const ROUTES: Readonly<Record<string, string>> = {
+  sentiment: 'modelo maior: insatisfação',
+  objection: 'modelo maior: objeção',
+  negotiation: 'modelo maior: negociação',
+  long_talk: 'modelo maior: conversa longa',
+};
+
 /** US dollars of the model. */
 export function costText(usd: number): string {
   return usd === 0 ? 'US$ 0' : usd < 0.01 ? `US$ ${usd.toFixed(4).replace('.', ',')}` : `US$ ${usd.toFixed(2).replace('.', ',')}`;

@@ -1,7 +1,7 @@
 /** Steps of a timeline, in Portuguese. Pure. */
 import type { TimelineEntry } from '../watch/timeline.ts';
 import { oneLine } from '../words/foreign-text.ts';
-import { costText, tickOf } from './conversation-texts.ts';
+import { costText, routeText, tickOf } from './conversation-texts.ts';
 import { porque } from './reason-texts.ts';
 
 const CHARS = 300;
@@ -58,7 +58,7 @@ export function entryText(entry: TimelineEntry, time: (at: Date) => string): { s
           entry.reason === null ? null : `porque ${porque(entry.reason)}`,
           entry.model === null
             ? null
-            : `${entry.model}, ${tokens(entry.input_tokens + entry.cache_read_tokens + entry.cache_write_tokens)} lidos, ${tokens(entry.output_tokens)} escritos, ${costText(entry.cost_usd)}`,
+            : `${entry.model}${routeText(entry.route) === null ? '' : ` (${routeText(entry.route)})`}, ${tokens(entry.input_tokens + entry.cache_read_tokens + entry.cache_write_tokens)} lidos, ${tokens(entry.output_tokens)} escritos, ${costText(entry.cost_usd)}`,
         ]
           .filter((each) => each !== null)
           .join('; '),

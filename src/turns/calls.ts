@@ -7,6 +7,7 @@ import type { DebounceSettings } from '../inbox/debounce.ts';
 import { LANGUAGES } from '../words/sentences.ts';
 import { claimedMoney } from '../spend/calls.ts';
 import type { SpendPolicy } from '../spend/ceilings.ts';
+import type { Route } from './routing-words.ts';
 import { mediaItem } from '../inbox/media/calls.ts';
 import { sendClaimOf, withRandom } from '../outbox/calls.ts';
 import type { SendClaim, SendPolicy } from '../outbox/calls.ts';
@@ -232,6 +233,8 @@ export type TurnResult = {
   kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred';
   reason: string | null;
   model?: string | null;
+  /** Which rule chose the model, see routing-words.ts; the model that answered may be the other one. */
+  route?: Route;
   parts?: Part[];
   /** Nothing is answered in this conversation for so long. */
   quiet?: { reason: string; seconds: number };

@@ -10,6 +10,8 @@
  */
 import { abuseOf, isMachine, quietSeconds } from './checks/abuse.ts';
 import type { AbuseLimits, AbuseMessage, AbuseReason } from './checks/abuse.ts';
+import { routeOf } from './routing-words.ts';
+import type { Route } from './routing-words.ts';
 import type { ClaimedMoney, Refusal } from '../spend/calls.ts';
 import type { SentenceName } from '../words/sentences.ts';
 
@@ -60,7 +62,7 @@ export type TurnDecision =
   | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; say: SentenceName }
   /** A ceiling of money has no room for any model. `told`: the contact has heard so within a day. */
   | { kind: 'spent'; ceiling: Exclude<Refusal, 'lost'>; told: boolean }
-  | { kind: 'run'; model: string };
+  | { kind: 'run'; route: Route; model: string; otherModel: string };
 
 /** A turn that failed so often (by the model, or by a worker that died) goes to a person. */
 export const MAX_FAILED_TURNS = 3;
@@ -93,10 +95,20 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
   if (turn.pending.every((message) => message.text.length > MAX_MESSAGE_CHARS))
     return { kind: 'canned', reason: 'too_long', say: 'too_long' };
   if (turn.money !== null && 'refused' in turn.money) return { kind: 'spent', ceiling: turn.money.refused, told: turn.money.told };
-  return {
-    kind: 'run',
-    model: needsComplexModel(turn) ? (turn.agent.model_complex ?? settings.models.complex) : (turn.agent.model ?? settings.models.normal),
-  };
+  return { kind: 'run', ...choiceOf(routeOf(turn), turn.agent, settings.models) };
+}
+
+/** The rule, the model that it leads to, and the other one of the two, which answers when that one cannot. */
+function choiceOf(
+  route: Route,
+  agent: NonNullable<TurnSnapshot['agent']>,
+  models: NonNullable<TurnSettings['models']>,
+): { route: Route; model: string; otherModel: string } {
+  const normal = agent.model ?? models.normal;
+  const complex = agent.model_complex ?? models.complex;
+  const model = route === 'plain' ? normal : complex;
+  const others = [route === 'plain' ? complex : normal, models.complex, models.normal];
+  return { route, model, otherModel: others.find((each) => each !== model) ?? model };
 }
 
 /** A message that comes later than this after it was written missed the takeover of its time. Milliseconds. */
@@ -196,28 +208,6 @@ export function putOff(
     retry_ms: Math.ceil(Math.max(failure.retryInMs, backoffMs)),
     apology_ms: hasApologised(turn) ? null : APOLOGY_MS,
   };
-}
-
-/** Objections, anger and haggling deserve the better model; so does a long talk. */
-const DIFFICULT =
-  /(?<!\p{L})(car[oa]s?|descontos?|negocia\p{L}*|cancel(ar|a|e|ei|amento)|reembols\p{L}*|reclama\p{L}*|procon|advogad[oa]|absurd[oa]|p[eé]ssim\p{L}*|horr[ií]vel|decepcion\p{L}*|nunca mais|engana\p{L}*|golpe|concorr\p{L}+|n[ãa]o (funciona|concordo|aceito))(?!\p{L})/iu;
-
-/**
- * Of the contact, or three times as many of both: what the model reads may begin later. The choice of the model must not go back and forth, since each one has a
- * cache of its own.
- */
-const LONG_TALK_MESSAGES = 10;
-
-/** What is older belongs to another talk. Milliseconds. */
-const TALK_MS = 6 * 3_600_000;
-
-function needsComplexModel(turn: TurnSnapshot): boolean {
-  const talk = turn.history.filter(({ at }) => turn.now.getTime() - at.getTime() < TALK_MS);
-  return (
-    turn.pending.some((message) => DIFFICULT.test(message.text)) ||
-    talk.filter((message) => message.direction === 'in').length > LONG_TALK_MESSAGES ||
-    talk.length > 3 * LONG_TALK_MESSAGES
-  );
 }
 
 /**

@@ -171,7 +171,7 @@ async function take(ctx: Context, claim: TurnClaim, read: Files, signal: AbortSi
     case 'spent':
       return spent(ctx, claim, decision, say);
     case 'run':
-      return resultOf(ctx, claim, await answer(ctx, claim, { model: decision.model, read }, signal), signal, say);
+      return { ...resultOf(ctx, claim, await answer(ctx, claim, { ...decision, read }, signal), signal, say), route: decision.route };
   }
 }
 
@@ -224,7 +224,7 @@ function modelsOf(ctx: Context): { normal: string; complex: string } | null {
 async function answer(
   ctx: Context,
   claim: TurnClaim,
-  { model, read }: { model: string; read: Files },
+  { model, otherModel, read }: { model: string; otherModel: string; read: Files },
   signal: AbortSignal,
 ): Promise<AgentOutcome> {
   const { claude } = ctx.config;
@@ -251,7 +251,7 @@ async function answer(
         turnTimeoutMs: turnTimeLimit(claim, claude.turnTimeoutSeconds * 1000),
       },
       model,
-      fallbackModel: model === claude.complexModel ? claude.model : claude.complexModel,
+      fallbackModel: otherModel,
       spareModels: model === claude.complexModel ? [DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL] : [DEFAULT_MODEL, DEFAULT_COMPLEX_MODEL],
       promptFor: (name) => promptOf(ctx, claim, { agent, known, files }, name),
       previous:

@@ -72,6 +72,8 @@ export const readMessage = z.object({
   /** Of the answer that it begins. */
   cost_usd: z.coerce.number().nullable(),
   model: z.string().nullable(),
+  /** Which rule chose it. */
+  route: z.string().nullable(),
 });
 
 export type ReadMessage = z.infer<typeof readMessage>;

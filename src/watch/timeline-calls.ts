@@ -62,6 +62,8 @@ const entry = z.discriminatedUnion('what', [
       status: z.string(),
       reason: z.string().nullable(),
       model: z.string().nullable(),
+      /** Which rule chose it. */
+      route: z.string().nullable(),
       agent: z.string().nullable(),
       agent_version: z.number().nullable(),
       prompt_hash: z.string().nullable(),

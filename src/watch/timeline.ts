@@ -42,6 +42,8 @@ export type TurnEntry = {
   status: string;
   reason: string | null;
   model: string | null;
+  /** Which rule chose it, see turns/routing-words.ts. */
+  route: string | null;
   agent: string | null;
   agent_version: number | null;
   prompt_hash: string | null;
@@ -384,8 +386,23 @@ function turnFigures(turn: TurnEntry): string {
   const unpriced = turn.unpriced_calls === 0 ? '' : `, and ${turn.unpriced_calls} calls of a model without a price`;
   const used = turn.model === null ? [] : [figures(turn, `${dollars(turn.cost_usd)}${unpriced}`)];
   const sources = (turn.sources ?? []).map(({ title, cited }) => `taken from ${oneLine(title, 100)}: ${quote(cited)}`);
-  return [...why, ...took, ...wordsOf(turn), ...checkOf(turn), ...used, ...sources].join('; ');
+  return [...why, ...took, ...routeWords(turn), ...wordsOf(turn), ...checkOf(turn), ...used, ...sources].join('; ');
 }
+
+/** Why the turn went to the model that it went to. */
+function routeWords({ route, model }: TurnEntry): string[] {
+  const because = ROUTES[route ?? ''];
+  if (because === undefined || model === null) return [];
+  return [because === null ? `${model}, as for any ordinary message` : `${model}; the complex model was chosen because ${because}`];
+}
+
+const ROUTES: Readonly<Record<string, string | null>> = {
+  plain: null,
+  sentiment: 'the contact is unhappy (sentiment)',
+  objection: 'the contact objects or doubts (objection)',
+  negotiation: 'the contact haggles (negotiation)',
+  long_talk: 'the talk has more than 5 turns (long_talk)',
+};
 
 /** Whose words the model read; the hash tells apart what the version does not, such as the company's name. */
 function wordsOf({ agent, agent_version: version, prompt_hash: hash }: TurnEntry): string[] {

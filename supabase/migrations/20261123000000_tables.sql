@@ -302,7 +302,8 @@ create table turns (
   lease_until      timestamptz not null,
   worker           text not null,
   inbound_seq      bigint not null,
-  model            text,
+  model            text,        -- that answered, or was asked last
+  route            text check (route in ('plain', 'sentiment', 'objection', 'negotiation', 'long_talk')), -- the rule that chose it
   input_tokens     int not null default 0,
   output_tokens    int not null default 0,
   cache_read_tokens   int not null default 0,

@@ -4540,7 +4540,7 @@ end $$;
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
 --   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read, verdict:
---   what came of the check of its words}.
+--   what came of the check of its words, route: the rule that chose the model}.
 -- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
 --   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
 --   most twice in a row, then the answer goes); claim anew.
@@ -4662,7 +4662,7 @@ begin
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
-          verdict = p.result ->> 'verdict',
+          verdict = p.result ->> 'verdict', route = p.result ->> 'route',
           agent_id = coalesce((p.result ->> 'agent_id')::bigint, t.agent_id),
           transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
           thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
@@ -4751,7 +4751,7 @@ begin
   end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
-      verdict = coalesce(p_result ->> 'verdict', t.verdict),
+      verdict = coalesce(p_result ->> 'verdict', t.verdict), route = coalesce(p_result ->> 'route', t.route),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
       thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u
@@ -9342,7 +9342,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
             'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
               from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
-            'verdict', t.verdict,
+            'verdict', t.verdict, 'route', t.route,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
@@ -9557,7 +9557,8 @@ begin
       'reason', m.reason, 'text', left(m.text, 8000), 'at', m.created_at, 'kind', m.kind, 'turn_id', m.turn_id,
       'goes_at', case when m.status = 'queued' then promised_at(m) end, 'delivered_at', m.delivered_at, 'read_at',
       m.read_at, 'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'quoted_text', left(m.quoted_text, 300),
-      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model) order by m.seq), '[]'), min(m.seq)
+      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model,
+      'route', t.route) order by m.seq), '[]'), min(m.seq)
     into v_messages, v_first
     from (select * from messages x where x.conversation_id = v.id and x.seq < coalesce(p_before, 9223372036854775807)
       and x.kind is distinct from 'operator' order by x.seq desc limit p_limit) m

@@ -404,7 +404,7 @@ end $$;
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
 --   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read, verdict:
---   what came of the check of its words}.
+--   what came of the check of its words, route: the rule that chose the model}.
 -- Concurrency: locks the conversation. Result: {outcome: 'lost' | 'superseded' | 'suppressed' | 'committed' | 'failed'
 --   | 'deferred', reason, failed_in_row, first_pending_at, parts, retry_ms}. superseded: the contact wrote again (at
 --   most twice in a row, then the answer goes); claim anew.
@@ -526,7 +526,7 @@ begin
     turn as (
       update turns t set status = 'committed', reason = p.result ->> 'reason', ended_at = p_now,
           model = coalesce(p.result ->> 'model', t.model), prompt_hash = p.result ->> 'prompt_hash',
-          verdict = p.result ->> 'verdict',
+          verdict = p.result ->> 'verdict', route = p.result ->> 'route',
           agent_id = coalesce((p.result ->> 'agent_id')::bigint, t.agent_id),
           transcript = coalesce(p.result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
           thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c,
@@ -615,7 +615,7 @@ begin
   end if;
   update turns t set model = coalesce(p_result ->> 'model', t.model),
       prompt_hash = coalesce(p_result ->> 'prompt_hash', t.prompt_hash),
-      verdict = coalesce(p_result ->> 'verdict', t.verdict),
+      verdict = coalesce(p_result ->> 'verdict', t.verdict), route = coalesce(p_result ->> 'route', t.route),
       agent_id = coalesce((p_result ->> 'agent_id')::bigint, t.agent_id),
       transcript = coalesce(p_result -> 'transcript', t.transcript), input_tokens = s.i, output_tokens = s.o,
       thinking_tokens = s.t, cache_read_tokens = s.r, cache_write_tokens = s.w, cost_usd = s.c, unpriced_calls = s.u

@@ -432,7 +432,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
           t.status, 'reason', t.reason, 'model', t.model, 'worker', t.worker,
             'agent', (select a.name from agents a where a.id = t.agent_id), 'agent_version', (select a.version
               from agents a where a.id = t.agent_id), 'prompt_hash', t.prompt_hash,
-            'verdict', t.verdict,
+            'verdict', t.verdict, 'route', t.route,
             'input_tokens', t.input_tokens, 'output_tokens', t.output_tokens, 'thinking_tokens', t.thinking_tokens,
               'cache_read_tokens', t.cache_read_tokens,
             'cache_write_tokens', t.cache_write_tokens, 'cost_usd', t.cost_usd, 'unpriced_calls', t.unpriced_calls,
@@ -647,7 +647,8 @@ begin
       'reason', m.reason, 'text', left(m.text, 8000), 'at', m.created_at, 'kind', m.kind, 'turn_id', m.turn_id,
       'goes_at', case when m.status = 'queued' then promised_at(m) end, 'delivered_at', m.delivered_at, 'read_at',
       m.read_at, 'edited_at', m.edited_at, 'deleted_at', m.deleted_at, 'quoted_text', left(m.quoted_text, 300),
-      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model) order by m.seq), '[]'), min(m.seq)
+      'file', m.media ->> 'fileName', 'cost_usd', t.cost_usd, 'model', t.model,
+      'route', t.route) order by m.seq), '[]'), min(m.seq)
     into v_messages, v_first
     from (select * from messages x where x.conversation_id = v.id and x.seq < coalesce(p_before, 9223372036854775807)
       and x.kind is distinct from 'operator' order by x.seq desc limit p_limit) m

@@ -23,7 +23,7 @@ const notices = async (stage: Stage) =>
     key.replace(/-\d{4}-\d{2}-\d{2}$/, ''),
   );
 
-test('X9 the ladder: the dearer model, the cheaper one, a sentence, a person; each is told once, nothing stays reserved, and with room again the agent answers', async (t) => {
+test('L4 X9 the ladder: the dearer model, the cheaper one, a sentence, a person; each is told once, nothing stays reserved, and with room again the agent answers', async (t) => {
   const stage = await openStage(t, { env: { MAX_USD_DIA: '1', ABUSE_GATES: 'false' } });
   const { system } = stage;
   const asked: number[] = [];
@@ -67,7 +67,7 @@ test('X9 the ladder: the dearer model, the cheaper one, a sentence, a person; ea
 
   await spend(stage, 0.1);
   await say('Oi de novo');
-  assert.deepEqual(models().slice(4), ['claude-haiku-5-5']);
+  assert.deepEqual(models().slice(4), ['claude-sonnet-5-5'], 'a long talk by now, and there is room for it');
   assert.equal(await reserved(stage), 0);
   const { text } = await admin(stage.ctx, 'spend');
   assert.match(text ?? '', /^today US\$ 0\.1\d+ of US\$ 1\.00, this month US\$ 0\.1\d+, reserved now US\$ 0\.0000\n/);

@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { MAX_FAILED_TURNS } from '../../src/turns/decide.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openStage, sendDue, turn, turnsUntilDone } from '../support/turns.ts';
+import { adminDone } from '../support/admin.ts';
+import { routeText } from '../../src/console/conversation-texts.ts';
 import { SENTENCES } from '../../src/words/sentences.ts';
 
 const { fallback: FALLBACK_TEXT } = SENTENCES['pt-BR'];
@@ -241,11 +243,30 @@ test('L3 the model of the environment, the complex one for a difficult message, 
     ['claude-haiku-4-5', 'claude-opus-5-5'],
   );
   const turns = await stage.system.query(
-    'select model, input_tokens + cache_read_tokens + cache_write_tokens > 500 as read, output_tokens > 0 as wrote, cost_usd > 0 as paid from turns order by id',
+    'select model, route, input_tokens + cache_read_tokens + cache_write_tokens > 500 as read, output_tokens > 0 as wrote, cost_usd > 0 as paid from turns order by id',
   );
   assert.deepEqual(
     turns,
-    ['claude-haiku-4-5', 'claude-opus-5-5'].map((model) => ({ model, read: true, wrote: true, paid: true })),
+    [
+      { model: 'claude-haiku-4-5', route: 'plain' },
+      { model: 'claude-opus-5-5', route: 'objection' },
+    ].map((chosen) => ({ ...chosen, read: true, wrote: true, paid: true })),
+  );
+  const { entries } = await adminDone<{ entries: { what: string; why: string | null }[] }>(stage.ctx, 'why', {
+    id: `conversation:${conversation}`,
+  });
+  const [plain, difficult] = entries.filter(({ what }) => what === 'turn').map(({ why }) => why ?? '');
+  assert.match(plain ?? '', /; claude-haiku-4-5, as for any ordinary message;/);
+  assert.match(difficult ?? '', /; claude-opus-5-5; the complex model was chosen because the contact objects or doubts \(objection\);/);
+  const { messages } = (await stage.ctx.db.call('read_conversation', {
+    p_tenant: 'default',
+    p_conversation: conversation,
+    p_before: null,
+    p_limit: 10,
+  })) as { messages: { direction: string; route: string | null }[] };
+  assert.deepEqual(
+    messages.filter(({ direction }) => direction === 'out').map(({ route }) => routeText(route)),
+    [null, 'modelo maior: objeção'],
   );
   assert.deepEqual(
     await stage.system.query(

@@ -79,6 +79,8 @@ const result = fc.record({
   model_calls: fc.array(call, { maxLength: 2 }),
   transcript: fc.constantFrom([{ role: 'assistant' }], null),
   answer_id: fc.constantFrom('msg_1', null),
+  route: fc.constantFrom('plain', 'objection'),
+  verdict: fc.constantFrom('ok', null),
 });
 const MIXED = {
   kind: 'answer',
@@ -90,6 +92,8 @@ const MIXED = {
   model_calls: [],
   transcript: null,
   answer_id: null,
+  route: 'plain' as const,
+  verdict: null,
 };
 const policy = fc.record({
   allowlist: fc.constantFrom(null, null, [PN], ['5511999999999']),

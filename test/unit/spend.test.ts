@@ -17,7 +17,7 @@ test('X9 the forecast of a month: the last whole days are usual, today counts fo
   assert.equal(forecast({ now: at('30T23:59:00'), day: 2, month: 60, days }), 60);
 });
 
-test('X9 people are told of a ceiling at 80 % and again when it is full, of the nearer one, and of each tenant', () => {
+test('L4 X9 people are told of a ceiling at 80 % and again when it is full, of the nearer one, and of each tenant', () => {
   const condition = CONDITIONS.find(({ name }) => name === 'spend_ceiling');
   const held = (sums: { tenant: string; day: number; month: number }[], day: number | null, month: number | null) =>
     condition

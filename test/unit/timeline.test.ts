@@ -57,7 +57,17 @@ test('L14 why tells a refusal and the category that the model named', () => {
 test('L16 a turn tells the calls that are in no sum', () => {
   const turn = { what: 'turn' as const, id: 1, at, status: 'committed', reason: null, model: 'claude-of-tomorrow', ended_at: at };
   assert.match(
-    told({ ...turn, ...used, cost_usd: 0, agent: null, agent_version: null, prompt_hash: null, verdict: null, unpriced_calls: 2 }),
+    told({
+      ...turn,
+      ...used,
+      cost_usd: 0,
+      agent: null,
+      agent_version: null,
+      prompt_hash: null,
+      verdict: null,
+      route: null,
+      unpriced_calls: 2,
+    }),
     /US\$ 0\.000000, and 2 calls of a model without a price/,
   );
 });

@@ -84,8 +84,8 @@ export const CLAUDE = {
     }),
     LLM_MODEL: told(text().default(DEFAULT_MODEL), { en: 'model of ordinary turns', pt: 'modelo dos turnos comuns' }),
     LLM_MODEL_COMPLEX: told(text().default(DEFAULT_COMPLEX_MODEL), {
-      en: 'model of complaints, haggling and long talks; also when the first model is gone',
-      pt: 'modelo de reclamações, negociação e conversas longas; também quando o primeiro deixou de existir',
+      en: 'model of complaints, objections, haggling and talks of more than 5 turns; also when the first model is gone',
+      pt: 'modelo de reclamações, objeções, negociação e conversas de mais de 5 turnos; também quando o primeiro deixou de existir',
     }),
     LLM_EFFORT: told(oneOf(EFFORTS).default('low'), {
       en: 'how hard a model tries: `low`, `medium`, `high`, `xhigh`, `max`; thinking is off up to `high` where the model allows it',
