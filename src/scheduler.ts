@@ -2,7 +2,7 @@
 import { watchAlerts } from './watch/alerts.ts';
 import { startClock } from './schedule/clock.ts';
 import type { Context } from './context.ts';
-import { zoneOf } from './schedule/cron.ts';
+import { zoneOf } from './words/zone.ts';
 import { keepTick, missedTicks } from './schedule/decide.ts';
 import type { KeptTick } from './schedule/decide.ts';
 import { JOBS } from './crons/all.ts';

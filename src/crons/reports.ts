@@ -1,5 +1,5 @@
 /** The reports to Slack, and the figures that are kept day by day. */
-import { zoneOf } from '../schedule/cron.ts';
+import { zoneOf } from '../words/zone.ts';
 import { reportSpan, reportText } from '../watch/report-texts.ts';
 import type { ReportKind } from '../watch/report-texts.ts';
 import { objectives } from '../watch/sla.ts';

@@ -4,7 +4,7 @@
  * of every minute in the hour that comes twice.)
  */
 import { schedule } from 'node-cron';
-import type { Zone } from './cron.ts';
+import type { Zone } from '../words/zone.ts';
 import { createTicker } from './decide.ts';
 import type { Timing } from './decide.ts';
 import type { Logger } from '../process/log.ts';

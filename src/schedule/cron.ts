@@ -6,6 +6,8 @@
  * comes twice runs the first time only. A job of every hour follows real time: it neither pauses nor doubles.
  */
 
+import type { Zone } from '../words/zone.ts';
+
 export type Cron = {
   minutes: ReadonlySet<number>;
   hours: ReadonlySet<number>;
@@ -80,40 +82,4 @@ function matches(cron: Cron, wall: number): boolean {
   const day = cron.days.has(at.getUTCDate());
   const weekday = cron.weekdays.has(at.getUTCDay());
   return cron.eitherDay ? day || weekday : day && weekday;
-}
-
-export type Zone = {
-  /** Milliseconds that the local clocks are ahead of UTC at this instant. */
-  offset(instant: number): number;
-};
-
-/** Clocks are moved at quarters of an hour, so an offset is asked for once in a quarter: a week is looked through in milliseconds. */
-const QUARTER_MS = 15 * MINUTE_MS;
-const KEPT = 2_000;
-
-export function zoneOf(timeZone: string): Zone {
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-  });
-  const known = new Map<number, number>();
-  return {
-    offset(instant) {
-      const quarter = Math.floor(instant / QUARTER_MS);
-      const found = known.get(quarter);
-      if (found !== undefined) return found;
-      const at = quarter * QUARTER_MS;
-      const parts = Object.fromEntries(format.formatToParts(new Date(at)).map(({ type, value }) => [type, Number(value)]));
-      const { year = 0, month = 1, day = 1, hour = 0, minute = 0 } = parts;
-      const offset = Date.UTC(year, month - 1, day, hour, minute) - at;
-      if (known.size >= KEPT) known.clear();
-      known.set(quarter, offset);
-      return offset;
-    },
-  };
 }

@@ -1,6 +1,6 @@
 /** When jobs run, what becomes of ticks that nobody ran, and when a job counts as stale. Pure. */
 import { isDue, parseCron } from './cron.ts';
-import type { Zone } from './cron.ts';
+import type { Zone } from '../words/zone.ts';
 
 /** What becomes of the ticks that nobody ran: one run for all of them, a run for each, or none. */
 export type CatchUp = 'once' | 'all' | 'skip';

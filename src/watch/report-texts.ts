@@ -1,5 +1,5 @@
 /** The report that operators read in Slack, in Portuguese, and the span of time that it is about. Pure. */
-import type { Zone } from '../schedule/cron.ts';
+import type { Zone } from '../words/zone.ts';
 import { share, WORDS } from './sla.ts';
 import type { Objective } from './sla.ts';
 

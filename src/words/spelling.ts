@@ -71,7 +71,7 @@ function corrected(word: string): string {
 }
 
 /** One letter too many, too few, another one, or two changed places; the first one is right. */
-function isNear(word: string, known: string): boolean {
+export function isNear(word: string, known: string): boolean {
   if (Math.abs(word.length - known.length) > 1 || word[0] !== known[0]) return false;
   let at = 0;
   while (at < known.length && word[at] === known[at]) at++;

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { getTasks } from 'node-cron';
-import { isDue, parseCron, zoneOf } from '../../src/schedule/cron.ts';
+import { isDue, parseCron } from '../../src/schedule/cron.ts';
+import { zoneOf } from '../../src/words/zone.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { purgeOldJob } from '../../src/crons/purge-old.ts';
 import { endProcess, heartbeat } from '../../src/breakers/calls.ts';

@@ -1,7 +1,8 @@
 /** Variables of the environment whose effect is seen from outside, in the running product. Their reading and validation is test/unit/config*.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isDue, parseCron, zoneOf } from '../../src/schedule/cron.ts';
+import { isDue, parseCron } from '../../src/schedule/cron.ts';
+import { zoneOf } from '../../src/words/zone.ts';
 import { sendNext } from '../../src/outbox/send.ts';
 import { startProgram } from '../support/process.ts';
 import { startSite } from '../support/site.ts';

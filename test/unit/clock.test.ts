@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { getTasks } from 'node-cron';
 import { startClock } from '../../src/schedule/clock.ts';
-import { zoneOf } from '../../src/schedule/cron.ts';
+import { zoneOf } from '../../src/words/zone.ts';
 import type { Timing } from '../../src/schedule/decide.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { testJob } from '../support/jobs.ts';

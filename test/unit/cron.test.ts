@@ -1,7 +1,8 @@
 /** S3: patterns, weekdays, and the two nights a year on which clocks are moved. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isDue, parseCron, zoneOf } from '../../src/schedule/cron.ts';
+import { isDue, parseCron } from '../../src/schedule/cron.ts';
+import { zoneOf } from '../../src/words/zone.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCron, zoneOf } from '../../src/schedule/cron.ts';
+import { parseCron } from '../../src/schedule/cron.ts';
+import { zoneOf } from '../../src/words/zone.ts';
 import { createTicker, isStale, keepTick, metNoDatabase, missedTicks, STALE_SECONDS } from '../../src/schedule/decide.ts';
 import type { CatchUp, KeptTick } from '../../src/schedule/decide.ts';
 import { JOBS } from '../../src/crons/all.ts';

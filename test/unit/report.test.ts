@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { zoneOf } from '../../src/schedule/cron.ts';
+import { zoneOf } from '../../src/words/zone.ts';
 import { reportSpan, reportText } from '../../src/watch/report-texts.ts';
 import type { ReportKind } from '../../src/watch/report-texts.ts';
 
