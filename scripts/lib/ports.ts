@@ -1,16 +1,21 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
 
-/** A TCP port of 127.0.0.1 that was free a moment ago. Another process may take it before you do: bind soon, retry on EADDRINUSE. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      // a TCP server's address is never a string
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+/**
+ * Systems choose the ports of outgoing connections, and of servers that ask for any, from 32768 on. A port from below is free until somebody asks for that very one.
+ */
+const FIRST = 12_000;
+const LAST = 32_000;
+const given = new Set<number>();
+
+/** A TCP port that nothing holds, on any address, and that this process has not been given before. Bind soon: another process may be given it too, by chance. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST, LAST);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (!(await portTaken(port))) return port;
+  }
 }
 
 /** Whether something holds the port on any address: binds and lets go, so it also sees sockets that accept nobody. */
