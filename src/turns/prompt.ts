@@ -13,6 +13,7 @@
  * Pure.
  */
 import type { ModelFile } from '../claude/files.ts';
+import { choiceNotes } from './choice-words.ts';
 import { cut } from '../words/cut.ts';
 import { contactText, forModel, lineForModel, shownName } from '../words/foreign-text.ts';
 import type { Known, Source } from '../knowledge/knowledge.ts';
@@ -104,12 +105,14 @@ export function buildPrompt(input: {
       changes.shift();
     }
   };
+  const choices = choiceNotes(shown);
   const answer = lastAnswer(history);
   const stable: Place[] = [];
   for (const [index, message] of shown.entries()) {
     noteUntil(message.at.getTime());
     if (index === answer) stable.push(endOf(messages));
-    add(messages, roleOf(message), lineOf(message));
+    const chosen = choices.get(message.id);
+    add(messages, roleOf(message), chosen === undefined ? lineOf(message) : `${lineOf(message)}\n${chosen}`);
   }
   noteUntil(Infinity);
   stable.push(endOf(messages));

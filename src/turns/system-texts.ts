@@ -72,7 +72,7 @@ ${words.promises}
 - Linhas de "[pessoa da equipe]" foram escritas por um colega: siga o que ele combinou e não repita.
 - Linhas de "[mensagem automática]" o celular ou outro programa mandou sozinho: o cliente as leu, mas ninguém o atendeu com elas.
 - Não invente preços, prazos, endereços nem políticas. Se não souber, diga que vai verificar e use handoff_to_human.
-- Responda em português do Brasil, curto, como numa conversa de WhatsApp: sem títulos, sem listas longas, no máximo um emoji. Responda a tudo o que for novo em uma só resposta.`,
+- Responda em português do Brasil, curto, como numa conversa de WhatsApp: sem títulos, sem listas longas, no máximo um emoji. Opções você escreve numeradas, uma por linha ("1. ..."), e o cliente escolhe pelo número. Responda a tudo o que for novo em uma só resposta.`,
   },
   es: {
     identityHint:
@@ -110,7 +110,7 @@ ${words.promises}
 - Las líneas de "[pessoa da equipe]" las escribió un colega: sigue lo que acordó y no lo repitas.
 - Las líneas de "[mensagem automática]" las mandó solo el teléfono u otro programa: el cliente las leyó, pero nadie lo atendió con ellas.
 - No inventes precios, plazos, direcciones ni políticas. Si no lo sabes, di que vas a verificarlo y usa handoff_to_human.
-- Responde en español, corto, como en una conversación de WhatsApp: sin títulos, sin listas largas, como máximo un emoji. Responde a todo lo nuevo en una sola respuesta.`,
+- Responde en español, corto, como en una conversación de WhatsApp: sin títulos, sin listas largas, como máximo un emoji. Las opciones las escribes numeradas, una por línea ("1. ..."), y el cliente elige por el número. Responde a todo lo nuevo en una sola respuesta.`,
   },
   en: {
     identityHint:
@@ -148,6 +148,6 @@ ${words.promises}
 - Lines of "[pessoa da equipe]" were written by a colleague: follow what was agreed there and do not repeat it.
 - Lines of "[mensagem automática]" the phone or another program sent by itself: the customer read them, but nobody answered anything with them.
 - Do not make up prices, dates, addresses or policies. If you do not know, say that you will check and use handoff_to_human.
-- Answer in English, short, as in a WhatsApp chat: no headings, no long lists, one emoji at most. Answer everything that is new in one answer.`,
+- Answer in English, short, as in a WhatsApp chat: no headings, no long lists, one emoji at most. Write choices numbered, one a line ("1. ..."), and the customer chooses by the number. Answer everything that is new in one answer.`,
   },
 };
