@@ -17,7 +17,7 @@ create table public.agents (
   sentences jsonb default '{}'::jsonb not null,
   model text,
   model_complex text,
-  tools text[] default ARRAY['handoff_to_human'::text, 'opt_out'::text, 'remember'::text, 'react'::text] not null,
+  tools text[] default ARRAY['handoff_to_human'::text, 'opt_out'::text, 'remember'::text, 'react'::text, 'set_reminder'::text, 'cancel_reminders'::text] not null,
   hours jsonb,
   note text,
   created_by text default CURRENT_USER not null,
@@ -353,6 +353,47 @@ CREATE INDEX erasures_time ON public.erasures USING btree (erased_at);
 create policy runtime on public.erasures as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.erasures to service_role;
 grant delete, insert, select, update on public.erasures to whats_agents_runtime;
+
+create table public.follow_up_ladders (
+  tenant_id text not null,
+  steps jsonb not null,
+  only_questions boolean not null,
+  enabled_at timestamp with time zone,
+  updated_by text not null,
+  updated_at timestamp with time zone not null,
+  constraint follow_up_ladders_pkey PRIMARY KEY (tenant_id),
+  constraint follow_up_ladders_steps_check CHECK ((jsonb_typeof(steps) = 'array'::text))
+);
+alter table public.follow_up_ladders enable row level security;
+create policy runtime on public.follow_up_ladders as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.follow_up_ladders to service_role;
+grant delete, insert, select, update on public.follow_up_ladders to whats_agents_runtime;
+
+create table public.follow_ups (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  since timestamp with time zone not null,
+  after_seq bigint not null,
+  step integer default 0 not null,
+  due_at timestamp with time zone not null,
+  status text default 'active'::text not null,
+  reason text,
+  message_id bigint,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint follow_ups_pkey PRIMARY KEY (id),
+  constraint follow_ups_status_check CHECK ((status = ANY (ARRAY['active'::text, 'done'::text, 'cancelled'::text])))
+);
+alter table public.follow_ups enable row level security;
+CREATE INDEX follow_ups_due ON public.follow_ups USING btree (due_at) WHERE (status = 'active'::text);
+CREATE INDEX follow_ups_message ON public.follow_ups USING btree (message_id) WHERE (message_id IS NOT NULL);
+CREATE INDEX follow_ups_tenant ON public.follow_ups USING btree (tenant_id, id);
+CREATE UNIQUE INDEX follow_ups_once ON public.follow_ups USING btree (conversation_id, since);
+CREATE UNIQUE INDEX follow_ups_one_active ON public.follow_ups USING btree (conversation_id) WHERE (status = 'active'::text);
+create policy runtime on public.follow_ups as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.follow_ups to service_role;
+grant delete, insert, select, update on public.follow_ups to whats_agents_runtime;
 
 create table public.forged_messages (
   tenant_id text not null,
@@ -930,6 +971,34 @@ create policy runtime on public.process_status as permissive for all to service_
 grant delete, insert, select, update on public.process_status to service_role;
 grant delete, insert, select, update on public.process_status to whats_agents_runtime;
 
+create table public.reminders (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  turn_id bigint,
+  about text not null,
+  words text not null,
+  due_at timestamp with time zone not null,
+  event_at timestamp with time zone,
+  status text default 'waiting'::text not null,
+  reason text,
+  message_id bigint,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint reminders_pkey PRIMARY KEY (id),
+  constraint reminders_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'queued'::text, 'cancelled'::text])))
+);
+alter table public.reminders enable row level security;
+CREATE INDEX reminders_conversation ON public.reminders USING btree (conversation_id);
+CREATE INDEX reminders_due ON public.reminders USING btree (due_at) WHERE (status = 'waiting'::text);
+CREATE INDEX reminders_message ON public.reminders USING btree (message_id) WHERE (message_id IS NOT NULL);
+CREATE INDEX reminders_tenant ON public.reminders USING btree (tenant_id, id);
+CREATE INDEX reminders_turn ON public.reminders USING btree (turn_id) WHERE (turn_id IS NOT NULL);
+CREATE UNIQUE INDEX reminders_once ON public.reminders USING btree (conversation_id, due_at, about) WHERE (status = 'waiting'::text);
+create policy runtime on public.reminders as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.reminders to service_role;
+grant delete, insert, select, update on public.reminders to whats_agents_runtime;
+
 create table public.schema_migrations (
   name text not null,
   checksum text not null,
@@ -1266,6 +1335,9 @@ alter table public.early_updates add constraint early_updates_instance_id_fkey F
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.embeddings add constraint embeddings_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.erasures add constraint erasures_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.follow_up_ladders add constraint follow_up_ladders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.follow_ups add constraint follow_ups_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.follow_ups add constraint follow_ups_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.forged_messages add constraint forged_messages_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.forged_messages add constraint forged_messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.former_phones add constraint former_phones_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
@@ -1298,6 +1370,9 @@ alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOR
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.reminders add constraint reminders_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.reminders add constraint reminders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.reminders add constraint reminders_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
 alter table public.sessions add constraint sessions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 alter table public.set_aside add constraint set_aside_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1382,6 +1457,26 @@ end $function$;
 revoke all on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) from public;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) to service_role;
 grant execute on function public.add_opt_out(bigint,text,timestamp with time zone,bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.add_reminder(p_conversation public.conversations, p_turn bigint, p_reminder jsonb, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_many boolean := (select count(*) >= 20 from reminders
+  where conversation_id = p_conversation.id and status = 'waiting');
+begin
+  insert into reminders (tenant_id, conversation_id, turn_id, about, words, due_at, event_at, status, reason,
+      created_at, ended_at)
+    values (p_conversation.tenant_id, p_conversation.id, p_turn, p_reminder ->> 'about', p_reminder ->> 'words',
+      (p_reminder ->> 'due_at')::timestamptz, (p_reminder ->> 'event_at')::timestamptz,
+      case when v_many then 'cancelled' else 'waiting' end, case when v_many then 'too_many_reminders' end, p_now,
+      case when v_many then p_now end)
+    on conflict (conversation_id, due_at, about) where status = 'waiting' do nothing;
+end $function$;
+revoke all on function public.add_reminder(public.conversations,bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.add_reminder(public.conversations,bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.add_reminder(public.conversations,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_spend(p_tenant text, p_kind text, p_instance bigint, p_usd numeric, p_calls integer, p_unpriced integer, p_units numeric, p_now timestamp with time zone)
  RETURNS void
@@ -1817,6 +1912,10 @@ begin
       when 'remember' then
         perform remember_fact(p_conversation.contact_id, v_effect, (select max(id) from messages
           where turn_id = p_turn.id and direction = 'in' and conversation_id = p_conversation.id), p_now);
+      when 'remind' then
+        perform add_reminder(p_conversation, p_turn.id, v_effect, p_now);
+      when 'cancel_reminders' then
+        perform cancel_reminders(p_conversation.id, null, 'contact_cancelled', p_now);
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
@@ -1950,6 +2049,23 @@ end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.as_of_now(p_message public.messages, p_tz text, p_now timestamp with time zone)
+ RETURNS public.messages
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_text text;
+begin
+  select reminder_text(r, p_tz, p_now) into v_text from reminders r
+    where r.message_id = p_message.id and r.event_at is not null;
+  if v_text is null or v_text = p_message.text then return p_message; end if;
+  update messages set text = v_text where id = p_message.id returning * into p_message;
+  return p_message;
+end $function$;
+revoke all on function public.as_of_now(public.messages,text,timestamp with time zone) from public;
+grant execute on function public.as_of_now(public.messages,text,timestamp with time zone) to service_role;
+grant execute on function public.as_of_now(public.messages,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.aside_webhooks(p_aside jsonb, p_limit integer)
  RETURNS jsonb
@@ -2270,6 +2386,45 @@ end $function$;
 revoke all on function public.cancel_apology(bigint) from public;
 grant execute on function public.cancel_apology(bigint) to service_role;
 grant execute on function public.cancel_apology(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.cancel_reminder(p_tenant text, p_id bigint, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_talk bigint := (select conversation_id from reminders where id = p_id and tenant_id = p_tenant);
+begin
+  if v_talk is null then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform from conversations where id = v_talk for no key update;
+  if cancel_reminders(v_talk, p_id, 'reminder_cancelled', clock(p_now)) = 0 then
+    return jsonb_build_object('outcome', 'over');
+  end if;
+  perform record_audit(p_tenant, p_actor, 'reminder.cancel', p_id::text, jsonb_build_object('reason', p_reason));
+  return jsonb_build_object('outcome', 'done');
+end $function$;
+revoke all on function public.cancel_reminder(text,bigint,text,text,timestamp with time zone) from public;
+grant execute on function public.cancel_reminder(text,bigint,text,text,timestamp with time zone) to service_role;
+grant execute on function public.cancel_reminder(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.cancel_reminders(p_conversation bigint, p_id bigint, p_reason text, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_count int;
+begin
+  perform end_send(m.id, 'cancelled', p_reason) from reminders r join messages m on m.id = r.message_id
+    where r.conversation_id = p_conversation and (p_id is null or r.id = p_id) and m.status = 'queued';
+  update reminders r set status = 'cancelled', reason = p_reason, ended_at = p_now
+    where r.conversation_id = p_conversation and (p_id is null or r.id = p_id)
+      and (r.status = 'waiting' or (r.status = 'queued' and exists (select from messages m
+        where m.id = r.message_id and m.status = 'cancelled' and m.reason = p_reason)));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $function$;
+revoke all on function public.cancel_reminders(bigint,bigint,text,timestamp with time zone) from public;
+grant execute on function public.cancel_reminders(bigint,bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.cancel_reminders(bigint,bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.change_password(p_user bigint, p_password bigint, p_hash text, p_session text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -2631,6 +2786,7 @@ begin
   if v_message.typing_ms > 0 and v_message.typing_until is null then
     return show_typing(v_conversation, v_message, v_instance.name, v_now);
   end if;
+  if v_message.kind = 'notification' then v_message := as_of_now(v_message, p_policy ->> 'tz', v_now); end if;
   return start_send(v_conversation, v_message, v_instance.name, (p_policy ->> 'leaseMs')::int, v_now);
 end $function$;
 revoke all on function public.claim_send(bigint,jsonb,timestamp with time zone) from public;
@@ -3541,6 +3697,19 @@ revoke all on function public.dismiss_suspicion(text,bigint,text,text,timestamp 
 grant execute on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) to service_role;
 grant execute on function public.dismiss_suspicion(text,bigint,text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.due_follow_up_steps(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(id order by due_at), '[]') from (select id, due_at from follow_ups
+    where status = 'active' and due_at <= clock(p_now) order by due_at limit p_limit) s
+$function$;
+revoke all on function public.due_follow_up_steps(integer,timestamp with time zone) from public;
+grant execute on function public.due_follow_up_steps(integer,timestamp with time zone) to service_role;
+grant execute on function public.due_follow_up_steps(integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.due_follow_ups(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -3597,6 +3766,19 @@ $function$;
 revoke all on function public.due_notices(timestamp with time zone) from public;
 grant execute on function public.due_notices(timestamp with time zone) to service_role;
 grant execute on function public.due_notices(timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.due_reminders(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(id order by due_at), '[]') from (select id, due_at from reminders
+    where status = 'waiting' and due_at <= clock(p_now) order by due_at limit p_limit) s
+$function$;
+revoke all on function public.due_reminders(integer,timestamp with time zone) from public;
+grant execute on function public.due_reminders(integer,timestamp with time zone) to service_role;
+grant execute on function public.due_reminders(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_aside(p_aside jsonb, p_webhooks jsonb)
  RETURNS jsonb
@@ -4013,6 +4195,8 @@ begin
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   delete from contact_facts where contact_id = any (v_all);
+  delete from reminders where conversation_id = any (v_talks);
+  delete from follow_ups where conversation_id = any (v_talks);
   update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'contact.erase', v_id::text,
@@ -4093,6 +4277,10 @@ begin
       where a.contact_id = any (v_all)),
     'facts', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from contact_facts f
       where f.contact_id = any (v_all)),
+    'reminders', (select coalesce(jsonb_agg(to_jsonb(r) - 'tenant_id' order by r.id), '[]') from reminders r
+      where r.conversation_id = any (v_talks)),
+    'follow_ups', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from follow_ups f
+      where f.conversation_id = any (v_talks)),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -4229,6 +4417,28 @@ revoke all on function public.finish_notice(bigint,bigint,jsonb,timestamp with t
 grant execute on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.finish_notice(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.fire_reminder(p_id bigint, p_tz text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v conversations; v_reminder reminders;
+begin
+  select c.* into v from reminders r join conversations o on o.id = r.conversation_id
+    join conversations c on c.id = coalesce(o.merged_into, o.id) where r.id = p_id for no key update of c;
+  select * into v_reminder from reminders where id = p_id and status = 'waiting' and due_at <= v_now for update;
+  if not found or v.id is null then return jsonb_build_object('conversation_id', null); end if;
+  update reminders set status = 'queued', ended_at = v_now, conversation_id = v.id, message_id = queue_later(v,
+      'notification', 'system', reminder_text(v_reminder, p_tz, v_now),
+      greatest(v_reminder.due_at + interval '10 minutes', least(v_reminder.due_at + interval '1 day',
+        case when v_reminder.event_at > v_reminder.due_at then v_reminder.event_at end)), v_now)
+    where id = p_id;
+  return jsonb_build_object('conversation_id', v.id);
+end $function$;
+revoke all on function public.fire_reminder(bigint,text,timestamp with time zone) from public;
+grant execute on function public.fire_reminder(bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.fire_reminder(bigint,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.first_guard(p_message public.messages, p_conversation public.conversations, p_instance public.instances, p_policy jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4272,6 +4482,8 @@ begin
     -- that nobody asked for
     ends('opt_out', 'blocked', not v_operator and exists (select
       from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
+    -- a step of a ladder is over with the silence it is about
+    case when p_message.kind = 'follow_up' then follow_up_guard(p_message, p_conversation, p_policy, p_now) end,
     case when v_silenced like 'paused\_%' then jsonb_build_object('rule', v_silenced) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
@@ -4405,6 +4617,65 @@ $function$;
 revoke all on function public.folded_words(text) from public;
 grant execute on function public.folded_words(text) to service_role;
 grant execute on function public.folded_words(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.follow_up_guard(p_message public.messages, p_conversation public.conversations, p_policy jsonb, p_now timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_follow_up follow_ups; v_over text;
+begin
+  select * into v_follow_up from follow_ups where message_id = p_message.id;
+  if not found then return null; end if;
+  v_over := follow_up_over(v_follow_up, p_conversation, p_policy, p_now);
+  return ends(v_over, case when v_over in ('opt_out', 'campaign_pressure') then 'blocked' else 'cancelled' end,
+    v_over is not null);
+end $function$;
+revoke all on function public.follow_up_guard(public.messages,public.conversations,jsonb,timestamp with time zone) from public;
+grant execute on function public.follow_up_guard(public.messages,public.conversations,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.follow_up_guard(public.messages,public.conversations,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.follow_up_over(p_follow_up public.follow_ups, p_conversation public.conversations, p_policy jsonb, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_holder text := nullif(conversation_holder(p_conversation, p_now), 'agent');
+begin
+  return case
+    when p_conversation.merged_into is not null or exists (select from messages m
+        where m.conversation_id = p_conversation.id and m.seq > p_follow_up.after_seq
+          and (m.direction = 'in' or m.author = 'human'))
+      or exists (select from conversations o where o.contact_id = p_conversation.contact_id
+        and o.last_inbound_at > p_follow_up.since) then 'follow_up_answered'
+    when exists (select from standing_opt_out(p_conversation.contact_id)) then 'opt_out'
+    when v_holder is not null then v_holder
+    when exists (select from handoffs h where h.conversation_id = p_conversation.id and h.status <> 'returned')
+      then 'handoff_open'
+    when not exists (select from follow_up_ladders l where l.tenant_id = p_conversation.tenant_id
+      and l.enabled_at is not null) then 'follow_ups_off'
+    when unanswered(p_conversation.contact_id, (p_policy ->> 'maxUnanswered')::int)
+      >= (p_policy ->> 'maxUnanswered')::int then 'campaign_pressure' end;
+end $function$;
+revoke all on function public.follow_up_over(public.follow_ups,public.conversations,jsonb,timestamp with time zone) from public;
+grant execute on function public.follow_up_over(public.follow_ups,public.conversations,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.follow_up_over(public.follow_ups,public.conversations,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.follow_up_text(p_text text, p_name text, p_company text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select replace(case when n.first is null then regexp_replace(p_text, '[, ]*\{nome\}', '', 'g')
+    else replace(p_text, '{nome}', n.first) end, '{loja}', p_company)
+  from (select substring(p_name from '^\s*([[:alpha:]''-]{2,20})(?:\s|$)') as first) n
+$function$;
+revoke all on function public.follow_up_text(text,text,text) from public;
+grant execute on function public.follow_up_text(text,text,text) to service_role;
+grant execute on function public.follow_up_text(text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.forget_aside(p_tenant text, p_key text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -6004,6 +6275,24 @@ revoke all on function public.list_erasures(timestamp with time zone) from publi
 grant execute on function public.list_erasures(timestamp with time zone) to service_role;
 grant execute on function public.list_erasures(timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.list_follow_ups(p_tenant text, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('ladder', (select jsonb_build_object('steps', l.steps, 'only_questions', l.only_questions,
+      'enabled_at', l.enabled_at) from follow_up_ladders l where l.tenant_id = p_tenant),
+    'follow_ups', (select coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'conversation_id', f.conversation_id,
+        'contact', c.name, 'step', f.step, 'due_at', f.due_at, 'status', f.status, 'reason', f.reason)
+        order by f.status = 'active' desc, f.id desc), '[]')
+      from (select * from follow_ups where tenant_id = p_tenant order by status = 'active' desc, id desc
+        limit p_limit) f join conversations v on v.id = f.conversation_id join contacts c on c.id = v.contact_id))
+$function$;
+revoke all on function public.list_follow_ups(text,integer) from public;
+grant execute on function public.list_follow_ups(text,integer) to service_role;
+grant execute on function public.list_follow_ups(text,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.list_handoffs(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -6145,6 +6434,25 @@ $function$;
 revoke all on function public.list_queue(text,integer) from public;
 grant execute on function public.list_queue(text,integer) to service_role;
 grant execute on function public.list_queue(text,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_reminders(p_tenant text, p_all boolean, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(row order by n), '[]') from (
+    select row_number() over (order by r.status = 'waiting' desc, case when r.status = 'waiting' then r.due_at end,
+        r.id desc) as n,
+      jsonb_build_object('id', r.id, 'conversation_id', r.conversation_id, 'contact', c.name, 'about', r.about,
+        'words', r.words, 'due_at', r.due_at, 'event_at', r.event_at, 'status', r.status, 'reason', r.reason,
+        'message', (select m.status from messages m where m.id = r.message_id)) as row
+    from reminders r join conversations v on v.id = r.conversation_id join contacts c on c.id = v.contact_id
+    where r.tenant_id = p_tenant and (p_all or r.status = 'waiting') order by 1 limit p_limit) s
+$function$;
+revoke all on function public.list_reminders(text,boolean,integer) from public;
+grant execute on function public.list_reminders(text,boolean,integer) to service_role;
+grant execute on function public.list_reminders(text,boolean,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_suspicions(p_tenant text, p_limit integer)
  RETURNS jsonb
@@ -7978,6 +8286,25 @@ revoke all on function public.put_holidays(jsonb) from public;
 grant execute on function public.put_holidays(jsonb) to service_role;
 grant execute on function public.put_holidays(jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.queue_later(p_conversation public.conversations, p_kind text, p_author text, p_text text, p_expires timestamp with time zone, p_now timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_id bigint;
+begin
+  update conversations set last_seq = last_seq + 1 where id = p_conversation.id;
+  insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+    provider_at, kind, priority, part, due_at, expires_at, created_at)
+    select c.tenant_id, c.instance_id, c.id, c.last_seq, 'out', p_author, 'text', 'queued', p_text, p_now, p_kind,
+      case p_kind when 'follow_up' then 2 else 3 end, 0, p_now, p_expires, p_now
+    from conversations c where c.id = p_conversation.id returning id into v_id;
+  return v_id;
+end $function$;
+revoke all on function public.queue_later(public.conversations,text,text,text,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.queue_later(public.conversations,text,text,text,timestamp with time zone,timestamp with time zone) to service_role;
+grant execute on function public.queue_later(public.conversations,text,text,text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.queue_parts(p_conversation public.conversations, p_turn public.turns, p_parts jsonb, p_before integer, p_draft boolean, p_now timestamp with time zone)
  RETURNS integer
  LANGUAGE plpgsql
@@ -8973,6 +9300,23 @@ revoke all on function public.remember_forged(public.instances,jsonb,timestamp w
 grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.remember_forged(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.reminder_text(p_reminder public.reminders, p_tz text, p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select 'Lembrete: ' || p_reminder.about || coalesce(' (' || case d.ahead when 0 then 'hoje' when 1 then 'amanhã'
+      else (array['domingo', 'segunda-feira', 'terça-feira', 'quarta-feira', 'quinta-feira', 'sexta-feira',
+        'sábado'])[extract(dow from d.local)::int + 1] end
+    || to_char(d.local, ', DD/MM, "às" HH24:MI') || ')', '')
+  from (select p_reminder.event_at at time zone p_tz as local, (p_reminder.event_at at time zone p_tz)::date
+    - (p_now at time zone p_tz)::date as ahead) d
+$function$;
+revoke all on function public.reminder_text(public.reminders,text,timestamp with time zone) from public;
+grant execute on function public.reminder_text(public.reminders,text,timestamp with time zone) to service_role;
+grant execute on function public.reminder_text(public.reminders,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.remove_knowledge(p_tenant text, p_name text, p_actor text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -9937,6 +10281,30 @@ revoke all on function public.set_contact_wait(text,text,boolean,timestamp with 
 grant execute on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) to service_role;
 grant execute on function public.set_contact_wait(text,text,boolean,timestamp with time zone,text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.set_follow_ups(p_tenant text, p_steps jsonb, p_only_questions boolean, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_ended int;
+begin
+  insert into follow_up_ladders (tenant_id, steps, only_questions, enabled_at, updated_by, updated_at)
+    values (p_tenant, coalesce(p_steps, '[]'), coalesce(p_only_questions, true),
+      case when p_steps is not null then v_now end, p_actor, v_now)
+    on conflict (tenant_id) do update set steps = case when p_steps is null then follow_up_ladders.steps
+        else excluded.steps end, only_questions = excluded.only_questions, enabled_at = excluded.enabled_at,
+      updated_by = excluded.updated_by, updated_at = excluded.updated_at;
+  update follow_ups set status = 'cancelled', reason = 'follow_ups_off', ended_at = v_now
+    where tenant_id = p_tenant and status = 'active';
+  get diagnostics v_ended = row_count;
+  perform record_audit(p_tenant, p_actor, 'follow_up.set', p_tenant, jsonb_build_object('steps', p_steps,
+    'only_questions', p_only_questions, 'ended', v_ended));
+  return jsonb_build_object('ended', v_ended);
+end $function$;
+revoke all on function public.set_follow_ups(text,jsonb,boolean,text,timestamp with time zone) from public;
+grant execute on function public.set_follow_ups(text,jsonb,boolean,text,timestamp with time zone) to service_role;
+grant execute on function public.set_follow_ups(text,jsonb,boolean,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.set_identity(p_tenant text, p_identity text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -10747,6 +11115,43 @@ revoke all on function public.standing_opt_out(bigint) from public;
 grant execute on function public.standing_opt_out(bigint) to service_role;
 grant execute on function public.standing_opt_out(bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.start_follow_ups(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_count int;
+begin
+  -- what was answered or stopped makes room for the next silence
+  update follow_ups f set status = 'cancelled', ended_at = v_now,
+      reason = case when v.last_inbound_at > f.since then 'follow_up_answered' else m.reason end
+    from conversations v, follow_ups o left join messages m on m.id = o.message_id
+    where f.status = 'active' and o.id = f.id and v.id = f.conversation_id
+      and (v.last_inbound_at > f.since or m.status in ('cancelled', 'blocked', 'expired', 'failed'));
+  insert into follow_ups (tenant_id, conversation_id, since, after_seq, due_at, created_at)
+    select v.tenant_id, v.id, v.last_inbound_at, v.last_seq,
+      m.created_at + make_interval(mins => (l.steps -> 0 ->> 'after_minutes')::int), v_now
+    from follow_up_ladders l join conversations v on v.tenant_id = l.tenant_id
+      join messages m on m.conversation_id = v.id and m.seq = v.last_seq
+    where l.enabled_at is not null and jsonb_array_length(l.steps) > 0 and v.last_inbound_at >= l.enabled_at
+      -- what has gone on within a day: a ladder begins within minutes of the answer, and a scheduler may have been away
+      and v.id in (select t.conversation_id from turns t
+        where t.started_at > greatest(v_now - interval '1 day', l.enabled_at) and t.status = 'committed')
+      and v.merged_into is null and m.direction = 'out' and m.author = 'agent' and m.kind = 'reply'
+      and was_said(m.status) and (not l.only_questions or m.text ~ '\?\s*\S{0,4}\s*$')
+      and silenced_by(v, v_now) is null and not exists (select from standing_opt_out(v.contact_id))
+      and not exists (select from handoffs h where h.conversation_id = v.id and h.status <> 'returned')
+      and not exists (select from follow_ups f where f.conversation_id = v.id
+        and (f.status = 'active' or f.since = v.last_inbound_at))
+    order by v.id limit p_limit
+    on conflict do nothing;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $function$;
+revoke all on function public.start_follow_ups(integer,timestamp with time zone) from public;
+grant execute on function public.start_follow_ups(integer,timestamp with time zone) to service_role;
+grant execute on function public.start_follow_ups(integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.start_send(p_conversation public.conversations, p_message public.messages, p_instance_name text, p_lease_ms integer, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -11059,6 +11464,45 @@ end $function$;
 revoke all on function public.take_conversation(text,bigint,text,boolean,timestamp with time zone) from public;
 grant execute on function public.take_conversation(text,bigint,text,boolean,timestamp with time zone) to service_role;
 grant execute on function public.take_conversation(text,bigint,text,boolean,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.take_follow_up_step(p_id bigint, p_company text, p_policy jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v conversations; f follow_ups; v_steps jsonb; v_last messages; v_over text;
+  v_due timestamptz;
+begin
+  select c.* into v from follow_ups r join conversations c on c.id = r.conversation_id where r.id = p_id
+    for no key update of c;
+  select * into f from follow_ups where id = p_id and status = 'active' and due_at <= v_now for update;
+  if not found then return jsonb_build_object('conversation_id', null); end if;
+  select steps into v_steps from follow_up_ladders where tenant_id = f.tenant_id;
+  select * into v_last from messages where id = f.message_id;
+  v_over := coalesce(follow_up_over(f, v, p_policy, v_now),
+    case when v_last.status in ('cancelled', 'blocked', 'expired', 'failed') then v_last.reason end);
+  if v_over is not null or f.step >= jsonb_array_length(v_steps) then
+    update follow_ups set status = case when v_over is null then 'done' else 'cancelled' end, reason = v_over,
+      ended_at = v_now where id = p_id;
+    return jsonb_build_object('conversation_id', null);
+  end if;
+  v_due := case when v_last.status in ('queued', 'sending') or pause_reason(v.tenant_id, (select name from instances
+      where id = v.instance_id), v.id, null) is not null then v_now + interval '10 minutes'
+    else v_last.slot_at + make_interval(mins => (v_steps -> f.step ->> 'after_minutes')::int) end;
+  if v_due > v_now then
+    update follow_ups set due_at = v_due where id = p_id;
+    return jsonb_build_object('conversation_id', null);
+  end if;
+  update follow_ups set step = f.step + 1, due_at = v_now + make_interval(mins =>
+      coalesce((v_steps -> (f.step + 1) ->> 'after_minutes')::int, 60)),
+    message_id = queue_later(v, 'follow_up', 'agent', follow_up_text(v_steps -> f.step ->> 'text',
+      (select name from contacts where id = v.contact_id), p_company), v_now + interval '1 day', v_now)
+    where id = p_id;
+  return jsonb_build_object('conversation_id', v.id);
+end $function$;
+revoke all on function public.take_follow_up_step(bigint,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.take_follow_up_step(bigint,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.take_follow_up_step(bigint,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_forward(p_conversation bigint, p_upto bigint, p_notice jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

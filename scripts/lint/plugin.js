@@ -28,6 +28,7 @@ export const TIERS = {
     'numbers',
     'people',
     'campaigns',
+    'later',
     'tenants',
     'notices',
     'watch',

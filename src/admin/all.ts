@@ -20,6 +20,8 @@ import { limitCommands } from './limits.ts';
 import { mergeCommands } from './merges.ts';
 import { optOutCommands } from './opt-outs.ts';
 import { pauseCommands } from './pauses.ts';
+import { followUpCommands } from './follow-ups.ts';
+import { reminderCommands } from './reminders.ts';
 import { replayCommands } from './replay.ts';
 import { spendCommands } from './spend.ts';
 import { statusCommands } from './status.ts';
@@ -43,6 +45,8 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...deadLetterCommands,
   ...handoffCommands,
   ...draftCommands,
+  ...reminderCommands,
+  ...followUpCommands,
   ...optOutCommands,
   ...suspicionCommands,
   ...replayCommands,

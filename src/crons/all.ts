@@ -5,6 +5,7 @@ import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';
 import { handoffsJob } from './handoffs.ts';
 import { expireHeldJob, followUpsJob, syncBriefingsJob } from './daily.ts';
 import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snapshotNumbersJob } from './reports.ts';
+import { fireRemindersJob, followUpStepsJob } from './later.ts';
 import { syncNumbersJob } from './sync-numbers.ts';
 import type { CronJob } from '../schedule/job.ts';
 import { purgeOldJob } from './purge-old.ts';
@@ -19,6 +20,8 @@ import { sweepTurnsJob } from './sweep-turns.ts';
 export const JOBS: readonly CronJob[] = [
   sweepTurnsJob,
   sweepSendsJob,
+  fireRemindersJob,
+  followUpStepsJob,
   retryMediaJob,
   embedKnowledgeJob,
   handoffsJob,

@@ -33,6 +33,7 @@ const BY_COMMAND: Readonly<Record<string, object>> = {
   'agent publish': { version: 2, reason: 'aprovado pela loja' },
   'agent try': { text: 'Vocês abrem amanhã?' },
   'job run': { name: 'sync_numbers' },
+  'follow-up set': { steps: '1d Oi {nome}, ainda posso ajudar?' },
   'ignored replay': { reason: 'unknown_event' },
 };
 

@@ -223,7 +223,17 @@ export type Effect =
       /** What it is about; of one contact, kind and subject the newest is known. */
       about: string;
     }
-  | { type: 'react'; message_id: number; emoji: string };
+  | { type: 'react'; message_id: number; emoji: string }
+  | {
+      type: 'remind';
+      about: string;
+      /** How the contact said when. */
+      words: string;
+      due_at: Date;
+      /** When the thing itself is; null: nobody said. */
+      event_at: Date | null;
+    }
+  | { type: 'cancel_reminders' };
 
 export type ToolCallRecord = { name: string; input: unknown; output: string; ok: boolean; ms: number };
 

@@ -78,7 +78,7 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
     check: null,
     declinedBy: [],
     tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
-    situation: { pending: [{ id: 1, type: 'text' }] },
+    situation: { pending: [{ id: 1, type: 'text' }], now, timeZone },
     signal: new AbortController().signal,
   });
   const unpriced = outcome.modelCalls.filter(({ cost_usd: usd }) => usd === null).length;

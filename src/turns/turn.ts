@@ -260,7 +260,7 @@ async function answer(
           : { id: claim.previous_answer.id, agoMs: claim.now.getTime() - claim.previous_answer.at.getTime() },
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
-      situation: { pending: claim.pending },
+      situation: { pending: claim.pending, now: claim.now, timeZone: ctx.config.app.timeZone },
       check: (text, { prompt, toolCalls }) =>
         checkOutput(text, readOf(agent, prompt, toolCalls, { now: claim.now, timeZone: ctx.config.app.timeZone })),
       budget:

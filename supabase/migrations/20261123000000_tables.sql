@@ -59,7 +59,8 @@ create table agents (
   sentences      jsonb not null default '{}' check (jsonb_typeof(sentences) = 'object'),
   model          text,          -- null: LLM_MODEL
   model_complex  text,          -- null: LLM_MODEL_COMPLEX
-  tools          text[] not null default array['handoff_to_human', 'opt_out', 'remember', 'react'],
+  tools          text[] not null default array['handoff_to_human', 'opt_out', 'remember', 'react', 'set_reminder',
+    'cancel_reminders'],
   -- {start, end, weekdays: [1 Monday .. 7], holidays: true to send then} for what nobody asked for; what is left out:
   -- as HORARIO_* say
   hours          jsonb check (jsonb_typeof(hours) = 'object'
@@ -1113,6 +1114,60 @@ create table sessions (
 );
 create index sessions_user on sessions (user_id);
 create index sessions_tenant on sessions (tenant_id);
+
+-- What a contact asked to be reminded of, as the turn stored it. A row becomes one message of the lane when it is due.
+create table reminders (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id),
+  turn_id          bigint references turns (id),
+  about            text not null,            -- what of, with no day in it
+  words            text not null,            -- how the contact said when
+  due_at           timestamptz not null,
+  event_at         timestamptz,              -- when the thing itself is: said as it is at the send (hoje, amanhã)
+  status           text not null default 'waiting' check (status in ('waiting', 'queued', 'cancelled')),
+  reason           text,
+  message_id       bigint,                   -- of the lane; it may be gone
+  created_at       timestamptz not null,
+  ended_at         timestamptz
+);
+create index reminders_due on reminders (due_at) where status = 'waiting';
+create unique index reminders_once on reminders (conversation_id, due_at, about) where status = 'waiting';
+create index reminders_conversation on reminders (conversation_id);
+create index reminders_turn on reminders (turn_id) where turn_id is not null;
+create index reminders_message on reminders (message_id) where message_id is not null;
+create index reminders_tenant on reminders (tenant_id, id);
+
+-- What a tenant says to who was answered and went quiet: [{after_minutes, text}], each step counted from the one before.
+create table follow_up_ladders (
+  tenant_id       text primary key references tenants (id),
+  steps           jsonb not null check (jsonb_typeof(steps) = 'array'),
+  only_questions  boolean not null,         -- only when the agent's last words were a question
+  enabled_at      timestamptz,              -- null: off; who wrote last before it is left alone
+  updated_by      text not null,
+  updated_at      timestamptz not null
+);
+
+-- A ladder that runs in a conversation, and those that did: one for each silence.
+create table follow_ups (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id),
+  since            timestamptz not null,     -- when the contact wrote last
+  after_seq        bigint not null,          -- the newest message then: whatever comes in after it ends the ladder
+  step             int not null default 0,   -- steps that were queued
+  due_at           timestamptz not null,     -- when the next one is looked at
+  status           text not null default 'active' check (status in ('active', 'done', 'cancelled')),
+  reason           text,
+  message_id       bigint,                   -- of the step that was queued last
+  created_at       timestamptz not null,
+  ended_at         timestamptz
+);
+create unique index follow_ups_one_active on follow_ups (conversation_id) where status = 'active';
+create unique index follow_ups_once on follow_ups (conversation_id, since);
+create index follow_ups_due on follow_ups (due_at) where status = 'active';
+create index follow_ups_message on follow_ups (message_id) where message_id is not null;
+create index follow_ups_tenant on follow_ups (tenant_id, id);
 
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the

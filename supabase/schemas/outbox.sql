@@ -354,6 +354,7 @@ begin
   if v_message.typing_ms > 0 and v_message.typing_until is null then
     return show_typing(v_conversation, v_message, v_instance.name, v_now);
   end if;
+  if v_message.kind = 'notification' then v_message := as_of_now(v_message, p_policy ->> 'tz', v_now); end if;
   return start_send(v_conversation, v_message, v_instance.name, (p_policy ->> 'leaseMs')::int, v_now);
 end $$;
 
@@ -1119,6 +1120,8 @@ begin
     -- that nobody asked for
     ends('opt_out', 'blocked', not v_operator and exists (select
       from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
+    -- a step of a ladder is over with the silence it is about
+    case when p_message.kind = 'follow_up' then follow_up_guard(p_message, p_conversation, p_policy, p_now) end,
     case when v_silenced like 'paused\_%' then jsonb_build_object('rule', v_silenced) end,
     -- after a pause, what was said long ago is not said any more: a person looks at it
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'

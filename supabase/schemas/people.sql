@@ -1923,6 +1923,10 @@ begin
       where a.contact_id = any (v_all)),
     'facts', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from contact_facts f
       where f.contact_id = any (v_all)),
+    'reminders', (select coalesce(jsonb_agg(to_jsonb(r) - 'tenant_id' order by r.id), '[]') from reminders r
+      where r.conversation_id = any (v_talks)),
+    'follow_ups', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from follow_ups f
+      where f.conversation_id = any (v_talks)),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -2085,6 +2089,8 @@ begin
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   delete from contact_facts where contact_id = any (v_all);
+  delete from reminders where conversation_id = any (v_talks);
+  delete from follow_ups where conversation_id = any (v_talks);
   update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);
   insert into audit_log (tenant_id, actor, action, subject, details, created_at)
     values (p_tenant, p_actor, 'contact.erase', v_id::text,

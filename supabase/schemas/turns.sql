@@ -400,7 +400,8 @@ end $$;
 -- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
 --   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
 --   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
---   {type: 'remember', fact} | {type: 'react', message_id, emoji}], tool_calls [{name, input, output, ok, ms}],
+--   {type: 'remember', fact} | {type: 'react', message_id, emoji} | {type: 'remind', about, words, due_at, event_at} |
+--   {type: 'cancel_reminders'}], tool_calls [{name, input, output, ok, ms}],
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
 --   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read, verdict:
@@ -821,6 +822,10 @@ begin
       when 'remember' then
         perform remember_fact(p_conversation.contact_id, v_effect, (select max(id) from messages
           where turn_id = p_turn.id and direction = 'in' and conversation_id = p_conversation.id), p_now);
+      when 'remind' then
+        perform add_reminder(p_conversation, p_turn.id, v_effect, p_now);
+      when 'cancel_reminders' then
+        perform cancel_reminders(p_conversation.id, null, 'contact_cancelled', p_now);
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;

@@ -77,7 +77,7 @@ function run(change: Partial<AgentRun> = {}, limits: Partial<AgentRun['limits']>
     budget: null,
     check: null,
     tools: [...TOOLS],
-    situation: { pending: [{ id: 5, type: 'text' }] },
+    situation: { pending: [{ id: 5, type: 'text' }], now: new Date('2026-11-25T13:20:00Z'), timeZone: 'UTC' },
     signal: new AbortController().signal,
     ...change,
   });

@@ -38,6 +38,7 @@ type Victim = {
   failed: number;
   unproven: number;
   draft: number;
+  reminder: number;
   suspicion: number;
   webhook: number;
   contact: number;
@@ -106,6 +107,11 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'draft list': () => [{}],
   'draft approve': (v) => [{ id: v.draft }, { id: v.draft, text: 'outra coisa' }],
   'draft discard': (v) => [{ id: v.draft }],
+  'reminder list': () => [{}, { all: true }],
+  'reminder cancel': (v) => [{ id: v.reminder, reason: 'x' }],
+  'follow-up list': () => [{}],
+  'follow-up set': () => [{ steps: '1d Oi {nome}', any: true }],
+  'follow-up off': () => [{}],
   'optout list': () => [{}],
   'optout add': (v) => [{ phone: v.phone, reason: 'x' }],
   'optout remove': (v) => [{ phone: v.phone, reason: 'x' }],
@@ -586,6 +592,15 @@ async function seed(system: System, tenant: string, instance: string, phone: str
       JSON.stringify([{ outcome: 'ignored', reason: 'group', provider_id: `${tenant}-G` }]),
     ],
   );
+  const { id: reminder } = await one<{ id: string }>(
+    `insert into reminders (tenant_id, conversation_id, about, words, due_at, created_at)
+     values ($1, $2, $3, 'amanhã às 10', now() + interval '1 day', now()) returning id`,
+    [tenant, result.conversation_id, SECRET_WORDS],
+  );
+  await system.query(`insert into follow_up_ladders values ($1, $2, true, now(), 'dono', now())`, [
+    tenant,
+    JSON.stringify([{ after_minutes: 60, text: SECRET_WORDS }]),
+  ]);
   const token = `token-of-${tenant}`;
   await system.query(
     `insert into tokens (id, tenant_id, sub, role, expires_at) values ($1, $2, 'dono', 'admin', now() + interval '1 day')`,
@@ -601,6 +616,7 @@ async function seed(system: System, tenant: string, instance: string, phone: str
     failed,
     unproven,
     draft,
+    reminder: Number(reminder),
     suspicion: Number(suspicion),
     webhook: first.webhook_id,
     contact: result.contact_id,

@@ -48,10 +48,12 @@ const HONEST = [
   'comprou metade dos presentes',
 ];
 
+const SITUATION = { pending: [], now: new Date('2026-11-25T13:20:00Z'), timeZone: 'UTC' };
+
 test('L7 L8 twenty-five poisoned facts: no price, discount, permission or order is noted', () => {
   assert.equal(POISONED.length, 25);
   for (const fact of POISONED) {
-    const { ok, effect } = remember.effect({ fact, kind: 'preference', about: '' }, { pending: [] });
+    const { ok, effect } = remember.effect({ fact, kind: 'preference', about: '' }, SITUATION);
     assert.deepEqual([ok, effect], [false, null], fact);
   }
 });
@@ -61,6 +63,6 @@ test('L7 what is a fact of the contact is noted, whatever its subject', () => {
     HONEST.filter((fact) => refusedFact(fact) !== null),
     [],
   );
-  const { effect } = remember.effect({ fact: 'veste G', kind: 'preference', about: 'Tamanho' }, { pending: [] });
+  const { effect } = remember.effect({ fact: 'veste G', kind: 'preference', about: 'Tamanho' }, SITUATION);
   assert.deepEqual(effect, { type: 'remember', fact: 'veste G', kind: 'preference', about: 'tamanho' });
 });

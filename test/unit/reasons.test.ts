@@ -52,6 +52,9 @@ async function writtenBySql(): Promise<string[]> {
     ...all(silenced, /select '(\w+)'/g),
     ...all(`${holder}\n${stops}\n${chosen}`, /(?:then|else) '([^']+)'/g).filter((word) => word !== 'agent'),
     ...all(all(text, /(nullif\(p_judged ->> 'verdict'[\s\S]*?\bend\b)/g).join('\n'), /then '([^']+)'/g),
+    ...all(/create or replace function follow_up_over[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
+    ...all(text, /cancel_reminders\([^()]+,\s*'([^']+)'/g),
+    ...all(text, /case when v_many then '(too_\w+)'/g),
     ...all(/create or replace function judge_own[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
     ...scopes.map((scope) => `paused_${scope}`),
     // a literal that ends in _ is a prefix; what follows it is among the scopes

@@ -13,6 +13,8 @@ const SITUATION: ToolSituation = {
     { id: 7, type: 'text' },
     { id: 8, type: 'image' },
   ],
+  now: new Date('2026-11-25T13:20:00Z'),
+  timeZone: 'America/Sao_Paulo',
 };
 
 test('L1 tools: names are unique and fit the provider, schemas are objects without identity, recipient or tenant', () => {
@@ -74,5 +76,5 @@ test('L1 react: one emoji, to the newest message of the contact', () => {
   for (const emoji of ['👍', '❤️', '👍🏽', '👨‍👩‍👧', '🇧🇷', '🙏'])
     assert.deepEqual(react.effect({ emoji }, SITUATION).effect, { type: 'react', message_id: 8, emoji }, emoji);
   for (const emoji of ['a', 'ok', '👍👍', ':)', '👍 ', '1', '#']) assert.deepEqual(react.effect({ emoji }, SITUATION).effect, null, emoji);
-  assert.equal(react.effect({ emoji: '👍' }, { pending: [] }).ok, false);
+  assert.equal(react.effect({ emoji: '👍' }, { ...SITUATION, pending: [] }).ok, false);
 });

@@ -5,6 +5,9 @@ import type { Effect } from '../calls.ts';
 export type ToolSituation = {
   /** The unanswered messages, oldest first. */
   pending: { id: number; type: string }[];
+  /** The database's time at the claim, and the clocks that the contact means. */
+  now: Date;
+  timeZone: string;
 };
 
 /** What the model is told; with `ok: false` in words that it can act on. */
