@@ -123,12 +123,12 @@ test('L11: quiet hours hold it until they are over; a day later, or after the th
   const held = await heard(sends, 1, NOON);
   // 22:00 in São Paulo
   await fire(sends, await addReminder(sends, held, { about: 'remédio', due_at: after(10 * HOUR) }), after(10 * HOUR));
-  const wait = await sends.claim(held, after(10 * HOUR), { hours, tz: TZ } as never);
+  const wait = await sends.claim(held, after(10 * HOUR), { hours, tz: TZ });
   assert.deepEqual(
     [wait.action, wait.reason, new Date(wait.until ?? 0).toISOString()],
     ['wait', 'quiet_hours', '2026-11-26T11:00:00.000Z'],
   );
-  assert.equal((await sends.claim(held, after(20 * HOUR), { hours, tz: TZ } as never)).action, 'send');
+  assert.equal((await sends.claim(held, after(20 * HOUR), { hours, tz: TZ })).action, 'send');
   const late = await heard(sends, 2, NOON);
   await fire(sends, await addReminder(sends, late, { about: 'reunião', due_at: after(HOUR), event_at: after(3 * HOUR) }), after(HOUR));
   assert.deepEqual(
@@ -212,7 +212,7 @@ test('L12: a ladder: its steps one after the other, each counted from when the o
   assert.equal(await begin(sends, after(2 * MINUTE)), 0, 'nothing was answered yet');
   await answered(sends, talk, after(2 * MINUTE));
   assert.deepEqual(
-    await Promise.all([begin(sends, after(3 * MINUTE)), begin(sends, after(3 * MINUTE))]).then((all) => all.toSorted()),
+    await Promise.all([begin(sends, after(3 * MINUTE)), begin(sends, after(3 * MINUTE))]).then((all) => all.toSorted((a, b) => a - b)),
     [0, 1],
     'one, whoever asks',
   );
