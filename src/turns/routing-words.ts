@@ -4,6 +4,7 @@
  * What words are taken for is cheap to get wrong in one direction only: a plain question that goes to the better model costs a cent, an angry customer with the
  * cheaper one costs the customer. So a word that is usually meant so is enough.
  */
+import { cut } from '../words/cut.ts';
 import { clausesOf } from '../words/fold.ts';
 
 export const ROUTES = ['plain', 'sentiment', 'objection', 'negotiation', 'long_talk'] as const;
@@ -18,7 +19,7 @@ export type RoutingSnapshot = {
 };
 
 export function routeOf({ now, pending, history }: RoutingSnapshot): Route {
-  const texts = pending.map(({ text }) => text.slice(0, READ_CHARS));
+  const texts = pending.map(({ text }) => cut(text, READ_CHARS));
   if (texts.some((text) => ANGRY_SIGNS.test(text) || isShouted(text))) return 'sentiment';
   const clauses = texts.flatMap((text) => clausesOf(text));
   for (const { route, words } of RULES) if (clauses.some((clause) => words.test(clause))) return route;
