@@ -386,7 +386,7 @@ create table messages (
   -- a campaign or follow-up to somebody who had never written, when its slot was taken
   first_contact    boolean not null default false,
   -- a person's reason to send it over the rules for what nobody asked for; who, is in audit_log
-  bypass           text,
+  bypass           text check (btrim(bypass) <> ''),
   -- a person wrote it here, and not on the phone: `console:EMAIL` or `api:SUB`
   written_by       text,
   campaign_id      text,

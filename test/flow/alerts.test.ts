@@ -159,6 +159,17 @@ const SCENARIOS: Scenario[] = [
     silentEnd: true,
   },
   {
+    name: 'R7 rate limit of the day beyond 90 %',
+    set: sql(
+      `update instances set cap_day = 20;
+       insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, kind, slot_at)
+       select 'default', instance_id, id, 1000 + n, 'out', 'system', 'sent', 'x', now(), 'notification', now() - interval '2 hours' from conversations, generate_series(1, 19) n`,
+    ),
+    clear: sql(`delete from messages`),
+    says: /julia-dev usou 19 de 20 mensagens do dia \(mais de 90 %\)/,
+    silentEnd: true,
+  },
+  {
     name: 'E2 job stale',
     set: sql(
       `delete from job_runs; insert into job_runs (job, tick, worker, status, ended_at) values ('sweep_turns', now() - interval '10 minutes', 'w', 'done', now() - interval '10 minutes')`,

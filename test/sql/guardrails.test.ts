@@ -288,6 +288,21 @@ test('O15 bypass: a person may send over hours, caps and pace with a reason, whi
   assert.equal(slot?.at.toISOString(), NOW.toISOString(), 'it takes its place in the caps');
 });
 
+test('O15 a bypass without a reason or without a person is refused, and leaves nothing', async (t) => {
+  const sends = await sendsDatabase(t);
+  const good = { kind: 'manual', bypass: 'cliente na linha', actor: 'api:ana' };
+  for (const wrong of [
+    { ...good, bypass: '' },
+    { ...good, bypass: '   ' },
+    { ...good, actor: null },
+  ])
+    await assert.rejects(sends.proactive('5511940000001', NOW, wrong), JSON.stringify(wrong));
+  assert.deepEqual(await sends.query('select id from messages'), []);
+  assert.deepEqual(await sends.query('select id from audit_log'), []);
+  await sends.proactive('5511940000001', NOW, good);
+  assert.equal((await sends.query('select id from audit_log')).length, 1);
+});
+
 test('R4 O10 a person who answers within a day is not held by the rules for what nobody asked for', async (t) => {
   const stage: Stage = { sends: await sendsDatabase(t), policy: { ...FREE } };
   const { sends } = stage;
