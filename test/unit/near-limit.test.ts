@@ -13,7 +13,7 @@ for (const [name, kind, limit, seconds] of [
   test(`R7 ${name}: beyond 90 % of a number's own cap, not at it; told again after the window at the earliest`, () => {
     const condition = CONDITIONS.find((each) => each.name === name);
     assert.ok(condition);
-    const told = (used: number, most = limit) =>
+    const told = (used: number, most: number = limit) =>
       condition
         .held({ rates: { a: { ...OF_A_NUMBER, [kind]: window(used, most) }, b: OF_A_NUMBER } } as never)
         .map(({ subject }) => subject);
