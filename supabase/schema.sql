@@ -778,6 +778,7 @@ create table public.messages (
   duplicate_of bigint,
   constraint messages_pkey PRIMARY KEY (id),
   constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text, 'automatic'::text]))),
+  constraint messages_bypass_check CHECK ((btrim(bypass) <> ''::text)),
   constraint messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text]))),
   constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text, 'operator'::text]))),
   constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> ALL (ARRAY['human'::text, 'automatic'::text]))) = (kind IS NOT NULL))),

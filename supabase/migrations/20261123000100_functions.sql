@@ -5989,7 +5989,8 @@ $$;
 -- Arguments: p_request {tenant, instance, phone (canonical digits), text, kind, send_after, expires_at,
 --   idempotency_key, campaign_id, typing_ms, correlation_id, bypass: a person's reason or null, actor, choose:
 --   {capHour, capDay} to let choose_instance take another number than `instance`, or null}.
--- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message.
+-- Errors: WA001 unknown instance; WA002 the idempotency key was used for another message; a bypass
+--   without a word of why, or without an actor, is refused by the tables.
 -- Concurrency: any. Result: {id, status, conversation_id, repeated}.
 create or replace function enqueue_message(p_request jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
