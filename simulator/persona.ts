@@ -5,7 +5,7 @@
 import { blocksOf, type ApiMessage } from './claude-check.ts';
 import { answerFrom, asksSomething, readPrompt, type Reading } from './persona-reading.ts';
 import { asksForDescription, shownIn } from './pictures.ts';
-import type { Json, ScriptTurn } from './types.ts';
+import { textField, type Json, type ScriptTurn } from './types.ts';
 
 export type Reply = { text: string; tools: { name: string; input: Json }[] };
 
@@ -92,11 +92,25 @@ const YES = /^\s*(sim|quero|pode|claro|ok|por favor|isso|pode ser|sim,? por favo
 const ASKS =
   /\?|\b(quanto|qto|qual|quais|onde|quando|como|quem|cad[êe]|tem|t[êe]m|aceita|posso|pode|quero|preciso|gostaria|fazem?|vendem?|entregam?|voc[êe]s|vcs|meu|minha)\b/i;
 
+/** Asked to keep a summary: what it was, and what the contact has said since, in its own words. Null: it is asked something else. */
+function summaryOf(body: Json, messages: ApiMessage[]): string | null {
+  const texts = messages.flatMap(blocksOf).map(({ text }) => textField(text));
+  if (body['tools'] !== undefined || texts.at(-1) !== 'Escreva o resumo.') return null;
+  const lines = texts.flatMap((text) => text.split('\n'));
+  const before = lines.filter((line) => line.startsWith('O cliente disse: '));
+  const since = lines
+    .flatMap((line) => /^\S+ cliente: (.{12,})/.exec(line)?.[1] ?? [])
+    .map((said) => `O cliente disse: ${said.slice(0, 80)}`);
+  return [...before, ...since].slice(-24).join('\n') || 'Nada de importante.';
+}
+
 /** The answer to the newest user text; after tool results, the text that goes with them. */
 export function personaReply(body: Json): Reply {
   const file = asksForDescription(body);
   if (file !== null) return { text: `Mostra ${shownIn(file)}.`, tools: [] };
   const messages = body['messages'] as ApiMessage[];
+  const summary = summaryOf(body, messages);
+  if (summary !== null) return { text: summary, tools: [] };
   const text = newestUserText(messages).replace(NOT_SAID_NOW, '');
   const answered = answersTools(messages);
   if (YES.test(text) && saidBefore(messages).includes(OFFER)) {

@@ -109,6 +109,10 @@ const claimed = z.object({
   previous_answer: z.object({ id: z.string(), at: time }).nullable(),
   pending: z.array(pendingMessage).min(1),
   history: z.array(historyMessage),
+  /** What was said before the history, in the words of a model. */
+  summary: z.string().nullable(),
+  /** A summary is to be made, for the next step of the history's window. */
+  summarise: z.boolean(),
   jid: z.string(),
   correlation_id: z.string().nullable(),
   contact: z.object({
@@ -316,4 +320,40 @@ export async function sweepTurns(db: Door, olderMs: number, limit: number): Prom
 /** SQL sweep_deferred: conversations that wait for the model and whose time has come; `availableMs`: since when a model may be asked, null when none may. */
 export async function sweepDeferred(db: Door, availableMs: number | null, limit: number): Promise<number[]> {
   return z.array(z.number()).parse(await db.call('sweep_deferred', { p_available_ms: availableMs, p_limit: limit }));
+}
+
+const summaryClaim = z.union([
+  z.object({ ceiling: z.string() }),
+  z.object({
+    id: z.number(),
+    lease: z.string(),
+    before: z.string().nullable(),
+    messages: z.array(z.object({ author: z.string(), type: z.string(), text: z.string(), at: time })),
+  }),
+]);
+
+/** SQL claim_summary: what was said, to be made into a summary by the caller alone; null: none is due, or somebody makes it. */
+export async function claimSummary(
+  db: Door,
+  conversation: number,
+  { leaseMs, model, spend }: { leaseMs: number; model: string; spend: SpendPolicy | null },
+): Promise<z.infer<typeof summaryClaim> | null> {
+  const args = { p_conversation: conversation, p_lease_ms: leaseMs, p_model: model, p_spend: spend };
+  return summaryClaim.nullable().parse(await db.call('claim_summary', args));
+}
+
+/** SQL record_summary: its words, null: it was not made, and what was paid. Not to be repeated. */
+export async function recordSummary(
+  db: Door,
+  conversation: number,
+  { id, lease, words, model, calls }: { id: number; lease: string; words: string | null; model: string; calls: ModelCallRecord[] },
+): Promise<void> {
+  await db.call('record_summary', {
+    p_conversation: conversation,
+    p_id: id,
+    p_lease: lease,
+    p_words: words,
+    p_model: model,
+    p_calls: calls,
+  });
 }

@@ -28,6 +28,7 @@ import { spendPolicyOf } from '../spend/ceilings.ts';
 import { checkOutput } from './checks/output.ts';
 import { readOf } from './checks/read.ts';
 import { keepTurn } from './leases.ts';
+import { summarise } from './summary.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
@@ -104,7 +105,7 @@ export async function runTurn(ctx: Context, conversation: number, signal: AbortS
     case 'claimed':
       return span('turn', spanOf(claim), async () => {
         const turn = usable(ctx, claim);
-        return finish(ctx, turn, await take(ctx, turn, read.files, signal), canSend);
+        return finish(ctx, turn, await take(ctx, turn, read.files, signal), canSend, signal);
       });
   }
 }
@@ -302,6 +303,7 @@ function promptOf(
     known,
     contactName: claim.contact.name,
     memory: claim.contact.memory,
+    summary: claim.summary,
     history: claim.history,
     pending: claim.pending.map((message) => ({
       ...message,
@@ -404,8 +406,11 @@ function failureOf(
   }
 }
 
+/** At once, of one worker: nobody waits for a summary, and answers need the model's breaker and the limits of the account. */
+const MOST_SUMMARIES = 2;
+
 /** Commits, tells, and says what is to be done next. */
-async function finish(ctx: Context, claim: TurnClaim, result: TurnResult, canSend: () => boolean): Promise<TurnEnd> {
+async function finish(ctx: Context, claim: TurnClaim, result: TurnResult, canSend: () => boolean, signal: AbortSignal): Promise<TurnEnd> {
   const lane = (result.parts?.length ?? 0) > 0 && canSend() ? { policy: ctx.sendPolicy, random: ctx.random() } : null;
   const completion = await persist(() => completeTurn(ctx.db, claim, result, lane));
   ctx.events.turnEnded(claim, completion.outcome === 'committed' ? result.kind : completion.outcome, {
@@ -415,6 +420,7 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult, canSen
   });
   if (result.forward === true) ctx.background.run('forward messages', () => tellOfMessages(ctx, claim.conversation_id));
   if (completion.outcome === 'committed') {
+    if (claim.summarise) ctx.background.run('summarise', () => summarise(ctx, claim.conversation_id, signal), MOST_SUMMARIES);
     if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
     if (result.effects?.some((effect) => effect.type === 'handoff') === true)
       ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));

@@ -199,11 +199,16 @@ function describe(
       };
     case 'turn':
       return { says: `turn ${entry.id} ${TURNS[entry.status] ?? entry.status}`, why: turnFigures(entry) };
-    case 'model_call':
+    case 'model_call': {
+      const end = `worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}`;
       return {
-        says: `the model ${entry.model} worked ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}${entry.detail === null ? '' : ` (${entry.detail})`}`,
+        says:
+          entry.detail === 'summary'
+            ? `the model ${entry.model} ${end}: the summary of what was said long before`
+            : `the model ${entry.model} ${end}${entry.detail === null ? '' : ` (${entry.detail})`}`,
         why: `${figures(entry, moneyOf(entry))}${entry.cache_miss === null ? '' : `; the cache did not have it: ${CACHE_MISSES[entry.cache_miss] ?? entry.cache_miss}`}`,
       };
+    }
     case 'media_call':
       return {
         says: `the model ${entry.model} looked at the file of message ${entry.message_id} for ${seconds(entry.ms)} and ${MODEL_ENDS[entry.outcome] ?? `ended with ${entry.outcome}`}`,

@@ -418,6 +418,22 @@ create index messages_own_words on messages (instance_id, (meaning ->> 'own_word
   where kind is null and meaning ? 'own_words';
 create index messages_day on messages using brin (created_at);
 
+-- What was said in a conversation before the window that the model reads: each covers all messages until through_seq.
+create table summaries (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  conversation_id  bigint not null references conversations (id) on delete cascade,
+  through_seq      bigint not null,
+  words            text,             -- null: not made yet
+  model            text,
+  attempts         int not null default 0,
+  lease_until      timestamptz,      -- somebody makes it until then
+  created_at       timestamptz not null,
+  made_at          timestamptz,
+  unique (conversation_id, through_seq)
+);
+create index summaries_tenant on summaries (tenant_id);
+
 -- What a file of a contact says, by the hash of its bytes: the same file is paid for once, whoever sends it again.
 create table media (
   id           bigint generated always as identity primary key,
@@ -688,19 +704,20 @@ create table spend_days (
   primary key (tenant_id, day, kind, instance_id, backend)
 ) with (fillfactor = 50);
 
--- Money that an open turn, or the reading of a file, may still cost, where there is a ceiling: from its claim until it
+-- Money that an open turn, the reading of a file, or a summary may still cost, where there is a ceiling: from its claim until it
 -- is settled.
 create table spend_reservations (
   id           bigint generated always as identity primary key,
   turn_id      bigint unique,
   media_id     bigint unique,
+  summary_id   bigint unique,
   tenant_id    text not null,
-  contact_id   bigint,                 -- of a turn
+  contact_id   bigint,                 -- of a turn, of a summary
   instance_id  bigint,
   model        text not null,
   usd          numeric(16, 8) not null,
   created_at   timestamptz not null,
-  check (num_nonnulls(turn_id, media_id) = 1)
+  check (num_nonnulls(turn_id, media_id, summary_id) = 1)
 ) with (fillfactor = 70);
 
 -- What a person should look at. controls: the agent is quiet in that conversation until it is returned.

@@ -312,8 +312,9 @@ begin
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
         else reason end where id = p_message.id;
   end if;
-  -- a turn that is under way read the old text
+  -- a turn that is under way read the old text, and a summary has it
   if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = p_message.conversation_id; end if;
+  delete from summaries where conversation_id = p_message.conversation_id and through_seq >= p_message.seq;
   return true;
 end $$;
 

@@ -54,6 +54,7 @@ begin
       gone as (update messages m set provider_id = null from twice where m.id = twice.id)
       select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    delete from summaries where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq,
       jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
@@ -221,6 +222,7 @@ begin
       from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text)
       where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
     update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    delete from summaries where conversation_id = v_into and through_seq > v_shift;
     update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m
       where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
         takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz
@@ -1877,6 +1879,9 @@ begin
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
       and not exists (select 1 from notices n where n.message_id = oldest.id));
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from summaries where id in (select id from (select id, created_at from summaries order by id
+    limit p_limit) oldest where created_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- what a file says goes with the last message that brought it, or when nobody has come to write it there
   delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
     where d.created_at < v_now - interval '1 day' and not exists (select from messages m
@@ -1933,6 +1938,8 @@ begin
       where v.id = any (v_talks)),
     'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]')
       from messages m where m.conversation_id = any (v_talks)),
+    'summaries', (select coalesce(jsonb_agg(to_jsonb(s) - 'tenant_id' order by s.id), '[]') from summaries s
+      where s.conversation_id = any (v_talks)),
     'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t
       where t.conversation_id = any (v_talks)),
     'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
@@ -2073,6 +2080,7 @@ begin
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
+  delete from summaries where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
     reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);

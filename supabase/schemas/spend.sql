@@ -80,7 +80,7 @@ begin
       from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
         cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
             + (select coalesce(sum(octet_length(f.fact) + 100), 0) from contact_facts f
-              where f.contact_id = c.contact_id) as bytes
+              where f.contact_id = c.contact_id) + coalesce(octet_length(summary_of(c)), 0) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
         and silenced_by(c, p_now) is null
@@ -204,12 +204,23 @@ begin
   perform add_spend(v_lost.tenant_id, 'files', null, v_lost.usd, 1, 0, 0, p_now);
 end $$;
 
+-- settle_lost_summary: as settle_lost, of a summary whose maker is dead. Concurrency: the caller holds the conversation's lock.
+create or replace function settle_lost_summary(p_summary summaries, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where summary_id = p_summary.id returning * into v_lost;
+  if v_lost.summary_id is null then return; end if;
+  perform pay_summary(p_summary.conversation_id, jsonb_build_array(jsonb_build_object('model', v_lost.model,
+    'outcome', 'worker_lost', 'ms', 0, 'cost_usd', v_lost.usd, 'estimated', true)), p_now);
+end $$;
+
 -- tend_spend: what a dead worker has reserved is settled also where nobody asks for the conversation again (a pause),
 -- and the rows of a day that is over become one for each kind and number.
 -- Concurrency: any; locks each conversation in turn. Result: {settled}.
 create or replace function tend_spend(p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_count int := 0;
+declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_summary summaries; v_count int := 0;
 begin
   for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
     where t.lease_until <= v_now order by 1 limit 100 loop
@@ -222,6 +233,15 @@ begin
   for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
     where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop
     perform settle_lost_media(v_id, v_now);
+    v_count := v_count + 1;
+  end loop;
+  for v_id in select s.conversation_id from spend_reservations r join summaries s on s.id = r.summary_id
+    where coalesce(s.lease_until <= v_now, true) order by 1 limit 100 loop
+    perform 1 from conversations where id = v_id for no key update;
+    select s.* into v_summary from spend_reservations r join summaries s on s.id = r.summary_id
+      where s.conversation_id = v_id and coalesce(s.lease_until <= v_now, true) limit 1;
+    continue when not found;
+    perform settle_lost_summary(v_summary, v_now);
     v_count := v_count + 1;
   end loop;
   if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then
@@ -284,6 +304,7 @@ revoke all on function
   settle_lost(turns, timestamptz),
   reserve_media(media, numeric, text, jsonb, timestamptz),
   settle_lost_media(bigint, timestamptz),
+  settle_lost_summary(summaries, timestamptz),
   tend_spend(timestamptz),
   spend_report(text, timestamptz),
   spend_sums(timestamptz)
@@ -299,6 +320,7 @@ grant execute on function
   settle_lost(turns, timestamptz),
   reserve_media(media, numeric, text, jsonb, timestamptz),
   settle_lost_media(bigint, timestamptz),
+  settle_lost_summary(summaries, timestamptz),
   tend_spend(timestamptz),
   spend_report(text, timestamptz),
   spend_sums(timestamptz)

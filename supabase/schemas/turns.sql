@@ -188,7 +188,7 @@ $$;
 --   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's
 --   setting when it is asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at,
 --   passed_over, previous_answer
---   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
+--   {id, at}, pending [...], history [...], summary of what was said before, summarise: one is to be made, contact, agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
   p_reads boolean default false, p_limits jsonb default null
@@ -313,7 +313,7 @@ begin
           order by m.provider_at, m.seq) q) as pending,
         -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
         -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's
-        -- cache loses all of the history. What is older is known by the facts that the agent noted.
+        -- cache loses all of the history. What is older is known by a summary, and by the facts that were noted.
         (select coalesce(json_agg(row_to_json(h)), '[]') from (
           -- what a person wrote by the API or the console is that person's, to the model too
           select m.id, m.direction, case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
@@ -336,7 +336,7 @@ begin
               or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
                 from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
           order by date_trunc('second', m.provider_at), m.seq) h) as history,
-        c.jid, w.correlation_id,
+        c.jid, w.correlation_id, summary_of(c) as summary, summary_due(c, v_now) is not null as summarise,
         -- what a newer fact has replaced of late may stand in the history as it was read
         (select json_build_object('id', k.id, 'name', k.name, 'memory', (select coalesce(json_agg(json_build_object(
               'fact', f.fact, 'at', f.noted_at, 'until', f.replaced_at) order by f.noted_at, f.id), '[]')
@@ -364,6 +364,118 @@ begin
       left join (select conversation_id, row_to_json(claimed) as claim from claimed) s on s.conversation_id = i.id
       left join waiting w on w.id = i.id;
   return v_all;
+end $$;
+
+-- summary_of: what was said before the window of the history, in the words of a model; null: nothing, or not known.
+-- Read only.
+create or replace function summary_of(p_conversation conversations) returns text language sql stable
+set search_path = public, pg_temp as $$
+  select s.words from summaries s where s.conversation_id = p_conversation.id and s.words is not null
+    and s.through_seq <= (p_conversation.last_seq / 40 - 2) * 40 order by s.through_seq desc limit 1
+$$;
+
+-- summary_due: through which message a summary is to be made; null: none. It is made before the window's next step, so
+-- that it is there when the step comes, and made up for where it is missing.
+create or replace function summary_due(p_conversation conversations, p_now timestamptz) returns bigint language sql
+stable set search_path = public, pg_temp as $$
+  select w.through from (select (p_conversation.last_seq / 40 - case when p_conversation.last_seq % 40 >= 20 then 1
+      else 2 end) * 40 as through) w
+    where w.through > 0 and not exists (select from summaries s where s.conversation_id = p_conversation.id
+      and s.through_seq = w.through and (s.words is not null or s.lease_until > p_now or s.attempts >= 3))
+$$;
+
+-- claim_summary: the making of a conversation's summary is the caller's until the lease is over.
+-- Guarantee: one maker at a time, three tries for each step of the window; what was edited, deleted or erased since is
+--   in no summary. With ceilings of money its worst case is reserved, also in the contact's.
+-- Arguments: p_spend as reserve_turns', null: no ceiling; p_model who is asked.
+-- Concurrency: takes the conversation's lock, then lock_spend of the tenant.
+-- Result: null: none is due, or nothing is left of what was said | {ceiling: which has no room, or 'unpriced'} | {id, lease, before: the summary until there,
+--   messages [{author, type, text, at}], oldest first: at most 200, each at most 600 characters}.
+create or replace function claim_summary(
+  p_conversation bigint, p_lease_ms int, p_model text, p_spend jsonb default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now); v conversations; v_through bigint; v_before summaries; v_summary summaries;
+  v_said jsonb; v_usd numeric; v_rate jsonb; v_room numeric; v_ceiling text;
+begin
+  select * into v from conversations where id = p_conversation for no key update;
+  v_through := summary_due(v, v_now);
+  if v_through is null then return null; end if;
+  select * into v_before from summaries where conversation_id = v.id and words is not null and through_seq < v_through
+    order by through_seq desc limit 1;
+  select coalesce(jsonb_agg(jsonb_build_object('author', s.author, 'type', s.type, 'text', left(s.text, 600),
+      'at', s.provider_at) order by s.seq), '[]') into v_said
+    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type, m.text, m.provider_at,
+        m.seq from messages m
+      where m.conversation_id = v.id and m.seq > coalesce(v_before.through_seq, 0) and m.seq <= v_through
+        and m.deleted_at is null and m.refused_by is null and m.text <> '' and (m.direction = 'in' or was_said(m.status))
+        and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
+      order by m.seq desc limit 200) s;
+  if v_said = '[]' then return null; end if;
+  insert into summaries (tenant_id, conversation_id, through_seq, created_at) values (v.tenant_id, v.id, v_through, v_now)
+    on conflict (conversation_id, through_seq) do nothing;
+  select * into v_summary from summaries where conversation_id = v.id and through_seq = v_through for update;
+  perform settle_lost_summary(v_summary, v_now);
+  if p_spend is not null then
+    v_rate := coalesce(p_spend -> 'models' -> p_model, p_spend -> 'models' -> regexp_replace(p_model, '-\d{8}$', ''));
+    v_usd := (v_rate ->> 'call')::numeric
+      + (v_rate ->> 'byte')::numeric * (octet_length(v_said::text) + coalesce(octet_length(v_before.words), 0));
+    perform lock_spend(v.tenant_id);
+    select r.room, r.ceiling into v_room, v_ceiling
+      from spend_room(v.tenant_id, v.contact_id, p_spend, '{}', v_now) r;
+    if v_usd is null or v_room < v_usd then
+      return jsonb_build_object('ceiling', case when v_usd is null then 'unpriced' else v_ceiling end);
+    end if;
+    insert into spend_reservations (summary_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+      values (v_summary.id, v.tenant_id, v.contact_id, v.instance_id, p_model, v_usd, v_now);
+  end if;
+  update summaries set attempts = attempts + 1, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = v_summary.id returning * into v_summary;
+  return jsonb_build_object('id', v_summary.id, 'lease', v_summary.lease_until, 'before', v_before.words,
+    'messages', v_said);
+end $$;
+
+-- record_summary: the words of a summary, and what was paid for them, whatever came of it. Null words: it was not made.
+-- Of one that is gone meanwhile (an edit, an erasure), or that another maker has by now, only the money is kept.
+-- Arguments: p_calls of the model, as complete_turn's. Not to be repeated: each call adds what it says was paid.
+create or replace function record_summary(
+  p_conversation bigint, p_id bigint, p_lease timestamptz, p_words text, p_model text, p_calls jsonb,
+  p_now timestamptz default null
+) returns void language plpgsql set search_path = public, pg_temp as $$
+begin
+  perform 1 from conversations where id = p_conversation for no key update;
+  -- what failed is not tried again before its lease is over
+  update summaries set words = p_words, model = p_model, lease_until = case when p_words is null then lease_until end,
+    made_at = case when p_words is not null then clock(p_now) end
+    where id = p_id and lease_until = p_lease and words is null;
+  if found or not exists (select from summaries where id = p_id) then
+    delete from spend_reservations where summary_id = p_id;
+  end if;
+  perform pay_summary(p_conversation, p_calls, clock(p_now));
+end $$;
+
+-- pay_summary: the calls of a summary count as the last answer's, so they are in the contact's figures and in its
+-- timeline.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function pay_summary(p_conversation bigint, p_calls jsonb, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_turn turns; v_instance bigint; v_tenant text;
+begin
+  if coalesce(jsonb_array_length(p_calls), 0) = 0 then return; end if;
+  select instance_id, tenant_id into v_instance, v_tenant from conversations where id = p_conversation;
+  select * into v_turn from turns where conversation_id = p_conversation and status in ('committed', 'handed_over')
+    order by id desc limit 1;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select v_tenant, v_turn.id, r.model, r.outcome, r.ms, coalesce(r.input_tokens, 0), coalesce(r.output_tokens, 0),
+      coalesce(r.thinking_tokens, 0), coalesce(r.cache_read_tokens, 0), coalesce(r.cache_write_tokens, 0), r.cost_usd,
+      coalesce(r.estimated, false), 'summary', null from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+  update turns t set cost_usd = t.cost_usd + s.usd, unpriced_calls = t.unpriced_calls + s.unpriced
+    from (select coalesce(sum(cost_usd), 0) as usd, count(*) filter (where cost_usd is null) as unpriced
+      from model_calls_of(jsonb_build_object('model_calls', p_calls))) s where t.id = v_turn.id;
+  perform add_spend(v_tenant, 'summaries', v_instance, sum(r.cost_usd), count(*)::int,
+      (count(*) filter (where r.cost_usd is null))::int, 0, p_now)
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
 end $$;
 
 -- agent_of: the version that answers on a number: the one in force of its own agent, else of the default one of its
@@ -1199,6 +1311,11 @@ revoke all on function
   is_plain_answer(jsonb),
   complete_plain(jsonb, jsonb, timestamptz),
   model_calls_of(jsonb),
+  summary_of(conversations),
+  summary_due(conversations, timestamptz),
+  claim_summary(bigint, int, text, jsonb, timestamptz),
+  record_summary(bigint, bigint, timestamptz, text, text, jsonb, timestamptz),
+  pay_summary(bigint, jsonb, timestamptz),
   renew_turn(bigint, bigint, int, timestamptz),
   complete_turn(bigint, bigint, jsonb, timestamptz),
   record_model_calls(turns, jsonb, timestamptz),
@@ -1251,6 +1368,11 @@ grant execute on function
   is_plain_answer(jsonb),
   complete_plain(jsonb, jsonb, timestamptz),
   model_calls_of(jsonb),
+  summary_of(conversations),
+  summary_due(conversations, timestamptz),
+  claim_summary(bigint, int, text, jsonb, timestamptz),
+  record_summary(bigint, bigint, timestamptz, text, text, jsonb, timestamptz),
+  pay_summary(bigint, jsonb, timestamptz),
   renew_turn(bigint, bigint, int, timestamptz),
   complete_turn(bigint, bigint, jsonb, timestamptz),
   record_model_calls(turns, jsonb, timestamptz),
