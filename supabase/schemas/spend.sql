@@ -204,7 +204,8 @@ begin
   perform add_spend(v_lost.tenant_id, 'files', null, v_lost.usd, 1, 0, 0, p_now);
 end $$;
 
--- settle_lost_summary: as settle_lost, of a summary whose maker is dead. Concurrency: the caller holds the conversation's lock.
+-- settle_lost_summary: as settle_lost, of a summary whose maker is dead.
+-- Concurrency: the caller holds the conversation's lock.
 create or replace function settle_lost_summary(p_summary summaries, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_lost spend_reservations;

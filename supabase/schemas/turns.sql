@@ -390,44 +390,44 @@ $$;
 -- Arguments: p_spend as reserve_turns', null: no ceiling; p_model who is asked.
 -- Concurrency: takes the conversation's lock, then lock_spend of the tenant.
 -- Result: null: none is due, or nothing is left of what was said | {ceiling: which has no room, or 'unpriced'} | {id, lease, before: the summary until there,
---   messages [{author, type, text, at}], oldest first: at most 200, each at most 600 characters}.
+--   messages [{author, type, text, at}], oldest first: at most 200, each at most 8,000 characters}.
 create or replace function claim_summary(
   p_conversation bigint, p_lease_ms int, p_model text, p_spend jsonb default null, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
 declare
-  v_now timestamptz := clock(p_now); v conversations; v_through bigint; v_before summaries; v_summary summaries;
+  v_now timestamptz := clock(p_now); v_talk conversations; v_through bigint; v_before summaries; v_summary summaries;
   v_said jsonb; v_usd numeric; v_rate jsonb; v_room numeric; v_ceiling text;
 begin
-  select * into v from conversations where id = p_conversation for no key update;
-  v_through := summary_due(v, v_now);
+  select * into v_talk from conversations where id = p_conversation for no key update;
+  v_through := summary_due(v_talk, v_now);
   if v_through is null then return null; end if;
-  select * into v_before from summaries where conversation_id = v.id and words is not null and through_seq < v_through
+  select * into v_before from summaries where conversation_id = v_talk.id and words is not null and through_seq < v_through
     order by through_seq desc limit 1;
-  select coalesce(jsonb_agg(jsonb_build_object('author', s.author, 'type', s.type, 'text', left(s.text, 600),
+  select coalesce(jsonb_agg(jsonb_build_object('author', s.author, 'type', s.type, 'text', s.text,
       'at', s.provider_at) order by s.seq), '[]') into v_said
-    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type, m.text, m.provider_at,
+    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type, left(m.text, 8000) as text, m.provider_at,
         m.seq from messages m
-      where m.conversation_id = v.id and m.seq > coalesce(v_before.through_seq, 0) and m.seq <= v_through
+      where m.conversation_id = v_talk.id and m.seq > coalesce(v_before.through_seq, 0) and m.seq <= v_through
         and m.deleted_at is null and m.refused_by is null and m.text <> '' and (m.direction = 'in' or was_said(m.status))
         and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       order by m.seq desc limit 200) s;
   if v_said = '[]' then return null; end if;
-  insert into summaries (tenant_id, conversation_id, through_seq, created_at) values (v.tenant_id, v.id, v_through, v_now)
+  insert into summaries (tenant_id, conversation_id, through_seq, created_at) values (v_talk.tenant_id, v_talk.id, v_through, v_now)
     on conflict (conversation_id, through_seq) do nothing;
-  select * into v_summary from summaries where conversation_id = v.id and through_seq = v_through for update;
+  select * into v_summary from summaries where conversation_id = v_talk.id and through_seq = v_through for update;
   perform settle_lost_summary(v_summary, v_now);
   if p_spend is not null then
     v_rate := coalesce(p_spend -> 'models' -> p_model, p_spend -> 'models' -> regexp_replace(p_model, '-\d{8}$', ''));
     v_usd := (v_rate ->> 'call')::numeric
       + (v_rate ->> 'byte')::numeric * (octet_length(v_said::text) + coalesce(octet_length(v_before.words), 0));
-    perform lock_spend(v.tenant_id);
+    perform lock_spend(v_talk.tenant_id);
     select r.room, r.ceiling into v_room, v_ceiling
-      from spend_room(v.tenant_id, v.contact_id, p_spend, '{}', v_now) r;
+      from spend_room(v_talk.tenant_id, v_talk.contact_id, p_spend, '{}', v_now) r;
     if v_usd is null or v_room < v_usd then
       return jsonb_build_object('ceiling', case when v_usd is null then 'unpriced' else v_ceiling end);
     end if;
     insert into spend_reservations (summary_id, tenant_id, contact_id, instance_id, model, usd, created_at)
-      values (v_summary.id, v.tenant_id, v.contact_id, v.instance_id, p_model, v_usd, v_now);
+      values (v_summary.id, v_talk.tenant_id, v_talk.contact_id, v_talk.instance_id, p_model, v_usd, v_now);
   end if;
   update summaries set attempts = attempts + 1, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
     where id = v_summary.id returning * into v_summary;
@@ -438,20 +438,24 @@ end $$;
 -- record_summary: the words of a summary, and what was paid for them, whatever came of it. Null words: it was not made.
 -- Of one that is gone meanwhile (an edit, an erasure), or that another maker has by now, only the money is kept.
 -- Arguments: p_calls of the model, as complete_turn's. Not to be repeated: each call adds what it says was paid.
+--   Result: {recorded: false: only its money}.
 create or replace function record_summary(
   p_conversation bigint, p_id bigint, p_lease timestamptz, p_words text, p_model text, p_calls jsonb,
   p_now timestamptz default null
-) returns void language plpgsql set search_path = public, pg_temp as $$
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_kept boolean;
 begin
   perform 1 from conversations where id = p_conversation for no key update;
   -- what failed is not tried again before its lease is over
   update summaries set words = p_words, model = p_model, lease_until = case when p_words is null then lease_until end,
     made_at = case when p_words is not null then clock(p_now) end
     where id = p_id and lease_until = p_lease and words is null;
-  if found or not exists (select from summaries where id = p_id) then
+  v_kept := found;
+  if v_kept or not exists (select from summaries where id = p_id) then
     delete from spend_reservations where summary_id = p_id;
   end if;
   perform pay_summary(p_conversation, p_calls, clock(p_now));
+  return jsonb_build_object('recorded', v_kept);
 end $$;
 
 -- pay_summary: the calls of a summary count as the last answer's, so they are in the contact's figures and in its
