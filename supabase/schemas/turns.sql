@@ -188,7 +188,8 @@ $$;
 --   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's
 --   setting when it is asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at,
 --   passed_over, previous_answer
---   {id, at}, pending [...], history [...], summary of what was said before, summarise: one is to be made, contact, agent, instance, jid, opted_out, correlation_id.
+--   {id, at}, pending [...], history [...], summary of what was said before, summarise: one is to be made, contact,
+--   agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
   p_reads boolean default false, p_limits jsonb default null
@@ -389,8 +390,9 @@ $$;
 --   in no summary. With ceilings of money its worst case is reserved, also in the contact's.
 -- Arguments: p_spend as reserve_turns', null: no ceiling; p_model who is asked.
 -- Concurrency: takes the conversation's lock, then lock_spend of the tenant.
--- Result: null: none is due, or nothing is left of what was said | {ceiling: which has no room, or 'unpriced'} | {id, lease, before: the summary until there,
---   messages [{author, type, text, at}], oldest first: at most 200, each at most 8,000 characters}.
+-- Result: null: none is due, or nothing is left of what was said | {ceiling: which has no room, or 'unpriced'}
+--   | {id, lease, before: the summary until there, messages [{author, type, text, at}],
+--   oldest first: at most 200, each at most 8,000 characters}.
 create or replace function claim_summary(
   p_conversation bigint, p_lease_ms int, p_model text, p_spend jsonb default null, p_now timestamptz default null
 ) returns jsonb language plpgsql set search_path = public, pg_temp as $$
@@ -401,18 +403,20 @@ begin
   select * into v_talk from conversations where id = p_conversation for no key update;
   v_through := summary_due(v_talk, v_now);
   if v_through is null then return null; end if;
-  select * into v_before from summaries where conversation_id = v_talk.id and words is not null and through_seq < v_through
-    order by through_seq desc limit 1;
+  select * into v_before from summaries where conversation_id = v_talk.id and words is not null
+    and through_seq < v_through order by through_seq desc limit 1;
   select coalesce(jsonb_agg(jsonb_build_object('author', s.author, 'type', s.type, 'text', s.text,
       'at', s.provider_at) order by s.seq), '[]') into v_said
-    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type, left(m.text, 8000) as text, m.provider_at,
-        m.seq from messages m
+    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
+        left(m.text, 8000) as text, m.provider_at, m.seq from messages m
       where m.conversation_id = v_talk.id and m.seq > coalesce(v_before.through_seq, 0) and m.seq <= v_through
-        and m.deleted_at is null and m.refused_by is null and m.text <> '' and (m.direction = 'in' or was_said(m.status))
+        and m.deleted_at is null and m.refused_by is null and m.text <> ''
+        and (m.direction = 'in' or was_said(m.status))
         and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
       order by m.seq desc limit 200) s;
   if v_said = '[]' then return null; end if;
-  insert into summaries (tenant_id, conversation_id, through_seq, created_at) values (v_talk.tenant_id, v_talk.id, v_through, v_now)
+  insert into summaries (tenant_id, conversation_id, through_seq, created_at)
+    values (v_talk.tenant_id, v_talk.id, v_through, v_now)
     on conflict (conversation_id, through_seq) do nothing;
   select * into v_summary from summaries where conversation_id = v_talk.id and through_seq = v_through for update;
   perform settle_lost_summary(v_summary, v_now);
