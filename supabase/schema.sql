@@ -1134,6 +1134,7 @@ create table public.spend_reservations (
   id bigint generated always as identity not null,
   turn_id bigint,
   media_id bigint,
+  summary_id bigint,
   tenant_id text not null,
   contact_id bigint,
   instance_id bigint,
@@ -1142,13 +1143,34 @@ create table public.spend_reservations (
   created_at timestamp with time zone not null,
   constraint spend_reservations_pkey PRIMARY KEY (id),
   constraint spend_reservations_media_id_key UNIQUE (media_id),
+  constraint spend_reservations_summary_id_key UNIQUE (summary_id),
   constraint spend_reservations_turn_id_key UNIQUE (turn_id),
-  constraint spend_reservations_check CHECK ((num_nonnulls(turn_id, media_id) = 1))
+  constraint spend_reservations_check CHECK ((num_nonnulls(turn_id, media_id, summary_id) = 1))
 ) with (fillfactor=70);
 alter table public.spend_reservations enable row level security;
 create policy runtime on public.spend_reservations as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.spend_reservations to service_role;
 grant delete, insert, select, update on public.spend_reservations to whats_agents_runtime;
+
+create table public.summaries (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  conversation_id bigint not null,
+  through_seq bigint not null,
+  words text,
+  model text,
+  attempts integer default 0 not null,
+  lease_until timestamp with time zone,
+  created_at timestamp with time zone not null,
+  made_at timestamp with time zone,
+  constraint summaries_pkey PRIMARY KEY (id),
+  constraint summaries_conversation_id_through_seq_key UNIQUE (conversation_id, through_seq)
+);
+alter table public.summaries enable row level security;
+CREATE INDEX summaries_tenant ON public.summaries USING btree (tenant_id);
+create policy runtime on public.summaries as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.summaries to service_role;
+grant delete, insert, select, update on public.summaries to whats_agents_runtime;
 
 create table public.tenants (
   id text not null,
@@ -1379,6 +1401,8 @@ alter table public.sessions add constraint sessions_user_id_fkey FOREIGN KEY (us
 alter table public.set_aside add constraint set_aside_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.summaries add constraint summaries_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE CASCADE;
+alter table public.summaries add constraint summaries_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tokens add constraint tokens_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.turns add constraint turns_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
@@ -2500,8 +2524,9 @@ begin
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
         else reason end where id = p_message.id;
   end if;
-  -- a turn that is under way read the old text
+  -- a turn that is under way read the old text, and a summary has it
   if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = p_message.conversation_id; end if;
+  delete from summaries where conversation_id = p_message.conversation_id and through_seq >= p_message.seq;
   return true;
 end $function$;
 revoke all on function public.change_words(public.messages,jsonb,timestamp with time zone) from public;
@@ -2820,6 +2845,57 @@ revoke all on function public.claim_sends(jsonb,jsonb,timestamp with time zone) 
 grant execute on function public.claim_sends(jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.claim_sends(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.claim_summary(p_conversation bigint, p_lease_ms integer, p_model text, p_spend jsonb DEFAULT NULL::jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now); v_talk conversations; v_through bigint; v_before summaries; v_summary summaries;
+  v_said jsonb; v_usd numeric; v_rate jsonb; v_room numeric; v_ceiling text;
+begin
+  select * into v_talk from conversations where id = p_conversation for no key update;
+  v_through := summary_due(v_talk, v_now);
+  if v_through is null then return null; end if;
+  select * into v_before from summaries where conversation_id = v_talk.id and words is not null
+    and through_seq < v_through order by through_seq desc limit 1;
+  select coalesce(jsonb_agg(jsonb_build_object('author', s.author, 'type', s.type, 'text', s.text,
+      'at', s.provider_at) order by s.seq), '[]') into v_said
+    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
+        left(m.text, 8000) as text, m.provider_at, m.seq from messages m
+      where m.conversation_id = v_talk.id and m.seq > coalesce(v_before.through_seq, 0) and m.seq <= v_through
+        and m.deleted_at is null and m.refused_by is null and m.text <> ''
+        and (m.direction = 'in' or was_said(m.status))
+        and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
+      order by m.seq desc limit 200) s;
+  if v_said = '[]' then return null; end if;
+  insert into summaries (tenant_id, conversation_id, through_seq, created_at)
+    values (v_talk.tenant_id, v_talk.id, v_through, v_now)
+    on conflict (conversation_id, through_seq) do nothing;
+  select * into v_summary from summaries where conversation_id = v_talk.id and through_seq = v_through for update;
+  perform settle_lost_summary(v_summary, v_now);
+  if p_spend is not null then
+    v_rate := coalesce(p_spend -> 'models' -> p_model, p_spend -> 'models' -> regexp_replace(p_model, '-\d{8}$', ''));
+    v_usd := (v_rate ->> 'call')::numeric
+      + (v_rate ->> 'byte')::numeric * (octet_length(v_said::text) + coalesce(octet_length(v_before.words), 0));
+    perform lock_spend(v_talk.tenant_id);
+    select r.room, r.ceiling into v_room, v_ceiling
+      from spend_room(v_talk.tenant_id, v_talk.contact_id, p_spend, '{}', v_now) r;
+    if v_usd is null or v_room < v_usd then
+      return jsonb_build_object('ceiling', case when v_usd is null then 'unpriced' else v_ceiling end);
+    end if;
+    insert into spend_reservations (summary_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+      values (v_summary.id, v_talk.tenant_id, v_talk.contact_id, v_talk.instance_id, p_model, v_usd, v_now);
+  end if;
+  update summaries set attempts = attempts + 1, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = v_summary.id returning * into v_summary;
+  return jsonb_build_object('id', v_summary.id, 'lease', v_summary.lease_until, 'before', v_before.words,
+    'messages', v_said);
+end $function$;
+revoke all on function public.claim_summary(bigint,integer,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.claim_summary(bigint,integer,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.claim_summary(bigint,integer,text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.claim_turn(p_conversation bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -2961,7 +3037,7 @@ begin
           order by m.provider_at, m.seq) q) as pending,
         -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
         -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's
-        -- cache loses all of the history. What is older is known by the facts that the agent noted.
+        -- cache loses all of the history. What is older is known by a summary, and by the facts that were noted.
         (select coalesce(json_agg(row_to_json(h)), '[]') from (
           -- what a person wrote by the API or the console is that person's, to the model too
           select m.id, m.direction, case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
@@ -2984,7 +3060,7 @@ begin
               or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
                 from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
           order by date_trunc('second', m.provider_at), m.seq) h) as history,
-        c.jid, w.correlation_id,
+        c.jid, w.correlation_id, summary_of(c) as summary, summary_due(c, v_now) is not null as summarise,
         -- what a newer fact has replaced of late may stand in the history as it was read
         (select json_build_object('id', k.id, 'name', k.name, 'memory', (select coalesce(json_agg(json_build_object(
               'fact', f.fact, 'at', f.noted_at, 'until', f.replaced_at) order by f.noted_at, f.id), '[]')
@@ -4180,6 +4256,7 @@ begin
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
+  delete from summaries where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
     reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
@@ -4288,6 +4365,8 @@ begin
       where v.id = any (v_talks)),
     'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]')
       from messages m where m.conversation_id = any (v_talks)),
+    'summaries', (select coalesce(jsonb_agg(to_jsonb(s) - 'tenant_id' order by s.id), '[]') from summaries s
+      where s.conversation_id = any (v_talks)),
     'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t
       where t.conversation_id = any (v_talks)),
     'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
@@ -7013,6 +7092,7 @@ begin
       gone as (update messages m set provider_id = null from twice where m.id = twice.id)
       select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    delete from summaries where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq,
       jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
@@ -7932,6 +8012,33 @@ revoke all on function public.pauses(text) from public;
 grant execute on function public.pauses(text) to service_role;
 grant execute on function public.pauses(text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.pay_summary(p_conversation bigint, p_calls jsonb, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_turn turns; v_instance bigint; v_tenant text;
+begin
+  if coalesce(jsonb_array_length(p_calls), 0) = 0 then return; end if;
+  select instance_id, tenant_id into v_instance, v_tenant from conversations where id = p_conversation;
+  select * into v_turn from turns where conversation_id = p_conversation and status in ('committed', 'handed_over')
+    order by id desc limit 1;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select v_tenant, v_turn.id, r.model, r.outcome, r.ms, coalesce(r.input_tokens, 0), coalesce(r.output_tokens, 0),
+      coalesce(r.thinking_tokens, 0), coalesce(r.cache_read_tokens, 0), coalesce(r.cache_write_tokens, 0), r.cost_usd,
+      coalesce(r.estimated, false), 'summary', null from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+  update turns t set cost_usd = t.cost_usd + s.usd, unpriced_calls = t.unpriced_calls + s.unpriced
+    from (select coalesce(sum(cost_usd), 0) as usd, count(*) filter (where cost_usd is null) as unpriced
+      from model_calls_of(jsonb_build_object('model_calls', p_calls))) s where t.id = v_turn.id;
+  perform add_spend(v_tenant, 'summaries', v_instance, sum(r.cost_usd), count(*)::int,
+      (count(*) filter (where r.cost_usd is null))::int, 0, p_now)
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+end $function$;
+revoke all on function public.pay_summary(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.pay_summary(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.pay_summary(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.pending_since(p_instance text, p_pn text, p_lid text, p_from jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -8199,6 +8306,9 @@ begin
     limit p_limit) oldest
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
       and not exists (select 1 from notices n where n.message_id = oldest.id));
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from summaries where id in (select id from (select id, created_at from summaries order by id
+    limit p_limit) oldest where created_at < v_messages);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- what a file says goes with the last message that brought it, or when nobody has come to write it there
   delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
@@ -9136,6 +9246,29 @@ revoke all on function public.record_sends(jsonb,jsonb,timestamp with time zone)
 grant execute on function public.record_sends(jsonb,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.record_sends(jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.record_summary(p_conversation bigint, p_id bigint, p_lease timestamp with time zone, p_words text, p_model text, p_calls jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_kept boolean;
+begin
+  perform 1 from conversations where id = p_conversation for no key update;
+  -- what failed is not tried again before its lease is over
+  update summaries set words = p_words, model = p_model, lease_until = case when p_words is null then lease_until end,
+    made_at = case when p_words is not null then clock(p_now) end
+    where id = p_id and lease_until = p_lease and words is null;
+  v_kept := found;
+  if v_kept or not exists (select from summaries where id = p_id) then
+    delete from spend_reservations where summary_id = p_id;
+  end if;
+  perform pay_summary(p_conversation, p_calls, clock(p_now));
+  return jsonb_build_object('recorded', v_kept);
+end $function$;
+revoke all on function public.record_summary(bigint,bigint,timestamp with time zone,text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_summary(bigint,bigint,timestamp with time zone,text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_summary(bigint,bigint,timestamp with time zone,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.record_tool_calls(p_turn public.turns, p_calls jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -9546,7 +9679,7 @@ begin
       from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
         cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
             + (select coalesce(sum(octet_length(f.fact) + 100), 0) from contact_facts f
-              where f.contact_id = c.contact_id) as bytes
+              where f.contact_id = c.contact_id) + coalesce(octet_length(summary_of(c)), 0) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
         and silenced_by(c, p_now) is null
@@ -10668,6 +10801,22 @@ revoke all on function public.settle_lost_media(bigint,timestamp with time zone)
 grant execute on function public.settle_lost_media(bigint,timestamp with time zone) to service_role;
 grant execute on function public.settle_lost_media(bigint,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.settle_lost_summary(p_summary public.summaries, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where summary_id = p_summary.id returning * into v_lost;
+  if v_lost.summary_id is null then return; end if;
+  perform pay_summary(p_summary.conversation_id, jsonb_build_array(jsonb_build_object('model', v_lost.model,
+    'outcome', 'worker_lost', 'ms', 0, 'cost_usd', v_lost.usd, 'estimated', true)), p_now);
+end $function$;
+revoke all on function public.settle_lost_summary(public.summaries,timestamp with time zone) from public;
+grant execute on function public.settle_lost_summary(public.summaries,timestamp with time zone) to service_role;
+grant execute on function public.settle_lost_summary(public.summaries,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.settle_restored(p_instance public.instances, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -11266,6 +11415,34 @@ revoke all on function public.stuck_rows(timestamp with time zone) from public;
 grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
 grant execute on function public.stuck_rows(timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.summary_due(p_conversation public.conversations, p_now timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select w.through from (select (p_conversation.last_seq / 40 - case when p_conversation.last_seq % 40 >= 20 then 1
+      else 2 end) * 40 as through) w
+    where w.through > 0 and not exists (select from summaries s where s.conversation_id = p_conversation.id
+      and s.through_seq = w.through and (s.words is not null or s.lease_until > p_now or s.attempts >= 3))
+$function$;
+revoke all on function public.summary_due(public.conversations,timestamp with time zone) from public;
+grant execute on function public.summary_due(public.conversations,timestamp with time zone) to service_role;
+grant execute on function public.summary_due(public.conversations,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.summary_of(p_conversation public.conversations)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select s.words from summaries s where s.conversation_id = p_conversation.id and s.words is not null
+    and s.through_seq <= (p_conversation.last_seq / 40 - 2) * 40 order by s.through_seq desc limit 1
+$function$;
+revoke all on function public.summary_of(public.conversations) from public;
+grant execute on function public.summary_of(public.conversations) to service_role;
+grant execute on function public.summary_of(public.conversations) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.supersede_turn(p_turn public.turns, p_reason text, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -11740,7 +11917,7 @@ CREATE OR REPLACE FUNCTION public.tend_spend(p_now timestamp with time zone DEFA
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_count int := 0;
+declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_summary summaries; v_count int := 0;
 begin
   for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
     where t.lease_until <= v_now order by 1 limit 100 loop
@@ -11753,6 +11930,15 @@ begin
   for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
     where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop
     perform settle_lost_media(v_id, v_now);
+    v_count := v_count + 1;
+  end loop;
+  for v_id in select s.conversation_id from spend_reservations r join summaries s on s.id = r.summary_id
+    where coalesce(s.lease_until <= v_now, true) order by 1 limit 100 loop
+    perform 1 from conversations where id = v_id for no key update;
+    select s.* into v_summary from spend_reservations r join summaries s on s.id = r.summary_id
+      where s.conversation_id = v_id and coalesce(s.lease_until <= v_now, true) limit 1;
+    continue when not found;
+    perform settle_lost_summary(v_summary, v_now);
     v_count := v_count + 1;
   end loop;
   if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then
@@ -12156,6 +12342,7 @@ begin
       from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text)
       where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
     update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    delete from summaries where conversation_id = v_into and through_seq > v_shift;
     update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m
       where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
         takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz

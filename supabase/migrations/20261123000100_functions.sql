@@ -119,6 +119,7 @@ begin
       gone as (update messages m set provider_id = null from twice where m.id = twice.id)
       select coalesce(jsonb_agg(to_jsonb(twice)), '[]') into v_ids from twice;
     update messages set conversation_id = v_into.id, seq = seq + v_shift where conversation_id = v_from.id;
+    delete from summaries where conversation_id = v_from.id;
     update conversations set last_seq = last_seq + v_from.last_seq, inbound_seq = inbound_seq + v_from.inbound_seq,
       jid = v_from.jid,
       last_inbound_at = greatest(last_inbound_at, v_from.last_inbound_at),
@@ -286,6 +287,7 @@ begin
       from jsonb_to_recordset(v_moved -> 'ids') d (id bigint, provider_id text)
       where m.id = d.id and m.conversation_id = v_from and m.provider_id is null;
     update conversations set merged_into = null, last_seq = v_last where id = v_from;
+    delete from summaries where conversation_id = v_into and through_seq > v_shift;
     update conversations c set jid = b.jid, last_inbound_at = (select max(m.provider_at) from messages m
       where m.conversation_id = c.id and m.direction = 'in' and m.type <> 'reaction'),
         takeover_since = case when c.takeover_until is distinct from (v_moved ->> 'takeover_until')::timestamptz
@@ -1942,6 +1944,9 @@ begin
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
       and not exists (select 1 from notices n where n.message_id = oldest.id));
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from summaries where id in (select id from (select id, created_at from summaries order by id
+    limit p_limit) oldest where created_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- what a file says goes with the last message that brought it, or when nobody has come to write it there
   delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
     where d.created_at < v_now - interval '1 day' and not exists (select from messages m
@@ -1998,6 +2003,8 @@ begin
       where v.id = any (v_talks)),
     'messages', (select coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' order by m.conversation_id, m.seq), '[]')
       from messages m where m.conversation_id = any (v_talks)),
+    'summaries', (select coalesce(jsonb_agg(to_jsonb(s) - 'tenant_id' order by s.id), '[]') from summaries s
+      where s.conversation_id = any (v_talks)),
     'turns', (select coalesce(jsonb_agg(to_jsonb(t) - 'tenant_id' order by t.id), '[]') from turns t
       where t.conversation_id = any (v_talks)),
     'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
@@ -2138,6 +2145,7 @@ begin
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
+  delete from summaries where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
     reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
@@ -2475,8 +2483,9 @@ begin
       reason = case when v_pending then case when v_unsure then 'deleted_or_edited' else 'deleted_by_contact' end
         else reason end where id = p_message.id;
   end if;
-  -- a turn that is under way read the old text
+  -- a turn that is under way read the old text, and a summary has it
   if v_pending then update conversations set inbound_seq = inbound_seq + 1 where id = p_message.conversation_id; end if;
+  delete from summaries where conversation_id = p_message.conversation_id and through_seq >= p_message.seq;
   return true;
 end $$;
 
@@ -4330,7 +4339,8 @@ $$;
 --   {reason, until}, today {turns, tokens: with those of its files} of this contact in 24 hours, identity: the tenant's
 --   setting when it is asked for, failed_in_row, failing_since, superseded_in_row, deferred_since, apologised_at,
 --   passed_over, previous_answer
---   {id, at}, pending [...], history [...], contact, agent, instance, jid, opted_out, correlation_id.
+--   {id, at}, pending [...], history [...], summary of what was said before, summarise: one is to be made, contact,
+--   agent, instance, jid, opted_out, correlation_id.
 create or replace function claim_turns(
   p_ids jsonb, p_worker text, p_lease_ms int, p_debounce jsonb default null, p_now timestamptz default null,
   p_reads boolean default false, p_limits jsonb default null
@@ -4455,7 +4465,7 @@ begin
           order by m.provider_at, m.seq) q) as pending,
         -- WhatsApp tells the time of an inbound message in whole seconds, ours are finer: within a second the order of
         -- arrival counts. The window holds 80 to 119 messages and moves in steps of 40: with each step the model's
-        -- cache loses all of the history. What is older is known by the facts that the agent noted.
+        -- cache loses all of the history. What is older is known by a summary, and by the facts that were noted.
         (select coalesce(json_agg(row_to_json(h)), '[]') from (
           -- what a person wrote by the API or the console is that person's, to the model too
           select m.id, m.direction, case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
@@ -4478,7 +4488,7 @@ begin
               or (m.status = 'cancelled' and m.type <> 'reaction' and m.reason = 'contact_wrote' and exists (select
                 from messages s where s.turn_id = m.turn_id and s.direction = 'out' and was_said(s.status))))
           order by date_trunc('second', m.provider_at), m.seq) h) as history,
-        c.jid, w.correlation_id,
+        c.jid, w.correlation_id, summary_of(c) as summary, summary_due(c, v_now) is not null as summarise,
         -- what a newer fact has replaced of late may stand in the history as it was read
         (select json_build_object('id', k.id, 'name', k.name, 'memory', (select coalesce(json_agg(json_build_object(
               'fact', f.fact, 'at', f.noted_at, 'until', f.replaced_at) order by f.noted_at, f.id), '[]')
@@ -4506,6 +4516,125 @@ begin
       left join (select conversation_id, row_to_json(claimed) as claim from claimed) s on s.conversation_id = i.id
       left join waiting w on w.id = i.id;
   return v_all;
+end $$;
+
+-- summary_of: what was said before the window of the history, in the words of a model; null: nothing, or not known.
+-- Read only.
+create or replace function summary_of(p_conversation conversations) returns text language sql stable
+set search_path = public, pg_temp as $$
+  select s.words from summaries s where s.conversation_id = p_conversation.id and s.words is not null
+    and s.through_seq <= (p_conversation.last_seq / 40 - 2) * 40 order by s.through_seq desc limit 1
+$$;
+
+-- summary_due: through which message a summary is to be made; null: none. It is made before the window's next step, so
+-- that it is there when the step comes, and made up for where it is missing.
+create or replace function summary_due(p_conversation conversations, p_now timestamptz) returns bigint language sql
+stable set search_path = public, pg_temp as $$
+  select w.through from (select (p_conversation.last_seq / 40 - case when p_conversation.last_seq % 40 >= 20 then 1
+      else 2 end) * 40 as through) w
+    where w.through > 0 and not exists (select from summaries s where s.conversation_id = p_conversation.id
+      and s.through_seq = w.through and (s.words is not null or s.lease_until > p_now or s.attempts >= 3))
+$$;
+
+-- claim_summary: the making of a conversation's summary is the caller's until the lease is over.
+-- Guarantee: one maker at a time, three tries for each step of the window; what was edited, deleted or erased since is
+--   in no summary. With ceilings of money its worst case is reserved, also in the contact's.
+-- Arguments: p_spend as reserve_turns', null: no ceiling; p_model who is asked.
+-- Concurrency: takes the conversation's lock, then lock_spend of the tenant.
+-- Result: null: none is due, or nothing is left of what was said | {ceiling: which has no room, or 'unpriced'}
+--   | {id, lease, before: the summary until there, messages [{author, type, text, at}],
+--   oldest first: at most 200, each at most 8,000 characters}.
+create or replace function claim_summary(
+  p_conversation bigint, p_lease_ms int, p_model text, p_spend jsonb default null, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now); v_talk conversations; v_through bigint; v_before summaries; v_summary summaries;
+  v_said jsonb; v_usd numeric; v_rate jsonb; v_room numeric; v_ceiling text;
+begin
+  select * into v_talk from conversations where id = p_conversation for no key update;
+  v_through := summary_due(v_talk, v_now);
+  if v_through is null then return null; end if;
+  select * into v_before from summaries where conversation_id = v_talk.id and words is not null
+    and through_seq < v_through order by through_seq desc limit 1;
+  select coalesce(jsonb_agg(jsonb_build_object('author', s.author, 'type', s.type, 'text', s.text,
+      'at', s.provider_at) order by s.seq), '[]') into v_said
+    from (select case when m.kind = 'manual' then 'human' else m.author end as author, m.type,
+        left(m.text, 8000) as text, m.provider_at, m.seq from messages m
+      where m.conversation_id = v_talk.id and m.seq > coalesce(v_before.through_seq, 0) and m.seq <= v_through
+        and m.deleted_at is null and m.refused_by is null and m.text <> ''
+        and (m.direction = 'in' or was_said(m.status))
+        and not coalesce(m.meaning ?| array['command', 'handset'], false) and m.kind is distinct from 'operator'
+      order by m.seq desc limit 200) s;
+  if v_said = '[]' then return null; end if;
+  insert into summaries (tenant_id, conversation_id, through_seq, created_at)
+    values (v_talk.tenant_id, v_talk.id, v_through, v_now)
+    on conflict (conversation_id, through_seq) do nothing;
+  select * into v_summary from summaries where conversation_id = v_talk.id and through_seq = v_through for update;
+  perform settle_lost_summary(v_summary, v_now);
+  if p_spend is not null then
+    v_rate := coalesce(p_spend -> 'models' -> p_model, p_spend -> 'models' -> regexp_replace(p_model, '-\d{8}$', ''));
+    v_usd := (v_rate ->> 'call')::numeric
+      + (v_rate ->> 'byte')::numeric * (octet_length(v_said::text) + coalesce(octet_length(v_before.words), 0));
+    perform lock_spend(v_talk.tenant_id);
+    select r.room, r.ceiling into v_room, v_ceiling
+      from spend_room(v_talk.tenant_id, v_talk.contact_id, p_spend, '{}', v_now) r;
+    if v_usd is null or v_room < v_usd then
+      return jsonb_build_object('ceiling', case when v_usd is null then 'unpriced' else v_ceiling end);
+    end if;
+    insert into spend_reservations (summary_id, tenant_id, contact_id, instance_id, model, usd, created_at)
+      values (v_summary.id, v_talk.tenant_id, v_talk.contact_id, v_talk.instance_id, p_model, v_usd, v_now);
+  end if;
+  update summaries set attempts = attempts + 1, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = v_summary.id returning * into v_summary;
+  return jsonb_build_object('id', v_summary.id, 'lease', v_summary.lease_until, 'before', v_before.words,
+    'messages', v_said);
+end $$;
+
+-- record_summary: the words of a summary, and what was paid for them, whatever came of it. Null words: it was not made.
+-- Of one that is gone meanwhile (an edit, an erasure), or that another maker has by now, only the money is kept.
+-- Arguments: p_calls of the model, as complete_turn's. Not to be repeated: each call adds what it says was paid.
+--   Result: {recorded: false: only its money}.
+create or replace function record_summary(
+  p_conversation bigint, p_id bigint, p_lease timestamptz, p_words text, p_model text, p_calls jsonb,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_kept boolean;
+begin
+  perform 1 from conversations where id = p_conversation for no key update;
+  -- what failed is not tried again before its lease is over
+  update summaries set words = p_words, model = p_model, lease_until = case when p_words is null then lease_until end,
+    made_at = case when p_words is not null then clock(p_now) end
+    where id = p_id and lease_until = p_lease and words is null;
+  v_kept := found;
+  if v_kept or not exists (select from summaries where id = p_id) then
+    delete from spend_reservations where summary_id = p_id;
+  end if;
+  perform pay_summary(p_conversation, p_calls, clock(p_now));
+  return jsonb_build_object('recorded', v_kept);
+end $$;
+
+-- pay_summary: the calls of a summary count as the last answer's, so they are in the contact's figures and in its
+-- timeline.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function pay_summary(p_conversation bigint, p_calls jsonb, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_turn turns; v_instance bigint; v_tenant text;
+begin
+  if coalesce(jsonb_array_length(p_calls), 0) = 0 then return; end if;
+  select instance_id, tenant_id into v_instance, v_tenant from conversations where id = p_conversation;
+  select * into v_turn from turns where conversation_id = p_conversation and status in ('committed', 'handed_over')
+    order by id desc limit 1;
+  insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, thinking_tokens,
+    cache_read_tokens, cache_write_tokens, cost_usd, estimated, detail, cache_miss)
+    select v_tenant, v_turn.id, r.model, r.outcome, r.ms, coalesce(r.input_tokens, 0), coalesce(r.output_tokens, 0),
+      coalesce(r.thinking_tokens, 0), coalesce(r.cache_read_tokens, 0), coalesce(r.cache_write_tokens, 0), r.cost_usd,
+      coalesce(r.estimated, false), 'summary', null from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
+  update turns t set cost_usd = t.cost_usd + s.usd, unpriced_calls = t.unpriced_calls + s.unpriced
+    from (select coalesce(sum(cost_usd), 0) as usd, count(*) filter (where cost_usd is null) as unpriced
+      from model_calls_of(jsonb_build_object('model_calls', p_calls))) s where t.id = v_turn.id;
+  perform add_spend(v_tenant, 'summaries', v_instance, sum(r.cost_usd), count(*)::int,
+      (count(*) filter (where r.cost_usd is null))::int, 0, p_now)
+    from model_calls_of(jsonb_build_object('model_calls', p_calls)) r;
 end $$;
 
 -- agent_of: the version that answers on a number: the one in force of its own agent, else of the default one of its
@@ -9026,7 +9155,7 @@ begin
       from conversations c join instances i on i.id = c.instance_id cross join lateral agent_of(i) a
         cross join lateral (select coalesce(sum(octet_length(m.text) + 200), 0)
             + (select coalesce(sum(octet_length(f.fact) + 100), 0) from contact_facts f
-              where f.contact_id = c.contact_id) as bytes
+              where f.contact_id = c.contact_id) + coalesce(octet_length(summary_of(c)), 0) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
         and silenced_by(c, p_now) is null
@@ -9150,12 +9279,24 @@ begin
   perform add_spend(v_lost.tenant_id, 'files', null, v_lost.usd, 1, 0, 0, p_now);
 end $$;
 
+-- settle_lost_summary: as settle_lost, of a summary whose maker is dead.
+-- Concurrency: the caller holds the conversation's lock.
+create or replace function settle_lost_summary(p_summary summaries, p_now timestamptz)
+returns void language plpgsql set search_path = public, pg_temp as $$
+declare v_lost spend_reservations;
+begin
+  delete from spend_reservations where summary_id = p_summary.id returning * into v_lost;
+  if v_lost.summary_id is null then return; end if;
+  perform pay_summary(p_summary.conversation_id, jsonb_build_array(jsonb_build_object('model', v_lost.model,
+    'outcome', 'worker_lost', 'ms', 0, 'cost_usd', v_lost.usd, 'estimated', true)), p_now);
+end $$;
+
 -- tend_spend: what a dead worker has reserved is settled also where nobody asks for the conversation again (a pause),
 -- and the rows of a day that is over become one for each kind and number.
 -- Concurrency: any; locks each conversation in turn. Result: {settled}.
 create or replace function tend_spend(p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_count int := 0;
+declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_summary summaries; v_count int := 0;
 begin
   for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
     where t.lease_until <= v_now order by 1 limit 100 loop
@@ -9168,6 +9309,15 @@ begin
   for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
     where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop
     perform settle_lost_media(v_id, v_now);
+    v_count := v_count + 1;
+  end loop;
+  for v_id in select s.conversation_id from spend_reservations r join summaries s on s.id = r.summary_id
+    where coalesce(s.lease_until <= v_now, true) order by 1 limit 100 loop
+    perform 1 from conversations where id = v_id for no key update;
+    select s.* into v_summary from spend_reservations r join summaries s on s.id = r.summary_id
+      where s.conversation_id = v_id and coalesce(s.lease_until <= v_now, true) limit 1;
+    continue when not found;
+    perform settle_lost_summary(v_summary, v_now);
     v_count := v_count + 1;
   end loop;
   if exists (select from spend_days where day < spend_day(v_now) - 1 and backend <> 0) then
@@ -10211,6 +10361,11 @@ revoke all on function
   wait_for_room(bigint[],integer,timestamp with time zone),
   note_withdrawn(bigint),
   claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb),
+  summary_of(conversations),
+  summary_due(conversations,timestamp with time zone),
+  claim_summary(bigint,integer,text,jsonb,timestamp with time zone),
+  record_summary(bigint,bigint,timestamp with time zone,text,text,jsonb,timestamp with time zone),
+  pay_summary(bigint,jsonb,timestamp with time zone),
   agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),
@@ -10440,6 +10595,7 @@ revoke all on function
   settle_lost(turns,timestamp with time zone),
   reserve_media(media,numeric,text,jsonb,timestamp with time zone),
   settle_lost_media(bigint,timestamp with time zone),
+  settle_lost_summary(summaries,timestamp with time zone),
   tend_spend(timestamp with time zone),
   spend_report(text,timestamp with time zone),
   spend_sums(timestamp with time zone),
@@ -10674,6 +10830,11 @@ grant execute on function
   wait_for_room(bigint[],integer,timestamp with time zone),
   note_withdrawn(bigint),
   claim_turns(jsonb,text,integer,jsonb,timestamp with time zone,boolean,jsonb),
+  summary_of(conversations),
+  summary_due(conversations,timestamp with time zone),
+  claim_summary(bigint,integer,text,jsonb,timestamp with time zone),
+  record_summary(bigint,bigint,timestamp with time zone,text,text,jsonb,timestamp with time zone),
+  pay_summary(bigint,jsonb,timestamp with time zone),
   agent_of(instances),
   renew_turn(bigint,bigint,integer,timestamp with time zone),
   complete_turn(bigint,bigint,jsonb,timestamp with time zone),
@@ -10903,6 +11064,7 @@ grant execute on function
   settle_lost(turns,timestamp with time zone),
   reserve_media(media,numeric,text,jsonb,timestamp with time zone),
   settle_lost_media(bigint,timestamp with time zone),
+  settle_lost_summary(summaries,timestamp with time zone),
   tend_spend(timestamp with time zone),
   spend_report(text,timestamp with time zone),
   spend_sums(timestamp with time zone),
