@@ -12,6 +12,7 @@ import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
 import { healthRoutes } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { orderNoticeRoutes } from './routes/order-notices.ts';
 import { slackRoutes } from './routes/slack.ts';
 import type { Routes } from './routes/table.ts';
 
@@ -20,6 +21,7 @@ export function apiRoutes(routes: Routes, process: Process): void {
   evolutionRoutes(routes, process);
   slackRoutes(routes, process);
   messageRoutes(routes, process);
+  orderNoticeRoutes(routes, process);
   conversationRoutes(routes, process);
   adminRoutes(routes, process);
   consoleRoutes(routes, process);

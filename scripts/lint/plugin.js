@@ -25,6 +25,7 @@ export const TIERS = {
     'turns',
     'knowledge',
     'outbox',
+    'orders',
     'numbers',
     'people',
     'campaigns',

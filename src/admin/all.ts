@@ -17,6 +17,8 @@ import { knowledgeCommands } from './knowledge.ts';
 import { linkCommands } from './instance-link.ts';
 import { instanceCommands } from './instances.ts';
 import { limitCommands } from './limits.ts';
+import { noticeTemplateCommands } from './notice-templates.ts';
+import { orderNoticeCommands } from './order-notices.ts';
 import { mergeCommands } from './merges.ts';
 import { optOutCommands } from './opt-outs.ts';
 import { pauseCommands } from './pauses.ts';
@@ -42,6 +44,8 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...linkCommands,
   ...asideCommands,
   ...mergeCommands,
+  ...orderNoticeCommands,
+  ...noticeTemplateCommands,
   ...deadLetterCommands,
   ...handoffCommands,
   ...draftCommands,

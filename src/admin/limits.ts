@@ -18,8 +18,9 @@ const rate = defineCommand({
   },
   text({ instances }, format) {
     const lines = Object.entries(instances).flatMap(
-      ([name, { hour, day, status, phase, next_slot_at: next, inside_hours: inside, held }]) => [
+      ([name, { hour, day, notices, status, phase, next_slot_at: next, inside_hours: inside, held }]) => [
         `${name} (${stateInWords(status)}${phase === 'warming' ? ', warming up' : ''}): ${hour.used} of ${hour.limit} in 60 minutes, ${day.used} of ${day.limit} in 24 hours`,
+        `  order notices: ${notices.used}${notices.limit === null ? '' : ` of ${notices.limit}`} in 60 minutes`,
         `  ${inside ? 'inside' : 'outside'} its hours; the next message may leave from ${format(next)}`,
         ...Object.entries(held).map(([reason, count]) => `  ${count} held because ${because(reason)}`),
       ],

@@ -16,6 +16,8 @@ export type Outbound = {
   readonly maxPerHour: number;
   readonly maxPerDay: number;
   readonly maxRepliesPerHour: number;
+  /** Order notices of a number in an hour. */
+  readonly maxNoticesPerHour: number;
   /** In an hour, of one kind; null: a share of the cap of all kinds, see first_guard in SQL. */
   readonly maxPerKind: { readonly campaign: number | null; readonly follow_up: number | null; readonly prospecting: number | null };
   /** Campaigns and follow-ups in a day to people who have never written; null: no cap of their own. */
@@ -49,6 +51,7 @@ export function outbound(v: Variables, production: boolean, report: Report): Out
     maxPerHour: v.MAX_MSGS_POR_HORA,
     maxPerDay: v.MAX_MSGS_POR_DIA,
     maxRepliesPerHour: v.MAX_RESPOSTAS_POR_HORA,
+    maxNoticesPerHour: v.MAX_AVISOS_POR_HORA,
     maxPerKind: {
       campaign: v.MAX_CAMPANHAS_POR_HORA ?? null,
       follow_up: v.MAX_FOLLOW_UPS_POR_HORA ?? null,

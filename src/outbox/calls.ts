@@ -24,6 +24,8 @@ export type SendPolicy = {
   campaignGapDays: number | null;
   maxUnanswered: number | null;
   kindCaps: Readonly<Record<'campaign' | 'follow_up' | 'prospecting', number | null>>;
+  /** Order notices of a number in an hour. */
+  noticeCapHour?: number | null;
   strangersDay: number | null;
   minReplyPercent: number;
   paceMinSeconds: number;
@@ -232,6 +234,9 @@ export async function knownProviderIds(db: Door, instance: string, ids: string[]
 
 /** Kinds of messages that nobody asked for and that a caller may order; SQL is_proactive says the same, of `operator` too. */
 export const PROACTIVE_KINDS = ['notification', 'follow_up', 'campaign', 'prospecting', 'manual'] as const;
+
+/** Kinds of what the log of messages lists: order notices are asked for elsewhere (src/orders). */
+export const LISTED_KINDS = [...PROACTIVE_KINDS, 'transactional'] as const;
 
 export type ProactiveKind = (typeof PROACTIVE_KINDS)[number];
 

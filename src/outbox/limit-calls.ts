@@ -12,6 +12,8 @@ const rates = z.record(
   z.object({
     hour: used,
     day: used,
+    /** Order notices, in the hour; they have a cap of their own. */
+    notices: z.object({ used: z.number(), limit: z.number().nullable(), oldest: time.nullable() }),
     status: z.string(),
     /** `warming`: a young number, whose caps grow with its age. */
     phase: z.string(),

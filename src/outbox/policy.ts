@@ -18,6 +18,7 @@ export function sendPolicyOf(config: Config): SendPolicy {
     campaignGapDays: outbound.campaignGapDays,
     maxUnanswered: outbound.maxUnanswered,
     kindCaps: outbound.maxPerKind,
+    noticeCapHour: outbound.maxNoticesPerHour,
     strangersDay: outbound.maxStrangersPerDay,
     minReplyPercent: outbound.minReplyPercent,
     paceMinSeconds: outbound.intervalSeconds.min,

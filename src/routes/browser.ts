@@ -21,7 +21,7 @@ export function browserRules(app: Hono<Env>, { http }: Config): void {
   const cross = notWebhooks(
     cors({
       origin: http.corsOrigins.includes('*') ? '*' : [...http.corsOrigins],
-      allowMethods: ['GET', 'POST'],
+      allowMethods: ['GET', 'POST', 'PUT'],
       allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key'],
       exposeHeaders: ['Retry-After', 'X-Request-Id'],
       maxAge: 600,

@@ -8,7 +8,7 @@ import type { ProviderError } from '../outbox/provider-error.ts';
 import { timeFormat } from '../admin/why.ts';
 import { messageInWords } from '../outbox/outcome-words.ts';
 import { DatabaseRefused } from '../db/failures.ts';
-import { enqueueMessage, findMessageStatus, listMessages, messageStatus, PROACTIVE_KINDS } from '../outbox/calls.ts';
+import { enqueueMessage, findMessageStatus, LISTED_KINDS, listMessages, messageStatus, PROACTIVE_KINDS } from '../outbox/calls.ts';
 import type { MessageStatus } from '../outbox/calls.ts';
 import type { Context } from '../context.ts';
 import type { Process } from './ops.ts';
@@ -170,7 +170,7 @@ const number = (most: number) =>
     .pipe(z.number().min(1, 'must be at least 1').max(most, `must be at most ${most}`));
 const filter = z.strictObject({
   status: z.enum(OUT_STATES, `must be one of ${OUT_STATES.join(', ')}`).optional(),
-  kind: kind.optional(),
+  kind: z.enum(LISTED_KINDS, `must be one of ${LISTED_KINDS.join(', ')}`).optional(),
   to: phone.optional(),
   instance: words.min(1).max(200).optional(),
   campaign_id: words.min(1).max(100).optional(),

@@ -34,6 +34,14 @@ const BY_COMMAND: Readonly<Record<string, object>> = {
   'agent try': { text: 'Vocês abrem amanhã?' },
   'job run': { name: 'sync_numbers' },
   'follow-up set': { steps: '1d Oi {nome}, ainda posso ajudar?' },
+  'notice send': { type: 'picked_up', to: '+5511912345678', reference: 'pedido-1001', data: { nome: 'Maria', codigo: '1001' } },
+  'notice test': { type: 'order_shipped', phone: '+5511912345678' },
+  'notice list': { reference: 'pedido-1001' },
+  'notice opt-out': { setting: 'ignore', reason: 'pedido da loja' },
+  'template set': { type: 'picked_up', text: '{nome}, obrigado pela visita!' },
+  'template on': { type: 'picked_up' },
+  'template off': { type: 'picked_up' },
+  'template preview': { type: 'order_shipped' },
   'ignored replay': { reason: 'unknown_event' },
 };
 

@@ -45,7 +45,7 @@ export type About<A extends Access = Access> = {
 };
 
 /** `session`: a page of the console. Who asks shows the cookie of a session in place of a token, and a post the proof that a page of it made it. */
-export type DescribedRoute = About & { method: 'get' | 'post'; path: string; session?: true };
+export type DescribedRoute = About & { method: 'get' | 'post' | 'put'; path: string; session?: true };
 
 type EnvOf<A extends Access> = A extends TokenRole ? { Variables: Env['Variables'] & { caller: Caller } } : Env;
 type Add = <const Path extends string, A extends Access>(
@@ -70,6 +70,7 @@ export type Trouble = (c: Request<Env>, status: number) => Response | null;
 export type Routes = {
   get: Add;
   post: Add;
+  put: Add;
   page: { get: AddPage; post: AddPage };
   /** Whether who asks a route for everybody is in the console. */
   isIn(c: Request<Env>): Promise<boolean>;
@@ -137,6 +138,7 @@ export function routesOf(app: Hono<Env>, auth: Auth, bodies: Bodies, sessions: S
   return {
     get: add('get'),
     post: add('post'),
+    put: add('put'),
     page: { get: addPage('get'), post: addPage('post') },
     isIn: async (c) => (await sessions.visitorOf(c)) !== null,
     onTrouble: (given) => void (show = given),

@@ -58,6 +58,7 @@ const KINDS: Readonly<Record<string, string>> = {
   handoff: 'avisos de transferência',
   follow_up: 'retornos',
   notification: 'notificações',
+  transactional: 'avisos de pedidos',
   campaign: 'campanha',
   prospecting: 'prospecção',
   manual: 'manuais',

@@ -121,6 +121,9 @@ export const REASONS: Readonly<Record<string, string>> = {
   // rules before a send, in their order
   duplicate: 'a message with the same Idempotency-Key was asked for before, and that one is sent',
   wrong_project: 'the database says that it belongs to another project than SUPABASE_PROJECT_REF',
+  type_disabled: 'notices of this type are switched off (npm run admin -- template on TYPE)',
+  notice_cap: 'the number has used its order notices of the hour (MAX_AVISOS_POR_HORA)',
+  notice_pace: 'order notices of a number leave a few seconds apart',
   allowlist: 'this is no production environment and the phone is not in OUTBOUND_ALLOWLIST',
   reply_proof: 'it claims to be a reply, but no message of the contact is behind it',
   expired: 'its deadline (expires_at) passed before it could leave',

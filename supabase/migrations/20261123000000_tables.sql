@@ -119,6 +119,7 @@ create table instances (
   pace_min_seconds   numeric check (pace_min_seconds >= 0),
   pace_max_seconds   numeric check (pace_max_seconds >= pace_min_seconds),
   next_proactive_at  timestamptz,
+  next_notice_at     timestamptz,                   -- the same for order notices, which have a pace of their own
   reconciled_at      timestamptz,                   -- up to here the provider's messages have been compared with ours
   -- a backup was restored then, and the comparison has not reached that moment yet: the number is paused
   restored_at        timestamptz,
@@ -362,7 +363,7 @@ create table messages (
   created_at       timestamptz not null default now(),
   -- outbound only
   kind             text check (kind in ('reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting',
-    'manual', 'operator')),
+    'manual', 'operator', 'transactional')),
   priority         smallint,
   part             smallint,
   typing_ms        int not null default 0,          -- how long to show "typing" before it leaves
@@ -1185,6 +1186,50 @@ create unique index follow_ups_once on follow_ups (conversation_id, since);
 create index follow_ups_due on follow_ups (due_at) where status = 'active';
 create index follow_ups_message on follow_ups (message_id) where message_id is not null;
 create index follow_ups_tenant on follow_ups (tenant_id, id);
+
+-- The words and the switch of each type of order notice, where a tenant has others than the product
+-- (src/orders/notice-texts.ts); a row is there once somebody changed either.
+create table notice_templates (
+  tenant_id   text not null references tenants (id),
+  type        text not null,
+  text        text,                          -- null: the product's words
+  enabled     boolean not null default true,
+  updated_by  text not null,
+  updated_at  timestamptz not null,
+  primary key (tenant_id, type)
+);
+
+-- What a shop asked to be told of an order, a row each time it asked. Its words are those of that moment. `outcome`
+-- says what came of it at once; what becomes of one that was queued, its message says.
+create table order_notices (
+  id            bigint generated always as identity primary key,
+  tenant_id     text not null references tenants (id),
+  type          text not null,
+  reference     text not null,               -- the order, as the shop names it
+  phone         text not null,               -- canonical digits
+  data          jsonb not null,
+  text          text not null,
+  -- of type, phone, reference and data: the same again is a repeat
+  fingerprint   text not null,
+  outcome       text not null check (outcome in ('queued', 'deduped', 'type_disabled')),
+  message_id    bigint references messages (id) on delete cascade,
+  -- the one that this repeats, or sends again
+  duplicate_of  bigint references order_notices (id) on delete cascade,
+  resend_of     bigint references order_notices (id) on delete cascade,
+  test          boolean not null default false,   -- with invented values, to somebody of the shop
+  asked_by      text not null,
+  created_at    timestamptz not null,
+  constraint order_notices_queued check ((outcome = 'queued') = (message_id is not null)),
+  constraint order_notices_repeat check ((outcome = 'deduped') = (duplicate_of is not null))
+);
+create unique index order_notices_once on order_notices (tenant_id, fingerprint)
+  where outcome = 'queued' and resend_of is null and not test;
+create index order_notices_newest on order_notices (tenant_id, id);
+create index order_notices_reference on order_notices (tenant_id, reference, id);
+create index order_notices_phone on order_notices (tenant_id, phone, id);
+create index order_notices_message on order_notices (message_id) where message_id is not null;
+create index order_notices_repeats on order_notices (duplicate_of) where duplicate_of is not null;
+create index order_notices_resends on order_notices (resend_of) where resend_of is not null;
 
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the

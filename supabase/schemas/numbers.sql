@@ -409,13 +409,15 @@ begin
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
-        select slot_at from slots where instance_id = i.id and not reply and slot_at > p_now - interval '1 day'
+        select slot_at from slots where instance_id = i.id and not reply and not is_notice(kind)
+          and slot_at > p_now - interval '1 day'
         union all
-        select slot_at from on_wire where instance_id = i.id and is_proactive(kind)
+        select slot_at from on_wire where instance_id = i.id and is_proactive(kind) and not is_notice(kind)
           and slot_at > p_now - interval '1 day'
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from outbox where instance_id = i.id and is_proactive(kind) limit 1000)) m) u
+        (select null from outbox where instance_id = i.id and is_proactive(kind) and not is_notice(kind)
+          limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
     s.day::numeric / greatest(s.cap_day, 1), s.id

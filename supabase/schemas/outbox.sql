@@ -18,6 +18,12 @@ create or replace function is_campaign(p_kind text)
 returns boolean language sql immutable as
 $$ select p_kind in ('campaign', 'prospecting') $$;
 
+-- is_notice: a step of an order, told by the shop's own program: it leaves at any hour, under a cap and a pace of its
+-- own, and takes no place in those of what is offered.
+create or replace function is_notice(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind = 'transactional' $$;
+
 -- slot_minute: the minute that a slot is counted in; the same in every zone.
 create or replace function slot_minute(p_at timestamptz) returns timestamptz language sql immutable as
 $$ select date_bin(interval '1 minute', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
@@ -304,7 +310,8 @@ end $$;
 --   `uncertain` and is never sent again by itself.
 -- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
 -- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour,
---   contactCapWeek, campaignGapDays, maxUnanswered, kindCaps: {kind: an hour}, strangersDay, minReplyPercent,
+--   contactCapWeek, campaignGapDays, maxUnanswered, kindCaps: {kind: an hour}, noticeCapHour, strangersDay,
+--   minReplyPercent,
 --   paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz, pilot, leaseMs,
 --   replyMaxAgeMinutes: a pause may hold an answer for so long, projectRef, random 0..1}. A figure that is null or
 --   missing limits nothing.
@@ -349,7 +356,7 @@ begin
   if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
   if is_proactive(v_message.kind) and v_message.kind <> 'operator' and v_message.typing_until is null then
-    perform take_pace(v_instance, p_policy, v_now);
+    perform take_pace(v_instance, v_message.kind, p_policy, v_now);
   end if;
   if v_message.typing_ms > 0 and v_message.typing_until is null then
     return show_typing(v_conversation, v_message, v_instance.name, v_now);
@@ -449,13 +456,20 @@ begin
 end $$;
 
 -- take_pace: when the next message that nobody asked for may leave this number: after a pause of its pace, or of the
--- policy's, spread by its `random`.
+-- policy's, spread by its `random`. Notices of orders have a line of their own: they use a third of the time that their
+-- cap leaves to each, so that a jam clears.
 -- Concurrency: the caller holds the instance's lock.
-create or replace function take_pace(p_instance instances, p_policy jsonb, p_now timestamptz)
+create or replace function take_pace(p_instance instances, p_kind text, p_policy jsonb, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_min numeric := coalesce(p_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
 v_max numeric := coalesce(p_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric);
 begin
+  if is_notice(p_kind) then
+    update instances set next_notice_at = p_now + make_interval(secs => (0.5 + (p_policy ->> 'random')::numeric)
+      * 1200 / greatest(1, (p_policy ->> 'noticeCapHour')::int)) where id = p_instance.id
+      and (p_policy ->> 'noticeCapHour')::int > 0;
+    return;
+  end if;
   update instances set next_proactive_at = p_now
     + make_interval(secs => v_min + (p_policy ->> 'random')::numeric * greatest(0, v_max - v_min))
     where id = p_instance.id;
@@ -716,8 +730,8 @@ begin
       then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
         p_request ->> 'correlation_id',
-      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up'
-        then 2 when 'notification' then 3 else 4 end, 0,
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1
+        when 'transactional' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
@@ -860,12 +874,12 @@ begin
   return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
 end $$;
 
--- in_class: whether a send counts in a cap: of answers ('reply'), of all that nobody asked for ('proactive'), of what
--- goes to people who never wrote ('stranger'), or of one kind.
+-- in_class: whether a send counts in a cap: of answers ('reply'), of all that nobody asked for but notices of orders
+-- ('proactive'), of what goes to people who never wrote ('stranger'), or of one kind.
 create or replace function in_class(p_class text, p_kind text, p_first_contact boolean)
 returns boolean language sql immutable as $$
-  select case p_class when 'reply' then not is_proactive(p_kind) when 'proactive' then is_proactive(p_kind)
-    when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
+  select case p_class when 'reply' then not is_proactive(p_kind)
+    when 'proactive' then is_proactive(p_kind) and not is_notice(p_kind) when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
 $$;
 
 -- free_at: when a cap has room for one more send, or null when it has room now (or there is no cap).
@@ -949,10 +963,11 @@ begin
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
     select l.slot_at as at from conversations c join slots l on l.conversation_id = c.id
-      where c.contact_id = p_contact and not l.reply and (is_offer(l.kind) or not p_offers)
+      where c.contact_id = p_contact and not l.reply and not is_notice(l.kind) and (is_offer(l.kind) or not p_offers)
     union all
     select p_now from conversations c join on_wire w on w.conversation_id = c.id
-      where c.contact_id = p_contact and is_proactive(w.kind) and (is_offer(w.kind) or not p_offers)) s
+      where c.contact_id = p_contact and is_proactive(w.kind) and not is_notice(w.kind)
+        and (is_offer(w.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $$;
@@ -966,11 +981,11 @@ begin
   select count(*) into v_count from (
     select from conversations c join slots s on s.conversation_id = c.id
       where c.contact_id = p_contact and not s.reply and s.slot_at > coalesce(v_since, '-infinity')
-        and s.kind not in ('manual', 'operator')
+        and s.kind not in ('manual', 'operator', 'transactional')
     union all
     select from conversations c join on_wire w on w.conversation_id = c.id
       where c.contact_id = p_contact and is_proactive(w.kind) and w.slot_at > coalesce(v_since, '-infinity')
-        and w.kind not in ('manual', 'operator')
+        and w.kind not in ('manual', 'operator', 'transactional')
     limit p_most) u;
   return v_count;
 end $$;
@@ -1043,7 +1058,7 @@ create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
-    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+    and not is_notice(o.kind) and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
       and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
@@ -1099,13 +1114,16 @@ declare
   v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
+  v_deaf boolean;   -- the shop tells of orders after an opt-out too
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and not v_operator and p_message.bypass is null
+  v_notice boolean := is_notice(p_message.kind);
+  v_unasked boolean := not v_reply and not v_operator and not v_notice and p_message.bypass is null
     and not (p_message.kind = 'manual' and coalesce(p_conversation.last_inbound_at > p_now - interval '1 day', false));
 begin
-  if v_unasked then
-    select * into v_contact from contacts where id = p_conversation.contact_id;
-    select proactive into v_allowed from tenants where id = p_conversation.tenant_id;
+  if v_unasked then select * into v_contact from contacts where id = p_conversation.contact_id; end if;
+  if v_unasked or v_notice then
+    select proactive, coalesce(settings -> 'notices_after_opt_out' = 'true', false) into v_allowed, v_deaf
+      from tenants where id = p_conversation.tenant_id;
   end if;
   return coalesce(
     -- whether it may leave at all
@@ -1119,7 +1137,7 @@ begin
     ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
-    ends('opt_out', 'blocked', not v_operator and exists (select
+    ends('opt_out', 'blocked', not v_operator and not (v_notice and v_deaf) and exists (select
       from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
     -- a step of a ladder is over with the silence it is about
     case when p_message.kind = 'follow_up' then follow_up_guard(p_message, p_conversation, p_policy, p_now) end,
@@ -1132,10 +1150,11 @@ begin
     -- is typing
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
       and (v_silenced = 'takeover' or p_message.kind <> 'handoff')),
-    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and p_message.kind <> 'manual'
+    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself, and a
+    -- step of an order is a fact whoever is talking
+    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and not v_notice and p_message.kind <> 'manual'
       then p_conversation.takeover_until end, p_now),
-    looks(v_silenced, v_silenced is not null and not v_reply and p_message.kind <> 'manual',
+    looks(v_silenced, v_silenced is not null and not v_reply and not v_notice and p_message.kind <> 'manual',
       p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',
@@ -1144,6 +1163,11 @@ begin
       waits('reply_share', share_free_at(p_conversation,
         coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
         p_now) end,
+    case when v_notice then coalesce(
+      looks('safe_mode', v_allowed = 'none', p_now + interval '10 minutes'),
+      waits('notice_cap', free_at(p_instance.id, 'transactional', interval '1 hour',
+        (p_policy ->> 'noticeCapHour')::int, p_instance.hour_reset_at, p_now), p_now),
+      waits('notice_pace', p_instance.next_notice_at, p_now)) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
       ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and p_conversation.last_inbound_at is null),
@@ -1200,14 +1224,15 @@ begin
     looks('number_disconnected', p_instance.status in ('close', 'connecting', 'refused'),
       p_now + interval '30 seconds'),
     -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
-    number_hold(p_instance, not v_unasked
+    number_hold(p_instance, not (v_unasked or v_notice)
       or (p_message.kind = 'manual' and p_instance.held_reason not in ('number_restricted',
       'number_rate_limited')), p_now));
 end $$;
 
 -- rate_status: what of the caps each number of a tenant has used, what is held and why, and when the next message that
 -- nobody asked for may go.
--- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, status, phase,
+-- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, notices: of orders in the
+--   hour, status, phase,
 --   next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
 create or replace function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
@@ -1226,10 +1251,15 @@ begin
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from (select slot_at from slots where instance_id = v_instance.id and not reply
+      from (select slot_at from slots where instance_id = v_instance.id and not reply and not is_notice(kind)
           and slot_at > least(v_hour_from, v_day_from)
         union all select slot_at from on_wire where instance_id = v_instance.id and is_proactive(kind)
-          and slot_at > least(v_hour_from, v_day_from)) s)
+          and not is_notice(kind) and slot_at > least(v_hour_from, v_day_from)) s)
+      || jsonb_build_object('notices', (select jsonb_build_object('used', count(*), 'limit',
+          (p_policy ->> 'noticeCapHour')::int, 'oldest', min(s.slot_at))
+        from (select slot_at from slots where instance_id = v_instance.id and not reply and is_notice(kind)
+            and slot_at > v_hour_from
+          union all select slot_at from on_wire where instance_id = v_instance.id and is_notice(kind)) s))
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -1273,7 +1303,7 @@ create or replace function rate_reset(
 declare v_now timestamptz := clock(p_now); v_names jsonb;
 begin
   with reset as (
-    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
+    update instances set next_proactive_at = null, next_notice_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
       else hour_reset_at end,
       day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
     where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
@@ -1284,7 +1314,7 @@ begin
       v_now);
   return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
     array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority',
-      'pace'], v_now));
+      'pace', 'notice_cap', 'notice_pace'], v_now));
 end $$;
 
 -- set_proactive: what may leave of a tenant that nobody asked for. Guarantee: holds from the next claim on, over
@@ -1637,6 +1667,7 @@ revoke all on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  is_notice(text),
   slot_minute(timestamptz),
   slot_hour(timestamptz),
   keep_sends(),
@@ -1654,7 +1685,7 @@ revoke all on function
   await_send(conversations, messages, timestamptz),
   next_send(bigint, timestamptz),
   stop_send(messages, jsonb, timestamptz),
-  take_pace(instances, jsonb, timestamptz),
+  take_pace(instances, text, jsonb, timestamptz),
   show_typing(conversations, messages, text, timestamptz),
   start_send(conversations, messages, text, int, timestamptz),
   new_wire_id(),
@@ -1714,6 +1745,7 @@ grant execute on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  is_notice(text),
   slot_minute(timestamptz),
   slot_hour(timestamptz),
   keep_sends(),
@@ -1731,7 +1763,7 @@ grant execute on function
   await_send(conversations, messages, timestamptz),
   next_send(bigint, timestamptz),
   stop_send(messages, jsonb, timestamptz),
-  take_pace(instances, jsonb, timestamptz),
+  take_pace(instances, text, jsonb, timestamptz),
   show_typing(conversations, messages, text, timestamptz),
   start_send(conversations, messages, text, int, timestamptz),
   new_wire_id(),

@@ -1881,6 +1881,9 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from summaries where id in (select id from (select id, created_at from summaries order by id
     limit p_limit) oldest where created_at < v_messages);
+  -- the others go with their message
+  delete from order_notices where id in (select id from order_notices where message_id is null
+    and duplicate_of is null and created_at < v_messages order by id limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- what a file says goes with the last message that brought it, or when nobody has come to write it there
   delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
@@ -1932,6 +1935,9 @@ begin
       where r.conversation_id = any (v_talks)),
     'follow_ups', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from follow_ups f
       where f.conversation_id = any (v_talks)),
+    'order_notices', (select coalesce(jsonb_agg(to_jsonb(n) - 'tenant_id' - 'fingerprint' order by n.id), '[]')
+      from order_notices n where n.tenant_id = p_tenant and n.phone in (select a.address from contact_addresses a
+        where a.contact_id = any (v_all) and a.kind = 'pn')),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -2093,6 +2099,8 @@ begin
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
+  delete from order_notices n using contact_addresses a where a.contact_id = any (v_all) and a.kind = 'pn'
+    and n.tenant_id = p_tenant and n.phone = a.address;
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);

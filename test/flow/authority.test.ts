@@ -36,6 +36,7 @@ type Victim = {
   message: number;
   provider: string;
   failed: number;
+  notice: number;
   unproven: number;
   draft: number;
   reminder: number;
@@ -87,6 +88,17 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'instance unlearn': named,
   'contact merge': (v) => [{ id: v.contact, other: v.other, reason: 'x' }],
   'contact unmerge': (v) => [{ id: v.contact }, { id: v.contact, merged: v.merged }],
+  'notice send': (v) => [{ type: 'expired', to: v.phone, reference: 'x', data: { nome: 'x', codigo: 'x' }, instance: v.instance }],
+  'notice test': () => [{ type: 'expired' }],
+  'notice list': (v) => [{}, { phone: v.phone }],
+  'notice show': (v) => [{ id: v.notice }],
+  'notice resend': (v) => [{ id: v.notice }],
+  'notice opt-out': () => [{ setting: 'ignore', reason: 'x' }],
+  'template list': () => [{}],
+  'template set': () => [{ type: 'returned', text: 'Voltou.' }],
+  'template on': () => [{ type: 'returned' }],
+  'template off': () => [{ type: 'returned' }],
+  'template preview': () => [{ type: 'expired' }],
   'dlq list': () => [{}],
   'dlq show': (v) => [{ id: v.failed }, { id: v.unproven }],
   'dlq retry': (v) => [{ id: v.failed }, { id: v.unproven, reason: 'x' }, { all: true, reason: 'x' }],
@@ -156,6 +168,20 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
     { path: '/api/messages', body: { to: v.phone, text: 'oi', campaign_id: 'natal', kind: 'campaign' } },
   ],
   'get /api/messages': (v) => [{ path: '/api/messages' }, { path: `/api/messages?instance=${v.instance}&to=${v.phone}` }],
+  'post /api/notices': (v) => [
+    {
+      path: '/api/notices',
+      body: { type: 'expired', to: v.phone, reference: 'x', data: { nome: 'x', codigo: 'x' }, instance: v.instance },
+    },
+  ],
+  'get /api/notices': (v) => [{ path: '/api/notices' }, { path: `/api/notices?to=${v.phone}` }],
+  'get /api/notices/:id{[0-9]{1,15}}': (v) => [{ path: `/api/notices/${v.notice}` }],
+  'post /api/notices/:id{[0-9]{1,15}}/resend': (v) => [{ path: `/api/notices/${v.notice}/resend`, body: {} }],
+  'get /api/notice-templates': () => [{ path: '/api/notice-templates' }],
+  'get /api/notice-templates/:type{[a-z_]{1,40}}': () => [{ path: '/api/notice-templates/expired' }],
+  'put /api/notice-templates/:type{[a-z_]{1,40}}': () => [
+    { path: '/api/notice-templates/returned', body: { text: 'Voltou.', enabled: false } },
+  ],
   'get /api/messages/:id{[0-9]{1,15}}': (v) => [{ path: `/api/messages/${v.failed}` }, { path: `/api/messages/${v.message}` }],
   'get /api/conversations/:id{[0-9]{1,15}}/timeline': (v) => [{ path: `/api/conversations/${v.conversation}/timeline` }],
   'get /api/messages/:id{[0-9]{1,15}}/timeline': (v) => [{ path: `/api/messages/${v.message}/timeline` }],
@@ -441,7 +467,10 @@ describe('Z2 ownership before effect', () => {
     const calls = evolution.calls.length;
     for (const { method, path, access, session } of routes) {
       if (access === 'public' || access === 'webhook') continue;
-      const real = path.replace(/:id\{[^/]*\}/, '1').replace(/:act\{([a-z]+)[^/]*\}/, '$1');
+      const real = path
+        .replace(/:id\{[^/]*\}/, '1')
+        .replace(/:type\{[^/]*\}$/, 'expired')
+        .replace(/:act\{([a-z]+)[^/]*\}/, '$1');
       assert.equal((await ask(method, real, {}, null)).status, 401, `${method} ${path} without a token`);
       for (const role of ['anything', ...TOKEN_ROLES]) {
         if (mayCall(role, access)) continue;
@@ -566,6 +595,23 @@ async function seed(system: System, tenant: string, instance: string, phone: str
   const unproven = await queued('manual');
   const draft = await queued('follow_up');
   await queued('campaign', { campaign_id: 'natal' });
+  const order = await one<{ r: { notice: { id: number } } }>('select order_notice($1) as r', [
+    JSON.stringify({
+      tenant,
+      instance,
+      phone,
+      type: 'expired',
+      reference: SECRET_WORDS,
+      data: { nome: SECRET_WORDS },
+      text: SECRET_WORDS,
+      actor: 'api:dono',
+    }),
+  ]);
+  await system.query(`select set_notice_template($1, $2, 'cli:dono')`, [tenant, JSON.stringify({ type: 'expired', text: SECRET_WORDS })]);
+  await system.query(
+    `update messages set status = 'failed', reason = 'bad_request' where id = (select message_id from order_notices where id = $1)`,
+    [order.r.notice.id],
+  );
   await system.query(`update messages set status = 'failed', reason = 'bad_request' where id = $1`, [failed]);
   await system.query(`update messages set status = 'unproven', reason = 'timeout' where id = $1`, [unproven]);
   await system.query(`update messages set status = 'draft', kind = 'reply' where id = $1`, [draft]);
@@ -614,6 +660,7 @@ async function seed(system: System, tenant: string, instance: string, phone: str
     message: result.message_id,
     provider: `${tenant}-A`,
     failed,
+    notice: order.r.notice.id,
     unproven,
     draft,
     reminder: Number(reminder),

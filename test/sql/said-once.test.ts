@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { INCIDENTS } from '../../src/whatsapp/incidents.ts';
 import { isHeard, isThere } from '../../src/process/liveness.ts';
 import pg from 'pg';
-import { PROACTIVE_KINDS } from '../../src/outbox/calls.ts';
+import { LISTED_KINDS } from '../../src/outbox/calls.ts';
 import { FREE, sendsDatabase } from '../support/sends.ts';
 import type { Query } from '../support/sends.ts';
 
@@ -45,9 +45,10 @@ test('R1 what is proactive: SQL and TypeScript agree, kind by kind, and no secon
     (await query<{ kind: string }>(`select kind from unnest($1::text[]) k (kind) where ${is}(kind)`, [kinds]))
       .map(({ kind }) => kind)
       .toSorted();
-  assert.deepEqual(await those('is_proactive'), [...PROACTIVE_KINDS, 'operator'].toSorted());
+  assert.deepEqual(await those('is_proactive'), [...LISTED_KINDS, 'operator'].toSorted());
   assert.deepEqual(await those('is_offer'), Object.keys(FREE.kindCaps).toSorted());
   assert.deepEqual(await those('is_campaign'), ['campaign', 'prospecting']);
+  assert.deepEqual(await those('is_notice'), ['transactional']);
   assert.deepEqual(await query('select is_proactive(null) as is'), [{ is: null }], "a person's own message is of no kind");
 
   const folder = new URL('../../supabase/schemas/', import.meta.url);

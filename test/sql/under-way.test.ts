@@ -22,7 +22,7 @@ const OUTBOUND = [
   'uncertain',
   'unproven',
 ];
-const KINDS = ['reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting', 'manual', 'operator'];
+const KINDS = ['reply', 'handoff', 'follow_up', 'notification', 'campaign', 'prospecting', 'manual', 'operator', 'transactional'];
 const NOON = new Date('2026-03-02T12:00:00Z');
 
 const minutes = fc.integer({ min: -1500, max: 1500 });

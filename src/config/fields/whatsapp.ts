@@ -106,6 +106,10 @@ export const LIMITS = {
       en: 'replies (respostas) of a number in any 60 minutes',
       pt: 'respostas de um número em quaisquer 60 minutos',
     }),
+    MAX_AVISOS_POR_HORA: told(integer(0, 100_000).default(300), {
+      en: 'order notices (avisos) of a number in any 60 minutes; they leave at any hour, and take no place in the caps of proactive messages',
+      pt: 'avisos de pedidos de um número em quaisquer 60 minutos; saem a qualquer hora, e não ocupam lugar nos limites das mensagens que ninguém pediu',
+    }),
     MAX_CAMPANHAS_POR_HORA: told(integer(0, 100_000).optional(), {
       en: 'campaigns of a number in any 60 minutes; not set: as `MAX_MSGS_POR_HORA`',
       pt: 'campanhas de um número em quaisquer 60 minutos; sem valor: como `MAX_MSGS_POR_HORA`',
