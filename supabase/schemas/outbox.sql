@@ -879,7 +879,8 @@ end $$;
 create or replace function in_class(p_class text, p_kind text, p_first_contact boolean)
 returns boolean language sql immutable as $$
   select case p_class when 'reply' then not is_proactive(p_kind)
-    when 'proactive' then is_proactive(p_kind) and not is_notice(p_kind) when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
+    when 'proactive' then is_proactive(p_kind) and not is_notice(p_kind)
+    when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
 $$;
 
 -- free_at: when a cap has room for one more send, or null when it has room now (or there is no cap).

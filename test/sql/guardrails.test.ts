@@ -110,6 +110,22 @@ const REPLY: Rule[] = [
     mends: sql(`update messages set created_at = $1, slot_at = $1 where text = 'share'`, [later(-120 * MINUTE)]),
   },
 ];
+/** Of an order notice. */
+const NOTICE: Rule[] = [
+  {
+    rule: 'safe_mode',
+    until: null,
+    breaks: sql(`update tenants set proactive = 'none'`),
+    mends: sql(`update tenants set proactive = 'no_campaigns'`),
+  },
+  { rule: 'notice_cap', until: 60 * MINUTE, breaks: policy({ noticeCapHour: 0 }), mends: policy({ noticeCapHour: 300 }) },
+  {
+    rule: 'notice_pace',
+    until: 5_000,
+    breaks: sql(`${NUMBER} next_notice_at = $1`, [later(5_000)]),
+    mends: sql(`${NUMBER} next_notice_at = $1`, [NOW]),
+  },
+];
 const UNASKED: Rule[] = [
   {
     rule: 'takeover',
@@ -243,12 +259,23 @@ test('O10 order: a reply breaks only its own rules, whatever holds what nobody a
   await walk(stage, conversation, ids[0] ?? 0, rules);
 });
 
+test('O10 T10 order: a notice of an order breaks only its own rules, whatever holds what else nobody asked for', async (t) => {
+  const stage: Stage = { sends: await sendsDatabase(t), policy: { ...FREE } };
+  await past(stage.sends);
+  for (const { breaks } of UNASKED.toReversed()) await breaks(stage);
+  await stage.sends.query(`update messages set status = 'cancelled' where status = 'queued'`);
+  const { id, conversation } = await stage.sends.proactive('5511940000001', NOW, { kind: 'transactional' });
+  const rules = [...GENERAL.filter(({ rule }) => rule !== 'reply_proof'), ...NOTICE, HEALTH];
+  for (const { breaks } of rules.toReversed()) await breaks(stage);
+  await walk(stage, conversation, id, rules);
+});
+
 test('O10 order: the list in SQL is the list of this test', async () => {
   const text = await readFile(new URL('../../supabase/schemas/outbox.sql', import.meta.url), 'utf8');
   const list = text.slice(text.indexOf('create or replace function first_guard'), text.indexOf('create or replace function rate_status'));
   const inSql = [...list.matchAll(/\b(?:ends|waits|looks)\('(\w+)'/g)].map((match) => match[1]);
   const named = (rules: Rule[]) => rules.map(({ rule }) => rule).filter((rule) => rule !== 'takeover' && !rule.startsWith('paused_'));
-  assert.deepEqual(inSql, named([...GENERAL, ...REPLY, ...UNASKED, HEALTH]));
+  assert.deepEqual(inSql, named([...GENERAL, ...REPLY, ...NOTICE, ...UNASKED, HEALTH]));
 });
 
 test('O10 duplicate: the second order under one key is told as such and never reaches the other rules', async (t) => {
