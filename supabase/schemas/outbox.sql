@@ -1059,7 +1059,8 @@ create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
-    and not is_notice(o.kind) and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+    and not is_notice(o.kind) and o.priority in (1, 2, 3) and o.priority < p_message.priority
+    and o.urgent_at > p_now - interval '2 minutes'
       and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
@@ -1304,8 +1305,8 @@ create or replace function rate_reset(
 declare v_now timestamptz := clock(p_now); v_names jsonb;
 begin
   with reset as (
-    update instances set next_proactive_at = null, next_notice_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
-      else hour_reset_at end,
+    update instances set next_proactive_at = null, next_notice_at = null,
+      hour_reset_at = case when p_window in ('hour', 'both') then v_now else hour_reset_at end,
       day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
     where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
   select jsonb_agg(name order by name) into v_names from reset;
