@@ -540,6 +540,7 @@ create table public.instances (
   pace_min_seconds numeric,
   pace_max_seconds numeric,
   next_proactive_at timestamp with time zone,
+  next_notice_at timestamp with time zone,
   reconciled_at timestamp with time zone,
   restored_at timestamp with time zone,
   gateway_version text,
@@ -780,7 +781,7 @@ create table public.messages (
   constraint messages_author_check CHECK ((author = ANY (ARRAY['contact'::text, 'agent'::text, 'human'::text, 'system'::text, 'automatic'::text]))),
   constraint messages_bypass_check CHECK ((btrim(bypass) <> ''::text)),
   constraint messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text]))),
-  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text, 'operator'::text]))),
+  constraint messages_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'handoff'::text, 'follow_up'::text, 'notification'::text, 'campaign'::text, 'prospecting'::text, 'manual'::text, 'operator'::text, 'transactional'::text]))),
   constraint messages_out_kind CHECK ((((direction = 'out'::text) AND (author <> ALL (ARRAY['human'::text, 'automatic'::text]))) = (kind IS NOT NULL))),
   constraint messages_state CHECK (
 CASE direction
@@ -832,6 +833,20 @@ CREATE INDEX model_calls_turn ON public.model_calls USING btree (turn_id);
 create policy runtime on public.model_calls as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.model_calls to service_role;
 grant delete, insert, select, update on public.model_calls to whats_agents_runtime;
+
+create table public.notice_templates (
+  tenant_id text not null,
+  type text not null,
+  text text,
+  enabled boolean default true not null,
+  updated_by text not null,
+  updated_at timestamp with time zone not null,
+  constraint notice_templates_pkey PRIMARY KEY (tenant_id, type)
+);
+alter table public.notice_templates enable row level security;
+create policy runtime on public.notice_templates as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.notice_templates to service_role;
+grant delete, insert, select, update on public.notice_templates to whats_agents_runtime;
 
 create table public.notices (
   id bigint generated always as identity not null,
@@ -931,6 +946,39 @@ CREATE UNIQUE INDEX opt_outs_one ON public.opt_outs USING btree (contact_id) WHE
 create policy runtime on public.opt_outs as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.opt_outs to service_role;
 grant delete, insert, select, update on public.opt_outs to whats_agents_runtime;
+
+create table public.order_notices (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  type text not null,
+  reference text not null,
+  phone text not null,
+  data jsonb not null,
+  text text not null,
+  fingerprint text not null,
+  outcome text not null,
+  message_id bigint,
+  duplicate_of bigint,
+  resend_of bigint,
+  test boolean default false not null,
+  asked_by text not null,
+  created_at timestamp with time zone not null,
+  constraint order_notices_pkey PRIMARY KEY (id),
+  constraint order_notices_outcome_check CHECK ((outcome = ANY (ARRAY['queued'::text, 'deduped'::text, 'type_disabled'::text]))),
+  constraint order_notices_queued CHECK (((outcome = 'queued'::text) = (message_id IS NOT NULL))),
+  constraint order_notices_repeat CHECK (((outcome = 'deduped'::text) = (duplicate_of IS NOT NULL)))
+);
+alter table public.order_notices enable row level security;
+CREATE INDEX order_notices_message ON public.order_notices USING btree (message_id) WHERE (message_id IS NOT NULL);
+CREATE INDEX order_notices_newest ON public.order_notices USING btree (tenant_id, id);
+CREATE INDEX order_notices_phone ON public.order_notices USING btree (tenant_id, phone, id);
+CREATE INDEX order_notices_reference ON public.order_notices USING btree (tenant_id, reference, id);
+CREATE INDEX order_notices_repeats ON public.order_notices USING btree (duplicate_of) WHERE (duplicate_of IS NOT NULL);
+CREATE INDEX order_notices_resends ON public.order_notices USING btree (resend_of) WHERE (resend_of IS NOT NULL);
+CREATE UNIQUE INDEX order_notices_once ON public.order_notices USING btree (tenant_id, fingerprint) WHERE ((outcome = 'queued'::text) AND (resend_of IS NULL) AND (NOT test));
+create policy runtime on public.order_notices as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.order_notices to service_role;
+grant delete, insert, select, update on public.order_notices to whats_agents_runtime;
 
 create table public.outbox (
   message_id bigint not null,
@@ -1385,6 +1433,7 @@ alter table public.media_waits add constraint media_waits_message_id_fkey FOREIG
 alter table public.media_waits add constraint media_waits_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.messages add constraint messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.messages add constraint messages_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES public.messages(id) ON DELETE SET NULL;
+alter table public.notice_templates add constraint notice_templates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.notices add constraint notices_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id);
 alter table public.notices add constraint notices_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.number_days add constraint number_days_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
@@ -1392,6 +1441,10 @@ alter table public.number_days add constraint number_days_tenant_id_fkey FOREIGN
 alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.order_notices add constraint order_notices_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES public.order_notices(id) ON DELETE CASCADE;
+alter table public.order_notices add constraint order_notices_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
+alter table public.order_notices add constraint order_notices_resend_of_fkey FOREIGN KEY (resend_of) REFERENCES public.order_notices(id) ON DELETE CASCADE;
+alter table public.order_notices add constraint order_notices_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.process_status add constraint process_status_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.reminders add constraint reminders_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.reminders add constraint reminders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -2566,13 +2619,15 @@ begin
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
-        select slot_at from slots where instance_id = i.id and not reply and slot_at > p_now - interval '1 day'
+        select slot_at from slots where instance_id = i.id and not reply and not is_notice(kind)
+          and slot_at > p_now - interval '1 day'
         union all
-        select slot_at from on_wire where instance_id = i.id and is_proactive(kind)
+        select slot_at from on_wire where instance_id = i.id and is_proactive(kind) and not is_notice(kind)
           and slot_at > p_now - interval '1 day'
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from outbox where instance_id = i.id and is_proactive(kind) limit 1000)) m) u
+        (select null from outbox where instance_id = i.id and is_proactive(kind) and not is_notice(kind)
+          limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
     s.day::numeric / greatest(s.cap_day, 1), s.id
@@ -2807,7 +2862,7 @@ begin
   if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
   if is_proactive(v_message.kind) and v_message.kind <> 'operator' and v_message.typing_until is null then
-    perform take_pace(v_instance, p_policy, v_now);
+    perform take_pace(v_instance, v_message.kind, p_policy, v_now);
   end if;
   if v_message.typing_ms > 0 and v_message.typing_until is null then
     return show_typing(v_conversation, v_message, v_instance.name, v_now);
@@ -3445,10 +3500,11 @@ begin
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
     select l.slot_at as at from conversations c join slots l on l.conversation_id = c.id
-      where c.contact_id = p_contact and not l.reply and (is_offer(l.kind) or not p_offers)
+      where c.contact_id = p_contact and not l.reply and not is_notice(l.kind) and (is_offer(l.kind) or not p_offers)
     union all
     select p_now from conversations c join on_wire w on w.conversation_id = c.id
-      where c.contact_id = p_contact and is_proactive(w.kind) and (is_offer(w.kind) or not p_offers)) s
+      where c.contact_id = p_contact and is_proactive(w.kind) and not is_notice(w.kind)
+        and (is_offer(w.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $function$;
@@ -3981,8 +4037,8 @@ begin
       then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
         p_request ->> 'correlation_id',
-      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up'
-        then 2 when 'notification' then 3 else 4 end, 0,
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1
+        when 'transactional' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
@@ -4269,6 +4325,8 @@ begin
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
+  delete from order_notices n using contact_addresses a where a.contact_id = any (v_all) and a.kind = 'pn'
+    and n.tenant_id = p_tenant and n.phone = a.address;
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
@@ -4359,6 +4417,9 @@ begin
       where r.conversation_id = any (v_talks)),
     'follow_ups', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from follow_ups f
       where f.conversation_id = any (v_talks)),
+    'order_notices', (select coalesce(jsonb_agg(to_jsonb(n) - 'tenant_id' - 'fingerprint' order by n.id), '[]')
+      from order_notices n where n.tenant_id = p_tenant and n.phone in (select a.address from contact_addresses a
+        where a.contact_id = any (v_all) and a.kind = 'pn')),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -4460,6 +4521,18 @@ revoke all on function public.find_contact(text,bigint,text) from public;
 grant execute on function public.find_contact(text,bigint,text) to service_role;
 grant execute on function public.find_contact(text,bigint,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.find_order_notice(p_tenant text, p_id bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select order_notice_row(n) from order_notices n where n.id = p_id and n.tenant_id = p_tenant
+$function$;
+revoke all on function public.find_order_notice(text,bigint) from public;
+grant execute on function public.find_order_notice(text,bigint) to service_role;
+grant execute on function public.find_order_notice(text,bigint) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.finish_job(p_id bigint, p_status text, p_count integer, p_error text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4540,13 +4613,16 @@ declare
   v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
+  v_deaf boolean;   -- the shop tells of orders after an opt-out too
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and not v_operator and p_message.bypass is null
+  v_notice boolean := is_notice(p_message.kind);
+  v_unasked boolean := not v_reply and not v_operator and not v_notice and p_message.bypass is null
     and not (p_message.kind = 'manual' and coalesce(p_conversation.last_inbound_at > p_now - interval '1 day', false));
 begin
-  if v_unasked then
-    select * into v_contact from contacts where id = p_conversation.contact_id;
-    select proactive into v_allowed from tenants where id = p_conversation.tenant_id;
+  if v_unasked then select * into v_contact from contacts where id = p_conversation.contact_id; end if;
+  if v_unasked or v_notice then
+    select proactive, coalesce(settings -> 'notices_after_opt_out' = 'true', false) into v_allowed, v_deaf
+      from tenants where id = p_conversation.tenant_id;
   end if;
   return coalesce(
     -- whether it may leave at all
@@ -4560,7 +4636,7 @@ begin
     ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
-    ends('opt_out', 'blocked', not v_operator and exists (select
+    ends('opt_out', 'blocked', not v_operator and not (v_notice and v_deaf) and exists (select
       from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
     -- a step of a ladder is over with the silence it is about
     case when p_message.kind = 'follow_up' then follow_up_guard(p_message, p_conversation, p_policy, p_now) end,
@@ -4573,10 +4649,11 @@ begin
     -- is typing
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
       and (v_silenced = 'takeover' or p_message.kind <> 'handoff')),
-    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and p_message.kind <> 'manual'
+    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself, and a
+    -- step of an order is a fact whoever is talking
+    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and not v_notice and p_message.kind <> 'manual'
       then p_conversation.takeover_until end, p_now),
-    looks(v_silenced, v_silenced is not null and not v_reply and p_message.kind <> 'manual',
+    looks(v_silenced, v_silenced is not null and not v_reply and not v_notice and p_message.kind <> 'manual',
       p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',
@@ -4585,6 +4662,11 @@ begin
       waits('reply_share', share_free_at(p_conversation,
         coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
         p_now) end,
+    case when v_notice then coalesce(
+      looks('safe_mode', v_allowed = 'none', p_now + interval '10 minutes'),
+      waits('notice_cap', free_at(p_instance.id, 'transactional', interval '1 hour',
+        (p_policy ->> 'noticeCapHour')::int, p_instance.hour_reset_at, p_now), p_now),
+      waits('notice_pace', p_instance.next_notice_at, p_now)) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
       ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and p_conversation.last_inbound_at is null),
@@ -4641,7 +4723,7 @@ begin
     looks('number_disconnected', p_instance.status in ('close', 'connecting', 'refused'),
       p_now + interval '30 seconds'),
     -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
-    number_hold(p_instance, not v_unasked
+    number_hold(p_instance, not (v_unasked or v_notice)
       or (p_message.kind = 'manual' and p_instance.held_reason not in ('number_restricted',
       'number_rate_limited')), p_now));
 end $function$;
@@ -5366,7 +5448,8 @@ CREATE OR REPLACE FUNCTION public.in_class(p_class text, p_kind text, p_first_co
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-  select case p_class when 'reply' then not is_proactive(p_kind) when 'proactive' then is_proactive(p_kind)
+  select case p_class when 'reply' then not is_proactive(p_kind)
+    when 'proactive' then is_proactive(p_kind) and not is_notice(p_kind)
     when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
 $function$;
 revoke all on function public.in_class(text,text,boolean) from public;
@@ -5544,6 +5627,15 @@ $function$;
 revoke all on function public.is_heard(timestamp with time zone,timestamp with time zone) from public;
 grant execute on function public.is_heard(timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.is_heard(timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_notice(p_kind text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select p_kind = 'transactional' $function$;
+revoke all on function public.is_notice(text) from public;
+grant execute on function public.is_notice(text) to service_role;
+grant execute on function public.is_notice(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_offer(p_kind text)
  RETURNS boolean
@@ -6495,6 +6587,26 @@ $function$;
 revoke all on function public.list_opt_outs(text,integer) from public;
 grant execute on function public.list_opt_outs(text,integer) to service_role;
 grant execute on function public.list_opt_outs(text,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_order_notices(p_tenant text, p_filter jsonb, p_limit integer)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(order_notice_row(n) order by n.id desc), '[]') from (
+    select x.* from order_notices x left join messages m on m.id = x.message_id
+    where x.tenant_id = p_tenant and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
+      and x.type = coalesce(p_filter ->> 'type', x.type)
+      and x.reference = coalesce(p_filter ->> 'reference', x.reference)
+      and x.phone = coalesce(p_filter ->> 'phone', x.phone)
+      and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
+      and (p_filter ->> 'status' is null or notice_status(x.outcome, m.status) = p_filter ->> 'status')
+    order by x.id desc limit p_limit) n
+$function$;
+revoke all on function public.list_order_notices(text,jsonb,integer) from public;
+grant execute on function public.list_order_notices(text,jsonb,integer) to service_role;
+grant execute on function public.list_order_notices(text,jsonb,integer) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_queue(p_tenant text, p_limit integer)
  RETURNS jsonb
@@ -7613,6 +7725,33 @@ revoke all on function public.notice_number(text,text,text) from public;
 grant execute on function public.notice_number(text,text,text) to service_role;
 grant execute on function public.notice_number(text,text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.notice_status(p_outcome text, p_message text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case p_outcome when 'deduped' then 'deduped' when 'type_disabled' then 'blocked' else p_message end
+$function$;
+revoke all on function public.notice_status(text,text) from public;
+grant execute on function public.notice_status(text,text) to service_role;
+grant execute on function public.notice_status(text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.notice_templates_of(p_tenant text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('company', coalesce((select a.company from agents a where a.tenant_id = p_tenant
+      and a.active and a.company is not null order by a.slug <> 'default', a.id limit 1),
+      (select t.name from tenants t where t.id = p_tenant and t.id <> 'default')),
+    'templates', (select coalesce(jsonb_agg(to_jsonb(n) - 'tenant_id' order by n.type), '[]')
+      from notice_templates n where n.tenant_id = p_tenant))
+$function$;
+revoke all on function public.notice_templates_of(text) from public;
+grant execute on function public.notice_templates_of(text) to service_role;
+grant execute on function public.notice_templates_of(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.number_health(p_tenant text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -7785,6 +7924,78 @@ end $function$;
 revoke all on function public.open_session(bigint,bigint,text,timestamp with time zone) from public;
 grant execute on function public.open_session(bigint,bigint,text,timestamp with time zone) to service_role;
 grant execute on function public.open_session(bigint,bigint,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.order_notice(p_request jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_tenant text := p_request ->> 'tenant';
+  v_type text := p_request ->> 'type';
+  v_test boolean := coalesce((p_request ->> 'test')::boolean, false);
+  v_print text := encode(sha256(convert_to(jsonb_build_array(v_type, p_request -> 'phone', p_request -> 'reference',
+    p_request -> 'data')::text, 'UTF8')), 'hex');
+  v_first bigint;
+  v_queued jsonb;
+  v_row order_notices;
+begin
+  perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_print, 11));
+  if not v_test then
+    select id into v_first from order_notices where tenant_id = v_tenant and fingerprint = v_print
+      and outcome = 'queued' and not test order by id limit 1;
+    if v_first is not null or exists (select from notice_templates n where n.tenant_id = v_tenant and n.type = v_type
+      and not n.enabled) then
+      insert into order_notices (tenant_id, type, reference, phone, data, text, fingerprint, outcome, duplicate_of,
+          asked_by, created_at)
+        values (v_tenant, v_type, p_request ->> 'reference', p_request ->> 'phone', p_request -> 'data',
+          p_request ->> 'text', v_print, case when v_first is null then 'type_disabled' else 'deduped' end, v_first,
+          p_request ->> 'actor', v_now)
+        returning * into v_row;
+      return jsonb_build_object('notice', order_notice_row(v_row), 'lane', null);
+    end if;
+  end if;
+  v_queued := enqueue_message(p_request || '{"kind": "transactional"}', p_now);
+  insert into order_notices (tenant_id, type, reference, phone, data, text, fingerprint, outcome, message_id, test,
+      asked_by, created_at)
+    values (v_tenant, v_type, p_request ->> 'reference', p_request ->> 'phone', p_request -> 'data',
+      p_request ->> 'text', v_print, 'queued', (v_queued ->> 'id')::bigint, v_test, p_request ->> 'actor', v_now)
+    returning * into v_row;
+  if coalesce((p_request ->> 'by_hand')::boolean, false) then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v_tenant, p_request ->> 'actor', 'notice.send', v_row.id::text,
+        jsonb_build_object('type', v_type, 'test', v_test), v_now);
+  end if;
+  return jsonb_build_object('notice', order_notice_row(v_row), 'lane', v_queued -> 'conversation_id');
+end $function$;
+revoke all on function public.order_notice(jsonb,timestamp with time zone) from public;
+grant execute on function public.order_notice(jsonb,timestamp with time zone) to service_role;
+grant execute on function public.order_notice(jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.order_notice_row(p_notice public.order_notices)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('id', p_notice.id, 'type', p_notice.type, 'reference', p_notice.reference,
+    'to', p_notice.phone, 'data', p_notice.data, 'text', p_notice.text,
+    'status', notice_status(p_notice.outcome, m.status),
+    'reason', case p_notice.outcome when 'deduped' then 'duplicate' when 'type_disabled' then 'type_disabled'
+      else m.reason end,
+    'error_class', m.error_class, 'message_id', p_notice.message_id, 'duplicate_of', p_notice.duplicate_of,
+    'resend_of', p_notice.resend_of, 'test', p_notice.test, 'asked_by', p_notice.asked_by,
+    'created_at', p_notice.created_at, 'goes_at', case when m.id is not null then promised_at(m) end,
+    'instance', (select i.name from instances i where i.id = m.instance_id),
+    'provider_message_id', m.provider_id, 'attempts', m.attempts,
+    'sent_at', case when m.provider_id is not null then m.provider_at end, 'delivered_at', m.delivered_at,
+    'read_at', m.read_at, 'expires_at', m.expires_at)
+  from (select 1) one left join messages m on m.id = p_notice.message_id
+$function$;
+revoke all on function public.order_notice_row(public.order_notices) from public;
+grant execute on function public.order_notice_row(public.order_notices) to service_role;
+grant execute on function public.order_notice_row(public.order_notices) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.own_chat(p_instance public.instances, p_chat jsonb, p_alt jsonb)
  RETURNS jsonb
@@ -8309,6 +8520,9 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from summaries where id in (select id from (select id, created_at from summaries order by id
     limit p_limit) oldest where created_at < v_messages);
+  -- the others go with their message
+  delete from order_notices where id in (select id from order_notices where message_id is null
+    and duplicate_of is null and created_at < v_messages order by id limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- what a file says goes with the last message that brought it, or when nobody has come to write it there
   delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
@@ -8490,8 +8704,8 @@ AS $function$
 declare v_now timestamptz := clock(p_now); v_names jsonb;
 begin
   with reset as (
-    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
-      else hour_reset_at end,
+    update instances set next_proactive_at = null, next_notice_at = null,
+      hour_reset_at = case when p_window in ('hour', 'both') then v_now else hour_reset_at end,
       day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
     where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
   select jsonb_agg(name order by name) into v_names from reset;
@@ -8501,7 +8715,7 @@ begin
       v_now);
   return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
     array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority',
-      'pace'], v_now));
+      'pace', 'notice_cap', 'notice_pace'], v_now));
 end $function$;
 revoke all on function public.rate_reset(text,text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.rate_reset(text,text,text,text,text,timestamp with time zone) to service_role;
@@ -8528,10 +8742,15 @@ begin
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from (select slot_at from slots where instance_id = v_instance.id and not reply
+      from (select slot_at from slots where instance_id = v_instance.id and not reply and not is_notice(kind)
           and slot_at > least(v_hour_from, v_day_from)
         union all select slot_at from on_wire where instance_id = v_instance.id and is_proactive(kind)
-          and slot_at > least(v_hour_from, v_day_from)) s)
+          and not is_notice(kind) and slot_at > least(v_hour_from, v_day_from)) s)
+      || jsonb_build_object('notices', (select jsonb_build_object('used', count(*), 'limit',
+          (p_policy ->> 'noticeCapHour')::int, 'oldest', min(s.slot_at))
+        from (select slot_at from slots where instance_id = v_instance.id and not reply and is_notice(kind)
+            and slot_at > v_hour_from
+          union all select slot_at from on_wire where instance_id = v_instance.id and is_notice(kind)) s))
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -9614,6 +9833,44 @@ revoke all on function public.report_figures(text,timestamp with time zone,times
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to service_role;
 grant execute on function public.report_figures(text,timestamp with time zone,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.resend_order_notice(p_id bigint, p_request jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_first order_notices;
+  v_origin bigint;
+  v_queued jsonb;
+  v_row order_notices;
+begin
+  select * into v_first from order_notices where id = p_id and tenant_id = p_request ->> 'tenant';
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_first.outcome = 'deduped' then return jsonb_build_object('outcome', 'repeat'); end if;
+  v_origin := coalesce(v_first.resend_of, v_first.id);
+  perform 1 from order_notices where id = v_origin for update;
+  if exists (select from order_notices n join messages m on m.id = n.message_id
+    where (n.id = v_origin or n.resend_of = v_origin) and m.status in ('queued', 'sending', 'uncertain')) then
+    return jsonb_build_object('outcome', 'under_way');
+  end if;
+  v_queued := enqueue_message(p_request || jsonb_build_object('kind', 'transactional', 'phone', v_first.phone, 'text',
+    v_first.text), p_now);
+  insert into order_notices (tenant_id, type, reference, phone, data, text, fingerprint, outcome, message_id, resend_of,
+      test, asked_by, created_at)
+    values (v_first.tenant_id, v_first.type, v_first.reference, v_first.phone, v_first.data, v_first.text,
+      v_first.fingerprint, 'queued', (v_queued ->> 'id')::bigint, v_origin, v_first.test, p_request ->> 'actor', v_now)
+    returning * into v_row;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (v_first.tenant_id, p_request ->> 'actor', 'notice.resend', v_first.id::text,
+      jsonb_build_object('notice', v_row.id, 'type', v_row.type), v_now);
+  return jsonb_build_object('outcome', 'done', 'notice', order_notice_row(v_row), 'lane',
+    v_queued -> 'conversation_id');
+end $function$;
+revoke all on function public.resend_order_notice(bigint,jsonb,timestamp with time zone) from public;
+grant execute on function public.resend_order_notice(bigint,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.resend_order_notice(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.reserve_media(p_media public.media, p_usd numeric, p_model text, p_spend jsonb, p_now timestamp with time zone)
  RETURNS text
  LANGUAGE plpgsql
@@ -10547,6 +10804,47 @@ end $function$;
 revoke all on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.set_mode(text,bigint,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.set_notice_opt_out(p_tenant text, p_tell boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_was boolean;
+begin
+  select coalesce(settings -> 'notices_after_opt_out' = 'true', false) into v_was from tenants where id = p_tenant
+    for update;
+  update tenants set settings = settings || jsonb_build_object('notices_after_opt_out', p_tell) where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'notice.opt_out', case when p_tell then 'ignore' else 'obey' end,
+      jsonb_build_object('reason', p_reason), clock(p_now));
+  return v_was;
+end $function$;
+revoke all on function public.set_notice_opt_out(text,boolean,text,text,timestamp with time zone) from public;
+grant execute on function public.set_notice_opt_out(text,boolean,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_notice_opt_out(text,boolean,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.set_notice_template(p_tenant text, p_change jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v_row notice_templates;
+begin
+  insert into notice_templates as n (tenant_id, type, text, enabled, updated_by, updated_at)
+    values (p_tenant, p_change ->> 'type', p_change ->> 'text', coalesce((p_change ->> 'enabled')::boolean, true),
+      p_actor, v_now)
+    on conflict (tenant_id, type) do update set
+      text = case when p_change ? 'text' then excluded.text else n.text end,
+      enabled = coalesce((p_change ->> 'enabled')::boolean, n.enabled), updated_by = p_actor, updated_at = v_now
+    returning * into v_row;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'notice_template.set', v_row.type, p_change - 'type', v_now);
+  return jsonb_build_object('type', v_row.type, 'text', v_row.text, 'enabled', v_row.enabled);
+end $function$;
+revoke all on function public.set_notice_template(text,jsonb,text,timestamp with time zone) from public;
+grant execute on function public.set_notice_template(text,jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.set_notice_template(text,jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_opt_out(p_tenant text, p_phone text, p_out boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -11800,7 +12098,7 @@ revoke all on function public.take_own(public.conversations,bigint,timestamp wit
 grant execute on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.take_own(public.conversations,bigint,timestamp with time zone,text,text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.take_pace(p_instance public.instances, p_policy jsonb, p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.take_pace(p_instance public.instances, p_kind text, p_policy jsonb, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
@@ -11808,13 +12106,19 @@ AS $function$
 declare v_min numeric := coalesce(p_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
 v_max numeric := coalesce(p_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric);
 begin
+  if is_notice(p_kind) then
+    update instances set next_notice_at = p_now + make_interval(secs => (0.5 + (p_policy ->> 'random')::numeric)
+      * 1200 / greatest(1, (p_policy ->> 'noticeCapHour')::int)) where id = p_instance.id
+      and (p_policy ->> 'noticeCapHour')::int > 0;
+    return;
+  end if;
   update instances set next_proactive_at = p_now
     + make_interval(secs => v_min + (p_policy ->> 'random')::numeric * greatest(0, v_max - v_min))
     where id = p_instance.id;
 end $function$;
-revoke all on function public.take_pace(public.instances,jsonb,timestamp with time zone) from public;
-grant execute on function public.take_pace(public.instances,jsonb,timestamp with time zone) to service_role;
-grant execute on function public.take_pace(public.instances,jsonb,timestamp with time zone) to whats_agents_runtime;
+revoke all on function public.take_pace(public.instances,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.take_pace(public.instances,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.take_pace(public.instances,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.take_slack_event(p_event text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -12156,11 +12460,11 @@ begin
   select count(*) into v_count from (
     select from conversations c join slots s on s.conversation_id = c.id
       where c.contact_id = p_contact and not s.reply and s.slot_at > coalesce(v_since, '-infinity')
-        and s.kind not in ('manual', 'operator')
+        and s.kind not in ('manual', 'operator', 'transactional')
     union all
     select from conversations c join on_wire w on w.conversation_id = c.id
       where c.contact_id = p_contact and is_proactive(w.kind) and w.slot_at > coalesce(v_since, '-infinity')
-        and w.kind not in ('manual', 'operator')
+        and w.kind not in ('manual', 'operator', 'transactional')
     limit p_most) u;
   return v_count;
 end $function$;
@@ -12736,7 +13040,8 @@ CREATE OR REPLACE FUNCTION public.yields(p_message public.messages, p_now timest
 AS $function$
 begin
   return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
-    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+    and not is_notice(o.kind) and o.priority in (1, 2, 3) and o.priority < p_message.priority
+    and o.urgent_at > p_now - interval '2 minutes'
       and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $function$;

@@ -1946,6 +1946,9 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from summaries where id in (select id from (select id, created_at from summaries order by id
     limit p_limit) oldest where created_at < v_messages);
+  -- the others go with their message
+  delete from order_notices where id in (select id from order_notices where message_id is null
+    and duplicate_of is null and created_at < v_messages order by id limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- what a file says goes with the last message that brought it, or when nobody has come to write it there
   delete from media where id in (select d.id from (select * from media order by id limit p_limit) d
@@ -1997,6 +2000,9 @@ begin
       where r.conversation_id = any (v_talks)),
     'follow_ups', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from follow_ups f
       where f.conversation_id = any (v_talks)),
+    'order_notices', (select coalesce(jsonb_agg(to_jsonb(n) - 'tenant_id' - 'fingerprint' order by n.id), '[]')
+      from order_notices n where n.tenant_id = p_tenant and n.phone in (select a.address from contact_addresses a
+        where a.contact_id = any (v_all) and a.kind = 'pn')),
     'former_phones', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from former_phones f
       where f.contact_id = any (v_all)),
     'conversations', (select coalesce(jsonb_agg(to_jsonb(v) - 'tenant_id' order by v.id), '[]') from conversations v
@@ -2158,6 +2164,8 @@ begin
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
+  delete from order_notices n using contact_addresses a where a.contact_id = any (v_all) and a.kind = 'pn'
+    and n.tenant_id = p_tenant and n.phone = a.address;
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
@@ -5467,6 +5475,12 @@ create or replace function is_campaign(p_kind text)
 returns boolean language sql immutable as
 $$ select p_kind in ('campaign', 'prospecting') $$;
 
+-- is_notice: a step of an order, told by the shop's own program: it leaves at any hour, under a cap and a pace of its
+-- own, and takes no place in those of what is offered.
+create or replace function is_notice(p_kind text)
+returns boolean language sql immutable as
+$$ select p_kind = 'transactional' $$;
+
 -- slot_minute: the minute that a slot is counted in; the same in every zone.
 create or replace function slot_minute(p_at timestamptz) returns timestamptz language sql immutable as
 $$ select date_bin(interval '1 minute', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
@@ -5753,7 +5767,8 @@ end $$;
 --   `uncertain` and is never sent again by itself.
 -- The rules, in their order: first_guard (guardrails). The first one that fails is the recorded reason.
 -- Arguments: p_policy {allowlist: [digits] | null for everyone, capHour, capDay, replyCapHour, contactCapHour,
---   contactCapWeek, campaignGapDays, maxUnanswered, kindCaps: {kind: an hour}, strangersDay, minReplyPercent,
+--   contactCapWeek, campaignGapDays, maxUnanswered, kindCaps: {kind: an hour}, noticeCapHour, strangersDay,
+--   minReplyPercent,
 --   paceMinSeconds, paceMaxSeconds, hours: {start, end, weekdays, holidays} | null for always, tz, pilot, leaseMs,
 --   replyMaxAgeMinutes: a pause may hold an answer for so long, projectRef, random 0..1}. A figure that is null or
 --   missing limits nothing.
@@ -5798,7 +5813,7 @@ begin
   if v_stop is not null then return stop_send(v_message, v_stop, v_now); end if;
 
   if is_proactive(v_message.kind) and v_message.kind <> 'operator' and v_message.typing_until is null then
-    perform take_pace(v_instance, p_policy, v_now);
+    perform take_pace(v_instance, v_message.kind, p_policy, v_now);
   end if;
   if v_message.typing_ms > 0 and v_message.typing_until is null then
     return show_typing(v_conversation, v_message, v_instance.name, v_now);
@@ -5898,13 +5913,20 @@ begin
 end $$;
 
 -- take_pace: when the next message that nobody asked for may leave this number: after a pause of its pace, or of the
--- policy's, spread by its `random`.
+-- policy's, spread by its `random`. Notices of orders have a line of their own: they use a third of the time that their
+-- cap leaves to each, so that a jam clears.
 -- Concurrency: the caller holds the instance's lock.
-create or replace function take_pace(p_instance instances, p_policy jsonb, p_now timestamptz)
+create or replace function take_pace(p_instance instances, p_kind text, p_policy jsonb, p_now timestamptz)
 returns void language plpgsql set search_path = public, pg_temp as $$
 declare v_min numeric := coalesce(p_instance.pace_min_seconds, (p_policy ->> 'paceMinSeconds')::numeric);
 v_max numeric := coalesce(p_instance.pace_max_seconds, (p_policy ->> 'paceMaxSeconds')::numeric);
 begin
+  if is_notice(p_kind) then
+    update instances set next_notice_at = p_now + make_interval(secs => (0.5 + (p_policy ->> 'random')::numeric)
+      * 1200 / greatest(1, (p_policy ->> 'noticeCapHour')::int)) where id = p_instance.id
+      and (p_policy ->> 'noticeCapHour')::int > 0;
+    return;
+  end if;
   update instances set next_proactive_at = p_now
     + make_interval(secs => v_min + (p_policy ->> 'random')::numeric * greatest(0, v_max - v_min))
     where id = p_instance.id;
@@ -6165,8 +6187,8 @@ begin
       then 'queued' else 'deduped' end,
       case when v_first.id is not null then 'duplicate' end, p_request ->> 'text', v_now,
         p_request ->> 'correlation_id',
-      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1 when 'follow_up'
-        then 2 when 'notification' then 3 else 4 end, 0,
+      p_request ->> 'kind', case p_request ->> 'kind' when 'operator' then 0 when 'manual' then 1
+        when 'transactional' then 1 when 'follow_up' then 2 when 'notification' then 3 else 4 end, 0,
       coalesce((p_request ->> 'typing_ms')::int, 0), coalesce((p_request ->> 'send_after')::timestamptz, v_now),
         (p_request ->> 'expires_at')::timestamptz,
       p_request ->> 'bypass', p_request ->> 'campaign_id', case when v_first.id is null then v_key end, v_first.id,
@@ -6309,11 +6331,12 @@ begin
   return p_now + interval '1 day'; -- hours that never open: looked at again tomorrow
 end $$;
 
--- in_class: whether a send counts in a cap: of answers ('reply'), of all that nobody asked for ('proactive'), of what
--- goes to people who never wrote ('stranger'), or of one kind.
+-- in_class: whether a send counts in a cap: of answers ('reply'), of all that nobody asked for but notices of orders
+-- ('proactive'), of what goes to people who never wrote ('stranger'), or of one kind.
 create or replace function in_class(p_class text, p_kind text, p_first_contact boolean)
 returns boolean language sql immutable as $$
-  select case p_class when 'reply' then not is_proactive(p_kind) when 'proactive' then is_proactive(p_kind)
+  select case p_class when 'reply' then not is_proactive(p_kind)
+    when 'proactive' then is_proactive(p_kind) and not is_notice(p_kind)
     when 'stranger' then is_proactive(p_kind) and p_first_contact else p_kind = p_class end
 $$;
 
@@ -6398,10 +6421,11 @@ begin
   if p_cap = 0 then return p_now + p_window; end if;
   select s.at into v_at from (
     select l.slot_at as at from conversations c join slots l on l.conversation_id = c.id
-      where c.contact_id = p_contact and not l.reply and (is_offer(l.kind) or not p_offers)
+      where c.contact_id = p_contact and not l.reply and not is_notice(l.kind) and (is_offer(l.kind) or not p_offers)
     union all
     select p_now from conversations c join on_wire w on w.conversation_id = c.id
-      where c.contact_id = p_contact and is_proactive(w.kind) and (is_offer(w.kind) or not p_offers)) s
+      where c.contact_id = p_contact and is_proactive(w.kind) and not is_notice(w.kind)
+        and (is_offer(w.kind) or not p_offers)) s
     where s.at > p_now - p_window order by s.at desc offset p_cap - 1 limit 1;
   return v_at + p_window;
 end $$;
@@ -6415,11 +6439,11 @@ begin
   select count(*) into v_count from (
     select from conversations c join slots s on s.conversation_id = c.id
       where c.contact_id = p_contact and not s.reply and s.slot_at > coalesce(v_since, '-infinity')
-        and s.kind not in ('manual', 'operator')
+        and s.kind not in ('manual', 'operator', 'transactional')
     union all
     select from conversations c join on_wire w on w.conversation_id = c.id
       where c.contact_id = p_contact and is_proactive(w.kind) and w.slot_at > coalesce(v_since, '-infinity')
-        and w.kind not in ('manual', 'operator')
+        and w.kind not in ('manual', 'operator', 'transactional')
     limit p_most) u;
   return v_count;
 end $$;
@@ -6492,7 +6516,8 @@ create or replace function yields(p_message messages, p_now timestamptz)
 returns boolean language plpgsql stable set search_path = public, pg_temp as $$
 begin
   return exists (select from outbox o where o.instance_id = p_message.instance_id and is_proactive(o.kind)
-    and o.priority in (1, 2, 3) and o.priority < p_message.priority and o.urgent_at > p_now - interval '2 minutes'
+    and not is_notice(o.kind) and o.priority in (1, 2, 3) and o.priority < p_message.priority
+    and o.urgent_at > p_now - interval '2 minutes'
       and o.urgent_at <= p_now
     and o.conversation_id <> p_message.conversation_id and coalesce(o.reason, '') not like 'paused_%');
 end $$;
@@ -6548,13 +6573,16 @@ declare
   v_young jsonb := warming_caps(p_instance.phase, p_instance.phase_since, p_now);
   v_contact contacts;
   v_allowed text;
+  v_deaf boolean;   -- the shop tells of orders after an opt-out too
   -- the rules for what nobody asked for do not bind a person who sends over them, or who answers within a day
-  v_unasked boolean := not v_reply and not v_operator and p_message.bypass is null
+  v_notice boolean := is_notice(p_message.kind);
+  v_unasked boolean := not v_reply and not v_operator and not v_notice and p_message.bypass is null
     and not (p_message.kind = 'manual' and coalesce(p_conversation.last_inbound_at > p_now - interval '1 day', false));
 begin
-  if v_unasked then
-    select * into v_contact from contacts where id = p_conversation.contact_id;
-    select proactive into v_allowed from tenants where id = p_conversation.tenant_id;
+  if v_unasked then select * into v_contact from contacts where id = p_conversation.contact_id; end if;
+  if v_unasked or v_notice then
+    select proactive, coalesce(settings -> 'notices_after_opt_out' = 'true', false) into v_allowed, v_deaf
+      from tenants where id = p_conversation.tenant_id;
   end if;
   return coalesce(
     -- whether it may leave at all
@@ -6568,7 +6596,7 @@ begin
     ends('expired', 'expired', p_message.expires_at <= p_now),
     -- who wrote after opting out is answered; what was written before the opt-out is not sent any more, nor anything
     -- that nobody asked for
-    ends('opt_out', 'blocked', not v_operator and exists (select
+    ends('opt_out', 'blocked', not v_operator and not (v_notice and v_deaf) and exists (select
       from standing_opt_out(p_conversation.contact_id) o where not v_reply or o.created_at > p_message.created_at)),
     -- a step of a ladder is over with the silence it is about
     case when p_message.kind = 'follow_up' then follow_up_guard(p_message, p_conversation, p_policy, p_now) end,
@@ -6581,10 +6609,11 @@ begin
     -- is typing
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
       and (v_silenced = 'takeover' or p_message.kind <> 'handoff')),
-    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself
-    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and p_message.kind <> 'manual'
+    -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself, and a
+    -- step of an order is a fact whoever is talking
+    waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and not v_notice and p_message.kind <> 'manual'
       then p_conversation.takeover_until end, p_now),
-    looks(v_silenced, v_silenced is not null and not v_reply and p_message.kind <> 'manual',
+    looks(v_silenced, v_silenced is not null and not v_reply and not v_notice and p_message.kind <> 'manual',
       p_now + interval '10 minutes'),
     case when v_reply then
       waits('reply_cap_hour', free_at(p_instance.id, 'reply', interval '1 hour',
@@ -6593,6 +6622,11 @@ begin
       waits('reply_share', share_free_at(p_conversation,
         coalesce(p_instance.reply_cap_hour, (p_policy ->> 'replyCapHour')::int), p_now),
         p_now) end,
+    case when v_notice then coalesce(
+      looks('safe_mode', v_allowed = 'none', p_now + interval '10 minutes'),
+      waits('notice_cap', free_at(p_instance.id, 'transactional', interval '1 hour',
+        (p_policy ->> 'noticeCapHour')::int, p_instance.hour_reset_at, p_now), p_now),
+      waits('notice_pace', p_instance.next_notice_at, p_now)) end,
     case when v_unasked then coalesce(
       -- when, and whether this person
       ends('pilot_mode', 'blocked', (p_policy ->> 'pilot')::boolean and p_conversation.last_inbound_at is null),
@@ -6649,14 +6683,15 @@ begin
     looks('number_disconnected', p_instance.status in ('close', 'connecting', 'refused'),
       p_now + interval '30 seconds'),
     -- why it is not well is the reason; what a person writes is held by WhatsApp's own words only
-    number_hold(p_instance, not v_unasked
+    number_hold(p_instance, not (v_unasked or v_notice)
       or (p_message.kind = 'manual' and p_instance.held_reason not in ('number_restricted',
       'number_rate_limited')), p_now));
 end $$;
 
 -- rate_status: what of the caps each number of a tenant has used, what is held and why, and when the next message that
 -- nobody asked for may go.
--- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, status, phase,
+-- Arguments: p_policy as in claim_send. Result: {number: {hour: {used, limit, oldest}, day, notices: of orders in the
+--   hour, status, phase,
 --   next_proactive_at, next_slot_at, inside_hours, held: {reason: count}}}.
 create or replace function rate_status(p_tenant text, p_policy jsonb, p_now timestamptz default null)
 returns jsonb language plpgsql stable set search_path = public, pg_temp as $$
@@ -6675,10 +6710,15 @@ begin
           min(s.slot_at) filter (where s.slot_at > v_hour_from)),
         'day', jsonb_build_object('used', count(*) filter (where s.slot_at > v_day_from), 'limit', v_day, 'oldest',
           min(s.slot_at) filter (where s.slot_at > v_day_from)))
-      from (select slot_at from slots where instance_id = v_instance.id and not reply
+      from (select slot_at from slots where instance_id = v_instance.id and not reply and not is_notice(kind)
           and slot_at > least(v_hour_from, v_day_from)
         union all select slot_at from on_wire where instance_id = v_instance.id and is_proactive(kind)
-          and slot_at > least(v_hour_from, v_day_from)) s)
+          and not is_notice(kind) and slot_at > least(v_hour_from, v_day_from)) s)
+      || jsonb_build_object('notices', (select jsonb_build_object('used', count(*), 'limit',
+          (p_policy ->> 'noticeCapHour')::int, 'oldest', min(s.slot_at))
+        from (select slot_at from slots where instance_id = v_instance.id and not reply and is_notice(kind)
+            and slot_at > v_hour_from
+          union all select slot_at from on_wire where instance_id = v_instance.id and is_notice(kind)) s))
       || jsonb_build_object('status', v_instance.status, 'phase', v_instance.phase, 'next_proactive_at',
         v_instance.next_proactive_at,
         'inside_hours', inside_hours(v_hours, p_tenant, v_now),
@@ -6722,8 +6762,8 @@ create or replace function rate_reset(
 declare v_now timestamptz := clock(p_now); v_names jsonb;
 begin
   with reset as (
-    update instances set next_proactive_at = null, hour_reset_at = case when p_window in ('hour', 'both') then v_now
-      else hour_reset_at end,
+    update instances set next_proactive_at = null, next_notice_at = null,
+      hour_reset_at = case when p_window in ('hour', 'both') then v_now else hour_reset_at end,
       day_reset_at = case when p_window in ('day', 'both') then v_now else day_reset_at end
     where tenant_id = p_tenant and name = coalesce(p_instance, name) returning name)
   select jsonb_agg(name order by name) into v_names from reset;
@@ -6733,7 +6773,7 @@ begin
       v_now);
   return jsonb_build_object('outcome', 'done', 'instances', v_names, 'lanes', release_held(p_tenant, p_instance,
     array['cap_hour', 'cap_day', 'warming_hour', 'warming_day', 'kind_cap', 'strangers', 'slow_start', 'priority',
-      'pace'], v_now));
+      'pace', 'notice_cap', 'notice_pace'], v_now));
 end $$;
 
 -- set_proactive: what may leave of a tenant that nobody asked for. Guarantee: holds from the next claim on, over
@@ -7479,13 +7519,15 @@ begin
       left join conversations c on c.instance_id = i.id and c.contact_id = a.contact_id and c.merged_into is null,
       lateral (select count(*) filter (where m.slot_at > p_now - interval '1 hour' or m.slot_at is null) as hour,
         count(*) as day from (
-        select slot_at from slots where instance_id = i.id and not reply and slot_at > p_now - interval '1 day'
+        select slot_at from slots where instance_id = i.id and not reply and not is_notice(kind)
+          and slot_at > p_now - interval '1 day'
         union all
-        select slot_at from on_wire where instance_id = i.id and is_proactive(kind)
+        select slot_at from on_wire where instance_id = i.id and is_proactive(kind) and not is_notice(kind)
           and slot_at > p_now - interval '1 day'
         union all
         -- enough to fill a day: a longer queue makes no number fuller
-        (select null from outbox where instance_id = i.id and is_proactive(kind) limit 1000)) m) u
+        (select null from outbox where instance_id = i.id and is_proactive(kind) and not is_notice(kind)
+          limit 1000)) m) u
     where i.tenant_id = p_tenant and i.proactive) s
   order by s.fit desc, (s.hour < s.cap_hour and s.day < s.cap_day) desc, s.last_inbound_at desc nulls last,
     s.day::numeric / greatest(s.cap_day, 1), s.id
@@ -8976,6 +9018,190 @@ begin
   return case when v.expires_at > clock(p_now) then v.command end;
 end $$;
 
+-- notice_templates_of: what a tenant has set of its texts, and the name of its company for {loja}.
+-- Result: {company: of its agent, or of a tenant that is not the installation's own, or null; templates: [{type, text,
+--   enabled, updated_by, updated_at}]}; a type that is not there has the product's words and is on.
+create or replace function notice_templates_of(p_tenant text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('company', coalesce((select a.company from agents a where a.tenant_id = p_tenant
+      and a.active and a.company is not null order by a.slug <> 'default', a.id limit 1),
+      (select t.name from tenants t where t.id = p_tenant and t.id <> 'default')),
+    'templates', (select coalesce(jsonb_agg(to_jsonb(n) - 'tenant_id' order by n.type), '[]')
+      from notice_templates n where n.tenant_id = p_tenant))
+$$;
+
+-- set_notice_template: gives a type other words, or its switch. In force from the next notice on; what is queued keeps
+-- its words. Audited.
+-- Arguments: p_change {type, text: new words; null: the product's again, enabled}; a key that is missing changes
+--   nothing. The caller has checked the placeholders. Result: {type, text, enabled}.
+-- Concurrency: the later one counts.
+create or replace function set_notice_template(
+  p_tenant text, p_change jsonb, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v_row notice_templates;
+begin
+  insert into notice_templates as n (tenant_id, type, text, enabled, updated_by, updated_at)
+    values (p_tenant, p_change ->> 'type', p_change ->> 'text', coalesce((p_change ->> 'enabled')::boolean, true),
+      p_actor, v_now)
+    on conflict (tenant_id, type) do update set
+      text = case when p_change ? 'text' then excluded.text else n.text end,
+      enabled = coalesce((p_change ->> 'enabled')::boolean, n.enabled), updated_by = p_actor, updated_at = v_now
+    returning * into v_row;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'notice_template.set', v_row.type, p_change - 'type', v_now);
+  return jsonb_build_object('type', v_row.type, 'text', v_row.text, 'enabled', v_row.enabled);
+end $$;
+
+-- set_notice_opt_out: whether somebody who asked for no more messages is told of an order all the same. Holds from the
+-- next claim on. Audited. Result: whether it was so before.
+create or replace function set_notice_opt_out(
+  p_tenant text, p_tell boolean, p_actor text, p_reason text, p_now timestamptz default null
+) returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v_was boolean;
+begin
+  select coalesce(settings -> 'notices_after_opt_out' = 'true', false) into v_was from tenants where id = p_tenant
+    for update;
+  update tenants set settings = settings || jsonb_build_object('notices_after_opt_out', p_tell) where id = p_tenant;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (p_tenant, p_actor, 'notice.opt_out', case when p_tell then 'ignore' else 'obey' end,
+      jsonb_build_object('reason', p_reason), clock(p_now));
+  return v_was;
+end $$;
+
+-- order_notice: a shop tells a step of an order, in words that are ready.
+-- Guarantee: the notice and its message are written together, so none waits for a queue. The same type, phone,
+--   reference and data is sent once, however often and by however many it is asked at a time; each repeat leaves a row
+--   `deduped`. A type that is off leaves a row too, and sends nothing; it is asked here, in the same transaction.
+-- Arguments: p_request {tenant, type, reference, phone (canonical digits), data, text, test: to somebody of the shop,
+--   sent whatever was sent before and whether the type is on, instance, choose, send_after, expires_at, correlation_id,
+--   actor, by_hand: a person asks, which is audited}; see enqueue_message. Errors: WA001 unknown instance.
+-- Concurrency: any. Result: {notice: as order_notice_row, lane: conversation to wake, or null}.
+create or replace function order_notice(p_request jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_tenant text := p_request ->> 'tenant';
+  v_type text := p_request ->> 'type';
+  v_test boolean := coalesce((p_request ->> 'test')::boolean, false);
+  v_print text := encode(sha256(convert_to(jsonb_build_array(v_type, p_request -> 'phone', p_request -> 'reference',
+    p_request -> 'data')::text, 'UTF8')), 'hex');
+  v_first bigint;
+  v_queued jsonb;
+  v_row order_notices;
+begin
+  perform pg_advisory_xact_lock(hashtextextended(v_tenant || '/' || v_print, 11));
+  if not v_test then
+    select id into v_first from order_notices where tenant_id = v_tenant and fingerprint = v_print
+      and outcome = 'queued' and not test order by id limit 1;
+    if v_first is not null or exists (select from notice_templates n where n.tenant_id = v_tenant and n.type = v_type
+      and not n.enabled) then
+      insert into order_notices (tenant_id, type, reference, phone, data, text, fingerprint, outcome, duplicate_of,
+          asked_by, created_at)
+        values (v_tenant, v_type, p_request ->> 'reference', p_request ->> 'phone', p_request -> 'data',
+          p_request ->> 'text', v_print, case when v_first is null then 'type_disabled' else 'deduped' end, v_first,
+          p_request ->> 'actor', v_now)
+        returning * into v_row;
+      return jsonb_build_object('notice', order_notice_row(v_row), 'lane', null);
+    end if;
+  end if;
+  v_queued := enqueue_message(p_request || '{"kind": "transactional"}', p_now);
+  insert into order_notices (tenant_id, type, reference, phone, data, text, fingerprint, outcome, message_id, test,
+      asked_by, created_at)
+    values (v_tenant, v_type, p_request ->> 'reference', p_request ->> 'phone', p_request -> 'data',
+      p_request ->> 'text', v_print, 'queued', (v_queued ->> 'id')::bigint, v_test, p_request ->> 'actor', v_now)
+    returning * into v_row;
+  if coalesce((p_request ->> 'by_hand')::boolean, false) then
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (v_tenant, p_request ->> 'actor', 'notice.send', v_row.id::text,
+        jsonb_build_object('type', v_type, 'test', v_test), v_now);
+  end if;
+  return jsonb_build_object('notice', order_notice_row(v_row), 'lane', v_queued -> 'conversation_id');
+end $$;
+
+-- resend_order_notice: the same words once more, because a person says so. Audited.
+-- Guarantee: while a notice, or the last one that sent it again, is still on its way, nothing is sent.
+-- Arguments: p_request {tenant, instance, choose, correlation_id, actor}. Errors: as order_notice.
+-- Concurrency: any; of two at once one finds the other's under way.
+-- Result: {outcome: 'done', notice, lane} | {outcome: 'unknown' | 'repeat' | 'under_way'}; of a repeat its first is to
+--   be sent again.
+create or replace function resend_order_notice(p_id bigint, p_request jsonb, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_now timestamptz := clock(p_now);
+  v_first order_notices;
+  v_origin bigint;
+  v_queued jsonb;
+  v_row order_notices;
+begin
+  select * into v_first from order_notices where id = p_id and tenant_id = p_request ->> 'tenant';
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_first.outcome = 'deduped' then return jsonb_build_object('outcome', 'repeat'); end if;
+  v_origin := coalesce(v_first.resend_of, v_first.id);
+  perform 1 from order_notices where id = v_origin for update;
+  if exists (select from order_notices n join messages m on m.id = n.message_id
+    where (n.id = v_origin or n.resend_of = v_origin) and m.status in ('queued', 'sending', 'uncertain')) then
+    return jsonb_build_object('outcome', 'under_way');
+  end if;
+  v_queued := enqueue_message(p_request || jsonb_build_object('kind', 'transactional', 'phone', v_first.phone, 'text',
+    v_first.text), p_now);
+  insert into order_notices (tenant_id, type, reference, phone, data, text, fingerprint, outcome, message_id, resend_of,
+      test, asked_by, created_at)
+    values (v_first.tenant_id, v_first.type, v_first.reference, v_first.phone, v_first.data, v_first.text,
+      v_first.fingerprint, 'queued', (v_queued ->> 'id')::bigint, v_origin, v_first.test, p_request ->> 'actor', v_now)
+    returning * into v_row;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (v_first.tenant_id, p_request ->> 'actor', 'notice.resend', v_first.id::text,
+      jsonb_build_object('notice', v_row.id, 'type', v_row.type), v_now);
+  return jsonb_build_object('outcome', 'done', 'notice', order_notice_row(v_row), 'lane',
+    v_queued -> 'conversation_id');
+end $$;
+
+-- notice_status: what of a notice is true now, in the states of messages.
+create or replace function notice_status(p_outcome text, p_message text)
+returns text language sql immutable as $$
+  select case p_outcome when 'deduped' then 'deduped' when 'type_disabled' then 'blocked' else p_message end
+$$;
+
+-- order_notice_row: one notice as the API shows it, with what WhatsApp has answered.
+create or replace function order_notice_row(p_notice order_notices)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('id', p_notice.id, 'type', p_notice.type, 'reference', p_notice.reference,
+    'to', p_notice.phone, 'data', p_notice.data, 'text', p_notice.text,
+    'status', notice_status(p_notice.outcome, m.status),
+    'reason', case p_notice.outcome when 'deduped' then 'duplicate' when 'type_disabled' then 'type_disabled'
+      else m.reason end,
+    'error_class', m.error_class, 'message_id', p_notice.message_id, 'duplicate_of', p_notice.duplicate_of,
+    'resend_of', p_notice.resend_of, 'test', p_notice.test, 'asked_by', p_notice.asked_by,
+    'created_at', p_notice.created_at, 'goes_at', case when m.id is not null then promised_at(m) end,
+    'instance', (select i.name from instances i where i.id = m.instance_id),
+    'provider_message_id', m.provider_id, 'attempts', m.attempts,
+    'sent_at', case when m.provider_id is not null then m.provider_at end, 'delivered_at', m.delivered_at,
+    'read_at', m.read_at, 'expires_at', m.expires_at)
+  from (select 1) one left join messages m on m.id = p_notice.message_id
+$$;
+
+-- find_order_notice: one notice of a tenant, or null.
+create or replace function find_order_notice(p_tenant text, p_id bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select order_notice_row(n) from order_notices n where n.id = p_id and n.tenant_id = p_tenant
+$$;
+
+-- list_order_notices: the log, the newest first.
+-- Arguments: p_filter {type, status, reference, phone (canonical digits), since, before (an id: the page after it)};
+--   what is missing or null does not narrow. Result: [order_notice_row].
+create or replace function list_order_notices(p_tenant text, p_filter jsonb, p_limit int)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(order_notice_row(n) order by n.id desc), '[]') from (
+    select x.* from order_notices x left join messages m on m.id = x.message_id
+    where x.tenant_id = p_tenant and x.id < coalesce((p_filter ->> 'before')::bigint, 9223372036854775807)
+      and x.type = coalesce(p_filter ->> 'type', x.type)
+      and x.reference = coalesce(p_filter ->> 'reference', x.reference)
+      and x.phone = coalesce(p_filter ->> 'phone', x.phone)
+      and x.created_at >= coalesce((p_filter ->> 'since')::timestamptz, '-infinity')
+      and (p_filter ->> 'status' is null or notice_status(x.outcome, m.status) = p_filter ->> 'status')
+    order by x.id desc limit p_limit) n
+$$;
+
 -- put_holidays: Brazil's holidays for a time ahead. A day that is there already stays as it is. p_days [{day, name}].
 -- Result: {until: the last day known}.
 create or replace function put_holidays(p_days jsonb)
@@ -10408,6 +10634,7 @@ revoke all on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  is_notice(text),
   slot_minute(timestamp with time zone),
   slot_hour(timestamp with time zone),
   keep_sends(),
@@ -10425,7 +10652,7 @@ revoke all on function
   await_send(conversations,messages,timestamp with time zone),
   next_send(bigint,timestamp with time zone),
   stop_send(messages,jsonb,timestamp with time zone),
-  take_pace(instances,jsonb,timestamp with time zone),
+  take_pace(instances,text,jsonb,timestamp with time zone),
   show_typing(conversations,messages,text,timestamp with time zone),
   start_send(conversations,messages,text,integer,timestamp with time zone),
   new_wire_id(),
@@ -10579,6 +10806,15 @@ revoke all on function
   take_slack_event(text,timestamp with time zone),
   ask_operator(text,text,jsonb,timestamp with time zone),
   take_asked(text,text,timestamp with time zone),
+  notice_templates_of(text),
+  set_notice_template(text,jsonb,text,timestamp with time zone),
+  set_notice_opt_out(text,boolean,text,text,timestamp with time zone),
+  order_notice(jsonb,timestamp with time zone),
+  resend_order_notice(bigint,jsonb,timestamp with time zone),
+  notice_status(text,text),
+  order_notice_row(order_notices),
+  find_order_notice(text,bigint),
+  list_order_notices(text,jsonb,integer),
   put_holidays(jsonb),
   claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone),
   finish_job(bigint,text,integer,text,timestamp with time zone),
@@ -10877,6 +11113,7 @@ grant execute on function
   is_proactive(text),
   is_offer(text),
   is_campaign(text),
+  is_notice(text),
   slot_minute(timestamp with time zone),
   slot_hour(timestamp with time zone),
   keep_sends(),
@@ -10894,7 +11131,7 @@ grant execute on function
   await_send(conversations,messages,timestamp with time zone),
   next_send(bigint,timestamp with time zone),
   stop_send(messages,jsonb,timestamp with time zone),
-  take_pace(instances,jsonb,timestamp with time zone),
+  take_pace(instances,text,jsonb,timestamp with time zone),
   show_typing(conversations,messages,text,timestamp with time zone),
   start_send(conversations,messages,text,integer,timestamp with time zone),
   new_wire_id(),
@@ -11048,6 +11285,15 @@ grant execute on function
   take_slack_event(text,timestamp with time zone),
   ask_operator(text,text,jsonb,timestamp with time zone),
   take_asked(text,text,timestamp with time zone),
+  notice_templates_of(text),
+  set_notice_template(text,jsonb,text,timestamp with time zone),
+  set_notice_opt_out(text,boolean,text,text,timestamp with time zone),
+  order_notice(jsonb,timestamp with time zone),
+  resend_order_notice(bigint,jsonb,timestamp with time zone),
+  notice_status(text,text),
+  order_notice_row(order_notices),
+  find_order_notice(text,bigint),
+  list_order_notices(text,jsonb,integer),
   put_holidays(jsonb),
   claim_job(text,timestamp with time zone,text,integer,boolean,boolean,timestamp with time zone),
   finish_job(bigint,text,integer,text,timestamp with time zone),
