@@ -1,7 +1,7 @@
 /** Files that ask their parser for more than there is: what opens them ends, and nothing else. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { crc32, deflateRawSync } from 'node:zlib';
+import { constants, crc32, deflateRawSync } from 'node:zlib';
 import { pagesOf, pdfText, wordHtml } from '../../src/files/documents.ts';
 
 /** A few hundred bytes that claim so many objects. */
@@ -75,4 +75,56 @@ test('L7 Z9 a .docx that unpacks to more than there is memory for is broken; an 
   const bomb = docx('<w:p/>'.repeat(3_000_000));
   assert.ok(bomb.length < 100_000, String(bomb.length));
   assert.equal((await wordHtml(bomb)).kind, 'broken');
+});
+
+/** A PDF of one page whose objects lie in a stream that unpacks to so many MB. */
+function unpackingTo(megabytes: number): Buffer {
+  const kids = '2 0 <</Type/Pages/Kids[3 0 R]/Count 1>>';
+  const zeros = deflateRawSync(Buffer.alloc(1_048_576), { finishFlush: constants.Z_FULL_FLUSH });
+  const packed = Buffer.concat([
+    Buffer.from([0x78, 0x9c]),
+    deflateRawSync(Buffer.from(kids), { finishFlush: constants.Z_FULL_FLUSH }),
+    ...Array.from({ length: megabytes }, () => zeros),
+    Buffer.from([0x03, 0x00]), // the last block; who reads a PDF looks at no checksum
+  ]);
+  const objects = [
+    Buffer.from('1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n'),
+    Buffer.from('3 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>\nendobj\n'),
+    Buffer.concat([
+      Buffer.from(`5 0 obj\n<</Type/ObjStm/N 1/First 4/Filter/FlateDecode/Length ${packed.length}>>\nstream\n`),
+      packed,
+      Buffer.from('\nendstream\nendobj\n'),
+    ]),
+  ];
+  const head = Buffer.from('%PDF-1.5\n');
+  const [first, third, fifth] = objects.map((_, at) => objects.slice(0, at).reduce((sum, each) => sum + each.length, head.length)) as [
+    number,
+    number,
+    number,
+  ];
+  const sixth = fifth + (objects[2] as Buffer).length;
+  const entries = [
+    [0, 0],
+    [1, first],
+    [2, 5],
+    [1, third],
+    [0, 0],
+    [1, fifth],
+    [1, sixth],
+  ].map(([kind = 0, at = 0]) => {
+    const entry = Buffer.alloc(6);
+    entry.writeUInt8(kind, 0);
+    entry.writeUInt32BE(at, 1);
+    return entry;
+  });
+  const xref = Buffer.concat(entries);
+  const table = Buffer.from(`6 0 obj\n<</Type/XRef/Size 7/W[1 4 1]/Root 1 0 R/Length ${xref.length}>>\nstream\n`);
+  return Buffer.concat([head, ...objects, table, xref, Buffer.from(`\nendstream\nendobj\nstartxref\n${sixth}\n%%EOF\n`)]);
+}
+
+test('I10 Z9 a PDF whose objects unpack to more memory than a file may take is broken, whatever kind of memory that is', async () => {
+  assert.deepEqual(await pagesOf(unpackingTo(1)), { kind: 'pages', count: 1, text: null });
+  const bomb = unpackingTo(400);
+  assert.ok(bomb.length < 1_000_000, String(bomb.length));
+  assert.equal((await pagesOf(bomb)).kind, 'broken');
 });
