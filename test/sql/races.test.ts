@@ -151,3 +151,30 @@ test('I5 a claim that waited for the conversation begins its turn when it has it
   const [turn] = await sql.rows('select started_at >= $1 as after from turns', [released?.at]);
   assert.equal(turn?.['after'], true);
 });
+
+test('I10 a pause that ends in the middle of a claim: the picture that came in it is read before it is answered', async (t) => {
+  const sql = await openSql(t);
+  const text = said({ id: 'P1', at: NOON });
+  assert.ok(text.kind === 'message');
+  const content = { type: 'image' as const, text: '[imagem]', typed: null, media: null };
+  const [stored] = await sql.record([{ ...text, content }], NOON);
+  const id = Number(stored?.conversation_id);
+  const pause = (status: string) =>
+    sql.rows(`insert into julia_status (status, motivo, alterado_via) values ($1, 'x', 'manual')`, [status]);
+  const claim = async () =>
+    (await sql.rows(`select claim_turns($1, 'w', 30000, null, $2, true) as claims`, [JSON.stringify([id]), minutesAfter(1)]))[0]?.[
+      'claims'
+    ] as [{ state: string; items?: { message_id: number }[] }];
+  await pause('pausado');
+  assert.deepEqual((await claim())[0].state, 'paused', 'nothing is paid for meanwhile');
+  const holder = await sql.client();
+  await holder.query('begin');
+  await holder.query('select from conversations where id = $1 for update', [id]);
+  const claimed = claim();
+  await waitsForLock(sql, 'claim_turns', claimed);
+  await pause('ativo');
+  await holder.query('commit');
+  const [{ state, items }] = await claimed;
+  assert.deepEqual([state, items?.length], ['media', 1]);
+  assert.deepEqual(await sql.rows('select from turns'), [], 'nothing is held meanwhile');
+});
