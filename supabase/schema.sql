@@ -3031,10 +3031,13 @@ begin
   end if;
 
   with waiting as materialized (
-      select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name
+      select c.id, p.correlation_id, p.asks_identity, silenced_by(c, v_now) as silenced, agent_of(i) as agent, i.name,
+        -- asked again where the silence is: a pause may have ended since, and then its pictures are to be read
+        case when p_reads and p.has_media then unread_media(c.id, v_now) end as unread
       from conversations c join instances i on i.id = c.instance_id
         cross join lateral (select min(m.correlation_id) as correlation_id, count(*) as n,
-            bool_or(coalesce(m.meaning ->> 'intent' = 'bot_question', false)) as asks_identity
+            bool_or(coalesce(m.meaning ->> 'intent' = 'bot_question', false)) as asks_identity,
+            bool_or(m.type in ('audio', 'image', 'document', 'video')) as has_media
           from inbox x join messages m on m.id = x.message_id where x.conversation_id = c.id) p
       where c.id = any (v_ids) and not v_in_the_way ? c.id::text and p.n > 0),
     fenced as (
@@ -3042,7 +3045,8 @@ begin
       update conversations c set fence = fence + 1, apologised_at = case when c.apologised_at is not null
           and (c.deferred_since is not null or not exists (select from turns t where t.started_at > c.apologised_at
             and t.status = 'committed' and t.model is not null)) then c.apologised_at end
-        from waiting w where c.id = w.id and coalesce(w.silenced not like 'paused\_%', true) returning c.*),
+        from waiting w where c.id = w.id and w.unread is null and coalesce(w.silenced not like 'paused\_%', true)
+        returning c.*),
     opened as (
       insert into turns (tenant_id, conversation_id, agent_id, fence, lease_until, worker, inbound_seq, correlation_id,
         started_at)
@@ -3134,6 +3138,7 @@ begin
           v_now + make_interval(secs => p_lease_ms / 1000.0), 'wait_ms', p_lease_ms)
       when s.claim is not null then s.claim
       when v_in_the_way ? i.id::text then (v_in_the_way -> i.id::text)::json
+      when w.unread is not null then json_build_object('conversation_id', i.id, 'state', 'media', 'items', w.unread)
       when w.id is not null then json_build_object('conversation_id', i.id, 'state', 'paused', 'reason',
         substr(w.silenced, length('paused_') + 1))
       else json_build_object('conversation_id', i.id, 'state', 'idle') end order by i.n)
