@@ -5,7 +5,8 @@ import { conversationsPage } from './conversations.ts';
 import { costsPage } from './costs.ts';
 import { healthPage } from './health.ts';
 import { numbersPage } from './numbers.ts';
+import { noticesPage } from './notices.ts';
 import type { Page } from './page.ts';
 import { usersPage } from './users.ts';
 
-export const PAGES: readonly Page[] = [conversationsPage, numbersPage, agentPage, healthPage, costsPage, auditPage, usersPage];
+export const PAGES: readonly Page[] = [conversationsPage, numbersPage, agentPage, noticesPage, healthPage, costsPage, auditPage, usersPage];
