@@ -1946,6 +1946,7 @@ begin
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from summaries where id in (select id from (select id, created_at from summaries order by id
     limit p_limit) oldest where created_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   -- the others go with their message
   delete from order_notices where id in (select id from order_notices where message_id is null
     and duplicate_of is null and created_at < v_messages order by id limit p_limit);
