@@ -186,3 +186,44 @@ test('T10 a person sends a notice again: ten at a time are one, its words are th
   const audit = await sends.query(`select action, subject from audit_log where action = 'notice.resend'`);
   assert.deepEqual(audit, [{ action: 'notice.resend', subject: String(first.id) }]);
 });
+
+test('Z6 of whom there is nothing but a notice that was never sent, that is erased, also at a phone of before', async (t) => {
+  const sends = await sendsDatabase(t);
+  await sends.db.call('set_notice_template', {
+    p_tenant: 'default',
+    p_change: { type: 'order_shipped', enabled: false },
+    p_actor: 'cli:ana',
+  });
+  const phone = somebody();
+  await notice(sends, phone, START, { data: { nome: 'Maria', endereco: 'Rua das Flores, 10' } });
+  const erase = async (of: string): Promise<string> =>
+    (
+      (await sends.db.call('erase_contact', {
+        p_tenant: 'default',
+        p_contact: null,
+        p_phone: of,
+        p_actor: 'cli:ana',
+        p_reason: 'pedido',
+      })) as {
+        outcome: string;
+      }
+    ).outcome;
+  const left = async (): Promise<number> => (await sends.query('select from order_notices')).length;
+  assert.deepEqual([await erase(phone), await erase(phone), await left()], ['again', 'erased', 0]);
+  assert.equal(await erase(somebody()), 'unknown', 'of nobody there is nothing');
+
+  // Of the same phone what came before it was another's goes, and what came later stays.
+  const [before, now] = [somebody(), somebody()];
+  await sends.proactive(now, START);
+  await sends.query(
+    `insert into former_phones (tenant_id, contact_id, address, until) select 'default', contact_id, $1, $2 from contact_addresses where address = $3`,
+    [before, later(MINUTE), now],
+  );
+  await notice(sends, before, START);
+  await notice(sends, before, later(2 * MINUTE), { reference: 'pedido-2' });
+  assert.equal(await erase(now), 'erased');
+  assert.deepEqual(
+    (await sends.query<{ reference: string }>('select reference from order_notices')).map(({ reference }) => reference),
+    ['pedido-2'],
+  );
+});
