@@ -4330,8 +4330,11 @@ begin
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
-  delete from order_notices n using contact_addresses a where a.contact_id = any (v_all) and a.kind = 'pn'
-    and n.tenant_id = p_tenant and n.phone = a.address;
+  -- one that was never sent has no message that takes it away
+  delete from order_notices n using (select a.address, 'infinity'::timestamptz as until from contact_addresses a
+      where a.contact_id = any (v_all) and a.kind = 'pn'
+    union all select f.address, f.until from former_phones f where f.contact_id = any (v_all)) p
+    where n.tenant_id = p_tenant and n.phone = p.address and n.created_at < p.until;
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
@@ -6112,7 +6115,8 @@ declare v_words text[]; v_id bigint;
 begin
   select array_agg('%' || w || '%') into v_words from unnest(both_writings(p_phone)) w;
   if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select
-    from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
+    from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) and not exists (select
+    from order_notices n where n.tenant_id = p_tenant and n.phone = p_phone) then return false; end if;
   insert into contacts (tenant_id) values (p_tenant) returning id into v_id;
   insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
     select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0

@@ -2033,9 +2033,9 @@ create or replace function webhooks_of(p_tenant text) returns setof webhook_even
     from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
 $$;
 
--- know_by_traces: nobody is stored under this phone. When something that was put aside names it, it is a contact's from
--- now on, so that an erasure has somebody to lock and
---   to remember, and whatever comes meanwhile waits for it. Concurrency: the unique key of contact_addresses decides.
+-- know_by_traces: nobody is stored under this phone. When something that was put aside, or a notice of an order that was
+-- never sent, names it, it is a contact's from now on, so that an erasure has somebody to lock and to remember, and
+--   whatever comes meanwhile waits for it. Concurrency: the unique key of contact_addresses decides.
 --   Result: whether somebody is there now.
 create or replace function know_by_traces(p_tenant text, p_phone text)
 returns boolean language plpgsql set search_path = public, pg_temp as $$
@@ -2043,7 +2043,8 @@ declare v_words text[]; v_id bigint;
 begin
   select array_agg('%' || w || '%') into v_words from unnest(both_writings(p_phone)) w;
   if not exists (select from webhooks_of(p_tenant) w where w.body::text like any (v_words)) and not exists (select
-    from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) then return false; end if;
+    from early_updates e where e.tenant_id = p_tenant and e.event::text like any (v_words)) and not exists (select
+    from order_notices n where n.tenant_id = p_tenant and n.phone = p_phone) then return false; end if;
   insert into contacts (tenant_id) values (p_tenant) returning id into v_id;
   insert into contact_addresses (tenant_id, instance_id, contact_id, kind, address)
     select p_tenant, min(i.id), v_id, 'pn', p_phone from instances i where i.tenant_id = p_tenant having count(*) > 0
@@ -2057,8 +2058,8 @@ end $$;
 --   free words in handoffs, memory, names, addresses, news that came too early and raw webhooks; numbers stay (turns,
 --   tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts).
 --   What was queued is not sent; a turn that is under way cannot commit. Who writes again is somebody new. All or
---   nothing; twice is once. Audited, without a word of what it was. Somebody of whom there is only what was put aside
---   is erased with a second call.
+--   nothing; twice is once. Audited, without a word of what it was. Somebody of whom there is only what was put aside,
+--   or a notice that was never sent, is erased with a second call.
 -- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
 -- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits: of one of before it
 --   nothing is kept (see is_erased), a later one is then a new contact's.
@@ -2165,8 +2166,11 @@ begin
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
-  delete from order_notices n using contact_addresses a where a.contact_id = any (v_all) and a.kind = 'pn'
-    and n.tenant_id = p_tenant and n.phone = a.address;
+  -- one that was never sent has no message that takes it away
+  delete from order_notices n using (select a.address, 'infinity'::timestamptz as until from contact_addresses a
+      where a.contact_id = any (v_all) and a.kind = 'pn'
+    union all select f.address, f.until from former_phones f where f.contact_id = any (v_all)) p
+    where n.tenant_id = p_tenant and n.phone = p.address and n.created_at < p.until;
   delete from contact_addresses where contact_id = any (v_all);
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
