@@ -1968,9 +1968,9 @@ create or replace function webhooks_of(p_tenant text) returns setof webhook_even
     from set_aside a join instances i on i.name = a.name where i.tenant_id = p_tenant)
 $$;
 
--- know_by_traces: nobody is stored under this phone. When something that was put aside, or a notice of an order that was
--- never sent, names it, it is a contact's from now on, so that an erasure has somebody to lock and to remember, and
---   whatever comes meanwhile waits for it. Concurrency: the unique key of contact_addresses decides.
+-- know_by_traces: nobody is stored under this phone. When something that was put aside names it, or a notice of an
+-- order that was never sent, it is a contact's from now on, so that an erasure has somebody to lock and to remember,
+-- and whatever comes meanwhile waits for it. Concurrency: the unique key of contact_addresses decides.
 --   Result: whether somebody is there now.
 create or replace function know_by_traces(p_tenant text, p_phone text)
 returns boolean language plpgsql set search_path = public, pg_temp as $$
