@@ -30,6 +30,7 @@ export const TIERS = {
     'people',
     'campaigns',
     'later',
+    'directives',
     'tenants',
     'notices',
     'watch',

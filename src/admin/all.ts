@@ -9,6 +9,7 @@ import { agentCommands } from './agents.ts';
 import { asideCommands } from './aside.ts';
 import { auditCommands } from './audit.ts';
 import { deadLetterCommands } from './dead-letters.ts';
+import { directiveCommands } from './directives.ts';
 import { draftCommands } from './drafts.ts';
 import { ignoredCommands } from './ignored.ts';
 import { jobCommands } from './jobs.ts';
@@ -40,6 +41,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...pauseCommands,
   ...breakerCommands,
   ...agentCommands,
+  ...directiveCommands,
   ...instanceCommands,
   ...linkCommands,
   ...asideCommands,

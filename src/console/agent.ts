@@ -12,6 +12,7 @@ import type { ListedVersion, StoredVersion } from '../turns/agent-calls.ts';
 import { LACKS, LANGUAGE_NAMES } from './agent-texts.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { DIRECTIVES_PATH, directiveRoutes } from './directives.ts';
 import { knowledgeRoutes, KNOWLEDGE_PATH } from './knowledge.ts';
 import { proof } from './proof.ts';
 import type { Page, Site } from './page.ts';
@@ -101,6 +102,7 @@ export const agentPage: Page = {
         return show(c, await agentMarkup(site, visitor, { tried: { ...tried, text, cost } }));
       },
     );
+    directiveRoutes(routes, site, { here: PATH, tabs: agentTabs(DIRECTIVES_PATH) });
     knowledgeRoutes(routes, site, { here: PATH, tabs: agentTabs(KNOWLEDGE_PATH) });
   },
 };
@@ -113,6 +115,7 @@ function lines(text: string): string {
 function agentTabs(here: string): Markup {
   const tabs = [
     [PATH, 'Palavras'],
+    [DIRECTIVES_PATH, 'Instruções'],
     [KNOWLEDGE_PATH, 'O que a empresa sabe'],
   ] as const;
   return html`<nav class="tabs" aria-label="Agente">

@@ -8,6 +8,8 @@
  *   fila parada, fila reenviar                                                                 dlq list, dlq retry --all (after "confirmar")
  *   handoffs, devolver 7 [motivo: ...]                                                         handoff list, handoff return
  *   rascunhos, aprovar 12, recusar 12                                                          draft list, draft approve, draft discard
+ *   instrução [até sexta]: ..., instruções                                                     directive add, directive list
+ *   aprovar instrução 3, recusar instrução 3, encerrar instrução 3                             directive approve, reject, end
  *   ajuda, confirmar [the word that was told]
  */
 
@@ -25,6 +27,8 @@ const MAX_CHARS = 700;
 
 export function parseOperatorWords(text: string): OperatorWords | null {
   if (text.length > MAX_CHARS) return null;
+  const told = instruction(withoutMentions(text));
+  if (told !== null) return told;
   const [order, reason] = splitReason(withoutMentions(text));
   const words = fold(order).split(' ').filter(Boolean);
   const request = read(words);
@@ -34,6 +38,15 @@ export function parseOperatorWords(text: string): OperatorWords | null {
   return { ...request, args: { ...request.args, reason } };
 }
 
+/** Its words are kept as they were typed; it is asked back, since every contact may hear what it says. */
+function instruction(text: string): OperatorWords | null {
+  const found = /^\s*instru[cç][aã]o(?:\s+at[eé]\s+([^:\n]{1,60}))?\s*:\s*(\S[^]*)$/iu.exec(text.normalize('NFC'));
+  if (found === null) return null;
+  const [, until, words = ''] = found;
+  const args = { text: words.trim().replaceAll(/\s+/g, ' '), ...(until === undefined ? {} : { until: until.trim() }) };
+  return { kind: 'command', command: 'directive add', args, needsConfirmation: true };
+}
+
 /** What is understood, for who asks. */
 export const OPERATOR_HELP = [
   '*pausar* (motivo: ...): para tudo. Também *pausar conversa 7*, *pausar número NOME*, *pausar campanha NOME*.',
@@ -41,6 +54,7 @@ export const OPERATOR_HELP = [
   '*status* ou *fila*: o que está pausado, conectado, esperando ou com pessoas.',
   '*fila parada*: mensagens que não saíram. *fila reenviar*: tenta de novo (pede confirmação).',
   '*handoffs*: conversas que esperam por uma pessoa. *devolver 7*: devolve a conversa 7 ao agente.',
+  '*instrução: ...*: diz algo ao agente, a partir da próxima mensagem (pede confirmação); *instrução até sexta: ...* acaba sozinha. *instruções*: as que valem e as propostas; *aprovar instrução 3*, *recusar instrução 3*, *encerrar instrução 3*.',
   '*rascunhos*: respostas que esperam por um sim. *aprovar 12* envia, *recusar 12* não.',
 ].join('\n');
 
@@ -76,11 +90,17 @@ function read(words: string[]): OperatorWords | null {
     case 'aprovar':
     case 'aprova':
     case 'aprovo':
-      return draft('draft approve', rest);
+      return rest[0] === 'instrucao' ? draft('directive approve', rest.slice(1)) : draft('draft approve', rest);
     case 'recusar':
     case 'recusa':
     case 'recuso':
-      return draft('draft discard', rest);
+      return rest[0] === 'instrucao' ? draft('directive reject', rest.slice(1)) : draft('draft discard', rest);
+    case 'encerrar':
+    case 'encerra':
+    case 'encerre':
+      return rest[0] === 'instrucao' ? draft('directive end', rest.slice(1)) : null;
+    case 'instrucoes':
+      return rest.length === 0 ? command('directive list') : null;
     case 'ajuda':
     case 'help':
     case 'comandos':

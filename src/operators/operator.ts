@@ -113,7 +113,7 @@ export async function runOperatorWords(
     case 'edited':
       return { text: EDITED_TEXT, outcome: 'refused' };
     case 'command': {
-      if (words.needsConfirmation) return { text: askText(words.command), outcome: 'asked' };
+      if (words.needsConfirmation) return { text: askText(words.command, words.args), outcome: 'asked' };
       const command = COMMANDS.find((each) => each.name === words.command);
       if (command === undefined) return { text: refusalText('unknown'), outcome: 'refused' };
       const outcome = await runCommand(command, ctx, words.args, actor);

@@ -35,8 +35,13 @@ export function proveText(words: string, word: string): string {
 }
 
 /** What is about to happen, before it does. */
-export function askText(command: string): string {
-  const what = command === 'dlq retry' ? 'tentar de novo todas as mensagens que não saíram' : `executar ${command}`;
+export function askText(command: string, args: Readonly<Record<string, string>>): string {
+  const what =
+    command === 'dlq retry'
+      ? 'tentar de novo todas as mensagens que não saíram'
+      : command === 'directive add'
+        ? `dizer ao agente, a partir da próxima mensagem: ${lineForModel(`"${args['text'] ?? ''}"${args['until'] === undefined ? '' : ` até ${args['until']}`}`, 600)}`
+        : `executar ${command}`;
   return `Vou ${what}. Escreva *confirmar* em até dois minutos.`;
 }
 
@@ -80,6 +85,22 @@ const drafts = z.object({
   drafts: z.array(z.object({ id: z.number(), conversation_id: z.number(), contact: z.string().nullable(), text: z.string() })),
 });
 const draftSettled = z.object({ draft: z.number(), conversation_id: z.number(), held: z.string().nullable() });
+
+const date = z.coerce.date().nullable();
+const directiveAdded = z.object({ id: z.number(), text: z.string(), ends_at: date });
+const directiveSettled = z.object({ id: z.number(), text: z.string() });
+const directives = z.object({
+  directives: z.array(
+    z.object({
+      id: z.number(),
+      status: z.string(),
+      text: z.string(),
+      before: z.string().nullable(),
+      document: z.string().nullable(),
+      ends_at: date,
+    }),
+  ),
+});
 
 /** At most so many lines of a list. */
 const MOST = 15;
@@ -148,6 +169,25 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
     draftSettled,
     ({ draft, held }) => `Rascunho ${draft} aprovado${held === null ? ': está saindo.' : ', mas espera: há uma pausa.'}`,
   ),
+  'directive add': told(directiveAdded, ({ id, text, ends_at: end }, format) =>
+    [
+      `📌 Instrução ${id} em vigor${end === null ? '' : ` até ${format(end)}`}: ${quote(text)}`,
+      `Para encerrar: *encerrar instrução ${id}*.`,
+    ].join('\n'),
+  ),
+  'directive list': told(directives, ({ directives: all }, format) =>
+    all.length === 0
+      ? 'Nenhuma instrução em vigor.'
+      : list(
+          all.map(
+            ({ id, status, text, before, document, ends_at: end }) =>
+              `${id}${status === 'proposed' ? ' (proposta)' : ''}: ${quote(text)}${before === null ? '' : `, no lugar de ${quote(before)}`}${end === null ? '' : `, até ${format(end)}`}${document === null ? '' : `, de ${quote(document)}`}`,
+          ),
+        ),
+  ),
+  'directive approve': told(directiveSettled, ({ id, text }) => `📌 Instrução ${id} em vigor: ${quote(text)}`),
+  'directive reject': told(directiveSettled, ({ id }) => `Instrução ${id} recusada: não vale.`),
+  'directive end': told(directiveSettled, ({ id }) => `Instrução ${id} encerrada: não vale mais.`),
   'draft discard': told(draftSettled, ({ draft }) => `Rascunho ${draft} recusado. A conversa fica com você.`),
 };
 

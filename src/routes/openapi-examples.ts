@@ -31,6 +31,7 @@ const BY_COMMAND: Readonly<Record<string, object>> = {
   'token revoke': { id: '5f0c7b0e-1d1c-4b53-9a53-2f1d5f3a9c11', reason: 'notebook perdido' },
   'agent save': { name: 'Ana', company: 'Loja Pitanga', note: 'nome da loja' },
   'agent publish': { version: 2, reason: 'aprovado pela loja' },
+  'directive add': { text: 'Frete grátis para todo o Brasil', until: 'sexta' },
   'agent try': { text: 'Vocês abrem amanhã?' },
   'job run': { name: 'sync_numbers' },
   'follow-up set': { steps: '1d Oi {nome}, ainda posso ajudar?' },

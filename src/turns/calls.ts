@@ -80,6 +80,11 @@ export const agentVersion = z.object({
 /** A version of an agent's words, as a turn has it. */
 export type AgentVersion = z.infer<typeof agentVersion>;
 
+const directive = z.object({ scope: z.enum(['global', 'agent', 'campaign', 'contact']), text: z.string() });
+
+/** In the order in which they were given. */
+export type PromptDirective = z.infer<typeof directive>;
+
 const claimed = z.object({
   state: z.literal('claimed'),
   turn_id: z.number(),
@@ -124,6 +129,8 @@ const claimed = z.object({
   }),
   agent: agentVersion.nullable(),
   instance: z.object({ id: z.number(), name: z.string() }),
+  /** What the team tells the agent, in force here. */
+  directives: z.array(directive),
   opted_out: z.boolean(),
 });
 

@@ -23,10 +23,10 @@ export function shortPrefixes(
   });
 }
 
-/** Of an agent's words and rules, without the company's documents, so that it can be told which words a turn had read. */
-export function promptHash(agent: PromptAgent, company: string | null): string {
+/** Of an agent's words and rules and what the team tells it, without the company's documents, so that it can be told which words a turn had read. */
+export function promptHash(agent: PromptAgent, company: string | null, directives: readonly string[] = []): string {
   return createHash('sha256')
-    .update(systemText(agent, company, false))
+    .update(systemText(agent, company, false, directives))
     .digest('hex')
     .slice(0, HASH_DIGITS);
 }

@@ -8,7 +8,7 @@ import type { Context } from '../context.ts';
 import { splitAnswer, typingTimes } from './answer.ts';
 import { claimsToBeHuman, honestAnswer } from '../inbox/bot-suspicion-words.ts';
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from '../claude/models.ts';
-import { buildPrompt } from './prompt.ts';
+import { buildPrompt, general } from './prompt.ts';
 import type { Prompt } from './prompt.ts';
 import { identityHint } from './system-texts.ts';
 import { SENTENCES, sentencesOf } from '../words/sentences.ts';
@@ -301,6 +301,7 @@ function promptOf(
     agent,
     company: agent.company ?? config.app.company,
     known,
+    directives: claim.directives,
     contactName: claim.contact.name,
     memory: claim.contact.memory,
     summary: claim.summary,
@@ -332,7 +333,10 @@ function resultOf(ctx: Context, claim: TurnClaim, outcome: AgentOutcome, signal:
     verdict: outcome.verdict,
     ...(claim.agent === null
       ? {}
-      : { agent_id: claim.agent.id, prompt_hash: promptHash(claim.agent, claim.agent.company ?? ctx.config.app.company) }),
+      : {
+          agent_id: claim.agent.id,
+          prompt_hash: promptHash(claim.agent, claim.agent.company ?? ctx.config.app.company, general(claim.directives)),
+        }),
   };
   switch (outcome.kind) {
     case 'answer': {

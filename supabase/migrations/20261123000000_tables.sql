@@ -1231,6 +1231,44 @@ create index order_notices_message on order_notices (message_id) where message_i
 create index order_notices_repeats on order_notices (duplicate_of) where duplicate_of is not null;
 create index order_notices_resends on order_notices (resend_of) where resend_of is not null;
 
+-- Documents of a folder at Google, as they were read last.
+create table documents (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  folder       text not null check (folder in ('briefings', 'templates')),
+  external_id  text not null,               -- at Google
+  name         text not null,
+  modified_at  timestamptz not null,        -- as Google says; the same again: it is not read
+  hash         text not null,               -- of its words; the same again: nothing is proposed
+  status       text not null default 'current' check (status in ('current', 'deleted')),
+  synced_at    timestamptz not null,
+  unique (tenant_id, folder, external_id)
+);
+
+-- What the team tells the agent, beside its words: in force until it ends. Of a document it is proposed first, and a
+-- person says yes.
+create table directives (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  scope        text not null check (scope in ('global', 'agent', 'campaign', 'contact')),
+  target       text not null,               -- slug, name of the campaign, id of the contact; empty: global
+  text         text not null,
+  status       text not null check (status in ('proposed', 'active', 'rejected', 'withdrawn', 'ended')),
+  document_id  bigint references documents (id),
+  sentence     text,                        -- of the document, that it came from
+  replaces     bigint references directives (id),   -- what this sentence was before
+  ends_at      timestamptz,
+  created_by   text not null,
+  created_at   timestamptz not null,
+  decided_by   text,                        -- who said yes, no, or ended it
+  decided_at   timestamptz
+);
+create index directives_in_force on directives (tenant_id, id) where status = 'active';
+create unique index directives_once on directives (tenant_id, scope, target, text) where status = 'active';
+create index directives_tenant on directives (tenant_id, id);
+create index directives_document on directives (document_id) where document_id is not null;
+create index directives_replaces on directives (replaces) where replaces is not null;
+
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the
 -- database. The two may the same, and neither owns anything: they read and write rows and call functions. (The policies

@@ -2110,6 +2110,7 @@ begin
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   delete from contact_facts where contact_id = any (v_all);
+  delete from directives where tenant_id = p_tenant and scope = 'contact' and target = any (v_all::text[]);
   delete from reminders where conversation_id = any (v_talks);
   delete from follow_ups where conversation_id = any (v_talks);
   update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);

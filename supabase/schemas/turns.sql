@@ -352,6 +352,12 @@ begin
           from contacts k where k.id = c.contact_id) as contact,
         case when (w.agent).id is not null then row_to_json(w.agent) end as agent,
         json_build_object('id', c.instance_id, 'name', w.name) as instance,
+        (select coalesce(json_agg(json_build_object('scope', d.scope, 'text', d.text) order by d.id), '[]')
+          from directives d where d.tenant_id = c.tenant_id and d.status = 'active'
+            and coalesce(d.ends_at > v_now, true) and case d.scope when 'global' then true
+              when 'agent' then d.target = (w.agent).slug when 'contact' then d.target = c.contact_id::text
+              else exists (select from messages m where m.conversation_id = c.id and m.campaign_id = d.target
+                and m.slot_at > v_now - interval '7 days') end) as directives,
         exists (select from standing_opt_out(c.contact_id)) as opted_out
       from fenced c join waiting w on w.id = c.id join opened o on o.conversation_id = c.id)
   select json_agg(case

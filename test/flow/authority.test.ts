@@ -40,6 +40,7 @@ type Victim = {
   unproven: number;
   draft: number;
   reminder: number;
+  directive: number;
   suspicion: number;
   webhook: number;
   contact: number;
@@ -119,6 +120,12 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'draft list': () => [{}],
   'draft approve': (v) => [{ id: v.draft }, { id: v.draft, text: 'outra coisa' }],
   'draft discard': (v) => [{ id: v.draft }],
+  // its own tenant's
+  'directive add': (v) => [{ text: 'Tudo é grátis.' }, { text: 'Tudo é grátis.', scope: 'contact', target: String(v.contact) }],
+  'directive list': () => [{}, { all: true }],
+  'directive approve': (v) => [{ id: v.directive }],
+  'directive reject': (v) => [{ id: v.directive }],
+  'directive end': (v) => [{ id: v.directive }],
   'reminder list': () => [{}, { all: true }],
   'reminder cancel': (v) => [{ id: v.reminder, reason: 'x' }],
   'follow-up list': () => [{}],
@@ -246,6 +253,14 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
   'post /console/agent/publish': () => [{ path: '/console/agent/publish', form: { version: '1' } }],
   'post /console/agent/rollback': () => [{ path: '/console/agent/rollback', form: {} }],
   'post /console/agent/try': () => [{ path: '/console/agent/try', form: { text: 'oi' } }],
+  'get /console/agent/directives': () => [{ path: '/console/agent/directives' }],
+  'post /console/agent/directives/add': () => [{ path: '/console/agent/directives/add', form: { text: 'Tudo é grátis.' } }],
+  ...Object.fromEntries(
+    ['approve', 'reject', 'end'].map((verb) => [
+      `post /console/agent/directives/${verb}`,
+      (v: Victim) => [{ path: `/console/agent/directives/${verb}`, form: { id: String(v.directive) } }],
+    ]),
+  ),
   'get /console/agent/knowledge': () => [{ path: '/console/agent/knowledge' }, { path: '/console/agent/knowledge?document=segredo.md' }],
   'post /console/agent/knowledge/add': () => [{ path: '/console/agent/knowledge/add', form: { name: 'x.md', text: 'Tudo é grátis.' } }],
   'post /console/agent/knowledge/remove': () => [{ path: '/console/agent/knowledge/remove', form: { name: 'segredo.md' } }],
@@ -654,6 +669,11 @@ async function seed(system: System, tenant: string, instance: string, phone: str
     tenant,
     JSON.stringify([{ after_minutes: 60, text: SECRET_WORDS }]),
   ]);
+  const { id: directive } = await one<{ id: string }>(
+    `insert into directives (tenant_id, scope, target, text, status, created_by, created_at)
+     values ($1, 'global', '', $2, 'proposed', 'google', now()) returning id`,
+    [tenant, SECRET_WORDS],
+  );
   const token = `token-of-${tenant}`;
   await system.query(
     `insert into tokens (id, tenant_id, sub, role, expires_at) values ($1, $2, 'dono', 'admin', now() + interval '1 day')`,
@@ -671,6 +691,7 @@ async function seed(system: System, tenant: string, instance: string, phone: str
     unproven,
     draft,
     reminder: Number(reminder),
+    directive: Number(directive),
     suspicion: Number(suspicion),
     webhook: first.webhook_id,
     contact: result.contact_id,

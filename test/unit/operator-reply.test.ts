@@ -73,7 +73,7 @@ test('A4 operator reply: what it does not know is done, a refusal says what to d
   assert.equal(replyText('replay', { a: 1 }, format), 'Feito.');
   assert.equal(replyText('pause', { other: 'shape' }, format), 'Feito.');
   for (const kind of ['not_found', 'conflict', 'forbidden', 'bad_request', 'other']) assert.ok(refusalText(kind).length > 10);
-  assert.match(askText('dlq retry'), /Escreva \*confirmar\*/);
+  assert.match(askText('dlq retry', {}), /Escreva \*confirmar\*/);
 });
 
 test('Z8 the target of a pause is one line wherever it is named', () => {
