@@ -8,14 +8,3 @@ export function endMeant(words: string, now: Date, zone: Zone): Moment {
   const wholeDay = momentOf(`${words} às 23:59`, now, zone);
   return wholeDay.kind === 'at' || wholeDay.asks !== 'conflict' ? wholeDay : momentOf(words, now, zone);
 }
-
-const UNTIL = /(?:^|[^\p{L}])até\s+(.{2,60}?)(?=[.;:!?)]|$|,\s)/giu;
-
-/** The end that a sentence of a document names ("até sexta", "até 31/12"); null: it names none that is clear. */
-export function endIn(sentence: string, now: Date, zone: Zone): Date | null {
-  const ends = [...sentence.normalize('NFC').matchAll(UNTIL)].flatMap(([, words = '']) => {
-    const meant = endMeant(words, now, zone);
-    return meant.kind === 'at' ? [meant.at] : [];
-  });
-  return ends.length === 1 ? (ends[0] ?? null) : null;
-}
