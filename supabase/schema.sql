@@ -295,6 +295,55 @@ create policy runtime on public.dead_sends as permissive for all to service_role
 grant delete, insert, select, update on public.dead_sends to service_role;
 grant delete, insert, select, update on public.dead_sends to whats_agents_runtime;
 
+create table public.directives (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  scope text not null,
+  target text not null,
+  text text not null,
+  status text not null,
+  document_id bigint,
+  sentence text,
+  replaces bigint,
+  ends_at timestamp with time zone,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  decided_by text,
+  decided_at timestamp with time zone,
+  constraint directives_pkey PRIMARY KEY (id),
+  constraint directives_scope_check CHECK ((scope = ANY (ARRAY['global'::text, 'agent'::text, 'campaign'::text, 'contact'::text]))),
+  constraint directives_status_check CHECK ((status = ANY (ARRAY['proposed'::text, 'active'::text, 'rejected'::text, 'withdrawn'::text, 'ended'::text])))
+);
+alter table public.directives enable row level security;
+CREATE INDEX directives_document ON public.directives USING btree (document_id) WHERE (document_id IS NOT NULL);
+CREATE INDEX directives_in_force ON public.directives USING btree (tenant_id, id) WHERE (status = 'active'::text);
+CREATE INDEX directives_replaces ON public.directives USING btree (replaces) WHERE (replaces IS NOT NULL);
+CREATE INDEX directives_tenant ON public.directives USING btree (tenant_id, id);
+CREATE UNIQUE INDEX directives_once ON public.directives USING btree (tenant_id, scope, target, text) WHERE (status = 'active'::text);
+create policy runtime on public.directives as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.directives to service_role;
+grant delete, insert, select, update on public.directives to whats_agents_runtime;
+
+create table public.documents (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  folder text not null,
+  external_id text not null,
+  name text not null,
+  modified_at timestamp with time zone not null,
+  hash text not null,
+  status text default 'current'::text not null,
+  synced_at timestamp with time zone not null,
+  constraint documents_pkey PRIMARY KEY (id),
+  constraint documents_tenant_id_folder_external_id_key UNIQUE (tenant_id, folder, external_id),
+  constraint documents_folder_check CHECK ((folder = ANY (ARRAY['briefings'::text, 'templates'::text]))),
+  constraint documents_status_check CHECK ((status = ANY (ARRAY['current'::text, 'deleted'::text])))
+);
+alter table public.documents enable row level security;
+create policy runtime on public.documents as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.documents to service_role;
+grant delete, insert, select, update on public.documents to whats_agents_runtime;
+
 create table public.drafts (
   message_id bigint not null,
   tenant_id text not null,
@@ -1402,6 +1451,10 @@ alter table public.conversations add constraint conversations_instance_id_fkey F
 alter table public.conversations add constraint conversations_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.conversations(id);
 alter table public.conversations add constraint conversations_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.daily_counts add constraint daily_counts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.directives add constraint directives_document_id_fkey FOREIGN KEY (document_id) REFERENCES public.documents(id);
+alter table public.directives add constraint directives_replaces_fkey FOREIGN KEY (replaces) REFERENCES public.directives(id);
+alter table public.directives add constraint directives_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.documents add constraint documents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.early_updates add constraint early_updates_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.embeddings add constraint embeddings_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1481,6 +1534,40 @@ create type public.heard_event as (
   for_all boolean,
   request_id text
 );
+
+CREATE OR REPLACE FUNCTION public.add_directive(p_tenant text, p_directive jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_now timestamptz := clock(p_now);
+  v_scope text := p_directive ->> 'scope';
+  v_target text := coalesce(p_directive ->> 'target', '');
+  v_ends timestamptz := (p_directive ->> 'ends_at')::timestamptz;
+  v_id bigint;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('directives/' || p_tenant, 7));
+  if v_scope = 'contact' and not exists (select from contacts where tenant_id = p_tenant and id::text = v_target
+      and erased_at is null)
+    or v_scope = 'agent' and not exists (select from agents where slug = v_target
+      and (tenant_id = p_tenant or tenant_id = 'default')) then
+    return jsonb_build_object('outcome', 'unknown');
+  end if;
+  update directives set ends_at = v_ends where tenant_id = p_tenant and scope = v_scope and target = v_target
+    and text = p_directive ->> 'text' and status = 'active' returning id into v_id;
+  if found then return jsonb_build_object('outcome', 'same', 'id', v_id); end if;
+  if directives_in_force(p_tenant, v_now) >= 40 then return jsonb_build_object('outcome', 'many'); end if;
+  insert into directives (tenant_id, scope, target, text, status, ends_at, created_by, created_at, decided_by,
+      decided_at)
+    values (p_tenant, v_scope, v_target, p_directive ->> 'text', 'active', v_ends, p_actor, v_now, p_actor, v_now)
+    returning id into v_id;
+  perform record_audit(p_tenant, p_actor, 'directive.add', v_id::text, p_directive);
+  return jsonb_build_object('outcome', 'done', 'id', v_id);
+end $function$;
+revoke all on function public.add_directive(text,jsonb,text,timestamp with time zone) from public;
+grant execute on function public.add_directive(text,jsonb,text,timestamp with time zone) to service_role;
+grant execute on function public.add_directive(text,jsonb,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_embedding_spend(p_tenant text, p_usd numeric, p_tokens integer)
  RETURNS void
@@ -3130,6 +3217,12 @@ begin
           from contacts k where k.id = c.contact_id) as contact,
         case when (w.agent).id is not null then row_to_json(w.agent) end as agent,
         json_build_object('id', c.instance_id, 'name', w.name) as instance,
+        (select coalesce(json_agg(json_build_object('scope', d.scope, 'text', d.text) order by d.id), '[]')
+          from directives d where d.tenant_id = c.tenant_id and d.status = 'active'
+            and coalesce(d.ends_at > v_now, true) and case d.scope when 'global' then true
+              when 'agent' then d.target = (w.agent).slug when 'contact' then d.target = c.contact_id::text
+              else exists (select from messages m where m.conversation_id = c.id and m.campaign_id = d.target
+                and m.slot_at > v_now - interval '7 days') end) as directives,
         exists (select from standing_opt_out(c.contact_id)) as opted_out
       from fenced c join waiting w on w.id = c.id join opened o on o.conversation_id = c.id)
   select json_agg(case
@@ -3773,6 +3866,19 @@ revoke all on function public.digits_in(jsonb) from public;
 grant execute on function public.digits_in(jsonb) to service_role;
 grant execute on function public.digits_in(jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.directives_in_force(p_tenant text, p_now timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select count(*)::int from directives where tenant_id = p_tenant and status = 'active'
+    and coalesce(ends_at > p_now, true)
+$function$;
+revoke all on function public.directives_in_force(text,timestamp with time zone) from public;
+grant execute on function public.directives_in_force(text,timestamp with time zone) to service_role;
+grant execute on function public.directives_in_force(text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.disable_user(p_tenant text, p_email text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4339,6 +4445,7 @@ begin
   delete from former_phones where contact_id = any (v_all);
   delete from contact_merges where kept = any (v_all) or merged = any (v_all);
   delete from contact_facts where contact_id = any (v_all);
+  delete from directives where tenant_id = p_tenant and scope = 'contact' and target = any (v_all::text[]);
   delete from reminders where conversation_id = any (v_talks);
   delete from follow_ups where conversation_id = any (v_talks);
   update contacts set name = null, erased_at = coalesce(erased_at, v_now) where id = any (v_all);
@@ -6184,6 +6291,23 @@ revoke all on function public.knowledge_vectors(text,text,integer) from public;
 grant execute on function public.knowledge_vectors(text,text,integer) to service_role;
 grant execute on function public.knowledge_vectors(text,text,integer) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.known_documents(p_tenant text, p_folder text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('id', o.id, 'external_id', o.external_id, 'name', o.name,
+    'modified_at', o.modified_at, 'hash', o.hash, 'status', o.status,
+    'sentences', (select coalesce(jsonb_agg(jsonb_build_object('id', d.id, 'sentence', d.sentence, 'status', d.status)
+        order by d.id), '[]') from directives d where d.document_id = o.id
+        and d.status in ('proposed', 'active', 'rejected'))) order by o.id), '[]')
+  from documents o where o.tenant_id = p_tenant and o.folder = p_folder
+$function$;
+revoke all on function public.known_documents(text,text) from public;
+grant execute on function public.known_documents(text,text) to service_role;
+grant execute on function public.known_documents(text,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.known_elsewhere(p_contact bigint, p_instance_id bigint)
  RETURNS boolean
  LANGUAGE sql
@@ -6421,6 +6545,26 @@ end $function$;
 revoke all on function public.list_conversations(text,text,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.list_conversations(text,text,bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.list_conversations(text,text,bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_directives(p_tenant text, p_all boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(row order by rank, id desc), '[]') from (
+    select d.id, d.rank, jsonb_build_object('id', d.id, 'scope', d.scope, 'target', d.target, 'text', d.text,
+      'status', d.shown, 'document', (select o.name from documents o where o.id = d.document_id),
+      'sentence', d.sentence, 'before', (select b.text from directives b where b.id = d.replaces),
+      'ends_at', d.ends_at, 'created_by', d.created_by, 'created_at', d.created_at, 'decided_by', d.decided_by) as row
+    from (select x.*, s.shown, case s.shown when 'proposed' then 0 when 'active' then 1 else 2 end as rank
+        from directives x cross join lateral (select case when x.status in ('proposed', 'active')
+          and x.ends_at <= clock(p_now) then 'over' else x.status end as shown) s where x.tenant_id = p_tenant) d
+    where p_all or d.rank < 2 order by d.rank, d.id desc limit p_limit) s
+$function$;
+revoke all on function public.list_directives(text,boolean,integer,timestamp with time zone) from public;
+grant execute on function public.list_directives(text,boolean,integer,timestamp with time zone) to service_role;
+grant execute on function public.list_directives(text,boolean,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_drafts(p_tenant text, p_limit integer, p_draft bigint DEFAULT NULL::bigint)
  RETURNS jsonb
@@ -10431,6 +10575,47 @@ revoke all on function public.save_agent(text,text,jsonb,text) from public;
 grant execute on function public.save_agent(text,text,jsonb,text) to service_role;
 grant execute on function public.save_agent(text,text,jsonb,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.save_document(p_tenant text, p_folder text, p_document jsonb, p_added jsonb, p_gone jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v documents; v_proposed int := 0; v_withdrawn int := 0;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('directives/' || p_tenant, 7));
+  select * into v from documents where tenant_id = p_tenant and folder = p_folder
+    and external_id = p_document ->> 'external_id' for update;
+  insert into documents (tenant_id, folder, external_id, name, modified_at, hash, synced_at)
+    values (p_tenant, p_folder, p_document ->> 'external_id', p_document ->> 'name',
+      (p_document ->> 'modified_at')::timestamptz, p_document ->> 'hash', v_now)
+    on conflict (tenant_id, folder, external_id) do update set name = excluded.name, hash = excluded.hash,
+      modified_at = excluded.modified_at, synced_at = excluded.synced_at, status = 'current';
+  if v.hash = p_document ->> 'hash' and v.status = 'current' then
+    return jsonb_build_object('proposed', 0, 'withdrawn', 0);
+  end if;
+  insert into directives (tenant_id, scope, target, text, status, document_id, sentence, replaces, ends_at, created_by,
+      created_at)
+    select p_tenant, 'global', '', a ->> 'text', 'proposed', o.id, a ->> 'sentence', (a ->> 'replaces')::bigint,
+      (a ->> 'ends_at')::timestamptz, 'google', v_now
+    from jsonb_array_elements(p_added) a, documents o where o.tenant_id = p_tenant and o.folder = p_folder
+      and o.external_id = p_document ->> 'external_id';
+  get diagnostics v_proposed = row_count;
+  update directives d set status = 'withdrawn', decided_by = 'google', decided_at = v_now
+    where d.tenant_id = p_tenant and d.status in ('proposed', 'active') and d.document_id = v.id
+      and p_gone @> to_jsonb(d.id)
+      and not (d.status = 'active' and exists (select from directives n where n.replaces = d.id
+        and n.status = 'proposed'));
+  get diagnostics v_withdrawn = row_count;
+  if v_proposed + v_withdrawn > 0 then
+    perform record_audit(p_tenant, 'google', 'document.read', p_document ->> 'name',
+      jsonb_build_object('proposed', v_proposed, 'withdrawn', v_withdrawn));
+  end if;
+  return jsonb_build_object('proposed', v_proposed, 'withdrawn', v_withdrawn);
+end $function$;
+revoke all on function public.save_document(text,text,jsonb,jsonb,jsonb,timestamp with time zone) from public;
+grant execute on function public.save_document(text,text,jsonb,jsonb,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.save_document(text,text,jsonb,jsonb,jsonb,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.save_embeddings(p_model text, p_rows jsonb)
  RETURNS integer
  LANGUAGE plpgsql
@@ -11011,6 +11196,35 @@ end $function$;
 revoke all on function public.settle_command(bigint,bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.settle_command(bigint,bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.settle_command(bigint,bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.settle_directive(p_tenant text, p_id bigint, p_status text, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v directives;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('directives/' || p_tenant, 7));
+  select * into v from directives where id = p_id and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v.status <> (case p_status when 'ended' then 'active' else 'proposed' end)
+    or (p_status <> 'ended' and v.ends_at <= v_now) then
+    return jsonb_build_object('outcome', 'over', 'text', v.text, 'status', v.status);
+  end if;
+  if p_status = 'active' then
+    update directives set status = 'ended', decided_by = p_actor, decided_at = v_now
+      where id = v.replaces and status = 'active'
+        or (tenant_id = p_tenant and scope = v.scope and target = v.target and text = v.text and status = 'active');
+    if directives_in_force(p_tenant, v_now) >= 40 then return jsonb_build_object('outcome', 'many'); end if;
+  end if;
+  update directives set status = p_status, decided_by = p_actor, decided_at = v_now where id = p_id;
+  perform record_audit(p_tenant, p_actor, 'directive.' || p_status, p_id::text,
+    jsonb_build_object('text', v.text, 'reason', p_reason));
+  return jsonb_build_object('outcome', 'done', 'text', v.text, 'status', v.status);
+end $function$;
+revoke all on function public.settle_directive(text,bigint,text,text,text,timestamp with time zone) from public;
+grant execute on function public.settle_directive(text,bigint,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.settle_directive(text,bigint,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.settle_draft(p_tenant text, p_draft bigint, p_yes boolean, p_parts jsonb, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -12928,6 +13142,30 @@ $function$;
 revoke all on function public.with_people(text,timestamp with time zone) from public;
 grant execute on function public.with_people(text,timestamp with time zone) to service_role;
 grant execute on function public.with_people(text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.withdraw_documents(p_tenant text, p_folder text, p_present jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_gone bigint[]; v_withdrawn int;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('directives/' || p_tenant, 7));
+  with gone as (update documents set status = 'deleted', synced_at = clock(p_now) where tenant_id = p_tenant
+    and folder = p_folder and status = 'current' and not p_present ? external_id returning id)
+    select coalesce(array_agg(id), '{}') into v_gone from gone;
+  update directives set status = 'withdrawn', decided_by = 'google', decided_at = clock(p_now)
+    where document_id = any (v_gone) and status in ('proposed', 'active');
+  get diagnostics v_withdrawn = row_count;
+  if v_gone <> '{}' then
+    perform record_audit(p_tenant, 'google', 'document.deleted', p_folder,
+      jsonb_build_object('documents', to_jsonb(v_gone), 'withdrawn', v_withdrawn));
+  end if;
+  return jsonb_build_object('documents', cardinality(v_gone), 'withdrawn', v_withdrawn);
+end $function$;
+revoke all on function public.withdraw_documents(text,text,jsonb,timestamp with time zone) from public;
+grant execute on function public.withdraw_documents(text,text,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.withdraw_documents(text,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.withdraw_drafts(p_conversation bigint)
  RETURNS void
