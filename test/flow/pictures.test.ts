@@ -506,6 +506,23 @@ test('I10 X9 files of one contact are read up to a bound of a day: the others ar
   await system.until(async () => (await paid(system)) === 2, "another contact's is read");
 });
 
+test('I10 X9 files that were fetched and could not be opened count towards the bound of a day, what may be tried again does not', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const maria = system.simulator.addContact(MARIA);
+  system.simulator.inbound({ contactId: maria.id, media: document(pdf('o papel')) });
+  await system.until(async () => (await system.query('select from messages')).length === 1, 'it');
+  const isMany = async (): Promise<unknown> =>
+    (await system.query<{ many: boolean }>(`select too_many_files(m, 1) as many from messages m where provider_id not like 'old-%'`))[0]
+      ?.many;
+  await system.query(`insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text, media,
+      provider_id, provider_at)
+    select tenant_id, instance_id, conversation_id, seq - 1000 - n, direction, author, type, status, text, '{"read": "failed", "why": "media_slow"}',
+      'old-' || n, provider_at - interval '1 hour' from messages, generate_series(1, 60) n`);
+  assert.equal(await isMany(), false);
+  await system.query(`update messages set media = media || '{"why": "media_broken"}' where provider_id like 'old-%'`);
+  assert.equal(await isMany(), true);
+});
+
 test('I10 X9 pages count towards the bound of a day, and what a file cost counts as tokens of its contact', async (t) => {
   const system = await startSystem(t, { workers: 0 });
   const maria = system.simulator.addContact(MARIA);
