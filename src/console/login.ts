@@ -4,6 +4,7 @@ import { html } from 'hono/html';
 import { z } from 'zod';
 import { isPassword, passwordsBusy } from '../people/passwords.ts';
 import { beginLogin, closeSession, hasUsers, openSession, wrongPassword } from '../people/user-calls.ts';
+import { createNewest } from '../process/newest.ts';
 import { createRateLimit } from '../process/rate-limit.ts';
 import type { Config } from '../config.ts';
 import { contextOf } from '../routes/context-of.ts';
@@ -19,6 +20,7 @@ import { bare } from './layout.ts';
 /** Of one place: a whole office behind one address logs in within a few minutes. */
 const ATTEMPTS = 30;
 const WINDOW_MS = 60_000;
+const MOST_KNOWN = 2_000;
 
 /** The same for who is unknown, disabled, locked out, or has another password: nobody learns who may come in. */
 const WRONG = 'E-mail ou senha não conferem. Depois de 10 tentativas erradas a entrada fica fechada por 15 minutos.';
@@ -28,6 +30,8 @@ const ANSWERS = { 200: { means: 'the page', type: 'text/html', schema: z.string(
 export function loginRoutes(routes: Routes, process: Process): void {
   const { config } = process;
   const attempts = createRateLimit({ limit: ATTEMPTS, windowMs: WINDOW_MS });
+  /** Places from which somebody has come in. */
+  const entered = createNewest(MOST_KNOWN);
   const read = unprovenBodies(config.http.trustedProxyHops);
 
   routes.get('/console/login', { tag: 'console', access: 'public', summary: 'the login page', answers: ANSWERS }, async (c) =>
@@ -60,7 +64,8 @@ export function loginRoutes(routes: Routes, process: Process): void {
       const password = cut(form.get('password') ?? '', 500);
       const again = (words: string, status: 401 | 403 | 429): Promise<Response> => show(c, loginPage(config, { to, email, words }), status);
       if (!isOwnPage(c)) return again('Este pedido veio de outro site. Entre por aqui.', 403);
-      if (attempts.take(sourceOfRequest(c, config.http.trustedProxyHops), performance.now()) !== null || passwordsBusy()) {
+      const source = sourceOfRequest(c, config.http.trustedProxyHops);
+      if (attempts.take(source, performance.now()) !== null || passwordsBusy(entered.has(source))) {
         c.header('Retry-After', '60');
         return again('Muitas tentativas de uma vez. Espere um minuto.', 429);
       }
@@ -74,6 +79,7 @@ export function loginRoutes(routes: Routes, process: Process): void {
       }
       const session = newSession();
       if (!(await openSession(db, begun.user_id, begun.password_id, session.hash))) return again(WRONG, 401);
+      entered.add(source);
       giveSession(c, session.token, config.app.baseUrl);
       return c.redirect(to, 303);
     },

@@ -34,7 +34,7 @@ export function passwordRoutes(routes: Routes, site: Site): void {
       const fault = passwordFault(chosen ?? '', visitor.email);
       if (fault !== null) return again(fault);
       if (chosen === current) return again('Escolha uma senha diferente da atual.');
-      if (passwordsBusy()) return again('Muitas senhas de uma vez. Espere um pouco.');
+      if (passwordsBusy(true)) return again('Muitas senhas de uma vez. Espere um pouco.');
       const { db } = contextOf(process);
       // As a login: guesses at the current one count.
       const begun = await beginLogin(db, visitor.email);

@@ -14,6 +14,8 @@ let last: Promise<unknown> = Promise.resolve();
 let waiting = 0;
 /** More than so many at once are no people. */
 const MOST_WAITING = 30;
+/** Beyond these, for those who have been here before: strangers from many places cannot keep them out. */
+const KEPT_PLACES = 15;
 
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
   const mine = last.then(work);
@@ -23,9 +25,9 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine;
 }
 
-/** Passwords are being compared already, as many as anybody may wait for. */
-export function passwordsBusy(): boolean {
-  return waiting >= MOST_WAITING;
+/** Passwords are being compared already, as many as anybody may wait for; `known`: who asks has been here before. */
+export function passwordsBusy(known: boolean): boolean {
+  return waiting >= MOST_WAITING + (known ? KEPT_PLACES : 0);
 }
 
 export async function hashPassword(password: string): Promise<string> {

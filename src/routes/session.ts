@@ -10,6 +10,7 @@ import { HTTPException } from 'hono/http-exception';
 import { useSession } from '../people/user-calls.ts';
 import type { SessionUser } from '../people/user-calls.ts';
 import type { TokenRole } from '../people/token-calls.ts';
+import { createNewest } from '../process/newest.ts';
 import { mayCall } from './auth.ts';
 import type { Auth } from './auth.ts';
 import { contextOf } from './context-of.ts';
@@ -39,18 +40,35 @@ const WEEK_SECONDS = 604_800;
 /** What a user with a first password may do: choose another one, or leave. */
 const BEFORE_CHANGE = new Set(['/console/password', '/console/logout']);
 
+/** So many sessions are known to be somebody's before the database says so. */
+const MOST_KNOWN = 2_000;
+
 export function createSessions(process: Process, auth: Auth): Sessions {
-  const visitorOf = async (c: Request<Env>): Promise<Visitor | null> => {
+  /** Sessions that were somebody's when they were last asked about. */
+  const known = createNewest(MOST_KNOWN);
+  const tokenOf = (c: Request<Env>): string | null => {
     const token = getCookie(c, COOKIE);
-    if (token === undefined || token.length > 100) return null;
-    const user = await useSession(contextOf(process).db, digestOf(token));
-    return user === null ? null : { ...user, session: digestOf(token), csrf: csrfOf(token) };
+    return token === undefined || token.length > 100 ? null : token;
+  };
+  const visitorOf = async (c: Request<Env>): Promise<Visitor | null> => {
+    const token = tokenOf(c);
+    if (token === null) return null;
+    const session = digestOf(token);
+    const user = await useSession(contextOf(process).db, session);
+    if (user === null) known.remove(session);
+    else known.add(session);
+    return user === null ? null : { ...user, session, csrf: csrfOf(token) };
   };
   return {
     visitorOf,
     guard: (needed) => async (c, next) => {
+      // What may be nobody's counts for where it comes from, before the database is asked.
+      const token = tokenOf(c);
+      const isKnown = token !== null && known.has(digestOf(token));
+      if (!isKnown) auth.count(c, auth.nameOf(c));
       const user = await visitorOf(c);
-      auth.count(c, user === null ? auth.nameOf(c) : `of ${user.tenant} ${user.email}`);
+      if (user !== null) auth.count(c, `of ${user.tenant} ${user.email}`);
+      else if (isKnown) auth.count(c, auth.nameOf(c));
       c.header('Cache-Control', 'no-store');
       if (user === null) return toLogin(c);
       if (user.must_change && !BEFORE_CHANGE.has(c.req.path)) {

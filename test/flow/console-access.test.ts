@@ -194,3 +194,35 @@ test('H16 H9 a live stream tells of nothing of another tenant, and one person ha
   assert.equal(await (await open(ana.cookie()))(/event: beat/), '', 'the eleventh ends');
   assert.match(await (await open(eva.cookie()))(/event: beat/), /event: beat/);
 });
+
+test('T7 H16 a cookie that is nobody’s asks the database no more often than its sender may ask anything; a session behind the same address goes on', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { API_RATE_LIMIT: '5' } });
+  const ana = await loggedIn(system, 'ana@example.com');
+  assert.equal((await ana.get('/console/conversations')).status, 200);
+  const { db } = system.ctx;
+  const call = db.call.bind(db);
+  let looks = 0;
+  db.call = (name, args) => {
+    if (name === 'use_session') looks++;
+    return call(name, args);
+  };
+  const asked = Array.from({ length: 12 }, async (_, count) =>
+    fetch(`${system.url}/console/conversations`, { headers: { cookie: `console_session=${count}` } }).then(({ status }) => status),
+  );
+  const refused = (await Promise.all(asked)).filter((status) => status === 429).length;
+  assert.ok(refused >= 7, `${refused} were refused`);
+  assert.equal(looks, 12 - refused);
+  assert.equal((await ana.get('/console/conversations')).status, 200);
+});
+
+test('T7 H16 strangers who keep all places for passwords taken hold nobody up who has come in from there before', async (t) => {
+  const system = await startSystem(t, { workers: 0, env: { TRUSTED_PROXY_HOPS: '1' } });
+  await addUser(system, { email: 'ana@example.com' });
+  const enter = (email: string, from: string) =>
+    visitor(system, email).post('/console/login', { email, password: PASSWORD }, { 'x-forwarded-for': from });
+  assert.equal((await enter('ana@example.com', '198.51.100.7')).status, 303);
+  const strangers = Array.from({ length: 60 }, async (_, count) => enter(`x${count}@example.com`, `203.0.113.${count}`));
+  assert.equal((await Promise.race(strangers)).status, 429, 'no place is left');
+  assert.equal((await enter('ana@example.com', '198.51.100.7')).status, 303);
+  await Promise.all(strangers);
+});
