@@ -12581,9 +12581,12 @@ CREATE OR REPLACE FUNCTION public.too_many_files(p_message public.messages, p_pa
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-  select count(*) >= 60 or coalesce(sum((m.media ->> 'paid')::int), 0) + p_pages > 300
+  select count(*) >= 60 or coalesce(sum(coalesce((m.media ->> 'paid')::int, (not m.media ? 'sha256')::int)), 0)
+    + p_pages > 300
   from conversations h join conversations c on c.contact_id = h.contact_id join messages m on m.conversation_id = c.id
-  where h.id = p_message.conversation_id and m.media ? 'sha256' and m.id <> p_message.id
+  where h.id = p_message.conversation_id and (m.media ? 'sha256' or m.media ->> 'why' in ('media_broken',
+      'media_locked', 'media_too_long', 'media_too_large', 'media_unknown_kind', 'media_no_audio'))
+    and m.id <> p_message.id
     and m.created_at > p_message.created_at - interval '1 day'
 $function$;
 revoke all on function public.too_many_files(public.messages,integer) from public;

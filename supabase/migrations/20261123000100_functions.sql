@@ -3985,13 +3985,17 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
 $$;
 
 -- too_many_files: whether the contact of a message has had read what one may send in a day: 60 files, 300 pages. A
--- picture and a voice note are one page. Counted from a day before the message on, so that what has waited finds the
--- same bound. Those that are claimed at the same moment do not see each other. Read only.
+-- picture and a voice note are one page, and so is what was fetched and could not be opened, which cost the trying.
+-- Counted from a day before the message on, so that what has waited finds the same bound. Those that are claimed at the
+-- same moment do not see each other. Read only.
 create or replace function too_many_files(p_message messages, p_pages int)
 returns boolean language sql stable set search_path = public, pg_temp as $$
-  select count(*) >= 60 or coalesce(sum((m.media ->> 'paid')::int), 0) + p_pages > 300
+  select count(*) >= 60 or coalesce(sum(coalesce((m.media ->> 'paid')::int, (not m.media ? 'sha256')::int)), 0)
+    + p_pages > 300
   from conversations h join conversations c on c.contact_id = h.contact_id join messages m on m.conversation_id = c.id
-  where h.id = p_message.conversation_id and m.media ? 'sha256' and m.id <> p_message.id
+  where h.id = p_message.conversation_id and (m.media ? 'sha256' or m.media ->> 'why' in ('media_broken',
+      'media_locked', 'media_too_long', 'media_too_large', 'media_unknown_kind', 'media_no_audio'))
+    and m.id <> p_message.id
     and m.created_at > p_message.created_at - interval '1 day'
 $$;
 
