@@ -8,6 +8,7 @@ import { measureAnswered } from './figure-answered.ts';
 import { measureCache } from './figure-cache.ts';
 import { measureHistory } from './figure-history.ts';
 import { measureHour } from './figure-hour.ts';
+import { measureKnowledge } from './figure-knowledge.ts';
 import { measureLatency } from './figure-latency.ts';
 import { measurePlaces } from './figure-places.ts';
 import { measureMemory, measureStart } from './figure-resources.ts';
@@ -30,6 +31,7 @@ const MEASURES: Record<FigureName, (stand: Stand) => Promise<Row[]>> = {
   history: measureHistory,
   memory: measureMemory,
   cache: measureCache,
+  knowledge: measureKnowledge,
 };
 
 async function main(): Promise<number> {

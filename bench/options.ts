@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { dataDirectory } from '../scripts/lib/tools.ts';
 
-export const FIGURES = ['start', 'accept', 'answered', 'latency', 'places', 'hour', 'history', 'memory', 'cache'] as const;
+export const FIGURES = ['start', 'accept', 'answered', 'latency', 'places', 'hour', 'history', 'memory', 'cache', 'knowledge'] as const;
 export type FigureName = (typeof FIGURES)[number];
 export type QueueKind = 'redis' | 'postgres';
 

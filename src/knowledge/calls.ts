@@ -1,7 +1,6 @@
 /** What a company knows: SQL in the room `knowledge`. */
 import { z } from 'zod';
 import type { Door } from '../db/door.ts';
-import type { Wanted } from './query-words.ts';
 
 const time = z.coerce.date();
 
@@ -84,11 +83,20 @@ export async function knowledgePassages(db: Door, tenant: string, name: string):
 const hit = passage.extend({ id: z.number(), name: z.string(), score: z.number() });
 export type FoundPassage = z.infer<typeof hit>;
 
-const found = z.object({ found: z.array(hit), unknown: z.array(z.object({ word: z.string(), near: z.array(z.string()) })) });
+const index = z.object({
+  revision: z.number(),
+  passages: z.array(z.object({ id: z.number(), stems: z.string() })),
+  words: z.array(z.string()),
+});
 
-/** SQL search_knowledge: passages that hold what is wanted, best first; and of each word that none has, words that begin alike. */
-export async function searchKnowledge(db: Door, tenant: string, wanted: Wanted[], limit: number): Promise<z.infer<typeof found>> {
-  return found.parse(await db.call('search_knowledge', { p_tenant: tenant, p_wanted: wanted, p_limit: limit }));
+/** SQL knowledge_index: all passages by the stems of their words, and all words; null: nothing has changed since the revision `seen`. */
+export async function knowledgeIndex(db: Door, tenant: string, seen: number | null): Promise<z.infer<typeof index> | null> {
+  return index.nullable().parse(await db.call('knowledge_index', { p_tenant: tenant, p_known: seen }));
+}
+
+/** SQL word_stems: what the passages are found by, of each word; none: it is one that every text has. */
+export async function wordStems(db: Door, words: readonly string[]): Promise<Record<string, string[]>> {
+  return z.record(z.string(), z.array(z.string())).parse(await db.call('word_stems', { p_words: words }));
 }
 
 const vectors = z.object({
@@ -108,7 +116,7 @@ export async function knowledgeVectors(
   return vectors.nullable().parse(await db.call('knowledge_vectors', { p_tenant: tenant, p_model: model, p_known: seen }));
 }
 
-/** SQL passages_by_id: in the order of the ids; what is gone is left out. */
+/** SQL passages_by_id: in the order of the ids; what is gone, or another tenant's, is left out. */
 export async function passagesById(db: Door, tenant: string, ids: number[]): Promise<FoundPassage[]> {
   return z.array(hit).parse(await db.call('passages_by_id', { p_tenant: tenant, p_ids: ids }));
 }

@@ -3,6 +3,7 @@ import type { Door } from '../db/door.ts';
 import type { Voyage } from '../voyage/client.ts';
 import { knowledgeOf } from './calls.ts';
 import type { KnownDocuments } from './calls.ts';
+import { keepRecent } from './recent.ts';
 import { createSearch } from './retrieve.ts';
 
 /**
@@ -48,19 +49,11 @@ export function createKnowledge(db: Door, voyage: Voyage | null): Knowledge {
       const known = fresh ?? old?.known;
       if (known === undefined) throw new Error('knowledge_of tells all to who has nothing');
       const sources = fresh === null && old !== undefined ? old.sources : sourcesOf(known);
-      return keep(tenant, { at: performance.now(), known, sources });
+      return keepRecent(entries, tenant, { at: performance.now(), known, sources }, MAX_TENANTS);
     } catch (error) {
       if (old === undefined) throw error;
-      return keep(tenant, { ...old, at: performance.now() });
+      return keepRecent(entries, tenant, { ...old, at: performance.now() }, MAX_TENANTS);
     }
-  }
-
-  function keep(tenant: string, entry: Entry): Entry {
-    entries.delete(tenant); // the last one that was read goes last
-    entries.set(tenant, entry);
-    const [oldest] = entries.keys();
-    if (entries.size > MAX_TENANTS && oldest !== undefined) entries.delete(oldest);
-    return entry;
   }
 
   async function entryOf(tenant: string): Promise<Entry> {

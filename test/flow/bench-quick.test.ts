@@ -21,11 +21,11 @@ function bench(...args: string[]): Promise<{ code: number | null; stdout: string
   });
 }
 
-test('L17 bench --quick prints a table and writes JSON in which no request failed', async (t) => {
+test('L7 L17 bench --quick prints a table and writes JSON in which no request failed', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'whats-agents-bench-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const json = path.join(folder, 'bench.json');
-  const { code, stdout, stderr } = await bench('--quick', '--only', 'start,memory,accept,cache', '--json', json);
+  const { code, stdout, stderr } = await bench('--quick', '--only', 'start,memory,accept,cache,knowledge', '--json', json);
   assert.equal(code, 0, `${stdout}\n${stderr}`);
 
   const report = JSON.parse(await readFile(json, 'utf8')) as Report;
@@ -33,20 +33,21 @@ test('L17 bench --quick prints a table and writes JSON in which no request faile
   assert.equal(report.quick, true);
   assert.deepEqual(
     report.rows.map((row) => row.figure),
-    ['start', 'start', 'start', 'accept', 'accept', 'accept', 'accept', 'memory', 'memory', 'memory', 'memory', 'cache'],
+    ['start', 'start', 'start', 'accept', 'accept', 'accept', 'accept', 'memory', 'memory', 'memory', 'memory', 'cache', ...Array<string>(12).fill('knowledge')],
   );
   for (const row of report.rows) {
     assert.ok(Number.isFinite(row.product) && row.product > 0, `${row.name}: ${row.product}`);
-    if (row.figure !== 'cache') {
+    if (row.figure !== 'cache' && row.figure !== 'knowledge') {
       assert.ok(row.floor !== null && row.floor > 0, `${row.name}: floor ${row.floor}`);
       assert.ok(row.ratio !== null && row.ratio > 0, `${row.name}: ratio ${row.ratio}`);
     }
-    assert.ok(row.bar !== null || row.floorName === 'f3', row.name);
+    assert.ok(row.bar !== null || row.floorName === 'f3' || row.figure === 'knowledge', row.name);
     assert.ok(stdout.includes(row.name), `the table has no line "${row.name}":\n${stdout}`);
   }
   assert.match(stdout, /^figure +product +floor +ratio +bar/m);
-  // This one is no matter of the machine.
+  // These are no matter of the machine.
   assert.match(stdout, /^input read from the model's cache, 30 turns, floor of 512 tokens .* %  .* >= 85 % +met$/m);
+  assert.match(stdout, /^input read from the model's cache, 40,000 tokens of knowledge in the prompt .* %  .* >= 85 % +met$/m);
 });
 
 test('bench --soak --quick: every question has one answer on both queues, and each process its line of the table', async (t) => {
