@@ -58,9 +58,9 @@ export function searchWords(index: WordIndex, wanted: readonly Wanted[], stems: 
     for (const [place, worth] of fits) scores.set(place, (scores.get(place) ?? 0) + worth * (headed.has(place) ? HEADING : 1) * rarity);
   }
   return [...scores]
-    .map(([place, score]) => ({ id: index.ids[place] ?? 0, score }))
-    .toSorted((a, b) => b.score - a.score || a.id - b.id)
-    .slice(0, limit);
+    .toSorted(([a, worthA], [b, worthB]) => worthB - worthA || a - b) // places are in the order of the ids
+    .slice(0, limit)
+    .map(([place, score]) => ({ id: index.ids[place] ?? 0, score }));
 }
 
 /** Of words that no passage has: the nearest one that some has. */

@@ -33,7 +33,21 @@ test('L7 L17 bench --quick prints a table and writes JSON in which no request fa
   assert.equal(report.quick, true);
   assert.deepEqual(
     report.rows.map((row) => row.figure),
-    ['start', 'start', 'start', 'accept', 'accept', 'accept', 'accept', 'memory', 'memory', 'memory', 'memory', 'cache', ...Array<string>(12).fill('knowledge')],
+    [
+      'start',
+      'start',
+      'start',
+      'accept',
+      'accept',
+      'accept',
+      'accept',
+      'memory',
+      'memory',
+      'memory',
+      'memory',
+      'cache',
+      ...Array<string>(12).fill('knowledge'),
+    ],
   );
   for (const row of report.rows) {
     assert.ok(Number.isFinite(row.product) && row.product > 0, `${row.name}: ${row.product}`);
