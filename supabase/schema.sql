@@ -6235,6 +6235,27 @@ revoke all on function public.know_by_traces(text,text) from public;
 grant execute on function public.know_by_traces(text,text) to service_role;
 grant execute on function public.know_by_traces(text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.knowledge_index(p_tenant text, p_known integer)
+ RETURNS json
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_revision int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant;
+  if v_revision = p_known then return null; end if;
+  return json_build_object('revision', v_revision,
+    'passages', (select coalesce(json_agg(json_build_object('id', c.id, 'stems', (
+        select coalesce(string_agg(u.lexeme || case when 'A' = any (u.weights) then '*' else '' end, ' '), '')
+          from unnest(c.search) u)) order by c.id), '[]') from knowledge_chunks c where c.tenant_id = p_tenant),
+    'words', (select coalesce(json_agg(distinct u.word), '[]') from knowledge_chunks c, unnest(c.words) u (word)
+      where c.tenant_id = p_tenant));
+end $function$;
+revoke all on function public.knowledge_index(text,integer) from public;
+grant execute on function public.knowledge_index(text,integer) to service_role;
+grant execute on function public.knowledge_index(text,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.knowledge_of(p_tenant text, p_known integer, p_whole integer)
  RETURNS json
  LANGUAGE plpgsql
@@ -10741,41 +10762,6 @@ revoke all on function public.search_conversations(text,text,integer,timestamp w
 grant execute on function public.search_conversations(text,text,integer,timestamp with time zone) to service_role;
 grant execute on function public.search_conversations(text,text,integer,timestamp with time zone) to whats_agents_runtime;
 
-CREATE OR REPLACE FUNCTION public.search_knowledge(p_tenant text, p_wanted jsonb, p_limit integer)
- RETURNS json
- LANGUAGE sql
- STABLE
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-  with wanted as materialized (
-    select w.n, w.e ->> 'word' as word, to_tsquery('portuguese', w.e ->> 'word') as exact,
-        to_tsquery('portuguese', concat_ws(' | ', w.e ->> 'word', (select string_agg(a, ' | ')
-          from jsonb_array_elements_text(w.e -> 'also') a))) as alike
-      from jsonb_array_elements(p_wanted) with ordinality w (e, n)),
-  hits as materialized (
-    select w.n, c.id, case when c.search @@ w.exact then 1.0 else 0.6 end
-        * case when ts_filter(c.search, '{a}') @@ w.alike then 1.5 else 1 end as fit
-      from wanted w join knowledge_chunks c on c.tenant_id = p_tenant and c.search @@ w.alike),
-  rarity as (
-    select n, ln(1 + (select count(*) from knowledge_chunks where tenant_id = p_tenant)::float8 / count(*)) as worth
-      from hits group by n),
-  best as (
-    select h.id, sum(h.fit * r.worth) as score from hits h join rarity r using (n)
-      group by h.id order by score desc, h.id limit p_limit)
-  select json_build_object(
-    'found', (select coalesce(json_agg(json_build_object('id', c.id, 'name', k.name, 'heading', c.heading, 'text',
-        c.text, 'score', round(b.score::numeric, 3)) order by b.score desc, c.id), '[]')
-      from best b join knowledge_chunks c on c.id = b.id join knowledge k on k.id = c.knowledge_id),
-    'unknown', (select coalesce(json_agg(json_build_object('word', w.word, 'near', (
-        select coalesce(json_agg(distinct u.word), '[]') from knowledge_chunks c, unnest(c.words) u (word)
-          where c.tenant_id = p_tenant and left(u.word, 1) = left(w.word, 1)
-            and abs(length(u.word) - length(w.word)) <= 2)) order by w.n), '[]')
-      from wanted w where not exists (select from hits h where h.n = w.n)))
-$function$;
-revoke all on function public.search_knowledge(text,jsonb,integer) from public;
-grant execute on function public.search_knowledge(text,jsonb,integer) to service_role;
-grant execute on function public.search_knowledge(text,jsonb,integer) to whats_agents_runtime;
-
 CREATE OR REPLACE FUNCTION public.send_claim(p_conversation bigint, p_policy jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -13215,6 +13201,19 @@ end $function$;
 revoke all on function public.withdraw_parts(bigint) from public;
 grant execute on function public.withdraw_parts(bigint) to service_role;
 grant execute on function public.withdraw_parts(bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.word_stems(p_words jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_object_agg(w.word, to_jsonb(tsvector_to_array(to_tsvector('portuguese', w.word)))), '{}')
+    from (select distinct word from jsonb_array_elements_text(p_words) e (word)) w
+$function$;
+revoke all on function public.word_stems(jsonb) from public;
+grant execute on function public.word_stems(jsonb) to service_role;
+grant execute on function public.word_stems(jsonb) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.write_by_hand(p_tenant text, p_conversation bigint, p_text text, p_actor text, p_key text, p_force boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb

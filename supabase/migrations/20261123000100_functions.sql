@@ -8521,7 +8521,7 @@ $$;
 -- knowledge_of: what a tenant knows, for the prompts of its turns.
 -- Arguments: p_known the revision that the caller has (null: none); p_whole characters up to which all of it is given.
 -- Read only. Result: null: nothing has changed since p_known; else {revision, chars, documents: [{name, passages:
---   [{heading, text}]}] by name, null: there is too much of it, see search_knowledge}.
+--   [{heading, text}]}] by name, null: there is too much of it, see knowledge_index}.
 create or replace function knowledge_of(p_tenant text, p_known int, p_whole int)
 returns json language plpgsql stable set search_path = public, pg_temp as $$
 declare v_revision int; v_chars int;
@@ -8544,38 +8544,30 @@ returns json language sql stable set search_path = public, pg_temp as $$
     from knowledge k join knowledge_chunks c on c.knowledge_id = k.id where k.tenant_id = p_tenant and k.name = p_name
 $$;
 
--- search_knowledge: passages that hold what is wanted, best first.
--- Arguments: p_wanted [{word, also: words that mean the same}], plain letters and digits.
--- A passage is worth, for each thing that is wanted, how rare that is among the passages: all of it for the word
---   itself, 0.6 for one that means the same, half as much again where a heading says it.
--- Read only. Result: {found: [{id, name, heading, text, score}], unknown: [{word, near: words of the documents that
---   begin alike}] of what no passage has}.
-create or replace function search_knowledge(p_tenant text, p_wanted jsonb, p_limit int)
-returns json language sql stable set search_path = public, pg_temp as $$
-  with wanted as materialized (
-    select w.n, w.e ->> 'word' as word, to_tsquery('portuguese', w.e ->> 'word') as exact,
-        to_tsquery('portuguese', concat_ws(' | ', w.e ->> 'word', (select string_agg(a, ' | ')
-          from jsonb_array_elements_text(w.e -> 'also') a))) as alike
-      from jsonb_array_elements(p_wanted) with ordinality w (e, n)),
-  hits as materialized (
-    select w.n, c.id, case when c.search @@ w.exact then 1.0 else 0.6 end
-        * case when ts_filter(c.search, '{a}') @@ w.alike then 1.5 else 1 end as fit
-      from wanted w join knowledge_chunks c on c.tenant_id = p_tenant and c.search @@ w.alike),
-  rarity as (
-    select n, ln(1 + (select count(*) from knowledge_chunks where tenant_id = p_tenant)::float8 / count(*)) as worth
-      from hits group by n),
-  best as (
-    select h.id, sum(h.fit * r.worth) as score from hits h join rarity r using (n)
-      group by h.id order by score desc, h.id limit p_limit)
-  select json_build_object(
-    'found', (select coalesce(json_agg(json_build_object('id', c.id, 'name', k.name, 'heading', c.heading, 'text',
-        c.text, 'score', round(b.score::numeric, 3)) order by b.score desc, c.id), '[]')
-      from best b join knowledge_chunks c on c.id = b.id join knowledge k on k.id = c.knowledge_id),
-    'unknown', (select coalesce(json_agg(json_build_object('word', w.word, 'near', (
-        select coalesce(json_agg(distinct u.word), '[]') from knowledge_chunks c, unnest(c.words) u (word)
-          where c.tenant_id = p_tenant and left(u.word, 1) = left(w.word, 1)
-            and abs(length(u.word) - length(w.word)) <= 2)) order by w.n), '[]')
-      from wanted w where not exists (select from hits h where h.n = w.n)))
+-- knowledge_index: the passages of a tenant by the stems of their words, for who searches them in memory.
+-- Arguments: p_known the revision that the caller has (null: none). Read only.
+-- Result: null: nothing has changed; else {revision, passages [{id, stems: in one text, with a star behind those of a
+--   heading}], words: of the documents, plain, each once}.
+create or replace function knowledge_index(p_tenant text, p_known int)
+returns json language plpgsql stable set search_path = public, pg_temp as $$
+declare v_revision int;
+begin
+  select knowledge_revision into v_revision from tenants where id = p_tenant;
+  if v_revision = p_known then return null; end if;
+  return json_build_object('revision', v_revision,
+    'passages', (select coalesce(json_agg(json_build_object('id', c.id, 'stems', (
+        select coalesce(string_agg(u.lexeme || case when 'A' = any (u.weights) then '*' else '' end, ' '), '')
+          from unnest(c.search) u)) order by c.id), '[]') from knowledge_chunks c where c.tenant_id = p_tenant),
+    'words', (select coalesce(json_agg(distinct u.word), '[]') from knowledge_chunks c, unnest(c.words) u (word)
+      where c.tenant_id = p_tenant));
+end $$;
+
+-- word_stems: what passages are found by, of each word: {word: [stems]}. Arguments: p_words plain letters and digits.
+-- Read only.
+create or replace function word_stems(p_words jsonb) returns jsonb language sql stable
+set search_path = public, pg_temp as $$
+  select coalesce(jsonb_object_agg(w.word, to_jsonb(tsvector_to_array(to_tsvector('portuguese', w.word)))), '{}')
+    from (select distinct word from jsonb_array_elements_text(p_words) e (word)) w
 $$;
 
 -- knowledge_vectors: the vectors of a tenant's passages. Arguments: p_known the revision that the caller has (null:
@@ -10956,7 +10948,8 @@ revoke all on function
   list_knowledge(text),
   knowledge_of(text,integer,integer),
   knowledge_passages(text,text),
-  search_knowledge(text,jsonb,integer),
+  knowledge_index(text,integer),
+  word_stems(jsonb),
   knowledge_vectors(text,text,integer),
   passages_by_id(text,jsonb),
   missing_embeddings(text,integer,integer),
@@ -11442,7 +11435,8 @@ grant execute on function
   list_knowledge(text),
   knowledge_of(text,integer,integer),
   knowledge_passages(text,text),
-  search_knowledge(text,jsonb,integer),
+  knowledge_index(text,integer),
+  word_stems(jsonb),
   knowledge_vectors(text,text,integer),
   passages_by_id(text,jsonb),
   missing_embeddings(text,integer,integer),
