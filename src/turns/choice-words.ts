@@ -3,6 +3,7 @@
  * `a última` is looked up in it here, so that the model need not count. What it comes to is a note behind the contact's words; the model decides what it means.
  * Pure. The same messages have the same notes, so a longer prompt begins with a shorter one.
  */
+import { cut } from '../words/cut.ts';
 import { clausesOf } from '../words/fold.ts';
 import { lineForModel } from '../words/foreign-text.ts';
 
@@ -31,13 +32,15 @@ export function choiceNotes(messages: readonly ChoiceMessage[]): ReadonlyMap<num
         run = [];
         if (offered !== null) offered.ago += 1;
       }
-      run.push(message.text);
+      const text = cut(message.text, MOST_LIST_CHARS);
+      run.push(text);
       const options = numberedList(run.join('\n'));
       // what a person or another program has listed is not ours to look up, and ours is not the last one any more
-      if (message.author !== 'agent' && numberedList(message.text) !== null) offered = null;
+      if (message.author !== 'agent' && numberedList(text) !== null) offered = null;
       else if (options !== null && message.author === 'agent') offered = { options, ago: 0 };
     } else {
-      const quoted = message.quoted_author === 'agent' && message.quoted_text !== null ? numberedList(message.quoted_text) : null;
+      const quoted =
+        message.quoted_author === 'agent' && message.quoted_text !== null ? numberedList(cut(message.quoted_text, MOST_LIST_CHARS)) : null;
       const list = quoted === null ? offered : { options: quoted, ago: 0 };
       const note = list === null || list.ago > MOST_AGO ? null : noteOf(list, wordsOf(message));
       if (note !== null) notes.set(message.id, note);
@@ -50,6 +53,8 @@ export function choiceNotes(messages: readonly ChoiceMessage[]): ReadonlyMap<num
 /** How often we may have spoken since the list: a bare number answers the last words only, `a segunda` is still understood a little later. */
 const MOST_AGO = 2;
 const MOST_OPTIONS = 20;
+/** An answer of the agent is not longer; what a phone sends may be. */
+const MOST_LIST_CHARS = 4_000;
 const OPTION_CHARS = 200;
 /** Who chooses is short; a long text says itself what it means. */
 const MOST_CHARS = 120;
@@ -60,7 +65,8 @@ export function numberedList(text: string): string[] | null {
   let last: string[] | null = null;
   for (const line of text.split('\n')) {
     const [, digits, option] =
-      /^\s*[*_]{0,2}(\d{1,2})[*_]{0,2}\uFE0F?(?:\u20E3\s*[-–—:.)]?|\s*[-–—:.)ºª]+[*_]{0,2})\s+(.*\S)\s*$/.exec(line) ?? [];
+      // trimmed before, so that a run of spaces is shared out in one way only
+      /^[*_]{0,2}(\d{1,2})[*_]{0,2}\uFE0F?(?:\u20E3\s*[-–—:.)]?|\s*[-–—:.)ºª]+[*_]{0,2})\s+(\S.*)$/.exec(line.trim()) ?? [];
     if (digits === undefined || option === undefined) continue;
     const number = Number(digits);
     if (number === 1) list = [];

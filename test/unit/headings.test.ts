@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
 import { passagesOf } from '../../src/knowledge/document-words.ts';
+import { choiceNotes, numberedList } from '../../src/turns/choice-words.ts';
 import { forWhatsapp } from '../../src/turns/checks/whatsapp-text.ts';
 import { parseVersion } from '../../src/turns/version-words.ts';
 
@@ -31,4 +32,10 @@ test('L5 a line of spaces takes no longer than its letters: in a version', () =>
 test('L2 a line of spaces takes no longer than its letters: in an answer', () => {
   ends(() => forWhatsapp(`# a${RUN}x`));
   assert.equal(forWhatsapp('## *Preços* ##'), '*Preços*');
+});
+
+test('A13 Z9 a line of spaces takes no longer than its letters: in a list; of many long messages of ours only the beginnings are looked through', () => {
+  for (const line of [`1. ${RUN}`, `1. a${RUN}\u0000`, `1${RUN}. a`, `${RUN}1. a`]) ends(() => numberedList(line));
+  const own = { direction: 'out', author: 'human', type: 'text', quoted_text: null, text: `1. a${RUN}x\n` } as const;
+  ends(() => choiceNotes(Array.from({ length: 80 }, (_, id) => ({ ...own, id }))));
 });
